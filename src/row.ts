@@ -1,0 +1,60 @@
+/** What lies between the layers: rows of bytes and plain numbers, and the questions asked of a table of them. */
+
+/** One session as the database holds it. The bytes of `data` and `client` mean nothing to a store. */
+export interface SessionRow {
+  /** Primary key. 32 bytes, unless a format of another table says otherwise. */
+  readonly id: Uint8Array;
+  /** The sealed session. */
+  readonly data: Uint8Array;
+  /** Integer from 0 to 2^53 - 1 that no other write of this row shares. */
+  readonly version: number;
+  /** Blind index of the user, 32 bytes; null when nobody is logged in. */
+  readonly userRef: Uint8Array | null;
+  readonly createdAt: number;
+  /** Time of the last write or touch. */
+  readonly updatedAt: number;
+  readonly absoluteExpiresAt: number;
+  /** Never later than `absoluteExpiresAt`. */
+  readonly expiresAt: number;
+  /** Sealed address and user agent; null when there is none. */
+  readonly client: Uint8Array | null;
+}
+
+/** A conditional write: `next` takes the place of the row that still has the `version` of `loaded`. */
+export interface RowUpdate {
+  /** The row as it was read. A store without a version column compares the stored `data` instead. */
+  readonly loaded: SessionRow;
+  /** Same `id`, `createdAt` and `absoluteExpiresAt` as `loaded`. */
+  readonly next: SessionRow;
+}
+
+export interface RowTouch {
+  readonly id: Uint8Array;
+  readonly updatedAt: number;
+  /** Capped by the store at the row's own `absoluteExpiresAt`. */
+  readonly expiresAt: number;
+}
+
+export interface ExpireQuery {
+  /** Rows with `expiresAt <= before` go. */
+  readonly before: number;
+  /** When given, rows with `createdAt < createdBefore` go as well. */
+  readonly createdBefore?: number;
+  /** When given, rows with `updatedAt < updatedBefore` go as well. */
+  readonly updatedBefore?: number;
+  /** The manager's limits in milliseconds, for a store whose table has no expiry columns. */
+  readonly idleTimeout: number;
+  readonly absoluteTimeout: number;
+  /** At most this many rows are deleted by one call. */
+  readonly limit: number;
+  /** Where the call before stopped; null to begin. Opaque to the caller. */
+  readonly cursor: ExpireCursor | null;
+}
+
+export type ExpireCursor = { readonly bucket: number; readonly id: Uint8Array };
+
+export interface ExpireResult {
+  readonly deleted: number;
+  /** Pass it to the next call; null when the end was reached. */
+  readonly cursor: ExpireCursor | null;
+}

@@ -1,0 +1,92 @@
+/**
+ * The store contract: rows of bytes in, rows of bytes out. A store never sees a session, a token or a key.
+ *
+ * The comments here are the specification; `stored-session/testing` holds every implementation to them. Methods
+ * take batches because batching is where the speed is; `store/coalesce.ts` makes the batches. All times are
+ * milliseconds since the epoch and are passed in: a store never asks its own clock. Ids are compared byte by byte.
+ *
+ * A batch names each id at most once. A failing batch changes nothing: every method is all or nothing, and
+ * rejects with a {@link StoreError} (its `outcome` says whether a write may have happened).
+ */
+import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+
+export type { ExpireCursor, ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+
+/** How many statements of a kind may be under way at once, and how many operations one may carry. */
+export interface Lanes {
+  readonly read: number;
+  readonly write: number;
+  readonly maxBatch: number;
+}
+
+export interface SessionStore {
+  /** How this store is best driven. Memory needs no batching; a pool likes a few lanes. */
+  readonly lanes: Lanes;
+
+  /**
+   * The rows with these ids, in the order asked for; null for an id that has none. Expired rows are returned
+   * like any other: the manager decides by its own clock. A malformed id (wrong length, wrong case) is a miss.
+   */
+  read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]>;
+
+  /** Adds rows. False for an id that exists already: that row stays as it is, the others are added. */
+  insert(rows: readonly SessionRow[]): Promise<boolean[]>;
+
+  /**
+   * Writes `data`, `version`, `userRef`, `updatedAt`, `expiresAt` and `client` of each row whose version is still
+   * that of `loaded`. False where it is not, or where the row is gone: that one is left alone, the others are
+   * written. Never inserts.
+   */
+  update(updates: readonly RowUpdate[]): Promise<boolean[]>;
+
+  /**
+   * In one transaction: ends `loaded` and adds `next` under its new id. False, and nothing changed, when the row
+   * is gone or no longer has the version of `loaded`.
+   */
+  replace(loaded: SessionRow, next: SessionRow): Promise<boolean>;
+
+  /**
+   * Moves `updatedAt` and `expiresAt`, leaving the version: no seal covers these two. A missing row is skipped.
+   * A store may use the latest times of the batch for every entry with the same distance between its two times.
+   */
+  touch(touches: readonly RowTouch[]): Promise<void>;
+
+  /** Deletes rows, whatever their version. True for each that was there. */
+  delete(ids: readonly Uint8Array[]): Promise<boolean[]>;
+
+  /** Rows of any of these user references, newest `createdAt` first, at most `limit`. Expired rows included. */
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]>;
+
+  /**
+   * Deletes the rows of these user references and answers how many. `only` narrows it to one id; the ids of
+   * `except` stay.
+   */
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter?: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+  ): Promise<number>;
+
+  /** One bounded, ordered step of expiry. Call again with the returned cursor until it is null. */
+  deleteExpired(query: ExpireQuery): Promise<ExpireResult>;
+
+  /** How many rows have `expiresAt > now`. */
+  count(now: number): Promise<number>;
+
+  /** Up to `limit` rows with ids after `after` (null: from the start), in ascending order of id. */
+  scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]>;
+
+  /**
+   * Takes or renews the named lease for `holder` until `until`. True when it was free, had run out by `now`, or
+   * was the holder's own; false when another holder has it. `until <= now` gives it back.
+   */
+  lease(name: string, holder: string, until: number, now: number): Promise<boolean>;
+
+  /** Brings the tables to the shape of this version, or does nothing. Safe when many processes start at once. */
+  migrate(): Promise<void>;
+
+  /**
+   * Waits for what is under way and closes what the store itself opened; a handle or pool passed in stays the
+   * caller's. Later calls reject with a ClosedError; closing twice is fine.
+   */
+  close(): Promise<void>;
+}
