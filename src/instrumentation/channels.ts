@@ -1,0 +1,106 @@
+import { channel, tracingChannel, type Channel, type TracingChannel } from "node:diagnostics_channel";
+
+/**
+ * What this package tells about itself, through `node:diagnostics_channel`. The core publishes and never logs;
+ * log lines, OpenTelemetry and Prometheus subscribe. A channel nobody subscribed to costs next to nothing.
+ *
+ * Payloads name a session by its `handle` (the hashed id, base64url) and hold no token, key, user id or value.
+ */
+export interface ReadEvent {
+  operation: "read";
+  handle: string;
+  /** Set when the answer is there: whether a row was found. Whether it had expired is the manager's to say. */
+  found?: boolean;
+}
+
+export interface WriteEvent {
+  operation: "insert" | "update" | "replace";
+  /** Why it was written. */
+  reason: "save" | "login" | "regenerate" | "reset" | "renew" | "reseal";
+  handle: string;
+  /** The id that ended, for a replace. */
+  previousHandle?: string;
+  /** Length of the sealed session. */
+  bytes: number;
+  /** Set when the answer is there: false when the row had changed or was gone. */
+  applied?: boolean;
+}
+
+export interface DeleteEvent {
+  operation: "destroy" | "revoke" | "revoke-all";
+  /** Absent for revoke-all. */
+  handle?: string;
+  /** Set when the answer is there: how many rows went. */
+  deleted?: number;
+}
+
+export interface TouchEvent {
+  operation: "touch";
+  handle: string;
+}
+
+export interface ExpireEvent {
+  operation: "expire";
+  /** Set when the answer is there: rows deleted by this step. */
+  deleted?: number;
+}
+
+/** A row that did not open (R26). */
+export interface RefuseEvent {
+  handle: string;
+  reason: string;
+}
+
+/** A commit met a row that another request had changed. */
+export interface ConflictEvent {
+  handle: string;
+  /** `merged`: the changes were applied on top; `ended`: the session had ended; `failed`: given up. */
+  outcome: "merged" | "ended" | "failed";
+  attempt: number;
+}
+
+/** A statement left for the store. */
+export interface BatchEvent {
+  operation: "read" | "insert" | "update" | "replace" | "touch" | "delete";
+  /** Operations that left together. */
+  size: number;
+}
+
+export const channels: {
+  readonly read: TracingChannel<string, ReadEvent>;
+  readonly write: TracingChannel<string, WriteEvent>;
+  readonly delete: TracingChannel<string, DeleteEvent>;
+  readonly touch: TracingChannel<string, TouchEvent>;
+  readonly expire: TracingChannel<string, ExpireEvent>;
+  readonly refuse: Channel<string, RefuseEvent>;
+  readonly conflict: Channel<string, ConflictEvent>;
+  readonly batch: Channel<string, BatchEvent>;
+} = {
+  read: tracingChannel("stored-session.read"),
+  write: tracingChannel("stored-session.write"),
+  delete: tracingChannel("stored-session.delete"),
+  touch: tracingChannel("stored-session.touch"),
+  expire: tracingChannel("stored-session.expire"),
+  refuse: channel("stored-session.refuse"),
+  conflict: channel("stored-session.conflict"),
+  batch: channel("stored-session.batch"),
+};
+
+/**
+ * Runs `work` inside a tracing channel. `event` makes the payload, and is called only when somebody listens;
+ * `note` adds to it what the answer told.
+ */
+export function trace<Event extends object, Answer>(
+  traced: TracingChannel<string, Event>,
+  event: () => Event,
+  work: () => Promise<Answer>,
+  note?: (event: Event, answer: Answer) => void,
+): Promise<Answer> {
+  if (!traced.hasSubscribers) return work();
+  const payload = event();
+  return traced.tracePromise(async () => {
+    const answer = await work();
+    note?.(payload, answer);
+    return answer;
+  }, payload);
+}
