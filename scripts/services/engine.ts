@@ -1,0 +1,40 @@
+/** A kind of database server that the tests can start. */
+export type ServerName = "postgres" | "mysql" | "mariadb";
+
+export const serverNames: readonly ServerName[] = ["postgres", "mysql", "mariadb"];
+
+/** A server that answers. */
+export interface Running {
+  readonly url: string;
+  /** Process id of the server, or null when a container holds it. */
+  readonly pid: number | null;
+  readonly port: number;
+  /** Name of the container that holds it, or null. */
+  readonly container: string | null;
+}
+
+export interface StartOptions {
+  /** Everything of this server lives below it: data, socket, log. Made when missing, kept when the server stops. */
+  readonly directory: string;
+  /** Loopback port; a free one is chosen when it is not given. */
+  readonly port?: number;
+}
+
+/** What differs between the servers: how their programs are found, and how one is started. */
+export interface Engine {
+  readonly name: ServerName;
+  /** Debian packages to install with apt-get when the programs are missing. Empty: `fetch` does it. */
+  readonly packages: readonly string[];
+  /** True when the programs are on this machine. */
+  isInstalled(): boolean;
+  /** Brings the programs without touching the machine's packages. */
+  fetch?(): Promise<void>;
+  /** Starts a server with durable settings and waits until it answers. */
+  start(options: StartOptions): Promise<Running>;
+  readonly image: {
+    readonly name: string;
+    readonly port: number;
+    environment(password: string): string[];
+    url(port: number, password: string): string;
+  };
+}

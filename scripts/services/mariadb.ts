@@ -1,0 +1,57 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Engine, Running, StartOptions } from "./engine.ts";
+import { account, durable, initialStatements, mysqlAnswers, mysqlUrl } from "./mysql-common.ts";
+import { freePort, privateDirectory, run, spawnServer, waitUntil } from "./processes.ts";
+
+const program = (name: string): string | undefined =>
+  ["/usr/sbin", ...(process.env["PATH"] ?? "").split(":")]
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path));
+
+export const mariadb: Engine = {
+  name: "mariadb",
+  packages: ["mariadb-server"],
+  isInstalled: () => program("mariadbd") !== undefined && program("mariadb-install-db") !== undefined,
+  image: {
+    name: "docker.io/library/mariadb:11.8",
+    port: 3306,
+    environment: (password) => [`MARIADB_ROOT_PASSWORD=${password}`, "MARIADB_DATABASE=test"],
+    url: (port, password) => `mysql://root:${password}@127.0.0.1:${port}/test`,
+  },
+
+  async start({ directory, port = 0 }: StartOptions): Promise<Running> {
+    const [server, install] = [program("mariadbd"), program("mariadb-install-db")];
+    if (!server || !install) throw new Error("MariaDB's mariadbd and mariadb-install-db were not found.");
+    const runsAs = account();
+    privateDirectory(directory, runsAs);
+    const data = join(directory, "data");
+    if (!existsSync(join(data, "mysql"))) {
+      const settings = [
+        "--no-defaults",
+        `--user=${runsAs.name}`,
+        `--datadir=${data}`,
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+      ];
+      await run(install, settings, { account: runsAs, cwd: directory });
+    }
+    const { password, file } = initialStatements(directory, runsAs);
+    const chosen = port || (await freePort());
+    const log = join(directory, "server.log");
+    const settings = [
+      "--no-defaults",
+      `--datadir=${data}`,
+      `--socket=${directory}/server.sock`,
+      `--pid-file=${directory}/server.pid`,
+    ];
+    const pid = spawnServer(server, [...settings, `--port=${chosen}`, `--init-file=${file}`, ...durable], {
+      account: runsAs,
+      cwd: directory,
+      log,
+    });
+    const url = mysqlUrl(chosen, password);
+    await waitUntil(() => mysqlAnswers(url), { pid, log, name: "MariaDB" });
+    return { url, pid, port: chosen, container: null };
+  },
+};

@@ -1,0 +1,165 @@
+/**
+ * The servers that tests need. What runs already is used, what is missing is installed and started, and only what
+ * was started here is ever stopped.
+ */
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { containerEngine, startContainer, stopContainer } from "./containers.ts";
+import type { Engine, Running, ServerName } from "./engine.ts";
+import { mariadb } from "./mariadb.ts";
+import { mysql } from "./mysql.ts";
+import { canInstallPackages, installPackages } from "./packages.ts";
+import { postgres } from "./postgres.ts";
+import { answers, isAlive, stopProcess } from "./processes.ts";
+import { alone, workplace } from "./workplace.ts";
+
+export type { ServerName } from "./engine.ts";
+
+const engines: Readonly<Record<ServerName, Engine>> = { postgres, mysql, mariadb };
+
+/** `TEST_POSTGRES_URL` and its like: a server of the caller's, which is neither started nor stopped here. */
+export const variable = (name: ServerName): string => `TEST_${name.toUpperCase()}_URL`;
+
+interface State extends Running {
+  /** Started by hand: stays until it is stopped by hand. Otherwise it goes with its last user. */
+  readonly kept: boolean;
+}
+
+/** URLs of running servers, started where they were not. `hold` keeps them until this process calls `release`. */
+export async function provide(
+  names: readonly ServerName[],
+  options: { keep?: boolean; hold?: boolean } = {},
+): Promise<Partial<Record<ServerName, string>>> {
+  const urls: Partial<Record<ServerName, string>> = {};
+  const wanted: ServerName[] = [];
+  for (const name of names) {
+    const given = process.env[variable(name)];
+    if (given) urls[name] = given;
+    else wanted.push(name);
+  }
+  if (wanted.length === 0) return urls;
+  await alone(async () => {
+    const missing: Engine[] = [];
+    for (const name of wanted) {
+      const state = await running(name);
+      if (state) urls[name] = state.url;
+      else missing.push(engines[name]);
+      if (state && options.keep && !state.kept) save(name, { ...state, kept: true });
+    }
+    const inContainers = await install(missing);
+    const started = await Promise.allSettled(
+      missing.map(async (engine) => {
+        const program = inContainers.get(engine);
+        const server = program
+          ? await startContainer(program, engine)
+          : await engine.start({ directory: join(workplace(), engine.name) });
+        save(engine.name, { ...server, kept: options.keep ?? false });
+        urls[engine.name] = server.url;
+      }),
+    );
+    const failed = started
+      .filter((result) => result.status === "rejected")
+      .map((result) => result.reason as Error);
+    if (failed.length > 0) throw new Error(failed.map((error) => error.message).join("\n\n"));
+    if (options.hold) {
+      mkdirSync(join(workplace(), "users"), { recursive: true });
+      writeFileSync(join(workplace(), "users", String(process.pid)), "");
+    }
+  });
+  return urls;
+}
+
+/** Says that this process needs the servers no more; the last one stops those that nobody asked to keep. */
+export async function release(): Promise<void> {
+  await alone(async () => {
+    const users = join(workplace(), "users");
+    rmSync(join(users, String(process.pid)), { force: true });
+    for (const user of existsSync(users) ? readdirSync(users) : []) {
+      if (isAlive(Number(user))) return;
+      rmSync(join(users, user), { force: true });
+    }
+    await stopWhere((state) => !state.kept);
+  });
+}
+
+/** Stops the servers that were started here. */
+export async function stop(names: readonly ServerName[]): Promise<ServerName[]> {
+  return alone(() => stopWhere((_state, name) => names.includes(name)));
+}
+
+export async function status(): Promise<Partial<Record<ServerName, string>>> {
+  const urls: Partial<Record<ServerName, string>> = {};
+  for (const name of Object.keys(engines) as ServerName[]) {
+    const state = await running(name);
+    if (state) urls[name] = state.url;
+  }
+  return urls;
+}
+
+/** A server for one test alone, which may be killed. Its programs must be there: call `provide` before. */
+export async function startPrivate(name: ServerName, directory: string, port?: number): Promise<Running> {
+  return engines[name].start({ directory, ...(port === undefined ? {} : { port }) });
+}
+
+async function install(missing: readonly Engine[]): Promise<Map<Engine, string>> {
+  const absent = missing.filter((engine) => !engine.isInstalled());
+  const inContainers = new Map<Engine, string>();
+  if (absent.length === 0) return inContainers;
+  const reasons: string[] = [];
+  const packages = absent.flatMap((engine) => engine.packages);
+  if (packages.length > 0 && canInstallPackages())
+    await installPackages(packages).catch((error: Error) => reasons.push(error.message));
+  for (const engine of absent) {
+    if (!engine.isInstalled() && existsSync("/usr/bin/apt-get"))
+      await engine.fetch?.().catch((error: Error) => reasons.push(error.message));
+    if (engine.isInstalled()) continue;
+    const program = await containerEngine();
+    if (program) inContainers.set(engine, program);
+    else throw new Error([...reasons, helpFor(engine)].join("\n"));
+  }
+  return inContainers;
+}
+
+function helpFor(engine: Engine): string {
+  const url = `${variable(engine.name)}=${engine.image.url(engine.image.port, "password")}`;
+  const how =
+    engine.packages.length > 0
+      ? `run "sudo apt-get install -y ${engine.packages.join(" ")}"`
+      : `run the tests on Debian or Ubuntu with network, or "docker compose up -d --wait"`;
+  return `The tests need ${engine.name} and could not find or install it: ${how}, or give a server with ${url}, or narrow the tests with TEST_DATABASES=sqlite.`;
+}
+
+async function running(name: ServerName): Promise<State | null> {
+  const path = statePath(name);
+  if (!existsSync(path)) return null;
+  const state = JSON.parse(readFileSync(path, "utf8")) as State;
+  const alive = state.pid === null || isAlive(state.pid);
+  if (alive && (await answers(state.port))) return state;
+  if (alive && state.pid !== null) await stopProcess(state.pid);
+  rmSync(path, { force: true });
+  return null;
+}
+
+async function stopWhere(chosen: (state: State, name: ServerName) => boolean): Promise<ServerName[]> {
+  const stopping: Promise<ServerName>[] = [];
+  for (const name of Object.keys(engines) as ServerName[]) {
+    const state = await running(name);
+    if (!state || !chosen(state, name)) continue;
+    stopping.push(
+      (async () => {
+        // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
+        if (state.pid !== null) await stopProcess(state.pid, name === "postgres" ? "SIGINT" : "SIGTERM");
+        if (state.container !== null) await stopContainer(state.container);
+        rmSync(statePath(name), { force: true });
+        return name;
+      })(),
+    );
+  }
+  return Promise.all(stopping);
+}
+
+const statePath = (name: ServerName): string => join(workplace(), `${name}.json`);
+
+function save(name: ServerName, state: State): void {
+  writeFileSync(statePath(name), `${JSON.stringify(state)}\n`, { mode: 0o600 });
+}
