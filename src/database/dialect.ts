@@ -1,66 +1,170 @@
-import type { StoredSessionError } from "../errors.ts";
-import type { ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+
+/** How many statements of a kind may be under way at once, and how many operations one may carry. */
+export interface Lanes {
+  readonly read: number;
+  readonly write: number;
+  readonly maxBatch: number;
+  /**
+   * `immediate`: an operation waits for the end of the present turn of the event loop, so that all operations
+   * of the turn leave as one batch (group commit on SQLite). `none`, the default: while a lane is free an
+   * operation goes at once.
+   */
+  readonly gather?: "immediate" | "none";
+}
 
 /** A statement with bound values. Texts are built from the validated table name only (R31). */
 export interface Statement {
+  /** The same text for the same shape, so that drivers can keep it prepared. */
   readonly text: string;
   readonly values: readonly unknown[];
+  /**
+   * True for a statement that changes something. A lost answer to one of these leaves the outcome unknown, and
+   * only these count for `changes`.
+   */
+  readonly writes: boolean;
   /**
    * Inside a transaction: when fewer rows than this are changed or returned, everything is rolled back and the
    * transaction answers null.
    */
   readonly atLeast?: number;
+  /**
+   * Inside a transaction: skipped (an empty result) when the statement before it changed this many rows. A
+   * MySQL update reads its versions back only when it matched some rows of the batch and not others.
+   */
+  readonly unlessChanged?: number;
 }
 
 export interface Result {
   readonly rows: readonly Record<string, unknown>[];
-  /** Rows matched by the statement's conditions and written or deleted. */
+  /** Rows matched by the statement's conditions and written, added or deleted; 0 for a query. */
   readonly changes: number;
 }
 
-/** One open database: a pool or a handle, seen through its dialect's client library. */
+/** Runs one statement. */
+export type Run = (statement: Statement) => Promise<Result>;
+
+/**
+ * One open database: a pool or a handle, seen through its client library.
+ *
+ * Every method rejects with a {@link StoreError} that says what to do (the driver's error is its `cause`), and
+ * has by then repeated what is safe to repeat: a deadlock, a serialization failure, a busy file (`retry.ts`).
+ * Missing tables are a NotMigratedError, each time anew. A write whose answer was lost has the outcome `unknown`.
+ */
 export interface Database {
   readonly dialect: Dialect;
-  run(statement: Statement): Promise<Result>;
+  readonly run: Run;
   /** All statements in order, in one transaction: every one or none. Null when an `atLeast` was not reached. */
   transaction(statements: readonly Statement[]): Promise<Result[] | null>;
-  /** Runs `work` while this process alone, of all that migrate this database, holds the migration lock. */
-  exclusively(work: () => Promise<void>): Promise<void>;
-  /** Turns a driver's error into one of ours, with a sentence that says what to do. */
-  explain(error: unknown): StoredSessionError;
-  /** Closes what it opened, and only that. */
+  /**
+   * Runs `work` while this process alone, of all that migrate this database, holds the migration lock; in one
+   * transaction where the database can roll back a CREATE TABLE. `work` uses only the `run` it is given.
+   */
+  exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
+  /** Waits for what is under way and closes what it opened, and only that. Later calls reject with a ClosedError. */
   close(): Promise<void>;
+}
+
+/** Names as they stand in a statement: validated, quoted, with their schema where there is one. */
+export interface Names {
+  readonly sessions: string;
+  readonly leases: string;
+  readonly migrations: string;
+  /** Names of the two indexes, quoted, without a schema. */
+  readonly userIndex: string;
+  readonly expiryIndex: string;
+}
+
+/** One line of `<table>_migrations`. */
+export interface JournalEntry {
+  readonly version: number;
+  readonly name: string;
+  /** SHA-256 of the frozen text, in hex. */
+  readonly checksum: string;
+  readonly appliedAt: number;
 }
 
 /**
  * What differs between databases: statement texts and flags. Nothing outside `database/` asks which database it
  * is.
+ *
+ * Where a method answers several statements, they are run as one transaction, a single one alone. `insert`,
+ * `update` and `delete` tell which rows of a batch they wrote: all, when `changes` is the size of the batch;
+ * otherwise each one whose `id` is among the rows returned (by any of the statements) and, where `tells` is
+ * `versions`, whose `version` there is the one that was to be written. A batch of one needs no rows: its
+ * `changes` tell.
  */
 export interface Dialect {
   readonly name: "sqlite" | "postgres" | "mysql" | "mariadb";
-  /** How a batch leaves: as one statement over all its rows, or as the plain statements in one transaction. */
+  /**
+   * How a batch leaves: as one statement over all its rows, or as the plain statements in one transaction. With
+   * `transaction` the methods that take a batch are only called with one element.
+   */
   readonly batches: "statement" | "transaction";
-  /** How a batched update tells which rows it wrote: it returns their ids, or the versions are read back. */
+  /** What the rows returned by a partly matching `insert` or `update` are: those written, or all those there. */
   readonly tells: "returning" | "versions";
-  readonly lanes: { readonly read: number; readonly write: number; readonly maxBatch: number };
+  readonly lanes: Lanes;
+  readonly names: Names;
+  /** Length of an id; anything else is a miss and never reaches the database. */
+  readonly idBytes: number;
+  /** Rows one step of expiry may delete, and look at, whatever the caller's limit. */
+  readonly expiry: { readonly maxDelete: number; readonly maxScan: number };
 
+  /** Rows in any order, whole. */
   read(ids: readonly Uint8Array[]): Statement;
-  insert(rows: readonly SessionRow[]): Statement;
-  update(updates: readonly RowUpdate[]): Statement;
-  /** Delete with the loaded version, then insert; the first has an `atLeast`. One statement where one can do it. */
+  /** Adds the rows whose id is free and leaves the others. */
+  insert(rows: readonly SessionRow[]): readonly Statement[];
+  update(updates: readonly RowUpdate[]): readonly Statement[];
+  /**
+   * Delete with the loaded version, then insert, each with `atLeast: 1` and neither an error when the new id is
+   * taken. One statement, whose `changes` are 1 or 0, where one can do it.
+   */
   replace(loaded: SessionRow, next: SessionRow): readonly Statement[];
+  /** The earlier of the given `expiresAt` and the row's own `absolute_expires_at`. */
   touch(touches: readonly RowTouch[]): Statement;
-  delete(ids: readonly Uint8Array[]): Statement;
+  delete(ids: readonly Uint8Array[]): readonly Statement[];
   listByUser(userRefs: readonly Uint8Array[], limit: number): Statement;
   deleteByUser(
     userRefs: readonly Uint8Array[],
     filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
   ): Statement;
-  /** The ids (and buckets) of the next rows to expire, in index order. */
-  findExpired(query: ExpireQuery): Statement;
+
+  /**
+   * The next `scan` rows after the query's cursor that may have expired, with the columns `id`, `due` (1 or true
+   * where the row is to go by {@link ExpireQuery}) and whatever `expireCursor` needs. In index order from the
+   * oldest `expires_bucket` up to that of `before`; or in order of `id` over the whole table when `createdBefore`
+   * or `updatedBefore` is given, because no index serves these. Fewer rows than `scan` mean that the end was
+   * reached. The order must hold while rows between are deleted: a run over the table is linear.
+   */
+  findExpired(query: ExpireQuery, scan: number): Statement;
+  /** The place of a row of `findExpired`, for the next call. */
+  expireCursor(row: Record<string, unknown>): ExpireCursor;
+  /** Deletes these rows where they are still due: a touch in between wins. */
+  deleteExpired(ids: readonly Uint8Array[], query: ExpireQuery): Statement;
+
+  /** One row with the column `count`. */
   count(now: number): Statement;
   scan(after: Uint8Array | null, limit: number): Statement;
+  /** The last statement changes one row when the lease was got, and none when another holds it. */
   lease(name: string, holder: string, until: number, now: number): readonly Statement[];
-  /** A result's row as the contract's row. */
+  /** A result's row as the contract's row: bytes as Uint8Array, numbers as number. */
   decode(row: Record<string, unknown>): SessionRow;
+
+  /** The columns of a table, one row each with `name`; no rows when there is no such table. */
+  columns(table: "sessions" | "migrations"): Statement;
+  readonly journal: {
+    /** CREATE TABLE IF NOT EXISTS. */
+    create(): Statement;
+    /** Rows with `version`, `name`, `checksum`, `applied_at`, in order of version. */
+    read(): Statement;
+    add(entry: JournalEntry): Statement;
+  };
+}
+
+/** Milliseconds in a bucket of expiry: one day. Coarse, so that a touch seldom moves the index (decision 3). */
+export const BUCKET = 86_400_000;
+
+/** The value of the column `expires_bucket`. */
+export function bucketOf(expiresAt: number): number {
+  return Math.floor(expiresAt / BUCKET);
 }

@@ -8,16 +8,12 @@
  * A batch names each id at most once. A failing batch changes nothing: every method is all or nothing, and
  * rejects with a {@link StoreError} (its `outcome` says whether a write may have happened).
  */
+import type { Lanes } from "../database/dialect.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
 export type { ExpireCursor, ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
-/** How many statements of a kind may be under way at once, and how many operations one may carry. */
-export interface Lanes {
-  readonly read: number;
-  readonly write: number;
-  readonly maxBatch: number;
-}
+export type { Lanes } from "../database/dialect.ts";
 
 export interface SessionStore {
   /** How this store is best driven. Memory needs no batching; a pool likes a few lanes. */
@@ -41,7 +37,7 @@ export interface SessionStore {
 
   /**
    * In one transaction: ends `loaded` and adds `next` under its new id. False, and nothing changed, when the row
-   * is gone or no longer has the version of `loaded`.
+   * is gone, no longer has the version of `loaded`, or the new id is taken.
    */
   replace(loaded: SessionRow, next: SessionRow): Promise<boolean>;
 
