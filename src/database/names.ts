@@ -1,0 +1,38 @@
+import { OptionsError } from "../errors.ts";
+import type { Names } from "./dialect.ts";
+
+/** Short enough that `_migrations` and the names of the indexes fit into 63 bytes, PostgreSQL's limit. */
+const TABLE = /^[A-Za-z_][A-Za-z0-9_]{0,39}$/;
+
+/** The table when none is named. */
+export const DEFAULT_TABLE = "stored_sessions";
+
+/**
+ * The names of the tables and indexes, each through `quote`. Only names of a strict pattern pass, with at most
+ * one schema before a dot where `schemas` allows it (R31).
+ */
+export function namesOf(
+  table: string | undefined,
+  quote: (identifier: string) => string,
+  options: { readonly schemas: boolean },
+): Names {
+  const given: unknown = table ?? DEFAULT_TABLE;
+  const parts = typeof given === "string" ? given.split(".") : [];
+  const wellFormed = parts.length > 0 && parts.every((part) => TABLE.test(part));
+  if (!wellFormed || parts.length > (options.schemas ? 2 : 1)) {
+    throw new OptionsError([
+      `table ${JSON.stringify(given) ?? String(given)} is no table name; use letters, digits and "_", at most 40 of them${
+        options.schemas ? ', with a schema before a dot if need be ("app.stored_sessions")' : ""
+      }.`,
+    ]);
+  }
+  const base = parts.at(-1) as string;
+  const qualified = (name: string): string => [...parts.slice(0, -1), name].map(quote).join(".");
+  return {
+    sessions: qualified(base),
+    leases: qualified(`${base}_leases`),
+    migrations: qualified(`${base}_migrations`),
+    userIndex: quote(`${base}_user_ref`),
+    expiryIndex: quote(`${base}_expires_bucket`),
+  };
+}

@@ -1,0 +1,213 @@
+import { ClosedError, StoreError } from "../errors.ts";
+import type { Lanes, SessionStore } from "./store.ts";
+import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+
+export interface MemoryStoreOptions {
+  /**
+   * The most rows kept, 10,000 unless given. At the limit expired rows go first; when none has expired, `insert`
+   * is refused with a StoreError. A living session is never evicted.
+   */
+  readonly maxSessions?: number;
+}
+
+/** Sessions in this process, gone with it: for tests and for trying things out. Bytes are copied in and out. */
+export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
+  return new MemoryStore(options);
+}
+
+interface Lease {
+  readonly holder: string;
+  readonly until: number;
+}
+
+class MemoryStore implements SessionStore {
+  readonly lanes: Lanes = { read: 64, write: 64, maxBatch: 1 };
+  readonly #rows = new Map<string, SessionRow>();
+  readonly #leases = new Map<string, Lease>();
+  readonly #maxSessions: number;
+  #closed = false;
+
+  constructor(options: MemoryStoreOptions) {
+    const { maxSessions = 10_000 } = options;
+    if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
+      throw new TypeError(`maxSessions must be a positive integer, not ${String(maxSessions)}.`);
+    }
+    this.#maxSessions = maxSessions;
+  }
+
+  async read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
+    this.#assertOpen();
+    return ids.map((id) => {
+      const row = this.#rows.get(keyOf(id));
+      return row ? copyOf(row) : null;
+    });
+  }
+
+  async insert(rows: readonly SessionRow[]): Promise<boolean[]> {
+    this.#assertOpen();
+    for (const { id } of rows) {
+      if (keyOf(id) === MALFORMED) throw new TypeError("A row's id is 32 bytes.");
+    }
+    this.#makeRoom(rows);
+    return rows.map((row) => {
+      const key = keyOf(row.id);
+      if (this.#rows.has(key)) return false;
+      this.#rows.set(key, copyOf(row));
+      return true;
+    });
+  }
+
+  async update(updates: readonly RowUpdate[]): Promise<boolean[]> {
+    this.#assertOpen();
+    return updates.map(({ loaded, next }) => {
+      const key = keyOf(loaded.id);
+      const row = this.#rows.get(key);
+      if (!row || row.version !== loaded.version) return false;
+      const { data, version, userRef, updatedAt, expiresAt, client } = next;
+      this.#rows.set(key, copyOf({ ...row, data, version, userRef, updatedAt, expiresAt, client }));
+      return true;
+    });
+  }
+
+  async replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    this.#assertOpen();
+    const row = this.#rows.get(keyOf(loaded.id));
+    if (!row || row.version !== loaded.version || this.#rows.has(keyOf(next.id))) return false;
+    if (keyOf(next.id) === MALFORMED) throw new TypeError("A row's id is 32 bytes.");
+    this.#rows.delete(keyOf(loaded.id));
+    this.#rows.set(keyOf(next.id), copyOf(next));
+    return true;
+  }
+
+  async touch(touches: readonly RowTouch[]): Promise<void> {
+    this.#assertOpen();
+    for (const { id, updatedAt, expiresAt } of touches) {
+      const key = keyOf(id);
+      const row = this.#rows.get(key);
+      if (!row) continue;
+      this.#rows.set(key, { ...row, updatedAt, expiresAt: Math.min(expiresAt, row.absoluteExpiresAt) });
+    }
+  }
+
+  async delete(ids: readonly Uint8Array[]): Promise<boolean[]> {
+    this.#assertOpen();
+    return ids.map((id) => this.#rows.delete(keyOf(id)));
+  }
+
+  async listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]> {
+    this.#assertOpen();
+    const users = new Set(userRefs.map(keyOf));
+    return [...this.#rows.values()]
+      .filter(({ userRef }) => userRef && users.has(keyOf(userRef)))
+      .sort((a, b) => b.createdAt - a.createdAt)
+      .slice(0, limit)
+      .map(copyOf);
+  }
+
+  async deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] } = {},
+  ): Promise<number> {
+    this.#assertOpen();
+    const users = new Set(userRefs.map(keyOf));
+    const only = filter.only && keyOf(filter.only);
+    const except = new Set(filter.except?.map(keyOf));
+    let deleted = 0;
+    for (const [key, { userRef }] of this.#rows) {
+      if (!userRef || !users.has(keyOf(userRef))) continue;
+      if ((only !== undefined && key !== only) || except.has(key)) continue;
+      this.#rows.delete(key);
+      deleted++;
+    }
+    return deleted;
+  }
+
+  async deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
+    this.#assertOpen();
+    let deleted = 0;
+    for (const [key, row] of this.#rows) {
+      const due =
+        row.expiresAt <= query.before ||
+        (query.createdBefore !== undefined && row.createdAt < query.createdBefore) ||
+        (query.updatedBefore !== undefined && row.updatedAt < query.updatedBefore);
+      if (!due) continue;
+      if (deleted === query.limit) return { deleted, cursor: { bucket: 0, id: new Uint8Array(row.id) } };
+      this.#rows.delete(key);
+      deleted++;
+    }
+    return { deleted, cursor: null };
+  }
+
+  async count(now: number): Promise<number> {
+    this.#assertOpen();
+    let count = 0;
+    for (const { expiresAt } of this.#rows.values()) if (expiresAt > now) count++;
+    return count;
+  }
+
+  async scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
+    this.#assertOpen();
+    const start = after && Buffer.from(after);
+    return [...this.#rows.values()]
+      .filter(({ id }) => !start || Buffer.compare(id, start) > 0)
+      .sort((a, b) => Buffer.compare(a.id, b.id))
+      .slice(0, limit)
+      .map(copyOf);
+  }
+
+  async lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
+    this.#assertOpen();
+    const held = this.#leases.get(name);
+    if (held && held.holder !== holder && held.until > now) return false;
+    if (until <= now) this.#leases.delete(name);
+    else this.#leases.set(name, { holder, until });
+    return true;
+  }
+
+  async migrate(): Promise<void> {
+    this.#assertOpen();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#rows.clear();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new ClosedError("The memory store was closed.");
+  }
+
+  /** A store has no clock of its own: the newest time in the rows that come in is the present. */
+  #makeRoom(rows: readonly SessionRow[]): void {
+    const added = rows.filter(({ id }) => !this.#rows.has(keyOf(id)));
+    if (this.#rows.size + added.length <= this.#maxSessions) return;
+    const now = Math.max(...rows.map(({ updatedAt }) => updatedAt));
+    for (const [key, { expiresAt }] of this.#rows) if (expiresAt <= now) this.#rows.delete(key);
+    if (this.#rows.size + added.length <= this.#maxSessions) return;
+    throw new StoreError(
+      `The memory store is full: ${this.#maxSessions} sessions live in it. Raise maxSessions, or use a database.`,
+    );
+  }
+}
+
+const MALFORMED = "";
+
+/** One character a byte; the empty key, which no row has, for anything that is not 32 bytes. */
+function keyOf(id: Uint8Array): string {
+  if (!(id instanceof Uint8Array) || id.length !== 32) return MALFORMED;
+  return Buffer.from(id.buffer, id.byteOffset, id.length).latin1Slice();
+}
+
+function copyOf(row: SessionRow): SessionRow {
+  return {
+    id: new Uint8Array(row.id),
+    data: new Uint8Array(row.data),
+    version: row.version,
+    userRef: row.userRef && new Uint8Array(row.userRef),
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+    absoluteExpiresAt: row.absoluteExpiresAt,
+    expiresAt: row.expiresAt,
+    client: row.client && new Uint8Array(row.client),
+  };
+}
