@@ -1,0 +1,17 @@
+/** Encrypted, database-backed HTTP sessions for Node.js: the public core. */
+export * from "./errors.ts";
+export * from "./session/data.ts";
+export { createSessionManager, SessionManager } from "./session/manager.ts";
+export type { Session } from "./session/session.ts";
+export type { SessionManagerOptions, Conflict } from "./options.ts";
+export type { CookieOptions } from "./session/cookie.ts";
+export type { Duration } from "./session/duration.ts";
+export type { ClientInfo, SessionFormat } from "./session/format.ts";
+export type { SessionInfo, UserSessions } from "./session/users.ts";
+export type { StandardSchema } from "./session/schema.ts";
+export type { ExpireOptions } from "./jobs/expire.ts";
+export type { Schedule } from "./jobs/schedule.ts";
+export type { SessionStore, SessionRow } from "./store/store.ts";
+export { generateKey, KeyRing } from "./sealing/keyring.ts";
+export { memoryStore } from "./store/memory.ts";
+export { migrate } from "./migrations/migrator.ts";

@@ -1,0 +1,58 @@
+import { channels, trace } from "../instrumentation/channels.ts";
+import type { ExpireCursor, ExpireQuery, ExpireResult } from "../row.ts";
+
+export interface ExpireOptions {
+  /** Also delete sessions created longer ago than this, used or not (the gem's rule). Milliseconds. */
+  maxCreatedAge?: number;
+  /** Also delete sessions not saved or touched for this long. Milliseconds. */
+  maxUpdatedAge?: number;
+  /** Rows deleted by one statement at most. Default 1,000; a store may take less. */
+  batchSize?: number;
+  /** Stops between two batches; the promise then resolves with what was deleted so far. */
+  signal?: AbortSignal;
+  /** Called after every batch. */
+  onProgress?: (progress: { deleted: number }) => void;
+}
+
+export interface ExpireJob {
+  deleteExpired(query: ExpireQuery): Promise<ExpireResult>;
+  now: number;
+  idleTimeout: number;
+  absoluteTimeout: number;
+  /** Asked before every batch; false stops. */
+  mayGoOn?: () => Promise<boolean>;
+}
+
+/** Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34). */
+export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
+  const { maxCreatedAge, maxUpdatedAge, batchSize = 1_000, signal, onProgress } = options;
+  for (const [name, value] of Object.entries({ maxCreatedAge, maxUpdatedAge, batchSize })) {
+    const least = name === "batchSize" ? 1 : 0;
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
+      throw new TypeError(`expire: \`${name}\` must be a whole number, ${least} or more.`);
+    }
+  }
+  const query = {
+    before: job.now,
+    ...(maxCreatedAge !== undefined && { createdBefore: job.now - maxCreatedAge }),
+    ...(maxUpdatedAge !== undefined && { updatedBefore: job.now - maxUpdatedAge }),
+    idleTimeout: job.idleTimeout,
+    absoluteTimeout: job.absoluteTimeout,
+    limit: batchSize,
+  };
+  let deleted = 0;
+  let cursor: ExpireCursor | null = null;
+  do {
+    if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
+    const step: ExpireResult = await trace(
+      channels.expire,
+      () => ({ operation: "expire" }),
+      () => job.deleteExpired({ ...query, cursor }),
+      (event, answer) => (event.deleted = answer.deleted),
+    );
+    deleted += step.deleted;
+    cursor = step.cursor;
+    onProgress?.({ deleted });
+  } while (cursor !== null);
+  return deleted;
+}

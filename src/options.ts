@@ -1,0 +1,282 @@
+import type { SessionStore } from "./store/store.ts";
+import { OptionsError, KeyRingError } from "./errors.ts";
+import { KeyRing } from "./sealing/keyring.ts";
+import { SessionCookie, type CookieOptions } from "./session/cookie.ts";
+import type { SessionData } from "./session/data.ts";
+import { milliseconds, type Duration } from "./session/duration.ts";
+import type { SessionFormat } from "./session/format.ts";
+import { nativeFormat } from "./session/native-format.ts";
+import type { StandardSchema } from "./session/schema.ts";
+
+/** Idle and absolute limits by the name of a standard (R15). */
+export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: number; absolute: number }>> = {
+  /** NIST SP 800-63B-4 AAL1: 30 days. */
+  aal1: { idle: 30 * 86_400_000, absolute: 30 * 86_400_000 },
+  /** NIST SP 800-63B-4 AAL2: 1 hour idle, 24 hours. */
+  aal2: { idle: 3_600_000, absolute: 86_400_000 },
+  /** NIST SP 800-63B-4 AAL3: 15 minutes idle, 12 hours. */
+  aal3: { idle: 15 * 60_000, absolute: 43_200_000 },
+  /** PCI DSS 4.0 §8.2.8: 15 minutes idle; 12 hours. */
+  pci: { idle: 15 * 60_000, absolute: 43_200_000 },
+};
+
+/** What two requests did to the same key of `data`. */
+export interface Conflict {
+  readonly key: string;
+  /** As this request loaded it; undefined when it was not there. */
+  readonly base: unknown;
+  /** As this request leaves it; undefined when it was deleted. */
+  readonly mine: unknown;
+  /** As another request saved it meanwhile; undefined when it was deleted. */
+  readonly theirs: unknown;
+}
+
+/** Every option of `createSessionManager`. Durations are milliseconds or text such as "15 min", "30 days". */
+export interface SessionManagerOptions<Data = SessionData> {
+  /** Where sessions live: `sqliteStore(…)`, `postgresStore(…)`, `mysqlStore(…)` or `memoryStore()`. Required. */
+  store: SessionStore;
+  /**
+   * The key ring: 1 to 8 master keys in their written form (`ssk1_…`, from `generateKey()`), newest first, in an
+   * array or comma-separated. The first seals, all open. Required, unless `format` brings its own keys.
+   */
+  keys?: string | readonly string[] | KeyRing | undefined;
+  /** Limits of a standard by name. `idleTimeout` and `absoluteTimeout` may then only be shorter. */
+  preset?: keyof typeof presets;
+  /** A session ends when nobody used it for this long. Default 30 days. */
+  idleTimeout?: Duration;
+  /** A session ends this long after it was created or logged in, whatever its use. Default 30 days. */
+  absoluteTimeout?: Duration;
+  /**
+   * A session that is only read moves its idle limit at most this often. Default: a twentieth of the idle timeout,
+   * at most 1 hour. Longer means fewer writes and an idle limit that is that much less exact.
+   */
+  touchEvery?: Duration;
+  /** Name and attributes of the cookie, each with its default: see {@link CookieOptions}. */
+  cookie?: CookieOptions;
+  /**
+   * "keys" (default): the key ring opens every row, so that operators can export, and rows are resealed in the
+   * background. "cookie": a row opens only with its user's cookie; database and server keys together open nothing.
+   * Changing it ends every session.
+   */
+  sealTo?: "keys" | "cookie";
+  /** A name bound into every seal, so that applications which share keys cannot read each other's rows. Default "". */
+  app?: string;
+  /**
+   * Sessions above this many bytes are deflated before they are sealed; `false` never. Default 1,024. Where an
+   * attacker can put text beside a secret into one session and see the row's length, compression tells about the
+   * secret (the CRIME side channel): use `false` there.
+   */
+  compressAbove?: number | false;
+  /** Largest encoded session in bytes. Default 1,048,576 (1 MiB). */
+  maxBytes?: number;
+  /**
+   * Decides when two requests changed the same key of `data`: returns the value to keep, undefined to delete the
+   * key, or throws to fail the commit. Default: the later commit wins.
+   */
+  onConflict?: (conflict: Conflict) => unknown;
+  /**
+   * What becomes of a row that does not open. "renew" (default): a `refuse` event, and a fresh session. "throw":
+   * the RefusedError reaches whoever looks at the session.
+   */
+  onUnreadable?: "renew" | "throw";
+  /**
+   * The user of a session, taken from its data at each commit, for applications that keep it there (Passport).
+   * Default: the user given to `session.login`.
+   */
+  userOf?: (data: Partial<Data>) => string | null | undefined;
+  /** A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. */
+  schema?: StandardSchema<unknown, Data>;
+  /** Turns stored data that no longer fits `schema` into the shape of today; what it returns is validated again. */
+  upgrade?: (old: unknown) => unknown;
+  /** Keep address and user agent with each session, sealed, for lists of devices. Default true. */
+  client?: boolean;
+  /** The store must answer within this. Default 5 seconds. */
+  storeTimeout?: Duration;
+  /** The time, in milliseconds since the epoch. Default `Date.now`. */
+  clock?: () => number;
+  /** Another format of tokens and rows, such as that of Rails mode. Default: this package's own. */
+  format?: SessionFormat;
+}
+
+/** Options, checked and complete. Durations in milliseconds. */
+export interface Settings {
+  readonly store: SessionStore;
+  readonly format: SessionFormat;
+  readonly cookie: SessionCookie;
+  readonly idleTimeout: number;
+  readonly absoluteTimeout: number;
+  readonly touchEvery: number;
+  readonly onConflict: ((conflict: Conflict) => unknown) | undefined;
+  readonly onUnreadable: "renew" | "throw";
+  readonly userOf: ((data: Record<string, unknown>) => string | null | undefined) | undefined;
+  readonly schema: StandardSchema<unknown, unknown> | undefined;
+  readonly upgrade: ((old: unknown) => unknown) | undefined;
+  readonly client: boolean;
+  readonly storeTimeout: number;
+  readonly clock: () => number;
+}
+
+const known = new Set([
+  "store",
+  "keys",
+  "preset",
+  "idleTimeout",
+  "absoluteTimeout",
+  "touchEvery",
+  "cookie",
+  "sealTo",
+  "app",
+  "compressAbove",
+  "maxBytes",
+  "onConflict",
+  "onUnreadable",
+  "userOf",
+  "schema",
+  "upgrade",
+  "client",
+  "storeTimeout",
+  "clock",
+  "format",
+]);
+
+const sealingOptions = ["sealTo", "app", "compressAbove", "maxBytes"] as const;
+const maxTimer = 2 ** 31 - 1;
+const storeMethods = ["read", "insert", "update", "replace", "touch", "delete"] as const;
+
+/**
+ * Checks every option and fills in the defaults.
+ * @throws {OptionsError} with all problems at once
+ */
+export function resolveOptions<Data>(
+  options: SessionManagerOptions<Data>,
+  environment: string | undefined = process.env["NODE_ENV"],
+): Settings {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError("createSessionManager takes an object with at least `store` and `keys`.");
+  }
+  const problems: string[] = [];
+
+  for (const name of Object.keys(options)) {
+    if (!known.has(name)) problems.push(`\`${name}\` is not an option. The options are: ${[...known].join(", ")}.`);
+  }
+
+  const { store } = options;
+  if (typeof store !== "object" || store === null) {
+    problems.push("`store` is missing: pass sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore().");
+  } else {
+    const missing = storeMethods.filter((method) => typeof store[method] !== "function");
+    if (missing.length > 0) {
+      problems.push(`\`store\` is no session store: it has no ${missing.join(", ")}. Is it another library's?`);
+    }
+  }
+
+  const duration = (name: "idleTimeout" | "absoluteTimeout" | "touchEvery" | "storeTimeout", least: number) => {
+    const given = options[name];
+    if (given === undefined) return undefined;
+    const value = milliseconds(given);
+    if (value === null || value < least) {
+      const floor = least === 0 ? "0 or more" : "more than 0";
+      problems.push(
+        `\`${name}\` is ${JSON.stringify(given)}: use milliseconds (${floor}) or text such as "15 min", "12 h", "30 days".`,
+      );
+      return undefined;
+    }
+    return value;
+  };
+  const oneOf = <Name extends "sealTo" | "onUnreadable">(name: Name, choices: readonly string[]) => {
+    const given = options[name];
+    if (given !== undefined && !choices.includes(given)) {
+      problems.push(`\`${name}\` is ${JSON.stringify(given)}: use ${choices.map((c) => `"${c}"`).join(" or ")}.`);
+    }
+  };
+  const hook = (name: "onConflict" | "userOf" | "upgrade" | "clock") => {
+    if (options[name] !== undefined && typeof options[name] !== "function") {
+      problems.push(`\`${name}\` must be a function.`);
+    }
+  };
+
+  let preset: { idle: number; absolute: number } | undefined;
+  if (options.preset !== undefined) {
+    if (Object.hasOwn(presets, options.preset)) preset = presets[options.preset];
+    else problems.push(`\`preset\` is ${JSON.stringify(options.preset)}: use ${Object.keys(presets).join(", ")}.`);
+  }
+  const limits = preset ?? presets.aal1;
+  const absoluteTimeout = duration("absoluteTimeout", 1) ?? limits.absolute;
+  const idleTimeout = duration("idleTimeout", 1) ?? Math.min(limits.idle, absoluteTimeout);
+  if (preset !== undefined && (idleTimeout > preset.idle || absoluteTimeout > preset.absolute)) {
+    problems.push(
+      `\`idleTimeout\` and \`absoluteTimeout\` may not be longer than preset "${options.preset}" allows (${preset.idle} ms and ${preset.absolute} ms).`,
+    );
+  }
+  if (idleTimeout > absoluteTimeout) {
+    problems.push("`idleTimeout` is longer than `absoluteTimeout`: it would never be reached.");
+  }
+  const touchEvery = duration("touchEvery", 0) ?? Math.min(Math.floor(idleTimeout / 20), 3_600_000);
+  if (touchEvery >= idleTimeout) {
+    problems.push("`touchEvery` must be shorter than `idleTimeout`, or sessions in use would end.");
+  }
+  const storeTimeout = duration("storeTimeout", 1) ?? 5_000;
+  if (storeTimeout > maxTimer) problems.push(`\`storeTimeout\` is at most ${maxTimer} ms.`);
+
+  oneOf("sealTo", ["keys", "cookie"]);
+  oneOf("onUnreadable", ["renew", "throw"]);
+  hook("onConflict");
+  hook("userOf");
+  hook("upgrade");
+  hook("clock");
+  if (options.client !== undefined && typeof options.client !== "boolean") {
+    problems.push("`client` must be true or false.");
+  }
+  if (options.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function") {
+    problems.push("`schema` must be a Standard Schema (Zod 3.24+, Valibot 1+, ArkType 2+ and others make one).");
+  }
+  if (options.upgrade !== undefined && options.schema === undefined) {
+    problems.push("`upgrade` needs a `schema`: it is called for data that does not fit one.");
+  }
+  problems.push(...SessionCookie.problems(options.cookie, environment));
+
+  let format = options.format;
+  if (format === undefined) {
+    const { app = "", compressAbove = 1024, maxBytes = 1_048_576, sealTo = "keys" } = options;
+    if (typeof app !== "string" || !app.isWellFormed()) problems.push("`app` must be text.");
+    if (compressAbove !== false && !(Number.isSafeInteger(compressAbove) && compressAbove >= 0)) {
+      problems.push("`compressAbove` must be a number of bytes, 0 or more, or false.");
+    }
+    if (!(Number.isSafeInteger(maxBytes) && maxBytes >= 64 && maxBytes <= 2 ** 30)) {
+      problems.push("`maxBytes` must be a number of bytes from 64 to 1,073,741,824.");
+    }
+    let keys: KeyRing | undefined;
+    try {
+      keys = KeyRing.from(options.keys as string);
+    } catch (error) {
+      if (!(error instanceof KeyRingError)) throw error;
+      problems.push(`\`keys\`: ${error.message}`);
+    }
+    if (keys !== undefined && problems.length === 0) {
+      format = nativeFormat({ keys, app, sealTo, compressAbove, maxBytes });
+    }
+  } else {
+    if (options.keys !== undefined) problems.push("`keys` and `format` exclude each other: the format has its own keys.");
+    for (const name of sealingOptions) {
+      if (options[name] !== undefined) problems.push(`\`${name}\` is an option of the native format, not of \`format\`.`);
+    }
+  }
+
+  if (problems.length > 0) throw new OptionsError(problems);
+  return {
+    store,
+    format: format!,
+    cookie: new SessionCookie(options.cookie),
+    idleTimeout,
+    absoluteTimeout,
+    touchEvery,
+    onConflict: options.onConflict,
+    onUnreadable: options.onUnreadable ?? "renew",
+    userOf: options.userOf as Settings["userOf"],
+    schema: options.schema,
+    upgrade: options.upgrade,
+    client: options.client ?? true,
+    storeTimeout,
+    clock: options.clock ?? Date.now,
+  };
+}

@@ -1,0 +1,53 @@
+import type { Content } from "../codec/codec.ts";
+import type { SessionRow } from "../row.ts";
+import type { Token } from "./token.ts";
+
+/** A row whose data is yet to be sealed. */
+export type BareRow = Omit<SessionRow, "data" | "client">;
+
+/** Where a session came from, as listed to its user. */
+export interface ClientInfo {
+  /** Remote address as the application's framework reports it; at most 64 characters are kept. */
+  readonly address?: string | undefined;
+  /** The `User-Agent` header; at most 512 characters are kept. */
+  readonly userAgent?: string | undefined;
+}
+
+/**
+ * How tokens, row ids and rows of one kind look: everything between a cookie's value and the bytes of a row. The
+ * native format is this package's own (`native-format.ts`); Rails mode brings another. Stateless apart from keys.
+ */
+export interface SessionFormat {
+  /** A token for a session that nobody has yet. */
+  mint(): Token;
+  /** The token of a cookie's value; null for anything that this format did not make. Asks no store. */
+  read(value: string): Token | null;
+  /** The same session's token, freshly tagged. */
+  refresh(token: Token): Token;
+  /** Blind references of a user, that of the newest key first. */
+  userRefs(user: string): Uint8Array[];
+  /**
+   * Bytes of a session's content. `loaded` is what the row held before, for formats that give back unchanged what
+   * the application did not touch.
+   * @throws {ValueError} a value that cannot be stored
+   * @throws {LimitError} too large, too deep, too many keys
+   */
+  encode(content: Content, loaded: Uint8Array | null): Uint8Array;
+  /** @throws {RefusedError} bytes that `encode` did not make */
+  decode(plaintext: Uint8Array): Content;
+  /** Whether two values are stored as the same bytes. */
+  same(a: unknown, b: unknown): boolean;
+  seal(plaintext: Uint8Array, row: BareRow, token: Token): Uint8Array;
+  /**
+   * @param token null when a row is opened for an operator rather than for its owner
+   * @throws {RefusedError} a row that does not open
+   */
+  open(row: SessionRow, token: Token | null): Uint8Array;
+  sealClient(client: ClientInfo, row: BareRow): Uint8Array | null;
+  /** @throws {RefusedError} */
+  openClient(row: SessionRow): ClientInfo | null;
+  /** Whether the row's data, client and user reference are all under the newest key. */
+  isCurrent(row: SessionRow): boolean;
+  /** Whether rows can be opened without the cookie: false when they are sealed to it. */
+  readonly opensWithoutToken: boolean;
+}

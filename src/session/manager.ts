@@ -1,0 +1,205 @@
+import { RefusedError } from "../errors.ts";
+import { expireRows, type ExpireOptions } from "../jobs/expire.ts";
+import { Lease } from "../jobs/lease.ts";
+import { schedule, type Schedule } from "../jobs/schedule.ts";
+import { resolveOptions, type SessionManagerOptions, type Settings } from "../options.ts";
+import type { SessionRow } from "../row.ts";
+import { Committer } from "./commit.ts";
+import type { SessionData } from "./data.ts";
+import { milliseconds, type Duration } from "./duration.ts";
+import type { ClientInfo } from "./format.ts";
+import { idOf } from "./handle.ts";
+import { Records } from "./records.ts";
+import { conformStored } from "./schema.ts";
+import { sessionOver, stateOf, type Session } from "./session.ts";
+import { publishRefusal, SessionState, type Stored } from "./state.ts";
+import type { Token } from "./token.ts";
+import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./users.ts";
+
+/** How long the holder of the expiry lease may be silent before another process takes over. */
+const expiryLease = 60_000;
+
+/** For adapters and drop-in stores of this package: what a manager is made of. */
+export let settingsOf: (sessions: SessionManager<never>) => Settings;
+
+/**
+ * Loads and commits sessions, and knows those of each user. One per application; made by
+ * {@link createSessionManager}.
+ */
+export class SessionManager<Data = SessionData> {
+  readonly #settings: Settings;
+  readonly #records: Records;
+  readonly #committer: Committer;
+  readonly #schedules: Set<Schedule> = new Set();
+
+  static {
+    settingsOf = (sessions) => sessions.#settings;
+  }
+
+  /** @internal Use `createSessionManager`. */
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#records = new Records(settings);
+    this.#committer = new Committer(this.#records);
+  }
+
+  /**
+   * The session of a request. Without a cookie that this key ring made, a new one, and no statement (promise 1).
+   * @param cookieHeader the request's `Cookie` header
+   * @param client address and user agent, kept with the session from its first save
+   * @throws {StoreError} the store is down (promise 8)
+   */
+  async load(cookieHeader: string | null | undefined, client?: ClientInfo): Promise<Session<Data>> {
+    const stored = cookieHeader ? await this.#find(cookieHeader) : null;
+    const state = new SessionState(this.#settings, stored, client, this.#records.now());
+    if (stored !== null && this.#settings.schema !== undefined) await this.#conform(state);
+    return sessionOver<Data>(state);
+  }
+
+  async #find(cookieHeader: string): Promise<Stored | null> {
+    const tokens: Token[] = [];
+    for (const value of this.#settings.cookie.read(cookieHeader)) {
+      const token = this.#settings.format.read(value);
+      if (token !== null && !tokens.some((other) => other.text === token.text)) tokens.push(token);
+    }
+    if (tokens.length === 0) return null;
+    const rows = await Promise.all(tokens.map((token) => this.#records.read(token.id)));
+    const first = rows.findIndex((row) => row !== null);
+    return first === -1 ? null : { row: rows[first]!, token: tokens[first]! };
+  }
+
+  async #conform(state: SessionState): Promise<void> {
+    const { schema, upgrade, format, onUnreadable } = this.#settings;
+    const stored = state.content; // opens it; refused, the state is that of a new session
+    const row: SessionRow | undefined = state.stored?.row;
+    if (row === undefined) return;
+    try {
+      const content = await conformStored(schema!, upgrade, stored);
+      // what the schema added or upgraded is what changes are measured against: reading alone never writes
+      state.plaintext = format.encode(content, state.plaintext);
+      state.content = content;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      if (onUnreadable === "throw") throw error;
+      state.abandon();
+    }
+  }
+
+  /**
+   * Saves what the request did to its session, before the response's first byte. An unchanged session is not written.
+   * Committing again after an error is safe: nothing is applied twice.
+   * @returns the value of a `Set-Cookie` header to send, or null when there is nothing to send
+   * @throws {StoreError} the store is down; {ValueError}, {LimitError}, {SchemaError} the data cannot be stored;
+   *   {ConflictError} other requests kept changing it. What is stored stays as it was.
+   */
+  commit(session: Session<Data>): Promise<string | null> {
+    const state = stateOf(session as Session<never>);
+    return inTurn(state, () => this.#committer.commit(state));
+  }
+
+  /**
+   * Changes the stored data atomically and at once: for counters and everything else that must read and write
+   * without another request in between. Changes made to `session.data` before stay unsaved until commit.
+   * @param change a plain function that changes the data it is given, or returns an object to take its place; called
+   *   again with fresher data when another request was faster
+   * @throws {SessionEndedError} the session ended meanwhile
+   */
+  update(session: Session<Data>, change: (data: Partial<Data>) => void | Partial<Data>): Promise<void> {
+    const state = stateOf(session as Session<never>);
+    state.accessed = true;
+    return inTurn(state, () => this.#committer.update(state, change as Parameters<Committer["update"]>[1]));
+  }
+
+  /** A live session by its handle, without its data; null when there is none. */
+  async find(handle: string): Promise<SessionInfo | null> {
+    const id = idOf(handle);
+    const row = id === null ? null : await this.#records.read(id);
+    return row === null ? null : sessionInfo(this.#records, row);
+  }
+
+  /** Lists and ends the sessions of one user. */
+  forUser(userId: string | number | bigint): UserSessions {
+    return userSessions(this.#records, typeof userId === "string" ? userId : String(userId));
+  }
+
+  /** How many sessions have not reached their stored limits. */
+  count(): Promise<number> {
+    return this.#records.store.count(this.#records.now());
+  }
+
+  /**
+   * Deletes sessions that have ended, in bounded and ordered batches; answers how many. Ended sessions are dead
+   * without it (promise 5): this frees space.
+   */
+  expire(options?: ExpireOptions): Promise<number> {
+    return this.#expire(options);
+  }
+
+  #expire(options: ExpireOptions | undefined, mayGoOn?: () => Promise<boolean>): Promise<number> {
+    const { idleTimeout, absoluteTimeout } = this.#settings;
+    const deleteExpired = this.#records.store.deleteExpired.bind(this.#records.store);
+    return expireRows(
+      { deleteExpired, now: this.#records.now(), idleTimeout, absoluteTimeout, ...(mayGoOn && { mayGoOn }) },
+      options,
+    );
+  }
+
+  /**
+   * Runs `expire` about every so often (each pause between 0.5 and 1.5 of it), in one process of the cluster at a
+   * time, until `close()` or `stop()`. Its timer does not keep the process alive. A run that fails is reported as a
+   * process warning and the next one tries again.
+   * @param options.every default "10 min"
+   */
+  scheduleExpiry(options: ExpireOptions & { every?: Duration } = {}): Schedule {
+    const { every = "10 min", ...expireOptions } = options;
+    const pause = milliseconds(every);
+    if (pause === null || pause < 1 || pause > 2 ** 30) {
+      throw new TypeError('scheduleExpiry: `every` must be milliseconds or text such as "10 min", at most 12 days.');
+    }
+    const lease = new Lease(this.#records.store, "expire", { duration: expiryLease, clock: this.#settings.clock });
+    const run = async (stopped: AbortSignal) => {
+      if (!(await lease.hold())) return;
+      const signal = expireOptions.signal ? AbortSignal.any([stopped, expireOptions.signal]) : stopped;
+      try {
+        await this.#expire({ ...expireOptions, signal }, () => lease.hold());
+      } finally {
+        await lease.release();
+      }
+    };
+    const job = schedule(pause, run, (error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      process.emitWarning(`Expired sessions could not be deleted, the next run tries again: ${reason}`, {
+        code: "STORED_SESSION_EXPIRY_FAILED",
+      });
+    });
+    this.#schedules.add(job);
+    return job;
+  }
+
+  /** Stops schedules, waits for what is under way, and closes the store if it opened its own connection. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#schedules].map((job) => job.stop()));
+    this.#schedules.clear();
+    await this.#records.close();
+  }
+}
+
+function inTurn<Answer>(state: SessionState, task: () => Promise<Answer>): Promise<Answer> {
+  const turn = state.turn.then(task, task);
+  state.turn = turn.catch(() => {});
+  return turn;
+}
+
+/**
+ * The one object that an application makes.
+ *
+ * `createSessionManager<MyData>({ store, keys })`, or the type of `data` from `schema`, or from the augmented
+ * {@link SessionData}.
+ * @throws {OptionsError} with every problem at once
+ */
+export function createSessionManager<Data = SessionData>(
+  options: SessionManagerOptions<Data>,
+): SessionManager<Data> {
+  return new SessionManager<Data>(resolveOptions(options));
+}

@@ -1,0 +1,47 @@
+import { Codec } from "../codec/codec.ts";
+import type { SessionRow } from "../row.ts";
+import type { KeyRing } from "../sealing/keyring.ts";
+import { Sealer } from "../sealing/sealer.ts";
+import type { ClientInfo, SessionFormat } from "./format.ts";
+import { mintToken, readToken, refreshToken } from "./token.ts";
+
+export interface NativeFormatOptions {
+  readonly keys: KeyRing;
+  readonly app: string;
+  readonly sealTo: "keys" | "cookie";
+  readonly compressAbove: number | false;
+  readonly maxBytes: number;
+}
+
+/** This package's own format: formats.md, version 1. */
+export function nativeFormat(options: NativeFormatOptions): SessionFormat {
+  const { keys } = options;
+  const codec = new Codec({ maxBytes: options.maxBytes });
+  const sealer = new Sealer(options);
+  const newest = keys.newest.id;
+
+  return {
+    opensWithoutToken: options.sealTo === "keys",
+    mint: () => mintToken(keys),
+    read: (value) => readToken(keys, value),
+    refresh: (token) => refreshToken(keys, token),
+    userRefs: (user) => keys.userRefs(user),
+    encode: (content) => codec.encode(content),
+    decode: (plaintext) => codec.decode(plaintext),
+    same: (a, b) => codec.same(a, b),
+    seal: (plaintext, row, token) => sealer.seal(plaintext, row, token.sid),
+    open: (row, token) => sealer.open(row.data, row, token === null ? null : token.sid),
+    sealClient(client, row) {
+      const map: Record<string, string> = {};
+      if (client.address) map["address"] = client.address.slice(0, 64).toWellFormed();
+      if (client.userAgent) map["userAgent"] = client.userAgent.slice(0, 512).toWellFormed();
+      return Object.keys(map).length === 0 ? null : sealer.sealClient(codec.encodeMap(map), row);
+    },
+    openClient(row): ClientInfo | null {
+      if (row.client === null) return null;
+      return codec.decodeMap(sealer.openClient(row.client, row)) as ClientInfo;
+    },
+    isCurrent: (row: SessionRow) =>
+      Sealer.keyId(row.data) === newest && (row.client === null || Sealer.keyId(row.client) === newest),
+  };
+}

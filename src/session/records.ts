@@ -1,0 +1,203 @@
+import type { Settings } from "../options.ts";
+import { RefusedError } from "../errors.ts";
+import { channels, trace, type DeleteEvent, type WriteEvent } from "../instrumentation/channels.ts";
+import type { SessionRow } from "../row.ts";
+import { CoalescedStore } from "../store/coalesce.ts";
+import { randomVersion } from "../sealing/random.ts";
+import type { BareRow, ClientInfo } from "./format.ts";
+import { handleOf } from "./handle.ts";
+import { checkTimes, endOf, idleEnd } from "./lifetime.ts";
+import { publishRefusal } from "./state.ts";
+import type { Token } from "./token.ts";
+
+/**
+ * Rows as the manager thinks of them: alive or not, sealed or opened. Every statement of a session passes here, is
+ * coalesced with its neighbours and published.
+ */
+export class Records {
+  readonly settings: Settings;
+  readonly store: CoalescedStore;
+  readonly #touching: Set<Promise<void>> = new Set();
+
+  constructor(settings: Settings) {
+    this.settings = settings;
+    this.store = new CoalescedStore(settings.store, {
+      storeTimeout: settings.storeTimeout,
+      onBatch(operation, size) {
+        if (channels.batch.hasSubscribers) channels.batch.publish({ operation, size });
+      },
+    });
+  }
+
+  now(): number {
+    return this.settings.clock();
+  }
+
+  /** The row, unless it is missing, has ended (promise 5), or its times were tampered with. */
+  async read(id: Uint8Array): Promise<SessionRow | null> {
+    const row = await trace(
+      channels.read,
+      () => ({ operation: "read", handle: handleOf(id) }),
+      () => this.store.read(id),
+      (event, found) => (event.found = found !== null),
+    );
+    return row !== null && this.isAlive(row) ? row : null;
+  }
+
+  isAlive(row: SessionRow): boolean {
+    try {
+      checkTimes(row);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      return false;
+    }
+    return this.now() < endOf(row, this.settings);
+  }
+
+  /** A sealed row for a session that begins now. */
+  begin(token: Token, plaintext: Uint8Array, user: string | undefined, client: ClientInfo | undefined): SessionRow {
+    const now = this.now();
+    return this.#seal(token, plaintext, client, {
+      ...this.#bare(token.id, user, now),
+      createdAt: now,
+      absoluteExpiresAt: now + this.settings.absoluteTimeout,
+    });
+  }
+
+  /** A sealed row that continues another under a new id, with its limits. */
+  continue(
+    token: Token,
+    plaintext: Uint8Array,
+    user: string | undefined,
+    client: ClientInfo | undefined,
+    loaded: SessionRow,
+  ): SessionRow {
+    const { createdAt, absoluteExpiresAt } = loaded;
+    return this.#seal(token, plaintext, client, {
+      ...this.#bare(token.id, user, this.now()),
+      createdAt,
+      absoluteExpiresAt,
+    });
+  }
+
+  /** A sealed row that takes the place of the one loaded. */
+  next(token: Token, plaintext: Uint8Array, user: string | undefined, loaded: SessionRow): SessionRow {
+    const { format } = this.settings;
+    const { createdAt, absoluteExpiresAt } = loaded;
+    const bare = { ...this.#bare(loaded.id, user, this.now()), createdAt, absoluteExpiresAt };
+    const row = { ...bare, expiresAt: idleEnd(bare, this.settings, bare.updatedAt) };
+    let { client } = loaded;
+    if (client !== null && !format.isCurrent(loaded)) client = this.#resealClient(loaded, row);
+    return { ...row, data: format.seal(plaintext, row, token), client };
+  }
+
+  #bare(id: Uint8Array, user: string | undefined, now: number): Omit<BareRow, "createdAt" | "absoluteExpiresAt"> {
+    return {
+      id,
+      version: randomVersion(),
+      userRef: user === undefined ? null : (this.settings.format.userRefs(user)[0] ?? null),
+      updatedAt: now,
+      expiresAt: now,
+    };
+  }
+
+  #seal(token: Token, plaintext: Uint8Array, client: ClientInfo | undefined, bare: BareRow): SessionRow {
+    const { format } = this.settings;
+    const row = { ...bare, expiresAt: idleEnd(bare, this.settings, bare.updatedAt) };
+    return {
+      ...row,
+      data: format.seal(plaintext, row, token),
+      client: client === undefined ? null : format.sealClient(client, row),
+    };
+  }
+
+  #resealClient(loaded: SessionRow, row: BareRow): Uint8Array | null {
+    const client = this.clientOf(loaded);
+    return client === null ? null : this.settings.format.sealClient(client, row);
+  }
+
+  /** Address and user agent; null where there are none or they do not open. */
+  clientOf(row: SessionRow): ClientInfo | null {
+    try {
+      return this.settings.format.openClient(row);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      return null;
+    }
+  }
+
+  insert(row: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
+    return this.#write("insert", reason, row, undefined, () => this.store.insert(row));
+  }
+
+  update(loaded: SessionRow, next: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
+    return this.#write("update", reason, next, undefined, () => this.store.update(loaded, next));
+  }
+
+  replace(loaded: SessionRow, next: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
+    return this.#write("replace", reason, next, loaded, () => this.store.replace(loaded, next));
+  }
+
+  #write(
+    operation: WriteEvent["operation"],
+    reason: WriteEvent["reason"],
+    row: SessionRow,
+    previous: SessionRow | undefined,
+    work: () => Promise<boolean>,
+  ): Promise<boolean> {
+    return trace(
+      channels.write,
+      () => ({
+        operation,
+        reason,
+        handle: handleOf(row.id),
+        ...(previous && { previousHandle: handleOf(previous.id) }),
+        bytes: row.data.length,
+      }),
+      work,
+      (event, applied) => (event.applied = applied),
+    );
+  }
+
+  delete(id: Uint8Array, operation: DeleteEvent["operation"] = "destroy"): Promise<boolean> {
+    return trace(
+      channels.delete,
+      () => ({ operation, handle: handleOf(id) }),
+      () => this.store.delete(id),
+      (event, deleted) => (event.deleted = deleted ? 1 : 0),
+    );
+  }
+
+  /**
+   * Moves the idle limit, off the request's path: a touch that fails has cost nobody anything, so it is published
+   * (the tracing channel's error event) and not thrown.
+   */
+  touchLater(row: SessionRow): SessionRow {
+    const updatedAt = this.now();
+    const expiresAt = idleEnd(row, this.settings, updatedAt);
+    const touching = this.touch(row.id, updatedAt, expiresAt).catch(() => {});
+    this.#touching.add(touching);
+    void touching.then(() => this.#touching.delete(touching));
+    return { ...row, updatedAt, expiresAt };
+  }
+
+  touch(id: Uint8Array, updatedAt: number, expiresAt: number): Promise<void> {
+    return trace(
+      channels.touch,
+      () => ({ operation: "touch", handle: handleOf(id) }),
+      () => this.store.touch({ id, updatedAt, expiresAt }),
+    );
+  }
+
+  /** Resolves when the touches under way have been answered. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#touching);
+  }
+
+  async close(): Promise<void> {
+    await this.settled();
+    await this.store.close();
+  }
+}

@@ -1,0 +1,165 @@
+import { inspect } from "node:util";
+import type { SessionData } from "./data.ts";
+import { handleOf } from "./handle.ts";
+import { endOf } from "./lifetime.ts";
+import { emptyContent, type SessionState } from "./state.ts";
+
+/** For the manager and the adapters: what stands behind a session. */
+export let stateOf: (session: Session<never>) => SessionState;
+/** For the manager: a session over its state. */
+export let sessionOver: <Data>(state: SessionState) => Session<Data>;
+
+/**
+ * One visitor's session during one request. Change it freely: nothing reaches the store before
+ * `sessions.commit(session)`, which every adapter calls when the response begins.
+ *
+ * Looking at any property makes the response vary by cookie (R12). Printing a session, or turning it into JSON,
+ * shows its handle and times, never its data.
+ */
+export class Session<Data = SessionData> {
+  readonly #state: SessionState;
+
+  static {
+    stateOf = (session) => session.#state;
+    sessionOver = (state) => new Session(state);
+  }
+
+  private constructor(state: SessionState) {
+    this.#state = state;
+  }
+
+  get #used(): SessionState {
+    this.#state.accessed = true;
+    return this.#state;
+  }
+
+  /**
+   * The application's values, empty in a new session. Holds what MessagePack and its extensions hold: null, booleans,
+   * numbers, strings, bigint, Uint8Array, arrays, plain objects, Date, Map, Set and URL. Anything else fails the
+   * commit with a ValueError that names the path. Change it in place, or assign a whole new object.
+   */
+  get data(): Partial<Data> {
+    return this.#used.content.data as Partial<Data>;
+  }
+
+  set data(data: Partial<Data>) {
+    if (typeof data !== "object" || data === null || Array.isArray(data)) {
+      throw new TypeError("session.data takes a plain object.");
+    }
+    this.#used.content.data = data;
+  }
+
+  /** Who is logged in: the id given to `login`, or what `userOf` found; undefined for nobody. */
+  get user(): string | undefined {
+    return this.#used.content.user;
+  }
+
+  /** True until the session has been saved for the first time. */
+  get isNew(): boolean {
+    const state = this.#used;
+    if (!state.opened) void state.content; // a row that does not open makes this a new session
+    return state.stored === null;
+  }
+
+  /**
+   * Names this session in lists, logs and events: the hash of its id, 43 characters of base64url. Opens nothing.
+   * Changes with `login`, `regenerate` and `reset`.
+   */
+  get handle(): string {
+    return handleOf(this.#used.token.id);
+  }
+
+  /** When the session began, or its user logged in. */
+  get createdAt(): Date {
+    const state = this.#used;
+    return new Date(state.stored?.row.createdAt ?? state.startedAt);
+  }
+
+  /** When it ends if nobody uses it from now on. */
+  get expiresAt(): Date {
+    const state = this.#used;
+    const { settings, stored, startedAt } = state;
+    return new Date(stored === null ? startedAt + settings.idleTimeout : endOf(stored.row, settings));
+  }
+
+  /**
+   * Logs a user in: the session gets a new id at commit, the old one ends, both limits start again, and the row
+   * names its user (ASVS 7.2.4, R17). Data and flash are kept, unless another user was logged in: then the session
+   * starts empty, so that nothing crosses from one user to the next.
+   * @param userId the application's id of the user, any non-empty text; a number is taken as its decimal text
+   */
+  login(userId: string | number | bigint): void {
+    const user = typeof userId === "string" ? userId : userIdOf(userId);
+    if (user === "" || !user.isWellFormed()) throw new TypeError("session.login takes the user's id: non-empty text.");
+    const state = this.#used;
+    const before = state.content.user;
+    if (before !== undefined && before !== user) {
+      state.content = emptyContent();
+      state.switchedUser = true;
+    }
+    state.content.user = user;
+    state.intent = "login";
+  }
+
+  /**
+   * Gives the session a new id and ends the old one, keeping data, user and limits: after a change of rights, or
+   * when Passport asks. Where another request ended the session meanwhile it stays ended.
+   */
+  regenerate(): void {
+    const state = this.#used;
+    if (state.intent === "save") state.intent = "regenerate";
+  }
+
+  /** Ends this session and begins an empty one under a new id: nobody is logged in, both limits start again. */
+  reset(): void {
+    const state = this.#used;
+    state.content = emptyContent();
+    state.intent = "reset";
+  }
+
+  /** Ends the session: log-out. At commit the row is deleted and the cookie cleared; later changes are not saved. */
+  destroy(): void {
+    const state = this.#used;
+    state.content = emptyContent();
+    state.intent = "destroy";
+  }
+
+  /**
+   * Keeps a value until it is taken: a message for the next page. Setting a name again replaces its value.
+   * @param value anything that `data` can hold
+   */
+  flash(name: string, value: unknown): void {
+    if (typeof name !== "string") throw new TypeError("session.flash takes a name and a value.");
+    const { flash } = this.#used.content;
+    Object.defineProperty(flash, name, { value, writable: true, enumerable: true, configurable: true });
+  }
+
+  /** The value flashed under this name, which it removes; undefined when there is none. */
+  takeFlash(name: string): unknown {
+    const { flash } = this.#used.content;
+    if (!Object.hasOwn(flash, name)) return undefined;
+    const value = flash[name];
+    delete flash[name];
+    return value;
+  }
+
+  /** Handle and times; never data, user or token (R2). */
+  toJSON(): { handle: string; isNew: boolean; createdAt: Date } {
+    const { stored, token, startedAt } = this.#state;
+    return {
+      handle: handleOf(token.id),
+      isNew: stored === null,
+      createdAt: new Date(stored?.row.createdAt ?? startedAt),
+    };
+  }
+
+  [inspect.custom](): string {
+    const { handle, isNew, createdAt } = this.toJSON();
+    return `Session { handle: '${handle}', isNew: ${isNew}, createdAt: ${createdAt.toISOString()} }`;
+  }
+}
+
+function userIdOf(userId: number | bigint): string {
+  if (typeof userId === "bigint" || Number.isSafeInteger(userId)) return String(userId);
+  throw new TypeError("session.login takes the user's id: text, or a whole number.");
+}

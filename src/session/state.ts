@@ -1,0 +1,140 @@
+import type { Content } from "../codec/codec.ts";
+import { RefusedError } from "../errors.ts";
+import { channels } from "../instrumentation/channels.ts";
+import type { SessionRow } from "../row.ts";
+import type { ClientInfo } from "./format.ts";
+import { handleOf } from "./handle.ts";
+import type { Settings } from "../options.ts";
+import type { Token } from "./token.ts";
+
+/** What the application asked of the session; decides what commit does. */
+export type Intent = "save" | "login" | "regenerate" | "reset" | "destroy";
+
+/** The session as the store has it, and the token that led there. */
+export interface Stored {
+  readonly row: SessionRow;
+  readonly token: Token;
+}
+
+/** What stands behind one `Session`: the manager reads and writes it, the application never sees it. */
+export class SessionState {
+  readonly settings: Settings;
+  readonly client: ClientInfo | undefined;
+  readonly startedAt: number;
+  /** As last read or written; null for a session that the store does not have. */
+  stored: Stored | null;
+  intent: Intent = "save";
+  /** Whether the application looked at the session: its response then varies by cookie (R12). */
+  accessed = false;
+  /** Ended by this request or by another: nothing is written any more and no cookie is sent. */
+  ended = false;
+  /** Set-Cookie is due although the row is already there (`update` on a new session). */
+  cookieDue = false;
+  /** The login named a user other than the one who was logged in: nothing of the old content may be carried over. */
+  switchedUser = false;
+  /** Versions of writes whose outcome the store could not tell. Finding one of them means that it was done. */
+  readonly unsure: Set<number> = new Set();
+  /** A delete's answer was lost: finding the row gone then means that it was ours. */
+  deleteUnsure = false;
+  /** Commits and updates of one session object run one after another. */
+  turn: Promise<unknown> = Promise.resolve();
+  #content: Content | null;
+  /** Bytes of the content as stored; null while nothing is stored. */
+  plaintext: Uint8Array | null = null;
+  #token: Token | null = null;
+
+  constructor(settings: Settings, stored: Stored | null, client: ClientInfo | undefined, now: number) {
+    this.settings = settings;
+    this.stored = stored;
+    this.client = client;
+    this.startedAt = now;
+    this.#content = stored === null ? emptyContent() : null;
+  }
+
+  /** Whether the envelope was opened, so that the content can have changed. */
+  get opened(): boolean {
+    return this.#content !== null;
+  }
+
+  /** The working copy. Opens the envelope at first use: most requests of a site never look. */
+  get content(): Content {
+    if (this.#content === null) {
+      const { format, onUnreadable } = this.settings;
+      const { row, token } = this.stored!;
+      try {
+        const plaintext = format.open(row, token);
+        this.#content = format.decode(plaintext);
+        this.plaintext = plaintext;
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        publishRefusal(row, error);
+        if (onUnreadable === "throw") throw error;
+        this.abandon();
+      }
+    }
+    return this.#content!;
+  }
+
+  set content(content: Content) {
+    this.#content = content;
+  }
+
+  /** Forgets the stored row, which is refused: what follows is a fresh anonymous session (R26). */
+  abandon(): void {
+    this.stored = null;
+    this.plaintext = null;
+    this.#content = emptyContent();
+  }
+
+  /** The token of the next insert or replace. Kept across attempts, so that a repeated commit finds its own row. */
+  get nextToken(): Token {
+    return (this.#token ??= this.settings.format.mint());
+  }
+
+  /** The token that names this session after its commit. */
+  get token(): Token {
+    const rotates = this.intent === "login" || this.intent === "regenerate" || this.intent === "reset";
+    return this.stored === null || rotates ? this.nextToken : this.stored.token;
+  }
+
+  /** The stored session ended, but what this request does goes on without it: a login. */
+  forgetStored(): void {
+    this.stored = null;
+    this.plaintext = null;
+  }
+
+  /** Takes over what `update` wrote, leaving what else this request intends. */
+  restore(stored: Stored, plaintext: Uint8Array): void {
+    this.stored = stored;
+    this.plaintext = plaintext;
+    this.unsure.clear();
+  }
+
+  /** Takes over what commit wrote. */
+  settle(stored: Stored, plaintext: Uint8Array): void {
+    this.stored = stored;
+    this.plaintext = plaintext;
+    this.intent = "save";
+    this.switchedUser = false;
+    this.#token = null;
+    this.unsure.clear();
+  }
+}
+
+export function emptyContent(): Content {
+  return { data: {}, user: undefined, flash: {} };
+}
+
+export function isEmpty(content: Content): boolean {
+  return (
+    content.user === undefined &&
+    Object.keys(content.data).length === 0 &&
+    Object.keys(content.flash).length === 0
+  );
+}
+
+export function publishRefusal(row: SessionRow, error: RefusedError): void {
+  if (channels.refuse.hasSubscribers) {
+    channels.refuse.publish({ handle: handleOf(row.id), reason: error.reason });
+  }
+}

@@ -1,0 +1,85 @@
+import { channels, trace } from "../instrumentation/channels.ts";
+import type { SessionRow } from "../row.ts";
+import type { ClientInfo } from "./format.ts";
+import { handleOf, idOf } from "./handle.ts";
+import { endOf } from "./lifetime.ts";
+import type { Records } from "./records.ts";
+import { stateOf, type Session } from "./session.ts";
+
+/** A session as its user, or an operator, may see it: no data, no token. */
+export interface SessionInfo {
+  /** Names the session; opens nothing. */
+  readonly handle: string;
+  /** Whether it is the session given as `current`; absent when none was given. */
+  readonly current?: boolean;
+  readonly createdAt: Date;
+  /** Time of the last save, or of the last use that was noted (`touchEvery`). */
+  readonly updatedAt: Date;
+  /** When it ends if nobody uses it from now on. */
+  readonly expiresAt: Date;
+  /** Address and user agent of its last log-in; null where none were kept. */
+  readonly client: ClientInfo | null;
+}
+
+/** All sessions of one user: `sessions.forUser(id)`. */
+export interface UserSessions {
+  /**
+   * The user's live sessions, newest first, at most 1,000.
+   * @param options.current marks this session in the list
+   */
+  list(options?: { current?: Session<never> }): Promise<SessionInfo[]>;
+  /** Ends one of this user's sessions by its handle. False when this user has no such session. */
+  revoke(handle: string): Promise<boolean>;
+  /** Ends them all, apart from `except`; answers how many. Every process sees it at its next request (R44). */
+  revokeAll(options?: { except?: Session<never> }): Promise<number>;
+}
+
+export function sessionInfo(records: Records, row: SessionRow, current?: Session<never>): SessionInfo {
+  const handle = handleOf(row.id);
+  return {
+    handle,
+    ...(current && { current: idsOf(current).some((id) => handleOf(id) === handle) }),
+    createdAt: new Date(row.createdAt),
+    updatedAt: new Date(row.updatedAt),
+    expiresAt: new Date(endOf(row, records.settings)),
+    client: records.clientOf(row),
+  };
+}
+
+export function userSessions(records: Records, user: string): UserSessions {
+  if (typeof user !== "string" || user === "") throw new TypeError("sessions.forUser takes the user's id: non-empty text.");
+  const { store } = records;
+  const refs = records.settings.format.userRefs(user);
+  return {
+    async list(options) {
+      const rows = await store.listByUser(refs, 1_000);
+      return rows.filter((row) => records.isAlive(row)).map((row) => sessionInfo(records, row, options?.current));
+    },
+    async revoke(handle) {
+      const only = idOf(handle);
+      if (only === null) return false;
+      const deleted = await trace(
+        channels.delete,
+        () => ({ operation: "revoke", handle }),
+        () => store.deleteByUser(refs, { only }),
+        (event, count) => (event.deleted = count),
+      );
+      return deleted > 0;
+    },
+    revokeAll(options) {
+      const except = options?.except === undefined ? [] : idsOf(options.except);
+      return trace(
+        channels.delete,
+        () => ({ operation: "revoke-all" }),
+        () => store.deleteByUser(refs, { except }),
+        (event, count) => (event.deleted = count),
+      );
+    },
+  };
+}
+
+/** The ids of a session: as stored, and the one that its commit will give it. */
+function idsOf(session: Session<never>): Uint8Array[] {
+  const { stored, token } = stateOf(session);
+  return stored === null ? [token.id] : [stored.row.id, token.id];
+}
