@@ -1,0 +1,95 @@
+import { hash } from "node:crypto";
+import { label } from "./label.ts";
+
+/** The columns that a seal covers. All of them are stored beside the envelope, and none is secret. */
+export interface SealContext {
+  /** Row id, 32 bytes. */
+  readonly id: Uint8Array;
+  /** Integer from 0 to 2^53 - 1. */
+  readonly version: number;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** Milliseconds since the epoch. */
+  readonly absoluteExpiresAt: number;
+  /** Blind index of the user, 32 bytes; null when nobody is logged in. */
+  readonly userRef: Uint8Array | null;
+}
+
+export const SUITE = 1;
+export const SALT_BYTES = 16;
+
+const APP_BYTES = 16;
+const ID_BYTES = 32;
+const USER_REF_BYTES = 32;
+const FIELD_BYTES = 1 + 1 + 4 + APP_BYTES + ID_BYTES + 8 + 8 + 8 + USER_REF_BYTES;
+
+/**
+ * Writes the context of one kind of envelope, and what derives its message key, into memory that is used again
+ * for the next: everything that reads it does so before `write` is called again, because all of it is synchronous.
+ */
+export class ContextWriter {
+  /** The additional authenticated data. Valid until the next `write`. */
+  readonly context: Uint8Array;
+  /** `context ‖ salt ‖ 01`: the one block that HKDF-Expand hashes. Valid until the next `write`. */
+  readonly block: Uint8Array;
+  readonly #view: DataView;
+  /** Where the fields after the label begin. */
+  readonly #start: number;
+
+  constructor(kind: "row" | "client", app: string) {
+    const prefix = label(kind);
+    const length = prefix.length + FIELD_BYTES;
+    this.#start = prefix.length;
+    this.block = new Uint8Array(length + SALT_BYTES + 1);
+    this.block.set(prefix);
+    this.block[this.#start] = SUITE;
+    this.block.set(hash("sha256", app, "buffer").subarray(0, APP_BYTES), this.#start + 6);
+    this.block[length + SALT_BYTES] = 1;
+    this.context = this.block.subarray(0, length);
+    this.#view = new DataView(this.block.buffer);
+  }
+
+  /** Takes a context that {@link isSealable}. `salt` is read at `saltAt` of `envelope`. */
+  write(flags: number, keyId: number, context: SealContext, envelope: Uint8Array, saltAt: number): void {
+    const { block } = this;
+    let at = this.#start + 1;
+    block[at] = flags;
+    this.#view.setUint32(at + 1, keyId);
+    at += 5 + APP_BYTES;
+    block.set(context.id, at);
+    at += ID_BYTES;
+    this.#integer(at, context.version);
+    this.#integer(at + 8, context.createdAt);
+    this.#integer(at + 16, context.absoluteExpiresAt);
+    at += 24;
+    if (context.userRef === null) block.fill(0, at, at + USER_REF_BYTES);
+    else block.set(context.userRef, at);
+    block.set(envelope.subarray(saltAt, saltAt + SALT_BYTES), at + USER_REF_BYTES);
+  }
+
+  #integer(at: number, value: number): void {
+    this.#view.setInt32(at, Math.floor(value / 2 ** 32));
+    this.#view.setUint32(at + 4, value % 2 ** 32);
+  }
+}
+
+/**
+ * Whether these columns can stand in a context. Columns edited in the database may hold anything, and must not
+ * come to the same bytes as those that were sealed: 1.5 is not 1, and 32 zero bytes are not an absent user.
+ */
+export function isSealable(context: SealContext): boolean {
+  return (
+    context.id.length === ID_BYTES &&
+    Number.isSafeInteger(context.version) &&
+    context.version >= 0 &&
+    Number.isSafeInteger(context.createdAt) &&
+    Number.isSafeInteger(context.absoluteExpiresAt) &&
+    (context.userRef === null || isUserRef(context.userRef))
+  );
+}
+
+function isUserRef(bytes: Uint8Array): boolean {
+  if (bytes.length !== USER_REF_BYTES) return false;
+  for (const byte of bytes) if (byte !== 0) return true;
+  return false;
+}

@@ -1,0 +1,185 @@
+import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import { inspect } from "node:util";
+import { KeyRingError } from "../errors.ts";
+import { label } from "./label.ts";
+import { randomBytes } from "./random.ts";
+
+const PREFIX = "ssk1_";
+const KEY_BYTES = 32;
+const BODY_CHARACTERS = 43;
+const MOST_KEYS = 8;
+const HKDF_SALT = "stored-session/v1";
+
+/** What is derived from one master key (HKDF-SHA-512, RFC 5869). The master key itself is not kept. */
+export interface Key {
+  /** The key id of envelopes, as an unsigned 32-bit integer. */
+  readonly id: number;
+  /** The key id as 8 hexadecimal characters, for people. No secret. */
+  readonly name: string;
+  /** Seals under the key ring. 64 bytes. */
+  readonly row: KeyObject;
+  /** Seals to the cookie. 64 bytes. */
+  readonly seal: KeyObject;
+  /** Tags tokens. 32 bytes. */
+  readonly token: KeyObject;
+  /** Blind index of users. 32 bytes. */
+  readonly user: KeyObject;
+  /** Chains the audit trail. 32 bytes. */
+  readonly audit: KeyObject;
+}
+
+/** A new master key in its written form: `ssk1_` and 43 characters of base64url. */
+export function generateKey(): string {
+  return PREFIX + Buffer.from(randomBytes(KEY_BYTES)).toString("base64url");
+}
+
+/**
+ * One to eight master keys, newest first: the first seals, all open.
+ *
+ * Printing, inspecting or serializing a ring shows key ids only (R28).
+ */
+export class KeyRing {
+  readonly #keys: readonly Key[];
+
+  private constructor(keys: readonly Key[]) {
+    this.#keys = keys;
+  }
+
+  /**
+   * Reads written keys: comma-separated in one text, or a list of texts. White space around a key is ignored.
+   *
+   * @throws {KeyRingError} saying everything that is wrong and what to do about it, without any key
+   */
+  static from(keys: string | readonly string[] | KeyRing | undefined): KeyRing {
+    if (keys instanceof KeyRing) return keys;
+    const texts = split(keys);
+    const problems: string[] = [];
+    if (texts.length === 0) {
+      problems.push(
+        "There is no key. Make one with generateKey(), keep it where you keep secrets, and pass it as `keys`.",
+      );
+    }
+    if (texts.length > MOST_KEYS) {
+      problems.push(
+        `There are ${texts.length} keys, and ${MOST_KEYS} is the most. Remove the oldest ones, from the end.`,
+      );
+    }
+    const ring: Key[] = [];
+    const numbers: number[] = [];
+    for (const [index, text] of texts.entries()) {
+      const number = index + 1;
+      const first = texts.indexOf(text) + 1;
+      const problem = problemOf(text);
+      if (problem !== null) {
+        problems.push(`Key ${number} ${problem}`);
+      } else if (first < number) {
+        problems.push(`Keys ${first} and ${number} are the same. Remove one of them.`);
+      } else {
+        const key = derive(text);
+        const twin = ring.findIndex((other) => other.id === key.id);
+        if (twin >= 0) {
+          problems.push(
+            `Keys ${numbers[twin]} and ${number} have the same key id, ${key.name}. ` +
+              "Replace the one that has sealed nothing yet by another from generateKey().",
+          );
+        }
+        ring.push(key);
+        numbers.push(number);
+      }
+    }
+    if (problems.length > 0) throw new KeyRingError(summarize(problems));
+    return new KeyRing(Object.freeze(ring));
+  }
+
+  /** Newest first. */
+  get keys(): readonly Key[] {
+    return this.#keys;
+  }
+
+  /** The key that seals. */
+  get newest(): Key {
+    return this.#keys[0]!;
+  }
+
+  /** The key with this id. */
+  find(keyId: number): Key | undefined {
+    for (const key of this.#keys) if (key.id === keyId) return key;
+    return undefined;
+  }
+
+  /** Blind indexes of a user under every key, newest first, 32 bytes each. The first is the one to store. */
+  userRefs(user: string): Uint8Array[] {
+    return this.#keys.map((key) => createHmac("sha256", key.user).update(user, "utf8").digest());
+  }
+
+  /** Key ids only. */
+  toJSON(): { keys: string[] } {
+    return { keys: this.#keys.map((key) => key.name) };
+  }
+
+  [inspect.custom](): string {
+    return `KeyRing { ${this.#keys.map((key) => key.name).join(", ")} }`;
+  }
+}
+
+function split(keys: string | readonly string[] | undefined): readonly unknown[] {
+  const texts: unknown = typeof keys === "string" ? keys.split(",") : (keys ?? []);
+  if (!Array.isArray(texts)) {
+    throw new KeyRingError(
+      "The keys are neither a text, nor a list of texts, nor a KeyRing. Pass one of these.",
+    );
+  }
+  const trimmed: unknown[] = texts.map((text: unknown) => (typeof text === "string" ? text.trim() : text));
+  return trimmed.every((text) => text === "") ? [] : trimmed;
+}
+
+/** What is wrong with one written key, as the rest of a sentence that begins "Key 2 "; null when it is good. */
+function problemOf(text: unknown): string | null {
+  if (typeof text !== "string") return "is not a text. Pass keys in their written form.";
+  if (text === "") return "is empty. Remove the comma that is too many.";
+  if (!text.startsWith(PREFIX)) {
+    return isKeyBody(text)
+      ? `lacks its prefix ${PREFIX}. Copy the whole key.`
+      : `does not begin with ${PREFIX}. A passphrase is not a key: make one with generateKey().`;
+  }
+  const body = text.slice(PREFIX.length);
+  if (body.length !== BODY_CHARACTERS) {
+    return (
+      `has ${body.length} characters after ${PREFIX}, and a key has ${BODY_CHARACTERS}. ` +
+      "Copy the whole key, and nothing else."
+    );
+  }
+  if (!isKeyBody(body)) {
+    return "is not canonical base64url. Copy it exactly as it was made, or make another with generateKey().";
+  }
+  return null;
+}
+
+/** 43 characters of base64url whose two spare bits are zero. */
+function isKeyBody(text: string): boolean {
+  return text.length === BODY_CHARACTERS && Buffer.from(text, "base64url").toString("base64url") === text;
+}
+
+function derive(text: unknown): Key {
+  const master = Buffer.from((text as string).slice(PREFIX.length), "base64url");
+  const expand = (name: string, length: number): Buffer =>
+    Buffer.from(hkdfSync("sha512", master, HKDF_SALT, label(name), length));
+  const keyId = expand("kid", 4);
+  // As KeyObjects, because Node 24 takes 9 us to import raw bytes at every use, and because these print no bytes.
+  const key: Key = Object.freeze({
+    id: keyId.readUInt32BE(),
+    name: keyId.toString("hex"),
+    row: createSecretKey(expand("row", 64)),
+    seal: createSecretKey(expand("seal", 64)),
+    token: createSecretKey(expand("token", 32)),
+    user: createSecretKey(expand("user", 32)),
+    audit: createSecretKey(expand("audit", 32)),
+  });
+  return key;
+}
+
+function summarize(problems: readonly string[]): string {
+  return problems.length === 1
+    ? `The keys cannot be used. ${problems[0]}`
+    : `The keys cannot be used, for ${problems.length} reasons:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`;
+}

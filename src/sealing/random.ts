@@ -1,0 +1,69 @@
+import { randomFillSync } from "node:crypto";
+
+const POOL_BYTES = 8192;
+
+/**
+ * Randomness of `node:crypto`, drawn 8 KiB at a time: 32 bytes then cost a copy instead of a system call.
+ *
+ * What was handed out is copied and wiped from the pool, so no two callers can ever hold the same bytes.
+ */
+export class RandomPool {
+  readonly #refill: (pool: Uint8Array) => void;
+  readonly #pool = Buffer.alloc(POOL_BYTES);
+  #used = POOL_BYTES;
+
+  /** `refill` fills the whole array it is given; by default with `crypto.randomFillSync`. */
+  constructor(refill: (pool: Uint8Array) => void = randomFillSync) {
+    this.#refill = refill;
+  }
+
+  /** Writes `length` (at most 8,192) random bytes into `target` at `offset`. */
+  fill(target: Uint8Array, offset: number, length: number): void {
+    const start = this.#take(length);
+    target.set(this.#pool.subarray(start, start + length), offset);
+    this.#pool.fill(0, start, start + length);
+  }
+
+  /** A new array of `length` (at most 8,192) random bytes. */
+  bytes(length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    this.fill(bytes, 0, length);
+    return bytes;
+  }
+
+  /** A row's version: a random integer of 53 bits. */
+  version(): number {
+    const start = this.#take(8);
+    const version = (this.#pool.readUInt32BE(start) >>> 11) * 2 ** 32 + this.#pool.readUInt32BE(start + 4);
+    this.#pool.fill(0, start, start + 8);
+    return version;
+  }
+
+  #take(length: number): number {
+    if (length > POOL_BYTES) throw new RangeError(`A random pool gives at most ${POOL_BYTES} bytes at once.`);
+    if (this.#used + length > POOL_BYTES) {
+      this.#refill(this.#pool);
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used += length;
+    return start;
+  }
+}
+
+const pool = new RandomPool();
+
+/** Writes `length` (at most 8,192) random bytes into `target` at `offset`. */
+export function fillRandom(target: Uint8Array, offset: number, length: number): void {
+  pool.fill(target, offset, length);
+}
+
+/** A new array of `length` (at most 8,192) random bytes. */
+export function randomBytes(length: number): Uint8Array {
+  return pool.bytes(length);
+}
+
+/** A row's version: an integer from 0 to 2^53 - 1, random so that no other write of the row shares it. */
+export function randomVersion(): number {
+  return pool.version();
+}

@@ -1,0 +1,232 @@
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
+import { LimitError, type RefusalReason, RefusedError } from "../errors.ts";
+import { ContextWriter, isSealable, SALT_BYTES, type SealContext, SUITE } from "./context.ts";
+import { deflate, inflate } from "./deflate.ts";
+import type { Key, KeyRing } from "./keyring.ts";
+import { fillRandom } from "./random.ts";
+
+export type { SealContext } from "./context.ts";
+
+/** The columns that the seal of the `client` column covers. It outlives the row's versions and its user. */
+export type ClientContext = Pick<SealContext, "id" | "createdAt" | "absoluteExpiresAt">;
+
+export interface SealerOptions {
+  readonly keys: KeyRing;
+  /** Bound into every seal: rows of one application do not open in another. */
+  readonly app: string;
+  /** Whether opening needs the keys only, or the cookie too. */
+  readonly sealTo: "keys" | "cookie";
+  /**
+   * Plaintexts of more bytes than this are deflated where that makes them smaller; false: none. The size of an
+   * envelope then tells something of its content to who can read the table and choose part of the content.
+   */
+  readonly compressAbove: number | false;
+  /** No plaintext of more bytes is sealed, and none inflated. */
+  readonly maxBytes: number;
+  /** Writes `length` random bytes at `offset`: the salt. Only tests give one. */
+  readonly random?: (target: Uint8Array, offset: number, length: number) => void;
+}
+
+const DEFLATED = 1;
+const TO_COOKIE = 2;
+
+const KEY_ID_AT = 2;
+const SALT_AT = 6;
+const COMMITMENT_AT = SALT_AT + SALT_BYTES;
+const CIPHERTEXT_AT = COMMITMENT_AT + 16;
+const TAG_BYTES = 16;
+/** How much longer an envelope is than its plaintext, and the length of the shortest. */
+const OVERHEAD = CIPHERTEXT_AT + TAG_BYTES;
+
+const CIPHER = "aes-256-gcm";
+const CIPHER_OPTIONS = { authTagLength: TAG_BYTES } as const;
+// Every message has a key of its own, derived with a random salt, so the nonce can be constant (R21).
+const NONCE = new Uint8Array(12);
+
+/**
+ * Turns plaintexts into envelopes that open in their own row only, and back.
+ *
+ * A message key and a commitment are derived for every envelope (HKDF-SHA-512, RFC 5869) from the key, the row's
+ * columns and a random salt; the cipher is AES-256-GCM (SP 800-38D).
+ */
+export class Sealer {
+  readonly #keys: KeyRing;
+  readonly #toCookie: boolean;
+  readonly #compressAbove: number;
+  readonly #maxBytes: number;
+  readonly #random: (target: Uint8Array, offset: number, length: number) => void;
+  readonly #row: ContextWriter;
+  readonly #client: ContextWriter;
+
+  constructor(options: SealerOptions) {
+    this.#keys = options.keys;
+    this.#toCookie = options.sealTo === "cookie";
+    this.#compressAbove = options.compressAbove === false ? Infinity : options.compressAbove;
+    this.#maxBytes = options.maxBytes;
+    this.#random = options.random ?? fillRandom;
+    this.#row = new ContextWriter("row", options.app);
+    this.#client = new ContextWriter("client", options.app);
+  }
+
+  /**
+   * Seals the `data` column under the newest key. `sid` is used when sealing to the cookie.
+   *
+   * @throws {LimitError} when `plaintext` has more than `maxBytes`
+   * @throws {TypeError} when `context` or `sid` cannot be sealed
+   */
+  seal(plaintext: Uint8Array, context: SealContext, sid: Uint8Array): Uint8Array {
+    if (!this.#toCookie) return this.#seal(this.#row, plaintext, context, null);
+    if (sid.length === 0) throw new TypeError("Sealing to the cookie needs its sid, and this one is empty.");
+    return this.#seal(this.#row, plaintext, context, sid);
+  }
+
+  /**
+   * Opens the `data` column. Without `sid`, nothing that was sealed to a cookie opens.
+   *
+   * @throws {RefusedError} with the reason, when the envelope is not exactly what was sealed for this row
+   */
+  open(envelope: Uint8Array, context: SealContext, sid: Uint8Array | null): Uint8Array {
+    return this.#open(this.#row, envelope, context, this.#toCookie, sid);
+  }
+
+  /** Seals the `client` column: always under the key ring, so that a user's sessions can be listed. */
+  sealClient(plaintext: Uint8Array, context: ClientContext): Uint8Array {
+    return this.#seal(this.#client, plaintext, whole(context), null);
+  }
+
+  /** Opens the `client` column. @throws {RefusedError} like `open` */
+  openClient(envelope: Uint8Array, context: ClientContext): Uint8Array {
+    return this.#open(this.#client, envelope, whole(context), false, null);
+  }
+
+  /** The id of the key that an envelope names, whether or not anyone has it; null when it is no envelope. */
+  static keyId(envelope: Uint8Array): number | null {
+    return envelope.length < OVERHEAD || envelope[0] !== SUITE ? null : keyIdOf(envelope);
+  }
+
+  #seal(
+    writer: ContextWriter,
+    plaintext: Uint8Array,
+    context: SealContext,
+    sid: Uint8Array | null,
+  ): Uint8Array {
+    if (plaintext.length > this.#maxBytes) {
+      throw new LimitError(
+        "bytes",
+        `The session is ${plaintext.length} bytes, and maxBytes allows ${this.#maxBytes}. Keep less in it, or raise maxBytes.`,
+      );
+    }
+    if (!isSealable(context)) {
+      throw new TypeError(
+        "A row is sealed with an id of 32 bytes, a version and times that are integers, and a user reference of 32 bytes or null.",
+      );
+    }
+    const deflated = plaintext.length > this.#compressAbove ? deflate(plaintext) : null;
+    const content = deflated ?? plaintext;
+    const flags = (deflated === null ? 0 : DEFLATED) | (sid === null ? 0 : TO_COOKIE);
+    const key = this.#keys.newest;
+
+    const envelope = Buffer.allocUnsafe(OVERHEAD + content.length);
+    envelope[0] = SUITE;
+    envelope[1] = flags;
+    envelope.writeUInt32BE(key.id, KEY_ID_AT);
+    this.#random(envelope, SALT_AT, SALT_BYTES);
+    writer.write(flags, key.id, context, envelope, SALT_AT);
+    const derived = derive(key, sid, writer.block);
+    envelope.set(derived.subarray(32, 48), COMMITMENT_AT);
+    const cipher = createCipheriv(CIPHER, createSecretKey(derived.subarray(0, 32)), NONCE, CIPHER_OPTIONS);
+    cipher.setAAD(writer.context);
+    envelope.set(cipher.update(content), CIPHERTEXT_AT);
+    cipher.final();
+    envelope.set(cipher.getAuthTag(), CIPHERTEXT_AT + content.length);
+    return envelope;
+  }
+
+  #open(
+    writer: ContextWriter,
+    envelope: Uint8Array,
+    context: SealContext,
+    toCookie: boolean,
+    sid: Uint8Array | null,
+  ): Uint8Array {
+    if (envelope.length < OVERHEAD) throw refused("length");
+    if (envelope[0] !== SUITE) throw refused("suite");
+    const flags = envelope[1]!;
+    if ((flags & ~(DEFLATED | TO_COOKIE)) !== 0) throw refused("flags");
+    const key = this.#keys.find(keyIdOf(envelope));
+    if (key === undefined) throw refused("key");
+    if (((flags & TO_COOKIE) !== 0) !== toCookie) throw refused("mode");
+    if (toCookie && sid === null) throw refused("mode");
+    if (!isSealable(context)) throw refused("commitment");
+
+    writer.write(flags, key.id, context, envelope, SALT_AT);
+    const derived = derive(key, toCookie ? sid : null, writer.block);
+    if (!timingSafeEqual(derived.subarray(32, 48), envelope.subarray(COMMITMENT_AT, CIPHERTEXT_AT))) {
+      throw refused("commitment");
+    }
+    const tagAt = envelope.length - TAG_BYTES;
+    const decipher = createDecipheriv(
+      CIPHER,
+      createSecretKey(derived.subarray(0, 32)),
+      NONCE,
+      CIPHER_OPTIONS,
+    );
+    decipher.setAAD(writer.context);
+    decipher.setAuthTag(envelope.subarray(tagAt));
+    const content = decipher.update(envelope.subarray(CIPHERTEXT_AT, tagAt));
+    try {
+      decipher.final();
+    } catch (cause) {
+      throw refused("tag", cause);
+    }
+    if ((flags & DEFLATED) === 0) return content;
+    try {
+      return inflate(content, this.#maxBytes);
+    } catch (cause) {
+      throw refused("inflate", cause);
+    }
+  }
+}
+
+/** Message key (32 bytes) and commitment (16 bytes). HKDF-Expand to no more than one block is one HMAC. */
+function derive(key: Key, sid: Uint8Array | null, block: Uint8Array): Buffer {
+  const pseudorandom =
+    sid === null ? key.row : createSecretKey(createHmac("sha512", key.seal).update(sid).digest());
+  return createHmac("sha512", pseudorandom).update(block).digest();
+}
+
+function keyIdOf(envelope: Uint8Array): number {
+  return (
+    ((envelope[KEY_ID_AT]! << 24) |
+      (envelope[KEY_ID_AT + 1]! << 16) |
+      (envelope[KEY_ID_AT + 2]! << 8) |
+      envelope[KEY_ID_AT + 3]!) >>>
+    0
+  );
+}
+
+function whole(context: ClientContext): SealContext {
+  const { id, createdAt, absoluteExpiresAt } = context;
+  return { id, version: 0, createdAt, absoluteExpiresAt, userRef: null };
+}
+
+type SealRefusal = Exclude<RefusalReason, "decode" | "times" | "schema">;
+
+const SENTENCES: Record<SealRefusal, string> = {
+  length: "The stored session is too short to be one: it was truncated, or something else wrote it.",
+  suite:
+    "The stored session has a format that this version does not know: a newer version wrote it, or it was edited.",
+  flags:
+    "The stored session has flags that this version does not know: a newer version wrote it, or it was edited.",
+  key: "The stored session names a key that is not in the key ring. If that key was removed too early, add it again at the end.",
+  mode: "The stored session was not sealed the way `sealTo` says, or its cookie is not at hand to open it.",
+  commitment:
+    "The stored session does not belong to this row as it is: it was copied, a column was edited, or `app` has another value.",
+  tag: "The stored session's content was edited.",
+  inflate:
+    "The stored session does not inflate to at most `maxBytes`. If `maxBytes` was lowered, raise it again.",
+};
+
+function refused(reason: SealRefusal, cause?: unknown): RefusedError {
+  return new RefusedError(reason, SENTENCES[reason], cause === undefined ? undefined : { cause });
+}

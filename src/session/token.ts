@@ -1,0 +1,109 @@
+import { createHmac, hash, timingSafeEqual } from "node:crypto";
+import { inspect } from "node:util";
+import type { Key, KeyRing } from "../sealing/keyring.ts";
+import { label } from "../sealing/label.ts";
+import { randomBytes } from "../sealing/random.ts";
+
+/**
+ * What the cookie carries. It is a bearer secret: `text` and `sid` open the session, so neither shows when a
+ * token is printed, inspected, spread or serialized (R2).
+ */
+export interface Token {
+  /** The cookie's value: 64 characters of base64url. */
+  readonly text: string;
+  /** 32 random bytes. Secret. */
+  readonly sid: Uint8Array;
+  /** The row's id, 32 bytes. It opens nothing, so events and logs name the session by it. */
+  readonly id: Uint8Array;
+  /** Whether a key that is not the newest made the tag; {@link refreshToken} gives one that is not stale. */
+  readonly stale: boolean;
+}
+
+const VERSION = 1;
+const SID_BYTES = 32;
+const BODY_BYTES = 1 + SID_BYTES;
+const TAG_BYTES = 15;
+// Three bytes make four characters and 48 is a multiple of three, so there are no spare bits: every text of this
+// shape is canonical, and no other is.
+const SHAPE = /^[\w-]{64}$/;
+
+// Reused by every call, which is safe because none of them waits for anything.
+const bytes = Buffer.alloc(BODY_BYTES + TAG_BYTES);
+const body = bytes.subarray(0, BODY_BYTES);
+const tag = bytes.subarray(BODY_BYTES);
+
+const ID_LABEL = label("id");
+
+/** A token for a new session, from 256 random bits (ASVS 7.2.3). */
+export function mintToken(keys: KeyRing): Token {
+  return write(keys, randomBytes(SID_BYTES));
+}
+
+/**
+ * The token in a cookie's value; null for everything that is not the canonical text of a token whose tag some key
+ * of the ring made. Costs no query, and a few microseconds for each key of the ring.
+ */
+export function readToken(keys: KeyRing, text: string): Token | null {
+  if (!SHAPE.test(text)) return null;
+  bytes.write(text, "base64url");
+  if (bytes[0] !== VERSION) return null;
+  for (const key of keys.keys) {
+    if (timingSafeEqual(tagOf(key), tag)) {
+      const sid = Uint8Array.prototype.slice.call(body, 1);
+      return new SessionToken(text, sid, key !== keys.newest);
+    }
+  }
+  return null;
+}
+
+/** The same session's token with the newest key's tag. */
+export function refreshToken(keys: KeyRing, token: Token): Token {
+  return write(keys, token.sid);
+}
+
+/** The primary key of a session's row: `SHA-256(L("id") ‖ sid)`. It depends on no key, so rotation moves no row. */
+export function rowIdOf(sid: Uint8Array): Uint8Array {
+  return hash("sha256", Buffer.concat([ID_LABEL, sid]), "buffer");
+}
+
+function write(keys: KeyRing, sid: Uint8Array): Token {
+  body[0] = VERSION;
+  body.set(sid, 1);
+  tag.set(tagOf(keys.newest));
+  return new SessionToken(bytes.toString("base64url"), sid, false);
+}
+
+/** The tag that `key` gives to `body`. */
+function tagOf(key: Key): Buffer {
+  return createHmac("sha256", key.token).update(body).digest().subarray(0, TAG_BYTES);
+}
+
+class SessionToken implements Token {
+  readonly #text: string;
+  readonly #sid: Uint8Array;
+  readonly id: Uint8Array;
+  readonly stale: boolean;
+
+  constructor(text: string, sid: Uint8Array, stale: boolean) {
+    this.#text = text;
+    this.#sid = sid;
+    this.id = rowIdOf(sid);
+    this.stale = stale;
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  get sid(): Uint8Array {
+    return this.#sid;
+  }
+
+  toJSON(): { id: string; stale: boolean } {
+    return { id: Buffer.from(this.id).toString("hex"), stale: this.stale };
+  }
+
+  [inspect.custom](): string {
+    return `Token { id: ${Buffer.from(this.id).toString("hex")}, stale: ${this.stale} }`;
+  }
+}
