@@ -1,0 +1,33 @@
+import { Encoder, ExtData } from "@msgpack/msgpack";
+
+const encoder = new Encoder({
+  // `lower.ts` has turned everything that is no MessagePack type into an ExtData, and has checked the depth
+  extensionCodec: {
+    tryToEncode: (value) => (value instanceof ExtData ? value : null),
+    decode: () => undefined,
+  },
+  maxDepth: Number.MAX_SAFE_INTEGER,
+});
+
+const zeros: number[] = [];
+
+/**
+ * Stands for -0, which the library would write as the integer 0. As an extension of three bytes it takes the nine
+ * bytes of a float64, and the library tells where; {@link pack} then writes the float over it.
+ */
+export const negativeZero: ExtData = new ExtData(0, (dataAt) => {
+  zeros.push(dataAt - 6);
+  return new Uint8Array(3);
+});
+
+/** The MessagePack bytes of a lowered value, in a buffer of their own. */
+export function pack(lowered: unknown): Uint8Array {
+  zeros.length = 0;
+  const bytes = encoder.encode(lowered);
+  for (const at of zeros) {
+    bytes.fill(0, at, at + 9);
+    bytes[at] = 0xcb;
+    bytes[at + 1] = 0x80;
+  }
+  return bytes;
+}

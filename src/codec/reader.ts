@@ -1,0 +1,330 @@
+import { decodeTimestampExtension, encodeTimestampExtension } from "@msgpack/msgpack";
+import { RefusedError } from "../errors.ts";
+import { extension } from "./extensions.ts";
+import type { Limits } from "./limits.ts";
+import { setOwn } from "./own.ts";
+
+const notShortest = "a number or length is not in its shortest form";
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Reads MessagePack, and only what `lower.ts` and `pack.ts` write: one encoding for each value, apart from the order
+ * of keys.
+ *
+ * Stored bytes are read here and not by the library, because the library's decoder gives wrong values (it drops a
+ * byte order mark from long strings, takes invalid UTF-8 and repeated keys, rounds large integers, and its byte
+ * arrays are views of the input) and allocates what a header asks for, at any depth. This one allocates nothing
+ * before the bytes for it are there (R47). For one use.
+ */
+export class Reader {
+  readonly #limits: Limits;
+  readonly #bytes: Buffer;
+  #end: number;
+  #at = 0;
+  #depth = 0;
+  #keys = 0;
+
+  constructor(bytes: Uint8Array, limits: Limits) {
+    this.#limits = limits;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#end = bytes.byteLength;
+    if (this.#end > limits.maxBytes)
+      throw this.refusal(`${this.#end} bytes, and maxBytes is ${limits.maxBytes}`);
+  }
+
+  /** The next value. */
+  value(): unknown {
+    const head = this.#byte();
+    if (head < 0x80) return head;
+    if (head >= 0xe0) return head - 0x100;
+    if (head >= 0xa0 && head < 0xc0) return this.#string(head - 0xa0);
+    if (head < 0x90) return this.#object(head - 0x80);
+    if (head < 0xa0) return this.#array(head - 0x90);
+    switch (head) {
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc4:
+        return this.#binary(this.#length(1, 0));
+      case 0xc5:
+        return this.#binary(this.#length(2, 0x100));
+      case 0xc6:
+        return this.#binary(this.#length(4, 0x10000));
+      case 0xc7:
+        return this.#extension(this.#oddLength());
+      case 0xc8:
+        return this.#extension(this.#length(2, 0x100));
+      case 0xc9:
+        return this.#extension(this.#length(4, 0x10000));
+      case 0xcb:
+        return this.#float();
+      case 0xcc:
+        return this.#length(1, 0x80);
+      case 0xcd:
+        return this.#length(2, 0x100);
+      case 0xce:
+        return this.#length(4, 0x10000);
+      case 0xcf:
+        return this.#long(this.#bytes.readUInt32BE(this.#take(4)), this.#unsigned(4));
+      case 0xd0:
+        return this.#below(-0x20, this.#bytes.readInt8(this.#take(1)));
+      case 0xd1:
+        return this.#below(-0x80, this.#bytes.readInt16BE(this.#take(2)));
+      case 0xd2:
+        return this.#below(-0x8000, this.#bytes.readInt32BE(this.#take(4)));
+      case 0xd3:
+        return this.#long(this.#bytes.readInt32BE(this.#take(4)), this.#unsigned(4));
+      case 0xd4:
+        return this.#extension(1);
+      case 0xd5:
+        return this.#extension(2);
+      case 0xd6:
+        return this.#extension(4);
+      case 0xd7:
+        return this.#extension(8);
+      case 0xd8:
+        return this.#extension(16);
+      case 0xd9:
+        return this.#string(this.#length(1, 0x20));
+      case 0xda:
+        return this.#string(this.#length(2, 0x100));
+      case 0xdb:
+        return this.#string(this.#length(4, 0x10000));
+      case 0xdc:
+        return this.#array(this.#length(2, 0x10));
+      case 0xdd:
+        return this.#array(this.#length(4, 0x10000));
+      case 0xde:
+        return this.#object(this.#length(2, 0x10));
+      case 0xdf:
+        return this.#object(this.#length(4, 0x10000));
+      default:
+        throw this.refusal(`byte ${head} begins no value`);
+    }
+  }
+
+  /** The next value, which must be a map. */
+  map(): Record<string, unknown> {
+    return this.#object(this.pairs());
+  }
+
+  /** The header of a map: how many pairs of key and value follow. */
+  pairs(): number {
+    const head = this.#byte();
+    if (head >= 0x80 && head < 0x90) return head - 0x80;
+    if (head === 0xde) return this.#length(2, 0x10);
+    if (head === 0xdf) return this.#length(4, 0x10000);
+    throw this.refusal("a map is missing");
+  }
+
+  /** The header of an array: how many elements follow. */
+  elements(): number {
+    const head = this.#byte();
+    if (head >= 0x90 && head < 0xa0) return head - 0x90;
+    if (head === 0xdc) return this.#length(2, 0x10);
+    if (head === 0xdd) return this.#length(4, 0x10000);
+    throw this.refusal("an array is missing");
+  }
+
+  /** A key of a map. */
+  key(): string {
+    const head = this.#byte();
+    if (head >= 0xa0 && head < 0xc0) return this.#string(head - 0xa0);
+    if (head === 0xd9) return this.#string(this.#length(1, 0x20));
+    if (head === 0xda) return this.#string(this.#length(2, 0x100));
+    if (head === 0xdb) return this.#string(this.#length(4, 0x10000));
+    throw this.refusal("a key is no text");
+  }
+
+  /** Nothing may follow. */
+  end(): void {
+    if (this.#at !== this.#end) throw this.refusal("more bytes follow");
+  }
+
+  refusal(what: string, cause?: unknown): RefusedError {
+    return new RefusedError(
+      "decode",
+      `The stored session cannot be read, ${what} (byte ${this.#at}): it is damaged, or another program wrote it.`,
+      { cause },
+    );
+  }
+
+  #take(count: number): number {
+    const start = this.#at;
+    if (count > this.#end - start) throw this.refusal("it ends too early");
+    this.#at = start + count;
+    return start;
+  }
+
+  #byte(): number {
+    return this.#bytes[this.#take(1)]!;
+  }
+
+  #unsigned(width: 1 | 2 | 4): number {
+    return this.#bytes.readUIntBE(this.#take(width), width);
+  }
+
+  /** An unsigned number that would not have fitted into fewer bytes. */
+  #length(width: 1 | 2 | 4, least: number): number {
+    const length = this.#unsigned(width);
+    if (length < least) throw this.refusal(notShortest);
+    return length;
+  }
+
+  /** The length of an extension for which no shorter header exists. */
+  #oddLength(): number {
+    const length = this.#unsigned(1);
+    if (length === 1 || length === 2 || length === 4 || length === 8 || length === 16) {
+      throw this.refusal(notShortest);
+    }
+    return length;
+  }
+
+  #below(bound: number, value: number): number {
+    if (value >= bound) throw this.refusal(notShortest);
+    return value;
+  }
+
+  #long(high: number, low: number): number {
+    const value = high * 2 ** 32 + low;
+    if (value < 2 ** 32 && value >= -(2 ** 31)) throw this.refusal(notShortest);
+    if (!Number.isSafeInteger(value)) throw this.refusal("an integer is beyond 2^53");
+    return value;
+  }
+
+  #float(): number {
+    const start = this.#take(8);
+    const value = this.#bytes.readDoubleBE(start);
+    if (Number.isSafeInteger(value) && !Object.is(value, -0)) throw this.refusal(notShortest);
+    if (Number.isNaN(value) && this.#bytes.readUIntBE(start, 6) !== 0x7ff800000000) {
+      throw this.refusal("a NaN carries something");
+    }
+    return value;
+  }
+
+  #string(length: number): string {
+    const start = this.#take(length);
+    const end = this.#at;
+    for (let at = start; at < end; at++) {
+      if (this.#bytes[at]! >= 0x80) return this.#wideString(start, end);
+    }
+    return this.#bytes.toString("latin1", start, end);
+  }
+
+  #wideString(start: number, end: number): string {
+    try {
+      return utf8.decode(this.#bytes.subarray(start, end));
+    } catch (cause) {
+      throw this.refusal("text is no UTF-8", cause);
+    }
+  }
+
+  #binary(length: number): Uint8Array {
+    const start = this.#take(length);
+    return new Uint8Array(this.#bytes.subarray(start, start + length));
+  }
+
+  /** @param least bytes that each element takes at least */
+  #enter(count: number, least: 1 | 2): void {
+    if (count * least > this.#end - this.#at) throw this.refusal("it ends too early");
+    if (this.#depth === this.#limits.maxDepth) {
+      throw this.refusal(`values lie deeper than ${this.#limits.maxDepth} levels`);
+    }
+    this.#depth++;
+  }
+
+  #array(count: number): unknown[] {
+    this.#enter(count, 1);
+    const array: unknown[] = [];
+    for (let index = 0; index < count; index++) array.push(this.value());
+    this.#depth--;
+    return array;
+  }
+
+  #object(count: number): Record<string, unknown> {
+    this.#enter(count, 2);
+    this.#keys += count;
+    if (this.#keys > this.#limits.maxKeys)
+      throw this.refusal(`there are more than ${this.#limits.maxKeys} keys`);
+    const object: Record<string, unknown> = {};
+    for (let index = 0; index < count; index++) {
+      const key = this.key();
+      if (key === "__proto__") throw this.refusal("a key is __proto__");
+      if (Object.hasOwn(object, key)) throw this.refusal("a key is there twice");
+      setOwn(object, key, this.value());
+    }
+    this.#depth--;
+    return object;
+  }
+
+  #extension(length: number): unknown {
+    const type = this.#bytes.readInt8(this.#take(1));
+    const start = this.#take(length);
+    switch (type) {
+      case extension.date:
+        return this.#date(this.#bytes.subarray(start, this.#at));
+      case extension.bigint:
+        return this.#bigint(this.#bytes.toString("latin1", start, this.#at));
+      case extension.set:
+        return this.#within(start, () => this.#set());
+      case extension.map:
+        return this.#within(start, () => this.#pairs());
+      case extension.url:
+        return this.#url(this.#wideString(start, this.#at));
+      default:
+        throw this.refusal(`extension ${type} is unknown`);
+    }
+  }
+
+  /** Reads the payload that begins at `start` and ends here. */
+  #within<T>(start: number, read: () => T): T {
+    const end = this.#end;
+    this.#end = this.#at;
+    this.#at = start;
+    const value = read();
+    this.end();
+    this.#end = end;
+    return value;
+  }
+
+  #date(payload: Uint8Array): Date {
+    // writing it again shows that it is in shortest form, exists, and has no more than milliseconds
+    try {
+      const date = decodeTimestampExtension(payload);
+      if (Buffer.compare(encodeTimestampExtension(date)!, payload) === 0) return date;
+    } catch (cause) {
+      throw this.refusal("a date is malformed", cause);
+    }
+    throw this.refusal("a date is malformed");
+  }
+
+  #bigint(text: string): bigint {
+    if (!/^(?:0|-?[1-9][0-9]*)$/.test(text)) throw this.refusal("a bigint is malformed");
+    return BigInt(text);
+  }
+
+  #url(text: string): URL {
+    const url = URL.parse(text);
+    if (url?.href !== text) throw this.refusal("a URL is malformed");
+    return url;
+  }
+
+  #set(): Set<unknown> {
+    const elements = this.#array(this.elements());
+    const set = new Set(elements);
+    if (set.size !== elements.length) throw this.refusal("a Set has an element twice");
+    return set;
+  }
+
+  #pairs(): Map<unknown, unknown> {
+    const elements = this.#array(this.elements());
+    if (elements.length % 2 !== 0) throw this.refusal("a Map has a key without a value");
+    const map = new Map<unknown, unknown>();
+    for (let index = 0; index < elements.length; index += 2) map.set(elements[index], elements[index + 1]);
+    if (map.size !== elements.length / 2) throw this.refusal("a Map has a key twice");
+    return map;
+  }
+}
