@@ -9,16 +9,17 @@ import { nativeFormat } from "./session/native-format.ts";
 import type { StandardSchema } from "./session/schema.ts";
 
 /** Idle and absolute limits by the name of a standard (R15). */
-export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: number; absolute: number }>> = {
-  /** NIST SP 800-63B-4 AAL1: 30 days. */
-  aal1: { idle: 30 * 86_400_000, absolute: 30 * 86_400_000 },
-  /** NIST SP 800-63B-4 AAL2: 1 hour idle, 24 hours. */
-  aal2: { idle: 3_600_000, absolute: 86_400_000 },
-  /** NIST SP 800-63B-4 AAL3: 15 minutes idle, 12 hours. */
-  aal3: { idle: 15 * 60_000, absolute: 43_200_000 },
-  /** PCI DSS 4.0 §8.2.8: 15 minutes idle; 12 hours. */
-  pci: { idle: 15 * 60_000, absolute: 43_200_000 },
-};
+export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: number; absolute: number }>> =
+  {
+    /** NIST SP 800-63B-4 AAL1: 30 days. */
+    aal1: { idle: 30 * 86_400_000, absolute: 30 * 86_400_000 },
+    /** NIST SP 800-63B-4 AAL2: 1 hour idle, 24 hours. */
+    aal2: { idle: 3_600_000, absolute: 86_400_000 },
+    /** NIST SP 800-63B-4 AAL3: 15 minutes idle, 12 hours. */
+    aal3: { idle: 15 * 60_000, absolute: 43_200_000 },
+    /** PCI DSS 4.0 §8.2.8: 15 minutes idle; 12 hours. */
+    pci: { idle: 15 * 60_000, absolute: 43_200_000 },
+  };
 
 /** What two requests did to the same key of `data`. */
 export interface Conflict {
@@ -157,20 +158,28 @@ export function resolveOptions<Data>(
   const problems: string[] = [];
 
   for (const name of Object.keys(options)) {
-    if (!known.has(name)) problems.push(`\`${name}\` is not an option. The options are: ${[...known].join(", ")}.`);
+    if (!known.has(name))
+      problems.push(`\`${name}\` is not an option. The options are: ${[...known].join(", ")}.`);
   }
 
   const { store } = options;
   if (typeof store !== "object" || store === null) {
-    problems.push("`store` is missing: pass sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore().");
+    problems.push(
+      "`store` is missing: pass sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore().",
+    );
   } else {
     const missing = storeMethods.filter((method) => typeof store[method] !== "function");
     if (missing.length > 0) {
-      problems.push(`\`store\` is no session store: it has no ${missing.join(", ")}. Is it another library's?`);
+      problems.push(
+        `\`store\` is no session store: it has no ${missing.join(", ")}. Is it another library's?`,
+      );
     }
   }
 
-  const duration = (name: "idleTimeout" | "absoluteTimeout" | "touchEvery" | "storeTimeout", least: number) => {
+  const duration = (
+    name: "idleTimeout" | "absoluteTimeout" | "touchEvery" | "storeTimeout",
+    least: number,
+  ) => {
     const given = options[name];
     if (given === undefined) return undefined;
     const value = milliseconds(given);
@@ -186,7 +195,9 @@ export function resolveOptions<Data>(
   const oneOf = <Name extends "sealTo" | "onUnreadable">(name: Name, choices: readonly string[]) => {
     const given = options[name];
     if (given !== undefined && !choices.includes(given)) {
-      problems.push(`\`${name}\` is ${JSON.stringify(given)}: use ${choices.map((c) => `"${c}"`).join(" or ")}.`);
+      problems.push(
+        `\`${name}\` is ${JSON.stringify(given)}: use ${choices.map((c) => `"${c}"`).join(" or ")}.`,
+      );
     }
   };
   const hook = (name: "onConflict" | "userOf" | "upgrade" | "clock") => {
@@ -198,7 +209,10 @@ export function resolveOptions<Data>(
   let preset: { idle: number; absolute: number } | undefined;
   if (options.preset !== undefined) {
     if (Object.hasOwn(presets, options.preset)) preset = presets[options.preset];
-    else problems.push(`\`preset\` is ${JSON.stringify(options.preset)}: use ${Object.keys(presets).join(", ")}.`);
+    else
+      problems.push(
+        `\`preset\` is ${JSON.stringify(options.preset)}: use ${Object.keys(presets).join(", ")}.`,
+      );
   }
   const limits = preset ?? presets.aal1;
   const absoluteTimeout = duration("absoluteTimeout", 1) ?? limits.absolute;
@@ -228,7 +242,9 @@ export function resolveOptions<Data>(
     problems.push("`client` must be true or false.");
   }
   if (options.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function") {
-    problems.push("`schema` must be a Standard Schema (Zod 3.24+, Valibot 1+, ArkType 2+ and others make one).");
+    problems.push(
+      "`schema` must be a Standard Schema (Zod 3.24+, Valibot 1+, ArkType 2+ and others make one).",
+    );
   }
   if (options.upgrade !== undefined && options.schema === undefined) {
     problems.push("`upgrade` needs a `schema`: it is called for data that does not fit one.");
@@ -256,9 +272,11 @@ export function resolveOptions<Data>(
       format = nativeFormat({ keys, app, sealTo, compressAbove, maxBytes });
     }
   } else {
-    if (options.keys !== undefined) problems.push("`keys` and `format` exclude each other: the format has its own keys.");
+    if (options.keys !== undefined)
+      problems.push("`keys` and `format` exclude each other: the format has its own keys.");
     for (const name of sealingOptions) {
-      if (options[name] !== undefined) problems.push(`\`${name}\` is an option of the native format, not of \`format\`.`);
+      if (options[name] !== undefined)
+        problems.push(`\`${name}\` is an option of the native format, not of \`format\`.`);
     }
   }
 

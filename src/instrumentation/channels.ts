@@ -67,14 +67,17 @@ export interface BatchEvent {
 }
 
 export const channels: {
-  readonly read: TracingChannel<string, ReadEvent>;
-  readonly write: TracingChannel<string, WriteEvent>;
-  readonly delete: TracingChannel<string, DeleteEvent>;
-  readonly touch: TracingChannel<string, TouchEvent>;
-  readonly expire: TracingChannel<string, ExpireEvent>;
-  readonly refuse: Channel<string, RefuseEvent>;
-  readonly conflict: Channel<string, ConflictEvent>;
-  readonly batch: Channel<string, BatchEvent>;
+  readonly read: TracingChannel<unknown, ReadEvent>;
+  readonly write: TracingChannel<unknown, WriteEvent>;
+  readonly delete: TracingChannel<unknown, DeleteEvent>;
+  readonly touch: TracingChannel<unknown, TouchEvent>;
+  readonly expire: TracingChannel<unknown, ExpireEvent>;
+  /** {@link RefuseEvent} */
+  readonly refuse: Channel;
+  /** {@link ConflictEvent} */
+  readonly conflict: Channel;
+  /** {@link BatchEvent} */
+  readonly batch: Channel;
 } = {
   read: tracingChannel("stored-session.read"),
   write: tracingChannel("stored-session.write"),
@@ -86,16 +89,25 @@ export const channels: {
   batch: channel("stored-session.batch"),
 };
 
+interface Traced {
+  read: ReadEvent;
+  write: WriteEvent;
+  delete: DeleteEvent;
+  touch: TouchEvent;
+  expire: ExpireEvent;
+}
+
 /**
  * Runs `work` inside a tracing channel. `event` makes the payload, and is called only when somebody listens;
  * `note` adds to it what the answer told.
  */
-export function trace<Event extends object, Answer>(
-  traced: TracingChannel<string, Event>,
-  event: () => Event,
+export function trace<Name extends keyof Traced, Answer>(
+  name: Name,
+  event: () => Traced[Name],
   work: () => Promise<Answer>,
-  note?: (event: Event, answer: Answer) => void,
+  note?: (event: Traced[Name], answer: Answer) => void,
 ): Promise<Answer> {
+  const traced: TracingChannel<unknown, object> = channels[name];
   if (!traced.hasSubscribers) return work();
   const payload = event();
   return traced.tracePromise(async () => {

@@ -1,4 +1,4 @@
-import { channels, trace } from "../instrumentation/channels.ts";
+import { trace } from "../instrumentation/channels.ts";
 import type { ExpireCursor, ExpireQuery, ExpireResult } from "../row.ts";
 
 export interface ExpireOptions {
@@ -45,7 +45,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
   do {
     if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
     const step: ExpireResult = await trace(
-      channels.expire,
+      "expire",
       () => ({ operation: "expire" }),
       () => job.deleteExpired({ ...query, cursor }),
       (event, answer) => (event.deleted = answer.deleted),

@@ -9,7 +9,11 @@ export interface Schedule {
  * that a fleet does not work in step. The timer is unreferenced. A run that fails is reported and does not end the
  * schedule.
  */
-export function schedule(every: number, job: (signal: AbortSignal) => Promise<unknown>, report: (error: unknown) => void): Schedule {
+export function schedule(
+  every: number,
+  job: (signal: AbortSignal) => Promise<unknown>,
+  report: (error: unknown) => void,
+): Schedule {
   const stopped = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();

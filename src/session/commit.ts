@@ -137,7 +137,9 @@ export class Committer {
     const plaintext = this.#settings.format.encode(state.content, null);
     const row = this.#records.begin(token, plaintext, state.content.user, this.#clientOf(state));
     if (!(await this.#attempt(state, row, () => this.#records.insert(row, reason)))) {
-      throw new StoreError("A row with this session's random id exists already: does another program write this table?");
+      throw new StoreError(
+        "A row with this session's random id exists already: does another program write this table?",
+      );
     }
     state.settle({ row, token }, plaintext);
     return this.#setCookie(state);
@@ -329,7 +331,7 @@ export class Committer {
 
   #publishConflict(row: SessionRow, outcome: ConflictEvent["outcome"], attempt: number): void {
     if (!channels.conflict.hasSubscribers) return;
-    channels.conflict.publish({ handle: handleOf(row.id), outcome, attempt });
+    channels.conflict.publish({ handle: handleOf(row.id), outcome, attempt } satisfies ConflictEvent);
   }
 }
 
@@ -340,7 +342,9 @@ function applyChange(content: Content, change: Change): void {
   const answer: unknown = change(content.data);
   if (answer === undefined) return;
   if (typeof answer !== "object" || answer === null || Array.isArray(answer) || "then" in answer) {
-    throw new TypeError("sessions.update takes a plain function: it changes the data it is given, or returns an object.");
+    throw new TypeError(
+      "sessions.update takes a plain function: it changes the data it is given, or returns an object.",
+    );
   }
   content.data = answer as Record<string, unknown>;
 }
@@ -362,7 +366,9 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function hasEnded(): SessionEndedError {
-  return new SessionEndedError("The session has ended: it was destroyed, revoked, expired or given a new id meanwhile.");
+  return new SessionEndedError(
+    "The session has ended: it was destroyed, revoked, expired or given a new id meanwhile.",
+  );
 }
 
 /** The first tries follow at once; after that others get a growing, random chance to finish. */

@@ -31,6 +31,9 @@ export function idleEnd(row: { readonly absoluteExpiresAt: number }, limits: Lim
  */
 export function checkTimes(row: SessionRow): void {
   if (row.expiresAt > row.absoluteExpiresAt || row.expiresAt < row.updatedAt) {
-    throw new RefusedError("times", "The row's times contradict each other: it was edited outside this package.");
+    throw new RefusedError(
+      "times",
+      "The row's times contradict each other: it was edited outside this package.",
+    );
   }
 }

@@ -155,9 +155,14 @@ export class SessionManager<Data = SessionData> {
     const { every = "10 min", ...expireOptions } = options;
     const pause = milliseconds(every);
     if (pause === null || pause < 1 || pause > 2 ** 30) {
-      throw new TypeError('scheduleExpiry: `every` must be milliseconds or text such as "10 min", at most 12 days.');
+      throw new TypeError(
+        'scheduleExpiry: `every` must be milliseconds or text such as "10 min", at most 12 days.',
+      );
     }
-    const lease = new Lease(this.#records.store, "expire", { duration: expiryLease, clock: this.#settings.clock });
+    const lease = new Lease(this.#records.store, "expire", {
+      duration: expiryLease,
+      clock: this.#settings.clock,
+    });
     const run = async (stopped: AbortSignal) => {
       if (!(await lease.hold())) return;
       const signal = expireOptions.signal ? AbortSignal.any([stopped, expireOptions.signal]) : stopped;

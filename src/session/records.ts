@@ -1,6 +1,12 @@
 import type { Settings } from "../options.ts";
 import { RefusedError } from "../errors.ts";
-import { channels, trace, type DeleteEvent, type WriteEvent } from "../instrumentation/channels.ts";
+import {
+  channels,
+  trace,
+  type BatchEvent,
+  type DeleteEvent,
+  type WriteEvent,
+} from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
 import { CoalescedStore } from "../store/coalesce.ts";
 import { randomVersion } from "../sealing/random.ts";
@@ -24,7 +30,7 @@ export class Records {
     this.store = new CoalescedStore(settings.store, {
       storeTimeout: settings.storeTimeout,
       onBatch(operation, size) {
-        if (channels.batch.hasSubscribers) channels.batch.publish({ operation, size });
+        if (channels.batch.hasSubscribers) channels.batch.publish({ operation, size } satisfies BatchEvent);
       },
     });
   }
@@ -36,7 +42,7 @@ export class Records {
   /** The row, unless it is missing, has ended (promise 5), or its times were tampered with. */
   async read(id: Uint8Array): Promise<SessionRow | null> {
     const row = await trace(
-      channels.read,
+      "read",
       () => ({ operation: "read", handle: handleOf(id) }),
       () => this.store.read(id),
       (event, found) => (event.found = found !== null),
@@ -56,7 +62,12 @@ export class Records {
   }
 
   /** A sealed row for a session that begins now. */
-  begin(token: Token, plaintext: Uint8Array, user: string | undefined, client: ClientInfo | undefined): SessionRow {
+  begin(
+    token: Token,
+    plaintext: Uint8Array,
+    user: string | undefined,
+    client: ClientInfo | undefined,
+  ): SessionRow {
     const now = this.now();
     return this.#seal(token, plaintext, client, {
       ...this.#bare(token.id, user, now),
@@ -92,7 +103,11 @@ export class Records {
     return { ...row, data: format.seal(plaintext, row, token), client };
   }
 
-  #bare(id: Uint8Array, user: string | undefined, now: number): Omit<BareRow, "createdAt" | "absoluteExpiresAt"> {
+  #bare(
+    id: Uint8Array,
+    user: string | undefined,
+    now: number,
+  ): Omit<BareRow, "createdAt" | "absoluteExpiresAt"> {
     return {
       id,
       version: randomVersion(),
@@ -148,7 +163,7 @@ export class Records {
     work: () => Promise<boolean>,
   ): Promise<boolean> {
     return trace(
-      channels.write,
+      "write",
       () => ({
         operation,
         reason,
@@ -163,7 +178,7 @@ export class Records {
 
   delete(id: Uint8Array, operation: DeleteEvent["operation"] = "destroy"): Promise<boolean> {
     return trace(
-      channels.delete,
+      "delete",
       () => ({ operation, handle: handleOf(id) }),
       () => this.store.delete(id),
       (event, deleted) => (event.deleted = deleted ? 1 : 0),
@@ -185,7 +200,7 @@ export class Records {
 
   touch(id: Uint8Array, updatedAt: number, expiresAt: number): Promise<void> {
     return trace(
-      channels.touch,
+      "touch",
       () => ({ operation: "touch", handle: handleOf(id) }),
       () => this.store.touch({ id, updatedAt, expiresAt }),
     );

@@ -12,8 +12,7 @@ export interface StandardSchema<Input = unknown, Output = Input> {
 }
 
 export type StandardResult<Output> =
-  | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly StandardIssue[] };
+  { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly StandardIssue[] };
 
 export interface StandardIssue {
   readonly message: string;
@@ -52,13 +51,17 @@ export async function conformStored(
     result = await schema["~standard"].validate(await upgrade(content.data));
   }
   if (result.issues !== undefined) {
-    throw new RefusedError("schema", `The stored session does not fit the schema: ${describe(result.issues)}.`);
+    throw new RefusedError(
+      "schema",
+      `The stored session does not fit the schema: ${describe(result.issues)}.`,
+    );
   }
   return { ...content, data: dataOf(result.value) };
 }
 
 function dataOf(value: unknown): Record<string, unknown> {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (typeof value === "object" && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
   throw new SchemaError("The schema must describe an object: a session's data is one.", []);
 }
 

@@ -90,7 +90,8 @@ export class Session<Data = SessionData> {
    */
   login(userId: string | number | bigint): void {
     const user = typeof userId === "string" ? userId : userIdOf(userId);
-    if (user === "" || !user.isWellFormed()) throw new TypeError("session.login takes the user's id: non-empty text.");
+    if (user === "" || !user.isWellFormed())
+      throw new TypeError("session.login takes the user's id: non-empty text.");
     const state = this.#used;
     const before = state.content.user;
     if (before !== undefined && before !== user) {

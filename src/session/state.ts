@@ -1,6 +1,6 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
-import { channels } from "../instrumentation/channels.ts";
+import { channels, type RefuseEvent } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
@@ -135,6 +135,6 @@ export function isEmpty(content: Content): boolean {
 
 export function publishRefusal(row: SessionRow, error: RefusedError): void {
   if (channels.refuse.hasSubscribers) {
-    channels.refuse.publish({ handle: handleOf(row.id), reason: error.reason });
+    channels.refuse.publish({ handle: handleOf(row.id), reason: error.reason } satisfies RefuseEvent);
   }
 }

@@ -1,4 +1,4 @@
-import { channels, trace } from "../instrumentation/channels.ts";
+import { trace } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf, idOf } from "./handle.ts";
@@ -47,19 +47,22 @@ export function sessionInfo(records: Records, row: SessionRow, current?: Session
 }
 
 export function userSessions(records: Records, user: string): UserSessions {
-  if (typeof user !== "string" || user === "") throw new TypeError("sessions.forUser takes the user's id: non-empty text.");
+  if (typeof user !== "string" || user === "")
+    throw new TypeError("sessions.forUser takes the user's id: non-empty text.");
   const { store } = records;
   const refs = records.settings.format.userRefs(user);
   return {
     async list(options) {
       const rows = await store.listByUser(refs, 1_000);
-      return rows.filter((row) => records.isAlive(row)).map((row) => sessionInfo(records, row, options?.current));
+      return rows
+        .filter((row) => records.isAlive(row))
+        .map((row) => sessionInfo(records, row, options?.current));
     },
     async revoke(handle) {
       const only = idOf(handle);
       if (only === null) return false;
       const deleted = await trace(
-        channels.delete,
+        "delete",
         () => ({ operation: "revoke", handle }),
         () => store.deleteByUser(refs, { only }),
         (event, count) => (event.deleted = count),
@@ -69,7 +72,7 @@ export function userSessions(records: Records, user: string): UserSessions {
     revokeAll(options) {
       const except = options?.except === undefined ? [] : idsOf(options.except);
       return trace(
-        channels.delete,
+        "delete",
         () => ({ operation: "revoke-all" }),
         () => store.deleteByUser(refs, { except }),
         (event, count) => (event.deleted = count),
