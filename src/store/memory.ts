@@ -21,7 +21,7 @@ interface Lease {
 }
 
 class MemoryStore implements SessionStore {
-  readonly lanes: Lanes = { read: 64, write: 64, maxBatch: 1 };
+  readonly lanes: Lanes = { read: Infinity, write: Infinity, maxBatch: 1 };
   readonly #rows = new Map<string, SessionRow>();
   readonly #leases = new Map<string, Lease>();
   readonly #maxSessions: number;
@@ -195,7 +195,7 @@ const MALFORMED = "";
 /** One character a byte; the empty key, which no row has, for anything that is not 32 bytes. */
 function keyOf(id: Uint8Array): string {
   if (!(id instanceof Uint8Array) || id.length !== 32) return MALFORMED;
-  return Buffer.from(id.buffer, id.byteOffset, id.length).latin1Slice();
+  return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");
 }
 
 function copyOf(row: SessionRow): SessionRow {

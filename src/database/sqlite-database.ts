@@ -1,0 +1,225 @@
+import { ClosedError } from "../errors.ts";
+import { COLUMNS_OF_SESSIONS, sqliteDialect } from "./sqlite.ts";
+import { explain, isTransient, OpenTransactionError, primaryCode } from "./sqlite-errors.ts";
+import { withPatience } from "./retry.ts";
+import type { Database, Dialect, Names, Result, Run, Statement } from "./dialect.ts";
+
+/** The few methods used of node:sqlite's `DatabaseSync` and of better-sqlite3's `Database`. */
+export interface SqliteHandle {
+  prepare(sql: string): SqliteStatement;
+  exec(sql: string): unknown;
+  close(): unknown;
+  /** node:sqlite, from Node 22.16 on. */
+  readonly isTransaction?: boolean;
+  readonly isOpen?: boolean;
+  /** better-sqlite3. */
+  readonly inTransaction?: boolean;
+}
+
+export interface SqliteStatement {
+  run(...values: never[]): { readonly changes: number | bigint };
+  all(...values: never[]): unknown[];
+}
+
+export interface SqliteDatabaseOptions {
+  readonly names: Names;
+  /** Called before the first statement, and again when it threw. */
+  readonly open: () => SqliteHandle;
+  /** Whether `close` closes the handle. */
+  readonly owned: boolean;
+  /** How the file is called in messages. */
+  readonly label: string;
+  /** Milliseconds that a statement waits for a file that another process holds. */
+  readonly busyTimeout: number;
+}
+
+const NOTHING: Result = { rows: [], changes: 0 };
+
+/**
+ * One handle. Every statement and every transaction, but for a migration, runs within one turn of the event
+ * loop, so that no two of them interleave; only waiting for another connection is asynchronous.
+ */
+export class SqliteDatabase implements Database {
+  readonly dialect: Dialect;
+  readonly #options: SqliteDatabaseOptions;
+  readonly #prepared = new Map<string, Prepared>();
+  #handle: SqliteHandle | null = null;
+  #exclusive: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(options: SqliteDatabaseOptions) {
+    this.dialect = sqliteDialect(options.names);
+    this.#options = options;
+  }
+
+  readonly run: Run = (statement) =>
+    this.#patiently(statement.writes, (handle) => {
+      // Where the driver cannot say whether the caller has a transaction open, BEGIN can.
+      if (statement.writes && isInTransaction(handle) === undefined) {
+        return this.#atomically(handle, [statement])?.[0] ?? NOTHING;
+      }
+      return this.#execute(handle, statement);
+    });
+
+  transaction(statements: readonly Statement[]): Promise<Result[] | null> {
+    const writes = statements.some((statement) => statement.writes);
+    return this.#patiently(writes, (handle) => this.#atomically(handle, statements));
+  }
+
+  async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    const release = await this.#patiently(true, (handle) => {
+      begin(handle, true);
+      return this.#exclude();
+    });
+    const handle = this.#handle as SqliteHandle;
+    try {
+      const answer = await work(async (statement) => this.#execute(handle, statement));
+      handle.exec("COMMIT");
+      return answer;
+    } catch (error) {
+      rollback(handle);
+      throw this.#explain(error, true);
+    } finally {
+      release();
+    }
+  }
+
+  async close(): Promise<void> {
+    while (this.#exclusive) await this.#exclusive;
+    this.#closed = true;
+    this.#prepared.clear();
+    const handle = this.#handle;
+    this.#handle = null;
+    if (handle && this.#options.owned) handle.close();
+  }
+
+  /** Keeps everyone else waiting until the answered function is called. */
+  #exclude(): () => void {
+    let release = (): void => {};
+    this.#exclusive = new Promise((resolve) => {
+      release = () => {
+        this.#exclusive = null;
+        resolve();
+      };
+    });
+    return release;
+  }
+
+  async #patiently<T>(writes: boolean, work: (handle: SqliteHandle) => T): Promise<T> {
+    try {
+      return await withPatience(
+        { milliseconds: this.#options.busyTimeout, firstPause: 2, longestPause: 50 },
+        isTransient,
+        async () => {
+          while (this.#exclusive) await this.#exclusive;
+          if (this.#closed) throw new ClosedError("The store was closed.");
+          this.#handle ??= this.#options.open();
+          if (isInTransaction(this.#handle)) throw new OpenTransactionError();
+          return work(this.#handle);
+        },
+      );
+    } catch (error) {
+      throw this.#explain(error, writes);
+    }
+  }
+
+  #atomically(handle: SqliteHandle, statements: readonly Statement[]): Result[] | null {
+    begin(
+      handle,
+      statements.some((statement) => statement.writes),
+    );
+    try {
+      const results: Result[] = [];
+      for (const statement of statements) {
+        const result = this.#execute(handle, statement);
+        if (Math.max(result.changes, result.rows.length) < (statement.atLeast ?? 0)) {
+          handle.exec("ROLLBACK");
+          return null;
+        }
+        results.push(result);
+      }
+      handle.exec("COMMIT");
+      return results;
+    } catch (error) {
+      rollback(handle);
+      throw error;
+    }
+  }
+
+  #execute(handle: SqliteHandle, { text, values, writes }: Statement): Result {
+    let prepared = this.#prepared.get(text);
+    if (!prepared) {
+      // Texts vary only with the length of short lists; this bound is never met in earnest.
+      if (this.#prepared.size >= 200) this.#prepared.clear();
+      prepared = prepare(handle, text);
+      this.#prepared.set(text, prepared);
+    }
+    if (writes) return { rows: [], changes: Number(prepared.run(...values).changes) };
+    return { rows: prepared.all(...values) as Record<string, unknown>[], changes: 0 };
+  }
+
+  #explain(error: unknown, writes: boolean): Error {
+    const { label, busyTimeout, names } = this.#options;
+    const handle = this.#handle;
+    // better-sqlite3 gives no code when its handle is closed.
+    if (handle && isClosed(handle) && primaryCode(error) === undefined) {
+      return new ClosedError(`The handle of ${label} was closed by its owner.`, { cause: error });
+    }
+    const table = names.sessions;
+    return explain(error, { label, table, busyTimeout, writes, shape: () => this.#shape() });
+  }
+
+  #shape(): "missing" | "foreign" | "ours" {
+    if (!this.#handle) return "ours";
+    const { rows } = this.#execute(this.#handle, this.dialect.columns("sessions"));
+    const found = new Set(rows.map(({ name }) => name));
+    if (found.size === 0) return "missing";
+    return COLUMNS_OF_SESSIONS.every((column) => found.has(column)) ? "ours" : "foreign";
+  }
+}
+
+/** A statement that takes any values and answers plain objects and numbers, whatever the handle's defaults. */
+interface Prepared {
+  run(...values: readonly unknown[]): { readonly changes: number | bigint };
+  all(...values: readonly unknown[]): unknown[];
+}
+
+interface Settable {
+  setReturnArrays?(enabled: boolean): unknown;
+  setReadBigInts?(enabled: boolean): unknown;
+  safeIntegers?(enabled: boolean): unknown;
+}
+
+export function prepare(handle: SqliteHandle, text: string): Prepared {
+  const statement = handle.prepare(text) as unknown as Prepared & Settable;
+  statement.setReturnArrays?.(false);
+  statement.setReadBigInts?.(false);
+  statement.safeIntegers?.(false);
+  return statement;
+}
+
+function begin(handle: SqliteHandle, writes: boolean): void {
+  try {
+    // IMMEDIATE takes the write lock at once; a transaction that began with reading could not wait for it.
+    handle.exec(writes ? "BEGIN IMMEDIATE" : "BEGIN");
+  } catch (error) {
+    if (primaryCode(error) === 1) throw new OpenTransactionError();
+    throw error;
+  }
+}
+
+function rollback(handle: SqliteHandle): void {
+  try {
+    handle.exec("ROLLBACK");
+  } catch {
+    // SQLite ends some failed transactions by itself, and then has nothing to roll back.
+  }
+}
+
+function isInTransaction(handle: SqliteHandle): boolean | undefined {
+  return handle.isTransaction ?? handle.inTransaction;
+}
+
+function isClosed(handle: SqliteHandle): boolean {
+  return handle.isOpen === false || (handle as { open?: unknown }).open === false;
+}

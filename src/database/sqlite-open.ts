@@ -1,0 +1,94 @@
+import { closeSync, openSync } from "node:fs";
+import { createRequire } from "node:module";
+import { OptionsError } from "../errors.ts";
+import { prepare } from "./sqlite-database.ts";
+import type { SqliteHandle } from "./sqlite-database.ts";
+
+export type SqliteDriver = "node:sqlite" | "better-sqlite3";
+
+/** `PRAGMA synchronous`, weakest first. */
+export type Synchronous = "OFF" | "NORMAL" | "FULL" | "EXTRA";
+
+const LEVELS: readonly Synchronous[] = ["OFF", "NORMAL", "FULL", "EXTRA"];
+
+/**
+ * Milliseconds that SQLite itself waits for a lock, with the event loop at a stand. Commits take about this
+ * long; the rest of the waiting is asynchronous.
+ */
+const BLOCKING_TIMEOUT = 5;
+
+/** Opens the file, in WAL mode, and creates it for this user alone when there is none. */
+export function openSqlite(path: string, driver: SqliteDriver, synchronous: Synchronous): SqliteHandle {
+  if (isFile(path)) createFile(path);
+  const handle = driver === "node:sqlite" ? openNode(path) : openBetter(path);
+  try {
+    handle.exec(`PRAGMA busy_timeout = ${BLOCKING_TIMEOUT}`);
+    handle.exec("PRAGMA journal_mode = WAL");
+    handle.exec(`PRAGMA synchronous = ${synchronous}`);
+    return handle;
+  } catch (error) {
+    handle.close();
+    throw error;
+  }
+}
+
+function isFile(path: string): boolean {
+  return path !== ":memory:" && path !== "" && !path.startsWith("file:");
+}
+
+/** SQLite gives the files that it adds beside this one the same mode. */
+function createFile(path: string): void {
+  try {
+    // Never opens a file that is there: closing it again would drop this process's locks on it.
+    closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
+
+function openNode(path: string): SqliteHandle {
+  const sqlite = process.getBuiltinModule("node:sqlite") as typeof import("node:sqlite") | undefined;
+  if (!sqlite) {
+    throw new OptionsError([
+      'this Node has no node:sqlite. Use Node 22.13 or later, or install better-sqlite3 and set driver: "better-sqlite3".',
+    ]);
+  }
+  return new sqlite.DatabaseSync(path);
+}
+
+function openBetter(path: string): SqliteHandle {
+  const require = createRequire(import.meta.url);
+  let Database: new (path: string) => SqliteHandle;
+  try {
+    Database = require("better-sqlite3") as typeof Database;
+  } catch (error) {
+    throw new OptionsError([
+      `better-sqlite3 cannot be loaded (${(error as Error).message}). Install it, or leave out driver to use node:sqlite.`,
+    ]);
+  }
+  return new Database(path);
+}
+
+/**
+ * What about a handle's settings is weaker than "acknowledged is kept", in words; null when nothing is, or when
+ * the database is in memory anyway.
+ */
+export function weaknessOf(handle: SqliteHandle): string | null {
+  const value = (pragma: string): unknown =>
+    Object.values(prepare(handle, `PRAGMA ${pragma}`).all()[0] as object)[0];
+  const file = (prepare(handle, "PRAGMA database_list").all()[0] as { file?: string | null }).file;
+  if (!file) return null;
+  const journal = String(value("journal_mode")).toLowerCase();
+  const level = Number(value("synchronous"));
+  const weak: string[] = [];
+  if (level < 2) weak.push(weaknessOfLevel(LEVELS[level] as Synchronous));
+  if (journal === "off" || journal === "memory") {
+    weak.push(`journal_mode=${journal.toUpperCase()} (a crash while writing can destroy the file)`);
+  }
+  return weak.length ? weak.join(" and ") : null;
+}
+
+/** The same for a level that was asked for. */
+export function weaknessOfLevel(level: Synchronous): string {
+  return `synchronous=${level} (a loss of power can undo commits that were acknowledged${level === "OFF" ? ", and destroy the file" : ""})`;
+}

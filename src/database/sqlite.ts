@@ -1,0 +1,221 @@
+import { BUCKET, bucketOf } from "./dialect.ts";
+import type { Dialect, Names, Statement } from "./dialect.ts";
+import type { ExpireQuery, SessionRow } from "../row.ts";
+
+/** What a table must have to be the store's. */
+export const COLUMNS_OF_SESSIONS: readonly string[] = [
+  "id",
+  "data",
+  "version",
+  "user_ref",
+  "created_at",
+  "updated_at",
+  "absolute_expires_at",
+  "expires_at",
+  "expires_bucket",
+  "client",
+];
+
+/** The dialect of SQLite 3.37 and later, for tables of these names. */
+export function sqliteDialect(names: Names): Dialect {
+  const { sessions, leases, migrations } = names;
+  const all = `id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client`;
+  const insert = `INSERT INTO ${sessions} (${all}, expires_bucket) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`;
+  const readText = `SELECT ${all} FROM ${sessions} WHERE id = ?`;
+  const updateText = `UPDATE ${sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, client = ?, expires_bucket = ? WHERE id = ? AND version = ?`;
+  // Numbers are bound as REAL by both drivers, hence the CAST before the integer division.
+  const touchText = `UPDATE ${sessions} SET updated_at = ?, expires_at = MIN(?, absolute_expires_at), expires_bucket = CAST(MIN(?, absolute_expires_at) AS INTEGER) / ${BUCKET} WHERE id = ?`;
+  const deleteText = `DELETE FROM ${sessions} WHERE id = ?`;
+  const replaceText = `DELETE FROM ${sessions} WHERE id = ? AND version = ?`;
+  const leaseText = `INSERT INTO ${leases} (name, holder, held_until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until WHERE held_until <= ? OR holder = ?`;
+
+  const inserted = (row: SessionRow): Statement => ({
+    text: insert,
+    values: [
+      row.id,
+      row.data,
+      row.version,
+      row.userRef,
+      row.createdAt,
+      row.updatedAt,
+      row.absoluteExpiresAt,
+      row.expiresAt,
+      row.client,
+      bucketOf(row.expiresAt),
+    ],
+    writes: true,
+  });
+
+  return {
+    name: "sqlite",
+    batches: "transaction",
+    tells: "returning",
+    // One writer at a time is all that SQLite has, and all of it runs on this thread.
+    lanes: { read: 1, write: 1, maxBatch: 128, gather: "immediate" },
+    names,
+    idBytes: 32,
+    expiry: { maxDelete: 100, maxScan: 400 },
+
+    read: ([id]) => ({ text: readText, values: [id], writes: false }),
+    insert: ([row]) => [inserted(row as SessionRow)],
+    update: (updates) =>
+      updates.map(({ loaded, next }) => ({
+        text: updateText,
+        values: [
+          next.data,
+          next.version,
+          next.userRef,
+          next.updatedAt,
+          next.expiresAt,
+          next.client,
+          bucketOf(next.expiresAt),
+          loaded.id,
+          loaded.version,
+        ],
+        writes: true,
+      })),
+    replace: (loaded, next) => [
+      { text: replaceText, values: [loaded.id, loaded.version], writes: true, atLeast: 1 },
+      { ...inserted(next), atLeast: 1 },
+    ],
+    touch: ([touch]) => ({
+      text: touchText,
+      values: [touch?.updatedAt, touch?.expiresAt, touch?.expiresAt, touch?.id],
+      writes: true,
+    }),
+    delete: ([id]) => [{ text: deleteText, values: [id], writes: true }],
+    listByUser: (userRefs, limit) => ({
+      text: `SELECT ${all} FROM ${sessions} WHERE user_ref IN (${marks(userRefs)}) ORDER BY created_at DESC, id LIMIT ?`,
+      values: [...userRefs, limit],
+      writes: false,
+    }),
+    deleteByUser: (userRefs, { only, except = [] }) => ({
+      text: `DELETE FROM ${sessions} WHERE user_ref IN (${marks(userRefs)})${only ? " AND id = ?" : ""}${except.length ? ` AND id NOT IN (${marks(except)})` : ""}`,
+      values: [...userRefs, ...(only ? [only] : []), ...except],
+      writes: true,
+    }),
+
+    findExpired: (query, scan) => {
+      const { cursor } = query;
+      const due = dueOf(query);
+      if (due.byAge) {
+        return {
+          text: `SELECT id, (${due.text}) AS due, 0 AS bucket FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+          values: [...due.values, cursor?.id ?? new Uint8Array(0), scan],
+          writes: false,
+        };
+      }
+      // Within a bucket the index is in order of rowid, so the cursor holds that.
+      return {
+        text: `SELECT id, (${due.text}) AS due, expires_bucket AS bucket, rowid AS place FROM ${sessions} WHERE (expires_bucket, rowid) > (?, ?) AND expires_bucket <= ? ORDER BY expires_bucket, rowid LIMIT ?`,
+        values: [
+          ...due.values,
+          cursor?.bucket ?? Number.MIN_SAFE_INTEGER,
+          cursor ? placeOf(cursor.id) : 0,
+          bucketOf(query.before),
+          scan,
+        ],
+        writes: false,
+      };
+    },
+    expireCursor: ({ id, bucket, place }) => ({
+      bucket: Number(bucket),
+      id: place === undefined ? bytes(id) : bytesOfPlace(Number(place)),
+    }),
+    deleteExpired: (ids, query) => {
+      const due = dueOf(query);
+      // Padded to a power of two, so that few statements are prepared.
+      const padded = [...ids];
+      while (padded.length & (padded.length - 1)) padded.push(ids[0] as Uint8Array);
+      return {
+        text: `DELETE FROM ${sessions} WHERE id IN (${marks(padded)}) AND (${due.text})`,
+        values: [...padded, ...due.values],
+        writes: true,
+      };
+    },
+
+    count: (now) => ({
+      text: `SELECT COUNT(*) AS count FROM ${sessions} WHERE expires_at > ?`,
+      values: [now],
+      writes: false,
+    }),
+    scan: (after, limit) => ({
+      text: `SELECT ${all} FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+      values: [after ?? new Uint8Array(0), limit],
+      writes: false,
+    }),
+    lease: (name, holder, until, now) => [
+      { text: leaseText, values: [name, holder, until, now, holder], writes: true },
+    ],
+    decode: (row) => ({
+      id: bytes(row["id"]),
+      data: bytes(row["data"]),
+      version: Number(row["version"]),
+      userRef: row["user_ref"] === null ? null : bytes(row["user_ref"]),
+      createdAt: Number(row["created_at"]),
+      updatedAt: Number(row["updated_at"]),
+      absoluteExpiresAt: Number(row["absolute_expires_at"]),
+      expiresAt: Number(row["expires_at"]),
+      client: row["client"] === null ? null : bytes(row["client"]),
+    }),
+
+    columns: (table) => ({
+      text: `SELECT name FROM pragma_table_info(?)`,
+      values: [names[table].slice(1, -1)],
+      writes: false,
+    }),
+    journal: {
+      create: () => ({
+        text: `CREATE TABLE IF NOT EXISTS ${migrations} (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT`,
+        values: [],
+        writes: true,
+      }),
+      read: () => ({
+        text: `SELECT version, name, checksum, applied_at FROM ${migrations} ORDER BY version`,
+        values: [],
+        writes: false,
+      }),
+      add: ({ version, name, checksum, appliedAt }) => ({
+        text: `INSERT INTO ${migrations} (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)`,
+        values: [version, name, checksum, appliedAt],
+        writes: true,
+      }),
+    },
+  };
+}
+
+function marks(values: readonly unknown[]): string {
+  return values.map(() => "?").join(", ");
+}
+
+/** The rule of {@link ExpireQuery} as a condition; `byAge` when no index serves it. */
+function dueOf(query: ExpireQuery): { text: string; values: number[]; byAge: boolean } {
+  const { before, createdBefore, updatedBefore } = query;
+  const conditions = ["expires_at <= ?"];
+  const values = [before];
+  if (createdBefore !== undefined) {
+    conditions.push("created_at < ?");
+    values.push(createdBefore);
+  }
+  if (updatedBefore !== undefined) {
+    conditions.push("updated_at < ?");
+    values.push(updatedBefore);
+  }
+  return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
+}
+
+/** node:sqlite answers a Uint8Array, better-sqlite3 a Buffer, whose methods differ. */
+function bytes(value: unknown): Uint8Array {
+  const given = value as Uint8Array;
+  return Buffer.isBuffer(given) ? new Uint8Array(given.buffer, given.byteOffset, given.length) : given;
+}
+
+function bytesOfPlace(place: number): Uint8Array {
+  const eight = Buffer.alloc(8);
+  eight.writeBigInt64BE(BigInt(place));
+  return bytes(eight);
+}
+
+function placeOf(eight: Uint8Array): number {
+  return Number(Buffer.from(eight).readBigInt64BE());
+}

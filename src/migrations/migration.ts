@@ -1,0 +1,22 @@
+import { hash } from "node:crypto";
+import type { Dialect, Names } from "../database/dialect.ts";
+
+export interface Migration {
+  /** 1, 2, 3 …, without gaps. */
+  readonly version: number;
+  readonly name: string;
+  /** The frozen statements for each database. */
+  readonly texts: Readonly<Record<Dialect["name"], readonly string[]>>;
+}
+
+/** The statements with the names of this database's tables in the place of the words in braces. */
+export function statementsOf(migration: Migration, dialect: Dialect): string[] {
+  return migration.texts[dialect.name].map((text) =>
+    text.replace(/\{(\w+)\}/g, (_, word: keyof Names) => dialect.names[word]),
+  );
+}
+
+/** SHA-256 of the frozen text, in hex; the names of the tables do not count. */
+export function checksumOf(migration: Migration, database: Dialect["name"]): string {
+  return hash("sha256", migration.texts[database].join(";\n"));
+}

@@ -1,0 +1,260 @@
+import { ClosedError } from "../errors.ts";
+import { migrateDatabase } from "../migrations/migrator.ts";
+import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
+import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { Lanes, SessionStore } from "./store.ts";
+
+export interface SqlStoreOptions {
+  /** Migrates before the first operation. For files that the store itself creates; default false. */
+  readonly migrateAtFirstUse?: boolean;
+}
+
+/** The store contract over any SQL database: the logic once, the texts and flags from the dialect. */
+export class SqlStore implements SessionStore {
+  readonly lanes: Lanes;
+  /** For the migrator and the command line. */
+  readonly database: Database;
+  readonly #dialect: Dialect;
+  #unmigrated: boolean;
+  #migrating: Promise<void> | null = null;
+  #underWay = 0;
+  #closing: Promise<void> | null = null;
+  #idle: (() => void) | null = null;
+
+  constructor(database: Database, options: SqlStoreOptions = {}) {
+    this.database = database;
+    this.lanes = database.dialect.lanes;
+    this.#dialect = database.dialect;
+    this.#unmigrated = options.migrateAtFirstUse ?? false;
+  }
+
+  read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
+    return this.#guard(async () => {
+      const asked = ids.filter((id) => this.#isId(id));
+      if (asked.length === 0) return ids.map(() => null);
+      const results = await this.#send(asked, (some) => [this.#dialect.read(some)]);
+      if (ids.length === 1) {
+        const row = results[0]?.rows[0];
+        return [row ? this.#dialect.decode(row) : null];
+      }
+      const found = new Map<string, SessionRow>();
+      for (const { rows } of results) {
+        for (const columns of rows) {
+          const row = this.#dialect.decode(columns);
+          found.set(keyOf(row.id), row);
+        }
+      }
+      return ids.map((id) => found.get(keyOf(id)) ?? null);
+    });
+  }
+
+  insert(rows: readonly SessionRow[]): Promise<boolean[]> {
+    return this.#guard(async () => {
+      for (const { id } of rows) this.#assertId(id);
+      const results = await this.#send(rows, (some) => this.#dialect.insert(some));
+      return this.#told(results, rows, this.#dialect.tells === "versions");
+    });
+  }
+
+  update(updates: readonly RowUpdate[]): Promise<boolean[]> {
+    return this.#guard(async () => {
+      const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
+      const results = await this.#send(asked, (some) => this.#dialect.update(some));
+      const next = asked.map((update) => update.next);
+      const told = this.#told(results, next, this.#dialect.tells === "versions");
+      if (asked.length === updates.length) return told;
+      return updates.map((update) => told[asked.indexOf(update)] ?? false);
+    });
+  }
+
+  replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    return this.#guard(async () => {
+      this.#assertId(next.id);
+      if (!this.#isId(loaded.id)) return false;
+      const statements = this.#dialect.replace(loaded, next);
+      const [only] = statements;
+      if (only && statements.length === 1) return (await this.database.run(only)).changes > 0;
+      return (await this.database.transaction(statements)) !== null;
+    });
+  }
+
+  touch(touches: readonly RowTouch[]): Promise<void> {
+    return this.#guard(async () => {
+      const asked = touches.filter(({ id }) => this.#isId(id));
+      await this.#send(asked, (some) => [this.#dialect.touch(some)]);
+    });
+  }
+
+  delete(ids: readonly Uint8Array[]): Promise<boolean[]> {
+    return this.#guard(async () => {
+      const asked = ids.filter((id) => this.#isId(id));
+      const results = await this.#send(asked, (some) => this.#dialect.delete(some));
+      const rows = asked.map((id) => ({ id }));
+      const told = this.#told(results, rows, false);
+      if (asked.length === ids.length) return told;
+      return ids.map((id) => told[asked.indexOf(id)] ?? false);
+    });
+  }
+
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]> {
+    return this.#guard(async () => {
+      if (userRefs.length === 0) return [];
+      const { rows } = await this.database.run(this.#dialect.listByUser(userRefs, limit));
+      return rows.map((row) => this.#dialect.decode(row));
+    });
+  }
+
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] } = {},
+  ): Promise<number> {
+    return this.#guard(async () => {
+      const { only, except = [] } = filter;
+      if (userRefs.length === 0 || (only !== undefined && !this.#isId(only))) return 0;
+      const kept = except.filter((id) => this.#isId(id));
+      const statement = this.#dialect.deleteByUser(userRefs, { ...(only && { only }), except: kept });
+      return (await this.database.run(statement)).changes;
+    });
+  }
+
+  deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
+    return this.#guard(async () => {
+      const { maxDelete, maxScan } = this.#dialect.expiry;
+      if (!(query.limit >= 1)) throw new TypeError(`The limit of a step of expiry is 1 or more.`);
+      const limit = Math.min(query.limit, maxDelete);
+      // More than the limit, because the newest bucket holds mostly rows that still live.
+      const scan = Math.max(limit, Math.min(limit * 4, maxScan));
+      const { rows } = await this.database.run(this.#dialect.findExpired(query, scan));
+      const due: Uint8Array[] = [];
+      let seen = 0;
+      while (seen < rows.length && due.length < limit) {
+        const row = rows[seen++] as Record<string, unknown>;
+        if (row["due"]) due.push(row["id"] as Uint8Array);
+      }
+      const deleted = due.length
+        ? (await this.database.run(this.#dialect.deleteExpired(due, query))).changes
+        : 0;
+      const last = rows[seen - 1];
+      const ended = !last || (seen === rows.length && rows.length < scan);
+      return { deleted, cursor: ended ? null : this.#dialect.expireCursor(last) };
+    });
+  }
+
+  count(now: number): Promise<number> {
+    return this.#guard(async () => {
+      const { rows } = await this.database.run(this.#dialect.count(now));
+      return Number(rows[0]?.["count"]);
+    });
+  }
+
+  scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
+    return this.#guard(async () => {
+      const { rows } = await this.database.run(this.#dialect.scan(after, limit));
+      return rows.map((row) => this.#dialect.decode(row));
+    });
+  }
+
+  lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
+    return this.#guard(async () => {
+      const statements = this.#dialect.lease(name, holder, until, now);
+      const [only] = statements;
+      const results =
+        only && statements.length === 1
+          ? [await this.database.run(only)]
+          : await this.database.transaction(statements);
+      return (results?.at(-1)?.changes ?? 0) > 0;
+    });
+  }
+
+  migrate(): Promise<void> {
+    return this.#enter(() => this.#migrateOnce());
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.database.close();
+  }
+
+  /** Sends a batch as the dialect wants it and answers the results, one of them when it left as one statement. */
+  async #send<Item>(
+    items: readonly Item[],
+    statementsOf: (items: readonly Item[]) => readonly Statement[],
+  ): Promise<readonly Result[]> {
+    if (items.length === 0) return [];
+    const statements =
+      this.#dialect.batches === "statement" || items.length === 1
+        ? statementsOf(items)
+        : items.flatMap((item) => statementsOf([item]));
+    const [only] = statements;
+    if (only && statements.length === 1) return [await this.database.run(only)];
+    return (await this.database.transaction(statements)) ?? [];
+  }
+
+  /** Which of the batch's rows were written, by the rules that stand at {@link Dialect}. */
+  #told(
+    results: readonly Result[],
+    rows: readonly { readonly id: Uint8Array; readonly version?: number }[],
+    byVersion: boolean,
+  ): boolean[] {
+    if (this.#dialect.batches === "transaction") return rows.map((_, index) => results[index]?.changes === 1);
+    const changes = results.reduce((sum, result) => sum + result.changes, 0);
+    if (changes === rows.length) return rows.map(() => true);
+    if (changes === 0) return rows.map(() => false);
+    const there = new Map<string, unknown>();
+    for (const result of results) {
+      for (const { id, version } of result.rows) there.set(keyOf(id as Uint8Array), version);
+    }
+    return rows.map(({ id, version }) => {
+      const key = keyOf(id);
+      return there.has(key) && (!byVersion || Number(there.get(key)) === version);
+    });
+  }
+
+  #isId(id: unknown): id is Uint8Array {
+    return id instanceof Uint8Array && id.length === this.#dialect.idBytes;
+  }
+
+  #assertId(id: Uint8Array): void {
+    if (!this.#isId(id)) throw new TypeError(`A row's id is ${this.#dialect.idBytes} bytes.`);
+  }
+
+  #guard<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#unmigrated) return this.#enter(work);
+    return this.#enter(async () => {
+      await this.#migrateOnce();
+      return await work();
+    });
+  }
+
+  /** Counts what is under way, so that `close` can wait for it. */
+  async #enter<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw new ClosedError("The store was closed.");
+    this.#underWay++;
+    try {
+      return await work();
+    } finally {
+      if (--this.#underWay === 0) this.#idle?.();
+    }
+  }
+
+  /** Callers of one moment share a migration; a failed one is not remembered. */
+  #migrateOnce(): Promise<void> {
+    this.#migrating ??= migrateDatabase(this.database)
+      .then(() => {
+        this.#unmigrated = false;
+      })
+      .finally(() => {
+        this.#migrating = null;
+      });
+    return this.#migrating;
+  }
+}
+
+function keyOf(id: Uint8Array): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");
+}
