@@ -3,7 +3,7 @@ import { encodeDateToTimeSpec, encodeTimeSpecToTimestamp, ExtData } from "@msgpa
 import { LimitError, ValueError } from "../errors.ts";
 import { extension } from "./extensions.ts";
 import type { Limits } from "./limits.ts";
-import { setOwn } from "./own.ts";
+import { addOwn } from "./own.ts";
 import { negativeZero, pack } from "./pack.ts";
 import { pathText, type Step } from "./path.ts";
 
@@ -159,7 +159,7 @@ export class Lowering {
       const item = (value as Record<string, unknown>)[key];
       if (item === undefined) continue;
       if (++this.#keys > this.#limits.maxKeys) throw this.#tooMany();
-      setOwn(lowered, this.#text(key), this.#value(item));
+      addOwn(lowered, this.#text(key), this.#value(item));
     }
     this.#depth--;
     return lowered;
