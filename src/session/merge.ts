@@ -1,0 +1,66 @@
+import type { Content } from "../codec/codec.ts";
+import { addOwn } from "../codec/own.ts";
+
+/** One value in its three versions; undefined stands for a key that is not there. */
+interface Versions {
+  readonly base: unknown;
+  readonly mine: unknown;
+  readonly theirs: unknown;
+}
+
+/** Tells what becomes of a key that both sides changed, each to something else. */
+type Decide = (key: string, versions: Versions) => unknown;
+
+/**
+ * Applies my changes on top of theirs (promise 2, R39): three-way, each key of `data` and each name of the flash for
+ * itself, the user as one value. Deleting a key is a change like any other. Where both sides changed the same thing
+ * to something else, mine, the later commit, wins. None of the three contents is changed; the result shares their
+ * values. Keys come in the order of theirs, then those that are new in mine.
+ *
+ * @param codec its `same` tells whether a value changed
+ * @param base as both sides loaded it
+ * @param onConflict asked instead of letting mine win, for keys of `data` only. What it returns is taken, undefined
+ *   deletes the key, what it throws passes through
+ */
+export function mergeContent(
+  codec: { same(a: unknown, b: unknown): boolean },
+  base: Content,
+  mine: Content,
+  theirs: Content,
+  onConflict?: (conflict: { key: string } & Versions) => unknown,
+): Content {
+  const mineWins: Decide = (_key, versions) => versions.mine;
+  const ask: Decide | undefined = onConflict && ((key, versions) => onConflict({ key, ...versions }));
+
+  const mergeKeys = (part: "data" | "flash", decide: Decide) => {
+    const merged: Record<string, unknown> = {};
+    for (const key of new Set([...Object.keys(theirs[part]), ...Object.keys(mine[part])])) {
+      const versions = {
+        base: own(base[part], key),
+        mine: own(mine[part], key),
+        theirs: own(theirs[part], key),
+      };
+      const value = mergeValue(key, versions, decide);
+      if (value !== undefined) addOwn(merged, key, value);
+    }
+    return merged;
+  };
+
+  const mergeValue = (key: string, versions: Versions, decide: Decide) => {
+    if (codec.same(versions.base, versions.mine)) return versions.theirs;
+    if (codec.same(versions.base, versions.theirs)) return versions.mine;
+    if (codec.same(versions.mine, versions.theirs)) return versions.theirs;
+    return decide(key, versions);
+  };
+
+  return {
+    data: mergeKeys("data", ask ?? mineWins),
+    user: base.user === mine.user ? theirs.user : mine.user,
+    flash: mergeKeys("flash", mineWins),
+  };
+}
+
+/** Never what a key like `constructor` would find on the prototype (R46). */
+function own(values: Readonly<Record<string, unknown>>, key: string): unknown {
+  return Object.hasOwn(values, key) ? values[key] : undefined;
+}
