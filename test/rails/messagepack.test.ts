@@ -96,9 +96,9 @@ describe("odd bytes", () => {
     "ext 18 with a nested str": new ruby.RubySafeBuffer("hi", "nested"),
   };
 
-  test.each(file.decode.map((vector: Typed) => [vector.name, vector] as const))(
+  test.each<[string, Typed]>(file.decode.map((vector: Typed) => [vector.name, vector]))(
     "%s (R47)",
-    (name, vector) => {
+    (name: string, vector: Typed): void => {
       const given = vector.hex === undefined ? bytes(`cc80${"91".repeat(100_000)}`) : bytes(vector.hex);
       if (name in kept) return same(decodeRuby(given), kept[name]);
       if (vector.ok && !stricter.includes(name)) return same(decodeRuby(given), fromTyped(vector.value));

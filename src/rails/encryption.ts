@@ -1,0 +1,298 @@
+import { createCipheriv, createDecipheriv, createHash, pbkdf2Sync } from "node:crypto";
+import { deflateSync, inflateSync } from "node:zlib";
+import { RefusedError } from "../errors.ts";
+import { randomBytes } from "../sealing/random.ts";
+import { decodeRuby, encodeRuby, type RubyLimits } from "./messagepack.ts";
+import {
+  readRailsOptions,
+  type RailsConfiguration,
+  type RailsFormatOptions,
+  type RailsScheme,
+} from "./options.ts";
+import { RubyString, RubySymbol } from "./types.ts";
+
+const CIPHER = "aes-256-gcm";
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+const KEY_BYTES = 32;
+const ITERATIONS = 65_536;
+const COMPRESS_ABOVE = 140;
+/** What a message adds to its ciphertext, envelope and all, is a few hundred bytes. */
+const MESSAGE_OVERHEAD = 4096;
+/** deflate's worst case: five bytes for every 16 KiB block, and its own header and checksum. */
+const deflatedAtMost = (bytes: number): number => bytes + 5 * Math.ceil(bytes / 16_384) + 64;
+
+/** Encodings that a plaintext may be tagged with; they say nothing about its bytes. */
+const ENCODINGS: readonly unknown[] = [undefined, null, "ASCII-8BIT", "BINARY", "UTF-8", "US-ASCII"];
+
+interface DerivedKey {
+  readonly secret: Uint8Array;
+  /** What `store_key_references` stores: 4 hex characters. */
+  readonly reference: string;
+}
+
+interface Scheme {
+  readonly keys: readonly DerivedKey[];
+  readonly newest: DerivedKey;
+  readonly envelope: boolean;
+}
+
+/** Randomness of one sealing, given only to reproduce a known message. */
+export interface SealRandomness {
+  readonly iv: Uint8Array;
+  readonly dataKey?: Uint8Array;
+  readonly dataKeyIv?: Uint8Array;
+}
+
+/**
+ * Active Record encryption with the MessagePack message serializer: the bytes of the gem's `data` column.
+ *
+ * Keys are derived once, when this is made (about 12 ms each). What the format lacks cannot be added here: a row is
+ * bound neither to its id nor to its times, and without key references a key is found by trial.
+ */
+export class RailsEncryption {
+  readonly #options: RailsConfiguration;
+  readonly #schemes: readonly [Scheme, ...Scheme[]];
+  readonly #messageLimits: RubyLimits;
+
+  /** @throws {OptionsError} */
+  constructor(options: RailsFormatOptions) {
+    this.#options = readRailsOptions(options);
+    const derived = new Map<string, DerivedKey>();
+    const scheme = (from: RailsScheme): Scheme => readScheme(from, derived);
+    this.#schemes = [scheme(this.#options.scheme), ...this.#options.previous.map(scheme)];
+    const maxBytes = deflatedAtMost(this.#options.maxBytes) + MESSAGE_OVERHEAD;
+    this.#messageLimits = { maxBytes, maxDepth: 8, maxKeys: 64 };
+  }
+
+  /** Largest plaintext that opens, in bytes. */
+  get maxBytes(): number {
+    return this.#options.maxBytes;
+  }
+
+  /** The `data` of a plaintext, under the newest key of the present scheme. */
+  seal(plaintext: Uint8Array, randomness: SealRandomness = { iv: randomBytes(IV_BYTES) }): Uint8Array {
+    const { storeKeyReferences, compress } = this.#options;
+    const { newest, envelope } = this.#schemes[0];
+    const deflates = compress && plaintext.length > COMPRESS_ABOVE;
+    const clear = deflates ? deflateSync(plaintext) : plaintext;
+    const dataKey = envelope ? (randomness.dataKey ?? randomBytes(KEY_BYTES)) : newest.secret;
+
+    const message = encrypt(clear, dataKey, randomness.iv);
+    const headers = message["h"] as Map<RubySymbol, unknown>;
+    if (envelope) {
+      headers.set(
+        header("k"),
+        encrypt(dataKey, newest.secret, randomness.dataKeyIv ?? randomBytes(IV_BYTES)),
+      );
+    }
+    if (storeKeyReferences) headers.set(header("i"), newest.reference);
+    if (deflates) headers.set(header("c"), true);
+    return encodeRuby(message, this.#messageLimits);
+  }
+
+  /**
+   * The plaintext of a row's `data`.
+   * @throws {RefusedError} "decode" no message, "length" a part of the wrong size, "suite" an unknown encoding,
+   * "key" a key reference that names none of the keys, "mode" with an envelope where the schemes say without or
+   * the other way round, "tag" no key opens it or it was changed, "inflate" bad or too large compressed data
+   */
+  open(data: Uint8Array): Uint8Array {
+    let message: Message;
+    try {
+      message = readMessage(decodeRuby(data, this.#messageLimits));
+    } catch (error) {
+      const plain = this.#options.supportUnencryptedData && !(error instanceof BrokenMessage);
+      if (plain && error instanceof RefusedError && error.reason === "decode") return data;
+      throw error;
+    }
+    let refusal: RefusedError | undefined;
+    for (const scheme of this.#schemes) {
+      const opened = openUnder(scheme, message);
+      if (!(opened instanceof RefusedError)) return this.#inflate(message, opened);
+      refusal ??= opened;
+    }
+    throw refusal ?? new RefusedError("key", "The row is under no key.");
+  }
+
+  /** Whether a row is under the newest key of the present scheme, so that it need not be sealed again. */
+  isCurrent(data: Uint8Array): boolean {
+    try {
+      const message = readMessage(decodeRuby(data, this.#messageLimits));
+      const { newest, envelope } = this.#schemes[0];
+      return !(openUnder({ keys: [newest], newest, envelope }, message) instanceof RefusedError);
+    } catch (error) {
+      if (error instanceof RefusedError) return false;
+      throw error;
+    }
+  }
+
+  #inflate(message: Message, clear: Uint8Array): Uint8Array {
+    if (!message.compressed) {
+      if (clear.length <= this.maxBytes) return clear;
+      throw new RefusedError("length", `The session is more than ${this.maxBytes} bytes (maxBytes).`);
+    }
+    try {
+      return inflateSync(clear, { maxOutputLength: this.maxBytes });
+    } catch (cause) {
+      const sentence = `The session does not inflate, or to more than ${this.maxBytes} bytes (maxBytes).`;
+      throw new RefusedError("inflate", sentence, { cause });
+    }
+  }
+}
+
+/** Keys are derived once for all schemes that share them. */
+function readScheme(scheme: RailsScheme, derived: Map<string, DerivedKey>): Scheme {
+  const keys = scheme.primaryKeys.map((password) => {
+    const parts = [scheme.hashDigestClass, scheme.keyDerivationSalt, password];
+    const name = JSON.stringify(parts);
+    const key = derived.get(name) ?? derive(parts[0] ?? "", parts[1] ?? "", password);
+    derived.set(name, key);
+    return key;
+  });
+  return { keys, newest: keys.at(-1) as DerivedKey, envelope: scheme.envelope };
+}
+
+function derive(digest: string, salt: string, password: string): DerivedKey {
+  const secret = pbkdf2Sync(password, salt, ITERATIONS, KEY_BYTES, digest);
+  return { secret, reference: createHash("sha1").update(secret).digest("hex").slice(0, 4) };
+}
+
+interface Message {
+  readonly ciphertext: Uint8Array;
+  readonly iv: Uint8Array;
+  readonly tag: Uint8Array;
+  readonly reference: string | null;
+  readonly dataKey: Message | null;
+  readonly compressed: boolean;
+}
+
+/** Something that is a message, with a part that is wrong: never to be taken for an unencrypted session. */
+class BrokenMessage extends RefusedError {}
+
+function readMessage(value: unknown): Message {
+  const payload = member(value, "p");
+  const given = member(value, "h");
+  if (payload === undefined || given === undefined) {
+    throw new RefusedError(
+      "decode",
+      "The row is no message of Active Record encryption: p and h are missing.",
+    );
+  }
+  const headers = readHeaders(given);
+  if (!ENCODINGS.includes(headers.get("e"))) {
+    throw new BrokenMessage("suite", "The row's plaintext has an encoding that Rails does not write.");
+  }
+  const reference = headers.get("i") ?? null;
+  if (reference !== null && typeof reference !== "string") {
+    throw new BrokenMessage("decode", "The row's key reference is no text.");
+  }
+  const dataKey = headers.get("k");
+  return {
+    ciphertext: part(payload, "ciphertext"),
+    iv: part(headers.get("iv"), "iv", IV_BYTES),
+    // Node would take a shorter tag, and a tag of four bytes is forged by guessing.
+    tag: part(headers.get("at"), "tag", TAG_BYTES),
+    reference,
+    dataKey: dataKey === undefined || dataKey === null ? null : readDataKey(dataKey),
+    compressed: ![undefined, null, false].includes(headers.get("c") as undefined),
+  };
+}
+
+function readDataKey(value: unknown): Message {
+  if (member(value, "p") === undefined || member(value, "h") === undefined) {
+    throw new BrokenMessage("decode", "The row's data key is no message.");
+  }
+  const message = readMessage(value);
+  if (message.dataKey !== null)
+    throw new BrokenMessage("decode", "The row's data key has a data key itself.");
+  return message;
+}
+
+function member(hash: unknown, name: string): unknown {
+  if (hash instanceof Map) return hash.get(name) as unknown;
+  return typeof hash === "object" && hash !== null && Object.hasOwn(hash, name)
+    ? (hash as Record<string, unknown>)[name]
+    : undefined;
+}
+
+function readHeaders(given: unknown): Map<string, unknown> {
+  const headers = new Map<string, unknown>();
+  const plain =
+    given !== null && typeof given === "object" && Object.getPrototypeOf(given) === Object.prototype;
+  if (!plain && !(given instanceof Map)) throw new BrokenMessage("decode", "The row's headers are no map.");
+  for (const [key, value] of given instanceof Map
+    ? (given as Map<unknown, unknown>)
+    : Object.entries(given)) {
+    const name = key instanceof RubySymbol ? key.name : key;
+    if (typeof name !== "string") throw new BrokenMessage("decode", "A header of the row has no name.");
+    if (headers.has(name)) throw new BrokenMessage("decode", "A header of the row is there twice.");
+    headers.set(name, value);
+  }
+  return headers;
+}
+
+/** Bytes, which Rails takes as bin or as str. */
+function part(value: unknown, what: string, length?: number): Uint8Array {
+  const bytes =
+    value instanceof Uint8Array
+      ? value
+      : value instanceof RubyString
+        ? value.bytes
+        : typeof value === "string"
+          ? Buffer.from(value, "utf8")
+          : null;
+  if (bytes === null) throw new BrokenMessage("decode", `The row's ${what} is missing or no bytes.`);
+  if (length !== undefined && bytes.length !== length) {
+    throw new BrokenMessage("length", `The row's ${what} is ${bytes.length} bytes instead of ${length}.`);
+  }
+  return bytes;
+}
+
+/** The plaintext, still deflated, or why this scheme does not open the message. */
+function openUnder(scheme: Scheme, message: Message): Uint8Array | RefusedError {
+  if (scheme.envelope !== (message.dataKey !== null)) {
+    const [is, expected] = scheme.envelope ? ["without", "with"] : ["with", "without"];
+    return new RefusedError("mode", `The row is ${is} an envelope key; the configuration says ${expected}.`);
+  }
+  const { reference } = message;
+  const keys = reference === null ? scheme.keys : scheme.keys.filter((key) => key.reference === reference);
+  if (keys.length === 0)
+    return new RefusedError("key", "The row's key reference names none of the primary keys.");
+  for (const { secret } of keys) {
+    const key = message.dataKey === null ? secret : decrypt(message.dataKey, secret);
+    if (key === null || key.length !== KEY_BYTES) continue;
+    const plaintext = decrypt(message, key);
+    if (plaintext !== null) return plaintext;
+  }
+  return new RefusedError("tag", "None of the keys opens the row: it was changed, or is under another key.");
+}
+
+function decrypt({ ciphertext, iv, tag }: Message, key: Uint8Array): Uint8Array | null {
+  const decipher = createDecipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
+  decipher.setAuthTag(tag);
+  const plaintext = decipher.update(ciphertext);
+  try {
+    decipher.final();
+    return plaintext;
+  } catch {
+    return null;
+  }
+}
+
+function encrypt(clear: Uint8Array, key: Uint8Array, iv: Uint8Array): Record<string, unknown> {
+  const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
+  const ciphertext = Buffer.concat([cipher.update(clear), cipher.final()]);
+  return {
+    p: ciphertext,
+    h: new Map<RubySymbol, unknown>([
+      [header("iv"), iv],
+      [header("at"), cipher.getAuthTag()],
+      [header("e"), "ASCII-8BIT"],
+    ]),
+  };
+}
+
+function header(name: string): RubySymbol {
+  return RubySymbol.for(name);
+}

@@ -1,0 +1,81 @@
+import { expect, test } from "vitest";
+import { railsFlash } from "./flash.ts";
+import { RubyIndifferentHash, symbolHash } from "./types.ts";
+
+/** What the next request loads. */
+const next = (data: Record<string, unknown>): Record<string, unknown> => structuredClone(data);
+
+test("a notice shows in the next request and is gone after it", () => {
+  const post: Record<string, unknown> = { user_id: 42 };
+  railsFlash(post).notice = "Saved.";
+  expect(post).toEqual({ user_id: 42, flash: { discard: [], flashes: { notice: "Saved." } } });
+
+  const show = next(post);
+  expect(railsFlash(show).notice).toBe("Saved.");
+  expect(railsFlash(show).notice, "asking twice does not sweep twice").toBe("Saved.");
+  expect(show).toEqual({ user_id: 42 });
+  expect(railsFlash(next(show)).notice).toBeUndefined();
+});
+
+test("a request that does not ask leaves the flash", () => {
+  const data = { flash: { discard: [], flashes: { alert: "No." } } };
+  expect(railsFlash(next(next(data))).alert).toBe("No.");
+});
+
+test("keep leaves everything, or one, for another request", () => {
+  const stored = { flash: { discard: [], flashes: { notice: "a", alert: "b" } } };
+  const all = next(stored);
+  railsFlash(all).keep();
+  expect(all).toEqual(stored);
+  const one = next(stored);
+  railsFlash(one).keep("alert");
+  expect(one).toEqual({ flash: { discard: [], flashes: { alert: "b" } } });
+  railsFlash(one).discard("alert");
+  expect(one).toEqual({});
+});
+
+test("now shows in this request only", () => {
+  const data: Record<string, unknown> = {};
+  railsFlash(data).now("notice", "Look");
+  expect(railsFlash(data).entries()).toEqual([["notice", "Look"]]);
+  expect(data).toEqual({});
+  railsFlash(data).set("notice", "Later");
+  expect(data).toEqual({ flash: { discard: [], flashes: { notice: "Later" } } });
+});
+
+test("what the stored flash discards is dropped at once", () => {
+  const data: Record<string, unknown> = {
+    flash: { discard: ["notice"], flashes: { notice: "old", alert: "b" } },
+  };
+  const flash = railsFlash(data);
+  expect(flash.has("notice")).toBe(false);
+  expect(flash.entries()).toEqual([["alert", "b"]]);
+});
+
+test("delete, clear and discard of all", () => {
+  const data: Record<string, unknown> = {};
+  const flash = railsFlash(data);
+  flash.set("a", 1);
+  flash.set("b", 2);
+  flash.delete("a");
+  expect(data["flash"]).toEqual({ discard: [], flashes: { b: 2 } });
+  flash.discard();
+  expect(data).toEqual({});
+  expect(flash.get("b")).toBe(2);
+  flash.keep();
+  flash.clear();
+  expect(data).toEqual({});
+});
+
+test("other shapes are read, and nonsense is an empty flash (R46)", () => {
+  const hash = new RubyIndifferentHash([["flashes", symbolHash({ notice: "x" })]]);
+  expect(railsFlash({ flash: hash }).notice).toBe("x");
+  for (const flash of [null, 1, "x", [], { flashes: [1] }, { discard: {} }]) {
+    const data: Record<string, unknown> = { flash };
+    expect(railsFlash(data).entries()).toEqual([]);
+    expect(data).toEqual({});
+  }
+  const data: Record<string, unknown> = {};
+  railsFlash(data).set("__proto__", { admin: true });
+  expect((data["flash"] as { flashes: unknown }).flashes).toBeInstanceOf(Map);
+});
