@@ -1,7 +1,8 @@
 import { trace } from "../instrumentation/channels.ts";
+import type { LeaseOptions } from "./lease.ts";
 import type { ExpireCursor, ExpireQuery, ExpireResult } from "../row.ts";
 
-export interface ExpireOptions {
+export interface ExpireOptions extends LeaseOptions {
   /** Also delete sessions created longer ago than this, used or not (the gem's rule). Milliseconds. */
   maxCreatedAge?: number;
   /** Also delete sessions not saved or touched for this long. Milliseconds. */
@@ -55,4 +56,17 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     onProgress?.({ deleted });
   } while (cursor !== null);
   return deleted;
+}
+
+/** What the job needs of a session manager. */
+export interface Expirable {
+  expire(options?: ExpireOptions): Promise<number>;
+}
+
+/**
+ * Deletes what has ended, in one process of the cluster at a time, and answers how many rows went: for pg-boss,
+ * graphile-worker, BullMQ, node-cron or any other runner. While another process is at it, answers 0 at once.
+ */
+export function expireSessionsJob(sessions: Expirable, options: ExpireOptions = {}): Promise<number> {
+  return sessions.expire({ exclusive: true, ...options });
 }

@@ -5,6 +5,34 @@ export interface LeaseStore {
   lease(name: string, holder: string, until: number, now: number): Promise<boolean>;
 }
 
+/** Options of work that one process of a cluster does at a time. */
+export interface LeaseOptions {
+  /**
+   * Takes the lease of this kind of work first, and does nothing while another process has it. Default false: an
+   * explicit call works at once, beside others.
+   */
+  exclusive?: boolean;
+  /** Milliseconds that the holder may be silent before another process takes over. Default 60,000. */
+  lease?: number;
+}
+
+/**
+ * Runs `work` while this process holds the lease. `mayGoOn`, to be asked before every step, renews it and says
+ * whether it is still held. Null, and nothing done, when another process has it.
+ */
+export async function whileHeld<Answer>(
+  lease: Lease,
+  work: (mayGoOn: () => Promise<boolean>) => Promise<Answer>,
+): Promise<Answer | null> {
+  if (!(await lease.hold())) return null;
+  try {
+    return await work(() => lease.hold());
+  } finally {
+    // When this fails the lease runs out by itself, and what `work` threw says more.
+    await lease.release().catch(() => {});
+  }
+}
+
 /**
  * Lets one process of a cluster do a job at a time: a row in the database that its holder renews while it works. A
  * holder that dies loses it when `duration` has passed.

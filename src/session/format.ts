@@ -37,7 +37,8 @@ export interface SessionFormat {
   decode(plaintext: Uint8Array): Content;
   /** Whether two values are stored as the same bytes. */
   same(a: unknown, b: unknown): boolean;
-  seal(plaintext: Uint8Array, row: BareRow, token: Token): Uint8Array;
+  /** @param token null when an operator reseals a row of a format that `opensWithoutToken` */
+  seal(plaintext: Uint8Array, row: BareRow, token: Token | null): Uint8Array;
   /**
    * @param token null when a row is opened for an operator rather than for its owner
    * @throws {RefusedError} a row that does not open
@@ -48,6 +49,10 @@ export interface SessionFormat {
   openClient(row: SessionRow): ClientInfo | null;
   /** Whether the row's data, client and user reference are all under the newest key. */
   isCurrent(row: SessionRow): boolean;
+  /** Names of the keys, newest first, for formats whose rows name their key. */
+  readonly keyNames?: readonly string[];
+  /** The names of the keys that sealed a row's columns, known or not; null where there is nothing sealed. */
+  sealedUnder?(row: SessionRow): { readonly data: string | null; readonly client: string | null };
   /** Whether rows can be opened without the cookie: false when they are sealed to it. */
   readonly opensWithoutToken: boolean;
 }

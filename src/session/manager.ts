@@ -1,6 +1,7 @@
 import { RefusedError } from "../errors.ts";
 import { expireRows, type ExpireOptions } from "../jobs/expire.ts";
-import { Lease } from "../jobs/lease.ts";
+import { Lease, whileHeld, type LeaseOptions } from "../jobs/lease.ts";
+import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { resolveOptions, type SessionManagerOptions, type Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
@@ -10,17 +11,20 @@ import { milliseconds, type Duration } from "./duration.ts";
 import type { ClientInfo } from "./format.ts";
 import { idOf } from "./handle.ts";
 import { Records } from "./records.ts";
+import { resealRows } from "./reseal.ts";
 import { conformStored } from "./schema.ts";
 import { sessionOver, stateOf, type Session } from "./session.ts";
 import { publishRefusal, SessionState, type Stored } from "./state.ts";
 import type { Token } from "./token.ts";
 import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./users.ts";
 
-/** How long the holder of the expiry lease may be silent before another process takes over. */
-const expiryLease = 60_000;
+/** How long the holder of a lease may be silent before another process takes over. */
+const leaseDuration = 60_000;
 
 /** For adapters and drop-in stores of this package: what a manager is made of. */
 export let settingsOf: (sessions: SessionManager<never>) => Settings;
+/** For the command line and other tools of operators. */
+export let recordsOf: (sessions: SessionManager<never>) => Records;
 
 /**
  * Loads and commits sessions, and knows those of each user. One per application; made by
@@ -34,6 +38,7 @@ export class SessionManager<Data = SessionData> {
 
   static {
     settingsOf = (sessions) => sessions.#settings;
+    recordsOf = (sessions) => sessions.#records;
   }
 
   /** @internal Use `createSessionManager`. */
@@ -132,8 +137,33 @@ export class SessionManager<Data = SessionData> {
    * Deletes sessions that have ended, in bounded and ordered batches; answers how many. Ended sessions are dead
    * without it (promise 5): this frees space.
    */
-  expire(options?: ExpireOptions): Promise<number> {
-    return this.#expire(options);
+  async expire(options: ExpireOptions = {}): Promise<number> {
+    if (!options.exclusive) return this.#expire(options);
+    return (
+      (await whileHeld(this.#lease("expire", options), (mayGoOn) => this.#expire(options, mayGoOn))) ?? 0
+    );
+  }
+
+  /**
+   * Carries rows sealed under older keys to the newest, in bounded pages, while requests go on (promise 9, R27). No
+   * time moves and nobody is logged out. Rows that are done are passed over, so a run that was stopped or killed can
+   * simply be started again, or go on behind its `cursor`. With `sealTo: "cookie"` only address and user agent can
+   * be resealed here; the data follows at each user's next request.
+   */
+  async reseal(options: ResealOptions = {}): Promise<ResealResult> {
+    if (!options.exclusive) return resealRows(this.#records, options);
+    const result = await whileHeld(this.#lease("reseal", options), (mayGoOn) =>
+      resealRows(this.#records, options, mayGoOn),
+    );
+    return result ?? resealRows(this.#records, options, () => Promise.resolve(false));
+  }
+
+  #lease(name: string, options: LeaseOptions): Lease {
+    const { lease: duration = leaseDuration } = options;
+    if (!(Number.isSafeInteger(duration) && duration >= 1)) {
+      throw new TypeError(`${name}: \`lease\` must be milliseconds, 1 or more.`);
+    }
+    return new Lease(this.#records.store, name, { duration, clock: this.#settings.clock });
   }
 
   #expire(options: ExpireOptions | undefined, mayGoOn?: () => Promise<boolean>): Promise<number> {
@@ -159,18 +189,10 @@ export class SessionManager<Data = SessionData> {
         'scheduleExpiry: `every` must be milliseconds or text such as "10 min", at most 12 days.',
       );
     }
-    const lease = new Lease(this.#records.store, "expire", {
-      duration: expiryLease,
-      clock: this.#settings.clock,
-    });
-    const run = async (stopped: AbortSignal) => {
-      if (!(await lease.hold())) return;
+    const lease = this.#lease("expire", expireOptions);
+    const run = (stopped: AbortSignal) => {
       const signal = expireOptions.signal ? AbortSignal.any([stopped, expireOptions.signal]) : stopped;
-      try {
-        await this.#expire({ ...expireOptions, signal }, () => lease.hold());
-      } finally {
-        await lease.release();
-      }
+      return whileHeld(lease, (mayGoOn) => this.#expire({ ...expireOptions, signal }, mayGoOn));
     };
     const job = schedule(pause, run, (error) => {
       const reason = error instanceof Error ? error.message : String(error);

@@ -13,6 +13,13 @@ export interface NativeFormatOptions {
   readonly maxBytes: number;
 }
 
+const noSid = new Uint8Array(0);
+
+function keyName(envelope: Uint8Array | null): string | null {
+  const id = envelope === null ? null : Sealer.keyId(envelope);
+  return id === null ? null : id.toString(16).padStart(8, "0");
+}
+
 /** This package's own format: formats.md, version 1. */
 export function nativeFormat(options: NativeFormatOptions): SessionFormat {
   const { keys } = options;
@@ -29,7 +36,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     encode: (content) => codec.encode(content),
     decode: (plaintext) => codec.decode(plaintext),
     same: (a, b) => codec.same(a, b),
-    seal: (plaintext, row, token) => sealer.seal(plaintext, row, token.sid),
+    seal: (plaintext, row, token) => sealer.seal(plaintext, row, token === null ? noSid : token.sid),
     open: (row, token) => sealer.open(row.data, row, token === null ? null : token.sid),
     sealClient(client, row) {
       const map: Record<string, string> = {};
@@ -41,6 +48,8 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
       if (row.client === null) return null;
       return codec.decodeMap(sealer.openClient(row.client, row)) as ClientInfo;
     },
+    keyNames: keys.keys.map((key) => key.name),
+    sealedUnder: (row: SessionRow) => ({ data: keyName(row.data), client: keyName(row.client) }),
     isCurrent: (row: SessionRow) =>
       Sealer.keyId(row.data) === newest && (row.client === null || Sealer.keyId(row.client) === newest),
   };

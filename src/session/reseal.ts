@@ -1,0 +1,121 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { RefusedError } from "../errors.ts";
+import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
+import { randomVersion } from "../sealing/random.ts";
+import type { SessionRow } from "../row.ts";
+import { handleOf, idOf } from "./handle.ts";
+import { checkTimes, endOf } from "./lifetime.ts";
+import type { Records } from "./records.ts";
+import { publishRefusal } from "./state.ts";
+
+/** A row that other requests keep changing is left to the next run: they seal it under their own newest key. */
+const maxAttempts = 5;
+
+type Outcome = "resealed" | "current" | "waiting" | "ended" | "refused";
+
+/**
+ * Carries rows from older keys to the newest (promise 9, R27), in order of id, one bounded page after another. Each
+ * write is conditional on the row's version, so nothing that a request saves meanwhile is lost, and no time of the
+ * row moves: nobody is logged out or kept in.
+ */
+export async function resealRows(
+  records: Records,
+  options: ResealOptions = {},
+  mayGoOn?: () => Promise<boolean>,
+): Promise<ResealResult> {
+  const { maxPerSecond = 2_000, after, signal, onProgress } = options;
+  const { batchSize = 200 } = options;
+  for (const [name, value] of Object.entries({ batchSize, maxPerSecond })) {
+    if (!(value === Infinity || Number.isSafeInteger(value)) || value < 1) {
+      throw new TypeError(`reseal: \`${name}\` must be a whole number, 1 or more.`);
+    }
+  }
+  // Pages of at most a second's work, so that a pause never outlasts the lease.
+  const limit = Math.min(batchSize, maxPerSecond, 10_000);
+  const start = after === undefined ? null : idOf(after);
+  if (after !== undefined && start === null) {
+    throw new TypeError("reseal: `after` must be the handle that an earlier run stopped at.");
+  }
+
+  const counts = { scanned: 0, resealed: 0, current: 0, waiting: 0, ended: 0, refused: 0 };
+  let cursor = start;
+  const stand = (finished: boolean): ResealResult => ({
+    ...counts,
+    finished,
+    fraction: finished ? 1 : fractionOf(cursor),
+    cursor: finished || cursor === null ? null : handleOf(cursor),
+  });
+
+  for (;;) {
+    if (signal?.aborted || (mayGoOn !== undefined && !(await mayGoOn()))) return stand(false);
+    const began = performance.now();
+    const rows = await records.store.scan(cursor, limit);
+    const outcomes = await Promise.all(rows.map((row) => resealRow(records, row)));
+    for (const outcome of outcomes) counts[outcome]++;
+    counts.scanned += rows.length;
+    if (rows.length < limit) {
+      const result = stand(true);
+      onProgress?.(result);
+      return result;
+    }
+    cursor = rows.at(-1)!.id;
+    onProgress?.(stand(false));
+    const written = outcomes.filter((outcome) => outcome === "resealed").length;
+    const rest = (written / maxPerSecond) * 1_000 - (performance.now() - began);
+    if (rest > 1) await pause(rest, undefined, { signal: signal! }).catch(() => {});
+  }
+}
+
+async function resealRow(records: Records, loaded: SessionRow): Promise<Outcome> {
+  let row: SessionRow | null = loaded;
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    if (row === null || records.now() >= endOf(row, records.settings)) return "ended";
+    if (records.settings.format.isCurrent(row)) return "current";
+    let next: SessionRow | null;
+    try {
+      next = sealAnew(records, row);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      return "refused";
+    }
+    if (next === null) return "waiting";
+    if (await records.update(row, next, "reseal")) {
+      return records.settings.format.opensWithoutToken ? "resealed" : "waiting";
+    }
+    row = await records.store.read(row.id);
+  }
+  return "waiting";
+}
+
+/** The row under the newest key with its times as they are; null when all that can be done without its cookie is. */
+function sealAnew(records: Records, row: SessionRow): SessionRow | null {
+  const { format } = records.settings;
+  checkTimes(row);
+  if (!format.opensWithoutToken) {
+    const { client: sealedUnder } = format.sealedUnder?.(row) ?? {};
+    if (row.client === null || sealedUnder === format.keyNames?.[0]) return null;
+    const client = format.openClient(row);
+    // The version stays: the seal that only the cookie opens is bound to it.
+    return client === null ? null : { ...row, client: format.sealClient(client, row) };
+  }
+  const plaintext = format.open(row, null);
+  const { user } = format.decode(plaintext);
+  const bare = {
+    ...row,
+    version: randomVersion(),
+    userRef: user === undefined ? null : (format.userRefs(user)[0] ?? null),
+  };
+  const client = row.client === null ? null : format.openClient(row);
+  return {
+    ...bare,
+    data: format.seal(plaintext, bare, null),
+    client: client === null ? null : format.sealClient(client, bare),
+  };
+}
+
+/** How far through the table an id is: ids are evenly distributed hashes. */
+export function fractionOf(id: Uint8Array | null): number {
+  if (id === null) return 0;
+  return ((id[0] ?? 0) * 65_536 + (id[1] ?? 0) * 256 + (id[2] ?? 0)) / 16_777_216;
+}
