@@ -145,6 +145,11 @@ export class StoreTimeoutError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_TIMEOUT";
 }
 
+/** More operations wait for the store than `maxQueue` allows; this one was not sent. */
+export class StoreOverloadedError extends StoreError {
+  static override code = "ERR_STORED_SESSION_STORE_OVERLOADED";
+}
+
 /** The connection broke or nobody answers. */
 export class StoreUnavailableError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_UNAVAILABLE";

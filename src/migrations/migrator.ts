@@ -4,6 +4,16 @@ import { checksumOf, statementsOf } from "./migration.ts";
 import type { Database, Dialect, JournalEntry, Run } from "../database/dialect.ts";
 import type { Migration } from "./migration.ts";
 
+/**
+ * Creates or upgrades the tables of a store. Run it once before the first start and after an update of the
+ * package; running it again does nothing, and many processes may run it at once.
+ *
+ * @param store what sqliteStore, postgresStore, mysqlStore or memoryStore answered
+ */
+export async function migrate(store: { migrate(): Promise<void> }): Promise<void> {
+  await store.migrate();
+}
+
 /** Every migration there is, in order. */
 export const MIGRATIONS: readonly Migration[] = [sessions];
 

@@ -99,7 +99,7 @@ class MemoryStore implements SessionStore {
     const users = new Set(userRefs.map(keyOf));
     return [...this.#rows.values()]
       .filter(({ userRef }) => userRef && users.has(keyOf(userRef)))
-      .sort((a, b) => b.createdAt - a.createdAt)
+      .toSorted((a, b) => b.createdAt - a.createdAt)
       .slice(0, limit)
       .map(copyOf);
   }
@@ -150,7 +150,7 @@ class MemoryStore implements SessionStore {
     const start = after && Buffer.from(after);
     return [...this.#rows.values()]
       .filter(({ id }) => !start || Buffer.compare(id, start) > 0)
-      .sort((a, b) => Buffer.compare(a.id, b.id))
+      .toSorted((a, b) => Buffer.compare(a.id, b.id))
       .slice(0, limit)
       .map(copyOf);
   }

@@ -244,14 +244,17 @@ export class SqlStore implements SessionStore {
 
   /** Callers of one moment share a migration; a failed one is not remembered. */
   #migrateOnce(): Promise<void> {
-    this.#migrating ??= migrateDatabase(this.database)
-      .then(() => {
-        this.#unmigrated = false;
-      })
-      .finally(() => {
-        this.#migrating = null;
-      });
+    this.#migrating ??= this.#migrate();
     return this.#migrating;
+  }
+
+  async #migrate(): Promise<void> {
+    try {
+      await migrateDatabase(this.database);
+      this.#unmigrated = false;
+    } finally {
+      this.#migrating = null;
+    }
   }
 }
 

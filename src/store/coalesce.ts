@@ -1,0 +1,438 @@
+import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { Limited } from "./deadlines.ts";
+import type { SessionStore } from "./store.ts";
+
+/** The kinds of operation that wait and leave together, each with its own kind. */
+export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
+
+export interface CoalesceOptions {
+  /** Milliseconds until an operation that has no answer is given up; 5,000 unless given. */
+  readonly storeTimeout?: number;
+  /** Operations that may wait for a lane; one more is refused with a StoreOverloadedError. 10,000 unless given. */
+  readonly maxQueue?: number;
+  /** Told of every batch that leaves. */
+  readonly onBatch?: (kind: BatchKind, size: number) => void;
+}
+
+const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "delete"];
+
+/**
+ * Single-row operations over a store that takes batches.
+ *
+ * There is no timer to wait for: while a lane is free an operation goes at once, and while all are busy the
+ * operations wait and leave together when one frees. A lane that gathers (SQLite) sends what one turn of the event
+ * loop brought. Batches are ordered by id, so that those of several processes lock rows in the same order, and of
+ * the writes of one id one is under way at a time, in the order of the calls.
+ *
+ * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
+ * failure never fails its neighbours. An operation without an answer within `storeTimeout` rejects with a
+ * StoreTimeoutError whose `outcome` is `none` when it had not been sent; its lane is given free.
+ */
+export class CoalescedStore {
+  readonly store: SessionStore;
+  readonly #onBatch: ((kind: BatchKind, size: number) => void) | undefined;
+  readonly #maxQueue: number;
+  readonly #timeout: number;
+  readonly #deadlines: Deadlines;
+  readonly #queues: Readonly<Record<BatchKind, Operation[]>> = {
+    read: [],
+    insert: [],
+    update: [],
+    replace: [],
+    touch: [],
+    delete: [],
+  };
+  /** Writes by id: the first is queued or under way, the others wait for it. */
+  readonly #chains = new Map<string, Operation[]>();
+  #freeReads: number;
+  #freeWrites: number;
+  #waiting = 0;
+  #open = 0;
+  #flushing = false;
+  #closing: Promise<void> | null = null;
+  #idle: (() => void) | null = null;
+
+  constructor(store: SessionStore, options: CoalesceOptions = {}) {
+    this.store = store;
+    this.#onBatch = options.onBatch;
+    this.#maxQueue = options.maxQueue ?? 10_000;
+    this.#timeout = options.storeTimeout ?? 5_000;
+    this.#deadlines = new Deadlines(this.#timeout);
+    this.#freeReads = store.lanes.read;
+    this.#freeWrites = store.lanes.write;
+  }
+
+  /** The row; null when there is none. */
+  read(id: Uint8Array): Promise<SessionRow | null> {
+    return this.#enqueue("read", id, id) as Promise<SessionRow | null>;
+  }
+
+  /** False when the id exists already. */
+  insert(row: SessionRow): Promise<boolean> {
+    return this.#enqueue("insert", row.id, row) as Promise<boolean>;
+  }
+
+  /** False when the row is gone or has another version than `loaded`. */
+  update(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    return this.#enqueue("update", loaded.id, { loaded, next }) as Promise<boolean>;
+  }
+
+  /** False when the row is gone, has another version than `loaded`, or the new id is taken. */
+  replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    return this.#enqueue("replace", loaded.id, { loaded, next }) as Promise<boolean>;
+  }
+
+  /** Skipped when the row is missing. */
+  touch(touch: RowTouch): Promise<void> {
+    return this.#enqueue("touch", touch.id, touch) as Promise<void>;
+  }
+
+  /** True when the row was there. */
+  delete(id: Uint8Array): Promise<boolean> {
+    return this.#enqueue("delete", id, id) as Promise<boolean>;
+  }
+
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]> {
+    return this.#direct(false, () => this.store.listByUser(userRefs, limit));
+  }
+
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter?: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+  ): Promise<number> {
+    return this.#direct(true, () => this.store.deleteByUser(userRefs, filter));
+  }
+
+  deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
+    return this.#direct(true, () => this.store.deleteExpired(query));
+  }
+
+  /** Without a time limit: it reads the whole table. */
+  async count(now: number): Promise<number> {
+    this.#assertOpen();
+    return await this.store.count(now);
+  }
+
+  scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
+    return this.#direct(false, () => this.store.scan(after, limit));
+  }
+
+  lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
+    return this.#direct(true, () => this.store.lease(name, holder, until, now));
+  }
+
+  /** Without a time limit. */
+  async migrate(): Promise<void> {
+    this.#assertOpen();
+    await this.store.migrate();
+  }
+
+  /** Waits for what is queued and under way, then closes the store. Later calls reject with a ClosedError. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.store.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new ClosedError("The session store was closed.");
+  }
+
+  #enqueue(kind: BatchKind, id: Uint8Array, item: unknown): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#assertOpen();
+      if (!(id instanceof Uint8Array)) throw new TypeError("The id of a row is a Uint8Array.");
+      if (this.#waiting >= this.#maxQueue) {
+        throw new StoreOverloadedError(
+          `${this.#maxQueue} operations wait for the session store already. It is too slow for this load, or it hangs.`,
+        );
+      }
+      const operation = new Operation(this, kind, id, item, resolve, reject);
+      this.#begin(operation);
+      this.#waiting++;
+      if (kind === "read" || this.#isFirstOfChain(operation)) {
+        this.#queues[kind].push(operation);
+        this.#pump();
+      }
+    });
+  }
+
+  /** An operation that takes no lane, with the same time limit. */
+  async #direct<T>(writes: boolean, work: () => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    return await new Promise<T>((resolve, reject) => {
+      const operation = new Operation(
+        this,
+        writes ? "delete" : "read",
+        NO_ID,
+        null,
+        resolve as (value: unknown) => void,
+        reject,
+      );
+      operation.state = "sent";
+      this.#begin(operation);
+      work().then(
+        (value) => this.#settle(operation, value, null),
+        (error: unknown) => this.#settle(operation, undefined, error),
+      );
+    });
+  }
+
+  #begin(operation: Operation): void {
+    this.#open++;
+    this.#deadlines.add(operation);
+  }
+
+  /** Answers the caller, once. */
+  #settle(operation: Operation, value: unknown, error: unknown): void {
+    if (operation.state === "settled") return;
+    if (operation.state === "waiting") this.#waiting--;
+    operation.state = "settled";
+    operation.item = null;
+    this.#deadlines.remove(operation);
+    if (error === null) operation.resolve(value);
+    else operation.reject(error);
+    if (--this.#open === 0) this.#idle?.();
+  }
+
+  /** @internal */
+  expire(operation: Operation): void {
+    const { kind, state, batch } = operation;
+    if (state === "settled") return;
+    const sent = state === "sent";
+    const outcome = sent && kind !== "read" ? "unknown" : "none";
+    const message = sent
+      ? `The session store did not answer a ${kind} within ${this.#timeout} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`
+      : `A ${kind} waited ${this.#timeout} ms for the session store and was not sent. The store is too slow for this load, or it hangs.`;
+    this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
+    if (batch) {
+      this.#release(batch);
+    } else if (kind !== "read" && operation.key !== "") {
+      this.#leaveChain(operation);
+      this.#pump();
+    }
+  }
+
+  #isFirstOfChain(operation: Operation): boolean {
+    operation.key = keyOf(operation.id);
+    const chain = this.#chains.get(operation.key);
+    if (chain) {
+      chain.push(operation);
+      return false;
+    }
+    this.#chains.set(operation.key, [operation]);
+    return true;
+  }
+
+  /** The next write of the same id may go. */
+  #leaveChain(operation: Operation): void {
+    const chain = this.#chains.get(operation.key);
+    if (chain?.[0] !== operation) return;
+    do chain.shift();
+    while (chain[0]?.state === "settled");
+    const [next] = chain;
+    if (next) this.#queues[next.kind].push(next);
+    else this.#chains.delete(operation.key);
+  }
+
+  #pump(): void {
+    if (this.store.lanes.gather !== "immediate") return this.#dispatch();
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#dispatch();
+    });
+  }
+
+  /** Fills the free lanes; of the writes, those go first that have waited longest. */
+  #dispatch(): void {
+    while (this.#freeReads > 0) {
+      const batch = this.#take("read");
+      if (!batch) break;
+      this.#freeReads--;
+      void this.#send(batch);
+    }
+    while (this.#freeWrites > 0) {
+      const batch = this.#take(this.#oldestWrite());
+      if (!batch) break;
+      this.#freeWrites--;
+      void this.#send(batch);
+    }
+  }
+
+  #oldestWrite(): BatchKind {
+    let oldest: BatchKind = "update";
+    let deadline = Infinity;
+    for (const kind of WRITES) {
+      const queue = this.#queues[kind];
+      while (queue[0]?.state === "settled") queue.shift();
+      const [head] = queue;
+      if (head && head.deadline < deadline) {
+        oldest = kind;
+        deadline = head.deadline;
+      }
+    }
+    return oldest;
+  }
+
+  #take(kind: BatchKind): Batch | null {
+    const queue = this.#queues[kind];
+    if (queue.length === 0) return null;
+    const most = kind === "replace" ? 1 : this.store.lanes.maxBatch;
+    const operations = queue.splice(0, most).filter(({ state }) => state === "waiting");
+    if (operations.length === 0) return this.#take(kind);
+    if (operations.length > 1) operations.sort(byId);
+    const batch: Batch = { kind, operations, released: false };
+    for (const operation of operations) {
+      operation.state = "sent";
+      operation.batch = batch;
+    }
+    this.#waiting -= operations.length;
+    return batch;
+  }
+
+  async #send(batch: Batch): Promise<void> {
+    const { operations } = batch;
+    try {
+      await this.#attempt(batch.kind, operations);
+    } catch (error) {
+      if (operations.length > 1 && mayBeOneRow(error)) await this.#sendEach(batch);
+      else for (const operation of operations) this.#settle(operation, undefined, error);
+    }
+    this.#release(batch);
+  }
+
+  async #sendEach({ kind, operations }: Batch): Promise<void> {
+    for (const operation of operations) {
+      if (operation.state === "settled") continue;
+      try {
+        await this.#attempt(kind, [operation]);
+      } catch (error) {
+        this.#settle(operation, undefined, error);
+      }
+    }
+  }
+
+  async #attempt(kind: BatchKind, operations: readonly Operation[]): Promise<void> {
+    this.#onBatch?.(kind, operations.length);
+    const answers = await this.#call(kind, operations);
+    for (const [index, operation] of operations.entries()) this.#settle(operation, answers[index], null);
+  }
+
+  async #call(kind: BatchKind, operations: readonly Operation[]): Promise<readonly unknown[]> {
+    const { store } = this;
+    const items = operations.map(({ item }) => item);
+    switch (kind) {
+      case "read":
+        return operations.length === 1
+          ? await store.read(items as Uint8Array[])
+          : await this.#readShared(operations);
+      case "insert":
+        return await store.insert(items as SessionRow[]);
+      case "update":
+        return await store.update(items as RowUpdate[]);
+      case "replace": {
+        const { loaded, next } = items[0] as RowUpdate;
+        return [await store.replace(loaded, next)];
+      }
+      case "touch":
+        await store.touch(items as RowTouch[]);
+        return [];
+      case "delete":
+        return await store.delete(items as Uint8Array[]);
+    }
+  }
+
+  /** Callers that ask for the same id share one reading of it. */
+  async #readShared(operations: readonly Operation[]): Promise<readonly unknown[]> {
+    const ids: Uint8Array[] = [];
+    const places: number[] = [];
+    for (const { id } of operations) {
+      const last = ids.at(-1);
+      if (!last || Buffer.compare(last, id) !== 0) ids.push(id);
+      places.push(ids.length - 1);
+    }
+    const rows = await this.store.read(ids);
+    return places.map((place) => rows[place]);
+  }
+
+  /** Frees the lane and the ids; at the latest when the time limit of the batch has passed. */
+  #release(batch: Batch): void {
+    if (batch.released) return;
+    batch.released = true;
+    if (batch.kind === "read") {
+      this.#freeReads++;
+    } else {
+      this.#freeWrites++;
+      for (const operation of batch.operations) this.#leaveChain(operation);
+    }
+    this.#pump();
+  }
+}
+
+interface Batch {
+  readonly kind: BatchKind;
+  readonly operations: readonly Operation[];
+  released: boolean;
+}
+
+class Operation implements Limited {
+  readonly #owner: CoalescedStore;
+  readonly kind: BatchKind;
+  readonly id: Uint8Array;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  item: unknown;
+  key = "";
+  state: "waiting" | "sent" | "settled" = "waiting";
+  batch: Batch | null = null;
+  deadline = 0;
+  earlier: Limited | null = null;
+  later: Limited | null = null;
+
+  constructor(
+    owner: CoalescedStore,
+    kind: BatchKind,
+    id: Uint8Array,
+    item: unknown,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#owner = owner;
+    this.kind = kind;
+    this.id = id;
+    this.item = item;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  expire(): void {
+    this.#owner.expire(this);
+  }
+}
+
+const NO_ID = new Uint8Array(0);
+
+/**
+ * Whether a batch may have failed because of what one row holds. A connection, a time limit, a disk or a missing
+ * table fails every row alike, and a write that may have happened is not repeated.
+ */
+function mayBeOneRow(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return true;
+  return error.code === StoreError.code && error.outcome === "none";
+}
+
+function byId(a: Operation, b: Operation): number {
+  return Buffer.compare(a.id, b.id);
+}
+
+function keyOf(id: Uint8Array): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");
+}

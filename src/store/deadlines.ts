@@ -1,0 +1,67 @@
+/** Something with a time limit, and its place in the list of those. */
+export interface Limited {
+  /** By `performance.now()`. */
+  deadline: number;
+  earlier: Limited | null;
+  later: Limited | null;
+  expire(): void;
+}
+
+/**
+ * One timer for everything that has the same time limit: what began first ends first, so a list in order of
+ * arrival and a timer for its head are enough. The timer keeps the process alive only while something is listed.
+ */
+export class Deadlines {
+  readonly #limit: number;
+  #first: Limited | null = null;
+  #last: Limited | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  /** @param limit milliseconds */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(entry: Limited): void {
+    entry.deadline = performance.now() + this.#limit;
+    entry.earlier = this.#last;
+    entry.later = null;
+    if (this.#last) this.#last.later = entry;
+    else this.#begin(entry);
+    this.#last = entry;
+  }
+
+  remove(entry: Limited): void {
+    const { earlier, later } = entry;
+    if (earlier) earlier.later = later;
+    else if (this.#first === entry) this.#first = later;
+    else return;
+    if (later) later.earlier = earlier;
+    else this.#last = earlier;
+    entry.earlier = null;
+    entry.later = null;
+    if (!this.#first) this.#timer?.unref();
+  }
+
+  #begin(entry: Limited): void {
+    this.#first = entry;
+    // A timer that is still running fires too early at worst, and is then set again.
+    if (this.#timer) this.#timer.ref();
+    else this.#set(this.#limit);
+  }
+
+  #set(milliseconds: number): void {
+    this.#timer = setTimeout(() => this.#fire(), milliseconds);
+  }
+
+  #fire(): void {
+    this.#timer = null;
+    const now = performance.now();
+    while (this.#first && this.#first.deadline <= now) {
+      const entry = this.#first;
+      this.remove(entry);
+      entry.expire();
+    }
+    if (this.#first && !this.#timer) this.#set(Math.max(1, Math.ceil(this.#first.deadline - now)));
+  }
+}

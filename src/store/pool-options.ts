@@ -1,0 +1,38 @@
+import type { Lanes } from "../database/dialect.ts";
+
+/** What the stores over a pool have in common. */
+export interface PoolStoreOptions {
+  /**
+   * The table, "stored_sessions" unless given, with its schema (database) before a dot where need be:
+   * "app.stored_sessions". The tables of leases and migrations have its name and a suffix.
+   */
+  readonly table?: string;
+  /** Connections of a pool opened from a URL, 10 unless given. */
+  readonly poolSize?: number;
+  /** Milliseconds to wait for a connection of a pool opened from a URL, 5,000 unless given. */
+  readonly connectTimeout?: number;
+  /**
+   * Statements under way at once and rows in each: 4 for reads and 2 for writes unless given, which is best where
+   * the network takes half a millisecond; 1 and 1 cost least on one machine.
+   */
+  readonly lanes?: Partial<Pick<Lanes, "read" | "write" | "maxBatch">>;
+}
+
+/** Every problem of the options, a sentence each. */
+export function assertPoolOptions(options: PoolStoreOptions): string[] {
+  const problems: string[] = [];
+  const positive = (name: string, value: unknown, most: number): void => {
+    if (
+      value === undefined ||
+      (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most)
+    )
+      return;
+    problems.push(`${name} is an integer from 1 to ${most}.`);
+  };
+  positive("poolSize", options.poolSize, 10_000);
+  positive("connectTimeout", options.connectTimeout, 2_147_483_647);
+  positive("lanes.read", options.lanes?.read, 1_000);
+  positive("lanes.write", options.lanes?.write, 1_000);
+  positive("lanes.maxBatch", options.lanes?.maxBatch, 1_000);
+  return problems;
+}

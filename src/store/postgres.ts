@@ -1,0 +1,68 @@
+/** `stored-session/postgres`: sessions in PostgreSQL 15 or later, with pg (node-postgres). */
+import { PostgresDatabase } from "../database/postgres-database.ts";
+import { PostgresDialect } from "../database/postgres.ts";
+import { OptionsError } from "../errors.ts";
+import { loadDriver } from "./driver.ts";
+import { assertPoolOptions } from "./pool-options.ts";
+import { SqlStore } from "./sql.ts";
+import type { PostgresPool } from "../database/postgres-database.ts";
+import type { PoolStoreOptions } from "./pool-options.ts";
+
+export type { PostgresClient, PostgresPool, PostgresResult } from "../database/postgres-database.ts";
+export type { PoolStoreOptions } from "./pool-options.ts";
+
+export interface PostgresStoreOptions extends PoolStoreOptions {
+  /**
+   * Statements are prepared once on each connection under a name, which makes them half as fast again; default
+   * true. Turn it off behind a pooler in transaction mode (pgbouncer) that does not follow prepared statements.
+   */
+  readonly namedStatements?: boolean;
+}
+
+/**
+ * A store in PostgreSQL. Run `migrate(store)` once before the first start.
+ *
+ * A URL (`postgres://user:password@host/database`) needs the package `pg`; the pool is opened at the first
+ * operation and `close` ends it. A pool passed in stays its owner's, its settings as they are: give it an `error`
+ * listener, as every pool of pg needs, and a `connectionTimeoutMillis`, so that a server that is gone is told.
+ */
+export function postgresStore(
+  urlOrPool: string | PostgresPool,
+  options: PostgresStoreOptions = {},
+): SqlStore {
+  const problems = assertPoolOptions(options);
+  const isUrl = typeof urlOrPool === "string";
+  if (isUrl && !/^postgres(ql)?:\/\//.test(urlOrPool)) {
+    problems.push('the URL given to postgresStore begins with "postgres://".');
+  } else if (!isUrl && typeof (urlOrPool as Partial<PostgresPool> | null)?.connect !== "function") {
+    problems.push("postgresStore takes a URL, or a pool of pg (new pg.Pool(…)).");
+  }
+  if (problems.length > 0) throw new OptionsError(problems);
+
+  const dialect = new PostgresDialect(options);
+  const database = new PostgresDatabase(isUrl ? () => openPool(urlOrPool, options) : async () => urlOrPool, {
+    dialect,
+    namedStatements: options.namedStatements ?? true,
+    owned: isUrl,
+  });
+  return new SqlStore(database);
+}
+
+interface PostgresDriver {
+  readonly Pool: new (
+    options: object,
+  ) => PostgresPool & { on(event: "error", listener: () => void): unknown };
+}
+
+async function openPool(url: string, options: PostgresStoreOptions): Promise<PostgresPool> {
+  const { Pool } = await loadDriver<PostgresDriver>("pg", "pg", "postgresStore");
+  const pool = new Pool({
+    connectionString: url,
+    max: options.poolSize ?? 10,
+    connectionTimeoutMillis: options.connectTimeout ?? 5_000,
+    keepAlive: true,
+  });
+  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+  pool.on("error", () => {});
+  return pool;
+}
