@@ -44,7 +44,7 @@ export class SqlStore implements SessionStore {
           found.set(keyOf(row.id), row);
         }
       }
-      return ids.map((id) => found.get(keyOf(id)) ?? null);
+      return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
     });
   }
 

@@ -1,0 +1,3 @@
+/** `stored-session/testing`: what holds a store to its contract, and a clock for tests. */
+export { fakeClock, type FakeClock } from "./clock.ts";
+export { storeContract, type StoreContractOptions } from "./store-contract.ts";

@@ -1,0 +1,704 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { ClosedError } from "../errors.ts";
+import type { ExpireQuery, SessionRow } from "../row.ts";
+import type { SessionStore } from "../store/store.ts";
+
+export interface StoreContractOptions {
+  /** A migrated store without rows. Called once a test; the test closes it. */
+  readonly create: () => Promise<SessionStore>;
+  /** `test` or `it` of any runner. */
+  readonly test: (name: string, body: () => Promise<void>) => unknown;
+  /** Called after each test, with the store closed. */
+  readonly destroy?: () => Promise<void>;
+}
+
+const DAY = 86_400_000;
+const NOW = Date.UTC(2026, 0, 1);
+
+/**
+ * Registers the tests that every {@link SessionStore} has to pass, one for each sentence of its contract. It needs
+ * no test runner of its own and asserts with `node:assert`:
+ *
+ * ```ts
+ * import { test } from "node:test"; // or from "vitest"
+ * import { storeContract } from "stored-session/testing";
+ *
+ * storeContract("my store", { test, create: async () => myStore(await emptyDatabase()) });
+ * ```
+ */
+export function storeContract(name: string, options: StoreContractOptions): void {
+  const check = (sentence: string, body: (store: SessionStore) => Promise<void>): void => {
+    options.test(`${name}: ${sentence}`, async () => {
+      const store = await options.create();
+      try {
+        await body(store);
+      } finally {
+        await store.close();
+        await options.destroy?.();
+      }
+    });
+  };
+
+  reading(check);
+  inserting(check);
+  updating(check);
+  replacing(check);
+  touching(check);
+  deleting(check);
+  users(check);
+  expiring(check);
+  walking(check);
+  leasing(check);
+  living(check);
+}
+
+type Check = (sentence: string, body: (store: SessionStore) => Promise<void>) => void;
+
+function reading(check: Check): void {
+  check("read answers rows in the order asked for, and null for an id that has none", async (store) => {
+    const [a, b, c] = rows(3);
+    await store.insert([a, b, c]);
+    same(await store.read([c.id, idOf("nobody"), a.id, b.id]), [c, null, a, b]);
+    same(await store.read([idOf("nobody")]), [null]);
+    same(await store.read([b.id]), [b]);
+    same(await store.read([]), []);
+  });
+
+  check("read answers an expired row like any other", async (store) => {
+    const row = rowOf("old", { expiresAt: 1, updatedAt: 0, createdAt: 0, absoluteExpiresAt: 1 });
+    await store.insert([row]);
+    same(await store.read([row.id]), [row]);
+  });
+
+  check("read answers bytes that are nobody else's (R42)", async (store) => {
+    const row = rowOf("a", { data: bytesOf(40, 7) });
+    const given = copy(row);
+    await store.insert([given]);
+    given.data.fill(0);
+    given.id.fill(0);
+    const [first] = await store.read([row.id]);
+    same([first], [row]);
+    (first as SessionRow).data.fill(1);
+    same(await store.read([row.id]), [row]);
+  });
+
+  check("bytes come back as plain Uint8Array and numbers as numbers", async (store) => {
+    const row = rowOf("a", { userRef: idOf("user"), client: bytesOf(5) });
+    await store.insert([row]);
+    const [read] = await store.read([row.id]);
+    assert.ok(read);
+    for (const value of [read.id, read.data, read.userRef, read.client]) {
+      assert.equal(Object.getPrototypeOf(value), Uint8Array.prototype);
+    }
+    for (const value of [
+      read.version,
+      read.createdAt,
+      read.updatedAt,
+      read.expiresAt,
+      read.absoluteExpiresAt,
+    ]) {
+      assert.equal(typeof value, "number");
+    }
+  });
+
+  check("a malformed id is a miss everywhere, whatever its shape (R31)", async (store) => {
+    const row = rowOf("a");
+    await store.insert([row]);
+    const shapes: unknown[] = [
+      new Uint8Array(0),
+      row.id.subarray(0, 31),
+      Uint8Array.of(...row.id, 0),
+      Buffer.from(row.id).toString("hex"),
+      "' OR 1=1 --",
+      `x'${Buffer.from(row.id).toString("hex")}' OR '1'='1`,
+      { toString: () => "1" },
+      { id: row.id },
+      [row.id],
+      [1, 2, 3],
+      0,
+      true,
+      null,
+      undefined,
+      Symbol("id"),
+    ];
+    for (const shape of shapes as Uint8Array[]) {
+      same(await store.read([shape]), [null]);
+      same(await store.read([shape, row.id]), [null, row]);
+      same(await store.delete([shape]), [false]);
+      same(await store.update([{ loaded: { ...row, id: shape }, next: { ...row, version: 9 } }]), [false]);
+      assert.equal(await store.replace({ ...row, id: shape }, rowOf("b")), false);
+      await store.touch([{ id: shape, updatedAt: NOW, expiresAt: NOW }]);
+    }
+    await assert.rejects(store.insert([{ ...row, id: new Uint8Array(31) }]), TypeError);
+    same(await all(store), [row]);
+  });
+
+  check("ids are compared byte by byte: one with another case is a miss (R32)", async (store) => {
+    const lower = ascii("abcdefghijklmnopqrstuvwxyzabcdef");
+    const upper = ascii("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF");
+    const spaces = ascii("abcdefghijklmnopqrstuvwxyz      ");
+    const zeros = ascii("abcdefghijklmnopqrstuvwxyz\0\0\0\0\0\0");
+    await store.insert([rowOf("a", { id: lower }), rowOf("b", { id: zeros })]);
+    same(await store.read([upper, spaces]), [null, null]);
+    same(await store.delete([upper]), [false]);
+    same(await store.insert([rowOf("c", { id: upper }), rowOf("d", { id: spaces })]), [true, true]);
+    assert.equal(await store.count(NOW), 4);
+  });
+
+  check("ids of any bytes are kept as they are", async (store) => {
+    const ids = [new Uint8Array(32), new Uint8Array(32).fill(0xff), bytesOf(32, 0x5c), bytesOf(32, 0x80)];
+    const given = ids.map((id, index) => rowOf(`r${index}`, { id }));
+    same(
+      await store.insert(given),
+      given.map(() => true),
+    );
+    same(await store.read(ids), given);
+  });
+}
+
+function inserting(check: Check): void {
+  check("insert adds rows, in batches of 1, 2 and 100", async (store) => {
+    for (const size of [1, 2, 100]) {
+      const batch = rows(size, `batch of ${size}, `);
+      same(
+        await store.insert(batch),
+        batch.map(() => true),
+      );
+      same(await store.read(batch.map(({ id }) => id)), batch);
+    }
+    assert.equal(await store.count(NOW), 103);
+    same(await store.insert([]), []);
+  });
+
+  check("insert leaves a row that is there, and adds the others", async (store) => {
+    const [a, b, c] = rows(3);
+    await store.insert([b]);
+    const other = { ...b, data: bytesOf(3), version: b.version + 1 };
+    same(await store.insert([a, other, c]), [true, false, true]);
+    same(await store.insert([other]), [false]);
+    same(await store.read([a.id, b.id, c.id]), [a, b, c]);
+    same(await store.insert([{ ...b, version: b.version }]), [false]);
+  });
+
+  check("what a row holds comes back: 2^53-1, 0, nothing, 1 MiB, null and bytes", async (store) => {
+    const given = [
+      rowOf("most", { version: Number.MAX_SAFE_INTEGER }),
+      rowOf("least", { version: 0 }),
+      rowOf("empty", { data: new Uint8Array(0), client: new Uint8Array(0) }),
+      rowOf("large", { data: bytesOf(1_048_576, 1) }),
+      rowOf("every byte", { data: Uint8Array.from({ length: 256 }, (_, byte) => byte) }),
+      rowOf("user", { userRef: idOf("user"), client: bytesOf(200, 3) }),
+      rowOf("times", { createdAt: 0, updatedAt: 1, expiresAt: 2, absoluteExpiresAt: 8.64e15 }),
+    ];
+    await store.insert(given);
+    same(await store.read(given.map(({ id }) => id)), given);
+    for (const row of given) same(await store.read([row.id]), [row]);
+  });
+}
+
+function updating(check: Check): void {
+  check("update writes where the version matches, in batches of 1, 2 and 100", async (store) => {
+    for (const size of [1, 2, 100]) {
+      const batch = rows(size, `batch of ${size}, `);
+      await store.insert(batch);
+      const updates = batch.map((loaded, index) => ({
+        loaded,
+        next: nextOf(loaded, { data: bytesOf(index) }),
+      }));
+      same(
+        await store.update(updates),
+        batch.map(() => true),
+      );
+      same(
+        await store.read(batch.map(({ id }) => id)),
+        updates.map(({ next }) => next),
+      );
+    }
+    same(await store.update([]), []);
+  });
+
+  check("update tells row by row: another version, a missing row, a match (promise 2)", async (store) => {
+    const batch = rows(9);
+    await store.insert(batch);
+    const meanwhile = batch.slice(0, 3).map((loaded) => nextOf(loaded, { data: bytesOf(4, 4) }));
+    await store.update(meanwhile.map((next, index) => ({ loaded: batch[index] as SessionRow, next })));
+    await store.delete(batch.slice(3, 6).map(({ id }) => id));
+
+    const updates = batch.map((loaded) => ({ loaded, next: nextOf(loaded) }));
+    same(await store.update(updates), [false, false, false, false, false, false, true, true, true]);
+    same(await store.read(batch.map(({ id }) => id)), [
+      ...meanwhile,
+      null,
+      null,
+      null,
+      ...updates.slice(6).map(({ next }) => next),
+    ]);
+    same(await store.update(updates.slice(0, 1)), [false]);
+    same(await store.update(updates.slice(3, 4)), [false]);
+  });
+
+  check("update never inserts (promise 3)", async (store) => {
+    const row = rowOf("a");
+    same(await store.update([{ loaded: row, next: nextOf(row) }]), [false]);
+    const more = rows(5);
+    same(
+      await store.update(more.map((loaded) => ({ loaded, next: nextOf(loaded) }))),
+      more.map(() => false),
+    );
+    assert.equal(await store.count(0), 0);
+  });
+
+  check("of two updates of one version the second is told that it lost", async (store) => {
+    const row = rowOf("a");
+    await store.insert([row]);
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map((nth) => store.update([{ loaded: row, next: nextOf(row, { version: 1_000 + nth }) }])),
+    );
+    assert.equal(answers.flat().filter(Boolean).length, 1);
+  });
+
+  check("update moves user, client and times, and keeps createdAt and the absolute limit", async (store) => {
+    const row = rowOf("a", { userRef: idOf("x"), client: bytesOf(9) });
+    await store.insert([row]);
+    const next = { ...nextOf(row), userRef: null, client: null, updatedAt: NOW + 5, expiresAt: NOW + 6 };
+    await store.update([
+      { loaded: row, next: { ...next, createdAt: 1, absoluteExpiresAt: NOW + DAY * 900 } },
+    ]);
+    same(await store.read([row.id]), [next]);
+    const back = nextOf(next, { userRef: idOf("y"), version: Number.MAX_SAFE_INTEGER });
+    same(await store.update([{ loaded: next, next: back }]), [true]);
+    same(await store.read([row.id]), [back]);
+  });
+
+  check("versions up to 2^53-1 are told apart exactly", async (store) => {
+    const row = rowOf("a", { version: Number.MAX_SAFE_INTEGER });
+    await store.insert([row]);
+    const wrong = { ...row, version: Number.MAX_SAFE_INTEGER - 1 };
+    same(await store.update([{ loaded: wrong, next: nextOf(row, { version: 1 }) }]), [false]);
+    same(await store.update([{ loaded: row, next: nextOf(row, { version: 1 }) }]), [true]);
+  });
+}
+
+function replacing(check: Check): void {
+  check("replace ends the old row and adds the new one (R40)", async (store) => {
+    const [old, next, other] = rows(3);
+    await store.insert([old, other]);
+    assert.equal(await store.replace(old, next), true);
+    same(await store.read([old.id, next.id, other.id]), [null, next, other]);
+  });
+
+  check("replace changes nothing when the row is gone or has another version (promise 3)", async (store) => {
+    const [old, next] = rows(2);
+    assert.equal(await store.replace(old, next), false);
+    assert.equal(await store.count(0), 0);
+    const newer = nextOf(old);
+    await store.insert([newer]);
+    assert.equal(await store.replace(old, next), false);
+    same(await store.read([old.id, next.id]), [newer, null]);
+  });
+
+  check("replace changes nothing when the new id is taken", async (store) => {
+    const [old, next] = rows(2);
+    await store.insert([old, next]);
+    assert.equal(await store.replace(old, { ...next, data: bytesOf(2) }), false);
+    same(await store.read([old.id, next.id]), [old, next]);
+  });
+
+  check("of several replacements of one row a single one happens", async (store) => {
+    const [old, ...next] = rows(5);
+    await store.insert([old]);
+    const answers = await Promise.all(next.map((row) => store.replace(old, row)));
+    assert.equal(answers.filter(Boolean).length, 1);
+    assert.equal(await store.count(0), 1);
+  });
+}
+
+function touching(check: Check): void {
+  check("touch moves two times and leaves the version, in batches of 1, 2 and 100", async (store) => {
+    for (const size of [1, 2, 100]) {
+      const batch = rows(size, `batch of ${size}, `);
+      await store.insert(batch);
+      const times = { updatedAt: NOW + 1_000, expiresAt: NOW + 1_000 + DAY };
+      await store.touch(batch.map(({ id }) => ({ id, ...times })));
+      same(
+        await store.read(batch.map(({ id }) => id)),
+        batch.map((row) => ({ ...row, ...times })),
+      );
+    }
+    await store.touch([]);
+  });
+
+  check("touch never passes the row's own absolute limit (R16)", async (store) => {
+    const [a, b] = [rowOf("a", { absoluteExpiresAt: NOW + 2 * DAY }), rowOf("b")];
+    await store.insert([a, b]);
+    const times = { updatedAt: NOW + DAY, expiresAt: NOW + 3 * DAY };
+    await store.touch([
+      { id: a.id, ...times },
+      { id: b.id, ...times },
+    ]);
+    same(await store.read([a.id, b.id]), [
+      { ...a, updatedAt: NOW + DAY, expiresAt: NOW + 2 * DAY },
+      { ...b, ...times },
+    ]);
+  });
+
+  check("touch skips a missing row and never brings one back (promise 3)", async (store) => {
+    const [a, b] = rows(2);
+    await store.insert([a]);
+    const times = { updatedAt: NOW + 1, expiresAt: NOW + DAY };
+    await store.touch([
+      { id: b.id, ...times },
+      { id: a.id, ...times },
+    ]);
+    same(await all(store), [{ ...a, ...times }]);
+  });
+
+  check("a touched row expires by its new time", async (store) => {
+    const [row] = rows(1);
+    await store.insert([row]);
+    await store.touch([{ id: row.id, updatedAt: NOW, expiresAt: NOW + 20 * DAY }]);
+    assert.equal(await expireAll(store, { before: NOW + 20 * DAY - 1 }), 0);
+    assert.equal(await expireAll(store, { before: NOW + 20 * DAY }), 1);
+  });
+}
+
+function deleting(check: Check): void {
+  check("delete tells of each row whether it was there, in batches of 1, 2 and 100", async (store) => {
+    for (const size of [1, 2, 100]) {
+      const batch = rows(size, `batch of ${size}, `);
+      const kept = rowOf(`kept ${size}`);
+      await store.insert([...batch, kept]);
+      const ids = batch.map(({ id }) => id);
+      same(
+        await store.delete(ids),
+        batch.map(() => true),
+      );
+      same(
+        await store.delete(ids),
+        batch.map(() => false),
+      );
+      same(await store.read([kept.id]), [kept]);
+    }
+    same(await store.delete([]), []);
+  });
+
+  check("delete of some that are there and some that are not", async (store) => {
+    const [a, b, c, d] = rows(4);
+    await store.insert([a, c]);
+    same(await store.delete([a.id, b.id, c.id, d.id]), [true, false, true, false]);
+    assert.equal(await store.count(0), 0);
+  });
+
+  check("delete takes a row whatever its version", async (store) => {
+    const [row] = rows(1);
+    await store.insert([row]);
+    await store.update([{ loaded: row, next: nextOf(row) }]);
+    same(await store.delete([row.id]), [true]);
+  });
+}
+
+function users(check: Check): void {
+  const ann = idOf("ann");
+  const older = idOf("ann under an older key");
+  const bob = idOf("bob");
+  const some = (): [SessionRow, SessionRow, SessionRow, SessionRow, SessionRow] => [
+    rowOf("a1", { userRef: ann, createdAt: NOW - 3 }),
+    rowOf("a2", { userRef: older, createdAt: NOW - 1 }),
+    rowOf("a3", { userRef: ann, createdAt: NOW - 2, expiresAt: NOW - 1 }),
+    rowOf("b1", { userRef: bob, createdAt: NOW }),
+    rowOf("nobody's", { createdAt: NOW }),
+  ];
+
+  check("listByUser answers the rows of any of the references, newest first (R36)", async (store) => {
+    const [a1, a2, a3, b1, none] = some();
+    await store.insert([a1, a2, a3, b1, none]);
+    same(await store.listByUser([ann, older], 10), [a2, a3, a1]);
+    same(await store.listByUser([older, ann], 2), [a2, a3]);
+    same(await store.listByUser([bob], 10), [b1]);
+    same(await store.listByUser([idOf("nobody")], 10), []);
+    same(await store.listByUser([], 10), []);
+  });
+
+  check("deleteByUser deletes all of a user's rows and no other", async (store) => {
+    const [a1, a2, a3, b1, none] = some();
+    await store.insert([a1, a2, a3, b1, none]);
+    assert.equal(await store.deleteByUser([ann, older]), 3);
+    assert.equal(await store.deleteByUser([ann, older]), 0);
+    assert.equal(await store.deleteByUser([]), 0);
+    same(await all(store), [b1, none].toSorted(byId));
+  });
+
+  check("deleteByUser with `only` deletes one row, if it is that user's", async (store) => {
+    const [a1, a2, a3, b1, none] = some();
+    await store.insert([a1, a2, a3, b1, none]);
+    assert.equal(await store.deleteByUser([ann, older], { only: b1.id }), 0);
+    assert.equal(await store.deleteByUser([ann, older], { only: new Uint8Array(3) }), 0);
+    assert.equal(await store.deleteByUser([ann, older], { only: a2.id }), 1);
+    same(await store.read([a1.id, a2.id, a3.id, b1.id]), [a1, null, a3, b1]);
+  });
+
+  check("deleteByUser with `except` keeps those", async (store) => {
+    const [a1, a2, a3, b1, none] = some();
+    await store.insert([a1, a2, a3, b1, none]);
+    assert.equal(
+      await store.deleteByUser([ann, older], { except: [a2.id, idOf("x"), new Uint8Array(1)] }),
+      2,
+    );
+    same(await store.listByUser([ann, older], 10), [a2]);
+    assert.equal(await store.deleteByUser([ann, older], { only: a2.id, except: [a2.id] }), 0);
+    assert.equal(await store.deleteByUser([ann, older], { except: [] }), 1);
+    assert.equal(await store.count(0), 2);
+  });
+}
+
+function expiring(check: Check): void {
+  check("deleteExpired takes rows at their time and not a millisecond before (promise 5)", async (store) => {
+    await store.insert([
+      rowOf("gone", { expiresAt: NOW }),
+      rowOf("long gone", { expiresAt: NOW - 40 * DAY }),
+      rowOf("alive", { expiresAt: NOW + 1 }),
+    ]);
+    assert.equal(await expireAll(store, { before: NOW }), 2);
+    same(await all(store), [rowOf("alive", { expiresAt: NOW + 1 })]);
+  });
+
+  check("deleteExpired goes in bounded steps with a cursor to the end (R34)", async (store) => {
+    const batch = Array.from({ length: 230 }, (_, nth) =>
+      rowOf(`r${nth}`, { expiresAt: nth % 3 === 0 ? NOW + 1 + nth : NOW - (nth % 7) * DAY - nth }),
+    );
+    await store.insert(batch);
+    const due = batch.filter(({ expiresAt }) => expiresAt <= NOW).length;
+    let cursor: ExpireQuery["cursor"] = null;
+    let deleted = 0;
+    let steps = 0;
+    do {
+      const step = await store.deleteExpired(queryOf({ before: NOW, limit: 20, cursor }));
+      assert.ok(step.deleted <= 20);
+      deleted += step.deleted;
+      cursor = step.cursor;
+      assert.ok(++steps < 60, "a run comes to an end");
+    } while (cursor);
+    assert.equal(deleted, due);
+    assert.ok(steps >= due / 20);
+    assert.equal(await store.count(0), batch.length - due);
+  });
+
+  check("deleteExpired with a limit of 1, and with nothing to do", async (store) => {
+    assert.equal(await expireAll(store, { before: NOW }), 0);
+    await store.insert(rows(5).map((row) => ({ ...row, expiresAt: NOW })));
+    assert.equal(await expireAll(store, { before: NOW, limit: 1 }), 5);
+    assert.equal(await expireAll(store, { before: NOW, limit: 1 }), 0);
+  });
+
+  check("deleteExpired by age, of creation and of the last use", async (store) => {
+    const old = rowOf("old", { createdAt: NOW - 10 * DAY, updatedAt: NOW });
+    const idle = rowOf("idle", { createdAt: NOW - DAY, updatedAt: NOW - DAY });
+    const fresh = rowOf("fresh", { createdAt: NOW, updatedAt: NOW });
+    const gone = rowOf("gone", { createdAt: NOW, updatedAt: NOW, expiresAt: NOW });
+    await store.insert([old, idle, fresh, gone]);
+    assert.equal(await expireAll(store, { before: 0, createdBefore: NOW - 10 * DAY }), 0);
+    assert.equal(await expireAll(store, { before: 0, createdBefore: NOW - 10 * DAY + 1 }), 1);
+    assert.equal(await expireAll(store, { before: 0, updatedBefore: NOW - DAY }), 0);
+    assert.equal(await expireAll(store, { before: NOW, updatedBefore: NOW - DAY + 1, createdBefore: 0 }), 2);
+    same(await all(store), [fresh]);
+  });
+
+  check("deleteExpired by age walks the whole table in bounded steps", async (store) => {
+    const batch = rows(500).map((row, nth) => ({ ...row, createdAt: nth % 2 ? NOW : NOW - DAY }));
+    for (let from = 0; from < batch.length; from += 100) await store.insert(batch.slice(from, from + 100));
+    assert.equal(await expireAll(store, { before: 0, createdBefore: NOW, limit: 30 }), 250);
+    assert.equal(await store.count(0), 250);
+  });
+
+  check("count counts the rows that expire after now", async (store) => {
+    assert.equal(await store.count(NOW), 0);
+    await store.insert([
+      rowOf("a", { expiresAt: NOW }),
+      rowOf("b", { expiresAt: NOW + 1 }),
+      rowOf("c", { expiresAt: NOW + DAY }),
+    ]);
+    assert.equal(await store.count(NOW - 1), 3);
+    assert.equal(await store.count(NOW), 2);
+    assert.equal(await store.count(NOW + DAY), 0);
+  });
+}
+
+function walking(check: Check): void {
+  check("scan answers rows in ascending order of id, from after a place", async (store) => {
+    const batch = rows(25);
+    batch.push(
+      rowOf("least", { id: new Uint8Array(32) }),
+      rowOf("most", { id: new Uint8Array(32).fill(0xff) }),
+    );
+    await store.insert(batch);
+    const ordered = batch.toSorted(byId);
+    same(await store.scan(null, 100), ordered);
+    const seen: SessionRow[] = [];
+    for (;;) {
+      const page = await store.scan(seen.at(-1)?.id ?? null, 10);
+      if (page.length === 0) break;
+      seen.push(...page);
+    }
+    same(seen, ordered);
+    same(await store.scan(ordered[3]?.id ?? null, 2), ordered.slice(4, 6));
+    same(await store.scan(new Uint8Array(32).fill(0xff), 2), []);
+  });
+}
+
+function leasing(check: Check): void {
+  check("a lease is one holder's until it runs out, is given back or renewed", async (store) => {
+    assert.equal(await store.lease("expire", "a", NOW + 100, NOW), true);
+    assert.equal(await store.lease("expire", "b", NOW + 100, NOW), false);
+    assert.equal(await store.lease("reseal", "b", NOW + 100, NOW), true, "another name is another lease");
+    assert.equal(await store.lease("expire", "a", NOW + 200, NOW + 50), true, "renewed");
+    assert.equal(await store.lease("expire", "a", NOW + 200, NOW + 50), true, "renewed to the same time");
+    assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 199), false);
+    assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 200), true, "taken over");
+    assert.equal(await store.lease("expire", "a", NOW + 300, NOW + 210), false);
+    assert.equal(await store.lease("expire", "a", NOW + 210, NOW + 210), false, "given back by another");
+    assert.equal(await store.lease("expire", "b", NOW + 220, NOW + 220), true, "given back");
+    assert.equal(await store.lease("expire", "a", NOW + 300, NOW + 220), true);
+    assert.equal(await store.lease("expire", "a", 0, NOW + 230), true, "given back with until 0");
+    assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 230), true);
+  });
+
+  check("of several that ask for a lease at once a single one gets it", async (store) => {
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, nth) => store.lease("expire", `holder ${nth}`, NOW + 100, NOW)),
+    );
+    assert.equal(answers.filter(Boolean).length, 1);
+  });
+}
+
+function living(check: Check): void {
+  check("its lanes are positive", async ({ lanes }) => {
+    assert.ok(lanes.read >= 1 && lanes.write >= 1 && lanes.maxBatch >= 1);
+  });
+
+  check("migrate does nothing where nothing is pending", async (store) => {
+    const [row] = rows(1);
+    await store.insert([row]);
+    await Promise.all([store.migrate(), store.migrate()]);
+    same(await all(store), [row]);
+  });
+
+  check("close waits for what is under way; later calls reject, closing twice is fine", async (store) => {
+    const [row, other] = rows(2);
+    const answer = store.insert([row]);
+    await store.close();
+    same(await answer, [true]);
+    await store.close();
+    const query = queryOf({ before: 0 });
+    const calls = [
+      () => store.read([row.id]),
+      () => store.insert([row]),
+      () => store.update([{ loaded: row, next: nextOf(row) }]),
+      () => store.replace(row, other),
+      () => store.touch([{ id: row.id, updatedAt: 0, expiresAt: 0 }]),
+      () => store.delete([row.id]),
+      () => store.listByUser([row.id], 1),
+      () => store.deleteByUser([row.id]),
+      () => store.deleteExpired(query),
+      () => store.count(0),
+      () => store.scan(null, 1),
+      () => store.lease("a", "b", 1, 0),
+      () => store.migrate(),
+    ];
+    for (const call of calls) await assert.rejects(call(), ClosedError);
+  });
+
+  check("many operations at once do not get into each other's way (R42)", async (store) => {
+    const batch = rows(60);
+    await Promise.all(batch.map((row) => store.insert([row])));
+    const next = batch.map((row) => nextOf(row));
+    const [updated, read] = await Promise.all([
+      Promise.all(batch.map((loaded, nth) => store.update([{ loaded, next: next[nth] as SessionRow }]))),
+      Promise.all(batch.map(({ id }) => store.read([id]))),
+    ]);
+    assert.ok(updated.flat().every(Boolean));
+    for (const [nth, [row]] of read.entries()) {
+      assert.ok(row);
+      same([row], [row.version === batch[nth]?.version ? batch[nth] : next[nth]]);
+    }
+    same(await store.read(next.map(({ id }) => id)), next);
+  });
+}
+
+function same(actual: unknown, expected: unknown): void {
+  assert.deepStrictEqual(actual, expected);
+}
+
+function byId(a: SessionRow, b: SessionRow): number {
+  return Buffer.compare(a.id, b.id);
+}
+
+async function all(store: SessionStore): Promise<SessionRow[]> {
+  return await store.scan(null, 10_000);
+}
+
+/** Runs expiry to its end and answers how many rows it deleted. */
+async function expireAll(store: SessionStore, query: Partial<ExpireQuery>): Promise<number> {
+  let deleted = 0;
+  let cursor: ExpireQuery["cursor"] = null;
+  do {
+    const step = await store.deleteExpired(queryOf({ ...query, cursor }));
+    deleted += step.deleted;
+    cursor = step.cursor;
+  } while (cursor);
+  return deleted;
+}
+
+function queryOf(query: Partial<ExpireQuery>): ExpireQuery {
+  return {
+    before: NOW,
+    idleTimeout: 30 * DAY,
+    absoluteTimeout: 30 * DAY,
+    limit: 1_000,
+    cursor: null,
+    ...query,
+  };
+}
+
+function idOf(name: string): Uint8Array {
+  return new Uint8Array(createHash("sha256").update(name).digest());
+}
+
+function bytesOf(length: number, seed = 0): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (seed + index * 31) & 0xff);
+}
+
+function ascii(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, "latin1"));
+}
+
+function rowOf(name: string, columns: Partial<SessionRow> = {}): SessionRow {
+  return {
+    id: idOf(name),
+    data: bytesOf(100, name.length),
+    version: 1_000_000 + name.length,
+    userRef: null,
+    createdAt: NOW - 1_000,
+    updatedAt: NOW,
+    absoluteExpiresAt: NOW + 30 * DAY,
+    expiresAt: NOW + 10 * DAY,
+    client: null,
+    ...columns,
+  };
+}
+
+/** As many different rows as are taken apart. */
+function rows(count: number, prefix = ""): [SessionRow, SessionRow, SessionRow, SessionRow, ...SessionRow[]] {
+  const made = Array.from({ length: count }, (_, nth) =>
+    rowOf(`${prefix}row ${nth}`, { version: 5_000 + nth }),
+  );
+  return made as [SessionRow, SessionRow, SessionRow, SessionRow, ...SessionRow[]];
+}
+
+function nextOf(row: SessionRow, columns: Partial<SessionRow> = {}): SessionRow {
+  return { ...row, data: bytesOf(50, 9), version: row.version + 1_000, updatedAt: NOW + 7, ...columns };
+}
+
+function copy(row: SessionRow): SessionRow {
+  return structuredClone(row);
+}

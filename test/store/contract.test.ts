@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterAll, describe, test } from "vitest";
+import { migrate } from "../../src/migrations/migrator.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import { storeContract } from "../../src/testing/store-contract.ts";
+import type { SqliteHandle } from "../../src/store/sqlite.ts";
+
+const Better = createRequire(import.meta.url)("better-sqlite3") as new (path: string) => SqliteHandle & {
+  defaultSafeIntegers(enabled: boolean): void;
+};
+
+const folder = mkdtempSync(join(tmpdir(), "stored-session-"));
+let files = 0;
+const path = (): string => join(folder, `${files++}.sqlite3`);
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe("store contract", () => {
+  storeContract("memory", { test, create: async () => memoryStore() });
+
+  for (const driver of ["node:sqlite", "better-sqlite3"] as const) {
+    storeContract(`${driver} by path`, { test, create: async () => sqliteStore(path(), { driver }) });
+    storeContract(`${driver} in memory`, { test, create: async () => sqliteStore(":memory:", { driver }) });
+  }
+
+  let handle: { close(): unknown };
+  const destroy = async (): Promise<void> => void handle.close();
+
+  storeContract("node:sqlite by handle, with bigints and arrays as its defaults", {
+    test,
+    destroy,
+    async create() {
+      const opened = new DatabaseSync(path(), { readBigInts: true, returnArrays: true });
+      handle = opened;
+      const store = sqliteStore(opened);
+      await migrate(store);
+      return store;
+    },
+  });
+
+  storeContract("better-sqlite3 by handle, with bigints as its default", {
+    test,
+    destroy,
+    async create() {
+      const opened = new Better(path());
+      opened.defaultSafeIntegers(true);
+      handle = opened;
+      const store = sqliteStore(opened, { table: "web_sessions" });
+      await migrate(store);
+      return store;
+    },
+  });
+});
