@@ -5,6 +5,7 @@ import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { resolveOptions, type SessionManagerOptions, type Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
+import { exportUser, statsOf, type ExportedSession, type SessionStats, type WalkOptions } from "./admin.ts";
 import { Committer } from "./commit.ts";
 import type { SessionData } from "./data.ts";
 import { milliseconds, type Duration } from "./duration.ts";
@@ -126,6 +127,24 @@ export class SessionManager<Data = SessionData> {
   /** Lists and ends the sessions of one user. */
   forUser(userId: string | number | bigint): UserSessions {
     return userSessions(this.#records, typeof userId === "string" ? userId : String(userId));
+  }
+
+  /**
+   * Everything stored of a user, newest first, with its data where that opens without the cookie: for a request for
+   * one's own data (R36). Sessions that have ended and were not yet deleted are included.
+   */
+  exportUser(userId: string): Promise<ExportedSession[]> {
+    return exportUser(this.#records, userId);
+  }
+
+  /** Erases every stored session of a user, ended or not; answers how many (R36). The same as revoking them all. */
+  eraseUser(userId: string): Promise<number> {
+    return this.forUser(userId).revokeAll();
+  }
+
+  /** Counts the table by life, age, size and key. Reads every row, in bounded memory: for operators, not for requests. */
+  stats(options?: WalkOptions): Promise<SessionStats> {
+    return statsOf(this.#records, options);
   }
 
   /** How many sessions have not reached their stored limits. */

@@ -1,0 +1,200 @@
+import { RefusedError } from "../errors.ts";
+import type { SessionRow } from "../row.ts";
+import { handleOf, idOf } from "./handle.ts";
+import { endOf } from "./lifetime.ts";
+import type { Records } from "./records.ts";
+import { fractionOf } from "./reseal.ts";
+import { sessionInfo, type SessionInfo } from "./users.ts";
+
+/** A stored session with its content, for its user's own request for their data, or for an operator who asks to see it. */
+export interface ExportedSession extends SessionInfo {
+  /** Whether it had ended and only waits to be deleted. */
+  readonly ended: boolean;
+  readonly absoluteExpiresAt: Date;
+  /** Length of the sealed session. */
+  readonly bytes: number;
+  /** Undefined when nobody is logged in, and while the content does not open. */
+  readonly user: string | undefined;
+  /** Null when the content does not open: see `unreadable`. */
+  readonly data: Record<string, unknown> | null;
+  readonly flash: Record<string, unknown> | null;
+  /** Why the content is not there: "sealed to the cookie", or the reason of a refusal. Null when it is. */
+  readonly unreadable: string | null;
+}
+
+/** What the table holds, counted in one pass over it. */
+export interface SessionStats {
+  readonly total: number;
+  readonly live: number;
+  /** Dead, and not yet deleted. */
+  readonly ended: number;
+  /** Live sessions with a user. */
+  readonly signedIn: number;
+  /** Sealed bytes: of all rows, of the largest, and of the middle one by a sample of 10,000. */
+  readonly bytes: { readonly total: number; readonly largest: number; readonly median: number };
+  /** Live sessions by the time since they were created. */
+  readonly ages: readonly { readonly under: number; readonly live: number }[];
+  /** Rows by the keys that sealed them, those of the ring first and newest first. */
+  readonly keys: readonly KeyUse[];
+}
+
+export interface KeyUse {
+  /** The key id in hexadecimal; null for a format that does not name its keys. */
+  readonly key: string | null;
+  readonly place: "newest" | "older" | "unknown";
+  readonly live: number;
+  readonly ended: number;
+}
+
+export interface WalkOptions {
+  /** Rows kept in memory at most. Default 500. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly scanned: number; readonly fraction: number }) => void;
+}
+
+/** Every row in order of id, a bounded page at a time. Rows added meanwhile may be missed. */
+export async function* walk(records: Records, options: WalkOptions = {}): AsyncGenerator<SessionRow> {
+  const { batchSize = 500, signal, onProgress } = options;
+  let cursor: Uint8Array | null = null;
+  let scanned = 0;
+  for (;;) {
+    if (signal?.aborted) return;
+    const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
+    yield* rows;
+    scanned += rows.length;
+    const last = rows.at(-1);
+    const finished = last === undefined || rows.length < batchSize;
+    onProgress?.({ scanned, fraction: finished ? 1 : fractionOf(last.id) });
+    if (finished) return;
+    cursor = last.id;
+  }
+}
+
+const hour = 3_600_000;
+const day = 24 * hour;
+const sampleSize = 10_000;
+
+/** Counts the whole table. Reads every row, in bounded memory. */
+export async function statsOf(records: Records, options: WalkOptions = {}): Promise<SessionStats> {
+  const { format } = records.settings;
+  const ages = [hour, day, 7 * day, 30 * day, Infinity].map((under) => ({ under, live: 0 }));
+  const uses = new Map<string | null, { live: number; ended: number }>();
+  const sample: number[] = [];
+  const count = { total: 0, live: 0, ended: 0, signedIn: 0 };
+  const bytes = { total: 0, largest: 0 };
+  const now = records.now();
+
+  for await (const row of walk(records, options)) {
+    const alive = now < endOf(row, records.settings);
+    const { length } = row.data;
+    count.total++;
+    count[alive ? "live" : "ended"]++;
+    if (alive && row.userRef !== null) count.signedIn++;
+    bytes.total += length;
+    bytes.largest = Math.max(bytes.largest, length);
+    // Reservoir sampling (Vitter's algorithm R): every row is as likely to be in the sample as any other.
+    const place = count.total <= sampleSize ? count.total - 1 : Math.floor(Math.random() * count.total);
+    if (place < sampleSize) sample[place] = length;
+    if (alive) ages.find(({ under }) => now - row.createdAt < under)!.live++;
+    const sealed = format.sealedUnder?.(row) ?? { data: null, client: null };
+    for (const key of new Set([sealed.data, sealed.client ?? sealed.data])) {
+      const use = uses.get(key) ?? { live: 0, ended: 0 };
+      use[alive ? "live" : "ended"]++;
+      uses.set(key, use);
+    }
+  }
+
+  const ring = format.keyNames ?? [];
+  const keys: KeyUse[] = ring.map((key, index) => ({
+    key,
+    place: index === 0 ? ("newest" as const) : ("older" as const),
+    ...(uses.get(key) ?? { live: 0, ended: 0 }),
+  }));
+  for (const [key, use] of uses) {
+    if (key !== null && !ring.includes(key)) keys.push({ key, place: "unknown", ...use });
+  }
+  sample.sort((a, b) => a - b);
+  const median = sample[Math.floor(sample.length / 2)] ?? 0;
+  return { ...count, bytes: { ...bytes, median }, ages, keys };
+}
+
+/** A row with its content where it opens without its cookie. */
+export function exportRow(records: Records, row: SessionRow): ExportedSession {
+  const { format } = records.settings;
+  const base = {
+    ...sessionInfo(records, row),
+    ended: records.now() >= endOf(row, records.settings),
+    absoluteExpiresAt: new Date(row.absoluteExpiresAt),
+    bytes: row.data.length,
+  };
+  const without = (unreadable: string) => ({ ...base, user: undefined, data: null, flash: null, unreadable });
+  if (!format.opensWithoutToken) return without("sealed to the cookie");
+  try {
+    const { data, user, flash } = format.decode(format.open(row, null));
+    return { ...base, user, data, flash, unreadable: null };
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    return without(error.reason);
+  }
+}
+
+/** Everything that is stored of a user, sessions that ended and were not yet deleted included (R36). */
+export async function exportUser(records: Records, user: string): Promise<ExportedSession[]> {
+  const refs = records.settings.format.userRefs(user);
+  const rows = await records.store.listByUser(refs, 100_000);
+  return rows.map((row) => exportRow(records, row));
+}
+
+/** A stored row by its handle, ended or not; null when there is none. */
+export async function rowOf(records: Records, handle: string): Promise<SessionRow | null> {
+  const id = idOf(handle);
+  return id === null ? null : records.store.read(id);
+}
+
+/** How many rows `expire` would delete now. Reads every row and deletes nothing. */
+export async function countDue(
+  records: Records,
+  limits: { maxCreatedAge?: number | undefined; maxUpdatedAge?: number | undefined },
+  options: WalkOptions = {},
+): Promise<number> {
+  const now = records.now();
+  const { maxCreatedAge = Infinity, maxUpdatedAge = Infinity } = limits;
+  let due = 0;
+  for await (const { expiresAt, createdAt, updatedAt } of walk(records, options)) {
+    if (expiresAt <= now || createdAt < now - maxCreatedAge || updatedAt < now - maxUpdatedAge) due++;
+  }
+  return due;
+}
+
+/** Ends every session, in bounded batches; answers how many. */
+export async function revokeEverything(records: Records, options: WalkOptions = {}): Promise<number> {
+  const { batchSize = 500, signal, onProgress } = options;
+  let deleted = 0;
+  let cursor: Uint8Array | null = null;
+  while (!signal?.aborted) {
+    const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
+    const gone = await Promise.all(rows.map((row) => records.delete(row.id, "revoke")));
+    deleted += gone.filter(Boolean).length;
+    const last = rows.at(-1);
+    const finished = last === undefined || rows.length < batchSize;
+    onProgress?.({ scanned: deleted, fraction: finished ? 1 : fractionOf(last.id) });
+    if (finished) break;
+    cursor = last.id;
+  }
+  return deleted;
+}
+
+/** The handle of a row, for lists. */
+export function infoOf(
+  records: Records,
+  row: SessionRow,
+): SessionInfo & { ended: boolean; signedIn: boolean; bytes: number } {
+  return {
+    ...sessionInfo(records, row),
+    handle: handleOf(row.id),
+    ended: records.now() >= endOf(row, records.settings),
+    signedIn: row.userRef !== null,
+    bytes: row.data.length,
+  };
+}
