@@ -1,0 +1,223 @@
+import { inspect } from "node:util";
+import { describe, expect, test } from "vitest";
+import { KeyRingError } from "../errors.ts";
+import { generateKey, KeyRing } from "./keyring.ts";
+
+const ONES = `ssk1_${Buffer.alloc(32, 1).toString("base64url")}`;
+const TWOS = `ssk1_${Buffer.alloc(32, 2).toString("base64url")}`;
+/** Two different keys with the key id 1179ed63, found among 45,000. */
+const TWINS = [
+  "ssk1_aEeRGRFmltNOEbEsm4YiaUzZErLJsa2gTqxgkQLq648",
+  "ssk1_9ezj4EMhKm3XdofzjR2LvNLimXce5OzAMbHEOdjjE_o",
+] as const;
+const many = (count: number): string[] => Array.from({ length: count }, () => generateKey());
+
+function refusal(keys: unknown): string {
+  try {
+    KeyRing.from(keys as string);
+  } catch (error) {
+    expect(error).toBeInstanceOf(KeyRingError);
+    expect((error as KeyRingError).code).toBe("ERR_STORED_SESSION_KEYS");
+    return (error as KeyRingError).message;
+  }
+  throw new Error("These keys were taken.");
+}
+
+describe("generateKey", () => {
+  test("makes 32 bytes in their written form, others each time", () => {
+    const keys = many(100);
+    for (const key of keys) expect(key).toMatch(/^ssk1_[A-Za-z0-9_-]{43}$/);
+    expect(new Set(keys).size).toBe(100);
+    for (const key of keys) expect(KeyRing.from(key).keys).toHaveLength(1);
+  });
+});
+
+describe("KeyRing.from", () => {
+  test("takes one key, a comma-separated text, a list, or a ring, newest first", () => {
+    const [first, second] = [KeyRing.from(ONES).newest, KeyRing.from(TWOS).newest];
+    expect(first.name).toBe("294a0775");
+    expect(first.id).toBe(0x294a0775);
+    for (const keys of [`${ONES},${TWOS}`, [ONES, TWOS]]) {
+      const ring = KeyRing.from(keys);
+      expect(ring.keys.map((key) => key.name)).toEqual([first.name, second.name]);
+      expect(ring.newest).toBe(ring.keys[0]);
+    }
+    const ring = KeyRing.from(ONES);
+    expect(KeyRing.from(ring)).toBe(ring);
+  });
+
+  test("ignores white space around keys and commas", () => {
+    expect(KeyRing.from(`\n ${ONES} ,\t${TWOS}\r\n`).keys).toHaveLength(2);
+    expect(KeyRing.from([` ${ONES}`, `${TWOS} `]).keys).toHaveLength(2);
+  });
+
+  test("takes eight keys and refuses nine", () => {
+    expect(KeyRing.from(many(8)).keys).toHaveLength(8);
+    expect(refusal(many(9))).toBe(
+      "The keys cannot be used. There are 9 keys, and 8 is the most. Remove the oldest ones, from the end.",
+    );
+  });
+
+  test.each([undefined, null, "", "  ", ",", " , ", [], [""], ["", " "]])("no key: %j", (keys) => {
+    expect(refusal(keys)).toBe(
+      "The keys cannot be used. There is no key. Make one with generateKey(), keep it where you keep secrets, " +
+        "and pass it as `keys`.",
+    );
+  });
+
+  test.each([{}, 7, true, new Map()])("neither a text nor a list: %j", (keys) => {
+    expect(refusal(keys)).toBe(
+      "The keys are neither a text, nor a list of texts, nor a KeyRing. Pass one of these.",
+    );
+  });
+
+  const body = ONES.slice(5);
+  test.each([
+    ["an empty one", `${ONES},`, "Key 2 is empty. Remove the comma that is too many."],
+    ["an empty one first", `,${ONES}`, "Key 1 is empty. Remove the comma that is too many."],
+    ["no text", [ONES, 7], "Key 2 is not a text. Pass keys in their written form."],
+    ["bytes", [Buffer.alloc(32)], "Key 1 is not a text. Pass keys in their written form."],
+    ["a missing prefix", body, "Key 1 lacks its prefix ssk1_. Copy the whole key."],
+    [
+      "a passphrase",
+      "correct horse battery staple",
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+    ],
+    [
+      "a passphrase as long as a key",
+      "p".repeat(42) + "!",
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+    ],
+    [
+      "base64url of another length without prefix",
+      "A".repeat(44),
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+    ],
+    [
+      "the prefix in capitals",
+      `SSK1_${body}`,
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+    ],
+    [
+      "a character short",
+      ONES.slice(0, -1),
+      "Key 1 has 42 characters after ssk1_, and a key has 43. Copy the whole key, and nothing else.",
+    ],
+    [
+      "a character long",
+      `${ONES}A`,
+      "Key 1 has 44 characters after ssk1_, and a key has 43. Copy the whole key, and nothing else.",
+    ],
+    [
+      "the prefix alone",
+      "ssk1_",
+      "Key 1 has 0 characters after ssk1_, and a key has 43. Copy the whole key, and nothing else.",
+    ],
+    [
+      "spare bits",
+      `${ONES.slice(0, -1)}F`,
+      "Key 1 is not canonical base64url. Copy it exactly as it was made, or make another with generateKey().",
+    ],
+    [
+      "the standard alphabet",
+      `ssk1_+/${body.slice(2)}`,
+      "Key 1 is not canonical base64url. Copy it exactly as it was made, or make another with generateKey().",
+    ],
+    ["twice the same", [ONES, TWOS, ONES], "Keys 1 and 3 are the same. Remove one of them."],
+    [
+      "one key id",
+      [ONES, ...TWINS],
+      "Keys 2 and 3 have the same key id, 1179ed63. " +
+        "Replace the one that has sealed nothing yet by another from generateKey().",
+    ],
+  ])("refuses %s", (_, keys, sentence) => {
+    expect(refusal(keys)).toBe(`The keys cannot be used. ${sentence}`);
+  });
+
+  test("takes either twin alone", () => {
+    for (const twin of TWINS) expect(KeyRing.from([ONES, twin]).keys[1]!.name).toBe("1179ed63");
+  });
+
+  test("says everything at once, and counts keys as the caller does", () => {
+    expect(refusal(`secret, ${TWINS[0]},, ${TWINS[1]}, ${TWOS}, ${TWOS}`)).toBe(
+      [
+        "The keys cannot be used, for 4 reasons:",
+        "  - Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+        "  - Key 3 is empty. Remove the comma that is too many.",
+        "  - Keys 2 and 4 have the same key id, 1179ed63. Replace the one that has sealed nothing yet by another from generateKey().",
+        "  - Keys 5 and 6 are the same. Remove one of them.",
+      ].join("\n"),
+    );
+  });
+
+  test("reports a malformed key for what it is each time, not as a duplicate", () => {
+    expect(refusal("x,x")).toContain("Key 2 does not begin with ssk1_.");
+  });
+});
+
+describe("KeyRing", () => {
+  const ring = KeyRing.from([ONES, TWOS]);
+
+  test("finds keys by id, and only those", () => {
+    for (const key of ring.keys) expect(ring.find(key.id)).toBe(key);
+    expect(ring.find(ring.newest.id + 1)).toBeUndefined();
+    expect(ring.find(0)).toBeUndefined();
+  });
+
+  test("gives a user's references under every key, newest first", () => {
+    const refs = ring.userRefs("42");
+    expect(refs.map((ref) => ref.length)).toEqual([32, 32]);
+    expect(refs[0]).toEqual(KeyRing.from(ONES).userRefs("42")[0]);
+    expect(refs[1]).toEqual(KeyRing.from(TWOS).userRefs("42")[0]);
+    expect(refs[0]).not.toEqual(refs[1]);
+  });
+
+  test("cannot be changed from outside", () => {
+    expect(() => (ring.keys as unknown[]).pop()).toThrow(TypeError);
+    expect(() => Object.assign(ring.newest, { id: 1 })).toThrow(TypeError);
+  });
+
+  test("shows key ids and nothing of a key (R28)", () => {
+    const names = ring.keys.map((key) => key.name);
+    expect(inspect(ring)).toBe(`KeyRing { ${names[0]}, ${names[1]} }`);
+    expect(JSON.stringify(ring)).toBe(JSON.stringify({ keys: names }));
+    const shown = [
+      inspect({ ring, keys: ring.keys }, { depth: Infinity, showHidden: true }),
+      inspect(ring, { customInspect: false, depth: Infinity, showHidden: true, getters: true }),
+      JSON.stringify([ring, ring.keys, { ...ring }]),
+      String(ring),
+    ].join("\n");
+    for (const [text, byte] of [
+      [ONES, 1],
+      [TWOS, 2],
+    ] as const) {
+      expect(shown).not.toContain(text.slice(5));
+      expect(shown).not.toContain(Buffer.alloc(8, byte).toString("hex"));
+    }
+    for (const key of ring.keys) {
+      for (const name of ["row", "seal", "token", "user", "audit"] as const) {
+        const bytes = key[name].export();
+        expect(shown).not.toContain(bytes.toString("hex").slice(0, 16));
+        expect(shown).not.toContain(inspect(bytes).slice(8, 32));
+        expect(shown).not.toContain(bytes.toString("base64").slice(0, 12));
+      }
+    }
+  });
+
+  test("no refusal repeats any part of a key (R28)", () => {
+    const key = generateKey();
+    const attempts = [
+      [key, key],
+      [key.slice(5)],
+      [key.slice(0, -1)],
+      [`${key}A`],
+      [`ssk1_!${key.slice(6)}`],
+      [`${key} ${key}`],
+      [...many(8), key],
+    ];
+    for (const attempt of attempts) {
+      const message = refusal(attempt);
+      for (let at = 5; at + 6 <= key.length; at++) expect(message).not.toContain(key.slice(at, at + 6));
+    }
+  });
+});
