@@ -29,8 +29,10 @@ export class Session<Data = SessionData> {
   }
 
   get #used(): SessionState {
-    this.#state.accessed = true;
-    return this.#state;
+    const state = this.#state;
+    state.accessed = true;
+    state.onUse?.();
+    return state;
   }
 
   /**

@@ -26,6 +26,8 @@ export class SessionState {
   intent: Intent = "save";
   /** Whether the application looked at the session: its response then varies by cookie (R12). */
   accessed = false;
+  /** For adapters: told of each use of the session, once its response is over. */
+  onUse: (() => void) | null = null;
   /** Ended by this request or by another: nothing is written any more and no cookie is sent. */
   ended = false;
   /** Set-Cookie is due although the row is already there (`update` on a new session). */

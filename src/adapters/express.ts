@@ -1,0 +1,83 @@
+import type { SessionData } from "../session/data.ts";
+import type { SessionManager } from "../session/manager.ts";
+import type { Session } from "../session/session.ts";
+import { guard } from "./node-response.ts";
+import { isLocal } from "./state.ts";
+
+declare global {
+  // eslint-disable-next-line @typescript-eslint/no-namespace
+  namespace Express {
+    interface Request {
+      /** The visitor's session, loaded by the `session` middleware. */
+      session: Session<SessionData>;
+    }
+  }
+}
+
+/** As much of an Express request as this middleware looks at. */
+export interface ExpressRequest {
+  readonly headers: {
+    readonly cookie?: string | undefined;
+    readonly "user-agent"?: string | undefined;
+    readonly host?: string | undefined;
+  };
+  readonly socket: { readonly remoteAddress?: string | undefined };
+  readonly ip?: string | undefined;
+  readonly secure: boolean;
+}
+
+export interface ExpressSessionOptions {
+  /** The property of the request that holds the session. Default "session". */
+  property?: string;
+}
+
+const loaded = Symbol("stored-session.loaded");
+
+interface Loaded {
+  [loaded]?: Map<unknown, Promise<Session<never>>>;
+}
+
+/**
+ * Express middleware: `req.session`, loaded before the handlers and committed before the response's first byte.
+ *
+ * A session that cannot be loaded, and one that cannot be saved, goes to the application's error handling with the
+ * headers unsent. Addresses and https are those that Express believes (`app.set("trust proxy", …)`). Mounted twice,
+ * it loads once.
+ */
+export function session<Data>(
+  sessions: SessionManager<Data>,
+  options: ExpressSessionOptions = {},
+): (request: ExpressRequest, response: object, next: (error?: unknown) => void) => void {
+  const { property = "session" } = options;
+  return function storedSession(request, response, next) {
+    const known = ((request as Loaded)[loaded] ??= new Map());
+    let loading = known.get(sessions) as Promise<Session<Data>> | undefined;
+    if (loading === undefined) {
+      loading = load(sessions, request, response, next);
+      known.set(sessions, loading as Promise<Session<never>>);
+      loading.catch(() => known.delete(sessions)); // nothing about a failure is cached
+    }
+    loading.then((session) => {
+      (request as unknown as Record<string, unknown>)[property] = session;
+      next();
+    }, next);
+  };
+}
+
+async function load<Data>(
+  sessions: SessionManager<Data>,
+  request: ExpressRequest,
+  response: object,
+  next: (error: unknown) => void,
+): Promise<Session<Data>> {
+  const { headers, socket } = request;
+  const session = await sessions.load(headers.cookie, {
+    address: request.ip,
+    userAgent: headers["user-agent"],
+  });
+  guard(sessions, session, response, {
+    onError: next,
+    isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
+  });
+  return session;
+}

@@ -1,0 +1,54 @@
+/** Where a response's headers are kept: a Node response, a Fastify reply, a fetch `Headers`. */
+export interface HeaderTarget {
+  /** The header's value, values joined by a comma; undefined when there is none. */
+  get(name: string): string | undefined;
+  set(name: string, value: string): void;
+  append(name: "set-cookie", value: string): void;
+}
+
+/** What a request did with its session, as far as caches and browsers must know. */
+export interface SessionEffect {
+  /** Whether the application looked at the session. */
+  readonly accessed: boolean;
+  /** What commit answered. */
+  readonly setCookie: string | null;
+}
+
+/** Caches that listen to their own header before `Cache-Control` (RFC 9213, and the older Surrogate-Control). */
+const targeted = ["cdn-cache-control", "surrogate-control"];
+
+/**
+ * Writes the headers that a session causes (R12): `Vary: Cookie` where it was looked at, and `Set-Cookie` with
+ * `Cache-Control: no-store` where the cookie is set or cleared (RFC 9111 §7.3). Only `no-store` keeps a shared cache
+ * from handing one visitor's cookie to the next, so every weaker directive makes way for it; a value of the
+ * application's that holds `no-store` already stays as it is.
+ */
+export function writeSessionHeaders(headers: HeaderTarget, { accessed, setCookie }: SessionEffect): void {
+  if (accessed || setCookie !== null) varyByCookie(headers);
+  if (setCookie === null) return;
+  headers.append("set-cookie", setCookie);
+  if (!forbidsStoring(headers.get("cache-control"))) headers.set("cache-control", "no-store");
+  for (const name of targeted) {
+    const value = headers.get(name);
+    if (value !== undefined && !forbidsStoring(value)) headers.set(name, "no-store");
+  }
+}
+
+function varyByCookie(headers: HeaderTarget): void {
+  const present = headers.get("vary");
+  const names = listOf(present);
+  if (names.includes("*") || names.includes("cookie")) return;
+  headers.set("vary", names.length === 0 ? "Cookie" : `${present}, Cookie`);
+}
+
+function forbidsStoring(cacheControl: string | undefined): boolean {
+  return listOf(cacheControl).includes("no-store");
+}
+
+function listOf(value: string | undefined): string[] {
+  if (value === undefined) return [];
+  return value
+    .split(",")
+    .map((item) => item.trim().toLowerCase())
+    .filter((item) => item !== "");
+}

@@ -1,0 +1,132 @@
+/**
+ * Sessions on bare `node:http`, `node:https` and HTTP/2's compatibility API. The adapters of frameworks that write
+ * to a Node response stand on the same guard.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { SessionData } from "../session/data.ts";
+import type { SessionManager } from "../session/manager.ts";
+import { stateOf, type Session } from "../session/session.ts";
+import { ResponseGuard } from "./response-guard.ts";
+import { isLocal, warnOfInsecureRequest } from "./state.ts";
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+export interface NodeSessionOptions<Request = NodeRequest, Response = NodeResponse> {
+  /**
+   * How many proxies stand between this server and the client, for `X-Forwarded-For` and `X-Forwarded-Proto`:
+   * `true` is 1. Default 0: those headers are not believed, since any client can send them.
+   */
+  trustProxy?: boolean | number;
+  /**
+   * Answers in place of the handler when the session could not be saved (or, under `withSession`, loaded, or when
+   * the handler threw). Nothing has been sent. Default: the error's status with a short text.
+   */
+  onError?: (error: unknown, request: Request, response: Response) => void;
+}
+
+/**
+ * Loads the session of a request, and makes the response wait for its commit: the first byte leaves when the session
+ * is saved (promise 4). A change of the session after that is not saved and gives a process warning. A request whose
+ * handler begins no response, because the client went away, is not committed; one that begins a response is,
+ * whether or not anybody still listens.
+ * @throws {StoreError} the store is down; nothing was attached to the response
+ */
+export async function attachSession<Data = SessionData>(
+  sessions: SessionManager<Data>,
+  request: NodeRequest,
+  response: NodeResponse,
+  options: NodeSessionOptions = {},
+): Promise<Session<Data>> {
+  const { onError = answerError } = options;
+  const hops = Number(options.trustProxy ?? 0);
+  const session = await sessions.load(request.headers.cookie, {
+    address: addressOf(request, hops),
+    userAgent: request.headers["user-agent"],
+  });
+  guard(sessions, session, response, {
+    onError: (error) => onError(error, request, response),
+    isSecure: () => isSecure(request, hops),
+  });
+  return session;
+}
+
+/**
+ * A request listener whose handler gets the session: `createServer(withSession(sessions, (request, response,
+ * session) => …))`. What the handler throws, also asynchronously, and a session that cannot be loaded go to `onError`.
+ */
+export function withSession<Data, Request extends NodeRequest, Response extends NodeResponse>(
+  sessions: SessionManager<Data>,
+  handler: (request: Request, response: Response, session: Session<Data>) => unknown,
+  options: NodeSessionOptions<Request, Response> = {},
+): (request: Request, response: Response) => void {
+  const { onError = answerError } = options;
+  return (request, response) => {
+    const handle = async () => {
+      const session = await attachSession(sessions, request, response, options as NodeSessionOptions);
+      await handler(request, response, session);
+    };
+    handle().catch((error: unknown) => {
+      try {
+        onError(error, request, response);
+      } catch (failure) {
+        response.destroy(failure as Error);
+      }
+    });
+  };
+}
+
+/** For the adapters: makes a response wait for the commit of a session that was loaded. */
+export function guard<Data>(
+  sessions: SessionManager<Data>,
+  session: Session<Data>,
+  response: object,
+  options: { onError: (error: unknown) => void; isSecure: () => boolean },
+): void {
+  ResponseGuard.on(response, options.onError).add({
+    state: stateOf(session as Session<never>),
+    commit: () => sessions.commit(session),
+    onCookie: (setCookie) => warnOfInsecureRequest(setCookie, options.isSecure),
+  });
+}
+
+function answerError(error: unknown, _request: NodeRequest, response: NodeResponse): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const status = statusOf(error);
+  for (const name of response.getHeaderNames()) {
+    if (/^(content-|transfer-encoding$|etag$|last-modified$|cache-control$|location$)/.test(name))
+      response.removeHeader(name);
+  }
+  response.statusCode = status;
+  response.setHeader("cache-control", "no-store");
+  response.setHeader("content-type", "text/plain; charset=utf-8");
+  response.end(status === 503 ? "Service unavailable\n" : "Internal server error\n");
+}
+
+/** The HTTP status that an error asks for; 500 where it asks for none. */
+function statusOf(error: unknown): number {
+  const status = (error as { status?: unknown } | null)?.status;
+  return typeof status === "number" && status >= 400 && status <= 599 ? status : 500;
+}
+
+function addressOf(request: NodeRequest, hops: number): string | undefined {
+  return forwarded(request.headers["x-forwarded-for"], hops) ?? request.socket.remoteAddress;
+}
+
+function isSecure(request: NodeRequest, hops: number): boolean {
+  const { headers, socket } = request;
+  if ("encrypted" in socket) return true;
+  if (forwarded(headers["x-forwarded-proto"], hops)?.toLowerCase() === "https") return true;
+  return isLocal(headers.host) || isLocal(socket.remoteAddress);
+}
+
+/** What the outermost trusted proxy wrote: each proxy adds to the right, and a client can forge all on the left. */
+function forwarded(header: string | string[] | undefined, hops: number): string | undefined {
+  if (header === undefined || hops < 1) return undefined;
+  const values = String(header).split(",");
+  return values[Math.max(0, values.length - hops)]!.trim() || undefined;
+}

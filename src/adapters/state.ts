@@ -1,0 +1,50 @@
+import { isEmpty, type SessionState } from "../session/state.ts";
+
+/** Whether a commit would find nothing to do, known without waiting for anything. */
+export function isIdle(state: SessionState): boolean {
+  return state.stored === null && !state.accessed && !state.cookieDue;
+}
+
+/** Whether the application changed its session after the commit, which nothing will save. */
+export function changedSinceCommit(state: SessionState): boolean {
+  if (state.ended) return false;
+  if (state.intent !== "save") return true;
+  if (!state.opened) return false;
+  if (state.plaintext === null) return !isEmpty(state.content);
+  try {
+    const now = state.settings.format.encode(state.content, state.plaintext);
+    return Buffer.compare(now, state.plaintext) !== 0;
+  } catch {
+    return true; // something was put there that cannot be stored
+  }
+}
+
+/** Tells that changes were lost because they came too late. */
+export function warnOfLateChange(): void {
+  process.emitWarning(
+    "A session was changed after its response had begun: that change is not saved. Change the session before the first byte is written, or use sessions.update().",
+    { code: "STORED_SESSION_CHANGED_AFTER_RESPONSE" },
+  );
+}
+
+let warnedOfInsecureRequest = false;
+
+/**
+ * One warning a process: the browser will not keep a Secure cookie that came over plain http.
+ * @param isSecure whether the request came over https, or to the same machine
+ */
+export function warnOfInsecureRequest(setCookie: string, isSecure: () => boolean): void {
+  if (warnedOfInsecureRequest || !/;\s*secure\b/i.test(setCookie) || isSecure()) return;
+  warnedOfInsecureRequest = true;
+  process.emitWarning(
+    'A Secure session cookie was set on a plain-http request, and browsers drop it. Behind a proxy that speaks https, trust it (Express: app.set("trust proxy", 1); stored-session/node: trustProxy); for plain http in development use localhost, or cookie: { secure: false }.',
+    { code: "STORED_SESSION_INSECURE_REQUEST" },
+  );
+}
+
+/** Whether a host name, or an address, is this machine's own: browsers take Secure cookies from there. */
+export function isLocal(host: string | undefined): boolean {
+  return host !== undefined && local.test(host);
+}
+
+const local = /^(?:(?:localhost|.+\.localhost|(?:::ffff:)?127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?|::1)$/i;
