@@ -1,0 +1,66 @@
+import { rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createSessionManager } from "stored-session";
+import { sqliteStore } from "stored-session/sqlite";
+import { shop } from "./app.ts";
+import { keysIn } from "./keys.ts";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+// Browsers take localhost for secure, apart from Safari.
+const secure = process.env["SECURE"] !== "no";
+
+const server = createServer();
+const port = await listen(server, Number(process.env["PORT"] ?? 3000));
+
+// Named by the port, so that two demos on one machine do not share a file.
+const file = `${here}sessions-${port}.sqlite3`;
+for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
+
+const keyFile = `${here}demo.keys`;
+const { keys, made } = keysIn(keyFile);
+
+const sessions = createSessionManager({ store: sqliteStore(file), keys, cookie: { secure } });
+sessions.scheduleExpiry();
+server.on("request", shop(sessions, { file, secure }));
+
+console.log(`
+  Kettle & Leaf, a demo of Stored Session
+
+    Open      http://localhost:${port}
+    Sessions  ${shown(file)}, new and empty
+    Keys      ${shown(keyFile)}, ${made ? "made just now, readable by you only" : "from an earlier start"}
+
+  Ctrl+C stops it.
+`);
+
+process.once("SIGINT", stop);
+process.once("SIGTERM", stop);
+
+/** Answers the requests under way, then closes the sessions. */
+async function stop(): Promise<void> {
+  console.log("\n  Stopping …");
+  const patience = setTimeout(() => server.closeAllConnections(), 2_000);
+  await new Promise((resolve) => server.close(resolve));
+  clearTimeout(patience);
+  await sessions.close();
+  console.log("  Stopped.");
+}
+
+/** On this port of the loopback interface, or on the next one that is free. */
+function listen(on: Server, wanted: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let attempt = wanted;
+    on.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EADDRINUSE" || attempt >= wanted + 20) return reject(error);
+      on.listen(++attempt, "127.0.0.1");
+    });
+    on.once("listening", () => resolve((on.address() as { port: number }).port));
+    on.listen(attempt, "127.0.0.1");
+  });
+}
+
+function shown(path: string): string {
+  return relative(process.cwd(), path);
+}
