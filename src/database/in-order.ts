@@ -1,0 +1,14 @@
+import type { Result, Run, Statement } from "./dialect.ts";
+
+/** The statements of a transaction, by the rules of {@link Statement}; null when it is to be rolled back. */
+export async function inOrder(statements: readonly Statement[], run: Run): Promise<Result[] | null> {
+  const results: Result[] = [];
+  for (const statement of statements) {
+    const { unlessChanged, atLeast = 0 } = statement;
+    const skipped = unlessChanged !== undefined && results.at(-1)?.changes === unlessChanged;
+    const result = skipped ? { rows: [], changes: 0 } : await run(statement);
+    results.push(result);
+    if (!skipped && Math.max(result.changes, result.rows.length) < atLeast) return null;
+  }
+  return results;
+}

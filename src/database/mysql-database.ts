@@ -1,0 +1,220 @@
+import { createHash, randomUUID } from "node:crypto";
+import { ClosedError, StoredSessionError, StoreTimeoutError } from "../errors.ts";
+import { inOrder } from "./in-order.ts";
+import { explain, isBroken, isTransientError } from "./mysql-errors.ts";
+import { withPatience } from "./retry.ts";
+import type { Database, Result, Run, Statement } from "./dialect.ts";
+import type { MysqlDialect } from "./mysql.ts";
+
+/** What is used of a connection of a `mysql2/promise` pool. */
+export interface MysqlConnection {
+  execute(options: MysqlExecute, values: unknown[]): Promise<[unknown, ...unknown[]]>;
+  query(options: { sql: string }): Promise<[unknown, ...unknown[]]>;
+  release(): void;
+  destroy(): void;
+}
+
+export interface MysqlExecute {
+  readonly sql: string;
+  readonly rowsAsArray: false;
+  readonly nestTables: false;
+}
+
+/** What is used of a pool of `mysql2/promise`. */
+export interface MysqlPool {
+  getConnection(): Promise<MysqlConnection>;
+  end(): Promise<void>;
+}
+
+export interface MysqlDatabaseOptions {
+  readonly dialect: MysqlDialect;
+  /** Whether closing the store closes the pool. */
+  readonly owned: boolean;
+}
+
+const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause: 100 };
+
+/** How long one process may migrate, and how long another waits for it. */
+const MIGRATION_LEASE = 60_000;
+
+export class MysqlDatabase implements Database {
+  readonly dialect: MysqlDialect;
+  readonly #owned: boolean;
+  readonly #open: () => Promise<MysqlPool>;
+  #opening: Promise<MysqlPool> | null = null;
+  #closed = false;
+  #versionKnown = false;
+
+  constructor(open: () => Promise<MysqlPool>, options: MysqlDatabaseOptions) {
+    this.dialect = options.dialect;
+    this.#open = open;
+    this.#owned = options.owned;
+  }
+
+  readonly run: Run = (statement) =>
+    withPatience(PATIENCE, isTransient(statement.writes), () =>
+      this.#withConnection(statement.writes, (connection) => send(connection, statement)),
+    );
+
+  async transaction(statements: readonly Statement[]): Promise<Result[] | null> {
+    return await withPatience(PATIENCE, isTransient(true), () =>
+      this.#withConnection(false, (connection) => this.#inTransaction(connection, statements)),
+    );
+  }
+
+  /**
+   * Two locks. GET_LOCK ends with its connection, so a process that dies blocks nobody, but in a Galera or Group
+   * Replication cluster it holds on one node only; the lease row is everybody's, but outlives its holder a while.
+   */
+  async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    const { leases } = this.dialect.names;
+    const name = `stored-session:${createHash("sha256").update(leases).digest("hex").slice(0, 40)}`;
+    const [holder, lease] = [randomUUID(), "stored-session:migrate"];
+    return await this.#withConnection(false, async (connection) => {
+      const run: Run = (statement) =>
+        send(connection, statement).catch((error: unknown) => this.#fail(error, false));
+      const { rows } = await run(locking("SELECT GET_LOCK(?, ?) AS held", name, MIGRATION_LEASE / 1_000));
+      if (Number(rows[0]?.["held"]) !== 1) throw tooLong();
+      try {
+        await run({ text: leaseTable(leases), values: [], writes: true });
+        await this.#waitForLease(connection, lease, holder);
+        const result = await work(run);
+        await this.#lease(connection, lease, holder, 0);
+        return result;
+      } finally {
+        await connection.query({ sql: `DO RELEASE_LOCK('${name}')` }).catch(ignore);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#owned && this.#opening) await (await this.#opening).end();
+  }
+
+  async #waitForLease(connection: MysqlConnection, name: string, holder: string): Promise<void> {
+    const end = Date.now() + 2 * MIGRATION_LEASE;
+    while (!(await this.#lease(connection, name, holder, Date.now() + MIGRATION_LEASE))) {
+      if (Date.now() > end) throw tooLong();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  async #lease(connection: MysqlConnection, name: string, holder: string, until: number): Promise<boolean> {
+    const statements = this.dialect.lease(name, holder, until, Date.now());
+    const results = await withPatience(PATIENCE, isTransient(true), () =>
+      this.#inTransaction(connection, statements).catch((error: unknown) => this.#fail(error, false)),
+    );
+    return (results?.at(-1)?.changes ?? 0) > 0;
+  }
+
+  /** Opened at first use; a failure to open is not remembered. */
+  #pool(): Promise<MysqlPool> {
+    if (this.#closed) throw new ClosedError("The store was closed.");
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** A failure before a connection is had reached no server; after that, a lost write is unknown. */
+  async #withConnection<T>(writes: boolean, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+    let connection: MysqlConnection;
+    try {
+      connection = await (await this.#pool()).getConnection();
+    } catch (error) {
+      return this.#fail(error, false);
+    }
+    let broken = true;
+    try {
+      if (!this.#versionKnown) await this.#askVersion(connection);
+      const result = await work(connection);
+      broken = false;
+      return result;
+    } catch (error) {
+      const cause = error instanceof StoredSessionError ? error.cause : error;
+      broken = cause !== undefined && isBroken(cause);
+      if (broken) interrupted.add(cause as object);
+      return this.#fail(error, writes);
+    } finally {
+      if (broken) connection.destroy();
+      else connection.release();
+    }
+  }
+
+  async #askVersion(connection: MysqlConnection): Promise<void> {
+    const asking = send(connection, { text: "SELECT VERSION() AS version", values: [], writes: false });
+    const { rows } = await asking.catch((error: unknown) => this.#fail(error, false));
+    if (/mariadb/i.test(String(rows[0]?.["version"]))) this.dialect.isMariadb();
+    this.#versionKnown = true;
+  }
+
+  async #inTransaction(
+    connection: MysqlConnection,
+    statements: readonly Statement[],
+  ): Promise<Result[] | null> {
+    let committing = false;
+    try {
+      await connection.query({ sql: "START TRANSACTION" });
+      const results = await inOrder(statements, (statement) => send(connection, statement));
+      committing = results !== null;
+      await connection.query({ sql: committing ? "COMMIT" : "ROLLBACK" });
+      return results;
+    } catch (error) {
+      // A refusal of the server's (a conflict in the cluster) says that nothing was committed.
+      if (committing && isBroken(error)) return this.#fail(error, true);
+      if (!isBroken(error)) await connection.query({ sql: "ROLLBACK" }).catch(ignore);
+      throw error;
+    }
+  }
+
+  #fail(error: unknown, writes: boolean): never {
+    throw error instanceof StoredSessionError
+      ? error
+      : explain(error, this.dialect.names, writes ? "unknown" : "none");
+  }
+}
+
+async function send(connection: MysqlConnection, statement: Statement): Promise<Result> {
+  const { text, writes } = statement;
+  const [result] = await connection.execute(
+    { sql: text, rowsAsArray: false, nestTables: false },
+    statement.values as unknown[],
+  );
+  if (Array.isArray(result)) {
+    const rows = result as Record<string, unknown>[];
+    return { rows, changes: writes ? rows.length : 0 };
+  }
+  return { rows: [], changes: writes ? (result as { affectedRows: number }).affectedRows : 0 };
+}
+
+/** The leases as the first migration makes them, needed before it. */
+function leaseTable(leases: string): string {
+  return `CREATE TABLE IF NOT EXISTS ${leases} (name VARBINARY(255) NOT NULL, holder VARBINARY(255) NOT NULL, held_until BIGINT NOT NULL, PRIMARY KEY (name)) ENGINE=InnoDB`;
+}
+
+function locking(text: string, ...values: unknown[]): Statement {
+  return { text, values, writes: false };
+}
+
+function tooLong(): StoreTimeoutError {
+  return new StoreTimeoutError(
+    "Another process holds the migration lock for too long. Look for one that migrates or hangs, end it, and try again.",
+  );
+}
+
+function ignore(): void {}
+
+/** Errors of connections that broke after they had been handed out. */
+const interrupted = new WeakSet<object>();
+
+const isTransient =
+  (writes: boolean) =>
+  (error: unknown): boolean => {
+    const cause = (error as Error).cause;
+    if (isTransientError(cause)) return true;
+    // A pool hands out connections of before a restart; a read is worth asking again.
+    return !writes && typeof cause === "object" && cause !== null && interrupted.has(cause);
+  };

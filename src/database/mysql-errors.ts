@@ -1,0 +1,121 @@
+import {
+  NotMigratedError,
+  StoreError,
+  StoreReadOnlyError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+  TableError,
+} from "../errors.ts";
+import type { Names } from "./dialect.ts";
+
+/** The number of an error that the server itself reported (it has an SQLSTATE). */
+function errorNumber(error: unknown): number | null {
+  const { errno, sqlState } = (error ?? {}) as { errno?: unknown; sqlState?: unknown };
+  return typeof sqlState === "string" && typeof errno === "number" ? errno : null;
+}
+
+/**
+ * True when the connection cannot be used again. 1047: the node has left its cluster. 1053: the server is shutting
+ * down. 1927: the connection was killed.
+ */
+export function isBroken(error: unknown): boolean {
+  const number = errorNumber(error);
+  return number === null || number === 1047 || number === 1053 || number === 1927;
+}
+
+/**
+ * Failures that end by themselves and left nothing behind. 1213: deadlock, or a conflict in a cluster. 1205: lock
+ * wait. 1020: a snapshot that another transaction overtook (MariaDB). 1615: a statement to prepare again.
+ */
+export function isTransientError(error: unknown): boolean {
+  return [1213, 1205, 1020, 1615].includes(errorNumber(error) ?? 0);
+}
+
+/** Turns an error of mysql2 into one of ours. `lost` is what a broken connection leaves of the outcome. */
+export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
+  const number = errorNumber(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const options = { cause: error, outcome: "none" } as const;
+  switch (number) {
+    case null: {
+      const code = (error as { code?: unknown } | null)?.code;
+      return new StoreUnavailableError(
+        `The MySQL server could not be reached, or the connection broke (${typeof code === "string" ? code : said}). ` +
+          "Check that the server runs, that the pool is large enough, and that the network lets it through.",
+        { cause: error, outcome: lost },
+      );
+    }
+    case 1146:
+      return new NotMigratedError(
+        `The table ${names.sessions} is missing. Run migrate(store) once; the next call after that works.`,
+        options,
+      );
+    case 1054:
+    case 1136:
+    case 1364:
+    case 1347:
+      return new TableError(
+        `The table ${names.sessions} has another shape than this version needs (${said}). Run migrate(store), or give the store another name with the option "table".`,
+        options,
+      );
+    case 1290:
+    case 1836:
+    case 1792:
+    case 3032:
+      return new StoreReadOnlyError(
+        `This server takes no writes (${said}). Connect to the primary, or turn read_only off.`,
+        options,
+      );
+    case 1021:
+    case 1114:
+      return new StoreReadOnlyError(
+        "The server's disk is full, so it takes no writes. Free some space.",
+        options,
+      );
+    case 1044:
+    case 1142:
+    case 1143:
+    case 1227:
+      return new StoreError(
+        `The database user may not do this (${said}). Grant it SELECT, INSERT, UPDATE and DELETE on ${names.sessions} and the tables beside it.`,
+        options,
+      );
+    case 1213:
+    case 1205:
+    case 1020:
+      return new StoreError("Other transactions kept this one from finishing. Try again.", options);
+    case 1317:
+    case 1969:
+    case 3024:
+      return new StoreTimeoutError(`The server ended the statement before it was done (${said}).`, options);
+    case 1153:
+      return new StoreError(
+        "A batch is larger than the server's max_allowed_packet. Raise that, or lower lanes.maxBatch or maxBytes.",
+        options,
+      );
+    case 1040:
+    case 1203:
+    case 1226:
+      return new StoreUnavailableError(
+        "The server has no connection left. Make the pools smaller or max_connections larger.",
+        options,
+      );
+    case 1045:
+    case 1049:
+    case 1698:
+      return new StoreUnavailableError(
+        `The server refuses the connection (${said}). Check user, password and database.`,
+        options,
+      );
+    case 1047:
+    case 1053:
+    case 1927:
+      return new StoreUnavailableError(
+        `The server ended the connection (${said}). It is restarting, shutting down or out of its cluster; try again.`,
+        { cause: error, outcome: lost },
+      );
+  }
+  // 1180: an error during COMMIT itself.
+  const outcome = number === 1180 ? "unknown" : "none";
+  return new StoreError(`The server refused the statement (${number}: ${said}).`, { cause: error, outcome });
+}

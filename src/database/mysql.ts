@@ -1,0 +1,389 @@
+/** MySQL and MariaDB: statement texts. */
+import { asBuffer } from "./bytes.ts";
+import { BUCKET, bucketOf } from "./dialect.ts";
+import { namesOf } from "./names.ts";
+import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
+
+const COLUMNS =
+  "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
+
+/**
+ * The texts for one table. Lists are padded to a power of two, because mysql2 keeps a prepared statement for each
+ * text: seven texts instead of sixty-four.
+ *
+ * Until the server has told its version every statement is one that both servers take. MariaDB then gets
+ * RETURNING where it has it, for inserts and deletes; its updates tell by the versions, like MySQL's.
+ */
+export class MysqlDialect implements Dialect {
+  readonly batches = "statement";
+  readonly tells = "versions";
+  readonly idBytes = 32;
+  readonly expiry: Dialect["expiry"] = { maxDelete: 1_000, maxScan: 5_000 };
+  readonly lanes: Lanes;
+  readonly names: Names;
+  readonly journal: Dialect["journal"];
+  #name: "mysql" | "mariadb" = "mysql";
+
+  constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
+    this.names = namesOf(options.table, (identifier) => `\`${identifier}\``, { schemas: true });
+    this.lanes = { read: 4, write: 2, maxBatch: 64, ...options.lanes };
+    const { migrations } = this.names;
+    this.journal = {
+      create: () =>
+        write(
+          `CREATE TABLE IF NOT EXISTS ${migrations} (version INT NOT NULL PRIMARY KEY, name VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL) ENGINE=InnoDB`,
+        ),
+      read: () => query(`SELECT version, name, checksum, applied_at FROM ${migrations} ORDER BY version`),
+      add: ({ version, name, checksum, appliedAt }: JournalEntry) =>
+        write(
+          `INSERT INTO ${migrations} (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)`,
+          version,
+          name,
+          checksum,
+          appliedAt,
+        ),
+    };
+  }
+
+  get name(): "mysql" | "mariadb" {
+    return this.#name;
+  }
+
+  /** Told once by the first connection. */
+  isMariadb(): void {
+    this.#name = "mariadb";
+  }
+
+  read(ids: readonly Uint8Array[]): Statement {
+    const padded = padList(ids);
+    return query(
+      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE ${inList("id", padded)}`,
+      ...padded.map(asBuffer),
+    );
+  }
+
+  insert(rows: readonly SessionRow[]): readonly Statement[] {
+    // IGNORE leaves out the rows whose id is taken; every value was checked, so there is nothing else to ignore.
+    // So is a padded row, whose id stands before it already.
+    const last = rows.at(-1) as SessionRow;
+    const size = powerOfTwo(rows.length);
+    const padded = [
+      ...rows,
+      ...Array<SessionRow>(size - rows.length).fill({ ...last, data: NOTHING, client: null }),
+    ];
+    const marks = padded.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ");
+    const text = `INSERT IGNORE INTO ${this.names.sessions} (${COLUMNS}, expires_bucket) VALUES ${marks}`;
+    const values = padded.flatMap(rowValues);
+    if (rows.length === 1) return [write(text, ...values)];
+    if (this.#name === "mariadb") return [write(`${text} RETURNING id, version`, ...values)];
+    return [
+      write(text, ...values),
+      { ...this.#versions(rows.map((row) => row.id)), unlessChanged: rows.length },
+    ];
+  }
+
+  update(updates: readonly RowUpdate[]): readonly Statement[] {
+    const { sessions } = this.names;
+    const [only] = updates;
+    if (updates.length === 1 && only) {
+      const { loaded, next } = only;
+      return [
+        write(
+          `UPDATE ${sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, expires_bucket = ?, client = ? WHERE id = ? AND version = ?`,
+          ...written(next),
+          asBuffer(next.id),
+          loaded.version,
+        ),
+      ];
+    }
+    const size = powerOfTwo(updates.length);
+    const ids = padTo(
+      size,
+      updates.map(({ next }) => asBuffer(next.id)),
+    );
+    // A padded id is never reached, because the first WHEN that matches is taken; so its value can be empty.
+    const byId = (expression: string): string =>
+      `CASE id ${`WHEN ? THEN ${expression} `.repeat(size)}ELSE NULL END`;
+    const values: unknown[] = [];
+    const bind = (valueOf: (update: RowUpdate) => unknown, padding: unknown): void => {
+      for (let index = 0; index < size; index++) {
+        const update = updates[index];
+        values.push(ids[index], update ? valueOf(update) : padding);
+      }
+    };
+    bind(({ next }) => asBuffer(next.data), NOTHING);
+    bind(({ next }) => next.version, 0);
+    bind(({ next }) => next.userRef && asBuffer(next.userRef), null);
+    bind(({ next }) => next.updatedAt, 0);
+    bind(({ next }) => next.expiresAt, 0);
+    bind(({ next }) => bucketOf(next.expiresAt), 0);
+    bind(({ next }) => next.client && asBuffer(next.client), null);
+    values.push(...ids);
+    bind(({ loaded }) => loaded.version, 0);
+    const text =
+      `UPDATE ${sessions} SET data = ${byId("?")}, version = ${byId(INTEGER)}, user_ref = ${byId("?")}, ` +
+      `updated_at = ${byId(INTEGER)}, expires_at = ${byId(INTEGER)}, expires_bucket = ${byId(INTEGER)}, client = ${byId("?")} ` +
+      `WHERE ${inList("id", ids)} AND version = ${byId(INTEGER)}`;
+    return [
+      write(text, ...values),
+      { ...this.#versions(updates.map(({ next }) => next.id)), unlessChanged: updates.length },
+    ];
+  }
+
+  replace(loaded: SessionRow, next: SessionRow): readonly Statement[] {
+    const ended = write(
+      `DELETE FROM ${this.names.sessions} WHERE id = ? AND version = ?`,
+      asBuffer(loaded.id),
+      loaded.version,
+    );
+    return [
+      { ...ended, atLeast: 1 },
+      { ...(this.insert([next])[0] as Statement), atLeast: 1 },
+    ];
+  }
+
+  touch(touches: readonly RowTouch[]): Statement {
+    const { sessions } = this.names;
+    const [first] = touches;
+    const distance = first ? first.expiresAt - first.updatedAt : 0;
+    const set = (updatedAt: string, expiresAt: string): string =>
+      `UPDATE ${sessions} SET updated_at = ${updatedAt}, expires_at = LEAST(${expiresAt}, absolute_expires_at), ` +
+      `expires_bucket = LEAST(${expiresAt}, absolute_expires_at) DIV ${BUCKET} WHERE `;
+    if (touches.every(({ updatedAt, expiresAt }) => expiresAt - updatedAt === distance)) {
+      const updatedAt = touches.reduce((latest, touch) => Math.max(latest, touch.updatedAt), -Infinity);
+      const ids = padList(touches.map((touch) => touch.id));
+      const expiresAt = updatedAt + distance;
+      return write(
+        set(INTEGER, INTEGER) + inList("id", ids),
+        updatedAt,
+        expiresAt,
+        expiresAt,
+        ...ids.map(asBuffer),
+      );
+    }
+    const padded = padList(touches);
+    const byId = `CASE id ${`WHEN ? THEN ${INTEGER} `.repeat(padded.length)}ELSE NULL END`;
+    const expiresAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.expiresAt]);
+    return write(
+      set(byId, byId) + inList("id", padded),
+      ...padded.flatMap((touch) => [asBuffer(touch.id), touch.updatedAt]),
+      ...expiresAt,
+      ...expiresAt,
+      ...padded.map((touch) => asBuffer(touch.id)),
+    );
+  }
+
+  delete(ids: readonly Uint8Array[]): readonly Statement[] {
+    const { sessions } = this.names;
+    const padded = padList(ids);
+    const values = padded.map(asBuffer);
+    const text = `DELETE FROM ${sessions} WHERE ${inList("id", padded)}`;
+    if (ids.length === 1) return [write(text, ...values)];
+    if (this.#name === "mariadb") return [write(`${text} RETURNING id`, ...values)];
+    return [
+      query(`SELECT id FROM ${sessions} WHERE ${inList("id", padded)} ORDER BY id FOR UPDATE`, ...values),
+      write(text, ...values),
+    ];
+  }
+
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Statement {
+    const padded = padList(userRefs);
+    return query(
+      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE ${inList("user_ref", padded)} ORDER BY created_at DESC, id LIMIT ?`,
+      ...padded.map(asBuffer),
+      limitOf(limit),
+    );
+  }
+
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+  ): Statement {
+    const users = padList(userRefs);
+    const except = padList(filter.except ?? []);
+    return write(
+      `DELETE FROM ${this.names.sessions} WHERE ${inList("user_ref", users)}` +
+        (filter.only ? " AND id = ?" : "") +
+        (except.length > 0 ? ` AND NOT (${inList("id", except)})` : ""),
+      ...users.map(asBuffer),
+      ...(filter.only ? [asBuffer(filter.only)] : []),
+      ...except.map(asBuffer),
+    );
+  }
+
+  findExpired(expire: ExpireQuery, scan: number): Statement {
+    const { sessions } = this.names;
+    const due = dueOf(expire);
+    const { cursor } = expire;
+    if (due.byAge) {
+      return query(
+        `SELECT id, (${due.text}) AS due, 0 AS bucket FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+        ...due.values,
+        asBuffer(cursor?.id ?? new Uint8Array()),
+        limitOf(scan),
+      );
+    }
+    // Not a comparison of pairs: MySQL would read the index from its beginning for that.
+    const after = cursor ? "AND (expires_bucket > ? OR (expires_bucket = ? AND id > ?))" : "";
+    return query(
+      `SELECT id, (${due.text}) AS due, expires_bucket AS bucket FROM ${sessions} WHERE expires_bucket <= ? ${after} ORDER BY expires_bucket, id LIMIT ?`,
+      ...due.values,
+      bucketOf(expire.before),
+      ...(cursor ? [cursor.bucket, cursor.bucket, asBuffer(cursor.id)] : []),
+      limitOf(scan),
+    );
+  }
+
+  expireCursor(row: Record<string, unknown>): ExpireCursor {
+    return { bucket: Number(row["bucket"]), id: row["id"] as Uint8Array };
+  }
+
+  deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {
+    const padded = padList(ids);
+    const due = dueOf(expire);
+    return write(
+      `DELETE FROM ${this.names.sessions} WHERE ${inList("id", padded)} AND (${due.text})`,
+      ...padded.map(asBuffer),
+      ...due.values,
+    );
+  }
+
+  count(now: number): Statement {
+    return query(`SELECT COUNT(*) AS count FROM ${this.names.sessions} WHERE expires_at > ?`, now);
+  }
+
+  scan(after: Uint8Array | null, limit: number): Statement {
+    return query(
+      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+      asBuffer(after ?? new Uint8Array()),
+      limitOf(limit),
+    );
+  }
+
+  lease(name: string, holder: string, until: number, now: number): readonly Statement[] {
+    const { leases } = this.names;
+    // The row is made first, as nobody's; then the update tells whether it found it free.
+    return [
+      write(`INSERT IGNORE INTO ${leases} (name, holder, held_until) VALUES (?, '', -1)`, name),
+      write(
+        `UPDATE ${leases} SET holder = ?, held_until = ? WHERE name = ? AND (holder = ? OR held_until <= ?)`,
+        holder,
+        until,
+        name,
+        holder,
+        now,
+      ),
+    ];
+  }
+
+  columns(table: "sessions" | "migrations"): Statement {
+    const parts = this.names[table].split(".").map((part) => part.slice(1, -1));
+    const schema = parts.length > 1 ? "?" : "DATABASE()";
+    return query(
+      `SELECT column_name AS name FROM information_schema.columns WHERE table_schema = ${schema} AND table_name = ?`,
+      ...parts,
+    );
+  }
+
+  decode(row: Record<string, unknown>): SessionRow {
+    return {
+      id: row["id"] as Uint8Array,
+      data: row["data"] as Uint8Array,
+      version: Number(row["version"]),
+      userRef: row["user_ref"] as Uint8Array | null,
+      createdAt: Number(row["created_at"]),
+      updatedAt: Number(row["updated_at"]),
+      absoluteExpiresAt: Number(row["absolute_expires_at"]),
+      expiresAt: Number(row["expires_at"]),
+      client: row["client"] as Uint8Array | null,
+    };
+  }
+
+  #versions(ids: readonly Uint8Array[]): Statement {
+    const padded = padList(ids);
+    return query(
+      `SELECT id, version FROM ${this.names.sessions} WHERE ${inList("id", padded)}`,
+      ...padded.map(asBuffer),
+    );
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+// A bare parameter in a CASE has no type of its own, and numbers travel as doubles.
+const INTEGER = "CAST(? AS SIGNED)";
+
+// MySQL wants an integer for LIMIT, and mysql2 sends numbers as doubles.
+const limitOf = (limit: number): string => String(limit);
+
+function written(row: SessionRow): unknown[] {
+  return [
+    asBuffer(row.data),
+    row.version,
+    row.userRef && asBuffer(row.userRef),
+    row.updatedAt,
+    row.expiresAt,
+    bucketOf(row.expiresAt),
+    row.client && asBuffer(row.client),
+  ];
+}
+
+function rowValues(row: SessionRow): unknown[] {
+  return [
+    asBuffer(row.id),
+    asBuffer(row.data),
+    row.version,
+    row.userRef && asBuffer(row.userRef),
+    row.createdAt,
+    row.updatedAt,
+    row.absoluteExpiresAt,
+    row.expiresAt,
+    row.client && asBuffer(row.client),
+    bucketOf(row.expiresAt),
+  ];
+}
+
+function query(text: string, ...values: unknown[]): Statement {
+  return { text, values, writes: false };
+}
+
+function write(text: string, ...values: unknown[]): Statement {
+  return { text, values, writes: true };
+}
+
+function powerOfTwo(size: number): number {
+  let padded = 1;
+  while (padded < size) padded *= 2;
+  return padded;
+}
+
+/** The list with its last element repeated up to the next power of two; an empty list stays empty. */
+function padList<Item>(items: readonly Item[]): readonly Item[] {
+  return items.length === 0 ? items : padTo(powerOfTwo(items.length), items);
+}
+
+function padTo<Item>(size: number, items: readonly Item[]): readonly Item[] {
+  const last = items.at(-1) as Item;
+  return items.length === size ? items : [...items, ...Array<Item>(size - items.length).fill(last)];
+}
+
+function inList(column: string, padded: readonly unknown[]): string {
+  return padded.length === 1 ? `${column} = ?` : `${column} IN (?${", ?".repeat(padded.length - 1)})`;
+}
+
+/** The rule of {@link ExpireQuery} as a condition; `byAge` when no index serves it. */
+function dueOf(expire: ExpireQuery): { text: string; values: number[]; byAge: boolean } {
+  const { before, createdBefore, updatedBefore } = expire;
+  const conditions = ["expires_at <= ?"];
+  const values = [before];
+  if (createdBefore !== undefined) {
+    conditions.push("created_at < ?");
+    values.push(createdBefore);
+  }
+  if (updatedBefore !== undefined) {
+    conditions.push("updated_at < ?");
+    values.push(updatedBefore);
+  }
+  return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
+}

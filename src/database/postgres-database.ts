@@ -1,0 +1,180 @@
+import { createHash } from "node:crypto";
+import { ClosedError, StoredSessionError } from "../errors.ts";
+import { inOrder } from "./in-order.ts";
+import { explain, isBroken, sqlState } from "./postgres-errors.ts";
+import { withPatience } from "./retry.ts";
+import type { Database, Result, Run, Statement } from "./dialect.ts";
+import type { PostgresDialect } from "./postgres.ts";
+
+/** What is used of a result of node-postgres. */
+export interface PostgresResult {
+  readonly rows: readonly Record<string, unknown>[];
+  readonly rowCount: number | null;
+}
+
+/** What is used of a client of node-postgres's pool. */
+export interface PostgresClient {
+  query(config: { name?: string; text: string; values: unknown[] }): Promise<PostgresResult>;
+  release(destroy?: boolean): void;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** What is used of a pool of node-postgres. */
+export interface PostgresPool {
+  connect(): Promise<PostgresClient>;
+  end(): Promise<void>;
+}
+
+export interface PostgresDatabaseOptions {
+  readonly dialect: PostgresDialect;
+  /** Prepared by name on each connection. Off for pgbouncer in transaction mode. */
+  readonly namedStatements: boolean;
+  /** Whether closing the store closes the pool. */
+  readonly owned: boolean;
+}
+
+const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause: 100 };
+
+export class PostgresDatabase implements Database {
+  readonly dialect: PostgresDialect;
+  readonly #named: boolean;
+  readonly #owned: boolean;
+  readonly #open: () => Promise<PostgresPool>;
+  #opening: Promise<PostgresPool> | null = null;
+  #closed = false;
+  readonly #statementNames = new Map<string, string>();
+
+  constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
+    this.dialect = options.dialect;
+    this.#open = open;
+    this.#named = options.namedStatements;
+    this.#owned = options.owned;
+  }
+
+  readonly run: Run = (statement) =>
+    withPatience(PATIENCE, isTransient(statement.writes), () =>
+      this.#withClient(statement.writes, (client) => this.#send(client, statement)),
+    );
+
+  async transaction(statements: readonly Statement[]): Promise<Result[] | null> {
+    return await withPatience(PATIENCE, isTransient(true), () =>
+      this.#inTransaction((client) => inOrder(statements, (statement) => this.#send(client, statement))),
+    );
+  }
+
+  async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    // A lock that ends with its transaction, because a session's lock would outlive it behind pgbouncer.
+    const lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    return await this.#inTransaction(async (client) => {
+      await client.query({ text: lock, values: [`stored-session ${this.dialect.names.migrations}`] });
+      return await work((statement) =>
+        this.#send(client, statement).catch((error: unknown) => this.#fail(error, false)),
+      );
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#owned && this.#opening) await (await this.#opening).end();
+  }
+
+  /** Opened at first use; a failure to open is not remembered. */
+  #pool(): Promise<PostgresPool> {
+    if (this.#closed) throw new ClosedError("The store was closed.");
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #send(client: PostgresClient, statement: Statement): Promise<Result> {
+    const { text, writes } = statement;
+    const values = statement.values as unknown[];
+    const result = await client.query(
+      this.#named ? { name: this.#nameOf(text), text, values } : { text, values },
+    );
+    for (const row of result.rows) {
+      if (typeof row["id"] === "string") row["id"] = Buffer.from(row["id"], "base64");
+    }
+    return { rows: result.rows, changes: writes ? (result.rowCount ?? 0) : 0 };
+  }
+
+  #nameOf(text: string): string {
+    let name = this.#statementNames.get(text);
+    if (name === undefined) {
+      name = `stored_session_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
+      this.#statementNames.set(text, name);
+    }
+    return name;
+  }
+
+  /** A failure before a client is had reached no server; after that, a lost write is unknown. */
+  async #withClient<T>(writes: boolean, work: (client: PostgresClient) => Promise<T>): Promise<T> {
+    let client: PostgresClient;
+    try {
+      client = await (await this.#pool()).connect();
+    } catch (error) {
+      if (error instanceof StoredSessionError) throw error;
+      throw explain(error, this.dialect.names, "none");
+    }
+    // A connection that breaks while it is checked out says so twice: to the query, and as an event that would
+    // end the process when nobody listens.
+    client.on("error", ignore);
+    let broken = true;
+    try {
+      const result = await work(client);
+      broken = false;
+      return result;
+    } catch (error) {
+      const cause = error instanceof StoredSessionError ? error.cause : error;
+      broken = cause !== undefined && isBroken(cause);
+      if (broken) interrupted.add(cause as object);
+      return this.#fail(error, writes);
+    } finally {
+      client.removeListener("error", ignore);
+      client.release(broken);
+    }
+  }
+
+  async #inTransaction<T>(work: (client: PostgresClient) => Promise<T>): Promise<T> {
+    let committing = false;
+    return this.#withClient(false, async (client) => {
+      try {
+        await client.query({ text: "BEGIN", values: [] });
+        const result = await work(client);
+        committing = result !== null;
+        await client.query({ text: committing ? "COMMIT" : "ROLLBACK", values: [] });
+        return result;
+      } catch (error) {
+        if (committing) return this.#fail(error, true);
+        // The connection goes back to its pool, so nothing of this may stay open on it.
+        await client.query({ text: "ROLLBACK", values: [] }).catch(ignore);
+        throw error;
+      }
+    });
+  }
+
+  #fail(error: unknown, writes: boolean): never {
+    throw error instanceof StoredSessionError
+      ? error
+      : explain(error, this.dialect.names, writes ? "unknown" : "none");
+  }
+}
+
+function ignore(): void {}
+
+/** Errors of connections that broke after they had been handed out. */
+const interrupted = new WeakSet<object>();
+
+const isTransient =
+  (writes: boolean) =>
+  (error: unknown): boolean => {
+    const cause = (error as Error).cause;
+    const state = sqlState(cause);
+    if (state === "40P01" || state === "40001") return true;
+    // A pool hands out connections of before a restart; a read is worth asking again.
+    return !writes && typeof cause === "object" && cause !== null && interrupted.has(cause);
+  };

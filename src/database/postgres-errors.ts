@@ -1,0 +1,97 @@
+import {
+  NotMigratedError,
+  StoreError,
+  StoreReadOnlyError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+  TableError,
+} from "../errors.ts";
+import type { Names } from "./dialect.ts";
+
+/** An error that the server itself reported, with its SQLSTATE. */
+export function sqlState(error: unknown): string | null {
+  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
+  return typeof severity === "string" && typeof code === "string" ? code : null;
+}
+
+/** True when the connection cannot be used again. */
+export function isBroken(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === null || state.startsWith("08") || state.startsWith("57P") || state.startsWith("26");
+}
+
+/** Turns an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
+export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
+  const state = sqlState(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const options = { cause: error, outcome: "none" } as const;
+  if (state === null) {
+    const code = (error as { code?: unknown })?.code;
+    return new StoreUnavailableError(
+      `PostgreSQL could not be reached, or the connection broke (${typeof code === "string" ? code : said}). ` +
+        "Check that the server runs, that the pool is large enough, and that the network lets it through.",
+      { cause: error, outcome: lost },
+    );
+  }
+  switch (state) {
+    case "42P01":
+    case "3F000":
+      return new NotMigratedError(
+        `The table ${names.sessions} is missing. Call migrate(store) once.`,
+        options,
+      );
+    case "42703":
+    case "42804":
+    case "42883":
+    case "42809":
+      return new TableError(
+        `The table ${names.sessions} has another shape than this version needs (${said}). Call migrate(store), or choose another table name.`,
+        options,
+      );
+    case "25006":
+      return new StoreReadOnlyError(
+        "This PostgreSQL server takes no writes: a standby, or read-only transactions. Connect to the primary.",
+        options,
+      );
+    case "53100":
+      return new StoreReadOnlyError(
+        "PostgreSQL's disk is full, so it takes no writes. Free some space.",
+        options,
+      );
+    case "42501":
+      return new StoreError(
+        `The database role may not do this (${said}). Grant it SELECT, INSERT, UPDATE and DELETE on the three ${names.sessions} tables.`,
+        options,
+      );
+    case "40P01":
+    case "40001":
+      return new StoreError("Other transactions kept this one from finishing. Try again.", options);
+    case "57014":
+    case "55P03":
+      return new StoreTimeoutError(`PostgreSQL's own time limit ended the statement (${said}).`, options);
+    case "53300":
+      return new StoreUnavailableError(
+        "PostgreSQL has no connection left. Make the pools smaller or max_connections larger.",
+        options,
+      );
+    case "26000":
+    case "42P05":
+      return new StoreError(
+        "A prepared statement went missing or exists twice, as happens behind a pooler in transaction mode. Set namedStatements: false.",
+        options,
+      );
+  }
+  if (state.startsWith("28") || state === "3D000") {
+    return new StoreUnavailableError(
+      `PostgreSQL refuses the connection (${said}). Check user, password and database.`,
+      options,
+    );
+  }
+  if (state.startsWith("08") || state.startsWith("57P")) {
+    return new StoreUnavailableError(
+      `PostgreSQL ended the connection (${said}). It is restarting or shutting down; try again.`,
+      { cause: error, outcome: state === "57P03" ? "none" : lost },
+    );
+  }
+  return new StoreError(`PostgreSQL refused the statement (${state}: ${said}).`, options);
+}

@@ -1,0 +1,18 @@
+import { serverNames } from "../../scripts/services/engine.ts";
+import type { ServerName } from "../../scripts/services/engine.ts";
+
+export type DatabaseName = "sqlite" | ServerName;
+
+const all: readonly DatabaseName[] = ["sqlite", ...serverNames];
+
+/** What TEST_DATABASES asks for; everything when it is not set. */
+export function chosenDatabases(): readonly DatabaseName[] {
+  const asked = (process.env["TEST_DATABASES"] ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter(Boolean);
+  const unknown = asked.filter((name) => !all.includes(name as DatabaseName));
+  if (unknown.length > 0)
+    throw new Error(`TEST_DATABASES knows ${all.join(", ")}, not ${unknown.join(", ")}.`);
+  return asked.length > 0 ? all.filter((name) => asked.includes(name)) : all;
+}

@@ -1,0 +1,128 @@
+/**
+ * Every database that the tests are to run on. A suite loops over `databases`, and so runs on all of them:
+ *
+ *     for (const database of databases) {
+ *       describe(database.name, () => {
+ *         it("…", async () => {
+ *           await using created = await database.createStore();
+ *
+ * TEST_DATABASES (a comma list of sqlite, postgres, mysql, mariadb) narrows them.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inject } from "vitest";
+import { mysqlStore } from "../../src/store/mysql.ts";
+import { postgresStore } from "../../src/store/postgres.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import type { SessionStore } from "../../src/store/store.ts";
+import { chosenDatabases } from "./chosen.ts";
+import type { DatabaseName } from "./chosen.ts";
+import type {} from "./global-setup.ts";
+
+export type { DatabaseName } from "./chosen.ts";
+
+export interface CreatedStore extends AsyncDisposable {
+  readonly store: SessionStore;
+  /** The same tables through a pool or handle of their own, as another process would have them. */
+  another(): SessionStore;
+  /** Closes the stores and drops the tables. */
+  drop(): Promise<void>;
+}
+
+export interface TestDatabase {
+  /** As a test's name says it: sqlite through two drivers counts as two. */
+  readonly name: DatabaseName | "better-sqlite3";
+  readonly kind: DatabaseName;
+  /** The server's URL; for SQLite null. */
+  readonly url: string | null;
+  /** A store on tables of its own, not yet migrated. */
+  createStore(options?: {
+    poolSize?: number;
+    lanes?: { read?: number; write?: number; maxBatch?: number };
+  }): Promise<CreatedStore>;
+}
+
+export const databases: readonly TestDatabase[] = chosenDatabases().flatMap((kind): TestDatabase[] =>
+  kind === "sqlite" ? [sqlite("node:sqlite"), sqlite("better-sqlite3")] : [server(kind)],
+);
+
+function sqlite(driver: "node:sqlite" | "better-sqlite3"): TestDatabase {
+  return {
+    name: driver === "node:sqlite" ? "sqlite" : driver,
+    kind: "sqlite",
+    url: null,
+    async createStore() {
+      const folder = mkdtempSync(join(tmpdir(), "stored-session-"));
+      const open = (): SessionStore => sqliteStore(join(folder, "sessions.sqlite3"), { driver });
+      return created(open, async () => rmSync(folder, { recursive: true, force: true }));
+    },
+  };
+}
+
+function server(kind: Exclude<DatabaseName, "sqlite">): TestDatabase {
+  const url = inject("servers")[kind];
+  if (url === undefined)
+    throw new Error(`No ${kind} server. Run vitest with test/servers/global-setup.ts as globalSetup.`);
+  return {
+    name: kind,
+    kind,
+    url,
+    async createStore(options = {}) {
+      const table = `t_${randomBytes(8).toString("hex")}`;
+      const settings = { table, poolSize: 8, ...options };
+      const open = (): SessionStore => (kind === "postgres" ? postgresStore : mysqlStore)(url, settings);
+      return created(open, () => dropTables(url, kind, table));
+    },
+  };
+}
+
+function created(open: () => SessionStore, dropAll: () => Promise<void>): CreatedStore {
+  const opened = [open()];
+  let dropped: Promise<void> | null = null;
+  const drop = (): Promise<void> => {
+    dropped ??= Promise.all(opened.map((store) => store.close())).then(dropAll);
+    return dropped;
+  };
+  return {
+    store: opened[0] as SessionStore,
+    another() {
+      const store = open();
+      opened.push(store);
+      return store;
+    },
+    drop,
+    [Symbol.asyncDispose]: drop,
+  };
+}
+
+async function dropTables(url: string, kind: DatabaseName, table: string): Promise<void> {
+  await execute(url, kind, `DROP TABLE IF EXISTS ${table}, ${table}_leases, ${table}_migrations`);
+}
+
+/** Runs one statement on a connection of its own, and answers the rows. */
+export async function execute(
+  url: string,
+  kind: DatabaseName,
+  text: string,
+): Promise<Record<string, unknown>[]> {
+  if (kind === "postgres") {
+    const { Client } = (await import("pg")).default;
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    try {
+      return (await client.query(text)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+  const { createConnection } = await import("mysql2/promise");
+  const connection = await createConnection({ uri: url });
+  try {
+    const [rows] = await connection.query(text);
+    return rows as Record<string, unknown>[];
+  } finally {
+    await connection.end();
+  }
+}
