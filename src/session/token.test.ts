@@ -1,0 +1,210 @@
+import { createHmac } from "node:crypto";
+import { inspect } from "node:util";
+import { describe, expect, test } from "vitest";
+import { generateKey, type Key, KeyRing } from "../sealing/keyring.ts";
+import { mintToken, readToken, refreshToken, rowIdOf } from "./token.ts";
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const [oldest, newest] = [generateKey(), generateKey()];
+const before = KeyRing.from(oldest);
+const after = KeyRing.from([newest, oldest]);
+
+/** A token's text from its parts, by the formats and nothing of ours. */
+function textOf(version: number, sid: Uint8Array, key: Key["token"], tagBytes = 15): string {
+  const body = Buffer.concat([Buffer.from([version]), sid]);
+  const tag = createHmac("sha256", key).update(body).digest().subarray(0, tagBytes);
+  return Buffer.concat([body, tag]).toString("base64url");
+}
+
+describe("mintToken", () => {
+  test("200,000 tokens: no duplicate, no biased bit (R1)", () => {
+    const count = 200_000;
+    const seen = new Set<string>();
+    const ones = new Uint32Array(48 * 8);
+    for (let index = 0; index < count; index++) {
+      const { text } = mintToken(before);
+      seen.add(text);
+      const bytes = Buffer.from(text, "base64url");
+      for (let at = 0; at < 48; at++) {
+        const byte = bytes[at]!;
+        for (let bit = 0; bit < 8; bit++) ones[at * 8 + bit]! += (byte >> bit) & 1;
+      }
+    }
+    expect(seen.size).toBe(count);
+    expect([...ones.subarray(0, 8)]).toEqual([count, 0, 0, 0, 0, 0, 0, 0]);
+    // Six standard deviations of a fair coin: this fails by chance once in a million runs.
+    const limit = 6 * (Math.sqrt(count) / 2);
+    for (const count1 of ones.subarray(8)) expect(Math.abs(count1 - count / 2)).toBeLessThan(limit);
+  }, 60_000);
+
+  test("makes 64 characters from 32 random bytes, tagged by the newest key", () => {
+    const token = mintToken(after);
+    expect(token.text).toMatch(/^[A-Za-z0-9_-]{64}$/);
+    expect(token.sid).toHaveLength(32);
+    expect(token.text).toBe(textOf(1, token.sid, after.newest.token));
+    expect(token.id).toEqual(rowIdOf(token.sid));
+    expect(token.stale).toBe(false);
+  });
+});
+
+describe("readToken", () => {
+  const token = mintToken(before);
+
+  test("reads what was minted, and keeps its own copy of it", () => {
+    const read = readToken(before, token.text)!;
+    expect(read.text).toBe(token.text);
+    const sid = Buffer.from(token.sid);
+    expect(Buffer.from(read.sid)).toEqual(sid);
+    expect(read.id).toEqual(token.id);
+    expect(read.stale).toBe(false);
+    readToken(before, mintToken(before).text);
+    expect(Buffer.from(read.sid)).toEqual(sid);
+    expect(Buffer.from(token.sid)).toEqual(sid);
+  });
+
+  test("takes a tag of any key of the ring, and tells when it is not the newest (R27)", () => {
+    expect(readToken(after, token.text)).toMatchObject({ stale: true, id: token.id });
+    expect(readToken(after, mintToken(after).text)!.stale).toBe(false);
+    expect(readToken(before, mintToken(after).text)).toBeNull();
+    expect(readToken(KeyRing.from(newest), token.text)).toBeNull();
+  });
+
+  test("takes no tag of a key that is for something else", () => {
+    for (const name of ["row", "seal", "user", "audit"] as const) {
+      expect(readToken(before, textOf(1, token.sid, before.newest[name]))).toBeNull();
+    }
+  });
+
+  test("refuses every change of one character (R3, R11)", () => {
+    const { text } = token;
+    let refused = 0;
+    for (let at = 0; at < text.length; at++) {
+      for (let code = 0; code < 256; code++) {
+        const changed = text.slice(0, at) + String.fromCharCode(code) + text.slice(at + 1);
+        if (changed === text) continue;
+        if (readToken(before, changed) !== null) throw new Error(`Accepted at ${at}: ${code}`);
+        refused++;
+      }
+    }
+    expect(refused).toBe(64 * 255);
+    expect(readToken(before, text)).not.toBeNull();
+  });
+
+  test("refuses every other length, with padding and white space too (R11)", () => {
+    const { text } = token;
+    expect(text).toHaveLength(64);
+    for (let length = 0; length < 64; length++) expect(readToken(before, text.slice(0, length))).toBeNull();
+    for (const more of [..."=.%; \n\r\t\0", ...ALPHABET, "==", "AAAA", text]) {
+      expect(readToken(before, text + more)).toBeNull();
+      expect(readToken(before, more + text)).toBeNull();
+    }
+    expect(readToken(before, `${text.slice(0, 63)}=`)).toBeNull();
+    expect(readToken(before, `${text.slice(0, 32)}\n${text.slice(32)}`)).toBeNull();
+    expect(readToken(before, `${text.slice(0, 32)}\n${text.slice(32, 63)}`)).toBeNull();
+    expect(readToken(before, `"${text}"`)).toBeNull();
+  });
+
+  test("refuses the same bytes in standard base64, hexadecimal or another case (R11)", () => {
+    let standard = 0;
+    for (let index = 0; index < 50; index++) {
+      const { text } = mintToken(before);
+      const bytes = Buffer.from(text, "base64url");
+      if (bytes.toString("base64") !== text) {
+        standard++;
+        expect(readToken(before, bytes.toString("base64"))).toBeNull();
+      }
+      expect(readToken(before, bytes.toString("hex"))).toBeNull();
+      expect(readToken(before, text.toLowerCase())).toBeNull();
+      expect(readToken(before, text.toUpperCase())).toBeNull();
+      expect(readToken(before, encodeURIComponent(`s:${text}`))).toBeNull();
+    }
+    expect(standard).toBeGreaterThan(0);
+  });
+
+  test("refuses letters that look alike or fold to the alphabet", () => {
+    for (const character of ["Ａ", "А", "ſ", "K", "é", "\u{1f36a}"]) {
+      expect(readToken(before, character + token.text.slice(character.length))).toBeNull();
+      expect(readToken(before, token.text.slice(0, 64 - character.length) + character)).toBeNull();
+    }
+  });
+
+  test("refuses another version with a right tag", () => {
+    expect(readToken(before, textOf(1, token.sid, before.newest.token))).not.toBeNull();
+    for (const version of [0, 2, 3, 129, 255]) {
+      expect(readToken(before, textOf(version, token.sid, before.newest.token))).toBeNull();
+    }
+  });
+
+  test("refuses what a client made up (R3)", () => {
+    const invented = [
+      "",
+      "null",
+      "undefined",
+      "A".repeat(64),
+      `AQ${"A".repeat(62)}`,
+      "1".repeat(64),
+      textOf(1, new Uint8Array(32), KeyRing.from(newest).newest.token),
+      textOf(1, token.sid.subarray(0, 31), before.newest.token, 16),
+    ];
+    for (const text of invented) expect(readToken(before, text)).toBeNull();
+  });
+
+  test("a refused text leaves nothing behind that helps the next", () => {
+    readToken(before, token.text);
+    expect(readToken(before, `!${token.text.slice(1)}`)).toBeNull();
+    expect(readToken(before, `${token.text.slice(0, 63)}!`)).toBeNull();
+  });
+});
+
+describe("refreshToken", () => {
+  test("gives the same session the newest key's tag", () => {
+    const stale = readToken(after, mintToken(before).text)!;
+    const fresh = refreshToken(after, stale);
+    expect(stale.stale).toBe(true);
+    expect(fresh.stale).toBe(false);
+    expect(fresh.sid).toEqual(stale.sid);
+    expect(fresh.id).toEqual(stale.id);
+    expect(fresh.text).not.toBe(stale.text);
+    expect(readToken(after, fresh.text)).toMatchObject({ stale: false, id: stale.id });
+    expect(readToken(KeyRing.from(newest), fresh.text)).toMatchObject({ id: stale.id });
+  });
+
+  test("changes nothing where the tag is the newest key's", () => {
+    const token = mintToken(after);
+    expect(refreshToken(after, token).text).toBe(token.text);
+  });
+});
+
+describe("rowIdOf", () => {
+  test("takes bytes of any length, as a store for another library's ids needs", () => {
+    const ids = ["", "s", "x".repeat(31), "x".repeat(33), "an id of another library"].map((text) =>
+      Buffer.from(rowIdOf(Buffer.from(text))).toString("hex"),
+    );
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) expect(id).toHaveLength(64);
+    expect(Buffer.from(rowIdOf(Buffer.alloc(32, 2))).toString("hex")).toBe(
+      "3e1386026ab367464810f99394ebc89675536b7d2e336bdd179dfe1d37f6f851",
+    );
+  });
+});
+
+describe("a token that is shown (R2)", () => {
+  test("shows its row id only", () => {
+    const token = mintToken(before);
+    const id = Buffer.from(token.id).toString("hex");
+    expect(inspect(token)).toBe(`Token { id: ${id}, stale: false }`);
+    expect(JSON.stringify({ token })).toBe(JSON.stringify({ token: { id, stale: false } }));
+    const shown = [
+      inspect(token, { customInspect: false, showHidden: true, depth: Infinity }),
+      inspect({ ...token }),
+      JSON.stringify({ ...token }),
+      inspect(structuredClone({ ...token })),
+      String(token),
+    ].join("\n");
+    expect(shown).not.toContain(token.text);
+    expect(shown).not.toContain(token.text.slice(2, 40));
+    expect(shown).not.toContain(Buffer.from(token.sid).toString("hex"));
+    expect(shown).not.toContain(inspect(Buffer.from(token.sid)).slice(8, 40));
+    expect(shown).not.toContain([...token.sid.subarray(0, 6)].join(", "));
+  });
+});
