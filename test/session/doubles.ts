@@ -1,0 +1,119 @@
+import type { SessionStore } from "../../src/store/store.ts";
+
+const operations = [
+  "read",
+  "insert",
+  "update",
+  "replace",
+  "touch",
+  "delete",
+  "deleteByUser",
+  "deleteExpired",
+  "listByUser",
+  "count",
+  "scan",
+  "lease",
+] as const;
+type Operation = (typeof operations)[number];
+
+/** The same store, with something around every call. It is real underneath. */
+export function around(
+  store: SessionStore,
+  wrap: (operation: Operation, call: () => Promise<unknown>) => Promise<unknown>,
+): SessionStore {
+  const wrapped: Record<string, unknown> = {
+    lanes: store.lanes,
+    migrate: () => store.migrate(),
+    close: () => store.close(),
+  };
+  for (const operation of operations) {
+    const method = store[operation].bind(store) as (...args: unknown[]) => Promise<unknown>;
+    wrapped[operation] = (...args: unknown[]) => wrap(operation, () => method(...args));
+  }
+  return wrapped as unknown as SessionStore;
+}
+
+/** Counts the statements that reach the store. */
+export function counted(store: SessionStore): {
+  store: SessionStore;
+  counts: Map<string, number>;
+  total(): number;
+} {
+  const counts = new Map<string, number>();
+  return {
+    store: around(store, (operation, call) => {
+      counts.set(operation, (counts.get(operation) ?? 0) + 1);
+      return call();
+    }),
+    counts,
+    total: () => [...counts.values()].reduce((sum, count) => sum + count, 0),
+  };
+}
+
+/** A small seeded generator (mulberry32): numbers from 0 to 1. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/**
+ * Decides the order in which calls reach a store and in which their answers come back: each call waits at a gate
+ * before and after, and the seed says which of those waiting goes next.
+ */
+export class Scheduler {
+  readonly #waiting: (() => void)[] = [];
+  readonly #random: () => number;
+  readonly trace: string[] = [];
+
+  constructor(seed: number) {
+    this.#random = seeded(seed);
+  }
+
+  over(store: SessionStore, name: string): SessionStore {
+    return around(store, async (operation, call) => {
+      await this.#gate(`${name} ${operation}`);
+      const answer = await call();
+      await this.#gate(`${name} ${operation} answered`);
+      return answer;
+    });
+  }
+
+  #gate(what: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(() => {
+        this.trace.push(what);
+        resolve();
+      });
+    });
+  }
+
+  /** Runs the tasks to their end, one gate at a time. */
+  async run(tasks: readonly (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
+    let finished = false;
+    const all = Promise.allSettled(tasks.map((task) => task())).then((results) => {
+      finished = true;
+      return results;
+    });
+    while (!finished) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#waiting.length === 0) continue;
+      const [next] = this.#waiting.splice(Math.floor(this.#random() * this.#waiting.length), 1);
+      next!();
+    }
+    return all;
+  }
+}
+
+/** The `Cookie` header that a browser sends back for a `Set-Cookie` value. */
+export function cookieOf(setCookie: string | null): string {
+  if (setCookie === null) throw new Error("no cookie was set");
+  return setCookie.split(";")[0]!;
+}
+
+export const testKeys: string = "ssk1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+export const olderKey: string = "ssk1_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";

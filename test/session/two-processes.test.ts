@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { createSessionManager, type SessionManager } from "../../src/index.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import { wanted } from "../servers/databases.ts";
+import { cookieOf, testKeys } from "./doubles.ts";
+import type { Answer, Task } from "./two-processes.worker.ts";
+
+// The file lies in memory where the system has such a place: these tests are about order, not about the disk.
+const place = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+const start = 1_700_000_000_000;
+const end = start + 30 * 86_400_000;
+const rounds = 2_000;
+
+describe.runIf(wanted("sqlite"))("two processes on one SQLite file", () => {
+  for (const driver of ["node:sqlite", "better-sqlite3"] as const) {
+    describe(driver, () => {
+      let folder: string;
+      let children: ChildProcess[];
+      let sessions: SessionManager<Record<string, unknown>>;
+      let now = start;
+
+      beforeAll(async () => {
+        folder = mkdtempSync(join(place, "stored-session-"));
+        const file = join(folder, "sessions.sqlite3");
+        children = [0, 1].map(() =>
+          fork(new URL("./two-processes.worker.ts", import.meta.url), [file, driver], {
+            execArgv: ["--disable-warning=ExperimentalWarning"],
+          }),
+        );
+        await Promise.all(children.map((child) => once(child, "message")));
+        sessions = createSessionManager({
+          store: sqliteStore(file, { driver }),
+          keys: testKeys,
+          clock: () => now,
+        });
+      });
+      afterAll(async () => {
+        for (const child of children) {
+          child.send({ kind: "close" });
+          await once(child, "exit");
+        }
+        await sessions.close();
+        rmSync(folder, { recursive: true });
+      });
+
+      async function ask(child: ChildProcess, task: Task): Promise<string | null> {
+        const answered = once(child, "message") as Promise<[Answer]>;
+        child.send(task);
+        const [answer] = await answered;
+        if ("error" in answer) throw new Error(answer.error);
+        return answer.setCookie;
+      }
+
+      async function begin(data: Record<string, unknown>, user?: string): Promise<string> {
+        now = start;
+        const session = await sessions.load(null);
+        Object.assign(session.data, data);
+        if (user !== undefined) session.login(user);
+        return cookieOf(await sessions.commit(session));
+      }
+
+      test("promise 2, R39: 64 parallel requests changing different keys all survive", async () => {
+        for (let round = 0; round < 10; round++) {
+          const cookie = await begin({ kept: 1 });
+          await Promise.all([
+            ask(children[0]!, { kind: "keys", cookie, from: 0, count: 32 }),
+            ask(children[1]!, { kind: "keys", cookie, from: 32, count: 32 }),
+          ]);
+          assert.equal(Object.keys((await sessions.load(cookie)).data).length, 65);
+        }
+      });
+
+      test("promise 2: two processes count together", async () => {
+        const cookie = await begin({ count: 0 });
+        await Promise.all(children.map((child) => ask(child, { kind: "count", cookie, times: 200 })));
+        assert.equal((await sessions.load(cookie)).data["count"], 400);
+      });
+
+      for (const kind of ["destroy", "revoke", "regenerate", "login", "expire"] as const) {
+        test(
+          `promise 3, R38, R41: ${rounds} saves against ${kind} bring nothing back`,
+          { timeout: 180_000 },
+          async () => {
+            let savesFirst = 0;
+            for (let round = 0; round < rounds; round++) {
+              const cookie = await begin({ kept: 1 }, kind === "revoke" ? "1" : undefined);
+              const at = kind === "expire" ? end : start + round;
+              const [saver, ender] =
+                round % 2 === 0 ? [children[0]!, children[1]!] : [children[1]!, children[0]!];
+              const save = () => ask(saver, { kind: round % 3 === 0 ? "touch" : "save", cookie, at: start });
+              const finish = () => ask(ender, { kind, cookie, at });
+              const [saved, finished] =
+                round % 4 < 2
+                  ? await Promise.all([save(), finish()])
+                  : (await Promise.all([finish(), save()])).toReversed();
+              now = at;
+              const old = await sessions.load(cookie);
+              if (kind === "expire" && saved !== null) {
+                // a save that was there before the limit moved the idle limit, never the absolute one
+                assert.equal(old.isNew, true, `round ${round}`);
+              }
+              assert.equal(old.isNew, true, `round ${round}: the old session is dead`);
+              if (saved !== null) {
+                savesFirst++;
+                assert.equal(cookieOf(saved!), cookie, `round ${round}: no new id for the one that saves`);
+              }
+              if (kind === "destroy") assert.match(finished!, /Max-Age=0/, `round ${round}`);
+              if (kind === "regenerate" || kind === "login") {
+                const next = await sessions.load(cookieOf(finished!));
+                assert.equal(next.data["kept"], 1, `round ${round}`);
+                if (saved !== null && round % 3 !== 0)
+                  assert.equal(next.data["late"], true, `round ${round}`);
+              }
+            }
+            // both orders really happened
+            assert.ok(savesFirst > 0 && savesFirst < rounds, `${savesFirst} of ${rounds} saves came first`);
+          },
+        );
+      }
+    });
+  }
+});
