@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { createSessionManager, type SessionManager } from "../../src/index.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
-import { wanted } from "../servers/databases.ts";
+import { chosenDatabases } from "../servers/chosen.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
 import type { Answer, Task } from "./two-processes.worker.ts";
 
@@ -17,7 +17,7 @@ const start = 1_700_000_000_000;
 const end = start + 30 * 86_400_000;
 const rounds = 2_000;
 
-describe.runIf(wanted("sqlite"))("two processes on one SQLite file", () => {
+describe.runIf(chosenDatabases().includes("sqlite"))("two processes on one SQLite file", () => {
   for (const driver of ["node:sqlite", "better-sqlite3"] as const) {
     describe(driver, () => {
       let folder: string;
