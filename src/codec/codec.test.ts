@@ -1,0 +1,785 @@
+import { isDeepStrictEqual } from "node:util";
+import { runInNewContext } from "node:vm";
+import { decode as libraryDecode, ExtensionCodec } from "@msgpack/msgpack";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { LimitError, StoredSessionError, ValueError } from "../errors.ts";
+import { Codec, type Content } from "./codec.ts";
+
+const codec = new Codec({ maxBytes: 1_048_576 });
+const holds =
+  "A session holds null, booleans, numbers, strings, bigints, Dates, URLs, Uint8Arrays, arrays, plain objects, Maps and Sets.";
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+const content = (data: Record<string, unknown>, more: Partial<Content> = {}): Content => ({
+  data,
+  user: undefined,
+  flash: {},
+  ...more,
+});
+const roundTrip = (value: unknown) => codec.decode(codec.encode(content({ value }))).data["value"];
+const written = (value: unknown) => hex(codec.encodeValue(value, "value"));
+
+function thrownBy(act: () => unknown): StoredSessionError {
+  try {
+    act();
+  } catch (error) {
+    return error as StoredSessionError;
+  }
+  throw new Error("nothing was thrown");
+}
+const refusal = (value: unknown) => {
+  const error = thrownBy(() => codec.encode(content({ value })));
+  expect(error).toBeInstanceOf(ValueError);
+  return error as ValueError;
+};
+
+describe("layout", () => {
+  test("an array of two: data and internals", () => {
+    expect(hex(codec.encode(content({})))).toBe("928080");
+    expect(hex(codec.encode(content({ a: 1 })))).toBe("9281a1610180");
+    expect(hex(codec.encode(content({}, { user: "42" })))).toBe("928081a175a23432");
+    expect(hex(codec.encode(content({}, { flash: { n: "x" } })))).toBe("928081a16681a16ea178");
+    expect(hex(codec.encode(content({}, { user: "1", flash: { n: true } })))).toBe(
+      "928082a175a131a16681a16ec3",
+    );
+  });
+
+  test("the flash is absent when nothing in it is defined", () => {
+    expect(hex(codec.encode(content({}, { flash: { n: undefined } })))).toBe("928080");
+  });
+
+  test("comes back", () => {
+    const all = content({ cart: [{ sku: "tea" }] }, { user: "42", flash: { notice: "Hello" } });
+    expect(codec.decode(codec.encode(all))).toStrictEqual(all);
+    expect(codec.decode(codec.encode(content({})))).toStrictEqual(content({}));
+  });
+
+  test("internals may come in either order", () => {
+    const bytes = Buffer.from("928082a16681a16ec3a175a131", "hex");
+    expect(codec.decode(bytes)).toStrictEqual(content({}, { user: "1", flash: { n: true } }));
+  });
+
+  test("client metadata is a map", () => {
+    const bytes = codec.encodeMap({ address: "192.0.2.1", userAgent: "curl" });
+    expect(hex(bytes)).toBe("82a761646472657373a93139322e302e322e31a9757365724167656e74a46375726c");
+    expect(codec.decodeMap(bytes)).toStrictEqual({ address: "192.0.2.1", userAgent: "curl" });
+    expect(thrownBy(() => codec.encodeMap({ a: () => 1 })).message).toMatch(/^client\.a is a function\./);
+    expect(thrownBy(() => codec.encodeMap({ a: () => 1 }, "device")).message).toMatch(
+      /^device\.a is a function\./,
+    );
+  });
+});
+
+describe("values as formats.md writes them", () => {
+  test.each([
+    [null, "c0"],
+    [undefined, "c0"],
+    [false, "c2"],
+    [true, "c3"],
+    [0, "00"],
+    [127, "7f"],
+    [128, "cc80"],
+    [255, "ccff"],
+    [256, "cd0100"],
+    [65_535, "cdffff"],
+    [65_536, "ce00010000"],
+    [2 ** 32 - 1, "ceffffffff"],
+    [2 ** 32, "cf0000000100000000"],
+    [Number.MAX_SAFE_INTEGER, "cf001fffffffffffff"],
+    [2 ** 53, "cb4340000000000000"],
+    [-1, "ff"],
+    [-32, "e0"],
+    [-33, "d0df"],
+    [-128, "d080"],
+    [-129, "d1ff7f"],
+    [-32_768, "d18000"],
+    [-32_769, "d2ffff7fff"],
+    [-(2 ** 31), "d280000000"],
+    [-(2 ** 31) - 1, "d3ffffffff7fffffff"],
+    [Number.MIN_SAFE_INTEGER, "d3ffe0000000000001"],
+    [-(2 ** 53), "cbc340000000000000"],
+    [-0, "cb8000000000000000"],
+    [1.5, "cb3ff8000000000000"],
+    [NaN, "cb7ff8000000000000"],
+    [-NaN, "cb7ff8000000000000"],
+    [Infinity, "cb7ff0000000000000"],
+    [-Infinity, "cbfff0000000000000"],
+    ["", "a0"],
+    ["é", "a2c3a9"],
+    ["\u{1f375}", "a4f09f8db5"],
+    [new Uint8Array([1, 2]), "c4020102"],
+    [Buffer.from([1, 2]), "c4020102"],
+    [[], "90"],
+    [[1, undefined, null], "9301c0c0"],
+    [new Array(2), "92c0c0"],
+    [{}, "80"],
+    [{ a: undefined, b: 1 }, "81a16201"],
+    [new Date(0), "d6ff00000000"],
+    [new Date(4_294_967_295_000), "d6ffffffffff"],
+    [new Date(4_294_967_296_000), "d7ff0000000100000000"],
+    [new Date(1), "d7ff003d090000000000"],
+    [new Date(17_179_869_183_999), "d7ffee2e1f03ffffffff"],
+    [new Date(17_179_869_184_000), "c70cff000000000000000400000000"],
+    [new Date(-1), "c70cff3b8b87c0ffffffffffffffff"],
+    [0n, "d40130"],
+    [-12n, "c703012d3132"],
+    [2n ** 64n, "c714013138343436373434303733373039353531363136"],
+    [new Set(), "d40290"],
+    [new Set([1, "a"]), "d6029201a161"],
+    [new Map(), "d40390"],
+    [new Map([["a", 1]]), "d60392a16101"],
+    [new Map([["a", undefined]]), "d60392a161c0"],
+    [new URL("http://a"), "c70904687474703a2f2f612f"],
+  ])("%s", (value, bytes) => {
+    expect(written(value)).toBe(bytes);
+  });
+
+  test("R46: a property keeps its key, whatever an object inherits under it", () => {
+    for (const key of ["constructor", "toString", "hasOwnProperty", "valueOf"]) {
+      const back = roundTrip({ [key]: 1 }) as object;
+      expect(Object.entries(back)).toStrictEqual([[key, 1]]);
+      expect(Object.getOwnPropertyDescriptor(back, key)).toStrictEqual({
+        value: 1,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
+    }
+    expect(({} as { constructor: unknown }).constructor).toBe(Object);
+  });
+
+  test("keys in their order", () => {
+    expect(Object.keys(roundTrip({ b: 1, a: 2, constructor: 3, 7: 4 }) as object)).toStrictEqual([
+      "7",
+      "b",
+      "a",
+      "constructor",
+    ]);
+  });
+
+  test("bytes come back as a Uint8Array of its own", () => {
+    const bytes = codec.encode(content({ value: Buffer.from("tea") }));
+    const back = codec.decode(bytes).data["value"] as Uint8Array;
+    expect(back).toStrictEqual(new Uint8Array([116, 101, 97]));
+    expect(Object.getPrototypeOf(back)).toBe(Uint8Array.prototype);
+    expect(back.buffer.byteLength).toBe(3);
+    bytes.fill(0);
+    expect(back[0]).toBe(116);
+  });
+
+  test("bytes are those the array has, whatever it says of itself", () => {
+    const bytes = new Uint8Array([1, 2, 3]);
+    Object.defineProperty(bytes, "byteLength", { value: 9 });
+    Object.defineProperty(bytes, "length", { value: 9 });
+    expect(roundTrip(bytes)).toStrictEqual(new Uint8Array([1, 2, 3]));
+  });
+
+  test("objects come back with the usual prototype", () => {
+    expect(roundTrip(Object.assign(Object.create(null) as object, { a: 1 }))).toStrictEqual({ a: 1 });
+    expect(Object.getPrototypeOf(codec.decode(codec.encode(content({}))).data)).toBe(Object.prototype);
+  });
+
+  test("what occurs twice is stored twice", () => {
+    const tea = { sku: "tea" };
+    const back = roundTrip([tea, tea, { tea }]) as [object, object, { tea: object }];
+    expect(back).toStrictEqual([tea, tea, { tea }]);
+    expect(back[0]).not.toBe(back[1]);
+  });
+
+  test("a getter is stored as its value, and asked once", () => {
+    let asked = 0;
+    const value = {
+      get count() {
+        return ++asked;
+      },
+    };
+    expect(roundTrip(value)).toStrictEqual({ count: 1 });
+    expect(asked).toBe(1);
+  });
+
+  test("a proxy of a plain object is its properties", () => {
+    expect(roundTrip(new Proxy({ a: [1] }, {}))).toStrictEqual({ a: [1] });
+  });
+
+  test("toJSON is not asked, and what cannot be enumerated is not stored", () => {
+    const value = { a: 1 };
+    Object.defineProperty(value, "toJSON", { value: () => "wrong" });
+    expect(roundTrip(value)).toStrictEqual({ a: 1 });
+  });
+
+  test("a byte order mark stays, in long text too", () => {
+    for (const text of ["\ufeff", `\ufeff${"x".repeat(300)}`, `\ufeffé${"x".repeat(5000)}`]) {
+      expect(roundTrip(text)).toBe(text);
+    }
+  });
+
+  test.each([31, 32, 255, 256, 65_535, 65_536])("text, bytes, arrays and extensions of %i", (length) => {
+    for (const text of ["a".repeat(length), "é".repeat(length), "a".repeat(length - 1) + "é"]) {
+      expect(roundTrip(text)).toBe(text);
+    }
+    const wide = new Codec({ maxBytes: 2 ** 20, maxKeys: 2 ** 20 });
+    const keys = Object.fromEntries(Array.from({ length }, (_, index) => [`k${index}`, index]));
+    expect(wide.clone(keys)).toStrictEqual(keys);
+    expect(wide.clone({ ["k".repeat(length)]: 1 })).toStrictEqual({ ["k".repeat(length)]: 1 });
+    expect(wide.decode(wide.encode(content(keys))).data).toStrictEqual(keys);
+    expect(roundTrip(new Uint8Array(length).fill(7))).toStrictEqual(new Uint8Array(length).fill(7));
+    const array = Array.from({ length }, (_, index) => index);
+    expect(roundTrip(array)).toStrictEqual(array);
+    expect(roundTrip(new Set(array))).toStrictEqual(new Set(array));
+    expect(roundTrip(new Map(array.map((n) => [n, null])))).toStrictEqual(
+      new Map(array.map((n) => [n, null])),
+    );
+    expect(roundTrip(new URL(`http://a/${"x".repeat(length)}`))).toStrictEqual(
+      new URL(`http://a/${"x".repeat(length)}`),
+    );
+    expect(roundTrip(10n ** BigInt(length - 1))).toBe(10n ** BigInt(length - 1));
+  });
+
+  test.each([14, 15, 16, 17])("containers of %i", (length) => {
+    const array = Array.from({ length }, (_, index) => index);
+    const object = Object.fromEntries(array.map((n) => [`k${n}`, n]));
+    for (const value of [array, object, new Set(array), new Map(array.map((n) => [n, n]))]) {
+      expect(roundTrip(value)).toStrictEqual(value);
+    }
+    expect(codec.decode(codec.encode(content(object, { flash: object })))).toStrictEqual(
+      content(object, { flash: object }),
+    );
+  });
+
+  test("Sets and Maps hold anything, Maps as keys too", () => {
+    const value = new Map<unknown, unknown>([
+      [new Date(5), new Set([new Map([[-0, -0]])])],
+      [{ a: 1 }, [-0, { zero: -0 }]],
+      [null, 1n],
+    ]);
+    expect(roundTrip(value)).toStrictEqual(value);
+  });
+
+  test("zeros of one value do not reach into the next", () => {
+    expect(written([-0, -0])).toBe("92cb8000000000000000cb8000000000000000");
+    expect(written("x".repeat(20))).toBe(`b4${"78".repeat(20)}`);
+  });
+});
+
+describe("what is refused when a session is saved, with the path to it", () => {
+  class Basket {}
+  class Items extends Array {}
+  class Bytes extends Uint8Array {}
+  class Moment extends Date {}
+  class Table extends Map {}
+  class Group extends Set {}
+  class Link extends URL {}
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  };
+
+  test.each<[string, unknown, string]>([
+    ["a function", () => 1, `data.value is a function. ${holds}`],
+    ["a symbol", Symbol("secret"), `data.value is a symbol. ${holds}`],
+    ["an instance", new Basket(), `data.value is an instance of Basket. ${holds}`],
+    ["an error", new RangeError("secret"), `data.value is an instance of RangeError. ${holds}`],
+    ["a regular expression", /secret/, `data.value is an instance of RegExp. ${holds}`],
+    ["a promise", Promise.resolve(1), `data.value is an instance of Promise. ${holds}`],
+    ["a boxed number", new Number(1), `data.value is an instance of Number. ${holds}`],
+    ["a boxed string", new String("secret"), `data.value is an instance of String. ${holds}`],
+    ["another typed array", new Uint16Array(1), `data.value is an instance of Uint16Array. ${holds}`],
+    ["an ArrayBuffer", new ArrayBuffer(1), `data.value is an instance of ArrayBuffer. ${holds}`],
+    ["a WeakMap", new WeakMap(), `data.value is an instance of WeakMap. ${holds}`],
+    [
+      "an object of another object",
+      Object.create({}) as object,
+      `data.value is an instance of Object. ${holds}`,
+    ],
+    [
+      "an object without constructor",
+      Object.create(Object.create(null) as object) as object,
+      `data.value is an instance of a class. ${holds}`,
+    ],
+    ["an anonymous class", new (class {})(), `data.value is an instance of a class. ${holds}`],
+    [
+      "a name that is no name",
+      new { "a\nb": class {} }["a\nb"](),
+      `data.value is an instance of a class. ${holds}`,
+    ],
+    [
+      "a name with more behind it",
+      new { "a b": class {} }["a b"](),
+      `data.value is an instance of a class. ${holds}`,
+    ],
+    [
+      "an Array of its own kind",
+      new Items(),
+      `data.value is an instance of Items, a kind of Array of its own. ${holds}`,
+    ],
+    [
+      "a Uint8Array of its own kind",
+      new Bytes(1),
+      `data.value is an instance of Bytes, a kind of Uint8Array of its own. ${holds}`,
+    ],
+    [
+      "a Date of its own kind",
+      new Moment(0),
+      `data.value is an instance of Moment, a kind of Date of its own. ${holds}`,
+    ],
+    [
+      "a Map of its own kind",
+      new Table(),
+      `data.value is an instance of Table, a kind of Map of its own. ${holds}`,
+    ],
+    [
+      "a Set of its own kind",
+      new Group(),
+      `data.value is an instance of Group, a kind of Set of its own. ${holds}`,
+    ],
+    [
+      "a URL of its own kind",
+      new Link("http://a"),
+      `data.value is an instance of Link, a kind of URL of its own. ${holds}`,
+    ],
+    ["an object of another realm", runInNewContext("({})"), `data.value is an instance of Object. ${holds}`],
+    [
+      "only the prototype of a Date",
+      Object.create(Date.prototype) as object,
+      `data.value is an instance of Date. ${holds}`,
+    ],
+    ["an invalid date", new Date(NaN), "data.value is an invalid Date. Store null, or a date that exists."],
+    ["a symbol as key", { [Symbol("secret")]: 1 }, "data.value has a symbol as a key. Keys are strings."],
+    ["Math", Math, "data.value has a symbol as a key. Keys are strings."],
+    [
+      "a Date with more",
+      Object.assign(new Date(0), { zone: "secret" }),
+      "data.value carries properties of its own that would be lost. Store them beside it.",
+    ],
+    [
+      "a Map with more",
+      Object.assign(new Map(), { a: 1 }),
+      "data.value carries properties of its own that would be lost. Store them beside it.",
+    ],
+    [
+      "a Set with more",
+      Object.assign(new Set(), { a: 1 }),
+      "data.value carries properties of its own that would be lost. Store them beside it.",
+    ],
+    [
+      "a URL with more",
+      Object.assign(new URL("http://a"), { a: 1 }),
+      "data.value carries properties of its own that would be lost. Store them beside it.",
+    ],
+    [
+      "an array with more",
+      "tea".match(/e/),
+      "data.value carries properties of its own that would be lost. Store them beside it.",
+    ],
+    [
+      "an array with a negative index",
+      Object.assign([1], { "-1": 0 }),
+      "data.value carries properties of its own that would be lost. Store them beside it.",
+    ],
+    [
+      "undefined in a Set",
+      new Set([undefined]),
+      "data.value.values()[0] is undefined, which a Set or the keys of a Map cannot store.",
+    ],
+    [
+      "undefined as a key",
+      new Map([[undefined, 1]]),
+      "data.value.keys()[0] is undefined, which a Set or the keys of a Map cannot store.",
+    ],
+    [
+      "a lone surrogate",
+      "tea \ud83c",
+      "data.value holds a lone surrogate, half of a character. Use toWellFormed() on text that was cut.",
+    ],
+    [
+      "only the prototype of a URL",
+      Object.create(URL.prototype) as object,
+      "data.value cannot be read: a getter or a proxy threw an error, which is the cause of this one.",
+    ],
+    [
+      "a revoked proxy",
+      revoked(),
+      "data.value cannot be read: a getter or a proxy threw an error, which is the cause of this one.",
+    ],
+  ])("%s", (_name, value, message) => {
+    const error = refusal(value);
+    expect(error.message).toBe(message);
+    expect(error.message).not.toContain("secret");
+    expect(message.startsWith(`${error.path} `)).toBe(true);
+    expect(error.code).toBe("ERR_STORED_SESSION_VALUE");
+  });
+
+  test.each<[Record<string, unknown>, string]>([
+    [{ cart: [0, 1, 2, { price: () => 1 }] }, "data.cart[3].price"],
+    [{ "two words": () => 1 }, 'data["two words"]'],
+    [{ "": () => 1 }, 'data[""]'],
+    [{ "1a": () => 1 }, 'data["1a"]'],
+    [{ $a_1: () => 1 }, "data.$a_1"],
+    [{ _: () => 1 }, "data._"],
+    [{ "a\n": () => 1 }, 'data["a\\n"]'],
+    [{ "\u0085": () => 1 }, 'data["\u0085"]'],
+    [{ ["k".repeat(64)]: () => 1 }, `data.${"k".repeat(64)}`],
+    [{ ["k".repeat(65)]: () => 1 }, `data.${"k".repeat(64)}…`],
+    [{ [`k ${"k".repeat(65)}`]: () => 1 }, `data["k ${"k".repeat(62)}…"]`],
+    [{ m: new Map([["x y", () => 1]]) }, 'data.m.get("x y")'],
+    [{ m: new Map([["k".repeat(65), () => 1]]) }, `data.m.get("${"k".repeat(64)}…")`],
+    [
+      {
+        m: new Map<unknown, unknown>([
+          [0, 0],
+          [5, () => 1],
+        ]),
+      },
+      "data.m.get(5)",
+    ],
+    [{ m: new Map([[5n, () => 1]]) }, "data.m.get(5n)"],
+    [{ m: new Map([[true, () => 1]]) }, "data.m.get(true)"],
+    [{ m: new Map([[null, () => 1]]) }, "data.m.values()[0]"],
+    [
+      {
+        m: new Map<unknown, unknown>([
+          [1, 1],
+          [{}, () => 1],
+        ]),
+      },
+      "data.m.values()[1]",
+    ],
+    [
+      {
+        m: new Map<unknown, unknown>([
+          [1, 1],
+          [() => 1, 1],
+        ]),
+      },
+      "data.m.keys()[1]",
+    ],
+    [{ m: new Map([["x", [{ a: () => 1 }]]]) }, 'data.m.get("x")[0].a'],
+    [{ m: new Map([[{ k: () => 1 }, 1]]) }, "data.m.keys()[0].k"],
+    [{ s: new Set<unknown>(["a", () => 1]) }, "data.s.values()[1]"],
+    [{ s: new Set<unknown>(["a", "\ud800"]) }, "data.s.values()[1]"],
+    [{ a: { b: { c: 1 }, d: [[1, [2]], () => 1] } }, "data.a.d[1]"],
+    [{ a: { b: [[1]], s: new Set([1]), m: new Map([[1, 1]]) }, z: () => 1 }, "data.z"],
+    [{ a: JSON.parse('{"__proto__": 1}') as unknown }, "data.a.__proto__"],
+    [{ "a\ud800": 1 }, 'data["a\\ud800"]'],
+  ])("%o: %s", (data, path) => {
+    const error = thrownBy(() => codec.encode(content(data))) as ValueError;
+    expect(error).toBeInstanceOf(ValueError);
+    expect(error.path).toBe(path);
+  });
+
+  test("the flash and the user have their own names", () => {
+    const flash = thrownBy(() => codec.encode(content({ a: [1] }, { flash: { notice: [() => 1] } })));
+    expect(flash.message).toBe(`flash.notice[0] is a function. ${holds}`);
+    for (const user of ["", 42, null]) {
+      const error = thrownBy(() => codec.encode(content({}, { user: user as string }))) as ValueError;
+      expect(error.message).toBe("user must be a string that is not empty.");
+      expect(error.path).toBe("user");
+    }
+    expect(thrownBy(() => codec.encode(content({}, { user: "\udc00" }))).message).toMatch(
+      /^user holds a lone/,
+    );
+    for (const data of [null, undefined, [], new Map(), "text", new Basket()]) {
+      const error = thrownBy(() => codec.encode(content(data as Record<string, unknown>)));
+      expect(error.message).toBe("data must be a plain object.");
+    }
+  });
+
+  test("a key __proto__, with the reason", () => {
+    expect(refusal(JSON.parse('{"__proto__": 1}')).message).toBe(
+      "data.value.__proto__ is a key that sessions do not store: it could reach a prototype.",
+    );
+    const hidden = Object.defineProperty({}, "__proto__", { value: undefined, enumerable: true });
+    expect(refusal(hidden).path).toBe("data.value.__proto__");
+  });
+
+  test("cycles, through every kind of container", () => {
+    const object: Record<string, unknown> = { a: {} };
+    (object["a"] as Record<string, unknown>)["back"] = object;
+    expect(refusal(object).message).toBe("data.value.a.back is a cycle: it is inside itself.");
+    const array: unknown[] = [1];
+    array.push([array]);
+    expect(refusal(array).path).toBe("data.value[1][0]");
+    const map = new Map<unknown, unknown>();
+    map.set("self", map);
+    expect(refusal(map).path).toBe('data.value.get("self")');
+    const set = new Set<unknown>();
+    set.add({ set });
+    expect(refusal(set).path).toBe("data.value.values()[0].set");
+    const data: Record<string, unknown> = {};
+    data["data"] = data;
+    expect(thrownBy(() => codec.encode(content(data))).message).toBe(
+      "data.data is a cycle: it is inside itself.",
+    );
+  });
+
+  test("a getter that throws: its error is the cause, even if it is one of ours", () => {
+    for (const cause of [new Error("no"), new ValueError("elsewhere", "no")]) {
+      const error = refusal({
+        a: { b: [1] },
+        get price() {
+          throw cause;
+        },
+      });
+      expect(error.path).toBe("data.value.price");
+      expect(error.cause).toBe(cause);
+    }
+    const proxy = new Proxy({}, { ownKeys: () => JSON.parse("") as string[] });
+    expect(refusal({ a: [{}], proxy }).path).toBe("data.value.proxy");
+    expect(refusal({ a: [{}], proxy }).cause).toBeInstanceOf(SyntaxError);
+  });
+
+  test("a getter may save another session meanwhile", () => {
+    const value = {
+      a: {
+        get b() {
+          return [codec.encode(content({ x: { y: [1, 2] } })).length, -0];
+        },
+      },
+      c: -0,
+    };
+    expect(roundTrip(value)).toStrictEqual({ a: { b: [11, -0] }, c: -0 });
+  });
+
+  test("a URL whose text means something else", () => {
+    const url = new URL("http://a/");
+    const href = Object.getOwnPropertyDescriptor(URL.prototype, "href")!;
+    // shadowed on the instance it is not asked
+    Object.defineProperty(url, "href", { value: "nothing" });
+    expect(href.get!.call(roundTrip(url))).toBe("http://a/");
+  });
+});
+
+describe("R45, promise 10: limits", () => {
+  const nested = (levels: number, make: (inner: unknown) => unknown) => {
+    let value: unknown = 1;
+    for (let level = 0; level < levels; level++) value = make(value);
+    return value;
+  };
+
+  test("bytes, with both figures", () => {
+    const small = new Codec({ maxBytes: 64 });
+    const text = content({ a: "x".repeat(64 - 7) });
+    expect(small.decode(small.encode(text))).toStrictEqual(text);
+    const error = thrownBy(() => small.encode(content({ a: "x".repeat(64 - 6) }))) as LimitError;
+    expect(error).toBeInstanceOf(LimitError);
+    expect(error.limit).toBe("bytes");
+    expect(error.message).toBe(
+      "The session takes 65 bytes, and maxBytes is 64. Store less in it, or raise maxBytes.",
+    );
+  });
+
+  test.each<[string, unknown, number]>([
+    ["text", "x".repeat(1000), 1007],
+    ["bytes", new Uint8Array(1000), 1008],
+    ["a long array without elements", new Array(4_000_000_000), 4_000_000_006],
+    ["an array", new Array(100).fill(0), 106],
+    ["a huge bigint", 1n << 1_000_000n, 65],
+    ["a huge negative bigint", -(1n << 1_000_000n), 65],
+  ])("%s stops early", (_name, value, bytes) => {
+    const error = thrownBy(() => new Codec({ maxBytes: 64 }).encode(content({ value }))) as LimitError;
+    expect(error.message).toBe(
+      `The session takes at least ${bytes} bytes, and maxBytes is 64. Store less in it, or raise maxBytes.`,
+    );
+    expect(error.limit).toBe("bytes");
+  });
+
+  test("what is shared a billion times over stops early", () => {
+    let value: unknown = [1];
+    for (let level = 0; level < 29; level++) value = [value, value];
+    expect(thrownBy(() => codec.encode(content({ value })))).toBeInstanceOf(LimitError);
+  });
+
+  test("each kind of value counts", () => {
+    for (const value of [
+      null,
+      undefined,
+      true,
+      0,
+      5,
+      -0,
+      NaN,
+      new Date(0),
+      new URL("a:b"),
+      new Set(),
+      new Map(),
+      5n,
+      "",
+      new Uint8Array(),
+    ]) {
+      const lowerBound = thrownBy(() => new Codec({ maxBytes: 0 }).encodeValue(value, "value")) as LimitError;
+      expect(lowerBound.message).toMatch(/^The session takes at least [12] bytes, and maxBytes is 0\./);
+    }
+  });
+
+  test("the largest bigint that fits", () => {
+    const small = new Codec({ maxBytes: 64 });
+    const largest = 10n ** 61n - 1n;
+    expect(small.clone(largest)).toBe(largest);
+    expect(small.clone(-largest / 10n)).toBe(-largest / 10n);
+    const error = thrownBy(() => small.clone(largest + 1n));
+    expect(error.message).toMatch(/^The session takes 65 bytes/);
+    expect(thrownBy(() => small.clone(2n ** 263n - 1n)).message).toMatch(/^The session takes 83 bytes/);
+    expect(thrownBy(() => small.clone(2n ** 263n)).message).toMatch(/^The session takes at least 65 bytes/);
+  });
+
+  test.each<[string, (inner: unknown) => unknown, string]>([
+    ["objects", (inner) => ({ a: inner }), ".a"],
+    ["arrays", (inner) => [inner], "[0]"],
+    ["Sets", (inner) => new Set([inner]), ".values()[0]"],
+    ["Maps", (inner) => new Map([["a", inner]]), '.get("a")'],
+    ["Maps as keys", (inner) => new Map([[inner, 1]]), ".keys()[0]"],
+  ])("depth 32, of %s", (_name, make, step) => {
+    // `data` is the first level
+    const deepest = nested(31, make);
+    expect(roundTrip(deepest)).toStrictEqual(deepest);
+    const error = thrownBy(() => codec.encode(content({ value: nested(32, make) }))) as LimitError;
+    expect(error).toBeInstanceOf(LimitError);
+    expect(error.limit).toBe("depth");
+    expect(error.message).toBe(
+      `data.value${step.repeat(31)} lies deeper than 32 levels. Store flatter data.`,
+    );
+  });
+
+  test("depth is counted from data, from flash and from a single value alike", () => {
+    const shallow = new Codec({ maxBytes: 1000, maxDepth: 2 });
+    const two = content({ a: [1] }, { flash: { a: [1] } });
+    expect(shallow.decode(shallow.encode(two))).toStrictEqual(two);
+    expect(shallow.clone([[1]])).toStrictEqual([[1]]);
+    expect(shallow.decodeMap(shallow.encodeMap({ a: [1] }))).toStrictEqual({ a: [1] });
+    expect(thrownBy(() => shallow.encode(content({ a: [[]] })))).toBeInstanceOf(LimitError);
+    expect(thrownBy(() => shallow.encode(content({}, { flash: { a: [[]] } })))).toBeInstanceOf(LimitError);
+    expect(thrownBy(() => shallow.clone([[[]]]))).toBeInstanceOf(LimitError);
+    expect(thrownBy(() => shallow.encodeMap({ a: [[]] }))).toBeInstanceOf(LimitError);
+  });
+
+  test("keys: 10,000 in all, those of data and flash together", () => {
+    const keys = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 0]));
+    const most = content({ ...keys(4_998), more: keys(4_999) }, { flash: { a: 0, b: undefined }, user: "1" });
+    most.flash["c"] = 1;
+    expect(Object.keys(codec.decode(codec.encode(most)).data)).toHaveLength(4_999);
+    most.flash["d"] = 1;
+    const error = thrownBy(() => codec.encode(most)) as LimitError;
+    expect(error).toBeInstanceOf(LimitError);
+    expect(error.limit).toBe("keys");
+    expect(error.message).toBe(
+      "The session has more than 10000 keys, the one too many being flash.d. Store less in it.",
+    );
+    const few = new Codec({ maxBytes: 1000, maxKeys: 2 });
+    expect(few.clone({ a: { b: [1, 2, 3] } })).toStrictEqual({ a: { b: [1, 2, 3] } });
+    expect(thrownBy(() => few.clone({ a: { b: 1, c: 2 } }))).toBeInstanceOf(LimitError);
+  });
+
+  test("what is refused leaves no trace in the codec", () => {
+    expect(() => codec.encode(content({ a: { b: () => 1 } }))).toThrow(ValueError);
+    expect(roundTrip([1])).toStrictEqual([1]);
+  });
+});
+
+describe("clone and same", () => {
+  test("a clone is equal and shares nothing", () => {
+    const value = { at: new Date(5), tags: new Set(["a"]), list: [{ a: 1 }] };
+    const copy = codec.clone(value);
+    expect(copy).toStrictEqual(value);
+    expect(copy.list[0]).not.toBe(value.list[0]);
+    expect(thrownBy(() => codec.clone({ a: () => 1 })).message).toMatch(/^value\.a is a function\./);
+    expect(thrownBy(() => codec.clone({ a: () => 1 }, "data")).message).toMatch(/^data\.a is a function\./);
+  });
+
+  test.each<[unknown, unknown, boolean]>([
+    [1, 1, true],
+    [1, "1", false],
+    [NaN, NaN, true],
+    [0, -0, false],
+    [undefined, undefined, true],
+    [undefined, null, false],
+    [null, undefined, false],
+    [null, null, true],
+    [null, [], false],
+    [[], null, false],
+    [[], undefined, false],
+    [{}, [], false],
+    [{ a: [1] }, { a: [1] }, true],
+    [{ a: [1] }, { a: [2] }, false],
+    [{ a: 1, b: undefined }, { a: 1 }, true],
+    [{ a: 1, b: 2 }, { b: 2, a: 1 }, false],
+    [new Date(1), new Date(1), true],
+    [new Date(1), new Date(2), false],
+    [Buffer.from("a"), new Uint8Array([97]), true],
+    [1n, 1n, true],
+    [1n, 1, false],
+    ["a", ["a"], false],
+    [["a"], "a", false],
+    [{ a: () => 1 }, {}, false],
+    [{}, { a: () => 1 }, false],
+    [{ a: "x".repeat(2 ** 20) }, {}, false],
+  ])("same(%o, %o) is %s", (a, b, same) => {
+    expect(codec.same(a, b)).toBe(same);
+    expect(codec.same(a, a)).toBe(true);
+  });
+
+  test("same is true of a value that cannot be stored and itself", () => {
+    const value = { a: () => 1 };
+    expect(codec.same(value, value)).toBe(true);
+  });
+});
+
+describe("properties", () => {
+  const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary" }));
+  const key = fc
+    .oneof(text, fc.constantFrom("constructor", "toString", "7"))
+    .filter((name) => name !== "__proto__");
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4, depthSize: "small" },
+      fc.constantFrom(null, true, false),
+      fc.double(),
+      fc.maxSafeInteger(),
+      fc.integer(),
+      fc.bigInt(),
+      text,
+      fc.uint8Array(),
+      fc.date({ noInvalidDate: true }),
+      fc.webUrl().map((href) => new URL(href)),
+      fc.array(tie("value")),
+      fc.dictionary(key, tie("value")).map((object) => ({ ...object })),
+      fc.array(tie("value")).map((elements) => new Set(elements)),
+      fc.array(fc.tuple(tie("value"), tie("value"))).map((entries) => new Map(entries)),
+    ),
+  }));
+
+  test("whatever is stored comes back equal, and is stored the same again", () => {
+    fc.assert(
+      fc.property(value, (any) => {
+        const bytes = codec.encodeValue(any, "value");
+        const back = codec.clone(any);
+        expect(isDeepStrictEqual(back, any)).toBe(true);
+        expect(codec.encodeValue(back, "value")).toStrictEqual(bytes);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test("another MessagePack reader understands it", () => {
+    const extensions = new ExtensionCodec();
+    const nested = (bytes: Uint8Array) => libraryDecode(bytes, { extensionCodec: extensions }) as unknown[];
+    const decoded = (type: number, decode: (payload: Uint8Array) => unknown) =>
+      extensions.register({ type, encode: () => null, decode });
+    decoded(1, (bytes) => BigInt(Buffer.from(bytes).toString()));
+    decoded(2, (bytes) => new Set(nested(bytes)));
+    decoded(3, (bytes) => {
+      const flat = nested(bytes);
+      return new Map(flat.flatMap((item, index) => (index % 2 === 0 ? [[item, flat[index + 1]]] : [])));
+    });
+    decoded(4, (bytes) => new URL(Buffer.from(bytes).toString()));
+    fc.assert(
+      fc.property(value, (any) => {
+        const bytes = codec.encodeValue(any, "value");
+        expect(isDeepStrictEqual(libraryDecode(bytes, { extensionCodec: extensions }), any)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
