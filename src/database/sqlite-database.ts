@@ -27,6 +27,8 @@ export interface SqliteDatabaseOptions {
   readonly open: () => SqliteHandle;
   /** Whether `close` closes the handle. */
   readonly owned: boolean;
+  /** The path, where the store opens the file itself. */
+  readonly file?: string;
   /** How the file is called in messages. */
   readonly label: string;
   /** Milliseconds that a statement waits for a file that another process holds. */
@@ -41,6 +43,8 @@ const NOTHING: Result = { rows: [], changes: 0 };
  */
 export class SqliteDatabase implements Database {
   readonly dialect: Dialect;
+  /** The path that the first operation opens or creates; undefined for a handle and for memory. */
+  readonly file: string | undefined;
   readonly #options: SqliteDatabaseOptions;
   readonly #prepared = new Map<string, Prepared>();
   #handle: SqliteHandle | null = null;
@@ -49,6 +53,7 @@ export class SqliteDatabase implements Database {
 
   constructor(options: SqliteDatabaseOptions) {
     this.dialect = sqliteDialect(options.names);
+    this.file = options.file;
     this.#options = options;
   }
 

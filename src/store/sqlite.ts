@@ -50,7 +50,8 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
     if (synchronous === "OFF" || synchronous === "NORMAL") warn(pathOrHandle, weaknessOfLevel(synchronous));
     const open = (): SqliteHandle => openSqlite(pathOrHandle, driver, synchronous);
     const label = pathOrHandle === ":memory:" ? "The database in memory" : `The file ${pathOrHandle}`;
-    const database = new SqliteDatabase({ names, open, owned: true, label, busyTimeout });
+    const file = pathOrHandle === ":memory:" ? {} : { file: pathOrHandle };
+    const database = new SqliteDatabase({ names, open, owned: true, label, busyTimeout, ...file });
     return new SqlStore(database, { migrateAtFirstUse: true });
   }
 
