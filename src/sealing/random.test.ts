@@ -38,7 +38,7 @@ describe("RandomPool", () => {
   test("fills at an offset and leaves the rest alone", () => {
     const { pool } = countingPool();
     const target = new Uint8Array(6).fill(99);
-    pool.fill(target, 2, 3);
+    pool.write(target, 2, 3);
     expect([...target]).toEqual([99, 99, 1, 2, 3, 99]);
   });
 

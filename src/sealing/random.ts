@@ -18,7 +18,7 @@ export class RandomPool {
   }
 
   /** Writes `length` (at most 8,192) random bytes into `target` at `offset`. */
-  fill(target: Uint8Array, offset: number, length: number): void {
+  write(target: Uint8Array, offset: number, length: number): void {
     const start = this.#take(length);
     target.set(this.#pool.subarray(start, start + length), offset);
     this.#pool.fill(0, start, start + length);
@@ -27,7 +27,7 @@ export class RandomPool {
   /** A new array of `length` (at most 8,192) random bytes. */
   bytes(length: number): Uint8Array {
     const bytes = new Uint8Array(length);
-    this.fill(bytes, 0, length);
+    this.write(bytes, 0, length);
     return bytes;
   }
 
@@ -55,7 +55,7 @@ const pool = new RandomPool();
 
 /** Writes `length` (at most 8,192) random bytes into `target` at `offset`. */
 export function fillRandom(target: Uint8Array, offset: number, length: number): void {
-  pool.fill(target, offset, length);
+  pool.write(target, offset, length);
 }
 
 /** A new array of `length` (at most 8,192) random bytes. */
