@@ -105,14 +105,16 @@ export function sqliteDialect(names: Names): Dialect {
           writes: false,
         };
       }
-      // Within a bucket the index is in order of rowid, so the cursor holds that.
+      // Within a bucket the index is in order of rowid, so the cursor holds that. In two parts, because SQLite
+      // would not seek by (expires_bucket, rowid) and walk a bucket from its start every time.
+      const columns = `SELECT id, (${due.text}) AS due, expires_bucket AS bucket, rowid AS place FROM ${sessions}`;
+      const bucket = cursor?.bucket ?? Number.MIN_SAFE_INTEGER;
+      const place = cursor ? placeOf(cursor.id) : 0;
       return {
-        text: `SELECT id, (${due.text}) AS due, expires_bucket AS bucket, rowid AS place FROM ${sessions} WHERE (expires_bucket, rowid) > (?, ?) AND expires_bucket <= ? ORDER BY expires_bucket, rowid LIMIT ?`,
+        text: `SELECT * FROM (${columns} WHERE expires_bucket = ? AND rowid > ? ORDER BY rowid LIMIT ?) UNION ALL SELECT * FROM (${columns} WHERE expires_bucket > ? AND expires_bucket <= ? ORDER BY expires_bucket, rowid LIMIT ?) ORDER BY bucket, place LIMIT ?`,
         values: [
-          ...due.values,
-          cursor?.bucket ?? Number.MIN_SAFE_INTEGER,
-          cursor ? placeOf(cursor.id) : 0,
-          bucketOf(query.before),
+          ...[...due.values, bucket, place, scan],
+          ...[...due.values, bucket, bucketOf(query.before), scan],
           scan,
         ],
         writes: false,

@@ -1,0 +1,401 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  ClosedError,
+  NotMigratedError,
+  StoreError,
+  StoreOverloadedError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+} from "../errors.ts";
+import { CoalescedStore, type BatchKind, type CoalesceOptions } from "./coalesce.ts";
+import { memoryStore } from "./memory.ts";
+import type { RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { Lanes, SessionStore } from "./store.ts";
+
+/** A call that the store below received, answered when the test says so. */
+interface Call {
+  readonly kind: BatchKind;
+  /** The first byte of each id. */
+  readonly ids: number[];
+  answer(error?: unknown): Promise<void>;
+}
+
+const LANES: Lanes = { read: 1, write: 1, maxBatch: 4 };
+
+function setUp(lanes: Lanes = LANES, options: CoalesceOptions = {}) {
+  const calls: Call[] = [];
+  let closed = false;
+  const receive = <T>(kind: BatchKind, ids: readonly Uint8Array[], value: T): Promise<T> => {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    calls.push({
+      kind,
+      ids: ids.map((id) => id[0] as number),
+      async answer(error) {
+        if (error === undefined) resolve(value);
+        else reject(error);
+        await settle();
+      },
+    });
+    return promise;
+  };
+  const store = {
+    lanes,
+    read: (ids: Uint8Array[]) =>
+      receive(
+        "read",
+        ids,
+        ids.map((id) => rowOf(id[0] as number)),
+      ),
+    insert: (rows: SessionRow[]) =>
+      receive(
+        "insert",
+        rows.map(({ id }) => id),
+        rows.map(() => true),
+      ),
+    update: (updates: RowUpdate[]) =>
+      receive(
+        "update",
+        updates.map(({ loaded }) => loaded.id),
+        updates.map(({ next }) => next.version % 2 === 0),
+      ),
+    replace: (loaded: SessionRow) => receive("replace", [loaded.id], true),
+    touch: (touches: RowTouch[]) =>
+      receive(
+        "touch",
+        touches.map(({ id }) => id),
+        undefined,
+      ),
+    delete: (ids: Uint8Array[]) =>
+      receive(
+        "delete",
+        ids,
+        ids.map(() => true),
+      ),
+    listByUser: () => receive("read", [], []),
+    async close() {
+      closed = true;
+    },
+  } as unknown as SessionStore;
+  const coalesced = new CoalescedStore(store, options);
+  return { coalesced, calls, isClosed: () => closed };
+}
+
+const settle = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+};
+
+function idOf(nth: number): Uint8Array {
+  return new Uint8Array(32).fill(nth);
+}
+
+function rowOf(nth: number, version = 2): SessionRow {
+  return {
+    id: idOf(nth),
+    data: new Uint8Array(1),
+    version,
+    userRef: null,
+    createdAt: 0,
+    updatedAt: 0,
+    absoluteExpiresAt: 10,
+    expiresAt: 10,
+    client: null,
+  };
+}
+
+const touchOf = (nth: number): RowTouch => ({ id: idOf(nth), updatedAt: 1, expiresAt: 2 });
+
+/** What became of a promise, without waiting for it. */
+function watch<T>(promise: Promise<T>): { state: "pending" | "kept" | "broken"; value?: T; error?: unknown } {
+  const seen: { state: "pending" | "kept" | "broken"; value?: T; error?: unknown } = { state: "pending" };
+  promise.then(
+    (value) => Object.assign(seen, { state: "kept", value }),
+    (error: unknown) => Object.assign(seen, { state: "broken", error }),
+  );
+  return seen;
+}
+
+describe("batches", () => {
+  test("while a lane is free an operation goes at once, in the same turn", () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.read(idOf(1));
+    void coalesced.touch(touchOf(2));
+    expect(calls).toMatchObject([
+      { kind: "read", ids: [1] },
+      { kind: "touch", ids: [2] },
+    ]);
+  });
+
+  test("while the lanes are busy operations wait and leave together, ordered by id, up to the limit", async () => {
+    const { coalesced, calls } = setUp();
+    const answers = [9, 5, 7, 3, 1, 8].map((nth) => coalesced.read(idOf(nth)));
+    expect(calls).toHaveLength(1);
+    await calls[0]?.answer();
+    expect(calls[1]).toMatchObject({ ids: [1, 3, 5, 7] });
+    await calls[1]?.answer();
+    expect(calls[2]).toMatchObject({ ids: [8] });
+    await calls[2]?.answer();
+    expect((await Promise.all(answers)).map((row) => row?.id[0])).toEqual([9, 5, 7, 3, 1, 8]);
+  });
+
+  test("each lane carries a batch of its own", async () => {
+    const { coalesced, calls } = setUp({ read: 2, write: 1, maxBatch: 10 });
+    for (const nth of [1, 2, 3, 4]) void coalesced.read(idOf(nth));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1], [2]]);
+    await calls[1]?.answer();
+    expect(calls[2]?.ids).toEqual([3, 4]);
+  });
+
+  test("kinds do not mix, and of the writes those go first that have waited longest", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.delete(idOf(1));
+    void coalesced.touch(touchOf(2));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    void coalesced.insert(rowOf(3));
+    void coalesced.touch(touchOf(4));
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    expect(calls).toMatchObject([
+      { kind: "delete", ids: [1] },
+      { kind: "touch", ids: [2, 4] },
+      { kind: "insert", ids: [3] },
+    ]);
+  });
+
+  test("each caller gets its own answer", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.update(rowOf(9), rowOf(9));
+    const answers = [4, 3, 2, 1].map((nth) => coalesced.update(rowOf(nth), rowOf(nth, nth)));
+    await calls[0]?.answer();
+    expect(calls[1]?.ids).toEqual([1, 2, 3, 4]);
+    await calls[1]?.answer();
+    expect(await Promise.all(answers)).toEqual([true, false, true, false]);
+  });
+
+  test("readers of one id share one reading of it", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.read(idOf(9));
+    const answers = [2, 1, 2, 2].map((nth) => coalesced.read(idOf(nth)));
+    await calls[0]?.answer();
+    expect(calls[1]?.ids).toEqual([1, 2]);
+    await calls[1]?.answer();
+    expect((await Promise.all(answers)).map((row) => row?.id[0])).toEqual([2, 1, 2, 2]);
+  });
+
+  test("of the writes of one id one is under way at a time, in the order of the calls", async () => {
+    const { coalesced, calls } = setUp({ read: 1, write: 4, maxBatch: 4 });
+    void coalesced.insert(rowOf(1));
+    watch(coalesced.update(rowOf(1), rowOf(1)));
+    void coalesced.touch(touchOf(1));
+    void coalesced.delete(idOf(1));
+    void coalesced.update(rowOf(2), rowOf(2));
+    const kinds = (): string[] => calls.map(({ kind, ids }) => `${kind} ${ids.join()}`);
+    expect(kinds()).toEqual(["insert 1", "update 2"]);
+    await calls[0]?.answer();
+    expect(kinds().slice(2)).toEqual(["update 1"]);
+    await calls[2]?.answer(new StoreError("refused"));
+    expect(kinds().slice(3)).toEqual(["touch 1"]);
+    await calls[3]?.answer();
+    expect(kinds().slice(4)).toEqual(["delete 1"]);
+  });
+
+  test("a lane that gathers sends what one turn brought, as one batch", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, gather: "immediate" });
+    for (const nth of [3, 1, 2]) void coalesced.touch(touchOf(nth));
+    await settle();
+    expect(calls).toEqual([]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1, 2, 3]]);
+  });
+
+  test("onBatch is told of every batch", async () => {
+    const batches: unknown[] = [];
+    const { coalesced, calls } = setUp(LANES, { onBatch: (...batch) => batches.push(batch) });
+    for (const nth of [1, 2, 3]) void coalesced.read(idOf(nth));
+    await calls[0]?.answer();
+    expect(batches).toEqual([
+      ["read", 1],
+      ["read", 2],
+    ]);
+  });
+
+  test("something else than bytes is refused alone", async () => {
+    const { coalesced, calls } = setUp();
+    await expect(coalesced.read("x" as unknown as Uint8Array)).rejects.toThrow(TypeError);
+    await expect(coalesced.delete([1] as unknown as Uint8Array)).rejects.toThrow(TypeError);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe("failures", () => {
+  test("a batch that one row may have spoilt is tried member by member: neighbours do not fail", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.insert(rowOf(9));
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    await calls[0]?.answer();
+    const poisoned = new StoreError("row 2 is not liked");
+    await calls[1]?.answer(poisoned);
+    await calls[2]?.answer();
+    await calls[3]?.answer(poisoned);
+    await calls[4]?.answer();
+    expect(calls.slice(1).map(({ ids }) => ids)).toEqual([[1, 2, 3], [1], [2], [3]]);
+    expect(seen).toMatchObject([{ state: "kept" }, { state: "broken", error: poisoned }, { state: "kept" }]);
+  });
+
+  test.each([
+    new StoreUnavailableError("gone"),
+    new StoreTimeoutError("slow"),
+    new NotMigratedError("missing"),
+    new StoreError("lost", { outcome: "unknown" }),
+  ])("a batch is not repeated after $name with outcome $outcome", async (error) => {
+    const { coalesced, calls } = setUp();
+    void coalesced.touch(touchOf(9));
+    const seen = [1, 2].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    await calls[0]?.answer();
+    await calls[1]?.answer(error);
+    expect(calls).toHaveLength(2);
+    expect(seen).toMatchObject([{ error }, { error }]);
+  });
+
+  test("nothing about a failure is remembered (promise 8)", async () => {
+    const { coalesced, calls } = setUp();
+    const seen = watch(coalesced.read(idOf(1)));
+    await calls[0]?.answer(new StoreUnavailableError("gone"));
+    expect(seen.state).toBe("broken");
+    const again = coalesced.read(idOf(1));
+    await calls[1]?.answer();
+    expect(await again).not.toBeNull();
+  });
+
+  test("more than maxQueue that wait are refused by name, and the others go on (promise 10)", async () => {
+    const { coalesced, calls } = setUp(LANES, { maxQueue: 2 });
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.read(idOf(nth))));
+    await expect(coalesced.read(idOf(4))).rejects.toThrow(StoreOverloadedError);
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    expect(seen.map(({ state }) => state)).toEqual(["kept", "kept", "kept"]);
+    void coalesced.read(idOf(5));
+    expect(calls).toHaveLength(3);
+  });
+});
+
+describe("time limits", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test("a sent write without an answer has an unknown outcome, a read none; the lane is free again", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    const write = watch(coalesced.touch(touchOf(1)));
+    const read = watch(coalesced.read(idOf(1)));
+    await vi.advanceTimersByTimeAsync(99);
+    expect([write.state, read.state]).toEqual(["pending", "pending"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(write.error).toBeInstanceOf(StoreTimeoutError);
+    expect(write.error).toMatchObject({ outcome: "unknown", status: 503 });
+    expect(read.error).toMatchObject({ outcome: "none" });
+
+    const next = coalesced.touch(touchOf(1));
+    expect(calls).toHaveLength(3);
+    await calls[0]?.answer();
+    await calls[2]?.answer();
+    await next;
+    void coalesced.touch(touchOf(2));
+    void coalesced.touch(touchOf(3));
+    expect(calls, "the late answer freed no second lane").toHaveLength(4);
+  });
+
+  test("one that still waits has the outcome none and is never sent", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    const first = watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(50);
+    const second = watch(coalesced.delete(idOf(2)));
+    await vi.advanceTimersByTimeAsync(50);
+    expect(first.error).toMatchObject({ outcome: "unknown" });
+    expect(calls.map(({ ids }) => ids)).toEqual([[1], [2]]);
+    const third = watch(coalesced.insert(rowOf(3)));
+    await vi.advanceTimersByTimeAsync(50);
+    expect(second.error).toMatchObject({ outcome: "unknown" });
+    expect(third.state).toBe("pending");
+
+    const stuck = setUp({ ...LANES, write: 0 }, { storeTimeout: 100 });
+    const never = watch(stuck.coalesced.insert(rowOf(1)));
+    const chained = watch(stuck.coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(100);
+    expect([never.error, chained.error]).toMatchObject([{ outcome: "none" }, { outcome: "none" }]);
+    expect(stuck.calls).toEqual([]);
+  });
+
+  test("a write whose predecessor of the same id ran out of time goes on", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, write: 2 }, { storeTimeout: 100 });
+    watch(coalesced.touch(touchOf(1)));
+    await vi.advanceTimersByTimeAsync(60);
+    const next = watch(coalesced.delete(idOf(1)));
+    expect(calls).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(40);
+    expect(calls[1]).toMatchObject({ kind: "delete", ids: [1] });
+    await calls[1]?.answer();
+    expect(next.state).toBe("kept");
+  });
+
+  test("answers that came leave no timer that keeps the process alive", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    const answer = coalesced.read(idOf(1));
+    await calls[0]?.answer();
+    await answer;
+    await vi.advanceTimersByTimeAsync(100);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("operations by user have the same limit", async () => {
+    const { coalesced } = setUp(LANES, { storeTimeout: 100 });
+    const seen = watch(coalesced.listByUser([idOf(1)], 5));
+    await vi.advanceTimersByTimeAsync(100);
+    expect(seen.error).toMatchObject({ outcome: "none", code: "ERR_STORED_SESSION_STORE_TIMEOUT" });
+  });
+});
+
+describe("closing", () => {
+  test("close waits for what is queued and under way; later calls reject", async () => {
+    const { coalesced, calls, isClosed } = setUp();
+    const answers = [1, 2].map((nth) => coalesced.read(idOf(nth)));
+    const closing = coalesced.close();
+    await expect(coalesced.read(idOf(3))).rejects.toThrow(ClosedError);
+    await expect(coalesced.count(0)).rejects.toThrow(ClosedError);
+    await expect(coalesced.listByUser([], 1)).rejects.toThrow(ClosedError);
+    await calls[0]?.answer();
+    expect(isClosed()).toBe(false);
+    await calls[1]?.answer();
+    await closing;
+    expect(isClosed()).toBe(true);
+    expect(await Promise.all(answers)).toHaveLength(2);
+    await coalesced.close();
+  });
+});
+
+test("1,000 increments of 10 rows by 50 callers lose none, on a store that answers late (promise 2)", async () => {
+  const memory = memoryStore();
+  const late = new Proxy(memory, {
+    get(target, name) {
+      if (name === "lanes") return { read: 2, write: 2, maxBatch: 8 } satisfies Lanes;
+      const method = Reflect.get(target, name, target) as (...values: unknown[]) => Promise<unknown>;
+      return async (...values: unknown[]) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        return await method.apply(target, values);
+      };
+    },
+  });
+  const coalesced = new CoalescedStore(late);
+  const ids = Array.from({ length: 10 }, (_, nth) => idOf(nth));
+  await Promise.all(ids.map((_, nth) => coalesced.insert(rowOf(nth, 0))));
+  let left = 1_000;
+  const work = async (caller: number): Promise<void> => {
+    while (left-- > 0) {
+      for (;;) {
+        const loaded = (await coalesced.read(ids[(caller + left + 1_000) % 10] as Uint8Array)) as SessionRow;
+        if (await coalesced.update(loaded, { ...loaded, version: loaded.version + 1 })) break;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 50 }, (_, caller) => work(caller)));
+  const rows = await memory.scan(null, 100);
+  expect(rows.reduce((sum, { version }) => sum + version, 0)).toBe(1_000);
+});
