@@ -1,5 +1,5 @@
 /** MySQL and MariaDB: statement texts. */
-import { asBuffer } from "./bytes.ts";
+import { asBuffer, asBytes } from "./bytes.ts";
 import { BUCKET, bucketOf } from "./dialect.ts";
 import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
@@ -287,16 +287,17 @@ export class MysqlDialect implements Dialect {
   }
 
   decode(row: Record<string, unknown>): SessionRow {
+    const { user_ref: userRef, client } = row as { user_ref: Buffer | null; client: Buffer | null };
     return {
-      id: row["id"] as Uint8Array,
-      data: row["data"] as Uint8Array,
+      id: asBytes(row["id"] as Buffer),
+      data: asBytes(row["data"] as Buffer),
       version: Number(row["version"]),
-      userRef: row["user_ref"] as Uint8Array | null,
+      userRef: userRef && asBytes(userRef),
       createdAt: Number(row["created_at"]),
       updatedAt: Number(row["updated_at"]),
       absoluteExpiresAt: Number(row["absolute_expires_at"]),
       expiresAt: Number(row["expires_at"]),
-      client: row["client"] as Uint8Array | null,
+      client: client && asBytes(client),
     };
   }
 

@@ -1,4 +1,4 @@
-import { asBuffer } from "./bytes.ts";
+import { asBuffer, asBytes } from "./bytes.ts";
 import { BUCKET, bucketOf } from "./dialect.ts";
 import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
@@ -198,17 +198,21 @@ export class PostgresDialect implements Dialect {
   decode(row: Record<string, unknown>): SessionRow {
     const { user_ref: userRef, client } = row as { user_ref: string | null; client: string | null };
     return {
-      id: row["id"] as Buffer,
-      data: Buffer.from(row["data"] as string, "base64"),
+      id: asBytes(row["id"] as Buffer),
+      data: fromBase64(row["data"] as string),
       version: Number(row["version"]),
-      userRef: userRef === null ? null : Buffer.from(userRef, "base64"),
+      userRef: userRef === null ? null : fromBase64(userRef),
       createdAt: Number(row["created_at"]),
       updatedAt: Number(row["updated_at"]),
       absoluteExpiresAt: Number(row["absolute_expires_at"]),
       expiresAt: Number(row["expires_at"]),
-      client: client === null ? null : Buffer.from(client, "base64"),
+      client: client === null ? null : fromBase64(client),
     };
   }
+}
+
+function fromBase64(text: string): Uint8Array {
+  return asBytes(Buffer.from(text, "base64"));
 }
 
 function texts(names: Names) {
