@@ -122,6 +122,8 @@ describe("values as formats.md writes them", () => {
     [new Date(17_179_869_183_999), "d7ffee2e1f03ffffffff"],
     [new Date(17_179_869_184_000), "c70cff000000000000000400000000"],
     [new Date(-1), "c70cff3b8b87c0ffffffffffffffff"],
+    [new Date(8.64e15), "c70cff00000000000007dba8218000"],
+    [new Date(-8.64e15), "c70cff00000000fffff82457de8000"],
     [0n, "d40130"],
     [-12n, "c703012d3132"],
     [2n ** 64n, "c714013138343436373434303733373039353531363136"],
