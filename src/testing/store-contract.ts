@@ -228,7 +228,7 @@ function updating(check: Check): void {
     // No two writes of a row share a version: a store may tell by it whose write is there.
     const updates = batch.map((loaded) => ({
       loaded,
-      next: nextOf(loaded, { version: loaded.version + 1_000 }),
+      next: nextOf(loaded, { version: loaded.version + 2_000 }),
     }));
     same(await store.update(updates), [false, false, false, false, false, false, true, true, true]);
     same(await store.read(batch.map(({ id }) => id)), [
