@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import type { SessionManager } from "stored-session";
 import { session } from "stored-session/express";
@@ -12,7 +13,7 @@ import { loginPage } from "./pages/login.ts";
 import { shopPage } from "./pages/shop.ts";
 import { readRow } from "./row.ts";
 
-const publicFolder = new URL("public", import.meta.url).pathname;
+const publicFolder = fileURLToPath(new URL("public", import.meta.url));
 
 export interface ShopOptions {
   /** The database of the sessions, for the page that shows what it holds. */
@@ -116,9 +117,9 @@ export function shop(sessions: SessionManager, { file, secure }: ShopOptions): E
 
 function show(req: Request, res: Response, title: string, body: Html): void {
   // Without a session where the store failed to load one.
-  const session = req.session as Request["session"] | undefined;
-  const notice = session?.takeFlash("notice");
-  res.type("html").send(layout({ title, path: req.path, user: session?.user, notice, body }));
+  const visit = req.session as Request["session"] | undefined;
+  const notice = visit?.takeFlash("notice");
+  res.type("html").send(layout({ title, path: req.path, user: visit?.user, notice, body }));
 }
 
 function showNotFound(req: Request, res: Response): void {

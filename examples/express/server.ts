@@ -21,7 +21,13 @@ for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true }
 const keyFile = `${here}demo.keys`;
 const { keys, made } = keysIn(keyFile);
 
-const sessions = createSessionManager({ store: sqliteStore(file), keys, cookie: { secure } });
+const sessions = createSessionManager({
+  store: sqliteStore(file),
+  keys,
+  idleTimeout: "2 h",
+  absoluteTimeout: "12 h",
+  cookie: { secure },
+});
 sessions.scheduleExpiry();
 server.on("request", shop(sessions, { file, secure }));
 

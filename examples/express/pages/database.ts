@@ -4,7 +4,7 @@ import { html, type Html } from "../html.ts";
 import type { StoredRow } from "../row.ts";
 import { envelopeParts, hexDump, hexLine } from "./hex.ts";
 
-type Kind = "hashed" | "encrypted" | "random" | "in clear";
+type Kind = "hashed" | "keyed hash" | "encrypted" | "random" | "in clear";
 
 interface Column {
   readonly name: string;
@@ -21,8 +21,8 @@ export function databasePage(row: StoredRow, session: Session, info: SessionInfo
         <h1>What the database holds</h1>
         <p class="soft">
           The row of your session in the table <code>stored_sessions</code>, read from the file just now,
-          beside what the server makes of it with its keys and your cookie. Reload after any change: every
-          byte of a sealed column is new.
+          beside what the server makes of it with its keys and your cookie. Change your basket and come back:
+          salt, ciphertext and tag of <code>data</code> are all new.
         </p>
       </div>
     </div>
@@ -82,7 +82,7 @@ function columns(row: StoredRow, session: Session, info: SessionInfo | null): Co
     },
     {
       name: "user_ref",
-      kind: "hashed",
+      kind: "keyed hash",
       says: "HMAC of the user's id under a key of the server: it gathers your devices without telling who you are.",
       stored: row.user_ref === null ? html`<code>NULL</code>` : hexLine(row.user_ref),
       seen:

@@ -4,7 +4,7 @@ import { html, type Html } from "../html.ts";
 import { clock, day } from "./time.ts";
 
 export function devicesPage(devices: readonly SessionInfo[]): Html {
-  const others = devices.filter((device) => !device.current).length;
+  const others = devices.filter(({ current }) => !current).length;
   return html`<div class="heading">
       <div>
         <h1>Your devices</h1>
@@ -24,7 +24,7 @@ export function devicesPage(devices: readonly SessionInfo[]): Html {
       }
     </div>
     <ul class="devices">
-      ${devices.map(device)}
+      ${devices.map(card)}
     </ul>`;
 }
 
@@ -36,7 +36,7 @@ export function devicesLogInPage(): Html {
   </div>`;
 }
 
-function device({ handle, current, createdAt, updatedAt, client }: SessionInfo): Html {
+function card({ handle, current, createdAt, updatedAt, client }: SessionInfo): Html {
   const name = deviceName(client?.userAgent);
   return html`<li class="card device ${current && "current"}">
     <span class="glyph" aria-hidden="true">${isPhone(client?.userAgent) ? phone : laptop}</span>

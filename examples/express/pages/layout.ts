@@ -12,7 +12,7 @@ export interface Page {
 const menu = [
   ["/", "Shop"],
   ["/devices", "Your devices"],
-  ["/database", "What the database holds"],
+  ["/database", "The database"],
 ] as const;
 
 export function layout({ title, path, user, notice, body }: Page): string {
@@ -42,7 +42,8 @@ export function layout({ title, path, user, notice, body }: Page): string {
                 user === undefined
                   ? html`<a class="button small" href="/login">Log in</a>`
                   : html`<span class="user"
-                        ><span class="avatar" aria-hidden="true">${initial(user)}</span>${user}</span
+                        ><span class="avatar" aria-hidden="true">${initial(user)}</span
+                        ><span class="name">${user}</span></span
                       >
                       <form method="post" action="/logout">
                         <button class="quiet small">Log out</button>
