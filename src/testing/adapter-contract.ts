@@ -1,0 +1,571 @@
+import assert from "node:assert/strict";
+import { request as httpRequest } from "node:http";
+import { generateKey } from "../sealing/keyring.ts";
+import { createSessionManager, type SessionManager } from "../session/manager.ts";
+import type { SessionStore } from "../store/store.ts";
+import { contractRoute, Gates, streamed, type ContractAnswer, type ContractSession } from "./adapter-routes.ts";
+import { WatchedStore } from "./watched-store.ts";
+
+/** What a test application is built from. */
+export interface ContractApp {
+  readonly sessions: SessionManager<Record<string, unknown>>;
+  /** For a drop-in store, which brings its own manager. */
+  readonly store: SessionStore;
+  readonly keys: string;
+  /**
+   * Runs the route for a request and says what to answer.
+   * @param url path and query of the request
+   * @param session the request's session; called by routes that look at it
+   */
+  route(url: string, session: () => ContractSession): Promise<ContractAnswer>;
+}
+
+export interface AdapterContractOptions {
+  /** `test` or `it` of any runner. */
+  readonly test: (name: string, body: () => Promise<void>) => unknown;
+  /** A migrated store without rows, once a test. */
+  readonly create: () => Promise<SessionStore>;
+  /** Starts the framework's own server, on any port of 127.0.0.1. Errors are answered with `contractError`. */
+  readonly start: (app: ContractApp) => Promise<{ readonly url: string; close(): Promise<void> }>;
+  /**
+   * What the middleware over a drop-in store does its own way, so that it is not held to it: `cookies`, the cookie's
+   * form and the headers about caching; `ends`, a save that lost to the end of its session may answer with an error
+   * or a cookie; `late`, no warning of changes after the response; `answers`, the first byte may leave before the
+   * save; `forged`, cookies are checked by the store.
+   */
+  readonly differs?: readonly ("cookies" | "late" | "saves" | "loads")[];
+}
+
+/**
+ * Registers the tests that every adapter has to pass, over real HTTP. The test application answers every path with
+ * what `app.route` says, sent in the framework's own way.
+ */
+export function adapterContract(name: string, options: AdapterContractOptions): void {
+  const differs = new Set(options.differs);
+  const check: Check = (sentence, body, trait) => {
+    if (trait !== undefined && differs.has(trait)) return;
+    options.test(`${name}: ${sentence}`, async () => {
+      const below = await options.create();
+      const watched = new WatchedStore(below);
+      const keys = generateKey();
+      const sessions = createSessionManager<Record<string, unknown>>({ store: watched.store, keys });
+      const gates = new Gates();
+      const app: ContractApp = {
+        sessions,
+        store: watched.store,
+        keys,
+        route(url, session) {
+          const { pathname, searchParams } = new URL(url, "http://localhost");
+          return contractRoute(pathname, searchParams, session, gates);
+        },
+      };
+      const stray = watchForStrayErrors();
+      const running = await options.start(app);
+      try {
+        await body({
+          url: running.url,
+          watched,
+          gates,
+          sessions,
+          visitor: (cookie) => new Visitor(running.url, cookie),
+        });
+      } finally {
+        await running.close();
+        await sessions.close();
+        await below.close();
+      }
+      assert.deepEqual(stray(), [], "nothing is thrown where nobody catches it");
+    });
+  };
+
+  visiting(check);
+  loggingInAndOut(check);
+  answering(check);
+  failing(check);
+  racing(check);
+  aborting(check);
+}
+
+type Trait = NonNullable<AdapterContractOptions["differs"]>[number];
+type Check = (sentence: string, body: (world: World) => Promise<void>, trait?: Trait) => void;
+
+interface World {
+  readonly url: string;
+  readonly watched: WatchedStore;
+  readonly gates: Gates;
+  readonly sessions: SessionManager<Record<string, unknown>>;
+  /** A browser of its own. */
+  readonly visitor: (cookie?: string) => Visitor;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly setCookies: readonly string[];
+  readonly body: string;
+}
+
+/** A browser with a jar for one site. */
+class Visitor {
+  readonly #url: string;
+  readonly #jar = new Map<string, string>();
+
+  constructor(url: string, cookie?: string) {
+    this.#url = url;
+    if (cookie) this.#keep(cookie);
+  }
+
+  get cookie(): string {
+    return [...this.#jar].map(([name, value]) => `${name}=${value}`).join("; ");
+  }
+
+  async get(path: string, init: RequestInit = {}): Promise<Answer> {
+    const { cookie } = this;
+    const headers = { ...(cookie !== "" && { cookie }), ...(init.headers as Record<string, string>) };
+    const response = await fetch(this.#url + path, { redirect: "manual", ...init, headers });
+    const setCookies = response.headers.getSetCookie();
+    for (const line of setCookies) this.#keep(line);
+    return { status: response.status, headers: response.headers, setCookies, body: await response.text() };
+  }
+
+  /** What is in the session, and who. */
+  async read(): Promise<{ user: string | null; isNew: boolean; data: Record<string, unknown> }> {
+    const answer = await this.get("/read");
+    assert.equal(answer.status, 200, answer.body);
+    return JSON.parse(answer.body) as never;
+  }
+
+  #keep(line: string): void {
+    const [pair = "", ...attributes] = line.split(";").map((part) => part.trim());
+    const name = pair.slice(0, pair.indexOf("="));
+    const gone = attributes.some((attribute) => {
+      const [key, value = ""] = attribute.toLowerCase().split("=");
+      return (key === "max-age" && Number(value) <= 0) || (key === "expires" && Date.parse(value) <= Date.now());
+    });
+    if (gone) this.#jar.delete(name);
+    else this.#jar.set(name, pair.slice(pair.indexOf("=") + 1));
+  }
+}
+
+function visiting(check: Check): void {
+  check("a visitor who touches no session costs no statement, no cookie, no header (promise 1, R35)", async ({ visitor, watched }) => {
+    const answer = await visitor().get("/plain");
+    assert.equal(answer.status, 200);
+    assert.equal(answer.body, "plain");
+    assert.deepEqual(answer.setCookies, []);
+    assert.equal(answer.headers.get("vary")?.toLowerCase().includes("cookie") ?? false, false);
+    assert.deepEqual(watched.calls, []);
+  });
+
+  check("looking at a new session stores nothing, and the answer varies by cookie (promise 1, R12)", async ({ visitor, watched }) => {
+    const answer = await visitor().get("/read");
+    assert.deepEqual(JSON.parse(answer.body), { user: null, isNew: true, data: {} });
+    assert.deepEqual(answer.setCookies, []);
+    assert.deepEqual(watched.calls, []);
+  });
+
+  check("headers of an answer that only read the session (R12)", async ({ visitor }) => {
+    const answer = await visitor().get("/read");
+    assert.equal(answer.headers.get("vary"), "Cookie");
+    assert.equal(answer.headers.get("cache-control"), null);
+  }, "cookies");
+
+  check("what one request puts into the session, the next one finds", async ({ visitor, watched }) => {
+    const someone = visitor();
+    await someone.get("/set?key=tea&value=green");
+    assert.deepEqual((await someone.read()).data, { tea: "green" });
+    assert.equal((await someone.read()).isNew, false);
+    await someone.get("/set?key=cup&value=blue");
+    assert.deepEqual((await someone.read()).data, { tea: "green", cup: "blue" });
+    assert.deepEqual((await visitor().read()).data, {}, "another visitor has another session");
+    assert.deepEqual(watched.calls.filter((call) => call !== "read"), ["insert", "update"]);
+  });
+
+  check("the cookie of a new session, byte by byte (R4, R12)", async ({ visitor }) => {
+    const someone = visitor();
+    const answer = await someone.get("/set?key=tea&value=green");
+    assert.equal(answer.setCookies.length, 1);
+    const value = /^__Host-session=([\w-]{64});/.exec(answer.setCookies[0]!)?.[1];
+    assert.equal(
+      answer.setCookies[0],
+      `__Host-session=${value}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax`,
+    );
+    assert.equal(answer.headers.get("cache-control"), "no-store");
+    assert.equal(answer.headers.get("vary"), "Cookie");
+    const second = await someone.get("/set?key=tea&value=black");
+    assert.deepEqual(second.setCookies, [], "it needs no renewal");
+    assert.equal(second.headers.get("cache-control"), null);
+    assert.equal(second.headers.get("vary"), "Cookie");
+  }, "cookies");
+
+  check("a flash is there once", async ({ visitor }) => {
+    const someone = visitor();
+    await someone.get("/flash?value=hello");
+    assert.equal((await someone.get("/take")).body, '"hello"');
+    assert.equal((await someone.get("/take")).body, "null");
+  });
+
+  check("300 forged and malformed cookies cost no statement and make no session (promise 1, R3, R9, R11)", async ({ visitor, watched }) => {
+    const someone = visitor();
+    const { setCookies } = await someone.get("/set?key=tea&value=green");
+    const genuine = setCookies[0]!.split(";")[0]!;
+    const [name, token] = [genuine.slice(0, genuine.indexOf("=")), genuine.slice(genuine.indexOf("=") + 1)];
+    watched.calls.length = 0;
+    const flipped = (at: number) => `${token.slice(0, at)}${token[at] === "A" ? "B" : "A"}${token.slice(at + 1)}`;
+    const forged = [
+      "",
+      "=",
+      "x",
+      "null",
+      token.slice(1),
+      `${token}=`,
+      `${token}A`,
+      `"${token}"`,
+      token.toLowerCase(),
+      "A".repeat(64),
+      "A".repeat(4_000),
+      "%00",
+      "../../etc/passwd",
+      "' or 1=1 --",
+      "[object Object]",
+      "__proto__",
+      ...Array.from({ length: 284 }, (_, n) => flipped(n % 64)),
+    ];
+    assert.equal(forged.length, 300);
+    for (const value of forged) {
+      const answer = await visitor().get("/plain", { headers: { cookie: `${name}=${value}` } });
+      assert.equal(answer.status, 200, value);
+      assert.deepEqual(answer.setCookies, [], value);
+    }
+    const elsewhere = await visitor().get(`/read?${encodeURIComponent(name)}=${token}`, {
+      headers: { authorization: `Bearer ${token}`, "x-session": token },
+    });
+    assert.deepEqual(JSON.parse(elsewhere.body), { user: null, isNew: true, data: {} }, "only the cookie counts");
+    assert.deepEqual(watched.calls, []);
+  }, "loads");
+}
+
+function loggingInAndOut(check: Check): void {
+  check("login gives a new id and keeps the basket; the old cookie is dead (R17)", async ({ visitor, watched }) => {
+    const someone = visitor();
+    await someone.get("/set?key=tea&value=green");
+    const before = someone.cookie;
+    const answer = await someone.get("/login?user=42");
+    assert.equal(answer.setCookies.length, 1);
+    assert.notEqual(someone.cookie, before);
+    const { user, data } = await someone.read();
+    assert.equal(user, "42");
+    assert.equal(data["tea"], "green");
+    assert.equal((await visitor(before).read()).isNew, true);
+    assert.equal(await watched.store.count(Date.now()), 1);
+  });
+
+  check("logout ends the session and clears the cookie (R13)", async ({ visitor, watched }) => {
+    const someone = visitor();
+    await someone.get("/login?user=42");
+    const before = someone.cookie;
+    assert.equal((await someone.get("/logout")).body, "out");
+    assert.equal(await watched.store.count(Date.now()), 0);
+    assert.equal((await visitor(before).read()).user, null);
+    assert.equal((await someone.read()).user, null);
+  });
+
+  check("log-out clears the cookie with the attributes it was set with (R13, R12)", async ({ visitor }) => {
+    const someone = visitor();
+    await someone.get("/login?user=42");
+    const answer = await someone.get("/logout");
+    assert.equal(answer.setCookies.length, 1);
+    assert.match(answer.setCookies[0]!, /^__Host-session=;/);
+    const attributes = answer.setCookies[0]!.split("; ").slice(1);
+    assert.ok(attributes.includes("Max-Age=0"), answer.setCookies[0]);
+    assert.deepEqual(
+      attributes.filter((attribute) => !/^(Max-Age|Expires)=/.test(attribute)),
+      ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"],
+    );
+    assert.equal(answer.headers.get("cache-control"), "no-store");
+    assert.equal(someone.cookie, "", "the browser's jar is empty");
+  }, "cookies");
+
+  check("logout of nobody does nothing (promise 1)", async ({ visitor, watched }) => {
+    const answer = await visitor().get("/logout");
+    assert.deepEqual(answer.setCookies, []);
+    assert.deepEqual(watched.calls.filter((call) => call !== "read" && call !== "delete"), []);
+  });
+
+  check("regenerate gives a new id; the old cookie is dead (R40)", async ({ visitor }) => {
+    const someone = visitor();
+    await someone.get("/login?user=42");
+    const before = someone.cookie;
+    const answer = await someone.get("/regenerate");
+    assert.equal(answer.setCookies.length, 1);
+    assert.notEqual(someone.cookie, before);
+    assert.equal((await visitor(before).read()).user, null);
+  });
+
+  check("regenerate keeps the data and the user", async ({ visitor }) => {
+    const someone = visitor();
+    await someone.get("/login?user=42");
+    await someone.get("/set?key=tea&value=green");
+    await someone.get("/regenerate");
+    assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
+  }, "saves");
+}
+
+function answering(check: Check): void {
+  check("a redirect arrives after the save (promise 4)", async ({ visitor }) => {
+    const someone = visitor();
+    const answer = await someone.get("/redirect");
+    assert.equal(answer.status, 302);
+    assert.equal(answer.headers.get("location"), "/read");
+    assert.deepEqual((await someone.read()).data, { redirected: "yes" });
+  });
+
+  for (const path of ["/set?key=a&value=b", "/redirect", "/stream", "/empty", "/not-modified"]) {
+    check(`no byte of ${path.split("?")[0]} leaves before the session is saved (promise 4)`, async ({ visitor, watched }) => {
+      const order: string[] = [];
+      const held = watched.holdWrites();
+      const answer = visitor().get(path).finally(() => order.push("answered"));
+      await held.arrived;
+      for (let n = 0; n < 5; n++) await visitor().get("/plain"); // the server is not what we wait for
+      order.push("saved");
+      held.release();
+      await answer;
+      assert.deepEqual(order, ["saved", "answered"]);
+    }, "saves");
+  }
+
+  check("a stream arrives whole, and its session is saved", async ({ visitor }) => {
+    const someone = visitor();
+    const answer = await someone.get("/stream");
+    assert.equal(answer.status, 200);
+    assert.equal(answer.body.length, streamed.join("").length);
+    assert.ok(answer.body === streamed.join(""));
+    assert.deepEqual((await someone.read()).data, { streamed: "yes" });
+  });
+
+  check("answers without a body: HEAD, 204 and 304", async ({ visitor }) => {
+    const someone = visitor();
+    const head = await someone.get("/set?key=head&value=yes", { method: "HEAD" });
+    assert.deepEqual([head.status, head.body], [200, ""]);
+    const empty = await someone.get("/empty");
+    assert.deepEqual([empty.status, empty.body], [204, ""]);
+    const notModified = await someone.get("/not-modified", { headers: { "if-none-match": '"1"' } });
+    assert.deepEqual([notModified.status, notModified.body], [304, ""]);
+    assert.deepEqual((await someone.read()).data, { head: "yes", empty: "yes", seen: "yes" });
+  });
+
+  check("the application's own headers are added to, and caching is never loosened (R12)", async ({ visitor }) => {
+    const ask = async (query: Record<string, string>) =>
+      (await visitor().get(`/headers?${new URLSearchParams(query)}`)).headers;
+    assert.equal((await ask({ vary: "Accept-Encoding" })).get("vary"), "Accept-Encoding, Cookie");
+    assert.equal((await ask({ vary: "accept, COOKIE" })).get("vary"), "accept, COOKIE");
+    assert.equal((await ask({ vary: "*" })).get("vary"), "*");
+    assert.equal((await ask({ "cache-control": "public, max-age=60" })).get("cache-control"), "public, max-age=60");
+    const public60 = await ask({ write: "1", "cache-control": "public, max-age=60", "cdn-cache-control": "max-age=60" });
+    assert.equal(public60.get("cache-control"), "no-store");
+    assert.equal(public60.get("cdn-cache-control"), "no-store");
+    assert.equal((await ask({ write: "1", "cache-control": "private, no-cache" })).get("cache-control"), "no-store");
+    assert.equal((await ask({ write: "1", "cache-control": "private, No-Store" })).get("cache-control"), "private, No-Store");
+  }, "cookies");
+
+  check("another cookie of the application's stays", async ({ visitor }) => {
+    const answer = await visitor().get("/headers?write=1&set-cookie=theme%3Ddark");
+    assert.equal(answer.setCookies.length, 2);
+    assert.ok(answer.setCookies.includes("theme=dark"));
+  });
+
+  check("a change after the response began is a warning with a code, and is not saved", async ({ visitor, gates }) => {
+    const someone = visitor();
+    await someone.get("/set?key=tea&value=green");
+    const codes: unknown[] = [];
+    const arrived = Promise.withResolvers<void>();
+    const onWarning = (warning: Error & { code?: string }) => {
+      codes.push(warning.code);
+      arrived.resolve();
+    };
+    process.on("warning", onWarning);
+    try {
+      assert.equal((await someone.get("/late?gate=late")).body, "early");
+      gates.open("late");
+      await arrived.promise;
+    } finally {
+      process.off("warning", onWarning);
+    }
+    assert.deepEqual(codes, ["STORED_SESSION_CHANGED_AFTER_RESPONSE"]);
+    assert.deepEqual((await someone.read()).data, { tea: "green" });
+  }, "late");
+}
+
+function failing(check: Check): void {
+  check("an error in the handler is answered by the application, and what was changed before is saved", async ({ visitor }) => {
+    const someone = visitor();
+    const answer = await someone.get("/throw");
+    assert.deepEqual([answer.status, answer.body], [500, "handled: boom"]);
+    assert.deepEqual((await someone.read()).data, { thrown: "yes" });
+  });
+
+  check("a store that is down at load is a 503 of the application's; visitors without a cookie are served (promise 8, R37)", async ({ visitor, watched }) => {
+    const someone = visitor();
+    await someone.get("/set?key=tea&value=green");
+    watched.down("all");
+    const answer = await someone.get("/plain");
+    assert.deepEqual([answer.status, answer.body], [503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE"]);
+    assert.deepEqual(answer.setCookies, []);
+    assert.equal((await visitor().get("/plain")).body, "plain");
+    assert.equal((await visitor().get("/read")).status, 200);
+    watched.up();
+    assert.deepEqual((await someone.read()).data, { tea: "green" }, "nothing about the failure is remembered");
+  });
+
+  for (const path of ["/set?key=tea&value=black", "/login?user=1", "/logout", "/regenerate", "/redirect", "/stream", "/empty"]) {
+    check(`a store that is down at the commit of ${path.split("?")[0]} is a 503 of the application's, with no byte of the handler's (promises 4 and 8, R37)`, async ({ visitor, watched }) => {
+      const someone = visitor();
+      await someone.get("/login?user=42");
+      await someone.get("/set?key=tea&value=green");
+      watched.down("writes");
+      const answer = await someone.get(path);
+      assert.deepEqual([answer.status, answer.body], [503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE"]);
+      assert.deepEqual(answer.setCookies, []);
+      watched.up();
+      assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
+      await someone.get("/set?key=tea&value=red");
+      assert.deepEqual((await someone.read()).data, { tea: "red" });
+    }, "saves");
+  }
+
+  check("a value that cannot be stored is an error of the application's, and what is stored stays (R45)", async ({ visitor }) => {
+    const someone = visitor();
+    await someone.get("/set?key=tea&value=green");
+    const answer = await someone.get("/unserializable");
+    assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_VALUE"]);
+    assert.deepEqual((await someone.read()).data, { tea: "green" });
+  }, "saves");
+
+  check("a large session goes through; one past the limit is a named error, and what is stored stays (R45)", async ({ visitor }) => {
+    const someone = visitor();
+    await someone.get("/large?length=500000");
+    assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
+    const answer = await someone.get("/large?length=1100000");
+    assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_LIMIT"]);
+    assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
+  }, "saves");
+}
+
+function racing(check: Check): void {
+  check("64 parallel requests that change different keys lose none (promise 2, R39)", async ({ visitor, gates }) => {
+    const someone = visitor();
+    await someone.get("/set?key=first&value=yes");
+    const keys = Array.from({ length: 64 }, (_, n) => `key${n}`);
+    const answers = keys.map((key) => someone.get(`/hold?gate=${key}&key=${key}&value=${key}`));
+    await Promise.all(keys.map((key) => gates.reached(key)));
+    for (const key of keys) gates.open(key);
+    for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+    assert.deepEqual(
+      (await someone.read()).data,
+      Object.fromEntries([["first", "yes"], ...keys.map((key) => [key, key])]),
+    );
+  });
+
+  for (const end of ["/logout", "/regenerate", "/login?user=43"]) {
+    check(`${end.split("?")[0]} while 20 requests are in flight: none brings the session back (promise 3, R38, R41)`, async ({ visitor, gates, watched }) => {
+      const someone = visitor();
+      await someone.get("/login?user=42");
+      const old = someone.cookie;
+      const names = Array.from({ length: 20 }, (_, n) => `flight${n}`);
+      const flights = names.map((name) => visitor(old).get(`/hold?gate=${name}&key=${name}&value=${name}`));
+      await Promise.all(names.map((name) => gates.reached(name)));
+      await someone.get(end);
+      for (const name of names) gates.open(name);
+      for (const { setCookies } of await Promise.all(flights)) assert.deepEqual(setCookies, []);
+      assert.equal((await visitor(old).read()).user, null);
+      assert.equal(await watched.store.count(Date.now()), end === "/logout" ? 0 : 1);
+    });
+  }
+
+  check("of parallel regenerations one wins, and only it sets a cookie (R40, R41)", async ({ visitor }) => {
+    const someone = visitor();
+    await someone.get("/login?user=42");
+    const old = someone.cookie;
+    const answers = await Promise.all(Array.from({ length: 10 }, () => visitor(old).get("/regenerate")));
+    const cookies = answers.flatMap(({ setCookies }) => setCookies);
+    assert.equal(cookies.length, 1);
+    assert.equal((await visitor(cookies[0]).read()).user, "42");
+    assert.equal((await visitor(old).read()).user, null);
+  }, "saves");
+}
+
+function aborting(check: Check): void {
+  check("a client that goes away before the answer leaves nothing behind; what the handler then saves is saved", async ({ url, visitor, gates, watched }) => {
+    const someone = visitor();
+    await someone.get("/set?key=tea&value=green");
+    const cut = abortable(`${url}/hold?gate=cut&key=cup&value=blue`, someone.cookie);
+    await gates.reached("cut");
+    await cut();
+    gates.open("cut");
+    await until(() => watched.calls.includes("update"));
+    assert.deepEqual((await someone.read()).data, { tea: "green", cup: "blue" });
+  });
+
+  check("a client that goes away while the session is being saved", async ({ url, visitor, watched }) => {
+    const someone = visitor();
+    await someone.get("/set?key=tea&value=green");
+    const held = watched.holdWrites();
+    const cut = abortable(`${url}/set?key=cup&value=blue`, someone.cookie);
+    await held.arrived;
+    await cut();
+    held.release();
+    await until(async () => "cup" in (await someone.read()).data);
+  });
+
+  check("every session keeps to itself, with a twentieth of the requests aborted (R42)", async ({ url, visitor, gates }) => {
+    const people = Array.from({ length: 20 }, (_, n) => ({ canary: `canary-${n}`, browser: visitor() }));
+    for (const { canary, browser } of people) await browser.get(`/set?key=canary&value=${canary}`);
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(
+        people.map(async ({ canary, browser }, n) => {
+          if ((n + round) % 20 === 0) {
+            const gate = `abort-${n}-${round}`;
+            const cut = abortable(`${url}/hold?gate=${gate}&key=canary&value=${canary}`, browser.cookie);
+            await gates.reached(gate);
+            await cut();
+            gates.open(gate);
+          } else if ((n + round) % 3 === 0) {
+            await browser.get(`/set?key=round${round}&value=${canary}`);
+          }
+          const { data } = await browser.read();
+          for (const value of Object.values(data)) assert.equal(value, canary);
+          assert.equal(data["canary"], canary);
+        }),
+      );
+    }
+  });
+}
+
+/** A request whose connection the returned function cuts; it resolves when the cut is done on this side. */
+function abortable(url: string, cookie: string): () => Promise<void> {
+  const request = httpRequest(url, { headers: { cookie }, agent: false });
+  const closed = new Promise<void>((resolve) => request.once("close", () => resolve()));
+  request.on("error", () => {});
+  request.end();
+  return () => {
+    request.destroy();
+    return closed;
+  };
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Collects what nobody caught, until the returned function is called. */
+function watchForStrayErrors(): () => unknown[] {
+  const errors: unknown[] = [];
+  const collect = (error: unknown) => void errors.push(error);
+  process.on("unhandledRejection", collect);
+  process.on("uncaughtException", collect);
+  return () => {
+    process.off("unhandledRejection", collect);
+    process.off("uncaughtException", collect);
+    return errors;
+  };
+}
