@@ -1,24 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, describe, test } from "vitest";
+import { describe, test } from "vitest";
 import { migrate } from "../../src/migrations/migrator.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";
-import type { SqliteHandle } from "../../src/store/sqlite.ts";
+import { Better, temporaryFolder } from "./temporary.ts";
 
-const Better = createRequire(import.meta.url)("better-sqlite3") as new (path: string) => SqliteHandle & {
-  defaultSafeIntegers(enabled: boolean): void;
-};
-
-const folder = mkdtempSync(join(tmpdir(), "stored-session-"));
-let files = 0;
-const path = (): string => join(folder, `${files++}.sqlite3`);
-
-afterAll(() => rmSync(folder, { recursive: true }));
+const { file: path } = temporaryFolder();
 
 describe("store contract", () => {
   storeContract("memory", { test, create: async () => memoryStore() });

@@ -1,0 +1,141 @@
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, describe, expect, test } from "vitest";
+import { MigrationError, NotMigratedError, TableError } from "../errors.ts";
+import { sqliteDialect } from "../database/sqlite.ts";
+import { SqliteDatabase } from "../database/sqlite-database.ts";
+import { namesOf } from "../database/names.ts";
+import { checksumOf, statementsOf } from "./migration.ts";
+import { sessions } from "./0001-sessions.ts";
+import {
+  assertMigrated,
+  migrateDatabase,
+  MIGRATIONS,
+  migrationStatus,
+  pendingMigrations,
+} from "./migrator.ts";
+
+/** What stands in journals everywhere. A red test here means: restore the text and write a further migration. */
+const FROZEN: Readonly<Record<string, string>> = {
+  "1 sqlite": "84c81445808db9755de709351d3ffae5c69aa14a1b9d38e28d7c2f10a724afff",
+};
+
+const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: false });
+let handle = new DatabaseSync(":memory:");
+const open = (): SqliteDatabase =>
+  new SqliteDatabase({ names, open: () => handle, owned: false, label: "The database", busyTimeout: 100 });
+
+const objects = (): string[] =>
+  handle
+    .prepare("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
+    .all()
+    .map(({ name }) => String(name));
+
+afterEach(() => {
+  handle = new DatabaseSync(":memory:");
+});
+
+describe("frozen texts", () => {
+  test.each(Object.keys(FROZEN))("the checksum of migration %s is pinned", (key) => {
+    const [version, dialect] = key.split(" ");
+    const migration = MIGRATIONS.find((candidate) => candidate.version === Number(version));
+    expect(migration && checksumOf(migration, dialect as "sqlite")).toBe(FROZEN[key]);
+  });
+
+  test("every text of every migration is pinned", () => {
+    for (const { version, texts } of MIGRATIONS) {
+      for (const [dialect, statements] of Object.entries(texts)) {
+        if (statements.length) expect(FROZEN).toHaveProperty([`${version} ${dialect}`]);
+      }
+    }
+  });
+
+  test("versions are 1, 2, 3 … without gaps", () => {
+    expect(MIGRATIONS.map(({ version }) => version)).toEqual(MIGRATIONS.map((_, index) => index + 1));
+  });
+
+  test("the words in braces become the names of the tables", () => {
+    const other = sqliteDialect(namesOf("web", (identifier) => `"${identifier}"`, { schemas: false }));
+    const texts = statementsOf(sessions, other).join("\n");
+    expect(texts).not.toMatch(/[{}]/);
+    expect(texts).toContain('"web_leases"');
+    expect(texts).toContain('"web_expires_bucket" ON "web"');
+  });
+});
+
+describe("migrating", () => {
+  test("creates the tables, writes the journal and does nothing the next time", async () => {
+    const database = open();
+    expect(await pendingMigrations(database)).toMatchObject([{ version: 1, name: "sessions" }]);
+    await expect(assertMigrated(database)).rejects.toThrow(NotMigratedError);
+    expect(objects(), "looking changes nothing").toEqual([]);
+
+    await migrateDatabase(database, { now: 1_234 });
+    expect(objects()).toEqual([
+      "stored_sessions",
+      "stored_sessions_expires_bucket",
+      "stored_sessions_leases",
+      "stored_sessions_migrations",
+      "stored_sessions_user_ref",
+    ]);
+    const checksum = checksumOf(sessions, "sqlite");
+    const applied = [{ version: 1, name: "sessions", checksum, appliedAt: 1_234 }];
+    expect(await migrationStatus(database)).toEqual({ applied, pending: [] });
+    await assertMigrated(database);
+    await migrateDatabase(database, { now: 9_999 });
+    expect((await migrationStatus(database)).applied).toEqual(applied);
+  });
+
+  test("callers at once in one process all succeed", async () => {
+    const database = open();
+    await Promise.all(Array.from({ length: 10 }, () => migrateDatabase(database)));
+    expect((await migrationStatus(database)).applied).toHaveLength(1);
+  });
+
+  test("the SQL that is told is the SQL that is run", async () => {
+    const database = open();
+    for (const { statements } of await pendingMigrations(database)) {
+      for (const text of statements) handle.exec(text);
+    }
+    await migrateDatabase(database);
+    expect((await migrationStatus(database)).applied).toHaveLength(1);
+  });
+
+  test("a text other than the one applied is refused, and nothing is changed", async () => {
+    const database = open();
+    await migrateDatabase(database);
+    handle.exec("UPDATE stored_sessions_migrations SET checksum = 'edited'");
+    await expect(migrateDatabase(database)).rejects.toThrow(MigrationError);
+    await expect(migrateDatabase(database)).rejects.toThrow(/another text/);
+  });
+
+  test("tables newer than the package are refused", async () => {
+    const database = open();
+    await migrateDatabase(database);
+    handle.exec("INSERT INTO stored_sessions_migrations VALUES (99, 'later', 'x', 0)");
+    await expect(migrateDatabase(database)).rejects.toThrow(/Update the package/);
+    await expect(migrationStatus(database)).rejects.toThrow(MigrationError);
+  });
+
+  test("a table of another shape is left as it is", async () => {
+    handle.exec(
+      "CREATE TABLE stored_sessions (sid TEXT PRIMARY KEY, sess TEXT); INSERT INTO stored_sessions VALUES ('a', 'b')",
+    );
+    await expect(migrateDatabase(open())).rejects.toThrow(TableError);
+    expect(objects()).toEqual(["stored_sessions"]);
+    expect(handle.prepare("SELECT * FROM stored_sessions").all()).toHaveLength(1);
+    expect(handle.isTransaction).toBe(false);
+  });
+
+  test("a migration that fails halfway is undone as a whole, and can run again", async () => {
+    handle.exec("CREATE TABLE elsewhere (x); CREATE VIEW stored_sessions_leases AS SELECT 1");
+    handle.exec("CREATE INDEX stored_sessions_leases_i ON elsewhere (x)");
+    const database = open();
+    handle.exec("DROP VIEW stored_sessions_leases; CREATE INDEX stored_sessions_leases ON elsewhere (x)");
+    await expect(migrateDatabase(database)).rejects.toThrow();
+    expect(objects()).not.toContain("stored_sessions");
+    expect(handle.isTransaction).toBe(false);
+    handle.exec("DROP INDEX stored_sessions_leases");
+    await migrateDatabase(database);
+    await assertMigrated(database);
+  });
+});
