@@ -41,6 +41,15 @@ export function generateKey(): string {
 export class KeyRing {
   readonly #keys: readonly Key[];
 
+  static {
+    // Not a method: `isolatedDeclarations` takes no computed name but those of Symbol.
+    Object.defineProperty(this.prototype, inspect.custom, {
+      value(this: KeyRing): string {
+        return `KeyRing { ${this.#keys.map((key) => key.name).join(", ")} }`;
+      },
+    });
+  }
+
   private constructor(keys: readonly Key[]) {
     this.#keys = keys;
   }
@@ -115,10 +124,6 @@ export class KeyRing {
   /** Key ids only. */
   toJSON(): { keys: string[] } {
     return { keys: this.#keys.map((key) => key.name) };
-  }
-
-  [inspect.custom](): string {
-    return `KeyRing { ${this.#keys.map((key) => key.name).join(", ")} }`;
   }
 }
 

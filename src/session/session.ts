@@ -22,6 +22,13 @@ export class Session<Data = SessionData> {
   static {
     stateOf = (session) => session.#state;
     sessionOver = (state) => new Session(state);
+    // Not a method: `isolatedDeclarations` takes no computed name but those of Symbol.
+    Object.defineProperty(this.prototype, inspect.custom, {
+      value(this: Session<never>): string {
+        const { handle, isNew, createdAt } = this.toJSON();
+        return `Session { handle: '${handle}', isNew: ${isNew}, createdAt: ${createdAt.toISOString()} }`;
+      },
+    });
   }
 
   private constructor(state: SessionState) {
@@ -154,11 +161,6 @@ export class Session<Data = SessionData> {
       isNew: stored === null,
       createdAt: new Date(stored?.row.createdAt ?? startedAt),
     };
-  }
-
-  [inspect.custom](): string {
-    const { handle, isNew, createdAt } = this.toJSON();
-    return `Session { handle: '${handle}', isNew: ${isNew}, createdAt: ${createdAt.toISOString()} }`;
   }
 }
 
