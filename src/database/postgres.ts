@@ -219,9 +219,9 @@ function texts(names: Names) {
   const table = names.sessions;
   const columns =
     "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
-  // Not `s.id = u.id`: that could be a hash join, which locks rows in the order of the heap, and two such batches
-  // deadlock. An ANY of one element still uses the primary key and prunes partitions, but only a nested loop can
-  // run it, in the order of the sorted batch.
+  // Neither `s.id = u.id` nor `s.id = ANY ($1)`: a hash join and a bitmap scan lock rows in the order of the heap,
+  // and two such batches deadlock. An ANY of one element uses the primary key and prunes partitions as well, but
+  // only a nested loop can run it, in the order of the sorted batch.
   const sameId = "s.id = ANY (ARRAY[u.id])";
   const due =
     "(s.expires_at <= $1::int8 OR coalesce(s.created_at < $2::int8, false) OR coalesce(s.updated_at < $3::int8, false))";
@@ -250,11 +250,11 @@ function texts(names: Names) {
       `AND NOT EXISTS (SELECT 1 FROM ${table} WHERE id = $1) RETURNING 1) ` +
       `INSERT INTO ${table} (${columns}) SELECT $1::bytea, $2::bytea, $3::int8, $4::bytea, $5::int8, $6::int8, $7::int8, $8::int8, ` +
       `$9::int4, $10::bytea FROM ended`,
-    touchAlike: `UPDATE ${table} s SET ${moved("$2::int8", "$3::int8")} WHERE s.id = ANY ($1::bytea[])`,
+    touchAlike: `UPDATE ${table} s SET ${moved("$2::int8", "$3::int8")} FROM unnest($1::bytea[]) AS u(id) WHERE ${sameId}`,
     touchEach:
       `UPDATE ${table} s SET ${moved("u.updated_at", "u.expires_at")} FROM unnest($1::bytea[], $2::int8[], $3::int8[]) ` +
       `AS u(id, updated_at, expires_at) WHERE ${sameId}`,
-    delete: `DELETE FROM ${table} WHERE id = ANY ($1::bytea[]) RETURNING encode(id, 'base64') AS id`,
+    delete: `DELETE FROM ${table} s USING unnest($1::bytea[]) AS u(id) WHERE ${sameId} RETURNING encode(s.id, 'base64') AS id`,
     // "IS NOT NULL" is what lets the planner use the partial index.
     listByUser:
       `SELECT ${ROW} FROM ${table} s WHERE s.user_ref IS NOT NULL AND s.user_ref = ANY ($1::bytea[]) ` +
