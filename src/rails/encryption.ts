@@ -3,12 +3,7 @@ import { deflateSync, inflateSync } from "node:zlib";
 import { RefusedError } from "../errors.ts";
 import { randomBytes } from "../sealing/random.ts";
 import { decodeRuby, encodeRuby, type RubyLimits } from "./messagepack.ts";
-import {
-  readRailsOptions,
-  type RailsConfiguration,
-  type RailsFormatOptions,
-  type RailsScheme,
-} from "./options.ts";
+import { readRailsOptions, type RailsFormatOptions, type RailsScheme } from "./options.ts";
 import { RubyString, RubySymbol } from "./types.ts";
 
 const CIPHER = "aes-256-gcm";
@@ -24,6 +19,15 @@ const deflatedAtMost = (bytes: number): number => bytes + 5 * Math.ceil(bytes / 
 
 /** Encodings that a plaintext may be tagged with; they say nothing about its bytes. */
 const ENCODINGS: readonly unknown[] = [undefined, null, "ASCII-8BIT", "BINARY", "UTF-8", "US-ASCII"];
+
+const HEADER = {
+  iv: RubySymbol.for("iv"),
+  at: RubySymbol.for("at"),
+  e: RubySymbol.for("e"),
+  k: RubySymbol.for("k"),
+  i: RubySymbol.for("i"),
+  c: RubySymbol.for("c"),
+} as const;
 
 interface DerivedKey {
   readonly secret: Uint8Array;
@@ -51,43 +55,42 @@ export interface SealRandomness {
  * bound neither to its id nor to its times, and without key references a key is found by trial.
  */
 export class RailsEncryption {
-  readonly #options: RailsConfiguration;
+  /** Largest plaintext that opens, in bytes. */
+  readonly maxBytes: number;
+  readonly #storeKeyReferences: boolean;
+  readonly #supportUnencryptedData: boolean;
+  readonly #compress: boolean;
   readonly #schemes: readonly [Scheme, ...Scheme[]];
   readonly #messageLimits: RubyLimits;
 
   /** @throws {OptionsError} */
   constructor(options: RailsFormatOptions) {
-    this.#options = readRailsOptions(options);
+    const read = readRailsOptions(options);
     const derived = new Map<string, DerivedKey>();
     const scheme = (from: RailsScheme): Scheme => readScheme(from, derived);
-    this.#schemes = [scheme(this.#options.scheme), ...this.#options.previous.map(scheme)];
-    const maxBytes = deflatedAtMost(this.#options.maxBytes) + MESSAGE_OVERHEAD;
+    this.#schemes = [scheme(read.scheme), ...read.previous.map(scheme)];
+    this.#storeKeyReferences = read.storeKeyReferences;
+    this.#supportUnencryptedData = read.supportUnencryptedData;
+    this.#compress = read.compress;
+    this.maxBytes = read.maxBytes;
+    const maxBytes = deflatedAtMost(read.maxBytes) + MESSAGE_OVERHEAD;
     this.#messageLimits = { maxBytes, maxDepth: 8, maxKeys: 64 };
-  }
-
-  /** Largest plaintext that opens, in bytes. */
-  get maxBytes(): number {
-    return this.#options.maxBytes;
   }
 
   /** The `data` of a plaintext, under the newest key of the present scheme. */
   seal(plaintext: Uint8Array, randomness: SealRandomness = { iv: randomBytes(IV_BYTES) }): Uint8Array {
-    const { storeKeyReferences, compress } = this.#options;
     const { newest, envelope } = this.#schemes[0];
-    const deflates = compress && plaintext.length > COMPRESS_ABOVE;
+    const deflates = this.#compress && plaintext.length > COMPRESS_ABOVE;
     const clear = deflates ? deflateSync(plaintext) : plaintext;
     const dataKey = envelope ? (randomness.dataKey ?? randomBytes(KEY_BYTES)) : newest.secret;
 
     const message = encrypt(clear, dataKey, randomness.iv);
     const headers = message["h"] as Map<RubySymbol, unknown>;
     if (envelope) {
-      headers.set(
-        header("k"),
-        encrypt(dataKey, newest.secret, randomness.dataKeyIv ?? randomBytes(IV_BYTES)),
-      );
+      headers.set(HEADER.k, encrypt(dataKey, newest.secret, randomness.dataKeyIv ?? randomBytes(IV_BYTES)));
     }
-    if (storeKeyReferences) headers.set(header("i"), newest.reference);
-    if (deflates) headers.set(header("c"), true);
+    if (this.#storeKeyReferences) headers.set(HEADER.i, newest.reference);
+    if (deflates) headers.set(HEADER.c, true);
     return encodeRuby(message, this.#messageLimits);
   }
 
@@ -102,7 +105,7 @@ export class RailsEncryption {
     try {
       message = readMessage(decodeRuby(data, this.#messageLimits));
     } catch (error) {
-      const plain = this.#options.supportUnencryptedData && !(error instanceof BrokenMessage);
+      const plain = this.#supportUnencryptedData && !(error instanceof BrokenMessage);
       if (plain && error instanceof RefusedError && error.reason === "decode") return data;
       throw error;
     }
@@ -286,13 +289,9 @@ function encrypt(clear: Uint8Array, key: Uint8Array, iv: Uint8Array): Record<str
   return {
     p: ciphertext,
     h: new Map<RubySymbol, unknown>([
-      [header("iv"), iv],
-      [header("at"), cipher.getAuthTag()],
-      [header("e"), "ASCII-8BIT"],
+      [HEADER.iv, iv],
+      [HEADER.at, cipher.getAuthTag()],
+      [HEADER.e, "ASCII-8BIT"],
     ]),
   };
-}
-
-function header(name: string): RubySymbol {
-  return RubySymbol.for(name);
 }

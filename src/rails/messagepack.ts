@@ -282,6 +282,7 @@ function readDuration(reader: Reader, depth: number): ruby.RubyDuration {
 }
 
 function isAddress(text: string): boolean {
+  if (text.length > 100) return false;
   const [address = "", prefix, ...more] = text.split("/");
   const version = isIP(address);
   if (version === 0 || more.length > 0) return false;

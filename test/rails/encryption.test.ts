@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { deflateSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { OptionsError, RefusedError, type RefusalReason } from "../../src/errors.ts";
@@ -276,6 +277,14 @@ describe("options", () => {
       "previous[2].primaryKey",
     ]);
     expect(problems.join()).not.toContain("secret-a");
+    const keyed = new RailsEncryption({
+      primaryKey: "secret-a",
+      keyDerivationSalt: "salt-b",
+      hashDigestClass: "SHA1",
+    });
+    expect(inspect(keyed, { depth: 9, showHidden: true }) + JSON.stringify(keyed)).not.toMatch(
+      /secret-a|salt-b/,
+    );
     expect(() => new RailsEncryption(undefined as never)).toThrow(OptionsError);
     expect(() => new RailsEncryption({ ...wrong, previous: 1 } as never)).toThrow(
       "previous must be an array",

@@ -159,7 +159,7 @@ const anySession = fc.dictionary(
   anyValue.filter((value) => value !== null),
   { minKeys: 1, maxKeys: 6 },
 );
-const runs = { numRuns: Number(process.env["FC_RUNS"] ?? 400) };
+const runs = { numRuns: Number(process.env["FC_RUNS"] ?? 150) };
 
 test("what Node writes is what Ruby's description says, and reads back as it was", () => {
   fc.assert(
