@@ -1,6 +1,6 @@
 import { RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
-import { handleOf, idOf } from "./handle.ts";
+import { idOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { fractionOf } from "./reseal.ts";
@@ -185,14 +185,17 @@ export async function revokeEverything(records: Records, options: WalkOptions = 
   return deleted;
 }
 
-/** The handle of a row, for lists. */
-export function infoOf(
-  records: Records,
-  row: SessionRow,
-): SessionInfo & { ended: boolean; signedIn: boolean; bytes: number } {
+/** A session in an operator's list. */
+export interface ListedSession extends SessionInfo {
+  readonly ended: boolean;
+  readonly signedIn: boolean;
+  /** Length of the sealed session. */
+  readonly bytes: number;
+}
+
+export function infoOf(records: Records, row: SessionRow): ListedSession {
   return {
     ...sessionInfo(records, row),
-    handle: handleOf(row.id),
     ended: records.now() >= endOf(row, records.settings),
     signedIn: row.userRef !== null,
     bytes: row.data.length,

@@ -1,0 +1,66 @@
+import type { Command } from "commander";
+import { countDue } from "../../session/admin.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { plural } from "../format.ts";
+import { interruptible } from "../interrupt.ts";
+import { count, duration } from "../options.ts";
+import { Progress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+import { report, reporting, withSessions } from "../work.ts";
+
+interface Options extends CommonOptions {
+  maxCreatedAge?: number;
+  maxUpdatedAge?: number;
+  batchSize?: number;
+  dryRun?: boolean;
+}
+
+export function expireCommand(program: Command, terminal: Terminal): void {
+  reporting(
+    program
+      .command("expire")
+      .description("delete the sessions that have ended (they are dead without it; this frees space)")
+      .option("--max-created-age <time>", "also those created longer ago than this, used or not", duration)
+      .option("--max-updated-age <time>", "also those not saved or touched for this long", duration)
+      .option("--batch-size <rows>", "rows deleted by one statement at most", count, 1_000)
+      .option("-n, --dry-run", "say how many would go, and delete nothing"),
+  ).action((options: Options) =>
+    withSessions(terminal, options, { keys: false }, ({ sessions, records }) =>
+      interruptible(terminal, async (signal) => {
+        const { maxCreatedAge, maxUpdatedAge, batchSize = 1_000 } = options;
+        const ages = {
+          ...(maxCreatedAge !== undefined && { maxCreatedAge }),
+          ...(maxUpdatedAge !== undefined && { maxUpdatedAge }),
+        };
+        const progress = new Progress(terminal, options.dryRun ? "Counting" : "Deleting", "session");
+        if (options.dryRun) {
+          const due = await countDue(records, ages, {
+            signal,
+            onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
+          });
+          progress.clear();
+          if (signal.aborted)
+            throw new Failure("Stopped before the end; nothing was changed.", exitCodes.interrupted);
+          report(terminal, options, { wouldDelete: due }, () => [
+            `${plural(due, "session")} would be deleted. Nothing was changed.`,
+          ]);
+          return;
+        }
+        const deleted = await sessions.expire({
+          ...ages,
+          batchSize,
+          signal,
+          onProgress: (step) => progress.update(step.deleted),
+        });
+        progress.clear();
+        report(terminal, options, { deleted, finished: !signal.aborted }, () => [
+          `Deleted ${plural(deleted, "session")}.`,
+        ]);
+        if (signal.aborted) {
+          throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
+        }
+      }),
+    ),
+  );
+}

@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import type { CommonOptions } from "../configuration.ts";
+import { json, plural } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import { located, withSessions } from "../work.ts";
+
+interface Options extends CommonOptions {
+  user: string;
+}
+
+export function exportCommand(program: Command, terminal: Terminal): void {
+  located(
+    program
+      .command("export")
+      .description("print everything stored of a user as JSON, for a request for their own data")
+      .requiredOption("-u, --user <id>", "the application's id of the user")
+      .option("--json", "(always)"),
+  ).action((options: Options) =>
+    withSessions(terminal, options, { keys: true }, async ({ sessions, records }) => {
+      const found = await sessions.exportUser(options.user);
+      const value = { user: options.user, exportedAt: new Date(records.now()), sessions: found };
+      terminal.out.write(`${json(value)}\n`);
+      const closed = found.filter(({ unreadable }) => unreadable !== null).length;
+      if (terminal.err.isTTY || closed > 0) {
+        terminal.err.write(
+          `${plural(found.length, "session")}.${closed > 0 ? ` The data of ${closed} cannot be read here: see "unreadable".` : ""}\n`,
+        );
+      }
+    }),
+  );
+}

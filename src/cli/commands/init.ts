@@ -1,0 +1,168 @@
+import { appendFileSync, chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseEnv } from "node:util";
+import { Option, type Command } from "commander";
+import { generateKey } from "../../sealing/keyring.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import type { Terminal } from "../terminal.ts";
+import { paint } from "../work.ts";
+
+type Kind = "sqlite" | "postgres" | "mysql";
+
+interface Options {
+  database?: Kind;
+  file?: string;
+  typescript?: boolean;
+  yes?: boolean;
+  force?: boolean;
+}
+
+export function initCommand(program: Command, terminal: Terminal): void {
+  program
+    .command("init")
+    .description("write the configuration and make a key")
+    .addOption(
+      new Option("--database <kind>", "where sessions live").choices(["sqlite", "postgres", "mysql"]),
+    )
+    .option("--file <path>", "the file, for SQLite (default: sessions.sqlite3)")
+    .option("--typescript", "write TypeScript (default: when there is a tsconfig.json)")
+    .option("--no-typescript", "write JavaScript")
+    .option("-y, --yes", "ask nothing")
+    .option("--force", "overwrite a configuration that is there")
+    .action((options: Options) => init(terminal, options));
+}
+
+async function init(terminal: Terminal, options: Options): Promise<void> {
+  const { cwd, out } = terminal;
+  const style = paint(terminal);
+  const there = ["ts", "mts", "js", "mjs"].map(configName).find((name) => existsSync(join(cwd, name)));
+  if (there !== undefined && !options.force) {
+    throw new Failure(
+      `${there} is there already; --force overwrites it. Nothing was changed.`,
+      exitCodes.usage,
+    );
+  }
+  const { kind, file } = await answers(terminal, options);
+  const name = there ?? configName(endingFor(cwd, options.typescript));
+  writeFileSync(join(cwd, name), configText(kind, file, /\.m?ts$/.test(name)));
+  out.write(`${style("green", "✓")} Wrote ${name}\n`);
+  writeKey(terminal);
+  ignore(terminal, kind === "sqlite" ? [".env", file, `${file}-wal`, `${file}-shm`] : [".env"]);
+
+  const driver = { sqlite: null, postgres: "pg", mysql: "mysql2" }[kind];
+  const steps = [
+    ...(driver !== null && !existsSync(join(cwd, "node_modules", driver)) ? [`npm install ${driver}`] : []),
+    "npx stored-session migrate",
+    "npx stored-session check",
+  ];
+  out.write(`\nNext:\n\n${steps.map((step) => `  ${style("bold", step)}`).join("\n")}\n`);
+  if (kind !== "sqlite") out.write(`\nDATABASE_URL says where the database is: put it into .env as well.\n`);
+  out.write(
+    `\nThen, in your application (run it with node --env-file=.env):\n\n${usage(name)
+      .map((line) => `  ${line}`)
+      .join("\n")}\n`,
+  );
+}
+
+function usage(config: string): string[] {
+  return [
+    'import { createSessionManager } from "stored-session";',
+    'import { session } from "stored-session/express";',
+    `import options from "./${config}";`,
+    "",
+    "export const sessions = createSessionManager(options);",
+    "app.use(session(sessions));",
+  ];
+}
+
+function configName(ending: string): string {
+  return `stored-session.config.${ending}`;
+}
+
+function endingFor(cwd: string, typescript: boolean | undefined): string {
+  if (typescript ?? existsSync(join(cwd, "tsconfig.json"))) return isModule(cwd) ? "ts" : "mts";
+  return isModule(cwd) ? "js" : "mjs";
+}
+
+function isModule(cwd: string): boolean {
+  try {
+    const read = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8")) as { type?: string };
+    return read.type === "module";
+  } catch {
+    return false;
+  }
+}
+
+async function answers(terminal: Terminal, options: Options): Promise<{ kind: Kind; file: string }> {
+  const asks = !options.yes && terminal.in.isTTY === true && terminal.err.isTTY === true;
+  if (!asks) return { kind: options.database ?? "sqlite", file: options.file ?? "sessions.sqlite3" };
+  const { createInterface } = await import("node:readline/promises");
+  const asking = createInterface({ input: terminal.in, output: terminal.err });
+  try {
+    let kind = options.database;
+    while (kind === undefined) {
+      const answer =
+        (await asking.question("Where do sessions live? sqlite, postgres or mysql [sqlite] ")).trim() ||
+        "sqlite";
+      if (answer === "sqlite" || answer === "postgres" || answer === "mysql") kind = answer;
+    }
+    let file = options.file;
+    if (kind === "sqlite" && file === undefined) {
+      file = (await asking.question("In which file? [sessions.sqlite3] ")).trim() || undefined;
+    }
+    terminal.err.write("\n");
+    return { kind, file: file ?? "sessions.sqlite3" };
+  } finally {
+    asking.close();
+  }
+}
+
+function configText(kind: Kind, file: string, typescript: boolean): string {
+  const store = {
+    sqlite: `sqliteStore(${JSON.stringify(file)})`,
+    postgres: `postgresStore(process.env.DATABASE_URL${typescript ? ' ?? ""' : ""})`,
+    mysql: `mysqlStore(process.env.DATABASE_URL${typescript ? ' ?? ""' : ""})`,
+  }[kind];
+  const types = typescript ? 'import type { SessionManagerOptions } from "stored-session";\n' : "";
+  const annotation = typescript ? "" : '/** @type {import("stored-session").SessionManagerOptions} */\n';
+  return `${types}import { ${kind}Store } from "stored-session/${kind}";
+
+// Read by the application and by the command "stored-session".
+${annotation}export default {
+  store: ${store},
+  // Newest first, comma-separated: the first seals, all open.
+  keys: process.env.STORED_SESSION_KEYS,
+}${typescript ? " satisfies SessionManagerOptions" : ""};
+`;
+}
+
+function writeKey(terminal: Terminal): void {
+  const { cwd, env, out } = terminal;
+  const style = paint(terminal);
+  const path = join(cwd, ".env");
+  const before = existsSync(path) ? readFileSync(path, "utf8") : "";
+  if (env["STORED_SESSION_KEYS"] || parseEnv(before)["STORED_SESSION_KEYS"]) {
+    out.write(`${style("green", "✓")} Kept the keys that are in STORED_SESSION_KEYS\n`);
+    return;
+  }
+  const gap = before === "" || before.endsWith("\n") ? "" : "\n";
+  appendFileSync(path, `${gap}STORED_SESSION_KEYS=${generateKey()}\n`, { mode: 0o600 });
+  if (before === "") chmodSync(path, 0o600);
+  out.write(
+    `${style("green", "✓")} Wrote a new key into .env: keep it secret, and keep it (without it nobody stays logged in)\n`,
+  );
+}
+
+/** Keeps secrets and data out of the repository. */
+function ignore(terminal: Terminal, names: readonly string[]): void {
+  const { cwd, out } = terminal;
+  if (!existsSync(join(cwd, ".git")) && !existsSync(join(cwd, ".gitignore"))) return;
+  const path = join(cwd, ".gitignore");
+  const before = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const known = new Set(before.split(/\r?\n/).map((line) => line.trim().replace(/^\//, "")));
+  const missing = names.filter((name) => !known.has(name) && !name.startsWith("/"));
+  if (missing.length === 0) return;
+  const gap = before === "" || before.endsWith("\n") ? "" : "\n";
+  appendFileSync(path, `${gap}${missing.join("\n")}\n`);
+  out.write(`${paint(terminal)("green", "✓")} Added ${missing.join(", ")} to .gitignore\n`);
+}

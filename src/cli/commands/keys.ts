@@ -1,0 +1,167 @@
+import type { Command } from "commander";
+import { walk } from "../../session/admin.ts";
+import { endOf } from "../../session/lifetime.ts";
+import type { Records } from "../../session/records.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { generateKey } from "../../sealing/keyring.ts";
+import { moment, number, plural, span, table } from "../format.ts";
+import { interruptible } from "../interrupt.ts";
+import { date } from "../options.ts";
+import { Progress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+import { paint, report, reporting, withSessions } from "../work.ts";
+
+interface StatusOptions extends CommonOptions {
+  since?: Date;
+}
+
+export function keysCommand(program: Command, terminal: Terminal): void {
+  const keys = program.command("keys").description("make keys, and see which are in use");
+  keys
+    .command("generate")
+    .description("print a new key; reads and changes nothing")
+    .option("--json", "print JSON")
+    .action((options: CommonOptions) => {
+      const key = generateKey();
+      report(terminal, options, { key }, () => [key]);
+      if (terminal.err.isTTY && terminal.out.isTTY && !options.json) {
+        terminal.err.write(
+          "\nPut it first in STORED_SESSION_KEYS, before the keys that are there, comma-separated.\n",
+        );
+      }
+    });
+  reporting(
+    keys
+      .command("status")
+      .description("count rows per key, and say which key can be retired and when")
+      .option("--since <date>", "when the newest key had reached every server", date),
+  ).action((options: StatusOptions) =>
+    withSessions(terminal, options, { keys: true }, ({ records }) =>
+      interruptible(terminal, async (signal) => {
+        const { keyNames } = records.settings.format;
+        if (keyNames === undefined) {
+          throw new Failure(
+            "The format of these sessions does not name its keys in its rows.",
+            exitCodes.usage,
+          );
+        }
+        const progress = new Progress(terminal, "Counting", "session");
+        const uses = await usesOf(records, keyNames, options.since, signal, progress);
+        progress.clear();
+        if (signal.aborted)
+          throw new Failure("Stopped before the end: there are no figures.", exitCodes.interrupted);
+        report(terminal, options, { keys: uses }, () => lines(uses, options.since, records, terminal));
+      }),
+    ),
+  );
+}
+
+interface Use {
+  key: string;
+  place: "newest" | "older" | "unknown";
+  live: number;
+  ended: number;
+  /** Live sessions that began before `--since` and were not used since: their cookies have an older key's tag. */
+  unreturned: number | null;
+  /** False while rows or cookies need it; null when that cannot be known. */
+  retirable: boolean | null;
+  /** When it can be retired at the latest, if nothing else changes; null when that cannot be known. */
+  retirableAt: Date | null;
+}
+
+/**
+ * A row names the key that sealed it. A cookie's tag does not show in the database; but whoever comes back is given a
+ * fresh one, so only sessions that began before the newest key and were not used since can depend on an older key.
+ */
+async function usesOf(
+  records: Records,
+  ring: readonly string[],
+  since: Date | undefined,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<Use[]> {
+  const { format } = records.settings;
+  const counts = new Map(ring.map((key) => [key, { live: 0, ended: 0 }]));
+  const now = records.now();
+  let unreturned = 0;
+  let lastEnd = now;
+  for await (const row of walk(records, {
+    signal,
+    onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
+  })) {
+    const end = endOf(row, records.settings);
+    const sealed = format.sealedUnder!(row);
+    for (const key of new Set([
+      sealed.data ?? "no envelope",
+      sealed.client ?? sealed.data ?? "no envelope",
+    ])) {
+      const count = counts.get(key) ?? { live: 0, ended: 0 };
+      count[now < end ? "live" : "ended"]++;
+      counts.set(key, count);
+    }
+    if (since !== undefined && now < end && row.updatedAt < since.getTime()) {
+      unreturned++;
+      lastEnd = Math.max(lastEnd, end);
+    }
+  }
+  return [...counts].map(([key, { live, ended }]): Use => {
+    const index = ring.indexOf(key);
+    const place = index === 0 ? "newest" : index > 0 ? "older" : "unknown";
+    const common = { key, place, live, ended } as const;
+    if (place !== "older") return { ...common, unreturned: null, retirable: null, retirableAt: null };
+    if (since === undefined)
+      return { ...common, unreturned: null, retirable: live > 0 ? false : null, retirableAt: null };
+    const retirable = live === 0 && unreturned === 0;
+    return { ...common, unreturned, retirable, retirableAt: new Date(retirable ? now : lastEnd) };
+  });
+}
+
+function lines(
+  uses: readonly Use[],
+  since: Date | undefined,
+  records: Records,
+  terminal: Terminal,
+): string[] {
+  const style = paint(terminal);
+  const [head = "", ...rows] = table(
+    ["key", "", "live rows", "ended rows"],
+    uses.map(({ key, place, live, ended }) => [
+      key,
+      place === "unknown" ? "not in the ring" : place,
+      number(live),
+      number(ended),
+    ]),
+  );
+  const out = [style("bold", head), ...rows, ""];
+  const { absoluteTimeout } = records.settings;
+  for (const use of uses) {
+    if (use.place === "unknown" && use.live > 0) {
+      out.push(
+        style(
+          "red",
+          `${use.key}: ${plural(use.live, "session")} cannot be opened. Add this key at the end of the ring.`,
+        ),
+      );
+    }
+    if (use.place !== "older") continue;
+    if (use.retirable === true) {
+      out.push(style("green", `${use.key}: can be retired now. Remove it from STORED_SESSION_KEYS.`));
+    } else if (use.live > 0) {
+      out.push(
+        `${use.key}: keep it. Run "stored-session reseal" to carry ${plural(use.live, "row")} to the newest key.`,
+      );
+    } else if (since === undefined) {
+      out.push(
+        `${use.key}: no row needs it. Cookies of its time may: keep it until ${span(absoluteTimeout)} after the newest key came, or ask again with --since <when it came>.`,
+      );
+    } else {
+      out.push(
+        `${use.key}: keep it. ${plural(use.unreturned!, "session")} may hold a cookie of its time, until ${moment(use.retirableAt!)} at the latest.`,
+      );
+    }
+  }
+  if (uses.every(({ place }) => place === "newest"))
+    out.push("There is one key, and everything is under it.");
+  return out.at(-1) === "" ? out.slice(0, -1) : out;
+}

@@ -1,0 +1,73 @@
+import { Option, type Command } from "commander";
+import { infoOf, walk, type ListedSession } from "../../session/admin.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { ago, bytes, remaining, table } from "../format.ts";
+import { count } from "../options.ts";
+import { printable, type Terminal } from "../terminal.ts";
+import { paint, report, reporting, withSessions } from "../work.ts";
+
+interface Options extends CommonOptions {
+  user?: string;
+  limit: number;
+  ended?: boolean;
+}
+
+export function listCommand(program: Command, terminal: Terminal): void {
+  reporting(
+    program
+      .command("list")
+      .description("list live sessions: handle, times, address; never data")
+      .option("-u, --user <id>", "those of one user, newest first")
+      .addOption(new Option("-n, --limit <count>", "at most this many").argParser(count).default(50))
+      .option("--ended", "those that have ended and wait to be deleted, too"),
+  ).action((options: Options) =>
+    withSessions(terminal, options, { keys: true }, async ({ records }) => {
+      const { user, limit, ended = false } = options;
+      const found: ListedSession[] = [];
+      let more = false;
+      for await (const row of user === undefined ? walk(records) : ofUser(records, user)) {
+        const info = infoOf(records, row);
+        if (info.ended && !ended) continue;
+        more = found.length === limit;
+        if (more) break;
+        found.push(info);
+      }
+      report(terminal, options, { sessions: found, more }, () =>
+        lines(found, more, records.now(), paint(terminal)),
+      );
+    }),
+  );
+}
+
+async function* ofUser(records: Parameters<typeof walk>[0], user: string) {
+  yield* await records.store.listByUser(records.settings.format.userRefs(user), 100_000);
+}
+
+function lines(
+  found: ListedSession[],
+  more: boolean,
+  now: number,
+  style: ReturnType<typeof paint>,
+): string[] {
+  if (found.length === 0) return ["There are no such sessions."];
+  const [head = "", ...rows] = table(
+    ["handle", "created", "last used", "ends", "user", "size", "from"],
+    found.map((info) => [
+      info.handle,
+      ago(info.createdAt, now),
+      ago(info.updatedAt, now),
+      remaining(info.expiresAt, now),
+      info.signedIn ? "yes" : "no",
+      bytes(info.bytes),
+      from(info),
+    ]),
+  );
+  const note = more ? ["", style("dim", "There are more: raise --limit, or print all with --json.")] : [];
+  return [style("bold", head), ...rows, ...note];
+}
+
+function from({ client }: ListedSession): string {
+  const { address = "", userAgent = "" } = client ?? {};
+  const agent = userAgent.length > 60 ? `${userAgent.slice(0, 59)}…` : userAgent;
+  return printable([address, agent].filter(Boolean).join("  ")) || "unknown";
+}

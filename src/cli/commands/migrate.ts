@@ -1,0 +1,103 @@
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { migrationStatus, type MigrationStatus } from "../../migrations/migrator.ts";
+import { SqliteDatabase } from "../../database/sqlite-database.ts";
+import { openSqlite } from "../../database/sqlite-open.ts";
+import type { SqlStore } from "../../store/sql.ts";
+import { sqlStoreOf, type CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { moment, plural } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import { paint, report, reporting, withSessions } from "../work.ts";
+
+interface Options extends CommonOptions {
+  print?: boolean;
+  dryRun?: boolean;
+}
+
+const needs = { keys: false, tables: false };
+
+export function migrateCommand(program: Command, terminal: Terminal): void {
+  const migrate = reporting(
+    program
+      .command("migrate")
+      .description("create or upgrade the tables; does nothing when they are up to date")
+      .option("-p, --print", "print the SQL that is pending, for your own tool; runs nothing")
+      .option("-n, --dry-run", "say what would run; runs nothing"),
+  ).action((options: Options) =>
+    withSessions(terminal, options, needs, async (place) => {
+      const store = sqlStoreOf(place);
+      const { pending } = await statusOf(store);
+      const names = pending.map(({ version, name }) => `${version} ${name}`);
+      if (options.print) {
+        const sql = pending.flatMap(({ statements }) => statements);
+        report(terminal, options, { statements: sql }, () =>
+          pending.flatMap(({ version, name, statements }) => [
+            `-- ${version} ${name}`,
+            ...statements.map((statement) => `${statement};\n`),
+          ]),
+        );
+        return;
+      }
+      if (pending.length === 0) {
+        report(terminal, options, { applied: [] }, () => ["The tables are up to date."]);
+        return;
+      }
+      if (options.dryRun) {
+        report(terminal, options, { wouldApply: names }, () => [
+          `${plural(names.length, "migration")} would run: ${names.join(", ")}. Nothing was changed.`,
+        ]);
+        return;
+      }
+      await store.migrate();
+      report(terminal, options, { applied: names }, () => [
+        `${paint(terminal)("green", "✓")} Ran ${plural(names.length, "migration")}: ${names.join(", ")}.`,
+      ]);
+    }),
+  );
+
+  // `--json` and the others belong to `migrate` as well, so they are read from both.
+  reporting(
+    migrate.command("status").description("say which migrations have run and which are pending"),
+  ).action((_: CommonOptions, command: Command) => {
+    const options = command.optsWithGlobals<CommonOptions>();
+    return withSessions(terminal, options, needs, async (place) => {
+      const status = await statusOf(sqlStoreOf(place));
+      report(terminal, options, summaryOf(status), () => lines(status));
+      if (status.pending.length > 0) {
+        throw new Failure(`${plural(status.pending.length, "migration")} pending.`, exitCodes.pending);
+      }
+    });
+  });
+}
+
+/** Looking creates no file: of one that is not there, everything is pending. */
+async function statusOf(store: SqlStore): Promise<MigrationStatus> {
+  const { database } = store;
+  if (database instanceof SqliteDatabase && database.file !== undefined && !existsSync(database.file)) {
+    const { names } = database.dialect;
+    const open = () => openSqlite(":memory:", "node:sqlite", "FULL");
+    return migrationStatus(new SqliteDatabase({ names, open, owned: true, label: "Memory", busyTimeout: 0 }));
+  }
+  return migrationStatus(database);
+}
+
+function summaryOf({ applied, pending }: MigrationStatus) {
+  return {
+    applied: applied.map(({ version, name, appliedAt }) => ({
+      version,
+      name,
+      appliedAt: new Date(appliedAt),
+    })),
+    pending: pending.map(({ version, name }) => ({ version, name })),
+  };
+}
+
+function lines({ applied, pending }: MigrationStatus): string[] {
+  return [
+    ...applied.map(
+      ({ version, name, appliedAt }) => `${version} ${name}  ran ${moment(new Date(appliedAt))}`,
+    ),
+    ...pending.map(({ version, name }) => `${version} ${name}  pending`),
+  ];
+}

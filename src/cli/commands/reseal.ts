@@ -1,0 +1,67 @@
+import type { Command } from "commander";
+import type { ResealResult } from "../../jobs/reseal.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { plural } from "../format.ts";
+import { interruptible } from "../interrupt.ts";
+import { count } from "../options.ts";
+import { Progress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+import { report, reporting, withSessions } from "../work.ts";
+
+interface Options extends CommonOptions {
+  rate: number;
+  batchSize: number;
+  after?: string;
+}
+
+export function resealCommand(program: Command, terminal: Terminal): void {
+  reporting(
+    program
+      .command("reseal")
+      .description("carry rows under older keys to the newest, while the application runs")
+      .option("--rate <rows>", "rows written in a second at most", count, 2_000)
+      .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 200)
+      .option("--after <handle>", "go on where an earlier run stopped"),
+  ).action((options: Options) =>
+    withSessions(terminal, options, { keys: true }, ({ sessions, records }) =>
+      interruptible(terminal, async (signal) => {
+        const progress = new Progress(terminal, "Resealing", "session");
+        const result = await sessions.reseal({
+          exclusive: true,
+          batchSize: options.batchSize,
+          maxPerSecond: options.rate,
+          ...(options.after !== undefined && { after: options.after }),
+          signal,
+          onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
+        });
+        progress.clear();
+        report(terminal, options, result, () => lines(result, records.settings.format.opensWithoutToken));
+        if (signal.aborted) {
+          const goOn =
+            result.cursor === null ? "" : ` Go on with: stored-session reseal --after ${result.cursor}`;
+          throw new Failure(`Stopped before the end.${goOn}`, exitCodes.interrupted);
+        }
+        if (!result.finished)
+          throw new Failure("Another process is resealing these sessions; nothing was done here.");
+        if (result.refused > 0) {
+          throw new Failure(
+            `${plural(result.refused, "session")} did not open and stayed as they are: they were edited, or their key is not in the ring.`,
+          );
+        }
+      }),
+    ),
+  );
+}
+
+function lines(result: ResealResult, opensWithoutToken: boolean): string[] {
+  const out = [
+    `Resealed ${plural(result.resealed, "session")}; ${result.current} had the newest key already${result.ended > 0 ? `, ${result.ended} had ended` : ""}.`,
+  ];
+  if (result.waiting > 0 && !opensWithoutToken) {
+    out.push(
+      `${plural(result.waiting, "session")} sealed to their cookies: address and user agent were resealed, the data follows when its user comes back.`,
+    );
+  }
+  return out;
+}

@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import { revokeEverything } from "../../session/admin.ts";
+import { idOf } from "../../session/handle.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { plural } from "../format.ts";
+import { interruptible } from "../interrupt.ts";
+import { Progress } from "../progress.ts";
+import { printable, type Terminal } from "../terminal.ts";
+import { confirm, report, reporting, withSessions } from "../work.ts";
+
+interface Options extends CommonOptions {
+  user?: string;
+  all?: boolean;
+  yes?: boolean;
+}
+
+export function revokeCommand(program: Command, terminal: Terminal): void {
+  reporting(
+    program
+      .command("revoke")
+      .argument("[handle]", "end this session")
+      .description("end sessions; every server sees it at the next request")
+      .option("-u, --user <id>", "end all sessions of one user")
+      .option("--all", "end every session there is")
+      .option("-y, --yes", "do not ask before --all"),
+  ).action((handle: string | undefined, options: Options) => {
+    const given = [handle, options.user, options.all].filter((one) => one !== undefined);
+    if (given.length !== 1) {
+      throw new Failure("Say what to revoke: a handle, --user <id> or --all, one of them.", exitCodes.usage);
+    }
+    const needs = { keys: options.user !== undefined };
+    return withSessions(terminal, options, needs, async ({ sessions, records }) => {
+      if (handle !== undefined) {
+        const id = idOf(handle);
+        if (id === null || !(await records.delete(id, "revoke"))) {
+          throw new Failure(`No stored session has the handle ${printable(handle)}.`);
+        }
+        report(terminal, options, { revoked: 1 }, () => ["Revoked 1 session."]);
+      } else if (options.user !== undefined) {
+        const revoked = await sessions.forUser(options.user).revokeAll();
+        report(terminal, options, { revoked }, () => [
+          revoked === 0 ? "This user has no sessions." : `Revoked ${plural(revoked, "session")}.`,
+        ]);
+      } else {
+        await confirm(terminal, options.yes, "This logs everybody out.");
+        await interruptible(terminal, async (signal) => {
+          const progress = new Progress(terminal, "Revoking", "session");
+          const revoked = await revokeEverything(records, {
+            signal,
+            onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
+          });
+          progress.clear();
+          report(terminal, options, { revoked, finished: !signal.aborted }, () => [
+            `Revoked ${plural(revoked, "session")}.`,
+          ]);
+          if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
+        });
+      }
+    });
+  });
+}

@@ -1,0 +1,67 @@
+import type { Command } from "commander";
+import { exportRow, infoOf, rowOf } from "../../session/admin.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { ago, bytes, moment, remaining, shown, table } from "../format.ts";
+import { printable, type Terminal } from "../terminal.ts";
+import { report, reporting, withSessions } from "../work.ts";
+
+interface Options extends CommonOptions {
+  reveal?: boolean;
+}
+
+export function showCommand(program: Command, terminal: Terminal): void {
+  reporting(
+    program
+      .command("show")
+      .argument("<handle>", "as list prints it")
+      .description("show one session: times, address, size, key")
+      .option("--reveal", "its user and data as well (impossible when sealed to the cookie)"),
+  ).action((handle: string, options: Options) =>
+    withSessions(terminal, options, { keys: true }, async ({ records }) => {
+      const { format } = records.settings;
+      if (options.reveal && !format.opensWithoutToken) {
+        throw new Failure(
+          'These sessions are sealed to their cookies (sealTo: "cookie"): nobody can read them here. Leave out --reveal.',
+          exitCodes.usage,
+        );
+      }
+      const row = await rowOf(records, handle);
+      if (row === null) throw new Failure(`No stored session has the handle ${printable(handle)}.`);
+      const info = infoOf(records, row);
+      const key = format.sealedUnder?.(row).data ?? null;
+      const opened = options.reveal ? exportRow(records, row) : null;
+      if (opened !== null && opened.unreadable !== null) {
+        throw new Failure(`The session does not open: it was refused for its ${opened.unreadable}.`);
+      }
+      const value = {
+        ...info,
+        key,
+        ...(opened && { user: opened.user, data: opened.data, flash: opened.flash }),
+      };
+      report(terminal, options, value, () => {
+        const now = records.now();
+        const fields: [string, string][] = [
+          ["handle", info.handle],
+          ["created", `${moment(info.createdAt)} (${ago(info.createdAt, now)})`],
+          ["last used", `${moment(info.updatedAt)} (${ago(info.updatedAt, now)})`],
+          ["ends", `${moment(info.expiresAt)} (${remaining(info.expiresAt, now)})`],
+          ["signed in", info.signedIn ? "yes" : "no"],
+          ["address", printable(info.client?.address ?? "unknown")],
+          ["user agent", printable(info.client?.userAgent ?? "unknown")],
+          ["sealed size", bytes(info.bytes)],
+          ["key", key ?? "unnamed"],
+        ];
+        if (opened === null) return table(["", ""], fields).slice(1);
+        fields.push(["user", printable(opened.user ?? "none")]);
+        const colors = terminal.out.isTTY === true && !terminal.env["NO_COLOR"];
+        return [
+          ...table(["", ""], fields).slice(1),
+          "",
+          `data   ${shown(opened.data, colors)}`,
+          `flash  ${shown(opened.flash, colors)}`,
+        ];
+      });
+    }),
+  );
+}

@@ -1,0 +1,82 @@
+import type { Command } from "commander";
+import type { SessionStats } from "../../session/admin.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { bytes, number, span, table } from "../format.ts";
+import { interruptible } from "../interrupt.ts";
+import { Progress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+import { paint, report, reporting, withSessions } from "../work.ts";
+
+export function statsCommand(program: Command, terminal: Terminal): void {
+  reporting(
+    program.command("stats").description("count sessions by life, age, size and key (reads the whole table)"),
+  ).action((options: CommonOptions) =>
+    withSessions(terminal, options, { keys: false }, ({ sessions, hasKeys }) =>
+      interruptible(terminal, async (signal) => {
+        const progress = new Progress(terminal, "Counting", "session");
+        const stats = await sessions.stats({
+          signal,
+          onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
+        });
+        progress.clear();
+        if (signal.aborted)
+          throw new Failure("Stopped before the end: there are no figures.", exitCodes.interrupted);
+        const seen = hasKeys ? stats : withoutRing(stats);
+        report(terminal, options, seen, () => lines(seen, paint(terminal)));
+      }),
+    ),
+  );
+}
+
+/** Without keys nothing is known of the ring: the keys found are just keys. */
+function withoutRing(stats: SessionStats): SessionStats {
+  return { ...stats, keys: stats.keys.filter(({ place }) => place === "unknown") };
+}
+
+function lines(stats: SessionStats, style: ReturnType<typeof paint>): string[] {
+  const out = [
+    ...table(
+      ["sessions", ""],
+      [
+        ["live", number(stats.live)],
+        ["  signed in", number(stats.signedIn)],
+        ["  anonymous", number(stats.live - stats.signedIn)],
+        ["ended, to be deleted", number(stats.ended)],
+      ],
+    ),
+  ];
+  if (stats.total === 0) return ["There are no sessions."];
+  out.push(
+    "",
+    ...table(
+      ["sealed size", ""],
+      [
+        ["all", bytes(stats.bytes.total)],
+        ["median", bytes(stats.bytes.median)],
+        ["largest", bytes(stats.bytes.largest)],
+      ],
+    ),
+    "",
+    ...table(
+      ["created (live)", ""],
+      stats.ages.map(({ under, live }, index) => [age(stats, under, index), number(live)]),
+    ),
+    "",
+    ...table(
+      ["key", "", "live", "ended"],
+      stats.keys.map(({ key, place, live, ended }) => [
+        key ?? "(unnamed)",
+        place === "unknown" ? "not in the ring" : place,
+        number(live),
+        number(ended),
+      ]),
+    ),
+  );
+  return out.map((line, index) => (index === 0 || out[index - 1] === "" ? style("bold", line) : line));
+}
+
+function age(stats: SessionStats, under: number, index: number): string {
+  if (under !== Infinity) return `less than ${span(under)} ago`;
+  return `${span(stats.ages[index - 1]!.under)} ago or more`;
+}

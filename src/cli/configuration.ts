@@ -1,0 +1,142 @@
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseEnv } from "node:util";
+import { OptionsError } from "../errors.ts";
+import type { SessionManagerOptions } from "../options.ts";
+import { generateKey } from "../sealing/keyring.ts";
+import { createSessionManager, SessionManager, settingsOf } from "../session/manager.ts";
+import { SqlStore } from "../store/sql.ts";
+import type { SessionStore } from "../store/store.ts";
+import { exitCodes, Failure } from "./failure.ts";
+import { openStore } from "./store-url.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Options that every command takes. */
+export interface CommonOptions {
+  config?: string;
+  databaseUrl?: string;
+  table?: string;
+  json?: boolean;
+}
+
+/** What a command works with. */
+export interface Configuration {
+  readonly sessions: SessionManager;
+  readonly store: SessionStore;
+  /** What was read, for people: the file, or the address without its password. */
+  readonly source: string;
+  /** Whether real keys are there; commands that open nothing do without. */
+  readonly hasKeys: boolean;
+  close(): Promise<void>;
+}
+
+const names = ["ts", "mts", "js", "mjs"].map((ending) => `stored-session.config.${ending}`);
+
+/**
+ * The configuration: `--config`, else `--database-url` or STORED_SESSION_DATABASE_URL, else the file
+ * `stored-session.config.{ts,mts,js,mjs}` of this folder. Variables that are not set are looked up in `.env`.
+ * @param needs.keys false for a command that opens no row
+ */
+export async function configure(
+  terminal: Terminal,
+  options: CommonOptions,
+  needs: { keys: boolean },
+): Promise<Configuration> {
+  readEnvironmentFile(terminal);
+  const url =
+    options.databaseUrl ?? (options.config ? undefined : terminal.env["STORED_SESSION_DATABASE_URL"]);
+  const file = options.config ? resolve(terminal.cwd, options.config) : findFile(terminal.cwd);
+  if (options.config && options.databaseUrl) {
+    throw new Failure("Give --config or --database-url, not both.", exitCodes.usage);
+  }
+  if (url === undefined && file === null) {
+    throw new Failure(
+      `There is no configuration: run "stored-session init" to write one, or give --database-url. (Looked for ${names[0]}, .mts, .js and .mjs in ${terminal.cwd}.)`,
+      exitCodes.usage,
+    );
+  }
+  if (
+    options.databaseUrl !== undefined ||
+    file === null ||
+    (url !== undefined && options.config === undefined)
+  ) {
+    const { store, label } = openStore(url!, options.table, terminal.cwd);
+    return fromOptions({ store, keys: terminal.env["STORED_SESSION_KEYS"] }, label, needs);
+  }
+  if (options.table !== undefined) {
+    throw new Failure(
+      "--table goes with --database-url; a configuration file names its own table.",
+      exitCodes.usage,
+    );
+  }
+  return fromFile(file, needs);
+}
+
+function fromOptions(
+  options: SessionManagerOptions,
+  source: string,
+  needs: { keys: boolean },
+): Configuration {
+  const hasKeys =
+    options.format !== undefined || (options.keys !== undefined && String(options.keys).trim() !== "");
+  // A command that opens no row needs no keys: one that is thrown away stands in for them.
+  const keys = hasKeys || needs.keys ? options.keys : generateKey();
+  const sessions = createSessionManager({ ...options, ...(options.format === undefined && { keys }) });
+  return { sessions, store: options.store, source, hasKeys, close: () => sessions.close() };
+}
+
+async function fromFile(file: string, needs: { keys: boolean }): Promise<Configuration> {
+  const exported = await load(file);
+  if (exported instanceof SessionManager) {
+    const sessions = exported as SessionManager;
+    const { store } = settingsOf(sessions as SessionManager<never>);
+    return { sessions, store, source: file, hasKeys: true, close: () => sessions.close() };
+  }
+  if (typeof exported !== "object" || exported === null) {
+    throw new Failure(
+      `${file} has no default export: export the options of createSessionManager, or a manager.`,
+      exitCodes.usage,
+    );
+  }
+  if (exported.constructor?.name === "SessionManager") {
+    throw new Failure(
+      `${file} uses another copy of stored-session than this command. Run the command of that copy: "npx stored-session" in its folder.`,
+      exitCodes.usage,
+    );
+  }
+  return fromOptions(exported as SessionManagerOptions, file, needs);
+}
+
+async function load(file: string): Promise<object | undefined> {
+  if (!existsSync(file)) throw new Failure(`There is no file ${file}.`, exitCodes.usage);
+  try {
+    const loaded = (await import(pathToFileURL(file).href)) as { default?: object };
+    return loaded.default;
+  } catch (error) {
+    if (error instanceof OptionsError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    const hint =
+      (error as { code?: string }).code === "ERR_UNKNOWN_FILE_EXTENSION"
+        ? "This Node does not read TypeScript: use Node 22.18 or later, or write the configuration as .mjs."
+        : reason;
+    throw new Failure(`${file} could not be loaded: ${hint}`, exitCodes.usage, { cause: error });
+  }
+}
+
+function findFile(folder: string): string | null {
+  return names.map((name) => resolve(folder, name)).find((path) => existsSync(path)) ?? null;
+}
+
+/** Fills in what is not set from `.env`, as `node --env-file` would. */
+export function readEnvironmentFile({ cwd, env }: Terminal): void {
+  const path = resolve(cwd, ".env");
+  if (!existsSync(path)) return;
+  for (const [name, value] of Object.entries(parseEnv(readFileSync(path, "utf8")))) env[name] ??= value;
+}
+
+/** The store with its database, for what only an SQL store has. */
+export function sqlStoreOf({ store }: Configuration): SqlStore {
+  if (store instanceof SqlStore) return store;
+  throw new Failure("This store has no SQL tables.", exitCodes.usage);
+}

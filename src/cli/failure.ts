@@ -1,0 +1,47 @@
+import { CommanderError } from "commander";
+import { KeyRingError, OptionsError, StoredSessionError } from "../errors.ts";
+
+/** How the command ends. Part of the interface: scripts read it. */
+export const exitCodes = {
+  done: 0,
+  /** The database, or the work itself, failed; `check` found a problem; nothing has that handle. */
+  failed: 1,
+  /** A wrong command, option or configuration: nothing was tried. */
+  usage: 2,
+  /** `migrate status` found something pending. */
+  pending: 3,
+  /** Stopped by Ctrl-C between two batches. */
+  interrupted: 130,
+} as const;
+
+/** A failure that one sentence explains. */
+export class Failure extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number = exitCodes.failed, options?: ErrorOptions) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+/** What to print for an error, and how to end. Null to print: commander said it already. */
+export function explain(error: unknown): { readonly message: string | null; readonly exitCode: number } {
+  if (error instanceof Failure) return { message: error.message, exitCode: error.exitCode };
+  if (error instanceof CommanderError) {
+    return { message: null, exitCode: error.exitCode === 0 ? exitCodes.done : exitCodes.usage };
+  }
+  if (error instanceof OptionsError) return { message: problems(error), exitCode: exitCodes.usage };
+  if (error instanceof KeyRingError) return { message: error.message, exitCode: exitCodes.usage };
+  if (error instanceof StoredSessionError) return { message: error.message, exitCode: exitCodes.failed };
+  if (error instanceof TypeError || error instanceof RangeError) {
+    return { message: error.message, exitCode: exitCodes.usage };
+  }
+  return { message: error instanceof Error ? error.message : String(error), exitCode: exitCodes.failed };
+}
+
+function problems({ problems: [first = "", ...others] }: OptionsError): string {
+  const said = first.includes("`keys`: There is no key")
+    ? "There are no keys: set STORED_SESSION_KEYS (or `keys` in the configuration). `stored-session keys generate` makes one."
+    : first;
+  return [said, ...others].join("\n");
+}

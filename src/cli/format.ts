@@ -1,0 +1,97 @@
+import { inspect } from "node:util";
+
+export function number(value: number): string {
+  return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
+}
+
+/** "1 session", "1,204 sessions". */
+export function plural(count: number, noun: string, nouns: string = `${noun}s`): string {
+  return `${number(count)} ${count === 1 ? noun : nouns}`;
+}
+
+export function bytes(count: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = count;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit > 0 && value < 10 ? value.toFixed(1) : value.toFixed(0)} ${units[unit]!}`;
+}
+
+const steps: readonly (readonly [number, string])[] = [
+  [86_400_000, "day"],
+  [3_600_000, "hour"],
+  [60_000, "minute"],
+  [1_000, "second"],
+];
+
+/** "3 days", "20 minutes": one unit, rounded down. */
+export function span(milliseconds: number): string {
+  const [length, unit] = steps.find(([size]) => milliseconds >= size) ?? steps.at(-1)!;
+  return plural(Math.floor(milliseconds / length), unit);
+}
+
+export function ago(time: Date, now: number): string {
+  const past = now - time.getTime();
+  return past < 1_000 ? "just now" : `${span(past)} ago`;
+}
+
+export function remaining(time: Date, now: number): string {
+  const rest = time.getTime() - now;
+  return rest <= 0 ? "ended" : `in ${span(rest)}`;
+}
+
+/** "2026-11-23 07:18:57 UTC". */
+export function moment(time: Date): string {
+  return `${time.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+}
+
+/** Columns as wide as their widest cell; the last one as it is. A column of numbers is set to the right. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
+  );
+  const right = head.map(
+    (_, column) =>
+      rows.length > 0 && rows.every((row) => /^[\d,.]+( ?[KMGT]?i?B|%)?$/.test(row[column] ?? "")),
+  );
+  return [head, ...rows].map((row) =>
+    row
+      .map((cell, column) =>
+        right[column]
+          ? cell.padStart(widths[column]!)
+          : column === row.length - 1
+            ? cell
+            : cell.padEnd(widths[column]!),
+      )
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/**
+ * Session values as JSON for people and other programs: dates as ISO text, BigInt as decimal text, URL as text, bytes
+ * as base64, Set as an array, Map as an array of pairs.
+ */
+export function json(value: unknown): string {
+  return JSON.stringify(plain(value), null, 2);
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Date) return value.toISOString();
+  if (value instanceof URL) return value.href;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  if (value instanceof Set) return [...value].map(plain);
+  if (value instanceof Map) return [...value].map(([key, item]) => [plain(key), plain(item)]);
+  if (Array.isArray(value)) return value.map(plain);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+}
+
+/** Session values for the eye. Control characters in them come out escaped (R50). */
+export function shown(value: unknown, colors: boolean): string {
+  return inspect(value, { depth: 32, colors, maxArrayLength: 1_000, maxStringLength: 10_000, compact: 3 });
+}

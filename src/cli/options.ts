@@ -1,0 +1,25 @@
+import { InvalidArgumentError } from "commander";
+import { milliseconds } from "../session/duration.ts";
+
+/** Reads "30 days", "12h" or milliseconds. */
+export function duration(text: string): number {
+  const value = milliseconds(/^\d+$/.test(text) ? Number(text) : text);
+  if (value === null)
+    throw new InvalidArgumentError('Use a length of time such as "30 days", "12 h" or "15 min".');
+  return value;
+}
+
+export function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError("Use a whole number, 1 or more.");
+  return value;
+}
+
+export function date(text: string): Date {
+  const value = new Date(text);
+  if (Number.isNaN(value.getTime())) {
+    throw new InvalidArgumentError('Use a date such as "2026-11-23" or "2026-11-23T18:00Z".');
+  }
+  return value;
+}

@@ -1,0 +1,87 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { checkCommand } from "./commands/check.ts";
+import { countCommand } from "./commands/count.ts";
+import { eraseCommand } from "./commands/erase.ts";
+import { expireCommand } from "./commands/expire.ts";
+import { exportCommand } from "./commands/export.ts";
+import { initCommand } from "./commands/init.ts";
+import { keysCommand } from "./commands/keys.ts";
+import { listCommand } from "./commands/list.ts";
+import { migrateCommand } from "./commands/migrate.ts";
+import { resealCommand } from "./commands/reseal.ts";
+import { revokeCommand } from "./commands/revoke.ts";
+import { showCommand } from "./commands/show.ts";
+import { statsCommand } from "./commands/stats.ts";
+import { exitCodes, explain } from "./failure.ts";
+import { styled, type Terminal } from "./terminal.ts";
+
+const groups = [
+  ["Setting up:", [initCommand, checkCommand, migrateCommand]],
+  ["Sessions:", [countCommand, statsCommand, listCommand, showCommand, revokeCommand, expireCommand]],
+  ["A user's data:", [exportCommand, eraseCommand]],
+  ["Keys:", [keysCommand, resealCommand]],
+] as const;
+
+const examples = `
+Examples:
+  $ stored-session init
+  $ stored-session list --user 42
+  $ stored-session expire --dry-run
+  $ stored-session stats --json -d postgres://app@db/app
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 migrations pending,
+130 stopped by Ctrl-C.`;
+
+/** Runs one command line and answers its exit code. */
+export async function runCommand(args: readonly string[], terminal: Terminal): Promise<number> {
+  const program = new Command("stored-session");
+  program
+    .description("Run and look after Stored Session: tables, sessions, keys.")
+    .version(version(), "-v, --version")
+    .configureOutput({
+      writeOut: (text) => terminal.out.write(text),
+      writeErr: (text) => terminal.err.write(text),
+      outputError: (text, write) =>
+        write(text.replace(/^error: (.)/, (_, letter: string) => fail(terminal, letter.toUpperCase()))),
+      getOutHasColors: () => terminal.out.isTTY === true && !terminal.env["NO_COLOR"],
+      getErrHasColors: () => terminal.err.isTTY === true && !terminal.env["NO_COLOR"],
+    })
+    .exitOverride()
+    .showHelpAfterError("(--help says what there is)")
+    .addHelpText("after", examples);
+  for (const [heading, commands] of groups) {
+    program.commandsGroup(heading);
+    for (const add of commands) add(program, terminal);
+  }
+  inherit(program);
+
+  try {
+    if (args.length === 0) program.help();
+    await program.parseAsync(args, { from: "user" });
+    return exitCodes.done;
+  } catch (error) {
+    const { message, exitCode } = explain(error);
+    if (message !== null) terminal.err.write(`${fail(terminal, message)}\n`);
+    return exitCode;
+  }
+}
+
+function fail(terminal: Terminal, message: string): string {
+  return `${styled(terminal.err, terminal.env, "red", "Error:")} ${message}`;
+}
+
+/** Commander copies settings into commands that are made after them; `exitOverride` of the program is one. */
+function inherit(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command);
+    inherit(child);
+  }
+}
+
+function version(): string {
+  const read = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  return read.version;
+}

@@ -1,0 +1,65 @@
+import { number, plural, span } from "./format.ts";
+import { styled, type Terminal } from "./terminal.ts";
+
+/**
+ * How long work goes: a bar that redraws itself with rate and time left on a terminal, and a plain line every ten
+ * seconds elsewhere. Work of less than a second shows nothing.
+ */
+export class Progress {
+  readonly #terminal: Terminal;
+  readonly #title: string;
+  readonly #noun: string;
+  readonly #clock: () => number;
+  readonly #began: number;
+  #drawn = 0;
+  #isDrawn = false;
+
+  constructor(
+    terminal: Terminal,
+    title: string,
+    noun: string,
+    clock: () => number = () => performance.now(),
+  ) {
+    this.#terminal = terminal;
+    this.#title = title;
+    this.#noun = noun;
+    this.#clock = clock;
+    this.#began = clock();
+    this.#drawn = this.#began;
+  }
+
+  /** @param fraction from 0 to 1; leave it out where the end is not known */
+  update(done: number, fraction?: number): void {
+    const now = this.#clock();
+    const terminal = this.#terminal.err.isTTY === true;
+    if (now - this.#drawn < (terminal ? (this.#isDrawn ? 100 : 1_000) : 10_000)) return;
+    this.#drawn = now;
+    const elapsed = now - this.#began;
+    const parts = [`${plural(done, this.#noun)}`, `${number((done / elapsed) * 1_000)}/s`];
+    if (fraction !== undefined && fraction > 0.001) {
+      parts.push(`${span((elapsed * (1 - fraction)) / fraction)} left`);
+    }
+    const percent = fraction === undefined ? "" : `${String(Math.floor(fraction * 100)).padStart(3)}%  `;
+    if (!terminal) {
+      this.#terminal.err.write(`${this.#title}: ${percent.trim()}${percent && ", "}${parts.join(", ")}\n`);
+      return;
+    }
+    const bar = fraction === undefined ? "" : `${this.#bar(fraction)} `;
+    const line = `${this.#title} ${bar}${percent}${parts.join("  ")}`;
+    this.#terminal.err.write(`\r\u001b[2K${line}`);
+    this.#isDrawn = true;
+  }
+
+  /** Wipes the bar, so that what follows begins on a line of its own. */
+  clear(): void {
+    if (this.#isDrawn) this.#terminal.err.write("\r\u001b[2K");
+    this.#isDrawn = false;
+  }
+
+  #bar(fraction: number): string {
+    const width = (this.#terminal.err.columns ?? 80) < 80 ? 10 : 24;
+    const full = Math.min(width, Math.round(fraction * width));
+    const { err, env } = this.#terminal;
+    return styled(err, env, "green", "█".repeat(full)) + styled(err, env, "dim", "░".repeat(width - full));
+  }
+}

@@ -1,0 +1,43 @@
+import { resolve } from "node:path";
+import { mysqlStore } from "../store/mysql.ts";
+import { postgresStore } from "../store/postgres.ts";
+import { sqliteStore } from "../store/sqlite.ts";
+import type { SqlStore } from "../store/sql.ts";
+import { exitCodes, Failure } from "./failure.ts";
+
+/** The store of an address: `postgres://…`, `mysql://…`, `mariadb://…`, `sqlite:path` or a path. */
+export function openStore(
+  url: string,
+  table: string | undefined,
+  cwd: string,
+): { readonly store: SqlStore; readonly label: string } {
+  const options = table === undefined ? {} : { table };
+  const scheme = /^([a-z][a-z0-9+]*):/i.exec(url)?.[1]?.toLowerCase();
+  switch (scheme) {
+    case "postgres":
+    case "postgresql":
+      return { store: postgresStore(url, { ...options, poolSize: 4 }), label: withoutPassword(url) };
+    case "mysql":
+    case "mariadb":
+      return {
+        store: mysqlStore(url, { ...options, poolSize: 4 }),
+        label: withoutPassword(url),
+      };
+    case "sqlite":
+    case "file":
+    case undefined: {
+      const path = url.replace(/^(?:sqlite|file):(?:\/\/(?=\/)|\/\/)?/i, "");
+      if (path === "" || /\.(ts|mts|js|mjs)$/.test(path)) break;
+      return { store: sqliteStore(resolve(cwd, path), options), label: resolve(cwd, path) };
+    }
+  }
+  throw new Failure(
+    `${JSON.stringify(withoutPassword(url))} is no database address: use postgres://…, mysql://… or sqlite:path/to/file.`,
+    exitCodes.usage,
+  );
+}
+
+/** For messages: an address never shows its password. */
+export function withoutPassword(url: string): string {
+  return url.replace(/^([a-z0-9+]+:\/\/[^:@/]*):[^@]*@/i, "$1@");
+}

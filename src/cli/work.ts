@@ -1,0 +1,129 @@
+import { existsSync } from "node:fs";
+import { Option, type Command } from "commander";
+import { assertMigrated } from "../migrations/migrator.ts";
+import type { Records } from "../session/records.ts";
+import { recordsOf } from "../session/manager.ts";
+import { SqliteDatabase } from "../database/sqlite-database.ts";
+import { SqlStore } from "../store/sql.ts";
+import { configure, type CommonOptions, type Configuration } from "./configuration.ts";
+import { exitCodes, Failure } from "./failure.ts";
+import { json } from "./format.ts";
+import { styled, type Style, type Terminal } from "./terminal.ts";
+
+/** What a command is given to work with. */
+export interface Workplace extends Configuration {
+  readonly records: Records;
+}
+
+/** Adds the options that say where the sessions are. */
+export function located(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "-c, --config <file>",
+        "configuration (default: stored-session.config.{ts,mts,js,mjs})",
+      ).helpGroup("Where the sessions are:"),
+    )
+    .addOption(
+      new Option(
+        "-d, --database-url <url>",
+        "postgres://…, mysql://… or sqlite:file; then no configuration is read",
+      ).helpGroup("Where the sessions are:"),
+    )
+    .addOption(
+      new Option("--table <name>", "the table, with --database-url (default: stored_sessions)").helpGroup(
+        "Where the sessions are:",
+      ),
+    );
+}
+
+/** The same, with `--json`. */
+export function reporting(command: Command): Command {
+  return located(command).option("--json", "print JSON");
+}
+
+export interface Needs {
+  /** Whether the command opens rows or names users. */
+  readonly keys: boolean;
+  /** False for a command that works on a database without our tables. */
+  readonly tables?: boolean;
+}
+
+/** Opens what the options name, does the work, and closes it again. */
+export async function withSessions(
+  terminal: Terminal,
+  options: CommonOptions,
+  needs: Needs,
+  work: (place: Workplace) => Promise<void>,
+): Promise<void> {
+  const configuration = await configure(terminal, options, needs);
+  try {
+    const records = recordsOf(configuration.sessions as never);
+    if (needs.tables !== false) await assertTables(configuration);
+    if (needs.keys) await assertKeysFit(records);
+    await work({ ...configuration, records });
+  } finally {
+    await configuration.close().catch(() => {});
+  }
+}
+
+async function assertTables(configuration: Configuration): Promise<void> {
+  const { store } = configuration;
+  if (!(store instanceof SqlStore)) return;
+  assertFile(store);
+  await assertMigrated(store.database);
+}
+
+/** Looking never creates a file. */
+export function assertFile(store: SqlStore): void {
+  const { database } = store;
+  if (database instanceof SqliteDatabase && database.file !== undefined && !existsSync(database.file)) {
+    throw new Failure(
+      `There is no file ${database.file}. "stored-session migrate" creates it with its tables.`,
+    );
+  }
+}
+
+/** Other keys than the rows' would find no user and open nothing, and look like an empty database. */
+async function assertKeysFit(records: Records): Promise<void> {
+  const { format } = records.settings;
+  if (format.sealedUnder === undefined || format.keyNames === undefined) return;
+  const rows = await records.store.scan(null, 50);
+  const sealed = new Set(rows.map((row) => format.sealedUnder!(row).data));
+  if (sealed.size === 0 || [...sealed].some((key) => key !== null && format.keyNames!.includes(key))) return;
+  throw new Failure(
+    `The stored sessions were sealed with other keys (${[...sealed].join(", ")}) than those given (${format.keyNames.join(", ")}): set STORED_SESSION_KEYS to the keys that the application has. Nothing was changed.`,
+    exitCodes.usage,
+  );
+}
+
+/** Prints lines, or the value when `--json` was given. */
+export function report(
+  terminal: Terminal,
+  options: CommonOptions,
+  value: unknown,
+  lines: () => readonly string[],
+): void {
+  const text = options.json ? json(value) : lines().join("\n");
+  if (text !== "") terminal.out.write(`${text}\n`);
+}
+
+export function paint(terminal: Terminal): (style: Style, text: string) => string {
+  return (style, text) => styled(terminal.out, terminal.env, style, text);
+}
+
+/** A yes or no on a terminal; elsewhere it must have been given with `--yes`. */
+export async function confirm(terminal: Terminal, yes: boolean | undefined, question: string): Promise<void> {
+  if (yes) return;
+  if (!terminal.in.isTTY || !terminal.err.isTTY) {
+    throw new Failure(`${question} Say so with --yes. Nothing was changed.`, exitCodes.usage);
+  }
+  const { createInterface } = await import("node:readline/promises");
+  const asking = createInterface({ input: terminal.in, output: terminal.err });
+  try {
+    const answer = await asking.question(`${question} [y/N] `);
+    if (!/^y(es)?$/i.test(answer.trim())) throw new Failure("Nothing was changed.");
+  } finally {
+    asking.close();
+  }
+}
