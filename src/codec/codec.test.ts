@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { runInNewContext } from "node:vm";
 import { decode as libraryDecode, ExtensionCodec } from "@msgpack/msgpack";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LimitError, StoredSessionError, ValueError } from "../errors.ts";
 import { Codec, type Content } from "./codec.ts";
@@ -112,7 +112,7 @@ describe("values as formats.md writes them", () => {
     [Buffer.from([1, 2]), "c4020102"],
     [[], "90"],
     [[1, undefined, null], "9301c0c0"],
-    [new Array(2), "92c0c0"],
+    [Object.assign([], { length: 2 }), "92c0c0"],
     [{}, "80"],
     [{ a: undefined, b: 1 }, "81a16201"],
     [new Date(0), "d6ff00000000"],
@@ -265,7 +265,9 @@ describe("values as formats.md writes them", () => {
 });
 
 describe("what is refused when a session is saved, with the path to it", () => {
-  class Basket {}
+  class Basket {
+    items = [];
+  }
   class Items extends Array {}
   class Bytes extends Uint8Array {}
   class Moment extends Date {}
@@ -300,15 +302,29 @@ describe("what is refused when a session is saved, with the path to it", () => {
       Object.create(Object.create(null) as object) as object,
       `data.value is an instance of a class. ${holds}`,
     ],
-    ["an anonymous class", new (class {})(), `data.value is an instance of a class. ${holds}`],
+    [
+      "an anonymous class",
+      new (class {
+        items = [];
+      })(),
+      `data.value is an instance of a class. ${holds}`,
+    ],
     [
       "a name that is no name",
-      new { "a\nb": class {} }["a\nb"](),
+      new {
+        "a\nb": class {
+          items = [];
+        },
+      }["a\nb"](),
       `data.value is an instance of a class. ${holds}`,
     ],
     [
       "a name with more behind it",
-      new { "a b": class {} }["a b"](),
+      new {
+        "a b": class {
+          items = [];
+        },
+      }["a b"](),
       `data.value is an instance of a class. ${holds}`,
     ],
     [
@@ -482,7 +498,8 @@ describe("what is refused when a session is saved, with the path to it", () => {
     expect(thrownBy(() => codec.encode(content({}, { user: "\udc00" }))).message).toMatch(
       /^user holds a lone/,
     );
-    for (const data of [null, undefined, [], new Map(), "text", new Basket()]) {
+    const wrong: unknown[] = [null, undefined, [], new Map(), "text", new Basket()];
+    for (const data of wrong) {
       const error = thrownBy(() => codec.encode(content(data as Record<string, unknown>)));
       expect(error.message).toBe("data must be a plain object.");
     }
@@ -575,8 +592,8 @@ describe("R45, promise 10: limits", () => {
   test.each<[string, unknown, number]>([
     ["text", "x".repeat(1000), 1007],
     ["bytes", new Uint8Array(1000), 1008],
-    ["a long array without elements", new Array(4_000_000_000), 4_000_000_006],
-    ["an array", new Array(100).fill(0), 106],
+    ["a long array without elements", Object.assign([], { length: 4_000_000_000 }), 4_000_000_006],
+    ["an array", Array.from({ length: 100 }, () => 0), 106],
     ["a huge bigint", 1n << 1_000_000n, 65],
     ["a huge negative bigint", -(1n << 1_000_000n), 65],
   ])("%s stops early", (_name, value, bytes) => {

@@ -171,7 +171,7 @@ export class SessionCookie {
   }
 
   #write(value: string, life: Pick<SetCookie, "maxAge" | "expires">): string {
-    return stringifySetCookie({ name: this.name, value, ...this.#attributes, ...life });
+    return stringifySetCookie({ name: this.name, value, ...this.#attributes, ...life }, { encode: String });
   }
 }
 
@@ -230,7 +230,7 @@ function isNear(a: string, b: string): boolean {
     restA.slice(1) === restB ||
     restA === restB.slice(1) ||
     restA.slice(1) === restB.slice(1) ||
-    [...a].sort().join("") === [...b].sort().join("")
+    [...a].toSorted().join("") === [...b].toSorted().join("")
   );
 }
 

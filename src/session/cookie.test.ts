@@ -1,0 +1,479 @@
+import { parseSetCookie } from "cookie";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { LimitError, OptionsError } from "../errors.ts";
+import { SessionCookie, type CookieOptions } from "./cookie.ts";
+
+const token = "t".repeat(64);
+const day = 86_400_000;
+const month = { now: 1_700_000_000_000, expiresAt: 1_700_000_000_000 + 30 * day };
+/** Every byte, and two characters beyond. */
+const characters = Array.from({ length: 0x102 }, (_, code) => String.fromCharCode(code));
+const problems = (options: unknown, environment?: string) =>
+  SessionCookie.problems(options as CookieOptions, environment);
+
+describe("R4: Set-Cookie", () => {
+  test.each<[CookieOptions | undefined, string]>([
+    [undefined, "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax"],
+    [{}, "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax"],
+    [{ secure: true }, "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax"],
+    [{ secure: false }, "session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax"],
+    [{ secure: false, name: "sid" }, "sid=TOKEN; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax"],
+    [{ persist: false }, "__Host-session=TOKEN; Path=/; HttpOnly; Secure; SameSite=Lax"],
+    [{ httpOnly: false }, "__Host-session=TOKEN; Max-Age=2592000; Path=/; Secure; SameSite=Lax"],
+    [
+      { sameSite: "strict" },
+      "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict",
+    ],
+    [
+      { sameSite: "none", partitioned: true, priority: "high" },
+      "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; Partitioned; Priority=High; SameSite=None",
+    ],
+    [
+      { partitioned: false, priority: "low" },
+      "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; Priority=Low; SameSite=Lax",
+    ],
+    [
+      { name: "__Secure-sid", domain: "example.com", path: "/shop", priority: "medium" },
+      "__Secure-sid=TOKEN; Max-Age=2592000; Domain=example.com; Path=/shop; HttpOnly; Secure; Priority=Medium; SameSite=Lax",
+    ],
+    [
+      {
+        name: undefined,
+        path: undefined,
+        domain: undefined,
+        sameSite: undefined,
+        secure: undefined,
+        httpOnly: undefined,
+        partitioned: undefined,
+        priority: undefined,
+        persist: undefined,
+        rolling: undefined,
+        insecureInProduction: undefined,
+      },
+      "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax",
+    ],
+  ])("%o", (options, header) => {
+    expect(new SessionCookie(options).set(token, month)).toBe(header.replace("TOKEN", token));
+  });
+
+  test.each<[number, number]>([
+    [-5000, 1],
+    [0, 1],
+    [1, 1],
+    [1000, 1],
+    [1001, 2],
+    [1999, 2],
+    [2000, 2],
+    [400 * day - 1000, 34_559_999],
+    [400 * day - 999, 34_560_000],
+    [400 * day, 34_560_000],
+    [400 * day + 1, 34_560_000],
+    [Infinity, 34_560_000],
+  ])("R7: Max-Age of %i ms is %i whole seconds, at most 400 days", (left, seconds) => {
+    const header = new SessionCookie().set(token, {
+      now: 1_700_000_000_000,
+      expiresAt: 1_700_000_000_000 + left,
+    });
+    expect(header).toContain(`; Max-Age=${seconds};`);
+  });
+
+  test("R7: name and value together take at most 4,096 bytes", () => {
+    const cookie = new SessionCookie({ name: "abcd" });
+    expect(cookie.set("x".repeat(4092), month)).toContain(`abcd=${"x".repeat(4092)};`);
+    const error = (() => {
+      try {
+        return cookie.set("x".repeat(4093), month);
+      } catch (thrown) {
+        return thrown;
+      }
+    })() as LimitError;
+    expect(error).toBeInstanceOf(LimitError);
+    expect(error.limit).toBe("bytes");
+    expect(error.message).toBe(
+      "The cookie's name and value take 4097 bytes, and browsers ignore a cookie of more than 4096.",
+    );
+  });
+
+  test("a value goes out as it is, or not at all: every character", () => {
+    const cookie = new SessionCookie();
+    const passes = (value: string) => {
+      try {
+        return cookie.set(value, month).startsWith(`__Host-session=${value}; Max-Age`);
+      } catch (error) {
+        expect(error).toEqual(new TypeError("The cookie's value has characters that no cookie may have."));
+        return false;
+      }
+    };
+    const fine = characters.filter((c) => c > " " && c < "\x7f" && !'",;\\'.includes(c));
+    for (const around of [(c: string) => `a${c}`, (c: string) => `${c}a`, (c: string) => c]) {
+      expect(characters.filter((c) => passes(around(c)))).toEqual(fine);
+    }
+    expect(() => cookie.set("", month)).toThrow(TypeError);
+  });
+});
+
+describe("R13: clearing", () => {
+  test.each<[CookieOptions | undefined, string]>([
+    [
+      undefined,
+      "__Host-session=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax",
+    ],
+    [
+      { persist: false },
+      "__Host-session=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax",
+    ],
+    [
+      {
+        name: "sid",
+        domain: "example.com",
+        path: "/shop",
+        sameSite: "none",
+        partitioned: true,
+        priority: "low",
+      },
+      "sid=; Max-Age=0; Domain=example.com; Path=/shop; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; Partitioned; Priority=Low; SameSite=None",
+    ],
+  ])("%o", (options, header) => {
+    expect(new SessionCookie(options).clear()).toBe(header);
+  });
+
+  test("has every attribute that it was set with", () => {
+    const options = fc.record(
+      {
+        path: fc.constantFrom("/", "/shop", "/a/b"),
+        domain: fc.constantFrom("example.com", "shop.example.com"),
+        sameSite: fc.constantFrom("lax", "strict", "none"),
+        httpOnly: fc.boolean(),
+        priority: fc.constantFrom("low", "high"),
+        persist: fc.boolean(),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(options, (given) => {
+        const cookie = new SessionCookie({ name: "sid", ...given } as CookieOptions);
+        const { maxAge: _, value: set, ...before } = parseSetCookie(cookie.set(token, month));
+        const { maxAge, expires, value: cleared, ...after } = parseSetCookie(cookie.clear());
+        expect(after).toEqual(before);
+        expect([set, cleared, maxAge, expires]).toEqual([token, "", 0, new Date(0)]);
+      }),
+    );
+  });
+});
+
+describe("what the manager asks", () => {
+  test("name, secure and rolling", () => {
+    const named = ({ name, secure, rolling }: SessionCookie) => ({ name, secure, rolling });
+    expect(named(new SessionCookie())).toEqual({ name: "__Host-session", secure: true, rolling: false });
+    expect(named(new SessionCookie({ secure: false, rolling: true }))).toEqual({
+      name: "session",
+      secure: false,
+      rolling: true,
+    });
+    expect(named(new SessionCookie({ name: "sid", rolling: false }))).toEqual({
+      name: "sid",
+      secure: true,
+      rolling: false,
+    });
+  });
+});
+
+describe("R10: reading", () => {
+  const read = (header: string, name = "sid") => new SessionCookie({ name }).read(header);
+
+  test.each<[string, string[]]>([
+    ["", []],
+    ["sid", []],
+    ["sid=", [""]],
+    ["sid=a", ["a"]],
+    ["sid=a;", ["a"]],
+    ["sid=a; b=c", ["a"]],
+    ["b=c; sid=a", ["a"]],
+    ["b=c;sid=a", ["a"]],
+    ["b=c;\t sid=a", ["a"]],
+    [" sid=a", ["a"]],
+    ["\tsid=a", ["a"]],
+    ["sid=a; sid=b", ["a", "b"]],
+    ["sid=a;sid=b;c=d;sid=e;f=g", ["a", "b", "e"]],
+    ["sid=; sid=b", ["", "b"]],
+    ["xsid=a", []],
+    ["x sid=a", []],
+    ["x-sid=a; sid=b", ["b"]],
+    ["b=sid=a", []],
+    ["b=sid=a; sid=c", ["c"]],
+    ["b= sid=a; sid=c", ["c"]],
+    ["sid=sid=a", ["sid=a"]],
+    ["sid=a=b==", ["a=b=="]],
+    ["sid =a", []],
+    ["SID=a", []],
+    ["sid2=a", []],
+    ["sid=a b", ["a b"]],
+    ["sid= a ; b=c", [" a "]],
+    ['sid="a"', ['"a"']],
+    ["sid=%41", ["%41"]],
+    ["sid=a, sid=b", ["a, sid=b"]],
+    [";;; sid=a;;;", ["a"]],
+    ["\u00a0sid=a", []],
+    ["\nsid=a", []],
+    ["sid=\u00e9\u0000", ["\u00e9\u0000"]],
+  ])("%j", (header, values) => {
+    expect(read(header)).toEqual(values);
+  });
+
+  test("at most 4 are looked at, the first ones", () => {
+    expect(read("sid=1; sid=2; sid=3; sid=4")).toEqual(["1", "2", "3", "4"]);
+    expect(read("sid=1; sid=2; sid=3; sid=4; sid=5; sid=6")).toEqual(["1", "2", "3", "4"]);
+    expect(read(`${"x=sid=0; ".repeat(10)}sid=1`)).toEqual(["1"]);
+  });
+
+  test("names are text, not patterns", () => {
+    expect(read("s+d=1; s.d=2; ssd=3", "s.d")).toEqual(["2"]);
+    expect(read("$sid=1; s|d=2", "$sid")).toEqual(["1"]);
+  });
+
+  test("any header at all: the same as splitting it would find", () => {
+    const header = fc
+      .array(fc.constantFrom("sid=", "sid", "=", ";", "; ", " ", "\t", "x", "y", "\u00e9"))
+      .map((parts) => parts.join(""));
+    fc.assert(
+      fc.property(header, (text) => {
+        const pairs = text.split(";").map((pair) => pair.replace(/^[ \t]+/, ""));
+        const values = pairs.filter((pair) => pair.startsWith("sid=")).map((pair) => pair.slice(4));
+        expect(read(text)).toEqual(values.slice(0, 4));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
+  test("nothing given, nothing wrong", () => {
+    expect(problems(undefined)).toEqual([]);
+    expect(problems({})).toEqual([]);
+    expect(problems({ name: undefined, secure: undefined }, "production")).toEqual([]);
+  });
+
+  test.each([null, 5, "session", true, []])("%j", (options) => {
+    expect(problems(options)).toEqual(["`cookie` must be an object of options."]);
+  });
+
+  const text = ["name", "path", "domain"];
+  const flags = ["secure", "httpOnly", "partitioned", "persist", "rolling", "insecureInProduction"];
+
+  test.each(text)("%s must be text", (name) => {
+    for (const value of [5, true, null, {}]) {
+      expect(problems({ [name]: value })).toEqual([`\`cookie.${name}\` must be a string.`]);
+    }
+  });
+
+  test.each(flags)("%s must be true or false", (name) => {
+    for (const value of [0, 1, "true", null]) {
+      expect(problems({ [name]: value })).toEqual([`\`cookie.${name}\` must be true or false.`]);
+    }
+  });
+
+  test("sameSite and priority", () => {
+    for (const value of [true, false, "Lax", "", null]) {
+      expect(problems({ sameSite: value })).toEqual([
+        '`cookie.sameSite` must be "lax" or "strict" or "none".',
+      ]);
+      expect(problems({ priority: value })).toEqual([
+        '`cookie.priority` must be "low" or "medium" or "high".',
+      ]);
+    }
+    for (const priority of ["low", "medium", "high"]) expect(problems({ priority })).toEqual([]);
+  });
+
+  const all =
+    "name, path, domain, sameSite, secure, httpOnly, partitioned, priority, persist, rolling, insecureInProduction";
+
+  test.each<[string, string]>([
+    ["httponly", "Did you mean `httpOnly`?"],
+    ["HttpOnly", "Did you mean `httpOnly`?"],
+    ["samesite", "Did you mean `sameSite`?"],
+    ["sameSit", "Did you mean `sameSite`?"],
+    ["sameSites", "Did you mean `sameSite`?"],
+    ["samSite", "Did you mean `sameSite`?"],
+    ["sameeSite", "Did you mean `sameSite`?"],
+    ["sameXite", "Did you mean `sameSite`?"],
+    ["smaeSite", "Did you mean `sameSite`?"],
+    ["xame", "Did you mean `name`?"],
+    ["domian", "Did you mean `domain`?"],
+    ["secured", "Did you mean `secure`?"],
+    ["ecure", "Did you mean `secure`?"],
+    ["nom", `The options are: ${all}.`],
+    ["secur3d", `The options are: ${all}.`],
+    ["signed", `The options are: ${all}.`],
+    ["", `The options are: ${all}.`],
+    ["constructor", `The options are: ${all}.`],
+  ])("an option %j", (name, hint) => {
+    expect(problems({ [name]: 1 })).toEqual([`\`cookie.${name}\` is not an option. ${hint}`]);
+  });
+
+  test.each(["maxAge", "expires"])("%s says what decides instead", (name) => {
+    expect(problems({ [name]: 1 })).toEqual([
+      `\`cookie.${name}\` is not an option: the cookie lasts as long as \`absoluteTimeout\`, or with \`cookie.persist: false\` until the browser is closed.`,
+    ]);
+  });
+
+  test("an unknown option that is undefined is unknown all the same", () => {
+    expect(problems({ signed: undefined })).toHaveLength(1);
+  });
+
+  test("R8: every character of a name", () => {
+    const fine = characters.filter((c) => /[a-zA-Z0-9]/.test(c) || "!#$%&'*+-.^_`|~".includes(c));
+    for (const around of [(c: string) => c, (c: string) => `a${c}`, (c: string) => `${c}a`]) {
+      expect(characters.filter((c) => problems({ name: around(c) }).length === 0)).toEqual(fine);
+      const set = (name: string) => new SessionCookie({ name }).set(token, month);
+      expect(fine.filter((c) => !set(around(c)).startsWith(`${around(c)}=${token};`))).toEqual([]);
+    }
+    expect(problems({ name: "a b" })).toEqual([
+      "`cookie.name` may have letters, digits and !#$%&'*+-.^_`|~, and needs at least one of them.",
+    ]);
+    expect(problems({ name: "" })).toHaveLength(1);
+  });
+
+  test("R7: a name leaves room for a token", () => {
+    expect(problems({ name: "n".repeat(4032) })).toEqual([]);
+    expect(problems({ name: "n".repeat(4033) })).toEqual(["`cookie.name` may have at most 4032 characters."]);
+    expect(new SessionCookie({ name: "n".repeat(4032) }).set(token, month)).toContain(`=${token};`);
+  });
+
+  test("R8: every character of a path", () => {
+    const fine = characters.filter((c) => c > " " && c < "\x7f" && c !== ";" && c !== "<");
+    for (const around of [(c: string) => `/${c}`, (c: string) => `/a${c}b`]) {
+      expect(characters.filter((c) => problems({ name: "sid", path: around(c) }).length === 0)).toEqual(fine);
+      const set = (path: string) => new SessionCookie({ name: "sid", path }).set(token, month);
+      expect(fine.filter((c) => !set(around(c)).includes(`; Path=${around(c)};`))).toEqual([]);
+    }
+    expect(problems({ name: "sid", path: "/;" })).toEqual([
+      "`cookie.path` must begin with / and may have visible ASCII characters other than ; and <.",
+    ]);
+    for (const path of ["", "shop", "./", " /"]) expect(problems({ name: "sid", path })).toHaveLength(1);
+    expect(problems({ name: "sid", path: `/${"x".repeat(1023)}` })).toEqual([]);
+    expect(problems({ name: "sid", path: `/${"x".repeat(1024)}` })).toEqual([
+      "`cookie.path` may have at most 1024 characters.",
+    ]);
+  });
+
+  const badDomain =
+    "`cookie.domain` must be a host name, such as example.com, without port (a name in another script as xn--…).";
+
+  test("R8: every character of a domain", () => {
+    const fine = (domain: (c: string) => string) =>
+      characters.filter((c) => problems({ name: "sid", domain: domain(c) }).length === 0).join("");
+    const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    expect(fine((c) => `${c}a`)).toBe(`.${letters}`);
+    expect(fine((c) => `a${c}a.b${c}b`)).toBe(`-.${letters}`);
+    expect(fine((c) => `a.${c}`)).toBe(letters);
+    expect(fine((c) => `a.${c}a`)).toBe(letters);
+    expect(fine((c) => `a${c}`)).toBe(letters);
+  });
+
+  test("R8: hosts", () => {
+    const label = "a".repeat(63);
+    const fine = [
+      "localhost",
+      "example.com",
+      ".example.com",
+      "Example.COM",
+      "xn--bcher-kva.example",
+      "a.b.c.d",
+      "1a.2b",
+    ];
+    fine.push(label, `${label}.${label}`, `${label}.${label}.${label}.${"a".repeat(61)}`);
+    for (const domain of fine) {
+      expect(problems({ name: "sid", domain })).toEqual([]);
+      expect(new SessionCookie({ name: "sid", domain }).set(token, month)).toContain(`; Domain=${domain};`);
+    }
+    const bad = ["", ".", "a..b", "..a", "example.com.", "-a.b", "a-.b", "a.-b", "a.b-", "bücher.example"];
+    bad.push("https://example.com", "example.com:443", "example.com/", "a b", "[::1]");
+    bad.push(`${label}a`, `b.${label}a`, `${label}.${label}.${label}.${"a".repeat(62)}`);
+    for (const domain of bad) expect(problems({ name: "sid", domain })).toEqual([badDomain]);
+  });
+
+  const prefixed = (name: string, prefix: string, what: string) =>
+    `The cookie name "${name}" needs ${what}, because it begins with ${prefix}.`;
+
+  test.each<[CookieOptions, string[]]>([
+    [{ name: "__Host-sid" }, []],
+    [{ name: "__Host-sid", path: "/", secure: true, httpOnly: false }, []],
+    [{ name: "__Host-sid", secure: false }, [prefixed("__Host-sid", "__Host-", "`cookie.secure`")]],
+    [{ name: "__host-sid", secure: false }, [prefixed("__host-sid", "__host-", "`cookie.secure`")]],
+    [{ path: "/shop" }, [prefixed("__Host-session", "__Host-", "`cookie.path` to be /")]],
+    [{ domain: "example.com" }, [prefixed("__Host-session", "__Host-", "`cookie.domain` to be left out")]],
+    [
+      { name: "__HOST-sid", secure: false, path: "/shop", domain: "example.com", httpOnly: false },
+      [
+        prefixed("__HOST-sid", "__HOST-", "`cookie.secure`"),
+        prefixed("__HOST-sid", "__HOST-", "`cookie.path` to be /"),
+        prefixed("__HOST-sid", "__HOST-", "`cookie.domain` to be left out"),
+      ],
+    ],
+    [{ name: "__Secure-sid", path: "/shop", domain: "example.com", httpOnly: false }, []],
+    [{ name: "__SECURE-sid", secure: false }, [prefixed("__SECURE-sid", "__SECURE-", "`cookie.secure`")]],
+    [{ name: "__Http-sid", path: "/shop", domain: "example.com" }, []],
+    [
+      { name: "__http-sid", secure: false, httpOnly: false },
+      [
+        prefixed("__http-sid", "__http-", "`cookie.secure`"),
+        prefixed("__http-sid", "__http-", "`cookie.httpOnly`"),
+      ],
+    ],
+    [{ name: "__Host-Http-sid" }, []],
+    [
+      { name: "__Host-Http-sid", httpOnly: false, path: "/shop", domain: "example.com" },
+      [
+        prefixed("__Host-Http-sid", "__Host-Http-", "`cookie.httpOnly`"),
+        prefixed("__Host-Http-sid", "__Host-Http-", "`cookie.path` to be /"),
+        prefixed("__Host-Http-sid", "__Host-Http-", "`cookie.domain` to be left out"),
+      ],
+    ],
+    [{ name: "my__Host-sid", secure: false, path: "/shop", domain: "example.com", httpOnly: false }, []],
+    [{ name: "__Hostsid", secure: false, path: "/shop" }, []],
+    [{ secure: false, path: "/shop", domain: "example.com" }, []],
+    [{ sameSite: "none" }, []],
+    [{ sameSite: "none", secure: false }, ['`cookie.sameSite: "none"` needs `cookie.secure`.']],
+    [{ sameSite: "strict", secure: false }, []],
+    [{ partitioned: true, sameSite: "none" }, []],
+    [{ partitioned: true }, ['`cookie.partitioned` needs `cookie.sameSite: "none"`.']],
+    [{ partitioned: true, sameSite: "strict" }, ['`cookie.partitioned` needs `cookie.sameSite: "none"`.']],
+    [{ partitioned: false, secure: false }, []],
+    [
+      { partitioned: true, secure: false },
+      [
+        "`cookie.partitioned` needs `cookie.secure`.",
+        '`cookie.partitioned` needs `cookie.sameSite: "none"`.',
+      ],
+    ],
+  ])("%o", (options, expected) => {
+    expect(problems(options)).toEqual(expected);
+  });
+
+  test("plain http in production has to be said twice", () => {
+    const said =
+      "`cookie.secure: false` sends sessions over the network in clear. To do so with NODE_ENV=production, set `cookie.insecureInProduction: true` as well.";
+    expect(problems({ secure: false }, "production")).toEqual([said]);
+    expect(problems({ secure: false, insecureInProduction: false }, "production")).toEqual([said]);
+    expect(problems({ secure: false, insecureInProduction: true }, "production")).toEqual([]);
+    expect(problems({ secure: false }, "development")).toEqual([]);
+    expect(problems({ secure: false }, undefined)).toEqual([]);
+    expect(problems({ secure: true }, "production")).toEqual([]);
+    expect(problems({ insecureInProduction: true }, "production")).toEqual([]);
+  });
+
+  test("several at once: wrong options first, then wrong values and contradictions together", () => {
+    expect(problems({ signed: true, secure: 1, path: "shop" })).toHaveLength(2);
+    expect(
+      problems({ name: "a b", path: "shop", domain: "a..b", sameSite: "none", secure: false }, "production"),
+    ).toHaveLength(5);
+  });
+
+  test("the constructor refuses what cannot work", () => {
+    expect(() => new SessionCookie({ path: "/shop" })).toThrow(
+      new OptionsError([prefixed("__Host-session", "__Host-", "`cookie.path` to be /")]),
+    );
+    expect(new SessionCookie({ secure: false }).name).toBe("session");
+  });
+});

@@ -1,0 +1,231 @@
+import * as fc from "fast-check";
+import { describe, expect, test, vi } from "vitest";
+import { Codec, type Content } from "../codec/codec.ts";
+import { mergeContent } from "./merge.ts";
+
+const codec = new Codec({ maxBytes: 1_048_576 });
+
+const content = (
+  data: Record<string, unknown>,
+  flash: Record<string, unknown> = {},
+  user?: string,
+): Content => ({
+  data,
+  user,
+  flash,
+});
+const merged = (
+  base: Record<string, unknown>,
+  mine: Record<string, unknown>,
+  theirs: Record<string, unknown>,
+) => mergeContent(codec, content(base), content(mine), content(theirs)).data;
+
+describe("promise 2, R39: key by key", () => {
+  test("a key that one side added, changed or deleted", () => {
+    const base = { kept: 1, mine: 1, theirs: 1, mineGone: 1, theirsGone: 1 };
+    const mine = { kept: 1, mine: 2, theirs: 1, theirsGone: 1, mineNew: 3 };
+    const theirs = { kept: 1, mine: 1, theirs: 2, mineGone: 1, theirsNew: 3 };
+    expect(merged(base, mine, theirs)).toStrictEqual({
+      kept: 1,
+      mine: 2,
+      theirs: 2,
+      theirsNew: 3,
+      mineNew: 3,
+    });
+  });
+
+  test("the same key: mine, the later commit, wins", () => {
+    expect(merged({ a: 1 }, { a: 2 }, { a: 3 })).toStrictEqual({ a: 2 });
+    expect(merged({}, { a: 2 }, { a: 3 })).toStrictEqual({ a: 2 });
+    expect(merged({ a: 1 }, {}, { a: 3 })).toStrictEqual({});
+    expect(merged({ a: 1 }, { a: 2 }, {})).toStrictEqual({ a: 2 });
+    expect(merged({ a: 1 }, {}, {})).toStrictEqual({});
+  });
+
+  test("values are compared by what they hold", () => {
+    const at = (time: number) => ({ a: { at: new Date(time) }, b: new Map([["x", new Set([time])]]) });
+    expect(merged(at(1), at(1), at(2))).toStrictEqual(at(2));
+    expect(merged(at(1), at(2), at(1))).toStrictEqual(at(2));
+  });
+
+  test("a value counts as a whole, whatever changed within", () => {
+    expect(merged({ a: { x: 1, y: 1 } }, { a: { x: 2, y: 1 } }, { a: { x: 1, y: 2 } })).toStrictEqual({
+      a: { x: 2, y: 1 },
+    });
+  });
+
+  test("undefined is a key that is not there", () => {
+    expect(merged({ a: 1, b: 1 }, { a: undefined, b: 1 }, { a: 1, b: undefined })).toStrictEqual({});
+    expect(merged({}, { a: undefined }, { a: 1 })).toStrictEqual({ a: 1 });
+    expect(merged({ a: null }, { a: undefined }, { a: null })).toStrictEqual({});
+  });
+
+  test("order: theirs, then what is new in mine", () => {
+    expect(
+      Object.keys(merged({ a: 1, b: 1 }, { n: 1, b: 2, a: 1, m: 1 }, { z: 1, b: 1, a: 1 })),
+    ).toStrictEqual(["z", "b", "a", "n", "m"]);
+  });
+
+  test("R46: keys that objects inherit are keys like others", () => {
+    const mine = JSON.parse('{"__proto__": {"admin": true}, "constructor": 1}') as Record<string, unknown>;
+    const result = merged({}, mine, { toString: 2 });
+    expect(Object.entries(result)).toStrictEqual([
+      ["toString", 2],
+      ["__proto__", { admin: true }],
+      ["constructor", 1],
+    ]);
+    expect(Object.getPrototypeOf(result)).toBe(Object.prototype);
+    expect((result as { admin?: boolean }).admin).toBe(undefined);
+    expect(merged({}, {}, mine)).toStrictEqual(mine);
+  });
+});
+
+describe("flash and user", () => {
+  test("the flash is merged name by name", () => {
+    const result = mergeContent(
+      codec,
+      content({}, { a: 1, b: 1, c: 1 }),
+      content({}, { b: 1, c: 2, d: 1 }),
+      content({}, { a: 1, b: 2, c: 3, e: 1 }),
+    );
+    expect(result).toStrictEqual(content({}, { b: 2, c: 2, e: 1, d: 1 }));
+  });
+
+  test.each<[string | undefined, string | undefined, string | undefined, string | undefined]>([
+    [undefined, undefined, undefined, undefined],
+    [undefined, undefined, "2", "2"],
+    [undefined, "1", undefined, "1"],
+    ["1", "1", undefined, undefined],
+    ["1", undefined, "1", undefined],
+    ["1", undefined, "2", undefined],
+    ["1", "2", "3", "2"],
+    ["1", "2", undefined, "2"],
+  ])("user: %s, mine %s, theirs %s: %s", (base, mine, theirs, user) => {
+    const result = mergeContent(codec, content({}, {}, base), content({}, {}, mine), content({}, {}, theirs));
+    expect(result.user).toBe(user);
+  });
+});
+
+describe("onConflict", () => {
+  const ask = (
+    base: Record<string, unknown>,
+    mine: Record<string, unknown>,
+    theirs: Record<string, unknown>,
+    answer: unknown,
+  ) => {
+    const onConflict = vi.fn(
+      (_conflict: { key: string; base: unknown; mine: unknown; theirs: unknown }) => answer,
+    );
+    const { data } = mergeContent(codec, content(base), content(mine), content(theirs), onConflict);
+    return { data, calls: onConflict.mock.calls.map(([conflict]) => conflict) };
+  };
+
+  test("chooses where both changed a key to something else", () => {
+    expect(ask({ a: 1, b: 1 }, { a: 2, b: 1 }, { a: 3, b: 2 }, 5)).toStrictEqual({
+      data: { a: 5, b: 2 },
+      calls: [{ key: "a", base: 1, mine: 2, theirs: 3 }],
+    });
+    expect(ask({ a: 1 }, {}, { a: 3 }, 0)).toStrictEqual({
+      data: { a: 0 },
+      calls: [{ key: "a", base: 1, mine: undefined, theirs: 3 }],
+    });
+    expect(ask({ a: 1 }, { a: 2 }, {}, null)).toStrictEqual({
+      data: { a: null },
+      calls: [{ key: "a", base: 1, mine: 2, theirs: undefined }],
+    });
+    expect(ask({}, { constructor: 2 }, { constructor: 3 }, 4)).toStrictEqual({
+      data: { constructor: 4 },
+      calls: [{ key: "constructor", base: undefined, mine: 2, theirs: 3 }],
+    });
+  });
+
+  test("undefined deletes the key", () => {
+    expect(Object.keys(ask({ a: 1 }, { a: 2 }, { a: 3, b: 1 }, undefined).data)).toStrictEqual(["b"]);
+  });
+
+  test("is not asked when only one side changed, or both in the same way", () => {
+    const { calls, data } = ask(
+      { mine: 1, theirs: 1, same: 1, gone: 1, kept: [1] },
+      { mine: 2, theirs: 1, same: { x: 2 }, kept: [1], added: [1] },
+      { mine: 1, theirs: 2, same: { x: 2 }, kept: [1], added: [1] },
+      "asked",
+    );
+    expect(calls).toStrictEqual([]);
+    expect(data).toStrictEqual({ mine: 2, theirs: 2, same: { x: 2 }, kept: [1], added: [1] });
+  });
+
+  test("is not asked about the flash or the user", () => {
+    const onConflict = vi.fn(() => "asked");
+    const result = mergeContent(
+      codec,
+      content({}, { n: 1 }, "1"),
+      content({}, { n: 2 }, "2"),
+      content({}, { n: 3 }, "3"),
+      onConflict,
+    );
+    expect(result).toStrictEqual(content({}, { n: 2 }, "2"));
+    expect(onConflict).not.toHaveBeenCalled();
+  });
+
+  test("R43: what it throws passes through", () => {
+    const refused = new Error("choose yourself");
+    const throws = () => {
+      throw refused;
+    };
+    expect(() =>
+      mergeContent(codec, content({ a: 1 }), content({ a: 2 }), content({ a: 3 }), throws),
+    ).toThrow(refused);
+  });
+});
+
+describe("properties", () => {
+  const key = fc.constantFrom("a", "b", "c", "d", "constructor", "toString", "__proto__", "7");
+  const value = fc.oneof(
+    fc.integer({ min: 0, max: 3 }),
+    fc.array(fc.integer({ min: 0, max: 1 })),
+    fc.date({ noInvalidDate: true }),
+  );
+  const record = fc.dictionary(key, value, { noNullPrototype: true });
+  const any = fc.record({
+    data: record,
+    flash: record,
+    user: fc.constantFrom(undefined, "1", "2"),
+  }) as fc.Arbitrary<Content>;
+  const sorted = ({ data, user, flash }: Content) => ({
+    data: Object.entries(data).toSorted(),
+    user,
+    flash: Object.entries(flash).toSorted(),
+  });
+
+  test("mine on top of what was loaded is mine; theirs, where I changed nothing, is theirs", () => {
+    fc.assert(
+      fc.property(any, any, (base, changed) => {
+        expect(sorted(mergeContent(codec, base, changed, base))).toStrictEqual(sorted(changed));
+        expect(sorted(mergeContent(codec, base, base, changed))).toStrictEqual(sorted(changed));
+        expect(sorted(mergeContent(codec, base, changed, changed))).toStrictEqual(sorted(changed));
+      }),
+    );
+  });
+
+  test("changes to different keys all survive, and inputs stay as they were", () => {
+    fc.assert(
+      fc.property(
+        record,
+        record,
+        fc.dictionary(fc.constantFrom("x", "y", "__proto__x"), value),
+        (base, mine, theirs) => {
+          // theirs changes keys that base and mine do not have
+          const contents = [content(base), content(mine), content({ ...base, ...theirs })] as const;
+          const before = structuredClone(contents.map(sorted));
+          const { data } = mergeContent(codec, ...contents);
+          expect(sorted(content(data))).toStrictEqual(sorted(content(withAll(mine, theirs))));
+          expect(contents.map(sorted)).toStrictEqual(before);
+        },
+      ),
+    );
+  });
+
+  function withAll(...sources: Record<string, unknown>[]): Record<string, unknown> {
+    return Object.fromEntries(sources.flatMap((source) => Object.entries(source)));
+  }
+});
