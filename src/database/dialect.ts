@@ -61,6 +61,8 @@ export interface Database {
    * transaction where the database can roll back a CREATE TABLE. `work` uses only the `run` it is given.
    */
   exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
+  /** Settings under which an acknowledged write may be lost, a sentence each that names it; none when all is well (R33). */
+  weaknesses?(): Promise<readonly string[]>;
   /** Waits for what is under way and closes what it opened, and only that. Later calls reject with a ClosedError. */
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { ClosedError, StoredSessionError, StoreTimeoutError } from "../errors.ts
 import { inOrder } from "./in-order.ts";
 import { explain, isBroken, isTransientError } from "./mysql-errors.ts";
 import { withPatience } from "./retry.ts";
+import { warnOfWeaknesses } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { MysqlDialect } from "./mysql.ts";
 
@@ -87,6 +88,10 @@ export class MysqlDatabase implements Database {
     });
   }
 
+  async weaknesses(): Promise<readonly string[]> {
+    return await this.#withConnection(false, (connection) => weaknessesOf(connection));
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -149,6 +154,9 @@ export class MysqlDatabase implements Database {
     const { rows } = await asking.catch((error: unknown) => this.#fail(error, false));
     if (/mariadb/i.test(String(rows[0]?.["version"]))) this.dialect.isMariadb();
     this.#versionKnown = true;
+    // Not worth failing for: what is wrong with the connection is told by the statement that follows.
+    const server = this.dialect.name === "mariadb" ? "MariaDB" : "MySQL";
+    await weaknessesOf(connection).then((found) => warnOfWeaknesses(server, found), ignore);
   }
 
   async #inTransaction(
@@ -188,6 +196,24 @@ async function send(connection: MysqlConnection, statement: Statement): Promise<
     return { rows, changes: writes ? rows.length : 0 };
   }
   return { rows: [], changes: writes ? (result as { affectedRows: number }).affectedRows : 0 };
+}
+
+async function weaknessesOf(connection: MysqlConnection): Promise<readonly string[]> {
+  const text =
+    "SELECT @@innodb_flush_log_at_trx_commit AS flush, @@log_bin AS log_bin, @@sync_binlog AS sync_binlog";
+  const { rows } = await send(connection, { text, values: [], writes: false });
+  const { flush, log_bin: logBin, sync_binlog: syncBinlog } = rows[0] ?? {};
+  const found: string[] = [];
+  if (Number(flush) !== 1) {
+    found.push(
+      `innodb_flush_log_at_trx_commit is ${String(flush)}, so a crash can lose what was acknowledged.`,
+    );
+  }
+  // Recovery rolls back what the storage engine had prepared and the binary log has not.
+  if (Number(logBin) === 1 && Number(syncBinlog) !== 1) {
+    found.push(`sync_binlog is ${String(syncBinlog)}, so a power failure can lose what was acknowledged.`);
+  }
+  return found;
 }
 
 /** The leases as the first migration makes them, needed before it. */

@@ -3,6 +3,7 @@ import { ClosedError, StoredSessionError } from "../errors.ts";
 import { inOrder } from "./in-order.ts";
 import { explain, isBroken, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
+import { warnOfWeaknesses } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { PostgresDialect } from "./postgres.ts";
 
@@ -43,6 +44,7 @@ export class PostgresDatabase implements Database {
   readonly #open: () => Promise<PostgresPool>;
   #opening: Promise<PostgresPool> | null = null;
   #closed = false;
+  #weaknessesTold = false;
   readonly #statementNames = new Map<string, string>();
 
   constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
@@ -74,10 +76,31 @@ export class PostgresDatabase implements Database {
     });
   }
 
+  async weaknesses(): Promise<readonly string[]> {
+    return await this.#withClient(false, (client) => this.#weaknessesOf(client));
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#owned && this.#opening) await (await this.#opening).end();
+  }
+
+  async #weaknessesOf(client: PostgresClient): Promise<readonly string[]> {
+    const text =
+      "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, " +
+      "current_setting('synchronous_commit') AS synchronous_commit, " +
+      "(SELECT relpersistence::text FROM pg_catalog.pg_class WHERE oid = to_regclass($1)) AS persistence";
+    const { rows } = await client.query({ text, values: [this.dialect.names.sessions] });
+    const settings = rows[0] ?? {};
+    const found: string[] = [];
+    for (const name of ["fsync", "full_page_writes", "synchronous_commit"]) {
+      if (settings[name] === "off") found.push(`${name} is off, so a crash can lose what was acknowledged.`);
+    }
+    if (settings["persistence"] === "u") {
+      found.push(`the table ${this.dialect.names.sessions} is unlogged, so a crash empties it.`);
+    }
+    return found;
   }
 
   /** Opened at first use; a failure to open is not remembered. */
@@ -125,6 +148,7 @@ export class PostgresDatabase implements Database {
     client.on("error", ignore);
     let broken = true;
     try {
+      if (!this.#weaknessesTold) await this.#tellWeaknesses(client);
       const result = await work(client);
       broken = false;
       return result;
@@ -137,6 +161,12 @@ export class PostgresDatabase implements Database {
       client.removeListener("error", ignore);
       client.release(broken);
     }
+  }
+
+  /** Not worth failing for: what is wrong with the connection is told by the statement that follows. */
+  async #tellWeaknesses(client: PostgresClient): Promise<void> {
+    this.#weaknessesTold = true;
+    await this.#weaknessesOf(client).then((found) => warnOfWeaknesses("PostgreSQL", found), ignore);
   }
 
   async #inTransaction<T>(work: (client: PostgresClient) => Promise<T>): Promise<T> {
