@@ -34,7 +34,7 @@ export interface ExpressSessionOptions {
 const loaded = Symbol("stored-session.loaded");
 
 interface Loaded {
-  [loaded]?: Map<unknown, Promise<Session<never>>>;
+  [loaded]?: Map<SessionManager<never>, Session<never>>;
 }
 
 /**
@@ -47,37 +47,53 @@ interface Loaded {
 export function session<Data>(
   sessions: SessionManager<Data>,
   options: ExpressSessionOptions = {},
-): (request: ExpressRequest, response: object, next: (error?: unknown) => void) => void {
+): (request: ExpressRequest, response: object, next: (error?: unknown) => void) => Promise<void> {
   const { property = "session" } = options;
-  return function storedSession(request, response, next) {
-    const known = ((request as Loaded)[loaded] ??= new Map());
-    let loading = known.get(sessions) as Promise<Session<Data>> | undefined;
-    if (loading === undefined) {
-      loading = load(sessions, request, response, next);
-      known.set(sessions, loading as Promise<Session<never>>);
-      loading.catch(() => known.delete(sessions)); // nothing about a failure is cached
+  return async function storedSession(request, response, next) {
+    try {
+      const visitor = loadedFor(sessions, request) ?? (await load(sessions, request, response, next));
+      (request as unknown as Record<string, unknown>)[property] = visitor;
+    } catch (error) {
+      next(error);
+      return;
     }
-    loading.then((session) => {
-      (request as unknown as Record<string, unknown>)[property] = session;
-      next();
-    }, next);
+    next();
   };
+}
+
+/**
+ * The session of a request, with the manager's type of data: for applications whose managers differ in theirs.
+ * @throws {TypeError} no `session` middleware of this manager ran before
+ */
+export function sessionOf<Data>(sessions: SessionManager<Data>, request: object): Session<Data> {
+  const found = loadedFor(sessions, request);
+  if (found === undefined) {
+    throw new TypeError(
+      "This request has no session of this manager: app.use(session(sessions)) before the handler.",
+    );
+  }
+  return found;
+}
+
+function loadedFor<Data>(sessions: SessionManager<Data>, request: object): Session<Data> | undefined {
+  return (request as Loaded)[loaded]?.get(sessions as SessionManager<never>) as Session<Data> | undefined;
 }
 
 async function load<Data>(
   sessions: SessionManager<Data>,
-  request: ExpressRequest,
+  request: ExpressRequest & Loaded,
   response: object,
   next: (error: unknown) => void,
 ): Promise<Session<Data>> {
   const { headers, socket } = request;
-  const session = await sessions.load(headers.cookie, {
+  const found = await sessions.load(headers.cookie, {
     address: request.ip,
     userAgent: headers["user-agent"],
   });
-  guard(sessions, session, response, {
+  (request[loaded] ??= new Map()).set(sessions as SessionManager<never>, found as Session<never>);
+  guard(sessions, found, response, {
     onError: next,
     isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
   });
-  return session;
+  return found;
 }

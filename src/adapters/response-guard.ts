@@ -136,7 +136,7 @@ export class ResponseGuard {
     const response = this.#response;
     this.#phase = "committing";
     // HTTP/2 has no status message, and warns whoever looks for one
-    const message = this.#own._implicitHeader === undefined ? undefined : response.statusMessage;
+    const message = this.#own["_implicitHeader"] === undefined ? undefined : response.statusMessage;
     this.#status = { code: response.statusCode, message };
     this.#override(mutators, intercepted);
     Object.defineProperties(this.#response, disguise);

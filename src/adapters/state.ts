@@ -8,9 +8,9 @@ export function isIdle(state: SessionState): boolean {
 /** Whether the application changed its session after the commit, which nothing will save. */
 export function changedSinceCommit(state: SessionState): boolean {
   if (state.ended) return false;
+  if (state.stored === null) return !isEmpty(state.content);
   if (state.intent !== "save") return true;
-  if (!state.opened) return false;
-  if (state.plaintext === null) return !isEmpty(state.content);
+  if (!state.opened || state.plaintext === null) return false;
   try {
     const now = state.settings.format.encode(state.content, state.plaintext);
     return Buffer.compare(now, state.plaintext) !== 0;

@@ -3,7 +3,13 @@ import { request as httpRequest } from "node:http";
 import { generateKey } from "../sealing/keyring.ts";
 import { createSessionManager, type SessionManager } from "../session/manager.ts";
 import type { SessionStore } from "../store/store.ts";
-import { contractRoute, Gates, streamed, type ContractAnswer, type ContractSession } from "./adapter-routes.ts";
+import {
+  contractRoute,
+  Gates,
+  streamed,
+  type ContractAnswer,
+  type ContractSession,
+} from "./adapter-routes.ts";
 import { WatchedStore } from "./watched-store.ts";
 
 /** What a test application is built from. */
@@ -140,7 +146,9 @@ class Visitor {
     const name = pair.slice(0, pair.indexOf("="));
     const gone = attributes.some((attribute) => {
       const [key, value = ""] = attribute.toLowerCase().split("=");
-      return (key === "max-age" && Number(value) <= 0) || (key === "expires" && Date.parse(value) <= Date.now());
+      return (
+        (key === "max-age" && Number(value) <= 0) || (key === "expires" && Date.parse(value) <= Date.now())
+      );
     });
     if (gone) this.#jar.delete(name);
     else this.#jar.set(name, pair.slice(pair.indexOf("=") + 1));
@@ -148,27 +156,37 @@ class Visitor {
 }
 
 function visiting(check: Check): void {
-  check("a visitor who touches no session costs no statement, no cookie, no header (promise 1, R35)", async ({ visitor, watched }) => {
-    const answer = await visitor().get("/plain");
-    assert.equal(answer.status, 200);
-    assert.equal(answer.body, "plain");
-    assert.deepEqual(answer.setCookies, []);
-    assert.equal(answer.headers.get("vary")?.toLowerCase().includes("cookie") ?? false, false);
-    assert.deepEqual(watched.calls, []);
-  });
+  check(
+    "a visitor who touches no session costs no statement, no cookie, no header (promise 1, R35)",
+    async ({ visitor, watched }) => {
+      const answer = await visitor().get("/plain");
+      assert.equal(answer.status, 200);
+      assert.equal(answer.body, "plain");
+      assert.deepEqual(answer.setCookies, []);
+      assert.equal(answer.headers.get("vary")?.toLowerCase().includes("cookie") ?? false, false);
+      assert.deepEqual(watched.calls, []);
+    },
+  );
 
-  check("looking at a new session stores nothing, and the answer varies by cookie (promise 1, R12)", async ({ visitor, watched }) => {
-    const answer = await visitor().get("/read");
-    assert.deepEqual(JSON.parse(answer.body), { user: null, isNew: true, data: {} });
-    assert.deepEqual(answer.setCookies, []);
-    assert.deepEqual(watched.calls, []);
-  });
+  check(
+    "looking at a new session stores nothing, and the answer varies by cookie (promise 1, R12)",
+    async ({ visitor, watched }) => {
+      const answer = await visitor().get("/read");
+      assert.deepEqual(JSON.parse(answer.body), { user: null, isNew: true, data: {} });
+      assert.deepEqual(answer.setCookies, []);
+      assert.deepEqual(watched.calls, []);
+    },
+  );
 
-  check("headers of an answer that only read the session (R12)", async ({ visitor }) => {
-    const answer = await visitor().get("/read");
-    assert.equal(answer.headers.get("vary"), "Cookie");
-    assert.equal(answer.headers.get("cache-control"), null);
-  }, "cookies");
+  check(
+    "headers of an answer that only read the session (R12)",
+    async ({ visitor }) => {
+      const answer = await visitor().get("/read");
+      assert.equal(answer.headers.get("vary"), "Cookie");
+      assert.equal(answer.headers.get("cache-control"), null);
+    },
+    "cookies",
+  );
 
   check("what one request puts into the session, the next one finds", async ({ visitor, watched }) => {
     const someone = visitor();
@@ -178,25 +196,32 @@ function visiting(check: Check): void {
     await someone.get("/set?key=cup&value=blue");
     assert.deepEqual((await someone.read()).data, { tea: "green", cup: "blue" });
     assert.deepEqual((await visitor().read()).data, {}, "another visitor has another session");
-    assert.deepEqual(watched.calls.filter((call) => call !== "read"), ["insert", "update"]);
+    assert.deepEqual(
+      watched.calls.filter((call) => call !== "read"),
+      ["insert", "update"],
+    );
   });
 
-  check("the cookie of a new session, byte by byte (R4, R12)", async ({ visitor }) => {
-    const someone = visitor();
-    const answer = await someone.get("/set?key=tea&value=green");
-    assert.equal(answer.setCookies.length, 1);
-    const value = /^__Host-session=([\w-]{64});/.exec(answer.setCookies[0]!)?.[1];
-    assert.equal(
-      answer.setCookies[0],
-      `__Host-session=${value}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax`,
-    );
-    assert.equal(answer.headers.get("cache-control"), "no-store");
-    assert.equal(answer.headers.get("vary"), "Cookie");
-    const second = await someone.get("/set?key=tea&value=black");
-    assert.deepEqual(second.setCookies, [], "it needs no renewal");
-    assert.equal(second.headers.get("cache-control"), null);
-    assert.equal(second.headers.get("vary"), "Cookie");
-  }, "cookies");
+  check(
+    "the cookie of a new session, byte by byte (R4, R12)",
+    async ({ visitor }) => {
+      const someone = visitor();
+      const answer = await someone.get("/set?key=tea&value=green");
+      assert.equal(answer.setCookies.length, 1);
+      const value = /^__Host-session=([\w-]{64});/.exec(answer.setCookies[0]!)?.[1];
+      assert.equal(
+        answer.setCookies[0],
+        `__Host-session=${value}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax`,
+      );
+      assert.equal(answer.headers.get("cache-control"), "no-store");
+      assert.equal(answer.headers.get("vary"), "Cookie");
+      const second = await someone.get("/set?key=tea&value=black");
+      assert.deepEqual(second.setCookies, [], "it needs no renewal");
+      assert.equal(second.headers.get("cache-control"), null);
+      assert.equal(second.headers.get("vary"), "Cookie");
+    },
+    "cookies",
+  );
 
   check("a flash is there once", async ({ visitor }) => {
     const someone = visitor();
@@ -205,60 +230,72 @@ function visiting(check: Check): void {
     assert.equal((await someone.get("/take")).body, "null");
   });
 
-  check("300 forged and malformed cookies cost no statement and make no session (promise 1, R3, R9, R11)", async ({ visitor, watched }) => {
-    const someone = visitor();
-    const { setCookies } = await someone.get("/set?key=tea&value=green");
-    const genuine = setCookies[0]!.split(";")[0]!;
-    const [name, token] = [genuine.slice(0, genuine.indexOf("=")), genuine.slice(genuine.indexOf("=") + 1)];
-    watched.calls.length = 0;
-    const flipped = (at: number) => `${token.slice(0, at)}${token[at] === "A" ? "B" : "A"}${token.slice(at + 1)}`;
-    const forged = [
-      "",
-      "=",
-      "x",
-      "null",
-      token.slice(1),
-      `${token}=`,
-      `${token}A`,
-      `"${token}"`,
-      token.toLowerCase(),
-      "A".repeat(64),
-      "A".repeat(4_000),
-      "%00",
-      "../../etc/passwd",
-      "' or 1=1 --",
-      "[object Object]",
-      "__proto__",
-      ...Array.from({ length: 284 }, (_, n) => flipped(n % 64)),
-    ];
-    assert.equal(forged.length, 300);
-    for (const value of forged) {
-      const answer = await visitor().get("/plain", { headers: { cookie: `${name}=${value}` } });
-      assert.equal(answer.status, 200, value);
-      assert.deepEqual(answer.setCookies, [], value);
-    }
-    const elsewhere = await visitor().get(`/read?${encodeURIComponent(name)}=${token}`, {
-      headers: { authorization: `Bearer ${token}`, "x-session": token },
-    });
-    assert.deepEqual(JSON.parse(elsewhere.body), { user: null, isNew: true, data: {} }, "only the cookie counts");
-    assert.deepEqual(watched.calls, []);
-  }, "loads");
+  check(
+    "300 forged and malformed cookies cost no statement and make no session (promise 1, R3, R9, R11)",
+    async ({ visitor, watched }) => {
+      const someone = visitor();
+      const { setCookies } = await someone.get("/set?key=tea&value=green");
+      const genuine = setCookies[0]!.split(";")[0]!;
+      const [name, token] = [genuine.slice(0, genuine.indexOf("=")), genuine.slice(genuine.indexOf("=") + 1)];
+      watched.calls.length = 0;
+      const flipped = (at: number) =>
+        `${token.slice(0, at)}${token[at] === "A" ? "B" : "A"}${token.slice(at + 1)}`;
+      const forged = [
+        "",
+        "=",
+        "x",
+        "null",
+        token.slice(1),
+        `${token}=`,
+        `${token}A`,
+        `"${token}"`,
+        token.toLowerCase(),
+        "A".repeat(64),
+        "A".repeat(4_000),
+        "%00",
+        "../../etc/passwd",
+        "' or 1=1 --",
+        "[object Object]",
+        "__proto__",
+        ...Array.from({ length: 284 }, (_, n) => flipped(n % 64)),
+      ];
+      assert.equal(forged.length, 300);
+      for (const value of forged) {
+        const answer = await visitor().get("/plain", { headers: { cookie: `${name}=${value}` } });
+        assert.equal(answer.status, 200, value);
+        assert.deepEqual(answer.setCookies, [], value);
+      }
+      const elsewhere = await visitor().get(`/read?${encodeURIComponent(name)}=${token}`, {
+        headers: { authorization: `Bearer ${token}`, "x-session": token },
+      });
+      assert.deepEqual(
+        JSON.parse(elsewhere.body),
+        { user: null, isNew: true, data: {} },
+        "only the cookie counts",
+      );
+      assert.deepEqual(watched.calls, []);
+    },
+    "loads",
+  );
 }
 
 function loggingInAndOut(check: Check): void {
-  check("login gives a new id and keeps the basket; the old cookie is dead (R17)", async ({ visitor, watched }) => {
-    const someone = visitor();
-    await someone.get("/set?key=tea&value=green");
-    const before = someone.cookie;
-    const answer = await someone.get("/login?user=42");
-    assert.equal(answer.setCookies.length, 1);
-    assert.notEqual(someone.cookie, before);
-    const { user, data } = await someone.read();
-    assert.equal(user, "42");
-    assert.equal(data["tea"], "green");
-    assert.equal((await visitor(before).read()).isNew, true);
-    assert.equal(await watched.store.count(Date.now()), 1);
-  });
+  check(
+    "login gives a new id and keeps the basket; the old cookie is dead (R17)",
+    async ({ visitor, watched }) => {
+      const someone = visitor();
+      await someone.get("/set?key=tea&value=green");
+      const before = someone.cookie;
+      const answer = await someone.get("/login?user=42");
+      assert.equal(answer.setCookies.length, 1);
+      assert.notEqual(someone.cookie, before);
+      const { user, data } = await someone.read();
+      assert.equal(user, "42");
+      assert.equal(data["tea"], "green");
+      assert.equal((await visitor(before).read()).isNew, true);
+      assert.equal(await watched.store.count(Date.now()), 1);
+    },
+  );
 
   check("logout ends the session and clears the cookie (R13)", async ({ visitor, watched }) => {
     const someone = visitor();
@@ -270,26 +307,33 @@ function loggingInAndOut(check: Check): void {
     assert.equal((await someone.read()).user, null);
   });
 
-  check("log-out clears the cookie with the attributes it was set with (R13, R12)", async ({ visitor }) => {
-    const someone = visitor();
-    await someone.get("/login?user=42");
-    const answer = await someone.get("/logout");
-    assert.equal(answer.setCookies.length, 1);
-    assert.match(answer.setCookies[0]!, /^__Host-session=;/);
-    const attributes = answer.setCookies[0]!.split("; ").slice(1);
-    assert.ok(attributes.includes("Max-Age=0"), answer.setCookies[0]);
-    assert.deepEqual(
-      attributes.filter((attribute) => !/^(Max-Age|Expires)=/.test(attribute)),
-      ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"],
-    );
-    assert.equal(answer.headers.get("cache-control"), "no-store");
-    assert.equal(someone.cookie, "", "the browser's jar is empty");
-  }, "cookies");
+  check(
+    "log-out clears the cookie with the attributes it was set with (R13, R12)",
+    async ({ visitor }) => {
+      const someone = visitor();
+      await someone.get("/login?user=42");
+      const answer = await someone.get("/logout");
+      assert.equal(answer.setCookies.length, 1);
+      assert.match(answer.setCookies[0]!, /^__Host-session=;/);
+      const attributes = answer.setCookies[0]!.split("; ").slice(1);
+      assert.ok(attributes.includes("Max-Age=0"), answer.setCookies[0]);
+      assert.deepEqual(
+        attributes.filter((attribute) => !/^(Max-Age|Expires)=/.test(attribute)),
+        ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"],
+      );
+      assert.equal(answer.headers.get("cache-control"), "no-store");
+      assert.equal(someone.cookie, "", "the browser's jar is empty");
+    },
+    "cookies",
+  );
 
   check("logout of nobody does nothing (promise 1)", async ({ visitor, watched }) => {
     const answer = await visitor().get("/logout");
     assert.deepEqual(answer.setCookies, []);
-    assert.deepEqual(watched.calls.filter((call) => call !== "read" && call !== "delete"), []);
+    assert.deepEqual(
+      watched.calls.filter((call) => call !== "read" && call !== "delete"),
+      [],
+    );
   });
 
   check("regenerate gives a new id; the old cookie is dead (R40)", async ({ visitor }) => {
@@ -302,13 +346,17 @@ function loggingInAndOut(check: Check): void {
     assert.equal((await visitor(before).read()).user, null);
   });
 
-  check("regenerate keeps the data and the user", async ({ visitor }) => {
-    const someone = visitor();
-    await someone.get("/login?user=42");
-    await someone.get("/set?key=tea&value=green");
-    await someone.get("/regenerate");
-    assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
-  }, "saves");
+  check(
+    "regenerate keeps the data and the user",
+    async ({ visitor }) => {
+      const someone = visitor();
+      await someone.get("/login?user=42");
+      await someone.get("/set?key=tea&value=green");
+      await someone.get("/regenerate");
+      assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
+    },
+    "saves",
+  );
 }
 
 function answering(check: Check): void {
@@ -321,17 +369,23 @@ function answering(check: Check): void {
   });
 
   for (const path of ["/set?key=a&value=b", "/redirect", "/stream", "/empty", "/not-modified"]) {
-    check(`no byte of ${path.split("?")[0]} leaves before the session is saved (promise 4)`, async ({ visitor, watched }) => {
-      const order: string[] = [];
-      const held = watched.holdWrites();
-      const answer = visitor().get(path).finally(() => order.push("answered"));
-      await held.arrived;
-      for (let n = 0; n < 5; n++) await visitor().get("/plain"); // the server is not what we wait for
-      order.push("saved");
-      held.release();
-      await answer;
-      assert.deepEqual(order, ["saved", "answered"]);
-    }, "saves");
+    check(
+      `no byte of ${path.split("?")[0]} leaves before the session is saved (promise 4)`,
+      async ({ visitor, watched }) => {
+        const order: string[] = [];
+        const held = watched.holdWrites();
+        const answer = visitor()
+          .get(path)
+          .finally(() => order.push("answered"));
+        await held.arrived;
+        for (let n = 0; n < 5; n++) await visitor().get("/plain"); // the server is not what we wait for
+        order.push("saved");
+        held.release();
+        await answer;
+        assert.deepEqual(order, ["saved", "answered"]);
+      },
+      "saves",
+    );
   }
 
   check("a stream arrives whole, and its session is saved", async ({ visitor }) => {
@@ -354,19 +408,36 @@ function answering(check: Check): void {
     assert.deepEqual((await someone.read()).data, { head: "yes", empty: "yes", seen: "yes" });
   });
 
-  check("the application's own headers are added to, and caching is never loosened (R12)", async ({ visitor }) => {
-    const ask = async (query: Record<string, string>) =>
-      (await visitor().get(`/headers?${new URLSearchParams(query)}`)).headers;
-    assert.equal((await ask({ vary: "Accept-Encoding" })).get("vary"), "Accept-Encoding, Cookie");
-    assert.equal((await ask({ vary: "accept, COOKIE" })).get("vary"), "accept, COOKIE");
-    assert.equal((await ask({ vary: "*" })).get("vary"), "*");
-    assert.equal((await ask({ "cache-control": "public, max-age=60" })).get("cache-control"), "public, max-age=60");
-    const public60 = await ask({ write: "1", "cache-control": "public, max-age=60", "cdn-cache-control": "max-age=60" });
-    assert.equal(public60.get("cache-control"), "no-store");
-    assert.equal(public60.get("cdn-cache-control"), "no-store");
-    assert.equal((await ask({ write: "1", "cache-control": "private, no-cache" })).get("cache-control"), "no-store");
-    assert.equal((await ask({ write: "1", "cache-control": "private, No-Store" })).get("cache-control"), "private, No-Store");
-  }, "cookies");
+  check(
+    "the application's own headers are added to, and caching is never loosened (R12)",
+    async ({ visitor }) => {
+      const ask = async (query: Record<string, string>) =>
+        (await visitor().get(`/headers?${new URLSearchParams(query)}`)).headers;
+      assert.equal((await ask({ vary: "Accept-Encoding" })).get("vary"), "Accept-Encoding, Cookie");
+      assert.equal((await ask({ vary: "accept, COOKIE" })).get("vary"), "accept, COOKIE");
+      assert.equal((await ask({ vary: "*" })).get("vary"), "*");
+      assert.equal(
+        (await ask({ "cache-control": "public, max-age=60" })).get("cache-control"),
+        "public, max-age=60",
+      );
+      const public60 = await ask({
+        write: "1",
+        "cache-control": "public, max-age=60",
+        "cdn-cache-control": "max-age=60",
+      });
+      assert.equal(public60.get("cache-control"), "no-store");
+      assert.equal(public60.get("cdn-cache-control"), "no-store");
+      assert.equal(
+        (await ask({ write: "1", "cache-control": "private, no-cache" })).get("cache-control"),
+        "no-store",
+      );
+      assert.equal(
+        (await ask({ write: "1", "cache-control": "private, No-Store" })).get("cache-control"),
+        "private, No-Store",
+      );
+    },
+    "cookies",
+  );
 
   check("another cookie of the application's stays", async ({ visitor }) => {
     const answer = await visitor().get("/headers?write=1&set-cookie=theme%3Ddark");
@@ -374,137 +445,187 @@ function answering(check: Check): void {
     assert.ok(answer.setCookies.includes("theme=dark"));
   });
 
-  check("a change after the response began is a warning with a code, and is not saved", async ({ visitor, gates }) => {
-    const someone = visitor();
-    await someone.get("/set?key=tea&value=green");
-    const codes: unknown[] = [];
-    const arrived = Promise.withResolvers<void>();
-    const onWarning = (warning: Error & { code?: string }) => {
-      codes.push(warning.code);
-      arrived.resolve();
-    };
-    process.on("warning", onWarning);
-    try {
-      assert.equal((await someone.get("/late?gate=late")).body, "early");
-      gates.open("late");
-      await arrived.promise;
-    } finally {
-      process.off("warning", onWarning);
-    }
-    assert.deepEqual(codes, ["STORED_SESSION_CHANGED_AFTER_RESPONSE"]);
-    assert.deepEqual((await someone.read()).data, { tea: "green" });
-  }, "late");
+  check(
+    "a change after the response began is a warning with a code, and is not saved",
+    async ({ visitor, gates }) => {
+      const someone = visitor();
+      await someone.get("/set?key=tea&value=green");
+      const codes: unknown[] = [];
+      const arrived = Promise.withResolvers<void>();
+      const onWarning = (warning: Error & { code?: string }) => {
+        codes.push(warning.code);
+        arrived.resolve();
+      };
+      process.on("warning", onWarning);
+      try {
+        assert.equal((await someone.get("/late?gate=late")).body, "early");
+        gates.open("late");
+        await arrived.promise;
+      } finally {
+        process.off("warning", onWarning);
+      }
+      assert.deepEqual(codes, ["STORED_SESSION_CHANGED_AFTER_RESPONSE"]);
+      assert.deepEqual((await someone.read()).data, { tea: "green" });
+    },
+    "late",
+  );
 }
 
 function failing(check: Check): void {
-  check("an error in the handler is answered by the application, and what was changed before is saved", async ({ visitor }) => {
-    const someone = visitor();
-    const answer = await someone.get("/throw");
-    assert.deepEqual([answer.status, answer.body], [500, "handled: boom"]);
-    assert.deepEqual((await someone.read()).data, { thrown: "yes" });
-  });
-
-  check("a store that is down at load is a 503 of the application's; visitors without a cookie are served (promise 8, R37)", async ({ visitor, watched }) => {
-    const someone = visitor();
-    await someone.get("/set?key=tea&value=green");
-    watched.down("all");
-    const answer = await someone.get("/plain");
-    assert.deepEqual([answer.status, answer.body], [503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE"]);
-    assert.deepEqual(answer.setCookies, []);
-    assert.equal((await visitor().get("/plain")).body, "plain");
-    assert.equal((await visitor().get("/read")).status, 200);
-    watched.up();
-    assert.deepEqual((await someone.read()).data, { tea: "green" }, "nothing about the failure is remembered");
-  });
-
-  for (const path of ["/set?key=tea&value=black", "/login?user=1", "/logout", "/regenerate", "/redirect", "/stream", "/empty"]) {
-    check(`a store that is down at the commit of ${path.split("?")[0]} is a 503 of the application's, with no byte of the handler's (promises 4 and 8, R37)`, async ({ visitor, watched }) => {
+  check(
+    "an error in the handler is answered by the application, and what was changed before is saved",
+    async ({ visitor }) => {
       const someone = visitor();
-      await someone.get("/login?user=42");
+      const answer = await someone.get("/throw");
+      assert.deepEqual([answer.status, answer.body], [500, "handled: boom"]);
+      assert.deepEqual((await someone.read()).data, { thrown: "yes" });
+    },
+  );
+
+  check(
+    "a store that is down at load is a 503 of the application's; visitors without a cookie are served (promise 8, R37)",
+    async ({ visitor, watched }) => {
+      const someone = visitor();
       await someone.get("/set?key=tea&value=green");
-      watched.down("writes");
-      const answer = await someone.get(path);
+      watched.down("all");
+      const answer = await someone.get("/plain");
       assert.deepEqual([answer.status, answer.body], [503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE"]);
       assert.deepEqual(answer.setCookies, []);
+      assert.equal((await visitor().get("/plain")).body, "plain");
+      assert.equal((await visitor().get("/read")).status, 200);
       watched.up();
-      assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
-      await someone.get("/set?key=tea&value=red");
-      assert.deepEqual((await someone.read()).data, { tea: "red" });
-    }, "saves");
+      assert.deepEqual(
+        (await someone.read()).data,
+        { tea: "green" },
+        "nothing about the failure is remembered",
+      );
+    },
+  );
+
+  for (const path of [
+    "/set?key=tea&value=black",
+    "/login?user=1",
+    "/logout",
+    "/regenerate",
+    "/redirect",
+    "/stream",
+    "/empty",
+  ]) {
+    check(
+      `a store that is down at the commit of ${path.split("?")[0]} is a 503 of the application's, with no byte of the handler's (promises 4 and 8, R37)`,
+      async ({ visitor, watched }) => {
+        const someone = visitor();
+        await someone.get("/login?user=42");
+        await someone.get("/set?key=tea&value=green");
+        watched.down("writes");
+        const answer = await someone.get(path);
+        assert.deepEqual(
+          [answer.status, answer.body],
+          [503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE"],
+        );
+        assert.deepEqual(answer.setCookies, []);
+        watched.up();
+        assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
+        await someone.get("/set?key=tea&value=red");
+        assert.deepEqual((await someone.read()).data, { tea: "red" });
+      },
+      "saves",
+    );
   }
 
-  check("a value that cannot be stored is an error of the application's, and what is stored stays (R45)", async ({ visitor }) => {
-    const someone = visitor();
-    await someone.get("/set?key=tea&value=green");
-    const answer = await someone.get("/unserializable");
-    assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_VALUE"]);
-    assert.deepEqual((await someone.read()).data, { tea: "green" });
-  }, "saves");
+  check(
+    "a value that cannot be stored is an error of the application's, and what is stored stays (R45)",
+    async ({ visitor }) => {
+      const someone = visitor();
+      await someone.get("/set?key=tea&value=green");
+      const answer = await someone.get("/unserializable");
+      assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_VALUE"]);
+      assert.deepEqual((await someone.read()).data, { tea: "green" });
+    },
+    "saves",
+  );
 
-  check("a large session goes through; one past the limit is a named error, and what is stored stays (R45)", async ({ visitor }) => {
-    const someone = visitor();
-    await someone.get("/large?length=500000");
-    assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
-    const answer = await someone.get("/large?length=1100000");
-    assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_LIMIT"]);
-    assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
-  }, "saves");
+  check(
+    "a large session goes through; one past the limit is a named error, and what is stored stays (R45)",
+    async ({ visitor }) => {
+      const someone = visitor();
+      await someone.get("/large?length=500000");
+      assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
+      const answer = await someone.get("/large?length=1100000");
+      assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_LIMIT"]);
+      assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
+    },
+    "saves",
+  );
 }
 
 function racing(check: Check): void {
-  check("64 parallel requests that change different keys lose none (promise 2, R39)", async ({ visitor, gates }) => {
-    const someone = visitor();
-    await someone.get("/set?key=first&value=yes");
-    const keys = Array.from({ length: 64 }, (_, n) => `key${n}`);
-    const answers = keys.map((key) => someone.get(`/hold?gate=${key}&key=${key}&value=${key}`));
-    await Promise.all(keys.map((key) => gates.reached(key)));
-    for (const key of keys) gates.open(key);
-    for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
-    assert.deepEqual(
-      (await someone.read()).data,
-      Object.fromEntries([["first", "yes"], ...keys.map((key) => [key, key])]),
-    );
-  });
+  check(
+    "64 parallel requests that change different keys lose none (promise 2, R39)",
+    async ({ visitor, gates }) => {
+      const someone = visitor();
+      await someone.get("/set?key=first&value=yes");
+      const keys = Array.from({ length: 64 }, (_, n) => `key${n}`);
+      const answers = keys.map((key) => someone.get(`/hold?gate=${key}&key=${key}&value=${key}`));
+      await Promise.all(keys.map((key) => gates.reached(key)));
+      for (const key of keys) gates.open(key);
+      for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+      assert.deepEqual(
+        (await someone.read()).data,
+        Object.fromEntries([["first", "yes"], ...keys.map((key) => [key, key])]),
+      );
+    },
+  );
 
   for (const end of ["/logout", "/regenerate", "/login?user=43"]) {
-    check(`${end.split("?")[0]} while 20 requests are in flight: none brings the session back (promise 3, R38, R41)`, async ({ visitor, gates, watched }) => {
+    check(
+      `${end.split("?")[0]} while 20 requests are in flight: none brings the session back (promise 3, R38, R41)`,
+      async ({ visitor, gates, watched }) => {
+        const someone = visitor();
+        await someone.get("/login?user=42");
+        const old = someone.cookie;
+        const names = Array.from({ length: 20 }, (_, n) => `flight${n}`);
+        const flights = names.map((name) => visitor(old).get(`/hold?gate=${name}&key=${name}&value=${name}`));
+        await Promise.all(names.map((name) => gates.reached(name)));
+        await someone.get(end);
+        for (const name of names) gates.open(name);
+        for (const { setCookies } of await Promise.all(flights)) assert.deepEqual(setCookies, []);
+        assert.equal((await visitor(old).read()).user, null);
+        assert.equal(await watched.store.count(Date.now()), end === "/logout" ? 0 : 1);
+      },
+    );
+  }
+
+  check(
+    "of parallel regenerations one wins, and only it sets a cookie (R40, R41)",
+    async ({ visitor }) => {
       const someone = visitor();
       await someone.get("/login?user=42");
       const old = someone.cookie;
-      const names = Array.from({ length: 20 }, (_, n) => `flight${n}`);
-      const flights = names.map((name) => visitor(old).get(`/hold?gate=${name}&key=${name}&value=${name}`));
-      await Promise.all(names.map((name) => gates.reached(name)));
-      await someone.get(end);
-      for (const name of names) gates.open(name);
-      for (const { setCookies } of await Promise.all(flights)) assert.deepEqual(setCookies, []);
+      const answers = await Promise.all(Array.from({ length: 10 }, () => visitor(old).get("/regenerate")));
+      const cookies = answers.flatMap(({ setCookies }) => setCookies);
+      assert.equal(cookies.length, 1);
+      assert.equal((await visitor(cookies[0]).read()).user, "42");
       assert.equal((await visitor(old).read()).user, null);
-      assert.equal(await watched.store.count(Date.now()), end === "/logout" ? 0 : 1);
-    });
-  }
-
-  check("of parallel regenerations one wins, and only it sets a cookie (R40, R41)", async ({ visitor }) => {
-    const someone = visitor();
-    await someone.get("/login?user=42");
-    const old = someone.cookie;
-    const answers = await Promise.all(Array.from({ length: 10 }, () => visitor(old).get("/regenerate")));
-    const cookies = answers.flatMap(({ setCookies }) => setCookies);
-    assert.equal(cookies.length, 1);
-    assert.equal((await visitor(cookies[0]).read()).user, "42");
-    assert.equal((await visitor(old).read()).user, null);
-  }, "saves");
+    },
+    "saves",
+  );
 }
 
 function aborting(check: Check): void {
-  check("a client that goes away before the answer leaves nothing behind; what the handler then saves is saved", async ({ url, visitor, gates, watched }) => {
-    const someone = visitor();
-    await someone.get("/set?key=tea&value=green");
-    const cut = abortable(`${url}/hold?gate=cut&key=cup&value=blue`, someone.cookie);
-    await gates.reached("cut");
-    await cut();
-    gates.open("cut");
-    await until(() => watched.calls.includes("update"));
-    assert.deepEqual((await someone.read()).data, { tea: "green", cup: "blue" });
-  });
+  check(
+    "a client that goes away before the answer leaves nothing behind; what the handler then saves is saved",
+    async ({ url, visitor, gates, watched }) => {
+      const someone = visitor();
+      await someone.get("/set?key=tea&value=green");
+      const cut = abortable(`${url}/hold?gate=cut&key=cup&value=blue`, someone.cookie);
+      await gates.reached("cut");
+      await cut();
+      gates.open("cut");
+      await until(() => watched.calls.includes("update"));
+      assert.deepEqual((await someone.read()).data, { tea: "green", cup: "blue" });
+    },
+  );
 
   check("a client that goes away while the session is being saved", async ({ url, visitor, watched }) => {
     const someone = visitor();
@@ -517,28 +638,31 @@ function aborting(check: Check): void {
     await until(async () => "cup" in (await someone.read()).data);
   });
 
-  check("every session keeps to itself, with a twentieth of the requests aborted (R42)", async ({ url, visitor, gates }) => {
-    const people = Array.from({ length: 20 }, (_, n) => ({ canary: `canary-${n}`, browser: visitor() }));
-    for (const { canary, browser } of people) await browser.get(`/set?key=canary&value=${canary}`);
-    for (let round = 0; round < 20; round++) {
-      await Promise.all(
-        people.map(async ({ canary, browser }, n) => {
-          if ((n + round) % 20 === 0) {
-            const gate = `abort-${n}-${round}`;
-            const cut = abortable(`${url}/hold?gate=${gate}&key=canary&value=${canary}`, browser.cookie);
-            await gates.reached(gate);
-            await cut();
-            gates.open(gate);
-          } else if ((n + round) % 3 === 0) {
-            await browser.get(`/set?key=round${round}&value=${canary}`);
-          }
-          const { data } = await browser.read();
-          for (const value of Object.values(data)) assert.equal(value, canary);
-          assert.equal(data["canary"], canary);
-        }),
-      );
-    }
-  });
+  check(
+    "every session keeps to itself, with a twentieth of the requests aborted (R42)",
+    async ({ url, visitor, gates }) => {
+      const people = Array.from({ length: 20 }, (_, n) => ({ canary: `canary-${n}`, browser: visitor() }));
+      for (const { canary, browser } of people) await browser.get(`/set?key=canary&value=${canary}`);
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(
+          people.map(async ({ canary, browser }, n) => {
+            if ((n + round) % 20 === 0) {
+              const gate = `abort-${n}-${round}`;
+              const cut = abortable(`${url}/hold?gate=${gate}&key=canary&value=${canary}`, browser.cookie);
+              await gates.reached(gate);
+              await cut();
+              gates.open(gate);
+            } else if ((n + round) % 3 === 0) {
+              await browser.get(`/set?key=round${round}&value=${canary}`);
+            }
+            const { data } = await browser.read();
+            for (const value of Object.values(data)) assert.equal(value, canary);
+            assert.equal(data["canary"], canary);
+          }),
+        );
+      }
+    },
+  );
 }
 
 /** A request whose connection the returned function cuts; it resolves when the cut is done on this side. */

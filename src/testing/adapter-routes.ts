@@ -26,14 +26,22 @@ export interface ContractAnswer {
 
 /** Lets a test hold a route up at a place that it knows by name. */
 export class Gates {
-  readonly #gates = new Map<string, { opened: Promise<void>; open: () => void; reached: Promise<void>; reach: () => void }>();
+  readonly #gates = new Map<
+    string,
+    { opened: Promise<void>; open: () => void; reached: Promise<void>; reach: () => void }
+  >();
 
   #gate(name: string) {
     let gate = this.#gates.get(name);
     if (gate === undefined) {
       const opened = Promise.withResolvers<void>();
       const reached = Promise.withResolvers<void>();
-      gate = { opened: opened.promise, open: opened.resolve, reached: reached.promise, reach: reached.resolve };
+      gate = {
+        opened: opened.promise,
+        open: opened.resolve,
+        reached: reached.promise,
+        reach: reached.resolve,
+      };
       this.#gates.set(name, gate);
     }
     return gate;
@@ -71,7 +79,9 @@ export async function contractRoute(
     case "/plain":
       return answer("plain");
     case "/read":
-      return answer(JSON.stringify({ user: session().user ?? null, isNew: session().isNew, data: session().data }));
+      return answer(
+        JSON.stringify({ user: session().user ?? null, isNew: session().isNew, data: session().data }),
+      );
     case "/set":
       session().data[text("key")] = text("value");
       return answer("set");
@@ -119,9 +129,7 @@ export async function contractRoute(
       return answer("large");
     case "/late": {
       const late = session();
-      void gates.pass(text("gate")).then(() => {
-        late.data["late"] = "too late";
-      });
+      void tooLate(late, gates.pass(text("gate")));
       return answer("early");
     }
     case "/headers": {
@@ -137,6 +145,11 @@ export async function contractRoute(
     default:
       return { ...answer("not found"), status: 404 };
   }
+}
+
+async function tooLate(session: ContractSession, opened: Promise<void>): Promise<void> {
+  await opened;
+  session.data["late"] = "too late";
 }
 
 function answer(body: string | null): ContractAnswer {

@@ -1,7 +1,8 @@
 import { StoreUnavailableError } from "../errors.ts";
 import type { SessionStore } from "../store/store.ts";
 
-export type StoreOperation = "read" | "insert" | "update" | "replace" | "touch" | "delete" | "listByUser" | "deleteByUser";
+export type StoreOperation =
+  "read" | "insert" | "update" | "replace" | "touch" | "delete" | "listByUser" | "deleteByUser";
 
 const operations: readonly StoreOperation[] = [
   "read",
@@ -22,7 +23,8 @@ export class WatchedStore {
   /** Operations that reached the store, in order. */
   readonly calls: StoreOperation[] = [];
   #failing: readonly StoreOperation[] = [];
-  #held: { operations: readonly StoreOperation[]; arrived: () => void; released: Promise<void> } | null = null;
+  #held: { operations: readonly StoreOperation[]; arrived: () => void; released: Promise<void> } | null =
+    null;
 
   constructor(store: SessionStore) {
     const wrap = (operation: StoreOperation) => {
@@ -37,7 +39,9 @@ export class WatchedStore {
         return below(...args);
       };
     };
-    const wrapped = new Map<string | symbol, unknown>(operations.map((operation) => [operation, wrap(operation)]));
+    const wrapped = new Map<string | symbol, unknown>(
+      operations.map((operation) => [operation, wrap(operation)]),
+    );
     this.store = new Proxy(store, {
       get(target, property) {
         if (wrapped.has(property)) return wrapped.get(property);

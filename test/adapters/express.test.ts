@@ -1,10 +1,19 @@
 import express, { type ErrorRequestHandler } from "express";
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
-import { test } from "vitest";
-import { session } from "../../src/adapters/express.ts";
+import { afterEach, test } from "vitest";
+import { createSessionManager, generateKey } from "../../src/index.ts";
+import { session, sessionOf } from "../../src/adapters/express.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import { adapterContract, contractError, type ContractApp, type ContractSession } from "../../src/testing/index.ts";
+import {
+  adapterContract,
+  contractError,
+  type ContractApp,
+  type ContractSession,
+} from "../../src/testing/index.ts";
+import { WatchedStore } from "../../src/testing/watched-store.ts";
 
 async function start(contract: ContractApp) {
   const app = express();
@@ -34,5 +43,143 @@ async function start(contract: ContractApp) {
       }),
   };
 }
+
+/** A server over an application of its own, closed after the test. */
+async function listen(app: express.Express): Promise<string> {
+  const server = app.listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  closing.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+function managed() {
+  const watched = new WatchedStore(memoryStore());
+  const sessions = createSessionManager<{ n: number }>({ store: watched.store, keys: generateKey() });
+  return { watched, sessions };
+}
+
+test("Express: mounted twice, on the application and on a router, it loads and commits once", async () => {
+  const { sessions, watched } = managed();
+  const app = express();
+  const router = express.Router();
+  app.use(session(sessions));
+  app.use("/sub", session(sessions), router);
+  router.get("/", (request, response) => {
+    const { data } = sessionOf(sessions, request);
+    assert.equal(data, request.session.data);
+    data.n = (data.n ?? 0) + 1;
+    response.json(data.n);
+  });
+  const url = await listen(app);
+  const first = await fetch(`${url}/sub`);
+  const cookies = first.headers.getSetCookie();
+  assert.equal(cookies.length, 1);
+  await fetch(`${url}/sub`, { headers: { cookie: cookies[0]!.split(";")[0]! } });
+  assert.deepEqual(watched.calls, ["insert", "read", "update"]);
+});
+
+test("Express: two managers live side by side under their own properties", async () => {
+  const { sessions } = managed();
+  const admins = createSessionManager<{ level: number }>({
+    store: memoryStore(),
+    keys: generateKey(),
+    cookie: { name: "__Host-admin" },
+  });
+  const app = express();
+  app.use(session(sessions), session(admins, { property: "admin" }));
+  app.get("/", (request, response) => {
+    sessionOf(sessions, request).data.n = 1;
+    sessionOf(admins, request).data.level = 2;
+    response.json((request as unknown as { admin: { data: unknown } }).admin.data);
+  });
+  const answer = await fetch(await listen(app));
+  assert.deepEqual(await answer.json(), { level: 2 });
+  assert.equal(answer.headers.getSetCookie().length, 2);
+});
+
+test("Express: sessionOf says so when the middleware is missing", () => {
+  assert.throws(() => sessionOf(managed().sessions, {}), TypeError);
+});
+
+test("Express: res.sendFile, with ranges and HEAD, leaves after the save (promise 4)", async () => {
+  const { sessions } = managed();
+  const app = express();
+  app.use(session(sessions));
+  app.get("/", (request, response) => {
+    sessionOf(sessions, request).data.n = 1;
+    response.sendFile(import.meta.filename);
+  });
+  const url = await listen(app);
+  const source = readFileSync(import.meta.filename, "utf8");
+  const whole = await fetch(url);
+  assert.equal(await whole.text(), source);
+  assert.equal(whole.headers.getSetCookie().length, 1);
+  const part = await fetch(url, { headers: { range: "bytes=0-5" } });
+  assert.deepEqual([part.status, await part.text()], [206, source.slice(0, 6)]);
+  const head = await fetch(url, { method: "HEAD" });
+  assert.equal(head.headers.get("content-length"), String(Buffer.byteLength(source)));
+});
+
+test("Express: its own error page answers for a store that is down, once the file was dropped (R37)", async () => {
+  const { sessions, watched } = managed();
+  watched.down("all");
+  const app = express();
+  app.set("env", "test");
+  app.use(session(sessions));
+  app.get("/", (request, response) => {
+    sessionOf(sessions, request).data.n = 1;
+    response.sendFile(import.meta.filename);
+  });
+  const answer = await fetch(await listen(app));
+  assert.equal(answer.status, 503);
+  assert.match(await answer.text(), /StoreUnavailableError/);
+});
+
+test("Express: an answer sent twice, and an error after it, do not cost the first answer", async () => {
+  const { sessions } = managed();
+  const app = express();
+  app.set("env", "test");
+  app.use(session(sessions));
+  app.get("/twice", (request, response) => {
+    sessionOf(sessions, request).data.n = 1;
+    response.send("first");
+    response.status(500).json({ second: true });
+  });
+  app.get("/throws", (request, response) => {
+    sessionOf(sessions, request).data.n = 1;
+    response.send("first");
+    throw new Error("too late to matter");
+  });
+  const url = await listen(app);
+  for (const path of ["/twice", "/throws"]) {
+    const answer = await fetch(url + path);
+    assert.deepEqual([answer.status, await answer.text()], [200, "first"]);
+    assert.equal(answer.headers.getSetCookie().length, 1);
+  }
+});
+
+test("Express: trust proxy decides about the address that is kept", async () => {
+  const { sessions } = managed();
+  const app = express();
+  app.set("trust proxy", 1);
+  app.use(session(sessions));
+  app.get("/", (request, response) => {
+    request.session.login("42");
+    response.end();
+  });
+  await fetch(await listen(app), {
+    headers: { "x-forwarded-for": "6.6.6.6, 10.0.0.9", "user-agent": "a browser" },
+  });
+  const [device] = await sessions.forUser("42").list();
+  assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
+});
 
 adapterContract("express", { test, create: async () => memoryStore(), start });

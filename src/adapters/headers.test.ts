@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "vitest";
+import { writeSessionHeaders } from "./headers.ts";
+
+function written(
+  before: Record<string, string>,
+  accessed: boolean,
+  setCookie: string | null,
+): Record<string, string> {
+  const headers = new Headers(before);
+  writeSessionHeaders(
+    {
+      get: (name) => headers.get(name) ?? undefined,
+      set: (name, value) => headers.set(name, value),
+      append: (name, value) => headers.append(name, value),
+    },
+    { accessed, setCookie },
+  );
+  return Object.fromEntries(headers);
+}
+
+test("a session nobody looked at leaves no trace (promise 1)", () => {
+  assert.deepEqual(written({ vary: "accept" }, false, null), { vary: "accept" });
+  assert.deepEqual(written({}, false, null), {});
+});
+
+test("Vary: Cookie where the session was looked at, added once (R12)", () => {
+  assert.deepEqual(written({}, true, null), { vary: "Cookie" });
+  assert.deepEqual(written({ vary: "" }, true, null), { vary: "Cookie" });
+  assert.deepEqual(written({ vary: "Accept,  Origin" }, true, null), { vary: "Accept,  Origin, Cookie" });
+  for (const vary of ["cookie", "Accept, COOKIE", "*", "Accept, *"]) {
+    assert.deepEqual(written({ vary }, true, null), { vary });
+  }
+  assert.deepEqual(written({ vary: "Set-Cookie" }, true, null), { vary: "Set-Cookie, Cookie" });
+});
+
+test("no-store where a cookie is set or cleared; only no-store is strict enough (R12)", () => {
+  const cookie = { vary: "Cookie", "set-cookie": "a=b" };
+  const strict = { ...cookie, "cache-control": "no-store" };
+  assert.deepEqual(written({}, false, "a=b"), strict);
+  for (const weaker of ["", "public", "private, no-cache", "max-age=0", 'x="no-store"', "no-store-not"]) {
+    assert.deepEqual(written({ "cache-control": weaker }, true, "a=b"), strict, weaker);
+  }
+  for (const enough of ["no-store", "private, NO-STORE, max-age=0"]) {
+    assert.deepEqual(written({ "cache-control": enough }, true, "a=b"), {
+      ...cookie,
+      "cache-control": enough,
+    });
+  }
+});
+
+test("headers that caches heed before Cache-Control are closed too (R12)", () => {
+  assert.deepEqual(
+    written({ "cdn-cache-control": "max-age=9", "surrogate-control": "no-store" }, true, "a=b"),
+    {
+      vary: "Cookie",
+      "set-cookie": "a=b",
+      "cache-control": "no-store",
+      "cdn-cache-control": "no-store",
+      "surrogate-control": "no-store",
+    },
+  );
+});
+
+test("other cookies stay", () => {
+  const headers = new Headers({ "set-cookie": "theme=dark" });
+  writeSessionHeaders(
+    {
+      get: (name) => headers.get(name) ?? undefined,
+      set: (name, value) => headers.set(name, value),
+      append: (name, value) => headers.append(name, value),
+    },
+    { accessed: true, setCookie: "a=b" },
+  );
+  assert.deepEqual(headers.getSetCookie(), ["theme=dark", "a=b"]);
+});

@@ -1,0 +1,395 @@
+import assert from "node:assert/strict";
+import {
+  createServer,
+  get,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from "node:http";
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { afterEach, test } from "vitest";
+import { generateKey } from "../sealing/keyring.ts";
+import { createSessionManager } from "../session/manager.ts";
+import type { Session } from "../session/session.ts";
+import { memoryStore } from "../store/memory.ts";
+import { adapterContract, contractError, type ContractApp } from "../testing/index.ts";
+import { WatchedStore } from "../testing/watched-store.ts";
+import { attachSession, withSession, type NodeSessionOptions } from "./node-response.ts";
+
+type Data = Record<string, unknown>;
+type Handler = (request: IncomingMessage, response: ServerResponse, session: Session<Data>) => unknown;
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  closing.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function world() {
+  const watched = new WatchedStore(memoryStore());
+  const sessions = createSessionManager<Data>({ store: watched.store, keys: generateKey() });
+  const listen = (handler: Handler, options?: NodeSessionOptions<IncomingMessage, ServerResponse>) =>
+    serve(withSession(sessions, handler, options));
+  return { watched, sessions, listen };
+}
+
+/** A handler over a session that it changes, so that there is something to commit. */
+function changing(handler: Handler): Handler {
+  return (request, response, session) => {
+    session.data["changed"] = true;
+    return handler(request, response, session);
+  };
+}
+
+adapterContract("node:http", {
+  test,
+  create: async () => memoryStore(),
+  async start(app: ContractApp) {
+    const onError = (error: unknown, _request: IncomingMessage, response: ServerResponse) => {
+      const { status, body } = contractError(error);
+      for (const name of response.getHeaderNames()) if (name !== "set-cookie") response.removeHeader(name);
+      response.writeHead(status, { "content-type": "text/plain" }).end(body);
+    };
+    const handler = async (request: IncomingMessage, response: ServerResponse, session: Session<Data>) => {
+      const answer = await app.route(request.url!, () => session as never);
+      response.writeHead(answer.status, {
+        ...answer.headers,
+        ...(answer.redirect !== undefined && { location: answer.redirect }),
+      });
+      if (answer.chunks === undefined) response.end(answer.body ?? undefined);
+      else Readable.from(answer.chunks).pipe(response);
+    };
+    const url = await serve(withSession(app.sessions, handler, { onError }));
+    const close = closing.pop()!;
+    return { url, close: async () => void (await close()) };
+  },
+});
+
+test("write asks to wait while the session is saved, and drain is told when it is", async () => {
+  const { listen } = world();
+  const order: unknown[] = [];
+  const url = await listen(
+    changing(async (_request, response) => {
+      order.push(response.write("a", () => order.push("a is out")));
+      order.push(response.write("b"));
+      await new Promise<void>((resolve) => response.once("drain", resolve));
+      order.push("drain");
+      order.push(response.write("c"));
+      response.end("d", () => order.push("finished"));
+    }),
+  );
+  assert.equal(await (await fetch(url)).text(), "abcd");
+  assert.deepEqual(order.slice(0, 2), [false, false]);
+  assert.ok(order.includes("a is out") && order.includes("finished"));
+  assert.equal(order[order.indexOf("drain") + 1], true);
+});
+
+test("stream.pipeline runs through", async () => {
+  const { listen } = world();
+  const chunks = Array.from({ length: 200 }, (_, n) => `${n}`.padEnd(5_000, "."));
+  const done = Promise.withResolvers<void>();
+  const url = await listen(
+    changing((_request, response) =>
+      pipeline(Readable.from(chunks), response).then(done.resolve, done.reject),
+    ),
+  );
+  assert.equal(await (await fetch(url)).text(), chunks.join(""));
+  await done.promise;
+});
+
+test("headers given to writeHead, as object or list, are merged with the session's", async () => {
+  const { listen } = world();
+  const lists: unknown[] = [
+    { "Set-Cookie": ["a=1", "b=2"], Vary: "Accept", "Cache-Control": "public" },
+    ["Set-Cookie", "a=1", "Set-Cookie", "b=2", "Vary", "Accept", "Cache-Control", "public"],
+  ];
+  for (const headers of lists) {
+    const url = await listen(
+      changing((_request, response) => {
+        response.setHeader("set-cookie", "replaced=1");
+        response.writeHead(201, "Made", headers as never).end("x");
+      }),
+    );
+    const answer = await fetch(url);
+    assert.equal(answer.status, 201);
+    assert.equal(answer.statusText, "Made");
+    assert.deepEqual(
+      answer.headers.getSetCookie().map((line) => line.slice(0, 3)),
+      ["a=1", "b=2", "__H"],
+    );
+    assert.equal(answer.headers.get("vary"), "Accept, Cookie");
+    assert.equal(answer.headers.get("cache-control"), "no-store");
+  }
+});
+
+test("informational answers pass, flushed headers leave after the save", async () => {
+  const { listen } = world();
+  const url = await listen(
+    changing((_request, response) => {
+      response.writeEarlyHints({ link: "</style.css>; rel=preload" });
+      response.writeProcessing();
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.flushHeaders();
+      setImmediate(() => response.end("event"));
+    }),
+  );
+  const informed: number[] = [];
+  const answer = await new Promise<IncomingMessage>((resolve) => {
+    const request = get(url, resolve);
+    request.on("information", ({ statusCode }) => informed.push(statusCode));
+  });
+  answer.resume();
+  assert.deepEqual(informed, [103, 102]);
+  assert.match(answer.headers["set-cookie"]![0]!, /^__Host-session=/);
+});
+
+test("headers are closed once the response has begun, as Node closes them", async () => {
+  const { listen } = world();
+  const codes: unknown[] = [];
+  const closed = (work: () => unknown) => {
+    try {
+      work();
+      codes.push("open");
+    } catch (error) {
+      codes.push((error as { code?: string }).code);
+    }
+  };
+  const url = await listen(
+    changing((_request, response) => {
+      response.statusCode = 201;
+      response.write("a");
+      assert.equal(response.headersSent, true);
+      assert.equal(response.writableEnded, false);
+      closed(() => response.setHeader("x-late", "1"));
+      closed(() => response.removeHeader("x-early"));
+      closed(() => response.appendHeader("x-late", "1"));
+      closed(() => response.writeHead(204));
+      response.statusCode = 500;
+      response.end();
+      assert.equal(response.writableEnded, true);
+    }),
+  );
+  const answer = await fetch(url);
+  assert.deepEqual([answer.status, await answer.text()], [201, "a"]);
+  assert.deepEqual(codes, Array(4).fill("ERR_HTTP_HEADERS_SENT"));
+});
+
+test("a complete answer stands, whatever the handler does after it", async () => {
+  const { listen } = world();
+  const called: unknown[] = [];
+  const url = await listen(
+    changing((_request, response) => {
+      response.setHeader("content-length", 5).end("first");
+      response.statusCode = 500;
+      response.setHeader("content-length", 6);
+      response.write("second", (error) => called.push((error as { code?: string }).code));
+      response.end("third!");
+      throw new Error("and now this");
+    }),
+    {
+      onError: (_error, _request, response) =>
+        void (response.headersSent ? response.destroy() : response.end("error")),
+    },
+  );
+  const answer = await fetch(url);
+  assert.deepEqual([answer.status, await answer.text()], [200, "first"]);
+  assert.deepEqual(called, ["ERR_STREAM_WRITE_AFTER_END"]);
+});
+
+test("chunks that are neither text nor bytes throw at once, and begin nothing", async () => {
+  const { listen } = world();
+  const url = await listen(
+    changing((_request, response) => {
+      assert.throws(() => response.write({}), { code: "ERR_INVALID_ARG_TYPE" });
+      assert.throws(() => response.end(1 as never), { code: "ERR_INVALID_ARG_TYPE" });
+      response.end("fine");
+    }),
+  );
+  assert.equal(await (await fetch(url)).text(), "fine");
+});
+
+test("a header that Node refuses goes to onError", async () => {
+  const { listen } = world();
+  const url = await listen(
+    changing((_request, response) => void response.writeHead(200, { "x-bad": "line\nbreak" }).end("never")),
+  );
+  const answer = await fetch(url);
+  assert.deepEqual([answer.status, await answer.text()], [500, "Internal server error\n"]);
+});
+
+test("a failed commit drops what was piped; the source ends, and the next answer is clean (promise 4)", async () => {
+  const { listen, watched } = world();
+  watched.down("writes");
+  const sources: Readable[] = [];
+  const outcomes: Promise<unknown>[] = [];
+  const endless = () => {
+    const source = new Readable({
+      read() {
+        setImmediate(() => this.push("never seen"));
+      },
+    });
+    sources.push(source);
+    return source;
+  };
+  const piping = await listen(changing((_request, response) => void endless().pipe(response)));
+  const pipelining = await listen(
+    changing(
+      (_request, response) =>
+        void outcomes.push(pipeline(endless(), response).catch((error: unknown) => error)),
+    ),
+  );
+  for (const url of [piping, pipelining]) {
+    const answer = await fetch(url);
+    assert.deepEqual([answer.status, await answer.text()], [503, "Service unavailable\n"]);
+    assert.deepEqual(answer.headers.getSetCookie(), []);
+  }
+  await Promise.all(outcomes);
+  assert.deepEqual(
+    sources.map(({ destroyed }) => destroyed),
+    [true, true],
+  );
+});
+
+test("a handler that goes on writing after a failed commit disturbs nobody", async () => {
+  const { listen, watched } = world();
+  watched.down("writes");
+  const over = Promise.withResolvers<void>();
+  const callbacks: unknown[] = [];
+  const url = await listen(
+    changing(async (_request, response) => {
+      response.write("one", (error) => callbacks.push((error as { code?: string }).code));
+      await new Promise((resolve) => response.once("finish", resolve));
+      response.setHeader("x-late", "1");
+      response.write("two");
+      response.end("three");
+      over.resolve();
+    }),
+  );
+  const answer = await fetch(url);
+  assert.deepEqual([answer.status, await answer.text()], [503, "Service unavailable\n"]);
+  await over.promise;
+  assert.deepEqual(callbacks, ["ERR_STORED_SESSION_STORE_UNAVAILABLE"]);
+});
+
+test("an onError that throws ends the connection and nothing else", async () => {
+  const { listen, watched } = world();
+  watched.down("writes");
+  const url = await listen(
+    changing((_request, response) => void response.end("x")),
+    {
+      onError() {
+        throw new Error("no answer");
+      },
+    },
+  );
+  await assert.rejects(fetch(url));
+});
+
+test("attached twice, it is two sessions of one response; the cookies of both leave", async () => {
+  const one = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
+  const two = createSessionManager<Data>({
+    store: memoryStore(),
+    keys: generateKey(),
+    cookie: { name: "__Host-admin" },
+  });
+  const url = await serve(async (request, response) => {
+    (await attachSession(one, request, response)).data["a"] = 1;
+    (await attachSession(two, request, response)).data["b"] = 1;
+    response.end("both");
+  });
+  const names = (await fetch(url)).headers.getSetCookie().map((line) => line.split("=")[0]);
+  assert.deepEqual(names, ["__Host-session", "__Host-admin"]);
+});
+
+test("when the second of two sessions cannot be saved, the first one's cookie leaves with the error", async () => {
+  const one = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
+  const down = new WatchedStore(memoryStore());
+  down.down("all");
+  const two = createSessionManager<Data>({
+    store: down.store,
+    keys: generateKey(),
+    cookie: { name: "__Host-admin" },
+  });
+  const url = await serve(async (request, response) => {
+    (await attachSession(one, request, response)).data["a"] = 1;
+    (await attachSession(two, request, response)).data["b"] = 1;
+    response.end("never");
+  });
+  const answer = await fetch(url);
+  assert.equal(answer.status, 503);
+  assert.deepEqual(
+    answer.headers.getSetCookie().map((line) => line.split("=")[0]),
+    ["__Host-session"],
+  );
+});
+
+test("HTTP/2: its compatibility API is guarded the same way", async () => {
+  const { sessions, watched } = world();
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => void warnings.push(warning);
+  process.on("warning", onWarning);
+  const server = http2.createServer(
+    withSession(
+      sessions,
+      (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse, session) => {
+        session.data["n"] = Number(session.data["n"] ?? 0) + 1;
+        if (request.url === "/pipe")
+          Readable.from(["a", "b"]).pipe(response as unknown as NodeJS.WritableStream);
+        else response.writeHead(201, { vary: "Accept" }).end(`n${String(session.data["n"])}`);
+      },
+    ),
+  );
+  server.listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const client = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  closing.push(() => {
+    client.destroy();
+    server.close();
+    process.off("warning", onWarning);
+  });
+  const ask = async (path: string, cookie?: string) => {
+    const stream = client.request({ ":path": path, ...(cookie && { cookie }) });
+    const headers = await new Promise<http2.IncomingHttpHeaders>((resolve) =>
+      stream.once("response", resolve),
+    );
+    let body = "";
+    for await (const chunk of stream.setEncoding("utf8")) body += chunk;
+    return { status: headers[":status"], headers, body };
+  };
+  const first = await ask("/");
+  assert.deepEqual([first.status, first.body, first.headers["vary"]], [201, "n1", "Accept, Cookie"]);
+  const cookie = first.headers["set-cookie"]![0]!.split(";")[0]!;
+  assert.equal((await ask("/pipe", cookie)).body, "ab");
+  assert.equal((await ask("/", cookie)).body, "n3");
+  watched.down("writes");
+  const down = await ask("/", cookie);
+  assert.deepEqual([down.status, down.body], [503, "Service unavailable\n"]);
+  assert.deepEqual(warnings, []);
+});
+
+test("proxies are believed as far as they are trusted", async () => {
+  const seen: (string | undefined)[] = [];
+  const { sessions } = world();
+  const load = sessions.load.bind(sessions);
+  sessions.load = (cookie, client) => {
+    seen.push(client?.address);
+    return load(cookie, client);
+  };
+  for (const trustProxy of [false, true, 2, 9]) {
+    const url = await serve(withSession(sessions, (_request, response) => response.end(), { trustProxy }));
+    await fetch(url, { headers: { "x-forwarded-for": "6.6.6.6, 10.0.0.1, 10.0.0.2" } });
+  }
+  assert.deepEqual(seen, ["127.0.0.1", "10.0.0.2", "10.0.0.1", "6.6.6.6"]);
+});
