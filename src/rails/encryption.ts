@@ -2,13 +2,14 @@ import { createCipheriv, createDecipheriv, createHash, pbkdf2Sync } from "node:c
 import { deflateSync, inflateSync } from "node:zlib";
 import { RefusedError } from "../errors.ts";
 import { randomBytes } from "../sealing/random.ts";
-import { decodeRuby, encodeRuby, type RubyLimits } from "./messagepack.ts";
+import { BrokenMessage, IV_BYTES, readMessage, TAG_BYTES, type Message } from "./encrypted-message.ts";
+import { decodeRuby } from "./decode.ts";
+import { encodeRuby } from "./encode.ts";
+import type { RubyLimits } from "./messagepack.ts";
 import { readRailsOptions, type RailsFormatOptions, type RailsScheme } from "./options.ts";
-import { RubyString, RubySymbol } from "./types.ts";
+import { RubySymbol } from "./types.ts";
 
 const CIPHER = "aes-256-gcm";
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 const KEY_BYTES = 32;
 const ITERATIONS = 65_536;
 const COMPRESS_ABOVE = 140;
@@ -16,9 +17,6 @@ const COMPRESS_ABOVE = 140;
 const MESSAGE_OVERHEAD = 4096;
 /** deflate's worst case: five bytes for every 16 KiB block, and its own header and checksum. */
 const deflatedAtMost = (bytes: number): number => bytes + 5 * Math.ceil(bytes / 16_384) + 64;
-
-/** Encodings that a plaintext may be tagged with; they say nothing about its bytes. */
-const ENCODINGS: readonly unknown[] = [undefined, null, "ASCII-8BIT", "BINARY", "UTF-8", "US-ASCII"];
 
 const HEADER = {
   iv: RubySymbol.for("iv"),
@@ -159,97 +157,6 @@ function readScheme(scheme: RailsScheme, derived: Map<string, DerivedKey>): Sche
 function derive(digest: string, salt: string, password: string): DerivedKey {
   const secret = pbkdf2Sync(password, salt, ITERATIONS, KEY_BYTES, digest);
   return { secret, reference: createHash("sha1").update(secret).digest("hex").slice(0, 4) };
-}
-
-interface Message {
-  readonly ciphertext: Uint8Array;
-  readonly iv: Uint8Array;
-  readonly tag: Uint8Array;
-  readonly reference: string | null;
-  readonly dataKey: Message | null;
-  readonly compressed: boolean;
-}
-
-/** Something that is a message, with a part that is wrong: never to be taken for an unencrypted session. */
-class BrokenMessage extends RefusedError {}
-
-function readMessage(value: unknown): Message {
-  const payload = member(value, "p");
-  const given = member(value, "h");
-  if (payload === undefined || given === undefined) {
-    throw new RefusedError(
-      "decode",
-      "The row is no message of Active Record encryption: p and h are missing.",
-    );
-  }
-  const headers = readHeaders(given);
-  if (!ENCODINGS.includes(headers.get("e"))) {
-    throw new BrokenMessage("suite", "The row's plaintext has an encoding that Rails does not write.");
-  }
-  const reference = headers.get("i") ?? null;
-  if (reference !== null && typeof reference !== "string") {
-    throw new BrokenMessage("decode", "The row's key reference is no text.");
-  }
-  const dataKey = headers.get("k");
-  return {
-    ciphertext: part(payload, "ciphertext"),
-    iv: part(headers.get("iv"), "iv", IV_BYTES),
-    // Node would take a shorter tag, and a tag of four bytes is forged by guessing.
-    tag: part(headers.get("at"), "tag", TAG_BYTES),
-    reference,
-    dataKey: dataKey === undefined || dataKey === null ? null : readDataKey(dataKey),
-    compressed: ![undefined, null, false].includes(headers.get("c") as undefined),
-  };
-}
-
-function readDataKey(value: unknown): Message {
-  if (member(value, "p") === undefined || member(value, "h") === undefined) {
-    throw new BrokenMessage("decode", "The row's data key is no message.");
-  }
-  const message = readMessage(value);
-  if (message.dataKey !== null)
-    throw new BrokenMessage("decode", "The row's data key has a data key itself.");
-  return message;
-}
-
-function member(hash: unknown, name: string): unknown {
-  if (hash instanceof Map) return hash.get(name) as unknown;
-  return typeof hash === "object" && hash !== null && Object.hasOwn(hash, name)
-    ? (hash as Record<string, unknown>)[name]
-    : undefined;
-}
-
-function readHeaders(given: unknown): Map<string, unknown> {
-  const headers = new Map<string, unknown>();
-  const plain =
-    given !== null && typeof given === "object" && Object.getPrototypeOf(given) === Object.prototype;
-  if (!plain && !(given instanceof Map)) throw new BrokenMessage("decode", "The row's headers are no map.");
-  for (const [key, value] of given instanceof Map
-    ? (given as Map<unknown, unknown>)
-    : Object.entries(given)) {
-    const name = key instanceof RubySymbol ? key.name : key;
-    if (typeof name !== "string") throw new BrokenMessage("decode", "A header of the row has no name.");
-    if (headers.has(name)) throw new BrokenMessage("decode", "A header of the row is there twice.");
-    headers.set(name, value);
-  }
-  return headers;
-}
-
-/** Bytes, which Rails takes as bin or as str. */
-function part(value: unknown, what: string, length?: number): Uint8Array {
-  const bytes =
-    value instanceof Uint8Array
-      ? value
-      : value instanceof RubyString
-        ? value.bytes
-        : typeof value === "string"
-          ? Buffer.from(value, "utf8")
-          : null;
-  if (bytes === null) throw new BrokenMessage("decode", `The row's ${what} is missing or no bytes.`);
-  if (length !== undefined && bytes.length !== length) {
-    throw new BrokenMessage("length", `The row's ${what} is ${bytes.length} bytes instead of ${length}.`);
-  }
-  return bytes;
 }
 
 /** The plaintext, still deflated, or why this scheme does not open the message. */

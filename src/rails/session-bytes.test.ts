@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { RefusedError } from "../errors.ts";
-import { decodeRuby, defaultLimits, encodeRuby } from "./messagepack.ts";
+import { decodeRuby } from "./decode.ts";
+import { encodeRuby } from "./encode.ts";
+import { defaultLimits } from "./messagepack.ts";
 import { decodeSession, encodeSession, sameRuby, sessionObject } from "./session-bytes.ts";
 import { RubyFloat, RubyIndifferentHash, RubySymbol, symbolHash } from "./types.ts";
 

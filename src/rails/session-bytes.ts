@@ -1,13 +1,7 @@
 import { ValueError } from "../errors.ts";
-import {
-  decodeRuby,
-  defaultLimits,
-  Encoder,
-  openRuby,
-  readValue,
-  SIGNATURE,
-  type RubyLimits,
-} from "./messagepack.ts";
+import { decodeRuby, openRuby, readValue } from "./decode.ts";
+import { Encoder } from "./encode.ts";
+import { defaultLimits, EXT, SIGNATURE, type RubyLimits } from "./messagepack.ts";
 import { refused } from "./reader.ts";
 import { RubySymbol } from "./types.ts";
 import { Writer } from "./writer.ts";
@@ -29,7 +23,6 @@ export interface RailsSession {
 }
 
 const NIL = 0xc0;
-const HASH_WITH_INDIFFERENT_ACCESS = 17;
 
 /**
  * Takes the plaintext of a row apart: a Hash or HashWithIndifferentAccess with its signature. nil is an empty
@@ -44,7 +37,7 @@ export function decodeSession(plaintext: Uint8Array, limits: RubyLimits = defaul
 
   let hash = reader;
   let head = reader.head();
-  if (head.kind === "ext" && head.code === HASH_WITH_INDIFFERENT_ACCESS) {
+  if (head.kind === "ext" && head.code === EXT.indifferentHash) {
     reader.end();
     hash = reader.nested(head.payload);
     head = hash.head();

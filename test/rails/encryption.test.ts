@@ -3,7 +3,7 @@ import { deflateSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { OptionsError, RefusedError, type RefusalReason } from "../../src/errors.ts";
 import { RailsEncryption, type SealRandomness } from "../../src/rails/encryption.ts";
-import { encodeRuby } from "../../src/rails/messagepack.ts";
+import { encodeRuby } from "../../src/rails/encode.ts";
 import { readRailsOptions, type RailsFormatOptions, type RailsKeyOptions } from "../../src/rails/options.ts";
 import { decodeSession, encodeSession, sessionObject } from "../../src/rails/session-bytes.ts";
 import { isPublicId, privateId } from "../../src/rails/session-id.ts";

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { RefusedError } from "../../src/errors.ts";
-import { decodeRuby, defaultLimits, encodeRuby } from "../../src/rails/messagepack.ts";
+import { decodeRuby } from "../../src/rails/decode.ts";
+import { encodeRuby } from "../../src/rails/encode.ts";
+import { defaultLimits } from "../../src/rails/messagepack.ts";
 import * as ruby from "../../src/rails/types.ts";
 import { bytes, fromTyped, hex, sha256, vectors, type Typed } from "./typed.ts";
 

@@ -1,0 +1,251 @@
+import { RefusedError } from "../errors.ts";
+import {
+  defaultLimits,
+  EXT,
+  isAddress,
+  isNumeric,
+  keyOrder,
+  SIGNATURE,
+  swapWords,
+  type RubyLimits,
+} from "./messagepack.ts";
+import { Reader, refused, safe, stringOf } from "./reader.ts";
+import * as ruby from "./types.ts";
+
+/**
+ * The value of `ActiveSupport::MessagePack` bytes, signature included.
+ *
+ * Rails also takes a signature in a wider form than `cc 80`; no Rails writes one, and it is refused here.
+ * @throws {RefusedError} "decode": anything but one whole value of known types within the limits
+ */
+export function decodeRuby(bytes: Uint8Array, limits: RubyLimits = defaultLimits): unknown {
+  const reader = openRuby(bytes, limits);
+  const value = readValue(reader, 0);
+  reader.end();
+  return value;
+}
+
+/** A reader that stands after the signature. @throws {RefusedError} */
+export function openRuby(bytes: Uint8Array, limits: RubyLimits): Reader {
+  if (bytes.length > limits.maxBytes) throw refused(`they are more than ${limits.maxBytes}.`);
+  const reader = new Reader(bytes, limits);
+  const signature = reader.take(2);
+  if (signature[0] !== SIGNATURE[0] || signature[1] !== SIGNATURE[1])
+    throw refused("the signature cc 80 is missing.");
+  return reader;
+}
+
+/** Reads one value at `depth` containers. @throws {RefusedError} */
+export function readValue(reader: Reader, depth: number): unknown {
+  const head = reader.head();
+  if (head.kind === "value") return head.value;
+  if (head.kind === "ext") return readExtension(reader, head.code, head.payload, depth);
+  if (depth >= reader.limits.maxDepth) throw refused(`more than ${reader.limits.maxDepth} levels deep.`);
+  if (head.kind === "map") return readHash(reader, head.length, depth + 1);
+  const array: unknown[] = [];
+  for (let index = 0; index < head.length; index++) array.push(readValue(reader, depth + 1));
+  return array;
+}
+
+/** A plain object where all keys are strings, else a Map. `__proto__` makes it a Map too (R46). */
+function readHash(
+  reader: Reader,
+  length: number,
+  depth: number,
+): Record<string, unknown> | Map<unknown, unknown> {
+  const pairs: [unknown, unknown][] = [];
+  let plain = true;
+  let ordered = true;
+  for (let index = 0; index < length; index++) {
+    const key = readValue(reader, depth);
+    if (typeof key !== "string" || key === "__proto__") plain = false;
+    else if (/^\d/.test(key)) ordered = false;
+    pairs.push([key, readValue(reader, depth)]);
+  }
+  if (!plain) return fill(new Map<unknown, unknown>(), pairs);
+  const object: Record<string, unknown> = {};
+  for (const [key, value] of pairs) object[key as string] = value;
+  if (!ordered) keyOrder.set(object, [...new Set(pairs.map(([key]) => key as string))]);
+  return object;
+}
+
+function fill<Hash extends Map<unknown, unknown>>(hash: Hash, pairs: readonly [unknown, unknown][]): Hash {
+  for (const [key, value] of pairs) hash.set(member(key), value);
+  return hash;
+}
+
+/** Map and Set take -0 for 0 and one NaN for another; as objects they stay what they are. */
+function member(value: unknown): unknown {
+  return typeof value === "number" && (Number.isNaN(value) || Object.is(value, -0))
+    ? new ruby.RubyFloat(value)
+    : value;
+}
+
+function readExtension(outer: Reader, code: number, payload: Uint8Array, depth: number): unknown {
+  const { maxDepth } = outer.limits;
+  if (depth >= maxDepth) throw refused(`more than ${maxDepth} levels deep.`);
+  const reader = outer.nested(payload);
+  try {
+    const value = readTyped(reader, code, depth + 1);
+    reader.end();
+    outer.adopt(reader);
+    return value;
+  } catch (cause) {
+    if (cause instanceof RefusedError) throw cause;
+    throw refused(`extension ${code} holds what its type cannot: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function readTyped(reader: Reader, code: number, depth: number): unknown {
+  switch (code) {
+    case EXT.symbol:
+      return ruby.RubySymbol.for(readText(reader));
+    case EXT.bigInteger:
+      return readBigInteger(reader);
+    case EXT.bigDecimal: {
+      const match = /^(\d*):(.+)$/s.exec(readText(reader));
+      if (match === null) throw refused("a BigDecimal has no precision.");
+      return new ruby.RubyBigDecimal(match[2] ?? "", match[1] ?? "");
+    }
+    case EXT.rational:
+      return readRational(reader);
+    case EXT.complex:
+      return new ruby.RubyComplex(readNumeric(reader, depth), readNumeric(reader, depth));
+    case EXT.dateTime:
+      return new ruby.RubyDateTime(
+        new ruby.RubyDate(readInteger(reader)),
+        reader.smallInteger(),
+        reader.smallInteger(),
+        reader.smallInteger(),
+        readRational(reader),
+        readRational(reader),
+      );
+    case EXT.date:
+      return new ruby.RubyDate(readInteger(reader));
+    case EXT.time:
+      return readTime(readInteger(reader), reader.smallInteger(), reader.smallInteger());
+    case EXT.timeWithZone: {
+      const [seconds, nanosecond] = [readInteger(reader), reader.smallInteger()];
+      if (reader.smallInteger() !== 0) throw refused("a TimeWithZone has an offset.");
+      return new ruby.RubyTimeWithZone(seconds, nanosecond, reader.string());
+    }
+    case EXT.timeZone:
+      return new ruby.RubyTimeZone(readText(reader));
+    case EXT.duration:
+      return readDuration(reader, depth);
+    case EXT.range: {
+      const [begin, end, excludeEnd] = [
+        readValue(reader, depth),
+        readValue(reader, depth),
+        readValue(reader, depth),
+      ];
+      if (typeof excludeEnd !== "boolean") throw refused("a Range does not say whether its end counts.");
+      return new ruby.RubyRange(begin, end, excludeEnd);
+    }
+    case EXT.set: {
+      const members = readValue(reader, depth - 1);
+      if (!Array.isArray(members)) throw refused("a Set is no array.");
+      return new Set(members.map(member));
+    }
+    case EXT.uri:
+      return new ruby.RubyUri(readText(reader));
+    case EXT.ipAddress: {
+      const address = reader.string();
+      if (!isAddress(address)) throw refused("an IPAddr is no address.");
+      return new ruby.RubyIpAddress(address);
+    }
+    case EXT.pathname:
+      return new ruby.RubyPathname(readText(reader));
+    case EXT.regexp:
+      return new ruby.RubyRegexp(readText(reader));
+    case EXT.indifferentHash: {
+      const head = reader.head();
+      if (head.kind !== "map") throw refused("a HashWithIndifferentAccess is no map.");
+      const pairs: [unknown, unknown][] = [];
+      for (let index = 0; index < head.length; index++) {
+        const key = readValue(reader, depth);
+        pairs.push([key instanceof ruby.RubySymbol ? key.name : key, readValue(reader, depth)]);
+      }
+      return fill(new ruby.RubyIndifferentHash(), pairs);
+    }
+    case EXT.safeBuffer:
+      return readSafeBuffer(reader);
+    default:
+      throw refused(`extension type ${code} is unknown.`);
+  }
+}
+
+/** The whole payload as text. */
+function readText(reader: Reader): string {
+  const text = stringOf(reader.take(reader.left));
+  if (typeof text !== "string") throw refused("a name is not UTF-8.");
+  return text;
+}
+
+function readBigInteger(reader: Reader): ruby.RubyInteger {
+  const sign = reader.take(1)[0];
+  const words = reader.take(reader.left);
+  if (sign === undefined || sign > 1 || words.length % 4 !== 0) throw refused("a big integer is malformed.");
+  const magnitude = BigInt(`0x0${Buffer.from(swapWords(words)).toString("hex")}`);
+  return safe(sign === 1 ? -magnitude : magnitude);
+}
+
+function readInteger(reader: Reader): ruby.RubyInteger {
+  const head = reader.head();
+  if (head.kind === "value" && (typeof head.value === "bigint" || Number.isSafeInteger(head.value))) {
+    return head.value as ruby.RubyInteger;
+  }
+  if (head.kind === "ext" && head.code === EXT.bigInteger) {
+    const nested = reader.nested(head.payload);
+    return readBigInteger(nested);
+  }
+  throw refused("an integer was expected.");
+}
+
+function readRational(reader: Reader): ruby.RubyRational {
+  const numerator = readInteger(reader);
+  return numerator === 0 ? new ruby.RubyRational(0) : new ruby.RubyRational(numerator, readInteger(reader));
+}
+
+function readNumeric(reader: Reader, depth: number): ruby.RubyNumeric {
+  const value = readValue(reader, depth);
+  if (!isNumeric(value)) throw refused("a number was expected.");
+  return value;
+}
+
+function readTime(seconds: ruby.RubyInteger, nanosecond: number, utcOffset: number): Date {
+  const time = new ruby.RubyTime(seconds, nanosecond, utcOffset);
+  const exact = utcOffset === 0 && nanosecond % 1_000_000 === 0 && !Number.isNaN(time.getTime());
+  return exact ? new Date(time.getTime()) : time;
+}
+
+function readDuration(reader: Reader, depth: number): ruby.RubyDuration {
+  const value = readNumeric(reader, depth);
+  const head = reader.head();
+  if (head.kind !== "array" || head.length !== ruby.durationUnits.length)
+    throw refused("a Duration has no seven parts.");
+  const parts: Partial<Record<ruby.RubyDurationUnit, ruby.RubyNumeric>> = {};
+  for (const unit of ruby.durationUnits) {
+    const part = readValue(reader, depth);
+    if (part === null) continue;
+    if (!isNumeric(part)) throw refused("a Duration's part is no number.");
+    parts[unit] = part;
+  }
+  return new ruby.RubyDuration(value, parts);
+}
+
+/** Raw text, or one nested str that fills the payload exactly: the latter starts with a byte that no text has. */
+function readSafeBuffer(reader: Reader): ruby.RubySafeBuffer {
+  const payload = reader.take(reader.left);
+  const nested = reader.nested(payload);
+  try {
+    const head = nested.head();
+    nested.end();
+    if (head.kind === "value" && (typeof head.value === "string" || head.value instanceof ruby.RubyString)) {
+      return new ruby.RubySafeBuffer(head.value, "nested");
+    }
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+  }
+  return new ruby.RubySafeBuffer(stringOf(payload), "raw");
+}
