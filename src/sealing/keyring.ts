@@ -118,7 +118,7 @@ export class KeyRing {
 
   /** Blind indexes of a user under every key, newest first, 32 bytes each. The first is the one to store. */
   userRefs(user: string): Uint8Array[] {
-    return this.#keys.map((key) => createHmac("sha256", key.user).update(user, "utf8").digest());
+    return this.#keys.map((key) => createHmac("sha256", key.user).update(user).digest());
   }
 
   /** Key ids only. */
