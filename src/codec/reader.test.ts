@@ -175,6 +175,9 @@ test.each<[string, string, string, number]>([
   ["a Map with a key twice", "c705039401020103", "a Map has a key twice", 8],
   ["a Map with more behind it", "d5039001", "more bytes follow", 3],
 
+  ["a Set with -0", "c70a0291cb8000000000000000", "a Set or the keys of a Map have -0", 13],
+  ["a Map with a key -0", "c70b0392cb800000000000000001", "a Set or the keys of a Map have -0", 14],
+
   ["a URL that is none", "d5046162", "a URL is malformed", 4],
   ["a URL written otherwise", "d704" + Buffer.from("http://a").toString("hex"), "a URL is malformed", 10],
   ["a URL that is no UTF-8", "d404ff", "text is no UTF-8", 3],

@@ -340,6 +340,7 @@ export class Reader {
     const elements = this.#array(this.elements());
     const set = new Set(elements);
     if (set.size !== elements.length) throw this.refusal("a Set has an element twice");
+    for (const element of elements) this.#distinct(element);
     return set;
   }
 
@@ -347,8 +348,16 @@ export class Reader {
     const elements = this.#array(this.elements());
     if (elements.length % 2 !== 0) throw this.refusal("a Map has a key without a value");
     const map = new Map<unknown, unknown>();
-    for (let index = 0; index < elements.length; index += 2) map.set(elements[index], elements[index + 1]);
+    for (let index = 0; index < elements.length; index += 2) {
+      map.set(this.#distinct(elements[index]), elements[index + 1]);
+    }
     if (map.size !== elements.length / 2) throw this.refusal("a Map has a key twice");
     return map;
+  }
+
+  /** Sets and Maps have 0 but not -0. */
+  #distinct(element: unknown): unknown {
+    if (Object.is(element, -0)) throw this.refusal("a Set or the keys of a Map have -0");
+    return element;
   }
 }
