@@ -1,8 +1,7 @@
-import { describe } from "vitest";
-import { migrate } from "../../src/migrations/migrator.ts";
+import { afterAll, describe } from "vitest";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { SessionStore } from "../../src/store/store.ts";
-import { databases } from "../servers/databases.ts";
+import { databases, type CreatedStore } from "../servers/databases.ts";
 
 /** A migrated, empty store, and the end of it. */
 export interface TestStore {
@@ -10,16 +9,32 @@ export interface TestStore {
   drop(): Promise<void>;
 }
 
-/** Runs a suite over memory and over every database that TEST_DATABASES asks for. */
+/**
+ * Runs a suite over memory and over every database that TEST_DATABASES asks for. The tables are made once for a
+ * suite and emptied for each test.
+ */
 export function eachStore(suite: (name: string, create: () => Promise<TestStore>) => void): void {
   describe("memory", () => suite("memory", async () => ({ store: memoryStore(), drop: async () => {} })));
   for (const database of databases) {
-    describe(database.name, () =>
+    describe(database.name, () => {
+      let created: CreatedStore | undefined;
+      afterAll(async () => created?.drop());
       suite(database.name, async () => {
-        const created = await database.createStore();
-        await migrate(created.store);
-        return created;
-      }),
-    );
+        if (created === undefined) {
+          created = await database.createStore();
+          await created.store.migrate();
+        }
+        const { store } = created;
+        return { store, drop: () => empty(store) };
+      });
+    });
+  }
+}
+
+async function empty(store: SessionStore): Promise<void> {
+  for (;;) {
+    const rows = await store.scan(null, 100);
+    if (rows.length === 0) return;
+    await store.delete(rows.map((row) => row.id));
   }
 }
