@@ -27,9 +27,13 @@ const steps: readonly (readonly [number, string])[] = [
   [1_000, "second"],
 ];
 
+function stepOf(milliseconds: number): readonly [number, string] {
+  return steps.find(([size]) => milliseconds >= size) ?? steps.at(-1)!;
+}
+
 /** "3 days", "20 minutes": one unit, rounded down. */
 export function span(milliseconds: number): string {
-  const [length, unit] = steps.find(([size]) => milliseconds >= size) ?? steps.at(-1)!;
+  const [length, unit] = stepOf(milliseconds);
   return plural(Math.floor(milliseconds / length), unit);
 }
 
@@ -40,7 +44,9 @@ export function ago(time: Date, now: number): string {
 
 export function remaining(time: Date, now: number): string {
   const rest = time.getTime() - now;
-  return rest <= 0 ? "ended" : `in ${span(rest)}`;
+  if (rest <= 0) return "ended";
+  const [length] = stepOf(rest);
+  return `in ${span(Math.round(rest / length) * length)}`;
 }
 
 /** "2026-11-23 07:18:57 UTC". */

@@ -38,7 +38,10 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   const program = new Command("stored-session");
   program
     .description("Run and look after Stored Session: tables, sessions, keys.")
-    .version(version(), "-v, --version")
+    .version(version(), "-v, --version", "print the version")
+    .helpOption("-h, --help", "print this help; every command has its own")
+    .helpCommand(false)
+    .configureHelp({ subcommandTerm: termOf })
     .configureOutput({
       writeOut: (text) => terminal.out.write(text),
       writeErr: (text) => terminal.err.write(text),
@@ -58,7 +61,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
 
   try {
     if (args.length === 0) program.help();
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(withHandles(args), { from: "user" });
     return exitCodes.done;
   } catch (error) {
     const { message, exitCode } = explain(error);
@@ -69,6 +72,23 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
 
 function fail(terminal: Terminal, message: string): string {
   return `${styled(terminal.err, terminal.env, "red", "Error:")} ${message}`;
+}
+
+/** One handle in 64 begins with a hyphen. It goes behind "--", where it is not taken for an option. */
+function withHandles(args: readonly string[]): string[] {
+  const isHandle = (arg: string, index: number) =>
+    /^-[\w-]{42}$/.test(arg) && !arg.startsWith("--") && !args[index - 1]?.startsWith("-");
+  const handles = args.filter(isHandle);
+  if (handles.length === 0 || args.includes("--")) return [...args];
+  return [...args.filter((arg, index) => !isHandle(arg, index)), "--", ...handles];
+}
+
+/** A command's name and arguments, without the word [options] in every line. */
+function termOf(command: Command): string {
+  const names = command.registeredArguments.map((argument) =>
+    argument.required ? ` <${argument.name()}>` : ` [${argument.name()}]`,
+  );
+  return command.name() + names.join("");
 }
 
 /** Commander copies settings into commands that are made after them; `exitOverride` of the program is one. */

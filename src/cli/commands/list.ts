@@ -32,9 +32,7 @@ export function listCommand(program: Command, terminal: Terminal): void {
         if (more) break;
         found.push(info);
       }
-      report(terminal, options, { sessions: found, more }, () =>
-        lines(found, more, records.now(), paint(terminal)),
-      );
+      report(terminal, options, { sessions: found, more }, () => lines(found, more, records.now(), terminal));
     }),
   );
 }
@@ -43,13 +41,10 @@ async function* ofUser(records: Parameters<typeof walk>[0], user: string) {
   yield* await records.store.listByUser(records.settings.format.userRefs(user), 100_000);
 }
 
-function lines(
-  found: ListedSession[],
-  more: boolean,
-  now: number,
-  style: ReturnType<typeof paint>,
-): string[] {
+function lines(found: ListedSession[], more: boolean, now: number, terminal: Terminal): string[] {
   if (found.length === 0) return ["There are no such sessions."];
+  const style = paint(terminal);
+  const width = terminal.out.isTTY ? (terminal.out.columns ?? 80) : Infinity;
   const [head = "", ...rows] = table(
     ["handle", "created", "last used", "ends", "user", "size", "from"],
     found.map((info) => [
@@ -61,13 +56,11 @@ function lines(
       bytes(info.bytes),
       from(info),
     ]),
-  );
-  const note = more ? ["", style("dim", "There are more: raise --limit, or print all with --json.")] : [];
+  ).map((line) => (line.length > width ? `${line.slice(0, Math.max(width, 44) - 1)}…` : line));
+  const note = more ? ["", style("dim", "There are more: raise --limit.")] : [];
   return [style("bold", head), ...rows, ...note];
 }
 
 function from({ client }: ListedSession): string {
-  const { address = "", userAgent = "" } = client ?? {};
-  const agent = userAgent.length > 60 ? `${userAgent.slice(0, 59)}…` : userAgent;
-  return printable([address, agent].filter(Boolean).join("  ")) || "unknown";
+  return printable([client?.address, client?.userAgent].filter(Boolean).join("  ")) || "unknown";
 }

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, test } from "vitest";
+import { generateKey } from "../../src/index.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import { manage, visit } from "../jobs/sessions.ts";
+import { answerOf, Folder } from "./command.ts";
+
+const [older, newest] = [generateKey(), generateKey()];
+const day = 86_400_000;
+
+let folder: Folder;
+beforeEach(() => {
+  folder = new Folder();
+  folder.env["STORED_SESSION_KEYS"] = newest;
+  folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:sessions.sqlite3";
+});
+afterEach(() => folder.remove());
+
+/** Sessions of three users and of nobody; `age` days old. */
+async function fill(count: number, options: { keys?: string; age?: number; sealTo?: "cookie" } = {}) {
+  const clock = () => Date.now() - (options.age ?? 0) * day;
+  const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), options.keys ?? newest, {
+    clock,
+    ...(options.sealTo && { sealTo: options.sealTo }),
+  });
+  const cookies: string[] = [];
+  for (let i = 0; i < count; i++)
+    cookies.push(await visit(sessions, i % 4 ? `user ${i % 4}` : undefined, `item ${i}`));
+  await sessions.close();
+  return cookies;
+}
+
+function dump(): unknown[] {
+  const database = new DatabaseSync(folder.file("sessions.sqlite3"));
+  const rows = database.prepare("SELECT * FROM stored_sessions ORDER BY id").all();
+  database.close();
+  return rows;
+}
+
+describe("looking", () => {
+  test("count, list, show and stats say what is there and change nothing", async () => {
+    await fill(12);
+    await fill(3, { age: 31 });
+    const before = dump();
+    assert.equal((await folder.run("count")).out, "12 live sessions\n");
+    const listed = await folder.json("list");
+    assert.equal(listed.sessions.length, 12);
+    assert.equal(listed.more, false);
+    assert.equal((await folder.json("list", "--ended")).sessions.length, 15);
+    assert.equal((await folder.json("list", "--limit", "5")).more, true);
+    assert.equal((await folder.json("list", "--user", "user 1")).sessions.length, 3);
+    const [{ handle }] = listed.sessions;
+    const shown = await folder.json("show", handle);
+    assert.equal(shown.client.address, "192.0.2.7");
+    assert.equal("data" in shown, false, "values are hidden");
+    const revealed = await folder.json("show", handle, "--reveal");
+    assert.match(revealed.data.items[0], /^item \d+$/);
+    const stats = await folder.json("stats");
+    assert.deepEqual([stats.total, stats.live, stats.ended, stats.signedIn], [15, 12, 3, 9]);
+    assert.equal(stats.keys[0].live, 12);
+    const text = await folder.run("list");
+    assert.equal(text.out.split("\n").length, 1 + 12 + 1);
+    assert.ok(!text.out.includes("\u001b"), "no colours where nobody looks");
+    assert.deepEqual(dump(), before);
+  });
+
+  test("R2 R28 nothing printed holds a cookie, a token or a key", async () => {
+    const cookies = await fill(4);
+    const { sessions } = await folder.json("list");
+    let printed = "";
+    for (const args of [
+      ["list"],
+      ["list", "--json"],
+      ["stats"],
+      ["check"],
+      ["keys", "status"],
+      ["show", sessions[0].handle, "--reveal"],
+      ["export", "--user", "user 1"],
+    ]) {
+      const { out, err } = await folder.run(...args);
+      printed += out + err;
+    }
+    for (const cookie of cookies) assert.ok(!printed.includes(cookie.split("=")[1]!));
+    assert.ok(!printed.includes(newest.slice(5)));
+  });
+
+  test("a handle that begins with a hyphen is a handle", async () => {
+    await fill(1);
+    const handle = `-${"A".repeat(42)}`;
+    const { err, code } = await folder.run("show", handle);
+    assert.equal(err, `Error: No stored session has the handle ${handle}.\n`);
+    assert.equal(code, 1);
+  });
+
+  test("promise 6 data sealed to the cookie is never revealed", async () => {
+    await fill(2, { sealTo: "cookie" });
+    const config = `import { sqliteStore } from ${JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).href)};
+      export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS, sealTo: "cookie" };`;
+    const { writeFileSync } = await import("node:fs");
+    writeFileSync(folder.file("stored-session.config.mjs"), config);
+    delete folder.env["STORED_SESSION_DATABASE_URL"];
+    const { sessions } = await folder.json("list");
+    const { code, err, out } = await folder.run("show", sessions[0].handle, "--reveal");
+    assert.equal(code, 2);
+    assert.equal(out, "");
+    assert.match(err, /sealed to their cookies/);
+    const exported = await folder.json("export", "--user", "user 1");
+    assert.deepEqual(
+      [exported.sessions[0].data, exported.sessions[0].unreadable],
+      [null, "sealed to the cookie"],
+    );
+  });
+});
+
+describe("ending", () => {
+  test("R44 revoke ends one session, those of a user, or all", async () => {
+    await fill(12);
+    const { sessions } = await folder.json("list");
+    assert.equal((await folder.run("revoke", sessions[0].handle)).out, "Revoked 1 session.\n");
+    const again = await folder.run("revoke", sessions[0].handle);
+    assert.equal(again.code, 1);
+    const left = (await folder.json("list", "--user", "user 2")).sessions.length;
+    assert.deepEqual(await folder.json("revoke", "--user", "user 2"), { revoked: left });
+    const refused = await folder.run("revoke", "--all");
+    assert.equal(refused.code, 2);
+    assert.match(refused.err, /--yes/);
+    assert.equal((await folder.json("count")).live, 11 - left);
+    assert.equal((await folder.run("revoke", "--all", "--yes")).code, 0);
+    assert.equal((await folder.json("count")).live, 0);
+  });
+
+  test("R36 export prints everything of one user, and erase deletes exactly that", async () => {
+    await fill(8);
+    await fill(4, { age: 31 });
+    const { sessions, user } = await folder.json("export", "--user", "user 3");
+    assert.equal(user, "user 3");
+    assert.equal(sessions.length, 3, "the one that has ended is still stored");
+    for (const session of sessions) {
+      assert.equal(session.user, "user 3");
+      assert.match(session.data.items[0], /^item/);
+    }
+    assert.equal((await folder.run("erase", "--user", "user 3")).code, 2);
+    assert.deepEqual(await folder.json("erase", "--user", "user 3", "--yes"), { erased: 3 });
+    assert.equal((await folder.json("export", "--user", "user 3")).sessions.length, 0);
+    assert.equal(dump().length, 9);
+  });
+
+  test("R19 R34 expire deletes what has ended, and --dry-run says it beforehand", async () => {
+    await fill(6);
+    await fill(250, { age: 31 });
+    assert.deepEqual(await folder.json("expire", "--dry-run"), { wouldDelete: 250 });
+    assert.equal(dump().length, 256);
+    assert.deepEqual(await folder.json("expire", "--batch-size", "40"), { deleted: 250, finished: true });
+    assert.equal((await folder.run("expire")).out, "Deleted 0 sessions.\n");
+    assert.equal(dump().length, 6);
+  });
+
+  test("expire takes ages, as the gem's task does", async () => {
+    await fill(2);
+    await fill(3, { age: 8 });
+    assert.deepEqual(await folder.json("expire", "--max-created-age", "7 days", "-n"), { wouldDelete: 3 });
+    assert.deepEqual(await folder.json("expire", "--max-updated-age", "7 days"), {
+      deleted: 3,
+      finished: true,
+    });
+  });
+});
+
+describe("keys", () => {
+  test("R27 keys status tells which key is in use, reseal moves the rows, and then the key can go", async () => {
+    const cookies = await fill(10, { keys: older });
+    const began = new Date().toISOString();
+    folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
+    const before = await folder.json("keys", "status");
+    assert.deepEqual(
+      before.keys.map(({ place, live, retirable }: any) => [place, live, retirable]),
+      [
+        ["newest", 0, null],
+        ["older", 10, false],
+      ],
+    );
+    assert.match((await folder.run("keys", "status")).out, /keep it\. Run "stored-session reseal"/);
+    assert.equal((await folder.run("reseal")).out, "Resealed 10 sessions; 0 had the newest key already.\n");
+
+    const waiting = await folder.json("keys", "status", "--since", began);
+    assert.deepEqual(
+      [waiting.keys[1].live, waiting.keys[1].unreturned, waiting.keys[1].retirable],
+      [0, 10, false],
+    );
+    // Everybody comes back and is given a fresh cookie.
+    const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), [newest, older]);
+    for (const cookie of cookies) assert.ok(await sessions.commit(await sessions.load(cookie)));
+    await sessions.close();
+    const after = await folder.json("keys", "status", "--since", began);
+    assert.equal(after.keys[1].retirable, true);
+    assert.match((await folder.run("keys", "status", "--since", began)).out, /can be retired now/);
+  });
+
+  test("Ctrl-C stops a reseal between two pages, says how to go on, and going on finishes it", async () => {
+    await fill(60, { keys: older });
+    folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
+    const child = folder.start("reseal", "--rate", "20");
+    const ended = answerOf(child);
+    const resealed = async () => (await folder.json("stats")).keys[0].live as number;
+    while ((await resealed()) === 0);
+    child.kill("SIGINT");
+    const { code, out, err } = await ended;
+    assert.equal(code, 130);
+    assert.match(out, /^Resealed \d+ sessions/);
+    const after = /reseal --after (\S+)/.exec(err)![1]!;
+    const part = await resealed();
+    assert.ok(part > 0 && part < 60);
+    const rest = await folder.json("reseal", "--after", after);
+    assert.equal(rest.resealed, 60 - part);
+    assert.equal((await folder.json("stats")).keys[1].live, 0);
+  });
+
+  test("keys generate prints one key, and needs no configuration", async () => {
+    folder.env = { PATH: folder.env["PATH"]! };
+    const { out, code } = await folder.run("keys", "generate");
+    assert.match(out, /^ssk1_[\w-]{43}\n$/);
+    assert.equal(code, 0);
+  });
+});
