@@ -10,8 +10,8 @@ export function deviceName(userAgent: string | undefined): string {
 const browsers: readonly [RegExp, string][] = [
   [/Edg\//, "Edge"],
   [/OPR\//, "Opera"],
-  [/Firefox\//, "Firefox"],
-  [/Chrom(e|ium)\//, "Chrome"],
+  [/Firefox\/|FxiOS\//, "Firefox"],
+  [/Chrom(e|ium)\/|CriOS\//, "Chrome"],
   [/Safari\//, "Safari"],
   [/^curl\//, "curl"],
 ];

@@ -43,10 +43,10 @@ function card({ handle, current, createdAt, updatedAt, client }: SessionInfo): H
     <div>
       <h2>${name} ${current && html`<span class="badge">this device</span>`}</h2>
       <p class="soft">
-        ${client?.address ?? "no address"} · logged in on ${day(createdAt)}, ${clock(createdAt)} · last seen
-        ${clock(updatedAt)}
+        Logged in on ${day(createdAt)}, ${clock(createdAt)}. Last seen at ${clock(updatedAt)}.
       </p>
       <p class="soft">
+        ${client?.address ?? "No address"} ·
         <code title="The session's handle: names it, opens nothing">${handle.slice(0, 12)}…</code>
       </p>
     </div>

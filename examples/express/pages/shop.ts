@@ -58,9 +58,8 @@ function basketPanel(basket: Basket, since: Date | undefined, isNew: boolean): H
           html`<li>
             <div>
               <strong>${teaOf(sku)?.name ?? sku}</strong>
-              <span class="soft"
-                >${quantity} × ${price(teaOf(sku)?.cents ?? 0)} · added at ${clock(addedAt)}</span
-              >
+              <span class="soft">${quantity} × ${price(teaOf(sku)?.cents ?? 0)}</span>
+              <span class="soft">added at ${clock(addedAt)}</span>
             </div>
             <form method="post" action="/basket/take">
               <input type="hidden" name="sku" value="${sku}" />

@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, test } from "vitest";
+import { launchChromium } from "./chromium.ts";
+import { root, startDemo, type Demo } from "./process.ts";
+
+// As a stranger starts it. This builds the package: no other suite may need `dist` meanwhile.
+let demo: Demo;
+let browser: Browser;
+
+beforeAll(async () => {
+  browser = await launchChromium();
+  demo = await startDemo("npm", ["run", "demo"], 0);
+}, 600_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await demo?.stop("SIGTERM");
+});
+
+test("the demo tells its address and its keys, keeps these to its user, and prints no warning", async () => {
+  assert.match(demo.printed(), /Open +http:\/\/localhost:\d+/);
+  assert.match(demo.printed(), /Keys +examples\/express\/demo\.keys/);
+  assert.doesNotMatch(demo.printed(), /warning/i);
+  assert.equal(statSync(`${root}examples/express/demo.keys`).mode & 0o777, 0o600);
+  const key = readFileSync(`${root}examples/express/demo.keys`, "utf8").trim();
+  assert.ok(key.startsWith("ssk1_") && !demo.printed().includes(key));
+});
+
+test("a walk with two devices: promises 1, 3 and 6, R13, R17", async () => {
+  const one = await openDevice();
+  const two = await openDevice();
+  const { page } = one;
+
+  // A first visit leaves nothing behind.
+  await page.goto(demo.url);
+  await page.getByText("You have no session yet").waitFor();
+  assert.deepEqual(await one.jar(), []);
+
+  // A basket, and a message that is there once.
+  await page.getByRole("button", { name: "Add Sencha" }).click();
+  await page.getByRole("status").getByText("Sencha Uji is in your basket").waitFor();
+  assert.equal(statSync(demo.file).mode & 0o777, 0o600);
+  await page.reload();
+  assert.equal(await page.getByRole("status").count(), 0);
+  await page.getByRole("button", { name: "Add Dong Ding" }).click();
+  await page.getByRole("button", { name: "Add Dong Ding" }).click();
+  const before = await basketOf(page);
+  assert.deepEqual(before.lines, ["Sencha Uji 1 ×", "Dong Ding Oolong 2 ×"]);
+  assert.equal(before.times.length, 2);
+  const [anonymous] = await one.jar();
+  assert.equal(anonymous?.name, "__Host-session");
+  assert.deepEqual(
+    [anonymous.secure, anonymous.httpOnly, anonymous.sameSite, anonymous.path],
+    [true, true, "Lax", "/"],
+  );
+
+  // Logging in: another id, the same Map of the same Dates. The name is text, whatever is in it.
+  await logIn(page, "Ada <b>Lovelace</b>");
+  await page.getByRole("status").getByText("Welcome, Ada <b>Lovelace</b>").waitFor();
+  const [loggedIn] = await one.jar();
+  assert.notEqual(loggedIn?.value, anonymous.value);
+  assert.deepEqual(await basketOf(page), before);
+
+  // The row, beside what the server sees.
+  await page.goto(`${demo.url}/database`);
+  const shown = (await page.getByLabel("Column id").locator(".stored code").innerText()).replaceAll(
+    /\s/g,
+    "",
+  );
+  assert.equal(shown, rowIdOf(loggedIn!.value));
+  const stored = page.getByLabel("Column data").locator(".stored code");
+  const seen = page.getByLabel("Column data").locator(".seen pre");
+  assert.match(await seen.innerText(), /Map\(2\) \{\s+'sencha' => \{\s+quantity: 1,\s+addedAt: 20\d\d-/);
+  const hex = (await stored.innerText()).replaceAll(/\s/g, "");
+  assert.match(hex, /^0100[0-9a-f]{200,}$/);
+  for (const secret of ["Ada", "sencha", "oolong", "127.0.0.1", loggedIn!.value]) {
+    assert.ok(!bytesOfDatabase().includes(secret), `${secret} lies in the database in clear`);
+  }
+
+  // The second device signs the first one out: its next request is a stranger's.
+  await two.page.goto(demo.url);
+  await logIn(two.page, "Ada <b>Lovelace</b>");
+  await two.page.goto(`${demo.url}/devices`);
+  assert.equal(await two.page.locator(".device").count(), 2);
+  await two.page.getByRole("button", { name: /^Sign out Chrome/ }).click();
+  await two.page.getByRole("status").getByText("That device is signed out").waitFor();
+  assert.equal(await two.page.locator(".device").count(), 1);
+  await page.goto(demo.url);
+  await page.getByText("You have no session yet").waitFor();
+  await page.getByRole("link", { name: "Log in" }).waitFor();
+  assert.deepEqual((await basketOf(page)).lines, []);
+
+  // Back again, it signs all the others out.
+  await logIn(page, "Ada <b>Lovelace</b>");
+  await page.goto(`${demo.url}/devices`);
+  await page.getByRole("button", { name: "Sign out the other one" }).click();
+  await page.getByRole("status").getByText("Signed out one device").waitFor();
+  await two.page.goto(`${demo.url}/devices`);
+  await two.page.getByText("Log in to see where else").waitFor();
+
+  // Logging out empties the jar, and the old cookie opens nothing.
+  const [last] = await one.jar();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByRole("link", { name: "Log in" }).waitFor();
+  assert.deepEqual(await one.jar(), []);
+  const replayed = await fetch(demo.url, { headers: { cookie: `${last!.name}=${last!.value}` } });
+  assert.match(await replayed.text(), /You have no session yet/);
+  assert.equal(replayed.headers.get("set-cookie"), null);
+
+  assert.deepEqual([...one.complaints, ...two.complaints], []);
+  await one.context.close();
+  await two.context.close();
+});
+
+test("a form that another origin sends is refused", async () => {
+  const answer = await fetch(`${demo.url}/basket/add`, {
+    method: "POST",
+    headers: { "sec-fetch-site": "same-site" },
+    body: new URLSearchParams({ sku: "sencha" }),
+  });
+  assert.equal(answer.status, 403);
+  assert.equal(answer.headers.get("set-cookie"), null);
+});
+
+test("a second demo takes the next free port and its own file, and SIGTERM ends it with exit code 0", async () => {
+  const port = Number(new URL(demo.url).port);
+  const second = await startDemo("node", ["examples/express/server.ts"], port);
+  assert.ok(Number(new URL(second.url).port) > port);
+  assert.notEqual(second.file, demo.file);
+  assert.equal((await fetch(second.url)).status, 200);
+  assert.equal(await second.stop("SIGTERM"), 0);
+  assert.match(second.printed(), /Stopped\.\s*$/);
+});
+
+test("Ctrl+C ends `npm run demo` cleanly", async () => {
+  assert.equal((await fetch(demo.url)).status, 200);
+  await demo.stop("SIGINT");
+  assert.match(demo.printed(), /Stopping …\s+Stopped\.\s*$/);
+  await assert.rejects(fetch(demo.url));
+});
+
+interface Device {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** What the browser wrote into its console, or refused. */
+  readonly complaints: string[];
+  jar(): ReturnType<BrowserContext["cookies"]>;
+}
+
+async function openDevice(): Promise<Device> {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on("console", (message) => complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  return { context, page, complaints, jar: () => context.cookies() };
+}
+
+async function logIn(page: Page, name: string): Promise<void> {
+  await page.getByRole("link", { name: "Log in" }).click();
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("button", { name: "Log out" }).waitFor();
+}
+
+async function basketOf(page: Page): Promise<{ lines: string[]; times: (string | null)[] }> {
+  const lines: string[] = [];
+  const times: (string | null)[] = [];
+  for (const line of await page.locator(".lines li").all()) {
+    const name = await line.locator("strong").innerText();
+    const quantity = await line.locator(".soft").first().innerText();
+    lines.push(`${name} ${quantity.slice(0, quantity.indexOf("×") + 1)}`);
+    times.push(await line.locator("time").getAttribute("datetime"));
+  }
+  return { lines, times };
+}
+
+/** SHA-256 of the label and the 32 bytes that the cookie carries after its version byte, in hex. */
+function rowIdOf(token: string): string {
+  const sid = Buffer.from(token, "base64url").subarray(1, 33);
+  return createHash("sha256").update("stored-session/v1/id\0").update(sid).digest("hex");
+}
+
+function bytesOfDatabase(): Buffer {
+  const files = [demo.file, `${demo.file}-wal`].filter((file) => existsSync(file));
+  return Buffer.concat(files.map((file) => readFileSync(file)));
+}
