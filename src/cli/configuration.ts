@@ -80,6 +80,11 @@ function fromOptions(
 ): Configuration {
   const hasKeys =
     options.format !== undefined || (options.keys !== undefined && String(options.keys).trim() !== "");
+  if (!hasKeys && needs.keys) {
+    throw new OptionsError([
+      'There are no keys: set STORED_SESSION_KEYS, or "keys" in the configuration. "stored-session keys generate" makes one.',
+    ]);
+  }
   // A command that opens no row needs no keys: one that is thrown away stands in for them.
   const keys = hasKeys || needs.keys ? options.keys : generateKey();
   const sessions = createSessionManager({ ...options, ...(options.format === undefined && { keys }) });

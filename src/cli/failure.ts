@@ -30,18 +30,11 @@ export function explain(error: unknown): { readonly message: string | null; read
   if (error instanceof CommanderError) {
     return { message: null, exitCode: error.exitCode === 0 ? exitCodes.done : exitCodes.usage };
   }
-  if (error instanceof OptionsError) return { message: problems(error), exitCode: exitCodes.usage };
+  if (error instanceof OptionsError) return { message: error.problems.join("\n"), exitCode: exitCodes.usage };
   if (error instanceof KeyRingError) return { message: error.message, exitCode: exitCodes.usage };
   if (error instanceof StoredSessionError) return { message: error.message, exitCode: exitCodes.failed };
   if (error instanceof TypeError || error instanceof RangeError) {
     return { message: error.message, exitCode: exitCodes.usage };
   }
   return { message: error instanceof Error ? error.message : String(error), exitCode: exitCodes.failed };
-}
-
-function problems({ problems: [first = "", ...others] }: OptionsError): string {
-  const said = first.includes("`keys`: There is no key")
-    ? "There are no keys: set STORED_SESSION_KEYS (or `keys` in the configuration). `stored-session keys generate` makes one."
-    : first;
-  return [said, ...others].join("\n");
 }

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, test } from "vitest";
+import { generateKey } from "../../src/index.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import { manage, visit } from "../jobs/sessions.ts";
+import { Folder } from "./command.ts";
+
+const key = generateKey();
+let folder: Folder;
+beforeEach(() => {
+  folder = new Folder();
+  folder.env["STORED_SESSION_KEYS"] = key;
+});
+afterEach(() => folder.remove());
+
+const database = ["-d", "sqlite:sessions.sqlite3"];
+
+/** Everything in the folder, byte by byte, apart from SQLite's shared memory. */
+function contents(): Record<string, string> {
+  const files = readdirSync(folder.path).filter((name) => !/-(shm|wal)$/.test(name));
+  return Object.fromEntries(files.map((name) => [name, readFileSync(folder.file(name)).toString("base64")]));
+}
+
+async function filled(keys = key): Promise<void> {
+  const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), keys);
+  for (let i = 0; i < 5; i++) await visit(sessions, "42");
+  await sessions.close();
+}
+
+/** One sentence on standard error, nothing on standard output, this exit code, and nothing changed. */
+async function refused(args: string[], code: number, sentence: RegExp): Promise<void> {
+  const before = contents();
+  const answer = await folder.run(...args);
+  assert.match(answer.err, sentence);
+  assert.ok(answer.err.startsWith("Error: "), answer.err);
+  assert.ok(!answer.err.includes("    at "), "no stack trace");
+  assert.equal(answer.out, "");
+  assert.equal(answer.code, code);
+  assert.deepEqual(contents(), before);
+}
+
+test("an unknown command or option", async () => {
+  await refused(["lisst"], 2, /Unknown command 'lisst'\n\(Did you mean list\?\)/);
+  await refused(["list", "--usr", "1", ...database], 2, /Unknown option '--usr'/);
+  await refused(["export", ...database], 2, /Required option/);
+  await refused(["list", "--limit", "many", ...database], 2, /whole number/);
+});
+
+test("no configuration, or one that cannot be used", async () => {
+  await refused(["count"], 2, /There is no configuration: run "stored-session init"/);
+  await refused(["count", "-c", "other.ts"], 2, /There is no file .*other\.ts/);
+  writeFileSync(folder.file("stored-session.config.mjs"), "export const options = {};");
+  await refused(["count"], 2, /has no default export/);
+  writeFileSync(folder.file("stored-session.config.mjs"), "export default {");
+  await refused(["count"], 2, /could not be loaded/);
+  writeFileSync(folder.file("stored-session.config.mjs"), "export default { stor: 1 };");
+  await refused(["count"], 2, /`stor` is not an option/);
+});
+
+test("an address that is none, and one where nobody answers; the password is not printed", async () => {
+  await refused(["count", "-d", "redis://user:hunter2@host"], 2, /no database address/);
+  for (const scheme of ["postgres", "mysql"]) {
+    await refused(["count", "-d", `${scheme}://user:hunter2@127.0.0.1:9/app`], 1, /could not be reached/);
+  }
+  const { err } = await folder.run("count", "-d", "redis://user:hunter2@host");
+  assert.ok(!err.includes("hunter2"));
+});
+
+test("a file that is not there is not created by looking", async () => {
+  await refused(["count", ...database], 1, /There is no file .*stored-session migrate/);
+  const check = await folder.run("check", ...database);
+  assert.equal(check.code, 1);
+  assert.equal((await folder.run("migrate", "status", ...database)).code, 3);
+  assert.equal((await folder.run("migrate", "--dry-run", ...database)).code, 0);
+  assert.match((await folder.run("migrate", "--print", ...database)).out, /CREATE TABLE/);
+  assert.equal(existsSync(folder.file("sessions.sqlite3")), false);
+});
+
+test("R28 keys that are missing, malformed or of another database, never printed", async () => {
+  await filled();
+  delete folder.env["STORED_SESSION_KEYS"];
+  await refused(["list", ...database], 2, /There are no keys: set STORED_SESSION_KEYS/);
+  folder.env["STORED_SESSION_KEYS"] = "correct horse battery staple";
+  await refused(["list", ...database], 2, /does not begin with ssk1_/);
+  const strange = generateKey();
+  folder.env["STORED_SESSION_KEYS"] = strange;
+  for (const args of [
+    ["list"],
+    ["export", "--user", "42"],
+    ["erase", "--user", "42", "--yes"],
+    ["revoke", "--user", "42"],
+    ["reseal"],
+    ["keys", "status"],
+  ]) {
+    await refused([...args, ...database], 2, /were sealed with other keys .* than those given/);
+  }
+  const { out, code } = await folder.run("check", ...database);
+  assert.equal(code, 1);
+  assert.match(out, /5 are under keys that are not in the ring/);
+  assert.ok(!out.includes(strange));
+  // What opens no row needs no keys.
+  delete folder.env["STORED_SESSION_KEYS"];
+  assert.equal((await folder.run("count", ...database)).out, "5 live sessions\n");
+});
+
+test("a half-migrated table, a table of a newer version, and one that is not ours", async () => {
+  const raw = (sql: string) => {
+    const handle = new DatabaseSync(folder.file("sessions.sqlite3"));
+    handle.exec(sql);
+    handle.close();
+  };
+  await filled();
+  raw("DELETE FROM stored_sessions_migrations");
+  await refused(["expire", ...database], 1, /migration 1 \(sessions\) is pending/);
+  assert.equal((await folder.run("migrate", ...database)).code, 0);
+  assert.equal((await folder.run("count", ...database)).code, 0);
+
+  raw("INSERT INTO stored_sessions_migrations VALUES (99, 'tomorrow', 'x', 1)");
+  for (const args of [["expire"], ["migrate"], ["migrate", "--dry-run"], ["revoke", "--all", "--yes"]]) {
+    await refused([...args, ...database], 1, /are newer than this version of stored-session: migration 99/);
+  }
+  raw("DELETE FROM stored_sessions_migrations WHERE version = 99");
+  raw("UPDATE stored_sessions_migrations SET checksum = 'abc'");
+  await refused(["expire", ...database], 1, /with another text/);
+
+  raw(
+    "DROP TABLE stored_sessions; DROP TABLE stored_sessions_migrations; CREATE TABLE stored_sessions (sid TEXT)",
+  );
+  await refused(["migrate", ...database], 1, /exists with another shape/);
+  writeFileSync(
+    folder.file("text.sqlite3"),
+    "This is a text, and long enough to be taken for one.".repeat(40),
+  );
+  await refused(["count", "-d", "sqlite:text.sqlite3"], 1, /is not an SQLite database/);
+});
+
+test("a database that takes no writes", async (context) => {
+  if (process.getuid?.() === 0)
+    return context.skip("root may write everything; the servers' suite has a read-only role");
+  await filled();
+  chmodSync(folder.file("sessions.sqlite3"), 0o400);
+  await refused(["revoke", "--all", "--yes", ...database], 1, /cannot be written to/);
+});
