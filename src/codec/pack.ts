@@ -1,13 +1,7 @@
 import { Encoder, ExtData } from "@msgpack/msgpack";
 
-const encoder = new Encoder({
-  // `lower.ts` has turned everything that is no MessagePack type into an ExtData, and has checked the depth
-  extensionCodec: {
-    tryToEncode: (value) => (value instanceof ExtData ? value : null),
-    decode: () => undefined,
-  },
-  maxDepth: Number.MAX_SAFE_INTEGER,
-});
+// `lower.ts` has checked the depth, and has turned everything that is no MessagePack type into an ExtData
+const encoder = new Encoder({ maxDepth: Number.MAX_SAFE_INTEGER });
 
 const zeros: number[] = [];
 
