@@ -16,7 +16,7 @@ export function namesOf(
   quote: (identifier: string) => string,
   options: { readonly schemas: boolean },
 ): Names {
-  const given: unknown = table ?? DEFAULT_TABLE;
+  const given: unknown = table === undefined ? DEFAULT_TABLE : table;
   const parts = typeof given === "string" ? given.split(".") : [];
   const wellFormed = parts.length > 0 && parts.every((part) => TABLE.test(part));
   if (!wellFormed || parts.length > (options.schemas ? 2 : 1)) {

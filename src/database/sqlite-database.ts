@@ -29,7 +29,7 @@ export interface SqliteDatabaseOptions {
   readonly owned: boolean;
   /** The path, where the store opens the file itself. */
   readonly file?: string;
-  /** How the file is called in messages. */
+  /** How the file is called in messages: "the file …". */
   readonly label: string;
   /** Milliseconds that a statement waits for a file that another process holds. */
   readonly busyTimeout: number;

@@ -43,7 +43,7 @@ export function isTransient(error: unknown): boolean {
 }
 
 export interface Circumstances {
-  /** How the file is called in messages. */
+  /** How the file is called in messages: "the file …". */
   readonly label: string;
   readonly table: string;
   readonly busyTimeout: number;
@@ -53,9 +53,10 @@ export interface Circumstances {
 }
 
 /** A driver's error as one of ours, with a sentence that says what to do. */
-export function explain(error: unknown, about: Circumstances): StoredSessionError | TypeError {
+export function explain(error: unknown, about: Circumstances): StoredSessionError {
   if (error instanceof StoredSessionError) return error;
   const { label, table, busyTimeout } = about;
+  const Label = label.charAt(0).toUpperCase() + label.slice(1);
   const cause = { cause: error };
   if (error instanceof OpenTransactionError) {
     return new StoreTimeoutError(
@@ -67,13 +68,13 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
     case CODES["SQLITE_BUSY"]:
     case CODES["SQLITE_LOCKED"]:
       return new StoreTimeoutError(
-        `${label} stayed locked by another connection for ${busyTimeout} ms. Look for a process that keeps a write transaction open ("fuser" names those that have the file open), and do not open one file with node:sqlite and better-sqlite3 in one process.`,
+        `${Label} stayed locked by another connection for ${busyTimeout} ms. Look for a process that keeps a write transaction open ("fuser" names those that have the file open), and do not open one file with node:sqlite and better-sqlite3 in one process.`,
         cause,
       );
     case CODES["SQLITE_READONLY"]:
     case CODES["SQLITE_PERM"]:
       return new StoreReadOnlyError(
-        `${label} cannot be written to. Sessions need write permission on the file, on the files beside it that end in -wal and -shm, and on their directory.`,
+        `${Label} cannot be written to. Sessions need write permission on the file, on the files beside it that end in -wal and -shm, and on their directory.`,
         cause,
       );
     case CODES["SQLITE_FULL"]:
@@ -83,17 +84,17 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
       );
     case CODES["SQLITE_NOTADB"]:
       return new TableError(
-        `${label} is not an SQLite database (or an encrypted one). It was left as it is; give the store another path.`,
+        `${Label} is not an SQLite database (or an encrypted one). It was left as it is; give the store another path.`,
         cause,
       );
     case CODES["SQLITE_CORRUPT"]:
       return new TableError(
-        `${label} is damaged. Stop all that use it, keep a copy, and restore a backup or run "sqlite3 <file> .recover".`,
+        `${Label} is damaged. Stop all that use it, keep a copy, and restore a backup or run "sqlite3 <file> .recover".`,
         cause,
       );
     case CODES["SQLITE_CANTOPEN"]:
       return new StoreUnavailableError(
-        `${label} cannot be opened. Check that its directory exists and that this user may read and write there.`,
+        `${Label} cannot be opened. Check that its directory exists and that this user may read and write there.`,
         cause,
       );
     case CODES["SQLITE_IOERR"]:
@@ -104,9 +105,9 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
     case CODES["SQLITE_ERROR"]:
       return explainStatement(error, table, about.shape());
     case undefined:
-      return explainOther(error, label);
+      return explainOther(error, label, Label);
     default:
-      return new StoreError(`${label} refused a statement: ${messageOf(error)}`, cause);
+      return new StoreError(`${Label} refused a statement: ${messageOf(error)}`, cause);
   }
 }
 
@@ -127,7 +128,7 @@ function explainStatement(error: unknown, table: string, shape: "missing" | "for
 }
 
 /** Errors that carry no code of SQLite's: of the operating system at opening, or the driver's own. */
-function explainOther(error: unknown, label: string): StoredSessionError | TypeError {
+function explainOther(error: unknown, label: string, Label: string): StoredSessionError {
   const code = (error as { code?: unknown } | null)?.code;
   const cause = { cause: error };
   switch (code) {
@@ -137,14 +138,14 @@ function explainOther(error: unknown, label: string): StoredSessionError | TypeE
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return new StoreReadOnlyError(`${label} cannot be created: ${messageOf(error)}`, cause);
+      return new StoreReadOnlyError(`${Label} cannot be created: ${messageOf(error)}`, cause);
     case "ENOSPC":
     case "EDQUOT":
       return new StoreReadOnlyError(`There is no room left for ${label}.`, cause);
     case "ERR_INVALID_STATE":
       return new ClosedError(`The handle of ${label} was closed by its owner.`, cause);
   }
-  return new StoreError(`${label} failed: ${messageOf(error)}`, cause);
+  return new StoreError(`${Label} failed: ${messageOf(error)}`, cause);
 }
 
 function messageOf(error: unknown): string {

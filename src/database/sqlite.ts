@@ -113,8 +113,14 @@ export function sqliteDialect(names: Names): Dialect {
       return {
         text: `SELECT * FROM (${columns} WHERE expires_bucket = ? AND rowid > ? ORDER BY rowid LIMIT ?) UNION ALL SELECT * FROM (${columns} WHERE expires_bucket > ? AND expires_bucket <= ? ORDER BY expires_bucket, rowid LIMIT ?) ORDER BY bucket, place LIMIT ?`,
         values: [
-          ...[...due.values, bucket, place, scan],
-          ...[...due.values, bucket, bucketOf(query.before), scan],
+          ...due.values,
+          bucket,
+          place,
+          scan,
+          ...due.values,
+          bucket,
+          bucketOf(query.before),
+          scan,
           scan,
         ],
         writes: false,

@@ -22,7 +22,7 @@ const FROZEN: Readonly<Record<string, string>> = {
 const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: false });
 let handle = new DatabaseSync(":memory:");
 const open = (): SqliteDatabase =>
-  new SqliteDatabase({ names, open: () => handle, owned: false, label: "The database", busyTimeout: 100 });
+  new SqliteDatabase({ names, open: () => handle, owned: false, label: "the database", busyTimeout: 100 });
 
 const objects = (): string[] =>
   handle

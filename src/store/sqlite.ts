@@ -49,7 +49,7 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
   if (typeof pathOrHandle === "string") {
     if (synchronous === "OFF" || synchronous === "NORMAL") warn(pathOrHandle, weaknessOfLevel(synchronous));
     const open = (): SqliteHandle => openSqlite(pathOrHandle, driver, synchronous);
-    const label = pathOrHandle === ":memory:" ? "The database in memory" : `The file ${pathOrHandle}`;
+    const label = pathOrHandle === ":memory:" ? "the database in memory" : `the file ${pathOrHandle}`;
     const file = pathOrHandle === ":memory:" ? {} : { file: pathOrHandle };
     const database = new SqliteDatabase({ names, open, owned: true, label, busyTimeout, ...file });
     return new SqlStore(database, { migrateAtFirstUse: true });
@@ -61,7 +61,7 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
       names,
       open: () => pathOrHandle,
       owned: false,
-      label: "The SQLite database",
+      label: "the SQLite database",
       busyTimeout,
     }),
   );

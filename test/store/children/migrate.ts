@@ -1,0 +1,12 @@
+/** Migrates the file, as one of many processes that start at once: migrate.ts <path> */
+import { sqliteStore } from "../../../src/store/sqlite.ts";
+
+const store = sqliteStore(process.argv[2] as string);
+process.stdout.write("ready\n");
+process.stdin.once("data", async () => {
+  await store.migrate();
+  await store.count(0);
+  await store.close();
+  process.stdout.write("migrated\n");
+  process.stdin.destroy();
+});

@@ -1,0 +1,135 @@
+import { spawn, spawnSync, type ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Readable, Writable } from "node:stream";
+import { expect, test } from "vitest";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+const { folder, file } = temporaryFolder();
+/** Compiled scripts are kept, for a quick start; Node writes them down when a process ends by itself. */
+const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, "cache") };
+const SCRIPT = fileURLToPath(new URL("./children/write.ts", import.meta.url));
+const KILLS = 200;
+/** Files that are written to, and killed, side by side. */
+const FILES = 4;
+/** Milliseconds after which a writer is killed at the latest. */
+const LONGEST = 40;
+/** One writer in so many is killed from its first statement on, the others from their first commit on. */
+const EARLY = 8;
+
+const seed = Number(process.env["TEST_SEED"] ?? Date.now() % 1_000_000);
+
+/** Numbers from 0 to 1 that a seed brings back (mulberry32). */
+function randomFrom(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+class Writer {
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #ready: Promise<void>;
+  #output = "";
+
+  constructor(path: string) {
+    this.#child = spawn(process.execPath, ["--no-warnings", SCRIPT, path], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env,
+    });
+    this.#child.stdout.setEncoding("utf8");
+    this.#ready = new Promise((resolve) => {
+      this.#child.stdout.on("data", (text: string) => {
+        this.#output += text;
+        resolve();
+      });
+    });
+  }
+
+  /** Lets it write for so long, kills it and answers the lines it had told. */
+  async run(milliseconds: number, early: boolean): Promise<string[]> {
+    await this.#ready;
+    this.#child.stdin.write("go\n");
+    if (!early) await once(this.#child.stdout, "data");
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    return await this.kill();
+  }
+
+  async kill(): Promise<string[]> {
+    const closed = once(this.#child, "close");
+    this.#child.kill("SIGKILL");
+    await closed;
+    // What follows the last line end was cut off while it was told.
+    return this.#output.split("\n").slice(1, -1);
+  }
+}
+
+/** What was acknowledged: the least version that a row must have, or null for a row that must be gone. */
+function note(acknowledged: Map<string, number | null>, lines: readonly string[]): void {
+  for (const line of lines) {
+    const [word, first = "", second = ""] = line.split(" ");
+    if (word === "kept") acknowledged.set(first, Number(second));
+    else acknowledged.set(first, null);
+    if (word === "moved") acknowledged.set(second, 1);
+  }
+}
+
+function missing(path: string, acknowledged: Map<string, number | null>): string[] {
+  const handle = new DatabaseSync(path);
+  const versionOf = handle.prepare("SELECT version FROM stored_sessions WHERE id = ?");
+  const wrong: string[] = [];
+  for (const [id, version] of acknowledged) {
+    const found = versionOf.get(Buffer.from(id, "hex"))?.["version"] as number | undefined;
+    const right = version === null ? found === undefined : found !== undefined && found >= version;
+    if (!right) wrong.push(`${id} should be ${version ?? "gone"} and is ${found ?? "gone"}`);
+  }
+  handle.close();
+  return wrong;
+}
+
+async function crash(path: string, kills: number, random: () => number): Promise<number> {
+  const all = new Map<string, number | null>();
+  // The next process starts up while the present one writes.
+  let next = new Writer(path);
+  for (let round = 0; round < kills; round++) {
+    const writer = next;
+    next = new Writer(path);
+    const acknowledged = new Map<string, number | null>();
+    note(acknowledged, await writer.run(random() * LONGEST, round % EARLY === 0));
+    if (acknowledged.size === 0) continue;
+    expect(missing(path, acknowledged), `TEST_SEED=${seed}, kill ${round}`).toEqual([]);
+    for (const [id, version] of acknowledged) all.set(id, version);
+  }
+  await next.kill();
+  expect(missing(path, all), `TEST_SEED=${seed}, at the end`).toEqual([]);
+  const handle = new DatabaseSync(path);
+  expect(handle.prepare("PRAGMA integrity_check").all()).toEqual([{ integrity_check: "ok" }]);
+  handle.close();
+  const store = sqliteStore(path);
+  expect(await store.count(0)).toBeGreaterThan(0);
+  await store.close();
+  return all.size;
+}
+
+test(
+  `promise 7: kill -9 at ${KILLS} random moments loses nothing acknowledged, and the file opens (R33)`,
+  { timeout: 180_000 },
+  async () => {
+    const random = randomFrom(seed);
+    spawnSync(process.execPath, ["--no-warnings", SCRIPT, file()], { env, input: "" });
+    const counts = await Promise.all(
+      Array.from({ length: FILES }, () =>
+        crash(file(), KILLS / FILES, randomFrom(Math.floor(random() * 2 ** 31))),
+      ),
+    );
+    const commits = counts.reduce((sum, count) => sum + count, 0);
+    console.log(`crash test: seed ${seed}, ${KILLS} kills, ${commits} acknowledged rows found again`);
+    expect(commits).toBeGreaterThan(KILLS);
+  },
+);
