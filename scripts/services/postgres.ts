@@ -7,7 +7,7 @@ import { accountFor, freePort, isRoot, privateDirectory, run, spawnServer, waitU
 /** Debian keeps each version's programs apart; other systems have them on the path. */
 export function postgresPrograms(): string | null {
   const debian = "/usr/lib/postgresql";
-  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : [];
+  const versions = existsSync(debian) ? readdirSync(debian).toSorted((a, b) => Number(b) - Number(a)) : [];
   const folders = [
     ...versions.map((version) => join(debian, version, "bin")),
     ...(process.env["PATH"] ?? "").split(":"),

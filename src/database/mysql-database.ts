@@ -9,7 +9,7 @@ import type { MysqlDialect } from "./mysql.ts";
 
 /** What is used of a connection of a `mysql2/promise` pool. */
 export interface MysqlConnection {
-  execute(options: MysqlExecute, values: unknown[]): Promise<[unknown, ...unknown[]]>;
+  execute(options: MysqlExecute, values: never[]): Promise<[unknown, ...unknown[]]>;
   query(options: { sql: string }): Promise<[unknown, ...unknown[]]>;
   release(): void;
   destroy(): void;
@@ -189,7 +189,7 @@ async function send(connection: MysqlConnection, statement: Statement): Promise<
   const { text, writes } = statement;
   const [result] = await connection.execute(
     { sql: text, rowsAsArray: false, nestTables: false },
-    statement.values as unknown[],
+    statement.values as never[],
   );
   if (Array.isArray(result)) {
     const rows = result as Record<string, unknown>[];

@@ -68,10 +68,7 @@ export class MysqlDialect implements Dialect {
     // So is a padded row, whose id stands before it already.
     const last = rows.at(-1) as SessionRow;
     const size = powerOfTwo(rows.length);
-    const padded = [
-      ...rows,
-      ...Array<SessionRow>(size - rows.length).fill({ ...last, data: NOTHING, client: null }),
-    ];
+    const padded = padTo(size, rows, { ...last, data: NOTHING, client: null });
     const marks = padded.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ");
     const text = `INSERT IGNORE INTO ${this.names.sessions} (${COLUMNS}, expires_bucket) VALUES ${marks}`;
     const values = padded.flatMap(rowValues);
@@ -364,9 +361,8 @@ function padList<Item>(items: readonly Item[]): readonly Item[] {
   return items.length === 0 ? items : padTo(powerOfTwo(items.length), items);
 }
 
-function padTo<Item>(size: number, items: readonly Item[]): readonly Item[] {
-  const last = items.at(-1) as Item;
-  return items.length === size ? items : [...items, ...Array<Item>(size - items.length).fill(last)];
+function padTo<Item>(size: number, items: readonly Item[], padding = items.at(-1) as Item): readonly Item[] {
+  return items.length === size ? items : [...items, ...Array<Item>(size - items.length).fill(padding)];
 }
 
 function inList(column: string, padded: readonly unknown[]): string {

@@ -71,7 +71,8 @@ export class PostgresDialect implements Dialect {
     ];
   }
 
-  update(updates: readonly RowUpdate[]): readonly Statement[] {
+  update(batch: readonly RowUpdate[]): readonly Statement[] {
+    const updates = inLockOrder(batch, ({ next }) => next.id);
     const [only] = updates;
     if (updates.length === 1 && only) {
       const { loaded, next } = only;
@@ -111,7 +112,8 @@ export class PostgresDialect implements Dialect {
     return [write(this.#text.replace, ...rowValues(next), asBuffer(loaded.id), loaded.version)];
   }
 
-  touch(touches: readonly RowTouch[]): Statement {
+  touch(batch: readonly RowTouch[]): Statement {
+    const touches = inLockOrder(batch, ({ id }) => id);
     const [first] = touches;
     const distance = first ? first.expiresAt - first.updatedAt : 0;
     if (touches.every((touch) => touch.expiresAt - touch.updatedAt === distance)) {
@@ -132,7 +134,7 @@ export class PostgresDialect implements Dialect {
   }
 
   delete(ids: readonly Uint8Array[]): readonly Statement[] {
-    return [write(this.#text.delete, bytesArray(ids))];
+    return [write(this.#text.delete, bytesArray(inLockOrder(ids, (id) => id)))];
   }
 
   listByUser(userRefs: readonly Uint8Array[], limit: number): Statement {
@@ -221,7 +223,7 @@ function texts(names: Names) {
     "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
   // Neither `s.id = u.id` nor `s.id = ANY ($1)`: a hash join and a bitmap scan lock rows in the order of the heap,
   // and two such batches deadlock. An ANY of one element uses the primary key and prunes partitions as well, but
-  // only a nested loop can run it, in the order of the sorted batch.
+  // only a nested loop can run it, in the order of the sorted batch. The same goes for the version.
   const sameId = "s.id = ANY (ARRAY[u.id])";
   const due =
     "(s.expires_at <= $1::int8 OR coalesce(s.created_at < $2::int8, false) OR coalesce(s.updated_at < $3::int8, false))";
@@ -243,7 +245,7 @@ function texts(names: Names) {
       `expires_at = u.expires_at, expires_bucket = u.expires_bucket, client = u.client ` +
       `FROM unnest($1::bytea[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[], $9::bytea[]) ` +
       `AS u(id, loaded, data, version, user_ref, updated_at, expires_at, expires_bucket, client) ` +
-      `WHERE ${sameId} AND s.version = u.loaded RETURNING encode(s.id, 'base64') AS id`,
+      `WHERE ${sameId} AND s.version = ANY (ARRAY[u.loaded]) RETURNING encode(s.id, 'base64') AS id`,
     // Both halves see the table as it was, so "the new id is free" is asked before anything is deleted.
     replace:
       `WITH ended AS (DELETE FROM ${table} WHERE id = $11 AND version = $12 ` +
@@ -282,6 +284,13 @@ function texts(names: Names) {
     journalRead: `SELECT version, name, checksum, applied_at FROM ${names.migrations} ORDER BY version`,
     journalAdd: `INSERT INTO ${names.migrations} (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)`,
   } as const;
+}
+
+/** Ascending by id, so that batches that share rows queue up for them instead of deadlocking. */
+function inLockOrder<Item>(items: readonly Item[], idOf: (item: Item) => Uint8Array): readonly Item[] {
+  const compare = (a: Item, b: Item): number => Buffer.compare(idOf(a), idOf(b));
+  const sorted = items.every((item, index) => index === 0 || compare(items[index - 1] as Item, item) < 0);
+  return sorted ? items : items.toSorted(compare);
 }
 
 function byIndex(expire: ExpireQuery): boolean {

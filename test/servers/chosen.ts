@@ -1,6 +1,12 @@
 import { serverNames } from "../../scripts/services/engine.ts";
 import type { ServerName } from "../../scripts/services/engine.ts";
 
+declare module "vitest" {
+  interface ProvidedContext {
+    servers: Partial<Record<ServerName, string>>;
+  }
+}
+
 export type DatabaseName = "sqlite" | ServerName;
 
 const all: readonly DatabaseName[] = ["sqlite", ...serverNames];

@@ -16,10 +16,10 @@ import { inject } from "vitest";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
+import type { PostgresStoreOptions } from "../../src/store/postgres.ts";
 import type { SessionStore } from "../../src/store/store.ts";
 import { chosenDatabases } from "./chosen.ts";
 import type { DatabaseName } from "./chosen.ts";
-import type {} from "./global-setup.ts";
 
 export type { DatabaseName } from "./chosen.ts";
 
@@ -38,10 +38,7 @@ export interface TestDatabase {
   /** The server's URL; for SQLite null. */
   readonly url: string | null;
   /** A store on tables of its own, not yet migrated. */
-  createStore(options?: {
-    poolSize?: number;
-    lanes?: { read?: number; write?: number; maxBatch?: number };
-  }): Promise<CreatedStore>;
+  createStore(options?: PostgresStoreOptions): Promise<CreatedStore>;
 }
 
 export const databases: readonly TestDatabase[] = chosenDatabases().flatMap((kind): TestDatabase[] =>
@@ -108,7 +105,7 @@ export async function execute(
   text: string,
 ): Promise<Record<string, unknown>[]> {
   if (kind === "postgres") {
-    const { Client } = (await import("pg")).default;
+    const { Client } = await import("pg");
     const client = new Client({ connectionString: url });
     await client.connect();
     try {
