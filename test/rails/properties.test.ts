@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { RefusedError } from "../../src/errors.ts";
 import { RailsEncryption } from "../../src/rails/encryption.ts";
 import { decodeSession, encodeSession, sessionObject } from "../../src/rails/session-bytes.ts";
@@ -159,6 +159,8 @@ const anySession = fc.dictionary(
   anyValue.filter((value) => value !== null),
   { minKeys: 1, maxKeys: 6 },
 );
+// FC_RUNS=20000 mutates a million sessions; that takes minutes.
+vi.setConfig({ testTimeout: 900_000 });
 const runs = { numRuns: Number(process.env["FC_RUNS"] ?? 150) };
 
 test("what Node writes is what Ruby's description says, and reads back as it was", () => {
