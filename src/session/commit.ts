@@ -49,6 +49,11 @@ export class Committer {
       this.#end(state);
       throw hasEnded();
     }
+    if (state.stored !== null && state.intent !== "save") {
+      // a new id is due: it comes first, so that the change is made to the session that goes on
+      state.cookieDue = (await this.commit(state)) !== null;
+      if (state.ended || state.stored === null) throw hasEnded();
+    }
     if (state.stored === null) {
       applyChange(state.content, change);
       await this.#runHooks(state);

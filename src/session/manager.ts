@@ -106,7 +106,8 @@ export class SessionManager<Data = SessionData> {
 
   /**
    * Changes the stored data atomically and at once: for counters and everything else that must read and write
-   * without another request in between. Changes made to `session.data` before stay unsaved until commit.
+   * without another request in between. Changes made to `session.data` before stay unsaved until commit, unless a
+   * login, regenerate or reset is pending: that is committed first.
    * @param change a plain function that changes the data it is given, or returns an object to take its place; called
    *   again with fresher data when another request was faster
    * @throws {SessionEndedError} the session ended meanwhile

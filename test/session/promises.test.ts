@@ -313,6 +313,19 @@ eachStore((_name, create) => {
       assert.equal(await sessions.commit(session), null);
     });
 
+    test("update after login, regenerate or reset changes the session that goes on", async () => {
+      for (const act of ["login", "regenerate", "reset"] as const) {
+        const cookie = await begin({ n: 1 });
+        const session = await sessions.load(cookie);
+        if (act === "login") session.login("42");
+        else session[act]();
+        await sessions.update(session, (data) => void (data["n"] = (data["n"] ?? 0) + 1));
+        const next = cookieOf(await sessions.commit(session));
+        assert.equal((await sessions.load(cookie)).isNew, true);
+        assert.equal((await sessions.load(next)).data["n"], act === "reset" ? 1 : 2, act);
+      }
+    });
+
     test("promise 3: update of an ended session is told", async () => {
       const cookie = await begin({ n: 1 });
       const session = await sessions.load(cookie);
