@@ -1,7 +1,7 @@
 import type { Tea } from "./goods.ts";
 import { teaOf } from "./goods.ts";
 
-export interface Line {
+interface Line {
   quantity: number;
   addedAt: Date;
 }
@@ -17,7 +17,7 @@ declare module "stored-session" {
   }
 }
 
-export const mostOfOne = 20;
+const mostOfOne = 20;
 
 export function add(basket: Basket, tea: Tea, now: Date): void {
   const quantity = basket.get(tea.sku)?.quantity ?? 0;

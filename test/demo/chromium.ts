@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { chromium, type Browser } from "playwright-core";
 
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+const aptGet = "/usr/bin/apt-get";
 
 /** Starts Chromium, which is installed first where that is possible without asking: as root on Debian. */
 export async function launchChromium(): Promise<Browser> {
@@ -14,8 +15,8 @@ export async function launchChromium(): Promise<Browser> {
 }
 
 function install(): void {
-  if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get") && process.env["CHROMIUM"] === undefined) {
-    const apt = (...words: string[]) => execFileSync("apt-get", words, { stdio: "ignore", env: quiet });
+  if (process.getuid?.() === 0 && existsSync(aptGet) && process.env["CHROMIUM"] === undefined) {
+    const apt = (...words: string[]) => execFileSync(aptGet, words, { stdio: "ignore", env: quiet });
     try {
       apt("update");
       apt("install", "-y", "--no-install-recommends", "chromium");
