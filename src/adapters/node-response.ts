@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { SessionData } from "../session/data.ts";
-import type { SessionManager } from "../session/manager.ts";
+import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { ResponseGuard } from "./response-guard.ts";
 import { isLocal, warnOfInsecureRequest } from "./state.ts";
@@ -86,7 +86,7 @@ export function guard<Data>(
 ): void {
   ResponseGuard.on(response, options.onError).add({
     state: stateOf(session as Session<never>),
-    commit: () => sessions.commit(session),
+    commit: () => commitForResponse(sessions as SessionManager<never>, session as Session<never>),
     onCookie: (setCookie) => warnOfInsecureRequest(setCookie, options.isSecure),
   });
 }

@@ -101,7 +101,11 @@ export class SessionManager<Data = SessionData> {
    */
   commit(session: Session<Data>): Promise<string | null> {
     const state = stateOf(session as Session<never>);
-    return inTurn(state, () => this.#committer.commit(state));
+    return inTurn(state, async () => {
+      const setCookie = await this.#committer.commit(state);
+      state.setCookie = setCookie ?? state.setCookie;
+      return setCookie;
+    });
   }
 
   /**
@@ -230,6 +234,18 @@ export class SessionManager<Data = SessionData> {
     this.#schedules.clear();
     await this.#records.close();
   }
+}
+
+/**
+ * For adapters: the commit when the response begins. Answers the `Set-Cookie` value that the response owes, also when
+ * the application committed by itself before and did not send it.
+ */
+export async function commitForResponse(
+  sessions: SessionManager<never>,
+  session: Session<never>,
+): Promise<string | null> {
+  await sessions.commit(session);
+  return stateOf(session).setCookie;
 }
 
 function inTurn<Answer>(state: SessionState, task: () => Promise<Answer>): Promise<Answer> {

@@ -32,6 +32,8 @@ export class SessionState {
   ended = false;
   /** Set-Cookie is due although the row is already there (`update` on a new session). */
   cookieDue = false;
+  /** The last Set-Cookie value that a commit answered. */
+  setCookie: string | null = null;
   /** The login named a user other than the one who was logged in: nothing of the old content may be carried over. */
   switchedUser = false;
   /** Versions of writes whose outcome the store could not tell. Finding one of them means that it was done. */
