@@ -8,16 +8,5 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    coverage: {
-      provider: "v8",
-      include: [
-        "src/sealing/**/*.ts",
-        "src/codec/**/*.ts",
-        "src/session/token.ts",
-        "src/session/merge.ts",
-        "src/session/cookie.ts",
-      ],
-      exclude: ["**/*.test.ts"],
-    },
   },
 });
