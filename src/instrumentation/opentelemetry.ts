@@ -1,0 +1,134 @@
+/** `stored-session/opentelemetry`: spans and metrics, by the names of the semantic conventions where these have one. */
+import type { BatchEvent, ConflictEvent, RefuseEvent } from "./channels.ts";
+import { errorType, followOperations, listen, outcomeOf, type Operation } from "./operations.ts";
+
+type Attributes = Record<string, string | number | boolean>;
+
+/** What is used of a span of `@opentelemetry/api`. */
+export interface TelemetrySpan {
+  setAttribute(name: string, value: string | number | boolean): unknown;
+  setStatus(status: { code: number; message?: string }): unknown;
+  end(): void;
+}
+
+/** What is used of a tracer: `trace.getTracer("stored-session")`. */
+export interface TelemetryTracer {
+  startSpan(name: string, options: { kind: number; attributes: Attributes }): TelemetrySpan;
+}
+
+/** What is used of a meter: `metrics.getMeter("stored-session")`. */
+export interface TelemetryMeter {
+  createHistogram(name: string, options: object): { record(value: number, attributes?: Attributes): void };
+  createCounter(name: string, options: object): { add(value: number, attributes?: Attributes): void };
+}
+
+export interface OpenTelemetryOptions {
+  /** Leave it out for no spans. */
+  tracer?: TelemetryTracer;
+  /** Leave it out for no metrics. */
+  meter?: TelemetryMeter;
+  /** `db.system.name`: "postgresql", "mysql", "mariadb" or "sqlite". Default "other_sql". */
+  system?: string;
+  /** `db.collection.name`: the table. Default "stored_sessions". */
+  table?: string;
+}
+
+// `SpanKind.CLIENT` and `SpanStatusCode.ERROR`, whose numbers the API's specification fixes.
+const clientKind = 2;
+const errorStatus = 2;
+
+/** Seconds; the conventions' advice for `db.client.operation.duration`. */
+const durationBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
+
+/**
+ * Follows every session of this process until the returned function is called.
+ *
+ * ```ts
+ * import { metrics, trace } from "@opentelemetry/api";
+ * instrumentSessions({ tracer: trace.getTracer("stored-session"), meter: metrics.getMeter("stored-session") });
+ * ```
+ *
+ * `session.id` is the handle, the hash of the id, and stands on spans only: metrics name no session. No token, user or
+ * value is recorded.
+ */
+export function instrumentSessions(options: OpenTelemetryOptions): () => void {
+  const { system = "other_sql", table = "stored_sessions" } = options;
+  const common = { "db.system.name": system, "db.collection.name": table };
+  const stops: (() => void)[] = [];
+  if (options.tracer !== undefined) stops.push(traceSessions(options.tracer, common));
+  if (options.meter !== undefined) stops.push(...measureSessions(options.meter, common));
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+function traceSessions(tracer: TelemetryTracer, common: Attributes): () => void {
+  return followOperations<TelemetrySpan>({
+    began: (operation) =>
+      tracer.startSpan(`${operation.operation} ${common["db.collection.name"]}`, {
+        kind: clientKind,
+        attributes: {
+          ...common,
+          "db.operation.name": operation.operation,
+          ...(operation.handle !== undefined && { "session.id": operation.handle }),
+          ...(operation.previousHandle !== undefined && { "session.previous_id": operation.previousHandle }),
+          ...(operation.reason !== undefined && { "stored_session.reason": operation.reason }),
+        },
+      }),
+    ended(operation, span) {
+      if (operation.bytes !== undefined) span.setAttribute("stored_session.bytes", operation.bytes);
+      if (operation.deleted !== undefined) span.setAttribute("stored_session.deleted", operation.deleted);
+      span.setAttribute("stored_session.outcome", outcomeOf(operation));
+      if (operation.error !== undefined) {
+        const type = errorType(operation.error);
+        span.setAttribute("error.type", type);
+        span.setStatus({ code: errorStatus, message: type });
+      }
+      span.end();
+    },
+  });
+}
+
+function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void)[] {
+  const duration = meter.createHistogram("db.client.operation.duration", {
+    description: "Duration of database client operations.",
+    unit: "s",
+    advice: { explicitBucketBoundaries: durationBuckets },
+  });
+  const batches = meter.createHistogram("stored_session.batch.size", {
+    description: "Operations that left in one statement.",
+    unit: "{operation}",
+    advice: { explicitBucketBoundaries: [1, 2, 4, 8, 16, 32, 64, 128, 256] },
+  });
+  const refused = meter.createCounter("stored_session.refusals", {
+    description: "Rows that did not open.",
+    unit: "{session}",
+  });
+  const conflicts = meter.createCounter("stored_session.conflicts", {
+    description: "Commits that met another request's changes.",
+    unit: "{commit}",
+  });
+  const deleted = meter.createCounter("stored_session.deleted", {
+    description: "Sessions deleted by log-out, revocation and expiry.",
+    unit: "{session}",
+  });
+  return [
+    followOperations<void>({
+      began() {},
+      ended(operation: Operation, _, seconds) {
+        const name = { "db.operation.name": operation.operation };
+        const outcome = { "stored_session.outcome": outcomeOf(operation) };
+        const failure = operation.error === undefined ? {} : { "error.type": errorType(operation.error) };
+        duration.record(seconds, { ...common, ...name, ...outcome, ...failure });
+        if (operation.deleted !== undefined && operation.deleted > 0) deleted.add(operation.deleted, name);
+      },
+    }),
+    listen<BatchEvent>("batch", ({ operation, size }) =>
+      batches.record(size, { "db.operation.name": operation }),
+    ),
+    listen<RefuseEvent>("refuse", ({ reason }) => refused.add(1, { "stored_session.reason": reason })),
+    listen<ConflictEvent>("conflict", ({ outcome }) =>
+      conflicts.add(1, { "stored_session.outcome": outcome }),
+    ),
+  ];
+}

@@ -1,0 +1,127 @@
+/** `stored-session/prometheus`: metrics through prom-client. */
+import type { BatchEvent, ConflictEvent, RefuseEvent } from "./channels.ts";
+import { followOperations, listen, outcomeOf } from "./operations.ts";
+
+type Labels = Record<string, string>;
+
+/** What is used of prom-client: `import client from "prom-client"`. */
+export interface PrometheusClient {
+  readonly Histogram: new (configuration: any) => { observe(labels: any, value: number): void };
+  readonly Counter: new (configuration: any) => { inc(labels: any, value?: number): void };
+  readonly Gauge: new (configuration: any) => { set(value: number): void };
+  readonly register: PrometheusRegistry;
+}
+
+/** What is used of a registry. */
+export interface PrometheusRegistry {
+  removeSingleMetric(name: string): void;
+}
+
+export interface PrometheusOptions {
+  /** Default: prom-client's own `register`. */
+  registry?: PrometheusRegistry;
+  /** The manager whose live sessions are counted. Leave it out for no such gauge. */
+  sessions?: { count(): Promise<number> };
+  /** Counting reads an index or the table, so a scrape counts anew at most this often. Milliseconds, default 60,000. */
+  countEvery?: number;
+  /** Default "stored_session_". */
+  prefix?: string;
+}
+
+/**
+ * Follows every session of this process until the returned function is called, which also takes the metrics out of
+ * the registry. No metric names a session, and no label comes from a request.
+ *
+ * ```ts
+ * import client from "prom-client";
+ * measureSessions(client, { sessions });
+ * ```
+ */
+export function measureSessions(client: PrometheusClient, options: PrometheusOptions = {}): () => void {
+  const { registry = client.register, sessions, countEvery = 60_000, prefix = "stored_session_" } = options;
+  const names: string[] = [];
+  const about = (name: string, help: string, labelNames: string[] = [], rest: object = {}) => {
+    names.push(prefix + name);
+    return { name: prefix + name, help, labelNames, registers: [registry], ...rest };
+  };
+
+  const duration = new client.Histogram(
+    about("operation_duration_seconds", "Time until the store answered.", ["operation", "outcome"], {
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    }),
+  );
+  const bytes = new client.Histogram(
+    about("written_bytes", "Sealed size of sessions as they were written.", ["operation"], {
+      buckets: [128, 256, 512, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576],
+    }),
+  );
+  const batches = new client.Histogram(
+    about("batch_size", "Operations that left in one statement.", ["operation"], {
+      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    }),
+  );
+  const writes = new client.Counter(
+    about("writes_total", "Sessions written, by why.", ["operation", "reason"]),
+  );
+  const deleted = new client.Counter(
+    about("deleted_total", "Sessions deleted by log-out, revocation and expiry.", ["operation"]),
+  );
+  const refusals = new client.Counter(about("refusals_total", "Rows that did not open, by why.", ["reason"]));
+  const conflicts = new client.Counter(
+    about("conflicts_total", "Commits that met another request's changes: merged, ended or failed.", [
+      "outcome",
+    ]),
+  );
+  if (sessions !== undefined)
+    gaugeOfLive(client, about("live", "Sessions that have not ended."), sessions, countEvery);
+
+  const stops = [
+    followOperations<void>({
+      began() {},
+      ended(event, _, seconds) {
+        const { operation } = event;
+        const outcome = outcomeOf(event);
+        duration.observe({ operation, outcome } satisfies Labels, seconds);
+        if (event.deleted !== undefined && event.deleted > 0) deleted.inc({ operation }, event.deleted);
+        if (event.reason !== undefined && outcome === "ok") {
+          writes.inc({ operation, reason: event.reason });
+          bytes.observe({ operation }, event.bytes ?? 0);
+        }
+      },
+    }),
+    listen<BatchEvent>("batch", ({ operation, size }) => batches.observe({ operation }, size)),
+    listen<RefuseEvent>("refuse", ({ reason }) => refusals.inc({ reason })),
+    listen<ConflictEvent>("conflict", ({ outcome }) => conflicts.inc({ outcome })),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+    for (const name of names) registry.removeSingleMetric(name);
+  };
+}
+
+function gaugeOfLive(
+  client: PrometheusClient,
+  about: object,
+  sessions: { count(): Promise<number> },
+  every: number,
+): void {
+  let countedAt = -Infinity;
+  let counting: Promise<void> | null = null;
+  const gauge = new client.Gauge({
+    ...about,
+    async collect() {
+      const now = performance.now();
+      if (now - countedAt < every) return;
+      counting ??= sessions
+        .count()
+        .then((live) => {
+          gauge.set(live);
+          countedAt = now;
+        })
+        // A store that is down fails requests, not the page that would tell of it.
+        .catch(() => {})
+        .finally(() => (counting = null));
+      await counting;
+    },
+  });
+}

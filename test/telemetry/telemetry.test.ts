@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+import client from "prom-client";
+import { describe, test } from "vitest";
+import { generateKey, memoryStore, type SessionStore } from "../../src/index.ts";
+import { instrumentSessions } from "../../src/instrumentation/opentelemetry.ts";
+import { measureSessions } from "../../src/instrumentation/prometheus.ts";
+import { StoreUnavailableError } from "../../src/errors.ts";
+import { HandClock, manage, visit } from "../jobs/sessions.ts";
+
+const keys = generateKey();
+
+/** A day of a session: made, read, changed by two requests at once, logged in, refused, expired. */
+async function day(store: SessionStore = memoryStore()): Promise<{ secrets: string[]; handles: string[] }> {
+  const clock = new HandClock();
+  const sessions = manage(store, keys, { clock: clock.now });
+  const cookie = await visit(sessions);
+  const [first, second] = [await sessions.load(cookie), await sessions.load(cookie)];
+  first.data.items = ["first"];
+  second.data.items!.push("second");
+  (second.data as Record<string, unknown>)["more"] = "value-in-clear";
+  await sessions.commit(first);
+  await sessions.commit(second);
+  const third = await sessions.load(cookie);
+  third.login("user-in-clear");
+  await sessions.commit(third);
+  const handles = [first.handle, third.handle];
+
+  // Another application's row is refused.
+  const strange = manage(store, keys, { clock: clock.now, app: "another" });
+  const strangeCookie = await visit(strange);
+  const fourth = await sessions.load(strangeCookie);
+  assert.deepEqual(fourth.data, {});
+
+  clock.time += 40 * 86_400_000;
+  assert.equal(await sessions.expire(), 2);
+  return { secrets: [cookie.split("=")[1]!, "user-in-clear", "value-in-clear", keys], handles };
+}
+
+class Down {
+  static store(): SessionStore {
+    const store = memoryStore();
+    store.read = () => Promise.reject(new StoreUnavailableError("Nobody answers."));
+    return store;
+  }
+}
+
+describe("OpenTelemetry", () => {
+  test("R2 R48 spans and metrics tell each operation by the hashed id, and nothing that opens or names a user", async () => {
+    const spans = new InMemorySpanExporter();
+    const tracing = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+    const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 2 ** 30 });
+    const metering = new MeterProvider({ readers: [reader] });
+    const stop = instrumentSessions({
+      tracer: tracing.getTracer("test"),
+      meter: metering.getMeter("test"),
+      system: "sqlite",
+    });
+    const { secrets, handles } = await day();
+    const failing = manage(Down.store(), keys);
+    await assert.rejects(failing.load(await visit(manage(memoryStore(), keys))));
+    stop();
+    const counted = spans.getFinishedSpans().length;
+    await day();
+    assert.equal(spans.getFinishedSpans().length, counted, "stopped is stopped");
+
+    await reader.forceFlush();
+    const finished = spans.getFinishedSpans();
+    const told = JSON.stringify([
+      finished.map(({ name, attributes, status, events }) => ({ name, attributes, status, events })),
+      exporter.getMetrics().map(({ scopeMetrics }) => scopeMetrics),
+    ]);
+    for (const secret of secrets) assert.ok(!told.includes(secret));
+
+    const insert = finished.find(({ name }) => name === "insert stored_sessions")!;
+    assert.equal(insert.kind, SpanKind.CLIENT);
+    assert.equal(insert.attributes["db.system.name"], "sqlite");
+    assert.equal(insert.attributes["db.operation.name"], "insert");
+    assert.equal(insert.attributes["session.id"], handles[0]);
+    const replace = finished.find(({ name }) => name === "replace stored_sessions")!;
+    assert.equal(replace.attributes["session.id"], handles[1]);
+    assert.equal(replace.attributes["session.previous_id"], handles[0]);
+    assert.equal(replace.attributes["stored_session.reason"], "login");
+    const failed = finished.find(({ status }) => status.code === SpanStatusCode.ERROR)!;
+    assert.equal(failed.attributes["error.type"], "ERR_STORED_SESSION_STORE_UNAVAILABLE");
+    assert.ok(finished.some(({ attributes }) => attributes["stored_session.outcome"] === "not_applied"));
+
+    const metrics = exporter.getMetrics().at(-1)!.scopeMetrics[0]!.metrics;
+    const named = (name: string) => metrics.find(({ descriptor }) => descriptor.name === name)!;
+    assert.equal(named("db.client.operation.duration").descriptor.unit, "s");
+    assert.deepEqual(named("stored_session.refusals").dataPoints[0]!.attributes, {
+      "stored_session.reason": "commitment",
+    });
+    assert.deepEqual(named("stored_session.conflicts").dataPoints[0]!.attributes, {
+      "stored_session.outcome": "merged",
+    });
+    assert.equal(named("stored_session.deleted").dataPoints[0]!.value, 2);
+    assert.ok(named("stored_session.batch.size").dataPoints.length > 0);
+    assert.ok(!JSON.stringify(metrics).includes(handles[0]!), "metrics name no session");
+    await metering.shutdown();
+  });
+});
+
+describe("Prometheus", () => {
+  test("R2 R48 the page of metrics counts operations, conflicts, refusals and live sessions, and names none", async () => {
+    const registry = new client.Registry();
+    const store = memoryStore();
+    let counts = 0;
+    const sessions = manage(store, keys);
+    const stop = measureSessions(client, {
+      registry,
+      sessions: { count: () => (counts++, sessions.count()) },
+    });
+    const { secrets, handles } = await day();
+    await visit(sessions);
+    const page = await registry.metrics();
+    assert.match(
+      page,
+      /stored_session_operation_duration_seconds_count\{operation="insert",outcome="ok"\} 3/,
+    );
+    assert.match(
+      page,
+      /stored_session_operation_duration_seconds_count\{operation="update",outcome="not_applied"\} 1/,
+    );
+    assert.match(page, /stored_session_conflicts_total\{outcome="merged"\} 1/);
+    assert.match(page, /stored_session_refusals_total\{reason="commitment"\} 1/);
+    assert.match(page, /stored_session_deleted_total\{operation="expire"\} 2/);
+    assert.match(page, /stored_session_writes_total\{operation="replace",reason="login"\} 1/);
+    assert.match(page, /stored_session_live 1/);
+    assert.match(page, /stored_session_batch_size_count\{operation="read"\} \d+/);
+    for (const secret of [...secrets, ...handles]) assert.ok(!page.includes(secret));
+    await registry.metrics();
+    assert.equal(counts, 1, "a scrape does not count again at once");
+    stop();
+    assert.equal(await registry.metrics(), "\n");
+  });
+
+  test("a store that is down does not break the page", async () => {
+    const registry = new client.Registry();
+    const stop = measureSessions(client, {
+      registry,
+      sessions: { count: () => Promise.reject(new StoreUnavailableError("Nobody answers.")) },
+    });
+    assert.match(await registry.metrics(), /stored_session_live 0/);
+    stop();
+  });
+});
