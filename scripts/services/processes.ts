@@ -1,5 +1,5 @@
 import { type SpawnOptions, execFile, execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { promisify } from "node:util";
 
@@ -155,4 +155,25 @@ export async function stopProcess(pid: number, signal: NodeJS.Signals = "SIGTERM
 
 export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Ends a server and all its children at once, as a power failure would. */
+export async function killServer(pid: number): Promise<void> {
+  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === pid);
+  for (const each of [pid, ...children.map(Number)]) {
+    try {
+      process.kill(each, "SIGKILL");
+    } catch {
+      // Gone already, which is what was wanted.
+    }
+  }
+  while ([pid, ...children.map(Number)].some(isAlive)) await pause(10);
+}
+
+function parentOf(pid: string): number | null {
+  try {
+    return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1]);
+  } catch {
+    return null;
+  }
 }
