@@ -51,6 +51,8 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(existsSync(path), "nothing happens before the first use").toBe(false);
     const row = randomRow();
     await store.insert([row]);
+    const level = { text: "PRAGMA synchronous", values: [], writes: false };
+    expect((await store.database.run(level)).rows, "FULL").toEqual([{ synchronous: 2 }]);
     expect([mode(path), mode(`${path}-wal`), mode(`${path}-shm`)]).toEqual(["600", "600", "600"]);
     await store.close();
     const handle = new DatabaseSync(path);
@@ -360,6 +362,46 @@ describe("files", () => {
       "ERR_STORED_SESSION_STORE_READ_ONLY",
     ]);
     chmodSync(below, 0o755);
+  });
+});
+
+describe("a driver that cannot tell whether a transaction is open (Node before 22.16)", () => {
+  const openMute = (path: string): { handle: DatabaseSync; mute: SqliteHandle } => {
+    const handle = new DatabaseSync(path);
+    const mute = { prepare: handle.prepare.bind(handle), exec: handle.exec.bind(handle), close() {} };
+    return { handle, mute };
+  };
+
+  test("an open transaction of the owner's never swallows what the store writes", async () => {
+    const { handle, mute } = openMute(file());
+    const store = sqliteStore(mute, { busyTimeout: 100 });
+    await migrate(store);
+    const row = randomRow();
+    handle.exec("BEGIN");
+    await expect(store.insert([row])).rejects.toThrow(/A transaction was open on the handle/);
+    await expect(store.touch([{ id: row.id, updatedAt: 1, expiresAt: 2 }])).rejects.toThrow(
+      StoreTimeoutError,
+    );
+    const answer = store.insert([row]);
+    setTimeout(() => handle.exec("ROLLBACK"), 20);
+    expect(await answer).toEqual([true]);
+    expect(await store.read([row.id])).toEqual([row]);
+  });
+
+  test("a migration keeps other statements out of its transaction, however long it takes", async () => {
+    const { handle, mute } = openMute(file());
+    const { database } = sqliteStore(mute, { busyTimeout: 5 });
+    handle.exec("CREATE TABLE mine (x)");
+    const insert = (x: number) => ({ text: "INSERT INTO mine VALUES (?)", values: [x], writes: true });
+    const undone = database.exclusively(async (run) => {
+      await run(insert(1));
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      throw new Error("undone");
+    });
+    const others = Promise.all([database.run(insert(2)), database.transaction([insert(3), insert(4)])]);
+    await expect(undone).rejects.toThrow("undone");
+    await others;
+    expect(handle.prepare("SELECT x FROM mine ORDER BY x").all()).toEqual([{ x: 2 }, { x: 3 }, { x: 4 }]);
   });
 });
 
