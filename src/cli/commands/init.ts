@@ -59,7 +59,7 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
   if (kind !== "sqlite") out.write(`\nDATABASE_URL says where the database is: put it into .env as well.\n`);
   out.write(
     `\nThen, in your application (run it with node --env-file=.env):\n\n${usage(name)
-      .map((line) => `  ${line}`)
+      .map((line) => (line === "" ? "" : `  ${line}`))
       .join("\n")}\n`,
   );
 }

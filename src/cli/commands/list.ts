@@ -62,5 +62,5 @@ function lines(found: ListedSession[], more: boolean, now: number, terminal: Ter
 }
 
 function from({ client }: ListedSession): string {
-  return printable([client?.address, client?.userAgent].filter(Boolean).join("  ")) || "unknown";
+  return printable([client?.address, client?.userAgent].filter(Boolean).join(", ")) || "unknown";
 }
