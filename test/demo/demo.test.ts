@@ -152,6 +152,7 @@ interface Device {
 
 async function openDevice(): Promise<Device> {
   const context = await browser.newContext();
+  context.setDefaultTimeout(10_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on("console", (message) => complaints.push(message.text()));
