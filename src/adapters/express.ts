@@ -1,8 +1,11 @@
 import type { SessionData } from "../session/data.ts";
 import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
+import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node-response.ts";
 import { isLocal } from "./state.ts";
+
+export { sessionOf } from "./loaded.ts";
 
 declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace
@@ -31,12 +34,6 @@ export interface ExpressSessionOptions {
   property?: string;
 }
 
-const loaded = Symbol("stored-session.loaded");
-
-interface Loaded {
-  [loaded]?: Map<SessionManager<never>, Session<never>>;
-}
-
 /**
  * Express middleware: `req.session`, loaded before the handlers and committed before the response's first byte.
  *
@@ -61,27 +58,9 @@ export function session<Data>(
   };
 }
 
-/**
- * The session of a request, with the manager's type of data: for applications whose managers differ in theirs.
- * @throws {TypeError} no `session` middleware of this manager ran before
- */
-export function sessionOf<Data>(sessions: SessionManager<Data>, request: object): Session<Data> {
-  const found = loadedFor(sessions, request);
-  if (found === undefined) {
-    throw new TypeError(
-      "This request has no session of this manager: app.use(session(sessions)) before the handler.",
-    );
-  }
-  return found;
-}
-
-function loadedFor<Data>(sessions: SessionManager<Data>, request: object): Session<Data> | undefined {
-  return (request as Loaded)[loaded]?.get(sessions as SessionManager<never>) as Session<Data> | undefined;
-}
-
 async function load<Data>(
   sessions: SessionManager<Data>,
-  request: ExpressRequest & Loaded,
+  request: ExpressRequest,
   response: object,
   next: (error: unknown) => void,
 ): Promise<Session<Data>> {
@@ -90,7 +69,7 @@ async function load<Data>(
     address: request.ip,
     userAgent: headers["user-agent"],
   });
-  (request[loaded] ??= new Map()).set(sessions as SessionManager<never>, found as Session<never>);
+  remember(sessions, request, found);
   guard(sessions, found, response, {
     onError: next,
     isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),

@@ -83,15 +83,18 @@ export function guard<Data>(
   session: Session<Data>,
   response: object,
   options: { onError: (error: unknown) => void; isSecure: () => boolean },
-): void {
-  ResponseGuard.on(response, options.onError).add({
+): ResponseGuard {
+  const guarding = ResponseGuard.on(response, options.onError);
+  guarding.add({
     state: stateOf(session as Session<never>),
     commit: () => commitForResponse(sessions as SessionManager<never>, session as Session<never>),
     onCookie: (setCookie) => warnOfInsecureRequest(setCookie, options.isSecure),
   });
+  return guarding;
 }
 
-function answerError(error: unknown, _request: NodeRequest, response: NodeResponse): void {
+/** Answers with the error's status and a short text, whatever the handler had set. */
+export function answerError(error: unknown, _request: NodeRequest, response: NodeResponse): void {
   if (response.headersSent) {
     response.destroy();
     return;

@@ -1,6 +1,6 @@
 import type { SessionState } from "../session/state.ts";
 import { writeSessionHeaders, type HeaderTarget, type SessionEffect } from "./headers.ts";
-import { changedSinceCommit, isIdle, warnOfLateChange } from "./state.ts";
+import { changedSinceCommit, isIdle, tellOfLateChanges } from "./state.ts";
 
 /** As much of `http.ServerResponse` and `Http2ServerResponse` as the guard calls. */
 export interface GuardedResponse {
@@ -26,6 +26,10 @@ export interface Guarded {
   commit(): Promise<string | null>;
   /** Called once when a Set-Cookie header is about to be sent. */
   onCookie?(setCookie: string): void;
+}
+
+interface Effect extends SessionEffect {
+  readonly guarded: Guarded;
 }
 
 interface Source {
@@ -68,6 +72,8 @@ export class ResponseGuard {
   #sealed = false;
   #writerWaits = false;
   #sources: Set<Source> | null = null;
+  /** What was committed before the response began. */
+  #effects: Effect[] | null = null;
 
   /** The guard of a response, made at the first call. `onError` is that of the first caller. */
   static on(response: object, onError: (error: unknown) => void): ResponseGuard {
@@ -124,6 +130,16 @@ export class ResponseGuard {
       this.#phase = "begun";
       return this.#call(method, args);
     }
+    const effects = this.#effects;
+    if (
+      effects?.length === this.#guarded.length &&
+      !this.#guarded.some(({ state }) => changedSinceCommit(state))
+    ) {
+      this.#phase = "begun";
+      const given = method === "writeHead" ? withoutHeaders(this.#response, args) : args;
+      this.#writeHeaders(effects);
+      return this.#call(method, given);
+    }
     this.#begin();
     return this.#enqueue(method, args);
   }
@@ -173,18 +189,24 @@ export class ResponseGuard {
     return method === "end" || method === "writeHead" ? this.#response : undefined;
   }
 
+  /**
+   * Commits before the response begins, for frameworks that can still answer with an error in their own way. The
+   * headers follow with the first byte. After a failure the framework's answer passes without another commit.
+   */
+  async commitNow(): Promise<void> {
+    if (this.#phase !== "open" || this.#effects !== null) return;
+    this.#effects = [];
+    const failure = await this.#commitAll(this.#effects);
+    // nobody may have begun the response meanwhile: then the guard has committed and answered
+    if (failure === null || this.#phase !== "open") return;
+    this.#phase = "failed";
+    this.#writeHeaders(this.#effects.filter(({ setCookie }) => setCookie !== null));
+    throw failure.error;
+  }
+
   async #commit(): Promise<void> {
-    const effects: (SessionEffect & { guarded: Guarded })[] = [];
-    let failure: { error: unknown } | null = null;
-    for (const guarded of this.#guarded) {
-      try {
-        const setCookie = await guarded.commit();
-        effects.push({ accessed: guarded.state.accessed, setCookie, guarded });
-      } catch (error) {
-        failure = { error };
-        break;
-      }
-    }
+    const effects: Effect[] = [];
+    const failure = await this.#commitAll(effects);
     try {
       if (failure === null) this.#replay(effects);
       else this.#fail(failure.error, effects);
@@ -193,7 +215,21 @@ export class ResponseGuard {
     }
   }
 
-  #replay(effects: readonly (SessionEffect & { guarded: Guarded })[]): void {
+  async #commitAll(effects: Effect[]): Promise<{ error: unknown } | null> {
+    for (const guarded of this.#guarded) {
+      const before = this.#effects?.find((effect) => effect.guarded === guarded);
+      try {
+        const setCookie = (await guarded.commit()) ?? before?.setCookie ?? null;
+        effects.push({ accessed: guarded.state.accessed, setCookie, guarded });
+      } catch (error) {
+        if (before !== undefined && before.setCookie !== null) effects.push(before);
+        return { error };
+      }
+    }
+    return null;
+  }
+
+  #replay(effects: readonly Effect[]): void {
     const queue = this.#queue;
     this.#queue = [];
     this.#phase = "begun";
@@ -208,7 +244,7 @@ export class ResponseGuard {
     }
   }
 
-  #writeHeaders(effects: readonly (SessionEffect & { guarded: Guarded })[]): void {
+  #writeHeaders(effects: readonly Effect[]): void {
     const target = headersOf(this.#response);
     for (const effect of effects) {
       if (effect.setCookie !== null) effect.guarded.onCookie?.(effect.setCookie);
@@ -217,7 +253,7 @@ export class ResponseGuard {
   }
 
   /** Nothing was sent: the application answers in place of the handler, with the cookies of what was committed. */
-  #fail(error: unknown, effects: readonly (SessionEffect & { guarded: Guarded })[]): void {
+  #fail(error: unknown, effects: readonly Effect[]): void {
     const queue = this.#queue;
     const response = this.#response;
     this.#queue = [];
@@ -253,15 +289,7 @@ export class ResponseGuard {
   /** Once the response is over: tells of changes that came after the commit, and listens for more of them. */
   #afterwards(): void {
     if (this.#phase !== "begun") return;
-    for (const { state } of this.#guarded) {
-      if (changedSinceCommit(state)) warnOfLateChange();
-      else {
-        state.onUse = () => {
-          state.onUse = null;
-          setImmediate(() => changedSinceCommit(state) && warnOfLateChange());
-        };
-      }
-    }
+    for (const { state } of this.#guarded) tellOfLateChanges(state);
   }
 
   mutate(method: Mutator, args: unknown[]): unknown {

@@ -19,12 +19,25 @@ export function changedSinceCommit(state: SessionState): boolean {
   }
 }
 
-/** Tells that changes were lost because they came too late. */
-export function warnOfLateChange(): void {
+/** Tells of a change that came after the commit, and of those that are still to come. */
+export function tellOfLateChanges(state: SessionState): void {
+  if (changedSinceCommit(state)) warnOfLateChange();
+  else watchLateChanges(state);
+}
+
+function warnOfLateChange(): void {
   process.emitWarning(
     "A session was changed after its response had begun: that change is not saved. Change the session before the first byte is written, or use sessions.update().",
     { code: "STORED_SESSION_CHANGED_AFTER_RESPONSE" },
   );
+}
+
+/** Tells of what is changed from now on, the response being over. */
+function watchLateChanges(state: SessionState): void {
+  state.onUse = () => {
+    state.onUse = null;
+    setImmediate(() => changedSinceCommit(state) && warnOfLateChange());
+  };
 }
 
 let warnedOfInsecureRequest = false;

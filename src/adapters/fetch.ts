@@ -1,0 +1,158 @@
+import { parseSetCookie } from "cookie";
+import type { SessionData } from "../session/data.ts";
+import type { ClientInfo } from "../session/format.ts";
+import type { SessionManager } from "../session/manager.ts";
+import { stateOf, type Session } from "../session/session.ts";
+import { writeSessionHeaders } from "./headers.ts";
+import { isLocal, tellOfLateChanges, warnOfInsecureRequest } from "./state.ts";
+
+/** A `Request`, its headers, or its `Cookie` header. */
+export type CookieSource = Request | Pick<Headers, "get"> | string | null | undefined;
+
+/** A cookie as `cookies().set(…)` of Next.js, SvelteKit and others take it. */
+export interface CookieToSet {
+  readonly name: string;
+  readonly value: string;
+  readonly maxAge?: number | undefined;
+  readonly expires?: Date | undefined;
+  readonly path: string;
+  readonly domain?: string | undefined;
+  readonly httpOnly: boolean;
+  readonly secure: boolean;
+  readonly sameSite: "lax" | "strict" | "none";
+  readonly partitioned?: boolean | undefined;
+  readonly priority?: "low" | "medium" | "high" | undefined;
+}
+
+/** A session that was only looked at. Changing it changes nothing. */
+export interface SessionView<Data = SessionData> {
+  readonly data: Readonly<Partial<Data>>;
+  readonly user: string | undefined;
+  readonly isNew: boolean;
+  /** Why the session could not be loaded; null when it was. With an error, `user` and `data` are empty. */
+  readonly error: unknown;
+}
+
+/** Sessions for everything that speaks `Request` and `Response`. */
+export interface FetchSessions<Data = SessionData> {
+  /**
+   * The session of a request.
+   * @param client address and user agent; the user agent is taken from the request unless given
+   * @throws {StoreError} the store is down
+   */
+  load(source: CookieSource, client?: ClientInfo): Promise<Session<Data>>;
+  /**
+   * Saves the session, and answers with the response to send in place of `response`: the same, or a copy where its
+   * headers were immutable. Send nothing before this has resolved.
+   */
+  commit(session: Session<Data>, response: Response): Promise<Response>;
+  /** Loads, runs the handler, commits. What the handler throws is thrown on, and nothing is saved. */
+  handle(
+    request: Request,
+    handler: (session: Session<Data>) => Response | Promise<Response>,
+    client?: ClientInfo,
+  ): Promise<Response>;
+  /** Saves the session where there is no response to add to: answers the cookie to set, or null for none. */
+  save(session: Session<Data>): Promise<CookieToSet | null>;
+  /** Looks at a session where none can be saved, such as in server components. Never throws: see `error`. */
+  view(source: CookieSource): Promise<SessionView<Data>>;
+}
+
+/** Loads and commits sessions of `Request` and `Response`: Bun, Deno, Next.js, SvelteKit, h3, Elysia and others. */
+export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessions<Data> {
+  const requests = new WeakMap<Session<Data>, Request>();
+
+  const load: FetchSessions<Data>["load"] = async (source, client) => {
+    const userAgent = client?.userAgent ?? headerOf(source, "user-agent");
+    const session = await sessions.load(headerOf(source, "cookie"), { ...client, userAgent });
+    if (isRequest(source)) requests.set(session, source);
+    return session;
+  };
+
+  const commit: FetchSessions<Data>["commit"] = async (session, response) => {
+    const setCookie = await sessions.commit(session);
+    const state = stateOf(session as Session<never>);
+    const { accessed } = state;
+    tellOfLateChanges(state);
+    if (setCookie === null && !accessed) return response;
+    if (setCookie !== null) warn(setCookie, requests.get(session));
+    const answer = withMutableHeaders(response);
+    writeResponseHeaders(answer.headers, { accessed, setCookie });
+    return answer;
+  };
+
+  return {
+    load,
+    commit,
+    async handle(request, handler, client) {
+      const session = await load(request, client);
+      return commit(session, await handler(session));
+    },
+    async save(session) {
+      const setCookie = await sessions.commit(session);
+      tellOfLateChanges(stateOf(session as Session<never>));
+      if (setCookie === null) return null;
+      const { name, value, ...attributes } = parseSetCookie(setCookie);
+      return {
+        name,
+        value: value ?? "",
+        path: "/",
+        httpOnly: false,
+        secure: false,
+        sameSite: "lax",
+        ...attributes,
+      } as CookieToSet;
+    },
+    async view(source): Promise<SessionView<Data>> {
+      try {
+        const { data, user, isNew } = await sessions.load(headerOf(source, "cookie"));
+        return { data, user, isNew, error: null };
+      } catch (error) {
+        return { data: {} as Partial<Data>, user: undefined, isNew: true, error };
+      }
+    },
+  };
+}
+
+/** Writes what a session causes into fetch headers, which must be mutable. */
+export function writeResponseHeaders(
+  headers: Headers,
+  effect: { accessed: boolean; setCookie: string | null },
+): void {
+  writeSessionHeaders(
+    {
+      get: (name) => headers.get(name) ?? undefined,
+      set: (name, value) => headers.set(name, value),
+      append: (name, value) => headers.append(name, value),
+    },
+    effect,
+  );
+}
+
+/** Warns once when a browser will drop the Secure cookie that answers this request. */
+export function warn(setCookie: string, request: Request | undefined): void {
+  if (request === undefined) return;
+  warnOfInsecureRequest(setCookie, () => {
+    const { protocol, host } = new URL(request.url);
+    return protocol === "https:" || request.headers.get("x-forwarded-proto") === "https" || isLocal(host);
+  });
+}
+
+function withMutableHeaders(response: Response): Response {
+  try {
+    response.headers.delete("x-stored-session"); // throws where headers are immutable
+    return response;
+  } catch {
+    return new Response(response.body, response);
+  }
+}
+
+function isRequest(source: CookieSource): source is Request {
+  return typeof source === "object" && source !== null && "headers" in source;
+}
+
+function headerOf(source: CookieSource, name: string): string | undefined {
+  if (typeof source === "string") return name === "cookie" ? source : undefined;
+  const headers = isRequest(source) ? source.headers : source;
+  return headers?.get(name) ?? undefined;
+}

@@ -1,0 +1,52 @@
+import type { Context, Next } from "koa";
+import type { SessionData } from "../session/data.ts";
+import type { SessionManager } from "../session/manager.ts";
+import type { Session } from "../session/session.ts";
+import { loadedFor, remember } from "./loaded.ts";
+import { guard } from "./node-response.ts";
+import { isLocal } from "./state.ts";
+
+export { sessionOf } from "./loaded.ts";
+
+declare module "koa" {
+  interface ExtendableContext {
+    /** The visitor's session, loaded by the `session` middleware. */
+    session: Session<SessionData>;
+  }
+}
+
+export interface KoaSessionOptions {
+  /** The property of the context that holds the session. Default "session". */
+  property?: string;
+}
+
+/**
+ * Koa middleware: `ctx.session`, loaded before the middleware after it and committed when that is done, before the
+ * response's first byte.
+ *
+ * A session that cannot be loaded or saved is thrown to the middleware before this one, and so to `app.on("error")`.
+ * When the handler throws, what it had changed is saved with the error's answer. Addresses and https are those that
+ * Koa believes (`app.proxy`). Mounted twice, it loads once.
+ */
+export function session<Data>(
+  sessions: SessionManager<Data>,
+  options: KoaSessionOptions = {},
+): (ctx: Context, next: Next) => Promise<void> {
+  const { property = "session" } = options;
+  return async function storedSession(ctx, next) {
+    if (loadedFor(sessions, ctx) !== undefined) {
+      await next();
+      return;
+    }
+    const { headers } = ctx.req;
+    const loaded = await sessions.load(headers.cookie, { address: ctx.ip, userAgent: headers["user-agent"] });
+    remember(sessions, ctx, loaded);
+    (ctx as unknown as Record<string, unknown>)[property] = loaded;
+    const guarding = guard(sessions, loaded, ctx.res, {
+      onError: (error) => ctx.onerror(error as Error),
+      isSecure: () => ctx.secure || isLocal(ctx.host) || isLocal(ctx.ip),
+    });
+    await next();
+    await guarding.commitNow();
+  };
+}

@@ -1,0 +1,151 @@
+import type { SessionData } from "../session/data.ts";
+import type { SessionManager } from "../session/manager.ts";
+import { stateOf, type Session } from "../session/session.ts";
+import { writeResponseHeaders } from "./fetch.ts";
+import { tellOfLateChanges } from "./state.ts";
+
+/** React Router's and Remix's session, over one of this package. */
+export interface RouterSession<Data = SessionData, FlashData = Data> {
+  /** The session's handle: it names the session and opens nothing. "" for a session that was never saved. */
+  readonly id: string;
+  /** A copy of everything in the session, flashed values included. */
+  readonly data: Partial<Data & FlashData>;
+  has(name: (keyof Data | keyof FlashData) & string): boolean;
+  /** A value; one that was flashed is gone after this. */
+  get<Name extends (keyof Data | keyof FlashData) & string>(
+    name: Name,
+  ):
+    | (Name extends keyof Data ? Data[Name] : undefined)
+    | (Name extends keyof FlashData ? FlashData[Name] : undefined)
+    | undefined;
+  set<Name extends keyof Data & string>(name: Name, value: Data[Name]): void;
+  /** Keeps a value until it is got. */
+  flash<Name extends keyof FlashData & string>(name: Name, value: FlashData[Name]): void;
+  unset(name: keyof Data & string): void;
+}
+
+/** A {@link RouterSession} that `getSession` of this storage returned. */
+export interface StoredRouterSession<Data = SessionData, FlashData = Data> extends RouterSession<
+  Data,
+  FlashData
+> {
+  /** The session itself, for `login`, `regenerate` and all the rest. */
+  readonly stored: Session<Data>;
+}
+
+/** What `createSessionStorage` of React Router returns, and a little more. */
+export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
+  /** @throws {StoreError} the store is down */
+  getSession(cookieHeader?: string | null, options?: unknown): Promise<StoredRouterSession<Data, FlashData>>;
+  /** Saves the session. Answers a `Set-Cookie` value, or "" where there is nothing to send. */
+  commitSession(session: RouterSession<Data, FlashData>, options?: unknown): Promise<string>;
+  /** Ends the session. Answers the `Set-Cookie` value that clears the cookie, or "" where there is nothing to send. */
+  destroySession(session: RouterSession<Data, FlashData>, options?: unknown): Promise<string>;
+  /** Saves the session. Answers all the headers that it causes: for `redirect(url, { headers })` and `data(…)`. */
+  commitHeaders(
+    session: RouterSession<Data, FlashData>,
+    headers?: ConstructorParameters<typeof Headers>[0],
+  ): Promise<Headers>;
+}
+
+/**
+ * A session storage for React Router and Remix over a manager.
+ *
+ * Cookie attributes are the manager's: options given to `commitSession` are refused, since a cookie that differs from
+ * request to request cannot be cleared.
+ */
+export function createStoredSessionStorage<Data = SessionData, FlashData = Data>(options: {
+  sessions: SessionManager<Data>;
+}): StoredSessionStorage<Data, FlashData> {
+  const { sessions } = options;
+
+  const commit = async (session: RouterSession<Data, FlashData>) => {
+    const stored = storedOf<Data>(session);
+    const state = stateOf(stored as Session<never>);
+    const setCookie = await sessions.commit(stored);
+    const { accessed } = state;
+    tellOfLateChanges(state);
+    return { setCookie, accessed };
+  };
+
+  return {
+    async getSession(cookieHeader) {
+      return new WrappedSession(
+        (await sessions.load(cookieHeader)) as Session<never>,
+      ) as unknown as StoredRouterSession<Data, FlashData>;
+    },
+    async commitSession(session, given) {
+      refuseOptions("commitSession", given);
+      return (await commit(session)).setCookie ?? "";
+    },
+    async destroySession(session) {
+      storedOf<Data>(session).destroy();
+      return (await commit(session)).setCookie ?? "";
+    },
+    async commitHeaders(session, init) {
+      const headers = new Headers(init);
+      writeResponseHeaders(headers, await commit(session));
+      return headers;
+    },
+  };
+}
+
+class WrappedSession {
+  readonly stored: Session<Record<string, unknown>>;
+
+  constructor(stored: Session<never>) {
+    this.stored = stored as Session<Record<string, unknown>>;
+  }
+
+  get #flash(): Record<string, unknown> {
+    return stateOf(this.stored as Session<never>).content.flash;
+  }
+
+  get id(): string {
+    return this.stored.isNew ? "" : this.stored.handle;
+  }
+
+  get data(): Record<string, unknown> {
+    return { ...this.stored.data, ...this.#flash };
+  }
+
+  has(name: string): boolean {
+    return Object.hasOwn(this.stored.data, name) || Object.hasOwn(this.#flash, name);
+  }
+
+  get(name: string): unknown {
+    const { data } = this.stored;
+    return Object.hasOwn(data, name) ? data[name] : this.stored.takeFlash(name);
+  }
+
+  set(name: string, value: unknown): void {
+    Object.defineProperty(this.stored.data, name, {
+      value,
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    });
+  }
+
+  flash(name: string, value: unknown): void {
+    this.stored.flash(name, value);
+  }
+
+  unset(name: string): void {
+    delete this.stored.data[name];
+  }
+}
+
+function storedOf<Data>(session: unknown): Session<Data> {
+  if (!(session instanceof WrappedSession)) {
+    throw new TypeError("This session is of another storage: pass what getSession of this one returned.");
+  }
+  return session.stored as Session<never>;
+}
+
+function refuseOptions(method: string, options: unknown): void {
+  if (options === undefined || Object.keys(options as object).length === 0) return;
+  throw new TypeError(
+    `${method} takes no cookie options: give them to createSessionManager({ cookie: { … } }).`,
+  );
+}

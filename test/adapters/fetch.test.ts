@@ -1,0 +1,133 @@
+import { serve } from "@hono/node-server";
+import assert from "node:assert/strict";
+import type { Server } from "node:http";
+import { Readable } from "node:stream";
+import { test } from "vitest";
+import { fetchSessions } from "../../src/adapters/fetch.ts";
+import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
+import { adapterContract, contractError, type ContractSession } from "../../src/testing/index.ts";
+import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { running } from "./server.ts";
+
+adapterContract("fetch", {
+  test,
+  create: async () => memoryStore(),
+  async start(contract) {
+    const sessions = fetchSessions(contract.sessions);
+    const answerError = (error: unknown) => {
+      const { status, body } = contractError(error);
+      return new Response(body, { status });
+    };
+    const respond = async (request: Request, session: Session<Record<string, unknown>>) => {
+      const { pathname, search } = new URL(request.url);
+      const answer = await contract.route(pathname + search, () => session as ContractSession);
+      const { status, headers } = answer;
+      if (answer.redirect !== undefined)
+        return new Response(null, { status, headers: { location: answer.redirect } });
+      if (answer.chunks === undefined) return new Response(answer.body, { status, headers });
+      const bytes = answer.chunks.map((chunk) => new TextEncoder().encode(chunk));
+      return new Response(Readable.toWeb(Readable.from(bytes)) as ReadableStream, { status, headers });
+    };
+    const app = async (request: Request) => {
+      try {
+        const session = await sessions.load(request);
+        const response = await respond(request, session).catch(answerError);
+        return await sessions.commit(session, response);
+      } catch (error) {
+        return answerError(error);
+      }
+    };
+    return running(serve({ fetch: app, port: 0, hostname: "127.0.0.1" }) as Server);
+  },
+});
+
+function managed() {
+  const watched = new WatchedStore(memoryStore());
+  const manager = createSessionManager<{ n: number }>({ store: watched.store, keys: generateKey() });
+  return { watched, manager, sessions: fetchSessions(manager) };
+}
+
+const url = "http://localhost/";
+
+test("fetch: a response nobody's session touched is passed on as it is (promise 1)", async () => {
+  const { sessions } = managed();
+  const response = new Response("x");
+  assert.equal(await sessions.commit(await sessions.load(new Request(url)), response), response);
+});
+
+test("fetch: immutable headers, and responses without a body", async () => {
+  const { sessions } = managed();
+  for (const response of [Response.redirect(`${url}next`, 302), new Response(null, { status: 204 })]) {
+    const session = await sessions.load(new Request(url));
+    session.data.n = 1;
+    const answer = await sessions.commit(session, response);
+    assert.equal(answer.status, response.status);
+    assert.equal(answer.headers.get("location"), response.headers.get("location"));
+    assert.equal(answer.headers.getSetCookie().length, 1);
+    assert.equal(answer.headers.get("cache-control"), "no-store");
+  }
+});
+
+test("fetch: handle loads, runs and commits; what the handler throws is thrown on", async () => {
+  const { sessions, watched } = managed();
+  const answer = await sessions.handle(new Request(url), (session) => {
+    session.data.n = 1;
+    return new Response("x");
+  });
+  assert.equal(answer.headers.getSetCookie().length, 1);
+  await assert.rejects(
+    sessions.handle(new Request(url), (session) => {
+      session.data.n = 1;
+      throw new Error("boom");
+    }),
+    /boom/,
+  );
+  assert.deepEqual(watched.calls, ["insert"]);
+});
+
+test("fetch: save answers a cookie for cookies().set, and clears it after destroy (R4, R13)", async () => {
+  const { sessions } = managed();
+  const session = await sessions.load(null);
+  assert.equal(await sessions.save(session), null);
+  session.data.n = 1;
+  const cookie = (await sessions.save(session))!;
+  assert.match(cookie.value, /^[\w-]{64}$/);
+  assert.deepEqual(
+    { ...cookie, value: "" },
+    {
+      name: "__Host-session",
+      value: "",
+      maxAge: 2_592_000,
+      path: "/",
+      httpOnly: true,
+      secure: true,
+      sameSite: "lax",
+    },
+  );
+  const again = await sessions.load(`${cookie.name}=${cookie.value}`);
+  assert.equal(again.data.n, 1);
+  again.destroy();
+  const cleared = (await sessions.save(again))!;
+  assert.deepEqual(
+    [cleared.name, cleared.value, cleared.maxAge, cleared.path],
+    ["__Host-session", "", 0, "/"],
+  );
+});
+
+test("fetch: view looks at a session, and says when the store is down instead of throwing (promise 8)", async () => {
+  const { sessions, watched } = managed();
+  const session = await sessions.load(null);
+  session.data.n = 7;
+  session.login("42");
+  const cookie = (await sessions.save(session))!;
+  const headers = new Headers({ cookie: `${cookie.name}=${cookie.value}` });
+  const expected = { data: { n: 7 }, user: "42", isNew: false, error: null };
+  assert.deepEqual(await sessions.view(headers), expected);
+  assert.deepEqual(await sessions.view(new Request(url, { headers })), expected);
+  assert.deepEqual(await sessions.view(headers.get("cookie")), expected);
+  assert.deepEqual(await sessions.view(undefined), { data: {}, user: undefined, isNew: true, error: null });
+  watched.down("reads");
+  const { error, ...rest } = await sessions.view(headers);
+  assert.deepEqual(rest, { data: {}, user: undefined, isNew: true });
+  assert.equal((error as { status?: number }).status, 503);
+});
