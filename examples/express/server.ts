@@ -8,7 +8,7 @@ import { shop } from "./app.ts";
 import { keysIn } from "./keys.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-// Browsers take localhost for secure, apart from Safari.
+// Browsers take localhost for secure, apart from versions of Safari.
 const secure = process.env["SECURE"] !== "no";
 
 const server = createServer();

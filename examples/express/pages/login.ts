@@ -3,7 +3,7 @@ import { html, type Html } from "../html.ts";
 export interface LoginForm {
   readonly name?: string;
   readonly problem?: string;
-  /** Safari keeps no Secure cookie that came over plain http, not even from localhost. */
+  /** Versions of Safari keep no Secure cookie that came over plain http, not even from localhost. */
   readonly safari?: boolean;
 }
 
@@ -17,7 +17,8 @@ export function loginPage({ name = "", problem, safari }: LoginForm): Html {
     ${
       safari &&
       html`<p class="warning">
-        Safari keeps no secure cookie from plain http. Use another browser, or start the demo with
+        If you stay logged out: versions of Safari keep no secure cookie from plain http. Use another browser,
+        or start the demo with
         <code>SECURE=no npm run demo</code>.
       </p>`
     }
