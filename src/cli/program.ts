@@ -5,6 +5,7 @@ import { countCommand } from "./commands/count.ts";
 import { eraseCommand } from "./commands/erase.ts";
 import { expireCommand } from "./commands/expire.ts";
 import { exportCommand } from "./commands/export.ts";
+import { importCommand } from "./commands/import.ts";
 import { initCommand } from "./commands/init.ts";
 import { keysCommand } from "./commands/keys.ts";
 import { listCommand } from "./commands/list.ts";
@@ -17,7 +18,7 @@ import { exitCodes, explain } from "./failure.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
 const groups = [
-  ["Setting up:", [initCommand, checkCommand, migrateCommand]],
+  ["Setting up:", [initCommand, checkCommand, migrateCommand, importCommand]],
   ["Sessions:", [countCommand, statsCommand, listCommand, showCommand, revokeCommand, expireCommand]],
   ["A user's data:", [exportCommand, eraseCommand]],
   ["Keys:", [keysCommand, resealCommand]],

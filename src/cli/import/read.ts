@@ -1,0 +1,128 @@
+import { existsSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { namesOf } from "../../database/names.ts";
+import { SqliteDatabase } from "../../database/sqlite-database.ts";
+import type { Database, Dialect } from "../../database/dialect.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { openStore } from "../store-url.ts";
+import type { ForeignRow, Source } from "./sources.ts";
+
+/** The other library's table. It is only read. */
+export class ForeignTable {
+  readonly #database: Database;
+  readonly #source: Source;
+  readonly #table: string;
+  readonly #lifetime: number;
+
+  /** @param lifetime of a session, in milliseconds, for a source that keeps only the time of the last use */
+  static open(options: {
+    url: string;
+    source: Source;
+    table?: string;
+    lifetime: number;
+    cwd: string;
+  }): ForeignTable {
+    const { store } = openStore(options.url, undefined, options.cwd);
+    const { database } = store;
+    const { source, table = source.table } = options;
+    const kind = database.dialect.name;
+    if (!source.databases.includes(kind)) {
+      throw new Failure(
+        `${source.name} keeps its sessions in ${source.databases.join(", ")}, and ${options.url.split(":")[0]!} is not that.`,
+        exitCodes.usage,
+      );
+    }
+    if (!/^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$/.test(table)) {
+      throw new Failure(`${JSON.stringify(table)} is no table name.`, exitCodes.usage);
+    }
+    return new ForeignTable(readOnly(database), source, quoted(table, kind), options.lifetime);
+  }
+
+  private constructor(database: Database, source: Source, table: string, lifetime: number) {
+    this.#database = database;
+    this.#source = source;
+    this.#table = table;
+    this.#lifetime = lifetime;
+  }
+
+  async count(): Promise<number> {
+    const { rows } = await this.#ask(`SELECT COUNT(*) AS count FROM ${this.#table}`, []);
+    return Number(rows[0]?.["count"]);
+  }
+
+  /** Rows in order of id, a bounded page at a time. */
+  async *pages(size: number): AsyncGenerator<ForeignRow[]> {
+    const { id, data, end, endsAt } = this.#source;
+    const kind = this.#database.dialect.name;
+    const name = (column: string) => quoted(column, kind);
+    const columns = `${text(name(id), kind)} AS sid, ${text(name(data), kind)} AS content, ${instant(name(end), kind)} AS ends`;
+    const [mark, limit] = kind === "postgres" ? ["$1", "$2"] : ["?", "?"];
+    let after: string | null = null;
+    for (;;) {
+      const condition: string = after === null ? "" : ` WHERE ${name(id)} > ${mark}`;
+      const bound = after === null ? (kind === "postgres" ? "$1" : "?") : limit;
+      const { rows } = await this.#ask(
+        `SELECT ${columns} FROM ${this.#table}${condition} ORDER BY ${name(id)} LIMIT ${bound}`,
+        after === null ? [size] : [after, size],
+      );
+      const page = rows.map((row) => ({
+        sid: String(row["sid"]),
+        text: typeof row["content"] === "string" ? row["content"] : JSON.stringify(row["content"]),
+        expiresAt: endsAt(row["ends"], this.#lifetime),
+      }));
+      if (page.length > 0) yield page;
+      if (page.length < size) return;
+      after = page.at(-1)!.sid;
+    }
+  }
+
+  async #ask(statement: string, values: readonly unknown[]) {
+    try {
+      return await this.#database.run({ text: statement, values, writes: false });
+    } catch (error) {
+      const reason = (error as { cause?: { message?: string } }).cause?.message;
+      throw new Failure(
+        `The table of ${this.#source.name} could not be read: ${reason ?? (error as Error).message}. --from-table names another table. Nothing was changed.`,
+        exitCodes.failed,
+        { cause: error },
+      );
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}
+
+/** A file is opened anew for reading alone, so that neither it nor its journal mode changes. */
+function readOnly(database: Database): Database {
+  if (!(database instanceof SqliteDatabase) || database.file === undefined) return database;
+  const { file } = database;
+  if (!existsSync(file)) throw new Failure(`There is no file ${file}.`);
+  return new SqliteDatabase({
+    names: namesOf(undefined, (name) => `"${name}"`, { schemas: false }),
+    open: () => new DatabaseSync(file, { readOnly: true }),
+    owned: true,
+    label: `The file ${file}`,
+    busyTimeout: 5_000,
+  });
+}
+
+function quoted(name: string, kind: Dialect["name"]): string {
+  const mark = kind === "mysql" || kind === "mariadb" ? "`" : '"';
+  return name
+    .split(".")
+    .map((part) => mark + part + mark)
+    .join(".");
+}
+
+function text(column: string, kind: Dialect["name"]): string {
+  if (kind === "postgres") return `${column}::text`;
+  return kind === "sqlite" ? `CAST(${column} AS TEXT)` : `CONVERT(${column} USING utf8mb4)`;
+}
+
+function instant(column: string, kind: Dialect["name"]): string {
+  // A timestamp without a zone is in the zone of the connection, which wrote it.
+  if (kind === "postgres") return `extract(epoch FROM ${column}::timestamptz)::float8`;
+  return kind === "sqlite" ? column : `CAST(${column} AS CHAR)`;
+}

@@ -1,0 +1,89 @@
+import { LimitError, ValueError } from "../../errors.ts";
+import type { SessionRow } from "../../row.ts";
+import { randomVersion } from "../../sealing/random.ts";
+import type { Records } from "../../session/records.ts";
+import { rowIdOf } from "../../session/token.ts";
+import { handleOf } from "../../session/handle.ts";
+import type { ForeignRow } from "./sources.ts";
+
+/** Why a session was not taken over. */
+export type SkipReason =
+  /** it had ended */
+  | "ended"
+  /** its text is not a JSON object */
+  | "unreadable"
+  /** it holds what ours cannot hold, or is too large */
+  | "unfit"
+  /** it was taken over before, or made since */
+  | "there already";
+
+export interface Skipped {
+  /** The handle that it would have: its id is a secret and is not told. */
+  readonly handle: string;
+  readonly reason: SkipReason;
+  readonly detail: string | null;
+}
+
+export interface ImportOptions {
+  /** Where in the session its user's id is: "passport.user", or null. */
+  readonly userPath: readonly string[] | null;
+}
+
+/**
+ * The row that the express-session drop-in reads for this session id (formats.md): row id `SHA-256(L("id") ‖ id)`, its
+ * data the session as JSON.
+ */
+export function rowFor(records: Records, foreign: ForeignRow, options: ImportOptions): SessionRow | Skipped {
+  const { settings } = records;
+  const { format } = settings;
+  const sid = Buffer.from(foreign.sid, "utf8");
+  const id = rowIdOf(sid);
+  const skip = (reason: SkipReason, detail: string | null = null): Skipped => ({
+    handle: handleOf(id),
+    reason,
+    detail,
+  });
+  const now = records.now();
+  let data: unknown;
+  try {
+    data = JSON.parse(foreign.text);
+  } catch {
+    return skip("unreadable", "not JSON");
+  }
+  if (typeof data !== "object" || data === null || Array.isArray(data))
+    return skip("unreadable", "not an object");
+  if (Number.isNaN(foreign.expiresAt)) return skip("unreadable", "no time of expiry");
+  if (foreign.expiresAt <= now) return skip("ended");
+
+  const user = userIn(data, options.userPath);
+  const absoluteExpiresAt = now + settings.absoluteTimeout;
+  const row = {
+    id,
+    version: randomVersion(),
+    userRef: user === undefined ? null : (format.userRefs(user)[0] ?? null),
+    createdAt: now,
+    updatedAt: now,
+    absoluteExpiresAt,
+    // What was promised before is kept, and nothing lives longer than the limits of today.
+    expiresAt: Math.min(Math.floor(foreign.expiresAt), now + settings.idleTimeout, absoluteExpiresAt),
+  };
+  try {
+    const plaintext = format.encode({ data: data as Record<string, unknown>, user, flash: {} }, null);
+    const token = { text: "", sid, id, stale: false };
+    return { ...row, data: format.seal(plaintext, row, token), client: null };
+  } catch (error) {
+    if (error instanceof ValueError || error instanceof LimitError) return skip("unfit", error.message);
+    throw error;
+  }
+}
+
+function userIn(data: object, path: readonly string[] | null): string | undefined {
+  if (path === null) return undefined;
+  let value: unknown = data;
+  for (const name of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = (value as Record<string, unknown>)[name];
+  }
+  if (typeof value === "number" && Number.isSafeInteger(value)) return String(value);
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
