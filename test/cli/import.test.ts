@@ -1,0 +1,298 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { createRequire } from "node:module";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { DatabaseSync } from "node:sqlite";
+import express from "express";
+import knex from "knex";
+import mysql from "mysql2/promise";
+import pg from "pg";
+import { afterEach, beforeEach, describe, inject, test } from "vitest";
+import { generateKey } from "../../src/index.ts";
+import { recordsOf } from "../../src/session/manager.ts";
+import { rowIdOf } from "../../src/session/token.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import type {} from "../servers/global-setup.ts";
+import { manage } from "../jobs/sessions.ts";
+import { Folder } from "./command.ts";
+
+// These packages come without types.
+const require = createRequire(import.meta.url);
+const BetterSqlite3 = require("better-sqlite3");
+const expressSession = require("express-session");
+type Store = object;
+const keys = generateKey();
+const secret = "a secret that the application has";
+
+let folder: Folder;
+beforeEach(async () => {
+  folder = new Folder();
+  folder.env["STORED_SESSION_KEYS"] = keys;
+  folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:ours.sqlite3";
+  assert.equal((await folder.run("migrate")).code, 0);
+});
+afterEach(() => folder.remove());
+
+/** The same application, whatever store it has. */
+async function serve(store: Store): Promise<{ url: string; close(): Promise<void> }> {
+  const app = express();
+  app.use(
+    expressSession({ store, secret, resave: false, saveUninitialized: false, cookie: { maxAge: 3_600_000 } }),
+  );
+  app.get("/login/:user", (request, response) => {
+    const session = request.session as unknown as Record<string, unknown>;
+    session["passport"] = { user: request.params["user"] };
+    session["cart"] = [{ sku: "Tee für zwei", count: 2 }];
+    response.send("in");
+  });
+  app.get("/", (request, response) => {
+    const session = request.session as unknown as { passport?: { user: string }; cart?: unknown };
+    response.json({ user: session.passport?.user ?? null, cart: session.cart ?? null });
+  });
+  const server: Server = createServer(app);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
+
+async function logIn(store: Store, users: string[]): Promise<string[]> {
+  const { url, close } = await serve(store);
+  const cookies: string[] = [];
+  for (const user of users) {
+    const response = await fetch(`${url}/login/${user}`);
+    cookies.push(response.headers.getSetCookie()[0]!.split(";")[0]!);
+  }
+  await close();
+  return cookies;
+}
+
+/** `connect.sid=s%3A<id>.<signature>` */
+function idIn(cookie: string): string {
+  return decodeURIComponent(cookie.split("=")[1]!).slice(2).split(".")[0]!;
+}
+
+interface Library {
+  name: string;
+  /** A store of the real package on a new table; null where its server is not there. */
+  open(): Promise<{
+    store: Store;
+    url: string;
+    table: string;
+    write(sid: string, text: string): Promise<void>;
+    close(): Promise<void>;
+  } | null>;
+}
+
+const table = () => `old_${randomBytes(6).toString("hex")}`;
+
+const libraries: Library[] = [
+  {
+    name: "better-sqlite3-session-store",
+    async open() {
+      const client = new BetterSqlite3(folder.file("old.sqlite3"));
+      const SqliteStore = require("better-sqlite3-session-store")(expressSession);
+      const store = new SqliteStore({ client, expired: { clear: true, intervalMs: 2 ** 30 } });
+      return {
+        store,
+        url: "sqlite:old.sqlite3",
+        table: "sessions",
+        async write(sid, text) {
+          const end = new Date(Date.now() + 3_600_000).toISOString();
+          client.prepare("INSERT INTO sessions VALUES (?, ?, ?)").run(sid, text, end);
+        },
+        close: async () => void client.close(),
+      };
+    },
+  },
+  {
+    name: "connect-pg-simple",
+    async open() {
+      const url = inject("servers").postgres;
+      if (url === undefined) return null;
+      const tableName = table();
+      const pool = new pg.Pool({ connectionString: url });
+      const PgStore = require("connect-pg-simple")(expressSession);
+      const store = new PgStore({ pool, tableName, createTableIfMissing: true, pruneSessionInterval: false });
+      return {
+        store,
+        url,
+        table: tableName,
+        async write(sid, text) {
+          await pool.query(`INSERT INTO ${tableName} VALUES ($1, $2, now() + interval '1 hour')`, [
+            sid,
+            JSON.stringify(text),
+          ]);
+        },
+        async close() {
+          await pool.query(`DROP TABLE ${tableName}`);
+          await pool.end();
+        },
+      };
+    },
+  },
+  {
+    name: "express-mysql-session",
+    async open() {
+      const url = inject("servers").mysql ?? inject("servers").mariadb;
+      if (url === undefined) return null;
+      const tableName = table();
+      const pool = mysql.createPool(url);
+      const MySQLStore = require("express-mysql-session")(expressSession);
+      const store = new MySQLStore({ schema: { tableName }, clearExpired: false }, pool);
+      await store.onReady();
+      return {
+        store,
+        url,
+        table: tableName,
+        async write(sid, text) {
+          await pool.query(`INSERT INTO ${tableName} VALUES (?, UNIX_TIMESTAMP() + 3600, ?)`, [sid, text]);
+        },
+        async close() {
+          await pool.query(`DROP TABLE ${tableName}`);
+          await pool.end();
+        },
+      };
+    },
+  },
+  ...(["sqlite", "postgres", "mysql"] as const).map((kind): Library => ({
+    name: `connect-session-knex`,
+    async open() {
+      const url = kind === "sqlite" ? "sqlite:old.sqlite3" : inject("servers")[kind];
+      if (url === undefined) return null;
+      const tableName = table();
+      const database = knex({
+        client: { sqlite: "better-sqlite3", postgres: "pg", mysql: "mysql2" }[kind],
+        connection: kind === "sqlite" ? { filename: folder.file("old.sqlite3") } : url,
+        useNullAsDefault: true,
+      });
+      const { ConnectSessionKnexStore } = require("connect-session-knex");
+      const store = new ConnectSessionKnexStore({
+        knex: database,
+        tableName,
+        createTable: true,
+        cleanupInterval: 0,
+      });
+      return {
+        store,
+        url,
+        table: tableName,
+        async write(sid, text) {
+          const expired = new Date(Date.now() + 3_600_000);
+          const end =
+            kind === "mysql" ? expired.toISOString().slice(0, 19).replace("T", " ") : expired.toISOString();
+          await database(tableName).insert({
+            sid,
+            sess: kind === "sqlite" ? text : JSON.stringify(text),
+            expired: end,
+          });
+        },
+        async close() {
+          await database.schema.dropTable(tableName);
+          await database.destroy();
+        },
+      };
+    },
+  })),
+];
+
+for (const [index, library] of libraries.entries()) {
+  describe(`${library.name} (${index + 1})`, () => {
+    test("its sessions are taken over, and the same cookie is logged in afterwards", async (context) => {
+      const old = await library.open();
+      if (old === null) return context.skip("its server is not there");
+      const cookies = await logIn(old.store, ["anna", "bert"]);
+      const sid = "text-that-is-no-session";
+      await old.write(sid, "not a session {");
+
+      const args = [
+        "import",
+        library.name,
+        "--from",
+        old.url,
+        "--from-table",
+        old.table,
+        "--user-path",
+        "passport.user",
+      ];
+      const tried = await folder.json(...args, "--dry-run");
+      assert.deepEqual([tried.read, tried.imported], [3, 2]);
+      assert.equal((await folder.json("count")).live, 0);
+      const first = await folder.json(...args, "--batch-size", "1");
+      assert.deepEqual([first.read, first.imported, first.skipped.unreadable], [3, 2, 1]);
+      assert.ok(!JSON.stringify(first).includes(sid), "the id of a session is a secret, read or not");
+      const again = await folder.json(...args);
+      assert.deepEqual([again.imported, again.skipped["there already"]], [0, 2]);
+
+      const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), keys);
+      const { format } = recordsOf(sessions as never).settings;
+      for (const [place, user] of ["anna", "bert"].entries()) {
+        const row = await recordsOf(sessions as never).store.read(
+          rowIdOf(Buffer.from(idIn(cookies[place]!))),
+        );
+        assert.ok(row !== null);
+        const { data } = format.decode(format.open(row, null));
+        assert.deepEqual(data["passport"], { user });
+        assert.deepEqual(data["cart"], [{ sku: "Tee für zwei", count: 2 }]);
+        assert.ok(
+          row.expiresAt > Date.now() + 3_400_000 && row.expiresAt <= Date.now() + 3_600_000,
+          "it ends when it would have",
+        );
+        assert.equal((await sessions.forUser(user).list()).length, 1);
+      }
+      await sessions.close();
+      await old.close();
+    });
+  });
+}
+
+test("activerecord-session_store with JSON: what can be read is taken over, by the id that its table has", async () => {
+  const old = new DatabaseSync(folder.file("rails.sqlite3"));
+  old.exec(
+    `CREATE TABLE sessions (id INTEGER PRIMARY KEY, session_id varchar NOT NULL, data text, created_at datetime NOT NULL, updated_at datetime NOT NULL)`,
+  );
+  const write = (id: string, data: string, ago: number) => {
+    const at = new Date(Date.now() - ago).toISOString().replace("T", " ").replace("Z", "");
+    old
+      .prepare("INSERT INTO sessions (session_id, data, created_at, updated_at) VALUES (?, ?, ?, ?)")
+      .run(id, data, at, at);
+  };
+  write("2::aaaa", '{"user_id":7,"flash":{"notice":"hi"}}', 60_000);
+  write("2::bbbb", "BAh7B0kiDHVzZXJfaWQGOgZFVGkM", 60_000); // a marshalled session
+  write("2::cccc", '{"user_id":8}', 40 * 86_400_000);
+  old.close();
+  const tally = await folder.json(
+    "import",
+    "activerecord-session_store",
+    "--from",
+    "sqlite:rails.sqlite3",
+    "--user-path",
+    "user_id",
+  );
+  assert.deepEqual([tally.imported, tally.skipped.unreadable, tally.skipped.ended], [1, 1, 1]);
+  assert.equal((await folder.json("list", "--user", "7")).sessions.length, 1);
+});
+
+test("an import that cannot be is one sentence, and changes nothing", async () => {
+  const refused = async (args: string[], code: number, sentence: RegExp) => {
+    const answer = await folder.run("import", ...args);
+    assert.equal(answer.code, code, answer.err);
+    assert.match(answer.err, sentence);
+    assert.equal((await folder.json("count")).live, 0);
+  };
+  await refused(["connect-mongo", "--from", "sqlite:x"], 2, /There is no import from "connect-mongo"/);
+  await refused(["connect-pg-simple", "--from", "sqlite:x"], 2, /keeps its sessions in postgres/);
+  await refused(["connect-session-knex", "--from", "sqlite:missing.sqlite3"], 1, /There is no file/);
+  await refused(
+    ["connect-session-knex", "--from", "sqlite:ours.sqlite3"],
+    1,
+    /could not be read: no such table/,
+  );
+  await refused(
+    ["connect-session-knex", "--from", "sqlite:ours.sqlite3", "--from-table", "a; DROP"],
+    2,
+    /is no table name/,
+  );
+});
