@@ -9,9 +9,9 @@ const count = 300;
 
 /** A store whose answers can be exchanged, as if somebody had edited the database. */
 function editable(store: SessionStore): { store: SessionStore; edit: (row: SessionRow) => SessionRow } {
-  const self = {
-    edit: (row: SessionRow): SessionRow => row,
-    store: around(store, async (operation, call) => {
+  const self: { store: SessionStore; edit: (row: SessionRow) => SessionRow } = {
+    edit: (row) => row,
+    store: around(store, async (operation, call): Promise<unknown> => {
       const answer = await call();
       if (operation !== "read") return answer;
       return (answer as (SessionRow | null)[]).map((row) => row && self.edit(row));
