@@ -55,6 +55,8 @@ const pathPattern = /^\/[\x21-\x3a\x3d-\x7e]*$/;
 /** RFC 1123 §2.1 host name of letters, digits and hyphens. A leading dot is allowed, and means nothing. */
 const domainPattern = /^\.?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 
+type Attributes = Omit<SetCookie, "name" | "value">;
+
 type Kind = "text" | "flag" | readonly string[];
 
 const kinds: Readonly<Record<keyof CookieOptions, Kind>> = {
@@ -77,7 +79,7 @@ export class SessionCookie {
   readonly secure: boolean;
   readonly rolling: boolean;
   readonly #persist: boolean;
-  readonly #attributes: Omit<SetCookie, "name" | "value">;
+  readonly #attributes: Attributes;
   readonly #prefix: string;
 
   /**
@@ -111,15 +113,8 @@ export class SessionCookie {
     this.rolling = options.rolling ?? false;
     this.#persist = options.persist ?? true;
     this.#prefix = `${this.name}=`;
-    this.#attributes = {
-      path,
-      httpOnly,
-      secure,
-      sameSite,
-      ...(domain !== undefined && { domain }),
-      ...(partitioned !== undefined && { partitioned }),
-      ...(priority !== undefined && { priority }),
-    };
+    const attributes = { path, httpOnly, secure, sameSite, domain, partitioned, priority };
+    this.#attributes = attributes as Attributes;
   }
 
   /**
@@ -235,22 +230,22 @@ function isNear(a: string, b: string): boolean {
 }
 
 /** Names, paths and domains that no browser would accept (R7, R8). */
-function valueProblems({ name, path, domain }: CookieOptions): string[] {
+function valueProblems({ name = "session", path = "/", domain }: CookieOptions): string[] {
   const problems: string[] = [];
-  if (name !== undefined && !namePattern.test(name)) {
+  if (!namePattern.test(name)) {
     problems.push(
       "`cookie.name` may have letters, digits and !#$%&'*+-.^_`|~, and needs at least one of them.",
     );
   }
-  if (name !== undefined && name.length + tokenLength > longestPair) {
+  if (name.length + tokenLength > longestPair) {
     problems.push(`\`cookie.name\` may have at most ${longestPair - tokenLength} characters.`);
   }
-  if (path !== undefined && !pathPattern.test(path)) {
+  if (!pathPattern.test(path)) {
     problems.push(
       "`cookie.path` must begin with / and may have visible ASCII characters other than ; and <.",
     );
   }
-  if (path !== undefined && path.length > 1024) {
+  if (path.length > 1024) {
     problems.push("`cookie.path` may have at most 1024 characters.");
   }
   if (domain !== undefined && (!domainPattern.test(domain) || domain.length > 253)) {
@@ -273,9 +268,10 @@ function contradictions(options: CookieOptions, environment: string | undefined)
         `The cookie name ${JSON.stringify(name)} needs ${what}, because it begins with ${prefix}.`,
       );
     if (!secure) needs("`cookie.secure`");
-    if (/Http-$/i.test(prefix) && !httpOnly) needs("`cookie.httpOnly`");
-    if (/^__Host-/i.test(prefix) && path !== "/") needs("`cookie.path` to be /");
-    if (/^__Host-/i.test(prefix) && domain !== undefined) needs("`cookie.domain` to be left out");
+    if (prefix.toLowerCase().endsWith("http-") && !httpOnly) needs("`cookie.httpOnly`");
+    const host = prefix.toLowerCase().startsWith("__host-");
+    if (host && path !== "/") needs("`cookie.path` to be /");
+    if (host && domain !== undefined) needs("`cookie.domain` to be left out");
   }
   if (sameSite === "none" && !secure) problems.push('`cookie.sameSite: "none"` needs `cookie.secure`.');
   if (partitioned && !secure) problems.push("`cookie.partitioned` needs `cookie.secure`.");
