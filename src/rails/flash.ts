@@ -105,10 +105,25 @@ export class RailsFlash {
 
   /** Rails leaves out what is discarded, writes an empty list of it, and no flash where nothing is left. */
   #save(): void {
-    const left = [...this.#flashes].filter(([key]) => !this.#discarded.has(key));
-    if (left.length === 0) delete this.#data[KEY];
-    else this.#data[KEY] = { discard: [], flashes: asHash(left) };
+    withFlashes(
+      this.#data,
+      [...this.#flashes].filter(([key]) => !this.#discarded.has(key)),
+    );
   }
+}
+
+/** What a session's data holds for the next request, without what Rails would sweep. */
+export function flashesOf(data: Readonly<Record<string, unknown>>): [string, unknown][] {
+  const stored = pairs(data[KEY]);
+  const discard = stored.get("discard");
+  const gone = new Set(Array.isArray(discard) ? discard.map(name) : []);
+  return [...pairs(stored.get("flashes"))].filter(([key]) => !gone.has(key) && key !== "__proto__");
+}
+
+/** Puts these flashes into the data in the form that Rails stores. */
+export function withFlashes(data: Record<string, unknown>, flashes: [string, unknown][]): void {
+  if (flashes.length === 0) delete data[KEY];
+  else data[KEY] = { discard: [], flashes: asHash(flashes) };
 }
 
 /** A Hash of any of its kinds, by the text of its keys. */

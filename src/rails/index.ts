@@ -1,0 +1,34 @@
+/** `stored-session/rails`: one sessions table for Rails and Node. */
+export { railsFormat } from "./format.ts";
+export type { RailsFormatOptions, RailsKeyOptions } from "./format.ts";
+export { RailsStore, RailsUsersError, railsStore } from "./store.ts";
+export type { RailsDatabase, RailsStoreOptions } from "./store.ts";
+export { RailsFlash, railsFlash } from "./flash.ts";
+export { railsCsrfToken, verifyRailsCsrfToken } from "./csrf.ts";
+export type { RailsForm } from "./csrf.ts";
+export { moveRailsSession, railsRows } from "./move.ts";
+export type { MoveOptions, RailsRow } from "./move.ts";
+export { plainValue } from "./plain.ts";
+export { symbolHash } from "./types.ts";
+export {
+  RubyBigDecimal,
+  RubyComplex,
+  RubyDate,
+  RubyDateTime,
+  RubyDuration,
+  RubyFloat,
+  RubyIndifferentHash,
+  RubyIpAddress,
+  RubyPathname,
+  RubyRange,
+  RubyRational,
+  RubyRegexp,
+  RubySafeBuffer,
+  RubyString,
+  RubySymbol,
+  RubyTime,
+  RubyTimeWithZone,
+  RubyTimeZone,
+  RubyUri,
+} from "./types.ts";
+export type { RubyDurationUnit, RubyInteger, RubyNumeric } from "./types.ts";

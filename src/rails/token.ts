@@ -1,0 +1,41 @@
+import { inspect } from "node:util";
+import type { Token } from "../session/token.ts";
+import { isPublicId, mintPublicId, privateId } from "./session-id.ts";
+
+/** A new session's token: its text is the public id, its id the bytes of the `sid` column. */
+export function mintRailsToken(): Token {
+  return new RailsToken(mintPublicId());
+}
+
+/** The token of a cookie's value; null for anything that no session store of Rails made. */
+export function readRailsToken(value: string): Token | null {
+  return isPublicId(value) ? new RailsToken(value) : null;
+}
+
+/** The public id opens the session, so it does not show when the token is printed or serialized (R2). */
+class RailsToken implements Token {
+  readonly #publicId: string;
+  readonly id: Uint8Array;
+  readonly stale = false;
+
+  constructor(publicId: string) {
+    this.#publicId = publicId;
+    this.id = new TextEncoder().encode(privateId(publicId));
+  }
+
+  get text(): string {
+    return this.#publicId;
+  }
+
+  get sid(): Uint8Array {
+    return new TextEncoder().encode(this.#publicId);
+  }
+
+  toJSON(): { id: string } {
+    return { id: new TextDecoder().decode(this.id) };
+  }
+
+  [inspect.custom](): string {
+    return `RailsToken { id: ${new TextDecoder().decode(this.id)} }`;
+  }
+}
