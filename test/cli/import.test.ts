@@ -9,6 +9,7 @@ import knex from "knex";
 import mysql from "mysql2/promise";
 import pg from "pg";
 import { afterEach, beforeEach, describe, inject, test } from "vitest";
+import { StoredSessionStore } from "../../src/adapters/express-session.ts";
 import { generateKey } from "../../src/index.ts";
 import { recordsOf } from "../../src/session/manager.ts";
 import { rowIdOf } from "../../src/session/token.ts";
@@ -243,6 +244,17 @@ for (const [index, library] of libraries.entries()) {
         assert.equal((await sessions.forUser(user).list()).length, 1);
       }
       await sessions.close();
+
+      // The application with the drop-in in the place of its old store, and the cookies of before.
+      const store = new StoredSessionStore({ store: sqliteStore(folder.file("ours.sqlite3")), keys });
+      const { url, close } = await serve(store);
+      for (const [place, user] of ["anna", "bert"].entries()) {
+        const response = await fetch(url, { headers: { cookie: cookies[place]! } });
+        assert.deepEqual(await response.json(), { user, cart: [{ sku: "Tee für zwei", count: 2 }] });
+      }
+      assert.equal(((await (await fetch(url)).json()) as { user: unknown }).user, null);
+      await close();
+      await store.close();
       await old.close();
     });
   });

@@ -68,13 +68,22 @@ export function rowFor(records: Records, foreign: ForeignRow, options: ImportOpt
     expiresAt: Math.min(Math.floor(foreign.expiresAt), now + settings.idleTimeout, absoluteExpiresAt),
   };
   try {
-    const plaintext = format.encode({ data: data as Record<string, unknown>, user, flash: {} }, null);
+    const plaintext = format.encode({ data: asDropIn(data), user, flash: {} }, null);
     const token = { text: "", sid, id, stale: false };
     return { ...row, data: format.seal(plaintext, row, token), client: null };
   } catch (error) {
     if (error instanceof ValueError || error instanceof LimitError) return skip("unfit", error.message);
     throw error;
   }
+}
+
+/** As the drop-in stores a session: of its cookie's expiry only that there is one, because the row has the time. */
+function asDropIn(data: object): Record<string, unknown> {
+  const { cookie, ...rest } = data as { cookie?: unknown };
+  if (typeof cookie !== "object" || cookie === null) return rest;
+  const { expires, _expires, ...attributes } = cookie as { expires?: unknown; _expires?: unknown };
+  const ends = (expires ?? _expires ?? null) !== null;
+  return { ...rest, cookie: { ...attributes, ...(ends && { expires: true }) } };
 }
 
 function userIn(data: object, path: readonly string[] | null): string | undefined {
