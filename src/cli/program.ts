@@ -5,6 +5,7 @@ import { countCommand } from "./commands/count.ts";
 import { eraseCommand } from "./commands/erase.ts";
 import { expireCommand } from "./commands/expire.ts";
 import { exportCommand } from "./commands/export.ts";
+import { generateCommand } from "./commands/generate.ts";
 import { importCommand } from "./commands/import.ts";
 import { initCommand } from "./commands/init.ts";
 import { keysCommand } from "./commands/keys.ts";
@@ -18,7 +19,7 @@ import { exitCodes, explain } from "./failure.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
 const groups = [
-  ["Setting up:", [initCommand, checkCommand, migrateCommand, importCommand]],
+  ["Setting up:", [initCommand, checkCommand, migrateCommand, generateCommand, importCommand]],
   ["Sessions:", [countCommand, statsCommand, listCommand, showCommand, revokeCommand, expireCommand]],
   ["A user's data:", [exportCommand, eraseCommand]],
   ["Keys:", [keysCommand, resealCommand]],

@@ -1,0 +1,63 @@
+import { Argument, Option, type Command } from "commander";
+import { mysqlStore } from "../../store/mysql.ts";
+import { postgresStore } from "../../store/postgres.ts";
+import { sqliteStore } from "../../store/sqlite.ts";
+import { generateDrizzle } from "../../migrations/generate/drizzle.ts";
+import { generateKnex } from "../../migrations/generate/knex.ts";
+import { generateKysely } from "../../migrations/generate/kysely.ts";
+import { generatePrisma } from "../../migrations/generate/prisma.ts";
+import { generateSql } from "../../migrations/generate/sql.ts";
+import type { SchemaDialect } from "../../migrations/generate/tables.ts";
+import { generateTypeorm } from "../../migrations/generate/typeorm.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import type { Terminal } from "../terminal.ts";
+
+const tools = {
+  drizzle: generateDrizzle,
+  prisma: generatePrisma,
+  kysely: generateKysely,
+  knex: generateKnex,
+  typeorm: generateTypeorm,
+} as const;
+
+interface Options {
+  dialect: SchemaDialect;
+  table: string;
+}
+
+export function generateCommand(program: Command, terminal: Terminal): void {
+  program
+    .command("generate")
+    .description("print the tables for your own migration tool; reads and changes nothing")
+    .addArgument(new Argument("<tool>").choices(["sql", ...Object.keys(tools)]))
+    .addOption(
+      new Option("--dialect <database>", "for which database")
+        .choices(["sqlite", "postgres", "mysql"])
+        .makeOptionMandatory(),
+    )
+    .option("--table <name>", "the table", "stored_sessions")
+    .action((tool: "sql" | keyof typeof tools, { dialect, table }: Options) => {
+      if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(table)) {
+        throw new Failure(
+          `${JSON.stringify(table)} is no table name: use letters, digits and "_", at most 40.`,
+          exitCodes.usage,
+        );
+      }
+      terminal.out.write(tool === "sql" ? sqlOf(table, dialect) : tools[tool](table, dialect));
+      if (tool !== "sql" && terminal.err.isTTY) {
+        terminal.err.write(
+          '\nWhen your tool has made the tables, run "stored-session migrate" once: it notes that they are there.\n',
+        );
+      }
+    });
+}
+
+/** A store connects at its first statement, and here there is none. */
+function sqlOf(table: string, dialect: SchemaDialect): string {
+  const { database } = {
+    sqlite: () => sqliteStore(":memory:", { table }),
+    postgres: () => postgresStore("postgres://localhost/", { table }),
+    mysql: () => mysqlStore("mysql://localhost/", { table }),
+  }[dialect]();
+  return generateSql(database.dialect, Date.now());
+}

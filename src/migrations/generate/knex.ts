@@ -1,0 +1,39 @@
+import { sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
+
+/** A migration for Knex. */
+export function generateKnex(table: string, dialect: SchemaDialect): string {
+  const tables = tablesOf(table, dialect);
+  const body = tables.flatMap(({ name, columns, indexes }) => [
+    `  await knex.schema.createTable("${name}", (table) => {`,
+    ...columns.map((column) => {
+      const marks = `${column.nullable ? ".nullable()" : ".notNullable()"}${column.primary ? ".primary()" : ""}`;
+      return `    table.specificType("${column.name}", "${sqlTypes[dialect][column.type]}")${marks};`;
+    }),
+    ...indexes.map(({ name: indexName, columns: over, whereNotNull }) => {
+      const list = over.map((column) => `"${column}"`).join(", ");
+      const where =
+        whereNotNull && dialect !== "mysql" ? `, { predicate: knex.whereNotNull("${whereNotNull}") }` : "";
+      return `    table.index([${list}], "${indexName}"${where});`;
+    }),
+    "  });",
+  ]);
+  const settings =
+    dialect === "postgres"
+      ? [
+          `  await knex.raw("ALTER TABLE ${table} SET (fillfactor = 90)");`,
+          `  await knex.raw("ALTER TABLE ${table} ALTER COLUMN data SET STORAGE EXTERNAL, ALTER COLUMN client SET STORAGE EXTERNAL");`,
+        ]
+      : [];
+  return `${[
+    '/** @param {import("knex").Knex} knex */',
+    "export async function up(knex) {",
+    ...body,
+    ...settings,
+    "}",
+    "",
+    '/** @param {import("knex").Knex} knex */',
+    "export async function down(knex) {",
+    ...tables.toReversed().map(({ name }) => `  await knex.schema.dropTable("${name}");`),
+    "}",
+  ].join("\n")}\n`;
+}

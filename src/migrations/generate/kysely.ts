@@ -1,0 +1,43 @@
+import { sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
+
+/** A migration for Kysely. */
+export function generateKysely(table: string, dialect: SchemaDialect): string {
+  const tables = tablesOf(table, dialect);
+  const body = tables.flatMap(({ name, columns, indexes }) => [
+    "  await db.schema",
+    `    .createTable("${name}")`,
+    ...columns.map((column) => {
+      const calls = [...(column.nullable ? [] : ["notNull()"]), ...(column.primary ? ["primaryKey()"] : [])];
+      const marks = calls.length === 0 ? "" : `, (column) => column.${calls.join(".")}`;
+      return `    .addColumn("${column.name}", sql\`${sqlTypes[dialect][column.type]}\`${marks})`;
+    }),
+    ...(dialect === "postgres" && name === table ? ["    .modifyEnd(sql`with (fillfactor = 90)`)"] : []),
+    "    .execute();",
+    ...indexes.flatMap(({ name: indexName, columns: over, whereNotNull }) => [
+      "  await db.schema",
+      `    .createIndex("${indexName}")`,
+      `    .on("${name}")`,
+      `    .columns([${over.map((column) => `"${column}"`).join(", ")}])`,
+      ...(whereNotNull && dialect !== "mysql" ? [`    .where("${whereNotNull}", "is not", null)`] : []),
+      "    .execute();",
+    ]),
+  ]);
+  const settings =
+    dialect === "postgres"
+      ? [
+          `  await sql\`alter table ${table} alter column data set storage external, alter column client set storage external\`.execute(db);`,
+        ]
+      : [];
+  return `${[
+    'import { type Kysely, sql } from "kysely";',
+    "",
+    "export async function up(db: Kysely<any>): Promise<void> {",
+    ...body,
+    ...settings,
+    "}",
+    "",
+    "export async function down(db: Kysely<any>): Promise<void> {",
+    ...tables.toReversed().map(({ name }) => `  await db.schema.dropTable("${name}").execute();`),
+    "}",
+  ].join("\n")}\n`;
+}

@@ -1,0 +1,151 @@
+/** The databases that schemas are generated for. MariaDB takes what MySQL takes. */
+export type SchemaDialect = "sqlite" | "postgres" | "mysql";
+
+export type ColumnType =
+  /** 32 bytes */
+  | "id"
+  /** bytes */
+  | "bytes"
+  /** bytes that are few */
+  | "small bytes"
+  /** 64-bit integer, milliseconds or a version */
+  | "bigint"
+  /** 32-bit integer */
+  | "integer"
+  /** the name of a lease, ASCII */
+  | "name"
+  /** the name of a migration */
+  | "title"
+  /** 64 hexadecimal digits */
+  | "checksum";
+
+export interface Column {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly nullable?: boolean;
+  readonly primary?: boolean;
+}
+
+export interface Index {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** The column without whose value a row is not in the index, where the database has partial indexes. */
+  readonly whereNotNull?: string;
+}
+
+export interface Table {
+  readonly name: string;
+  readonly columns: readonly Column[];
+  readonly indexes: readonly Index[];
+}
+
+/**
+ * The three tables as data, in the order of columns that the migrations give them on this database. A test compares
+ * what every tool makes of them with what the migrations make.
+ */
+export function tablesOf(table: string, dialect: SchemaDialect): readonly Table[] {
+  const columns: Column[] = [
+    { name: "id", type: "id", primary: true },
+    { name: "data", type: "bytes" },
+    { name: "version", type: "bigint" },
+    { name: "user_ref", type: "id", nullable: true },
+    { name: "created_at", type: "bigint" },
+    { name: "updated_at", type: "bigint" },
+    { name: "absolute_expires_at", type: "bigint" },
+    { name: "expires_at", type: "bigint" },
+    { name: "expires_bucket", type: "integer" },
+    { name: "client", type: "small bytes", nullable: true },
+  ];
+  const postgresOrder = [
+    "version",
+    "created_at",
+    "updated_at",
+    "absolute_expires_at",
+    "expires_at",
+    "expires_bucket",
+    "id",
+    "user_ref",
+    "client",
+    "data",
+  ];
+  const inOrder =
+    dialect === "postgres"
+      ? postgresOrder.map((name) => columns.find((column) => column.name === name)!)
+      : columns;
+  return [
+    {
+      name: table,
+      columns: inOrder,
+      indexes: [
+        { name: `${table}_user_ref`, columns: ["user_ref"], whereNotNull: "user_ref" },
+        {
+          name: `${table}_expires_bucket`,
+          columns: dialect === "postgres" ? ["expires_bucket", "created_at"] : ["expires_bucket"],
+        },
+      ],
+    },
+    {
+      name: `${table}_leases`,
+      columns: [
+        { name: "name", type: "name", primary: true },
+        { name: "holder", type: "name" },
+        { name: "held_until", type: "bigint" },
+      ],
+      indexes: [],
+    },
+    {
+      name: `${table}_migrations`,
+      columns: [
+        { name: "version", type: "integer", primary: true },
+        { name: "name", type: "title" },
+        { name: "checksum", type: "checksum" },
+        { name: "applied_at", type: "bigint" },
+      ],
+      indexes: [],
+    },
+  ];
+}
+
+/** SQL types, as they stand in the migrations. */
+export const sqlTypes: Readonly<Record<SchemaDialect, Readonly<Record<ColumnType, string>>>> = {
+  sqlite: {
+    id: "blob",
+    bytes: "blob",
+    "small bytes": "blob",
+    bigint: "integer",
+    integer: "integer",
+    name: "text",
+    title: "text",
+    checksum: "text",
+  },
+  postgres: {
+    id: "bytea",
+    bytes: "bytea",
+    "small bytes": "bytea",
+    bigint: "bigint",
+    integer: "integer",
+    name: "text",
+    title: "text",
+    checksum: "text",
+  },
+  mysql: {
+    id: "binary(32)",
+    bytes: "longblob",
+    "small bytes": "mediumblob",
+    bigint: "bigint",
+    integer: "int",
+    name: "varbinary(255)",
+    title: "varchar(200)",
+    checksum: "char(64)",
+  },
+};
+
+/** "stored_sessions_leases" as "storedSessionsLeases". */
+export function camelCase(name: string): string {
+  return name.replace(/_+([a-z0-9])/gi, (_, letter: string) => letter.toUpperCase());
+}
+
+export function pascalCase(name: string): string {
+  const camel = camelCase(name);
+  return camel[0]!.toUpperCase() + camel.slice(1);
+}
