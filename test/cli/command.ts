@@ -14,7 +14,11 @@ export interface Answer {
 /** A folder of its own in which the command runs as a real process, as a user would run it. */
 export class Folder {
   readonly path: string = mkdtempSync(join(tmpdir(), "stored-session-cli-"));
-  env: Record<string, string> = { PATH: process.env["PATH"] ?? "" };
+  env: Record<string, string> = {
+    PATH: process.env["PATH"] ?? "",
+    // Reading all the sources takes most of a command's time otherwise.
+    NODE_COMPILE_CACHE: join(tmpdir(), "stored-session-compile-cache"),
+  };
 
   start(...args: string[]): ChildProcess {
     return spawn(process.execPath, [main, ...args], {

@@ -1,0 +1,223 @@
+/** What each tool makes of the generated text, on a real database, against what our own migrations make. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import knex from "knex";
+import { Kysely, MysqlDialect, PostgresDialect, SqliteDialect } from "kysely";
+import mysql from "mysql2";
+import pg from "pg";
+import { afterEach, beforeEach, describe, inject, test } from "vitest";
+import { migrate } from "../../src/index.ts";
+import { mysqlStore } from "../../src/store/mysql.ts";
+import { postgresStore } from "../../src/store/postgres.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import type { SqlStore } from "../../src/store/sql.ts";
+import type {} from "../servers/global-setup.ts";
+import { Folder } from "./command.ts";
+
+const BetterSqlite3 = createRequire(import.meta.url)("better-sqlite3");
+const root = new URL("../..", import.meta.url).pathname;
+
+let folder: Folder;
+beforeEach(() => {
+  folder = new Folder();
+  symlinkSync(`${root}node_modules`, folder.file("node_modules"));
+});
+afterEach(() => folder.remove());
+
+type Kind = "sqlite" | "postgres" | "mysql";
+type Row = Record<string, unknown>;
+
+/** A database with room for two sets of tables: the tool's and ours. */
+interface Place {
+  kind: Kind;
+  url: string;
+  store(table: string): SqlStore;
+  ask(statement: string): Promise<Row[]>;
+  close(tables: string[]): Promise<void>;
+}
+
+function open(kind: Kind): Place | null {
+  if (kind === "sqlite") {
+    const file = folder.file("made.sqlite3");
+    const handle = new BetterSqlite3(file);
+    return {
+      kind,
+      url: file,
+      store: (table) => sqliteStore(handle, { table }),
+      ask: async (statement) => {
+        const prepared = handle.prepare(statement);
+        return prepared.reader ? prepared.all() : (prepared.run(), []);
+      },
+      close: async () => void handle.close(),
+    };
+  }
+  const url = inject("servers")[kind];
+  if (url === undefined) return null;
+  const store = kind === "postgres" ? postgresStore : mysqlStore;
+  const opened: SqlStore[] = [];
+  const pool = kind === "postgres" ? new pg.Pool({ connectionString: url }) : mysql.createPool(url).promise();
+  const ask = async (statement: string): Promise<Row[]> => {
+    const answer: unknown =
+      pool instanceof pg.Pool ? (await pool.query(statement)).rows : (await pool.query(statement))[0];
+    return answer as Row[];
+  };
+  return {
+    kind,
+    url,
+    store: (table) => (opened.push(store(url, { table })), opened.at(-1)!),
+    ask,
+    async close(tables) {
+      for (const table of tables) {
+        for (const suffix of ["", "_leases", "_migrations"])
+          await ask(`DROP TABLE IF EXISTS ${table}${suffix}`);
+      }
+      for (const one of opened) await one.close();
+      await pool.end();
+    },
+  };
+}
+
+/** Columns and indexes as the database's catalogue tells them, without the table's own name. */
+async function shapeOf({ kind, ask }: Place, table: string): Promise<unknown> {
+  const bare = (text: unknown) => String(text).replaceAll(table, "T");
+  const shape: Row = {};
+  for (const suffix of ["", "_leases", "_migrations"]) {
+    const name = table + suffix;
+    let columns: Row[];
+    let indexes: Row[];
+    if (kind === "sqlite") {
+      columns = await ask(
+        `SELECT name, upper(type) AS type, ("notnull" OR pk) AS needed, pk FROM pragma_table_info('${name}')`,
+      );
+      indexes = await ask(
+        `SELECT name, upper(replace(sql, '"', '')) AS text FROM sqlite_master WHERE type = 'index' AND tbl_name = '${name}' AND sql IS NOT NULL ORDER BY name`,
+      );
+      for (const index of indexes) index["text"] = /WHERE/.test(bare(index["text"])) ? "partial" : "whole";
+      for (const index of indexes) {
+        index["columns"] = (await ask(`SELECT name FROM pragma_index_info('${index["name"]}')`)).map(
+          (row) => row["name"],
+        );
+      }
+    } else if (kind === "postgres") {
+      columns = await ask(
+        `SELECT column_name AS name, data_type AS type, is_nullable AS needed FROM information_schema.columns WHERE table_name = '${name}' ORDER BY ordinal_position`,
+      );
+      indexes = await ask(
+        `SELECT indexname AS name, regexp_replace(indexdef, '^.* USING ', '') AS text FROM pg_indexes WHERE tablename = '${name}' ORDER BY 1`,
+      );
+    } else {
+      columns = await ask(
+        `SELECT column_name AS name, column_type AS type, is_nullable AS needed, column_key AS pk FROM information_schema.columns WHERE table_schema = database() AND table_name = '${name}' ORDER BY ordinal_position`,
+      );
+      indexes = await ask(
+        `SELECT index_name AS name, group_concat(column_name ORDER BY seq_in_index) AS text FROM information_schema.statistics WHERE table_schema = database() AND table_name = '${name}' GROUP BY index_name ORDER BY 1`,
+      );
+    }
+    shape[suffix] = {
+      columns: columns.map((row) => ({ ...row })),
+      // Tools give the index of a primary key a name of their own.
+      indexes: indexes
+        .map((row) => ({ ...row, name: bare(row["name"]) }))
+        .map((row) => (/pkey$|PRIMARY/.test(row.name) ? { ...row, name: "primary key" } : row))
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    };
+  }
+  return shape;
+}
+
+const run = promisify(execFile);
+
+/** How each tool is made to run its text. */
+const tools: Record<string, (place: Place, file: string) => Promise<void>> = {
+  async sql(place, file) {
+    const { readFileSync } = await import("node:fs");
+    for (const statement of readFileSync(file, "utf8").split(/;\n/))
+      if (statement.trim()) await place.ask(statement);
+  },
+  async knex({ kind, url }, file) {
+    const client = { sqlite: "better-sqlite3", postgres: "pg", mysql: "mysql2" }[kind];
+    const connection = kind === "sqlite" ? { filename: url } : url;
+    const database = knex({ client, connection, useNullAsDefault: true });
+    const migration = await import(pathToFileURL(file).href);
+    await database.migrate.up({
+      name: "sessions",
+      tableName: `k_${randomBytes(4).toString("hex")}`,
+      migrationSource: {
+        getMigrations: async () => ["sessions"],
+        getMigrationName: (name: string) => name,
+        getMigration: async () => migration,
+      },
+    } as never);
+    await database.destroy();
+  },
+  async kysely({ kind, url }, file) {
+    const dialect = {
+      sqlite: () => new SqliteDialect({ database: new BetterSqlite3(url) }),
+      postgres: () => new PostgresDialect({ pool: new pg.Pool({ connectionString: url }) }),
+      mysql: () => new MysqlDialect({ pool: mysql.createPool(url) as never }),
+    }[kind]();
+    const database = new Kysely<unknown>({ dialect });
+    const migration = (await import(pathToFileURL(file).href)) as { up(db: Kysely<unknown>): Promise<void> };
+    await migration.up(database);
+    await database.destroy();
+  },
+  async drizzle(place, file) {
+    const dialect = { sqlite: "sqlite", postgres: "postgresql", mysql: "mysql" }[place.kind];
+    const { stdout } = await run(
+      `${root}node_modules/.bin/drizzle-kit`,
+      ["export", "--dialect", dialect, "--schema", file],
+      {
+        cwd: folder.path,
+      },
+    );
+    // It may say which files it reads first.
+    for (const statement of stdout.slice(stdout.indexOf("CREATE")).split(";"))
+      if (statement.trim()) await place.ask(statement);
+  },
+};
+
+const endings: Record<string, string> = { sql: "sql", knex: "mjs", kysely: "ts", drizzle: "ts" };
+
+for (const kind of ["sqlite", "postgres", "mysql"] as const) {
+  describe(kind, () => {
+    for (const [tool, runTool] of Object.entries(tools)) {
+      test(`${tool} makes the tables that our migrations make, and migrate finds them done`, async (context) => {
+        const place = open(kind);
+        if (place === null) return context.skip("its server is not there");
+        const suffix = randomBytes(4).toString("hex");
+        const [theirs, ours] = [`theirs_${suffix}`, `ourown_${suffix}`];
+        try {
+          const { out, err, code } = await folder.run("generate", tool, "--dialect", kind, "--table", theirs);
+          assert.equal(code, 0, err);
+          const file = folder.file(`generated.${endings[tool]!}`);
+          writeFileSync(file, out);
+          await runTool(place, file);
+          await migrate(place.store(ours));
+          assert.deepEqual(await shapeOf(place, theirs), await shapeOf(place, ours));
+          const store = place.store(theirs);
+          await migrate(store);
+          assert.equal(await store.count(0), 0);
+        } finally {
+          await place.close([theirs, ours]);
+        }
+      });
+    }
+  });
+}
+
+test("a name that is none is refused", async () => {
+  const { code, out } = await folder.run(
+    "generate",
+    "sql",
+    "--dialect",
+    "sqlite",
+    "--table",
+    "a; DROP TABLE b",
+  );
+  assert.deepEqual([code, out], [2, ""]);
+});
