@@ -35,11 +35,11 @@ export interface AdapterContractOptions {
   readonly start: (app: ContractApp) => Promise<{ readonly url: string; close(): Promise<void> }>;
   /**
    * What the middleware over a drop-in store does its own way, so that it is not held to it: `cookies`, the cookie's
-   * form and the headers about caching; `ends`, a save that lost to the end of its session may answer with an error
-   * or a cookie; `late`, no warning of changes after the response; `answers`, the first byte may leave before the
-   * save; `forged`, cookies are checked by the store.
+   * form, when it is sent, and the headers about caching; `late`, no warning of changes after the response; `saves`,
+   * the first byte may leave before the save, and errors of the save come too late; `errors`, a save that fails is
+   * answered, but not always by the application; `ids`, a new id means new data.
    */
-  readonly differs?: readonly ("cookies" | "late" | "saves" | "loads")[];
+  readonly differs?: readonly Trait[];
 }
 
 /**
@@ -72,7 +72,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
           url: running.url,
           watched,
           gates,
-          sessions,
+          differs,
           visitor: (cookie) => new Visitor(running.url, cookie),
         });
       } finally {
@@ -92,14 +92,14 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
   aborting(check);
 }
 
-type Trait = NonNullable<AdapterContractOptions["differs"]>[number];
+type Trait = "cookies" | "late" | "saves" | "errors" | "ids";
 type Check = (sentence: string, body: (world: World) => Promise<void>, trait?: Trait) => void;
 
 interface World {
   readonly url: string;
   readonly watched: WatchedStore;
   readonly gates: Gates;
-  readonly sessions: SessionManager<Record<string, unknown>>;
+  readonly differs: ReadonlySet<Trait>;
   /** A browser of its own. */
   readonly visitor: (cookie?: string) => Visitor;
 }
@@ -118,7 +118,7 @@ class Visitor {
 
   constructor(url: string, cookie?: string) {
     this.#url = url;
-    if (cookie) this.#keep(cookie);
+    for (const pair of cookie?.split("; ") ?? []) this.#keep(pair);
   }
 
   get cookie(): string {
@@ -275,19 +275,19 @@ function visiting(check: Check): void {
       );
       assert.deepEqual(watched.calls, []);
     },
-    "loads",
+    "cookies",
   );
 }
 
 function loggingInAndOut(check: Check): void {
   check(
     "login gives a new id and keeps the basket; the old cookie is dead (R17)",
-    async ({ visitor, watched }) => {
+    async ({ visitor, watched, differs }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
       const before = someone.cookie;
       const answer = await someone.get("/login?user=42");
-      assert.equal(answer.setCookies.length, 1);
+      if (!differs.has("cookies")) assert.equal(answer.setCookies.length, 1);
       assert.notEqual(someone.cookie, before);
       const { user, data } = await someone.read();
       assert.equal(user, "42");
@@ -327,21 +327,21 @@ function loggingInAndOut(check: Check): void {
     "cookies",
   );
 
-  check("logout of nobody does nothing (promise 1)", async ({ visitor, watched }) => {
+  check("logout of nobody does nothing (promise 1)", async ({ visitor, watched, differs }) => {
     const answer = await visitor().get("/logout");
-    assert.deepEqual(answer.setCookies, []);
+    if (!differs.has("cookies")) assert.deepEqual(answer.setCookies, []);
     assert.deepEqual(
       watched.calls.filter((call) => call !== "read" && call !== "delete"),
       [],
     );
   });
 
-  check("regenerate gives a new id; the old cookie is dead (R40)", async ({ visitor }) => {
+  check("regenerate gives a new id; the old cookie is dead (R40)", async ({ visitor, differs }) => {
     const someone = visitor();
     await someone.get("/login?user=42");
     const before = someone.cookie;
     const answer = await someone.get("/regenerate");
-    assert.equal(answer.setCookies.length, 1);
+    if (!differs.has("cookies")) assert.equal(answer.setCookies.length, 1);
     assert.notEqual(someone.cookie, before);
     assert.equal((await visitor(before).read()).user, null);
   });
@@ -355,7 +355,7 @@ function loggingInAndOut(check: Check): void {
       await someone.get("/regenerate");
       assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
     },
-    "saves",
+    "ids",
   );
 }
 
@@ -441,7 +441,7 @@ function answering(check: Check): void {
 
   check("another cookie of the application's stays", async ({ visitor }) => {
     const answer = await visitor().get("/headers?write=1&set-cookie=theme%3Ddark");
-    assert.equal(answer.setCookies.length, 2);
+    assert.ok(answer.setCookies.length >= 2);
     assert.ok(answer.setCookies.includes("theme=dark"));
   });
 
@@ -484,12 +484,12 @@ function failing(check: Check): void {
 
   check(
     "a store that is down at load is a 503 of the application's; visitors without a cookie are served (promise 8, R37)",
-    async ({ visitor, watched }) => {
+    async ({ visitor, watched, differs }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
       watched.down("all");
       const answer = await someone.get("/plain");
-      assert.deepEqual([answer.status, answer.body], [503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE"]);
+      assertHandled(answer, 503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE", differs);
       assert.deepEqual(answer.setCookies, []);
       assert.equal((await visitor().get("/plain")).body, "plain");
       assert.equal((await visitor().get("/read")).status, 200);
@@ -513,18 +513,16 @@ function failing(check: Check): void {
   ]) {
     check(
       `a store that is down at the commit of ${path.split("?")[0]} is a 503 of the application's, with no byte of the handler's (promises 4 and 8, R37)`,
-      async ({ visitor, watched }) => {
+      async ({ visitor, watched, differs }) => {
         const someone = visitor();
         await someone.get("/login?user=42");
         await someone.get("/set?key=tea&value=green");
         watched.down("writes");
         const answer = await someone.get(path);
-        assert.deepEqual(
-          [answer.status, answer.body],
-          [503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE"],
-        );
-        assert.deepEqual(answer.setCookies, []);
+        assertHandled(answer, 503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE", differs);
         watched.up();
+        if (differs.has("errors") && answer.setCookies.length > 0) return; // the middleware gave the session up
+        assert.deepEqual(answer.setCookies, []);
         assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
         await someone.get("/set?key=tea&value=red");
         assert.deepEqual((await someone.read()).data, { tea: "red" });
@@ -535,11 +533,11 @@ function failing(check: Check): void {
 
   check(
     "a value that cannot be stored is an error of the application's, and what is stored stays (R45)",
-    async ({ visitor }) => {
+    async ({ visitor, differs }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
       const answer = await someone.get("/unserializable");
-      assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_VALUE"]);
+      assertHandled(answer, 500, "handled: ERR_STORED_SESSION_VALUE", differs);
       assert.deepEqual((await someone.read()).data, { tea: "green" });
     },
     "saves",
@@ -547,16 +545,21 @@ function failing(check: Check): void {
 
   check(
     "a large session goes through; one past the limit is a named error, and what is stored stays (R45)",
-    async ({ visitor }) => {
+    async ({ visitor, differs }) => {
       const someone = visitor();
       await someone.get("/large?length=500000");
       assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
       const answer = await someone.get("/large?length=1100000");
-      assert.deepEqual([answer.status, answer.body], [500, "handled: ERR_STORED_SESSION_LIMIT"]);
+      assertHandled(answer, 500, "handled: ERR_STORED_SESSION_LIMIT", differs);
       assert.equal(((await someone.read()).data["large"] as string).length, 500_000);
     },
     "saves",
   );
+}
+
+function assertHandled(answer: Answer, status: number, body: string, differs: ReadonlySet<Trait>): void {
+  assert.equal(answer.status, status, answer.body);
+  if (!differs.has("errors")) assert.equal(answer.body, body);
 }
 
 function racing(check: Check): void {
@@ -580,7 +583,7 @@ function racing(check: Check): void {
   for (const end of ["/logout", "/regenerate", "/login?user=43"]) {
     check(
       `${end.split("?")[0]} while 20 requests are in flight: none brings the session back (promise 3, R38, R41)`,
-      async ({ visitor, gates, watched }) => {
+      async ({ visitor, gates, watched, differs }) => {
         const someone = visitor();
         await someone.get("/login?user=42");
         const old = someone.cookie;
@@ -589,8 +592,11 @@ function racing(check: Check): void {
         await Promise.all(names.map((name) => gates.reached(name)));
         await someone.get(end);
         for (const name of names) gates.open(name);
-        for (const { setCookies } of await Promise.all(flights)) assert.deepEqual(setCookies, []);
+        for (const { setCookies } of await Promise.all(flights)) {
+          if (!differs.has("cookies")) assert.deepEqual(setCookies, []);
+        }
         assert.equal((await visitor(old).read()).user, null);
+        if (end === "/regenerate" && differs.has("ids")) return;
         assert.equal(await watched.store.count(Date.now()), end === "/logout" ? 0 : 1);
       },
     );
@@ -605,10 +611,10 @@ function racing(check: Check): void {
       const answers = await Promise.all(Array.from({ length: 10 }, () => visitor(old).get("/regenerate")));
       const cookies = answers.flatMap(({ setCookies }) => setCookies);
       assert.equal(cookies.length, 1);
-      assert.equal((await visitor(cookies[0]).read()).user, "42");
+      assert.equal((await visitor(cookies[0]!.split(";")[0]).read()).user, "42");
       assert.equal((await visitor(old).read()).user, null);
     },
-    "saves",
+    "ids",
   );
 }
 

@@ -1,0 +1,300 @@
+import type { Content } from "../codec/codec.ts";
+import { ConflictError, RefusedError } from "../errors.ts";
+import { channels, type ConflictEvent } from "../instrumentation/channels.ts";
+import type { SessionManagerOptions, Settings } from "../options.ts";
+import type { SessionRow } from "../row.ts";
+import { handleOf } from "../session/handle.ts";
+import { createSessionManager, settingsOf, type SessionManager } from "../session/manager.ts";
+import { mergeContent } from "../session/merge.ts";
+import { Records } from "../session/records.ts";
+import { publishRefusal } from "../session/state.ts";
+import { rowIdOf, type Token } from "../session/token.ts";
+import { Turns } from "../session/turns.ts";
+
+type Values = Record<string, unknown>;
+
+/** Options of a drop-in store: those of `createSessionManager`, without what the middleware above decides. */
+export type ForeignStoreOptions = Omit<
+  SessionManagerOptions<Values>,
+  "cookie" | "schema" | "upgrade" | "client" | "format"
+>;
+
+/**
+ * A session as a request loaded or saved it: what its next save is measured against. It holds the token's bytes, so
+ * it shows nothing when it is printed or serialized (R2).
+ */
+export class Baseline {
+  readonly #row: SessionRow;
+  readonly #plaintext: Uint8Array;
+  readonly #merged: boolean;
+
+  constructor(row: SessionRow, plaintext: Uint8Array, merged: boolean) {
+    this.#row = row;
+    this.#plaintext = plaintext;
+    this.#merged = merged;
+  }
+
+  get row(): SessionRow {
+    return this.#row;
+  }
+
+  /** What the request last knew to be stored. */
+  get plaintext(): Uint8Array {
+    return this.#plaintext;
+  }
+
+  /** Whether the row holds changes of other requests besides, so that it must not be written without merging. */
+  get merged(): boolean {
+    return this.#merged;
+  }
+
+  toJSON(): undefined {
+    return undefined;
+  }
+}
+
+/** A save that meets other requests' changes is tried again at most this often. */
+const maxAttempts = 25;
+const day = 86_400_000;
+
+/**
+ * Sessions whose ids and cookies belong to another library. The row id is the hash of the library's id, and `sid`,
+ * where sealing needs it, is the id's own bytes (formats.md).
+ */
+export class ForeignSessions {
+  /** For what does not need a cookie: `forUser`, `expire`, `scheduleExpiry`, `count`, `close`. */
+  readonly sessions: SessionManager<Values>;
+  readonly #settings: Settings;
+  readonly #records: Records;
+  readonly #turns: Turns = new Turns();
+
+  constructor(options: ForeignStoreOptions) {
+    // The cookie says how long a session lives, so without limits given here its own are the ones that count; 400
+    // days are the most that browsers keep a cookie.
+    const { preset, absoluteTimeout = 400 * day, idleTimeout = absoluteTimeout } = options;
+    this.sessions = createSessionManager(
+      preset === undefined ? { ...options, absoluteTimeout, idleTimeout } : options,
+    );
+    this.#settings = settingsOf(this.sessions as SessionManager<never>);
+    this.#records = new Records(this.#settings);
+  }
+
+  now(): number {
+    return this.#records.now();
+  }
+
+  /** When a session used now ends whose cookie names no time: after the idle timeout, at most 30 days. */
+  defaultEnd(): number {
+    return this.now() + Math.min(this.#settings.idleTimeout, 30 * day);
+  }
+
+  async load(id: string): Promise<{ data: Values; baseline: Baseline; expiresAt: number } | null> {
+    const token = tokenOf(id);
+    const row = await this.#records.read(token.id);
+    if (row === null) return null;
+    try {
+      const plaintext = this.#settings.format.open(row, token);
+      const { data } = this.#settings.format.decode(plaintext);
+      return { data, baseline: new Baseline(row, plaintext, false), expiresAt: row.expiresAt };
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      if (this.#settings.onUnreadable === "throw") throw error;
+      return null;
+    }
+  }
+
+  /**
+   * Saves a session.
+   * @param baseline as this request loaded it, or saved it last; null for one that it never did
+   * @param own keys of `data` that are this request's to decide, whatever others saved
+   * @returns the baseline of the next save; null when the session had ended, and nothing was saved (promise 3)
+   */
+  async save(
+    id: string,
+    data: Values,
+    baseline: Baseline | null,
+    expiresAt: number,
+    own: readonly string[] = [],
+  ): Promise<Baseline | null> {
+    const token = tokenOf(id);
+    const mine: Content = { data, user: this.#userOf(data), flash: {} };
+    const plaintext = this.#settings.format.encode(mine, baseline?.plaintext ?? null);
+    if (baseline === null || !sameBytes(baseline.row.id, token.id)) {
+      return this.#begin(token, mine, plaintext, expiresAt);
+    }
+    const { row } = baseline;
+    if (sameBytes(plaintext, baseline.plaintext)) return this.#touch(baseline, expiresAt);
+    if (!baseline.merged && this.#records.isAlive(row)) {
+      const next = this.#limited(this.#records.next(token, plaintext, mine.user, row), expiresAt);
+      if (await this.#records.update(row, next, "save")) return new Baseline(next, plaintext, false);
+    }
+    return this.#turns.take(handleOf(row.id), () =>
+      this.#merge(token, mine, plaintext, baseline, expiresAt, own),
+    );
+  }
+
+  async #begin(token: Token, mine: Content, plaintext: Uint8Array, expiresAt: number): Promise<Baseline> {
+    for (let attempt = 1; ; attempt++) {
+      const row = this.#limited(this.#records.begin(token, plaintext, mine.user, undefined), expiresAt);
+      if (await this.#records.insert(row, "save")) return new Baseline(row, plaintext, false);
+      // The id is taken and nobody here knows by what: as with every other store, the last one to set it wins.
+      const present = await this.#records.store.read(token.id);
+      if (present === null) continue;
+      if (this.#records.isAlive(present)) {
+        const next = this.#limited(this.#records.next(token, plaintext, mine.user, present), expiresAt);
+        if (await this.#records.update(present, next, "save")) return new Baseline(next, plaintext, false);
+      } else {
+        await this.#records.delete(token.id);
+      }
+      if (attempt === maxAttempts) throw this.#gaveUp(row);
+    }
+  }
+
+  async #merge(
+    token: Token,
+    mine: Content,
+    minePlaintext: Uint8Array,
+    baseline: Baseline,
+    expiresAt: number,
+    own: readonly string[],
+  ): Promise<Baseline | null> {
+    const { format, onConflict } = this.#settings;
+    const base = format.decode(baseline.plaintext);
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const row = await this.#records.read(token.id);
+      const stored = row === null ? null : this.#open(row, token);
+      if (row === null || stored === null) {
+        this.#publishConflict(baseline.row, "ended", attempt);
+        return null;
+      }
+      const theirs = format.decode(stored);
+      const merged = mergeContent(format, base, mine, theirs, onConflict);
+      for (const key of own) {
+        delete merged.data[key]; // they come last, as they do in what is saved, so that equal data is equal bytes
+        if (key in mine.data) merged.data[key] = mine.data[key];
+      }
+      merged.user = this.#userOf(merged.data);
+      const plaintext = format.encode(merged, stored);
+      this.#publishConflict(row, "merged", attempt);
+      if (sameBytes(plaintext, stored)) return new Baseline(row, minePlaintext, true);
+      const next = this.#limited(this.#records.next(token, plaintext, merged.user, row), expiresAt);
+      if (await this.#records.update(row, next, "save")) return new Baseline(next, minePlaintext, true);
+    }
+    throw this.#gaveUp(baseline.row);
+  }
+
+  #open(row: SessionRow, token: Token): Uint8Array | null {
+    try {
+      return this.#settings.format.open(row, token);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      return null;
+    }
+  }
+
+  /** Moves the end of a session that was used, when that is due. */
+  async touch(id: string, baseline: Baseline | null, expiresAt: number): Promise<Baseline | null> {
+    if (baseline !== null && sameBytes(baseline.row.id, tokenOf(id).id))
+      return this.#touch(baseline, expiresAt);
+    const loaded = await this.load(id);
+    return loaded && this.#touch(loaded.baseline, expiresAt);
+  }
+
+  /**
+   * At most one write every `touchEvery`, or twentieth of the session's own life where that is shorter. It is not
+   * waited for: a touch that fails has cost nobody anything, and is published.
+   */
+  #touch(baseline: Baseline, expiresAt: number): Baseline {
+    const { row } = baseline;
+    const now = this.now();
+    const end = this.#limited(row, expiresAt).expiresAt;
+    const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
+    if (Math.abs(end - row.expiresAt) < every || !this.#records.isAlive(row)) return baseline;
+    this.#records.touch(row.id, now, end).catch(() => {});
+    return new Baseline({ ...row, updatedAt: now, expiresAt: end }, baseline.plaintext, baseline.merged);
+  }
+
+  destroy(id: string): Promise<boolean> {
+    return this.#records.delete(tokenOf(id).id);
+  }
+
+  /** How many sessions have not ended. */
+  length(): Promise<number> {
+    return this.sessions.count();
+  }
+
+  /** Everything that is stored, ended sessions apart. Sessions sealed to their cookies cannot be opened: a TypeError. */
+  async all(): Promise<{ data: Values; expiresAt: number }[]> {
+    const { format } = this.#settings;
+    if (!format.opensWithoutToken)
+      throw new TypeError('Sessions sealed to their cookies (sealTo: "cookie") cannot be listed.');
+    const found: { data: Values; expiresAt: number }[] = [];
+    for await (const row of this.#rows()) {
+      if (!this.#records.isAlive(row)) continue;
+      try {
+        found.push({ data: format.decode(format.open(row, null)).data, expiresAt: row.expiresAt });
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        publishRefusal(row, error);
+      }
+    }
+    return found;
+  }
+
+  /** Deletes every session of the table. */
+  async clear(): Promise<void> {
+    for await (const row of this.#rows()) await this.#records.delete(row.id);
+  }
+
+  async *#rows(): AsyncGenerator<SessionRow> {
+    let after: Uint8Array | null = null;
+    for (;;) {
+      const rows: SessionRow[] = await this.#settings.store.scan(after, 100);
+      yield* rows;
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      after = last.id;
+    }
+  }
+
+  /** Waits for touches under way and closes what the store opened. */
+  async close(): Promise<void> {
+    await this.#records.close();
+    await this.sessions.close();
+  }
+
+  #limited(row: SessionRow, expiresAt: number): SessionRow {
+    const { idleTimeout } = this.#settings;
+    const latest = Math.min(row.absoluteExpiresAt, this.now() + idleTimeout);
+    return { ...row, expiresAt: Math.max(Math.min(expiresAt, latest), row.updatedAt) };
+  }
+
+  #userOf(data: Values): string | undefined {
+    const user: unknown = this.#settings.userOf?.(data);
+    return user === undefined || user === null || user === "" ? undefined : String(user as string);
+  }
+
+  #gaveUp(row: SessionRow): ConflictError {
+    this.#publishConflict(row, "failed", maxAttempts);
+    return new ConflictError(
+      `Other requests changed session ${handleOf(row.id)} each of ${maxAttempts} times that this one tried to save it. Nothing of this request is stored; try again.`,
+    );
+  }
+
+  #publishConflict(row: SessionRow, outcome: ConflictEvent["outcome"], attempt: number): void {
+    if (!channels.conflict.hasSubscribers) return;
+    channels.conflict.publish({ handle: handleOf(row.id), outcome, attempt });
+  }
+}
+
+function tokenOf(id: string): Token {
+  if (typeof id !== "string" || id === "") throw new TypeError("A session's id is non-empty text.");
+  const sid = new Uint8Array(Buffer.from(id));
+  return { text: id, sid, id: rowIdOf(sid), stale: false };
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
+}

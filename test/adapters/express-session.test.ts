@@ -1,0 +1,389 @@
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import express, { type ErrorRequestHandler, type Request, type RequestHandler } from "express";
+import { Readable } from "node:stream";
+import { promisify } from "node:util";
+import { test } from "vitest";
+import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/express-session.ts";
+import { generateKey, memoryStore } from "../../src/index.ts";
+import { adapterContract, contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
+import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { ForeignFace } from "./foreign-face.ts";
+import { running } from "./server.ts";
+
+// Without its types, which claim req.session for themselves.
+const require = createRequire(import.meta.url);
+const expressSession = require("express-session") as (options: object) => RequestHandler;
+const passport = require("passport") as any;
+
+const secret = "a secret of the cookie's signature";
+
+function middleware(store: unknown, options: object = {}): RequestHandler {
+  return expressSession({ store, secret, resave: false, saveUninitialized: false, ...options });
+}
+
+const answerError: ErrorRequestHandler = (error, _request, response, next) => {
+  if (response.headersSent) return next(error);
+  const { status, body } = contractError(error);
+  response.status(status).send(body);
+};
+
+adapterContract("express-session", {
+  test,
+  create: async () => memoryStore(),
+  differs: ["cookies", "late", "saves", "ids"],
+  async start(contract) {
+    const app = express();
+    app.set("etag", false);
+    app.set("env", "test");
+    app.use(middleware(new StoredSessionStore({ store: contract.store, keys: contract.keys })));
+    app.use(async (request, response) => {
+      const session = () => request.session as any;
+      const face = new ForeignFace({
+        session,
+        regenerate: () => promisify(session().regenerate.bind(session()))(),
+        destroy: () => promisify(session().destroy.bind(session()))(),
+      });
+      const answer = await contract.route(request.url, () => face as ContractSession);
+      response.status(answer.status).set(answer.headers);
+      if (answer.redirect !== undefined) response.redirect(answer.redirect);
+      else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
+      else if (answer.body === null) response.end();
+      else response.send(answer.body);
+    });
+    app.use(answerError);
+    return running(app.listen(0, "127.0.0.1"));
+  },
+});
+
+function managed(options: Partial<StoredSessionStoreOptions> = {}) {
+  const watched = new WatchedStore(memoryStore());
+  const store = new StoredSessionStore({ store: watched.store, keys: generateKey(), ...options });
+  return { watched, store };
+}
+
+async function withApp(
+  handlers: RequestHandler[],
+  body: (
+    get: (path: string, cookie?: string) => Promise<{ text: string; cookie: string; status: number }>,
+  ) => Promise<void>,
+): Promise<void> {
+  const app = express();
+  app.set("env", "test");
+  for (const handler of handlers) app.use(handler);
+  app.use(answerError);
+  const { url, close } = await running(app.listen(0, "127.0.0.1"));
+  try {
+    await body(async (path, cookie) => {
+      const answer = await fetch(url + path, { headers: cookie === undefined ? {} : { cookie } });
+      const [set] = answer.headers.getSetCookie();
+      return { text: await answer.text(), status: answer.status, cookie: set?.split(";")[0] ?? cookie ?? "" };
+    });
+  } finally {
+    await close();
+  }
+}
+
+/** Parallel requests over a store: how many of 100 keys survive, and whether a log-out does. */
+async function race(store: unknown): Promise<{ kept: number; alive: boolean }> {
+  let gate = Promise.withResolvers<void>();
+  let waiting = 0;
+  const handler: RequestHandler = async (request, response) => {
+    const session = request.session as any;
+    const key = request.query["key"] as string | undefined;
+    if (request.path === "/all") response.json(session);
+    else if (request.path === "/logout") session.destroy(() => response.end());
+    else {
+      if (request.path === "/held") {
+        waiting++;
+        await gate.promise;
+      }
+      session[key!] = "kept";
+      session.save(() => response.end());
+    }
+  };
+  const answer = { kept: 0, alive: true };
+  await withApp([middleware(store), handler], async (get) => {
+    const { cookie } = await get("/set?key=user");
+    const flight = async (prefix: string) => {
+      waiting = 0;
+      gate = Promise.withResolvers();
+      const flights = Array.from({ length: 100 }, (_, n) => get(`/held?key=${prefix}${n}`, cookie));
+      while (waiting < 100) await new Promise((resolve) => setImmediate(resolve));
+      return flights;
+    };
+    const flights = await flight("a");
+    gate.resolve();
+    await Promise.all(flights);
+    const session = JSON.parse((await get("/all", cookie)).text) as object;
+    answer.kept = Object.keys(session).filter((key) => key.startsWith("a")).length;
+
+    const late = await flight("b");
+    await get("/logout", cookie);
+    gate.resolve();
+    await Promise.all(late);
+    answer.alive = "user" in (JSON.parse((await get("/all", cookie)).text) as object);
+  });
+  return answer;
+}
+
+test("promises 2 and 3: of 100 parallel changes none is lost, and a log-out under 100 requests stays", async () => {
+  const MemoryStore = require("memorystore")(require("express-session")) as new (options: object) => unknown;
+  const plain = await race(new MemoryStore({ checkPeriod: 60_000 }));
+  const stored = await race(managed().store);
+  console.log(
+    `express-session, 100 parallel changes: memorystore kept ${plain.kept}, StoredSessionStore ${stored.kept}`,
+  );
+  console.log(
+    `express-session, alive after log-out: memorystore ${plain.alive}, StoredSessionStore ${stored.alive}`,
+  );
+  assert.deepEqual(stored, { kept: 100, alive: false });
+  assert.deepEqual(plain, { kept: 1, alive: true }, "the race is real");
+});
+
+test("a session that is only read is written at most once every touchEvery, and touch moves what get answers", async () => {
+  const clock = fakeClock(Date.now());
+  const { store, watched } = managed({ clock: clock.now, touchEvery: "1 h" });
+  const cookie = { originalMaxAge: 86_400_000, path: "/", httpOnly: true };
+  const at = (milliseconds: number) => ({ cookie: { ...cookie, expires: new Date(milliseconds) } });
+  const start = clock.now();
+  await store.set("id", { user: 1, ...at(start + 86_400_000) });
+  const session = await store.get("id");
+  assert.deepEqual(session.cookie.expires, new Date(start + 86_400_000));
+  for (let minute = 0; minute < 180; minute++) {
+    clock.advance(60_000);
+    session.cookie.expires = new Date(clock.now() + 86_400_000);
+    await store.touch("id", session);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(watched.calls.filter((call) => call === "touch").length, 3);
+  assert.deepEqual((await store.get("id")).cookie.expires, new Date(start + 180 * 60_000 + 86_400_000));
+  clock.advance(86_400_000 - 1);
+  assert.notEqual(await store.get("id"), null);
+  clock.advance(1);
+  assert.equal(await store.get("id"), null, "promise 5: dead on time");
+  assert.equal(await store.length(), 0, "length does not count what has ended");
+});
+
+test("20 read-only requests write nothing", async () => {
+  const { store, watched } = managed();
+  const handler: RequestHandler = (request, response) => {
+    const session = request.session as any;
+    if (request.path === "/set") session.user = 1;
+    response.json(session.user ?? null);
+  };
+  await withApp([middleware(store, { cookie: { maxAge: 600_000 } }), handler], async (get) => {
+    const { cookie } = await get("/set");
+    for (let n = 0; n < 20; n++) assert.equal((await get("/", cookie)).text, "1");
+  });
+  assert.deepEqual(
+    watched.calls.filter((call) => call !== "read"),
+    ["insert"],
+  );
+});
+
+test("get, set, touch, destroy, all, length, clear: promises and callbacks", async () => {
+  const { store } = managed();
+  assert.equal(await store.get("nobody"), null);
+  assert.deepEqual(
+    await promisify((id: string, done: (error: unknown, session?: unknown) => void) => store.get(id, done))(
+      "nobody",
+    ),
+    null,
+  );
+  await store.set("no cookie", { n: 1 });
+  assert.deepEqual(await store.get("no cookie").then(({ n, cookie }) => ({ n, cookie })), {
+    n: 1,
+    cookie: undefined,
+  });
+  const cookie = { maxAge: 60_000 };
+  await promisify((id: string, session: object, done: (error?: unknown) => void) =>
+    store.set(id, session, done),
+  )("b", { n: 2, cookie });
+  await store.set("c", { n: 3, cookie: { toJSON: () => ({ path: "/only", originalMaxAge: null }) } });
+  assert.equal((await store.get("c")).cookie.path, "/only");
+  assert.equal((await store.get("c")).cookie.expires, null);
+  assert.ok((await store.get("b")).cookie.expires > new Date());
+  assert.equal(await promisify((done: (error: unknown, length?: number) => void) => store.length(done))(), 3);
+  assert.deepEqual((await store.all()).map(({ n }) => n).toSorted(), [1, 2, 3]);
+  await store.destroy("c");
+  await promisify((id: string, done: (error?: unknown) => void) => store.destroy(id, done))("c");
+  assert.equal(await store.get("c"), null);
+  await store.touch("nobody", { cookie });
+  await store.set("b", { n: 2, cookie: { expires: new Date(0) } });
+  assert.equal(await store.get("b"), null, "an expiry in the past ends it");
+  await store.clear();
+  assert.equal(await store.length(), 0);
+});
+
+test("promise 8: a callback is called exactly once, whatever fails, with the store's error", async () => {
+  const { store, watched } = managed();
+  await store.set("id", { n: 1, cookie: {} });
+  const session = await store.get("id");
+  session.n = 2;
+  watched.down("all");
+  const calls: Promise<unknown[]>[] = [
+    (done: (...args: unknown[]) => void) => store.get("id", done),
+    (done: (...args: unknown[]) => void) => store.set("id", session, done),
+    (done: (...args: unknown[]) => void) => store.set("new", { n: 1 }, done),
+    (done: (...args: unknown[]) => void) => store.destroy("id", done),
+    (done: (...args: unknown[]) => void) => store.set("bad", { n: new Map([[() => 1, 1]]) }, done),
+    (done: (...args: unknown[]) => void) => store.set("", {}, done),
+  ].map(
+    (call) =>
+      new Promise((resolve) => {
+        let times = 0;
+        call((error) => {
+          times++;
+          setTimeout(() => resolve([times, (error as { code?: string }).code ?? (error as Error).name]), 5);
+        });
+      }),
+  );
+  const down = [1, "ERR_STORED_SESSION_STORE_UNAVAILABLE"];
+  assert.deepEqual(await Promise.all(calls), [
+    down,
+    down,
+    down,
+    down,
+    [1, "ERR_STORED_SESSION_VALUE"],
+    [1, "TypeError"],
+  ]);
+  watched.up();
+  assert.equal((await store.get("id")).n, 1);
+});
+
+test("what a callback throws is not taken for a failed answer", async () => {
+  const { store } = managed();
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  const caught = new Promise((resolve) => process.once("uncaughtException", resolve));
+  let times = 0;
+  store.get("nobody", () => {
+    times++;
+    throw new Error("the callback's own");
+  });
+  assert.match(String(await caught), /the callback's own/);
+  for (const listener of listeners) process.on("uncaughtException", listener);
+  assert.equal(times, 1);
+});
+
+test("rich values come back as they were; what JSON would have dropped is dropped", async () => {
+  const { store, watched } = managed();
+  class Money {
+    readonly amount: number = 3;
+    print(): string {
+      return `${this.amount}`;
+    }
+  }
+  const at = new Date(5);
+  const rich = {
+    at,
+    seen: new Set([1]),
+    map: new Map([["a", at]]),
+    bytes: new Uint8Array([1, 2]),
+    big: 7n,
+    url: new URL("http://a/"),
+  };
+  await store.set("id", {
+    ...rich,
+    money: new Money(),
+    id: { toJSON: () => "5f" },
+    invalid: new Date(Number.NaN),
+    list: [undefined, () => 1, 2],
+    method: () => 1,
+    nothing: undefined,
+  });
+  const session = await store.get("id");
+  delete session.storedSession;
+  assert.deepEqual(session, {
+    ...rich,
+    money: { amount: 3 },
+    id: "5f",
+    invalid: null,
+    list: [null, null, 2],
+  });
+  const handler: RequestHandler = (request, response) => {
+    const data = request.session as any;
+    data.basket ??= new Map();
+    data.basket.set(request.path, 1);
+    response.json([...data.basket.keys()]);
+  };
+  await withApp([middleware(store), handler], async (get) => {
+    const { cookie } = await get("/a");
+    await get("/b", cookie); // express-session sees no change in a Map; the store does
+    assert.deepEqual(JSON.parse((await get("/c", cookie)).text), ["/a", "/b", "/c"]);
+  });
+  void watched;
+});
+
+test("promise 6, R2: the table and an inspected session hold no id and no value", async () => {
+  const below = memoryStore();
+  const { store } = managed({ store: below });
+  await store.set("the-foreign-id", { name: "a secret name" });
+  const session = await store.get("the-foreign-id");
+  const [row] = await below.scan(null, 10);
+  const dump = Buffer.concat([row!.id, row!.data]).toString("latin1");
+  for (const text of ["the-foreign-id", "a secret name"]) assert.ok(!dump.includes(text));
+  assert.equal(JSON.stringify(session), '{"name":"a secret name"}');
+  const { inspect } = await import("node:util");
+  assert.ok(!inspect(session, { depth: 9, showHidden: true }).includes("Uint8Array"));
+});
+
+test("regenerate, reload and save, as Passport uses them; its users can be signed out everywhere", async () => {
+  const { store } = managed({ userOf: (data) => (data["passport"] as { user?: string } | undefined)?.user });
+  const auth = new passport.Passport();
+  auth.serializeUser((user: { id: string }, done: (error: unknown, id: string) => void) =>
+    done(null, user.id),
+  );
+  auth.deserializeUser((id: string, done: (error: unknown, user: unknown) => void) => done(null, { id }));
+  const handler: RequestHandler = (request: Request & any, response, next) => {
+    if (request.path === "/login")
+      request.login({ id: "42" }, (error: unknown) => (error ? next(error) : response.json(request.user)));
+    else if (request.path === "/logout")
+      request.logout((error: unknown) => (error ? next(error) : response.json(null)));
+    else if (request.path === "/reload") {
+      const before = request.session;
+      before.unsaved = true;
+      before.reload((error: unknown) => {
+        request.session.reloaded = true;
+        response.json({
+          error: error ?? null,
+          other: request.session !== before,
+          unsaved: request.session.unsaved ?? null,
+        });
+      });
+    } else response.json(request.user ?? null);
+  };
+  await withApp([middleware(store, { cookie: { maxAge: 60_000 } }), auth.session(), handler], async (get) => {
+    const anonymous = await get("/");
+    const login = await get("/login", anonymous.cookie);
+    assert.deepEqual(JSON.parse((await get("/", login.cookie)).text), { id: "42" });
+    assert.deepEqual(JSON.parse((await get("/reload", login.cookie)).text), {
+      error: null,
+      other: true,
+      unsaved: null,
+    });
+    const elsewhere = await get("/login");
+    assert.equal((await store.sessions.forUser("42").list()).length, 2);
+    await get("/logout", elsewhere.cookie);
+    assert.equal((await get("/", elsewhere.cookie)).text, "null");
+    assert.equal(await store.sessions.forUser("42").revokeAll(), 1);
+    assert.equal((await get("/", login.cookie)).text, "null");
+  });
+});
+
+test("rolling, and cookies without an age", async () => {
+  const { store } = managed();
+  const handler: RequestHandler = (request, response) => {
+    (request.session as any).user ??= 1;
+    response.json((request.session as any).cookie.originalMaxAge);
+  };
+  await withApp([middleware(store, { rolling: true, cookie: { maxAge: 1_500 } }), handler], async (get) => {
+    const { cookie } = await get("/");
+    for (let n = 0; n < 5; n++) assert.equal((await get("/", cookie)).text, "1500");
+  });
+  await withApp([middleware(store), handler], async (get) => {
+    const { cookie } = await get("/");
+    assert.equal((await get("/", cookie)).text, "null");
+  });
+});
