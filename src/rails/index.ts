@@ -6,8 +6,10 @@ export type { RailsDatabase, RailsStoreOptions } from "./store.ts";
 export { RailsFlash, railsFlash } from "./flash.ts";
 export { railsCsrfToken, verifyRailsCsrfToken } from "./csrf.ts";
 export type { RailsForm } from "./csrf.ts";
-export { moveRailsSession, railsRows } from "./move.ts";
-export type { MoveOptions, RailsRow } from "./move.ts";
+export { railsRows } from "./rows.ts";
+export type { OpenedRailsRow, RailsRow, RefusedRailsRow } from "./rows.ts";
+export { afterRailsFormat, importRailsSessions } from "./native.ts";
+export type { AfterRailsOptions, ImportOptions, ImportResult } from "./native.ts";
 export { plainValue } from "./plain.ts";
 export { symbolHash } from "./types.ts";
 export {

@@ -1,0 +1,158 @@
+import { createHash } from "node:crypto";
+import { inspect } from "node:util";
+import { LimitError, OptionsError, type RefusedError, ValueError } from "../errors.ts";
+import { randomVersion } from "../sealing/random.ts";
+import { KeyRing } from "../sealing/keyring.ts";
+import type { SessionFormat } from "../session/format.ts";
+import { idleEnd } from "../session/lifetime.ts";
+import { settingsOf, type SessionManager } from "../session/manager.ts";
+import { nativeFormat } from "../session/native-format.ts";
+import { rowIdOf, type Token } from "../session/token.ts";
+import type { SessionStore } from "../store/store.ts";
+import { plainValue } from "./plain.ts";
+import { railsRows, type RailsRow } from "./rows.ts";
+import { isPublicId } from "./session-id.ts";
+
+export interface AfterRailsOptions {
+  /** As for `createSessionManager`. */
+  readonly keys: string | readonly string[] | KeyRing;
+  readonly app?: string;
+  readonly compressAbove?: number | false;
+  readonly maxBytes?: number;
+}
+
+/**
+ * The native format, for an application whose sessions came out of a Rails table ({@link importRailsSessions}): it
+ * takes the cookies that Rails set as well, finds what was imported for them, and sends a native cookie with the
+ * first response that may carry one. New sessions are native from the start. Once the absolute timeout has passed
+ * since the import, no cookie of Rails can be alive, and plain `keys` take its place.
+ * @throws {OptionsError} {@link KeyRingError}
+ */
+export function afterRailsFormat(options: AfterRailsOptions): SessionFormat {
+  const { app = "", compressAbove = 1024, maxBytes = 1_048_576 } = options;
+  if (typeof app !== "string") throw new OptionsError(["afterRailsFormat: `app` must be text."]);
+  const keys = options.keys instanceof KeyRing ? options.keys : KeyRing.from(options.keys as string);
+  // Not "cookie": what an imported session would be sealed to stands in the table of Rails and its backups.
+  const native = nativeFormat({ keys, app, sealTo: "keys", compressAbove, maxBytes });
+  return {
+    ...native,
+    read: (value) => native.read(value) ?? (isPublicId(value) ? new ImportedToken(value) : null),
+  };
+}
+
+/** A session that was imported, by the cookie that Rails gave it. Stale, so that a native cookie follows. */
+class ImportedToken implements Token {
+  readonly #publicId: string;
+  readonly #sid: Uint8Array;
+  readonly id: Uint8Array;
+  readonly stale = true;
+
+  constructor(publicId: string) {
+    this.#publicId = publicId;
+    this.#sid = createHash("sha256").update(publicId).digest();
+    this.id = rowIdOf(this.#sid);
+  }
+
+  get text(): string {
+    return this.#publicId;
+  }
+
+  get sid(): Uint8Array {
+    return this.#sid;
+  }
+
+  toJSON(): { id: string; stale: boolean } {
+    return { id: Buffer.from(this.id).toString("hex"), stale: true };
+  }
+
+  [inspect.custom](): string {
+    return `ImportedToken { id: ${Buffer.from(this.id).toString("hex")} }`;
+  }
+}
+
+export interface ImportOptions {
+  /** What the native session holds; by default all of it but Rails' own keys, as {@link plainValue} gives it. */
+  readonly dataOf?: (data: Record<string, unknown>) => Record<string, unknown>;
+  /** The `sid` that an earlier run stopped at. */
+  readonly after?: string;
+  readonly batchSize?: number;
+  /** Told of each row that was not imported because it does not open, or holds what a native session cannot. */
+  readonly onRefused?: (row: RailsRow, error: RefusedError | ValueError | LimitError) => void;
+}
+
+export interface ImportResult {
+  readonly imported: number;
+  /** Imported by an earlier run. What Rails wrote since is not taken over: let nothing write before the switch. */
+  readonly present: number;
+  /** Past a limit of the native manager, or empty. */
+  readonly ended: number;
+  readonly refused: number;
+}
+
+/** Keys that only Rails has a use for. */
+const OF_RAILS = new Set(["_csrf_token", "flash"]);
+const SID = /^2::([0-9a-f]{64})$/;
+
+/**
+ * The last step of a migration: reads the rows of Rails, writes native ones with the same user, data and times, and
+ * leaves Rails' table as it is. Users stay logged in where the native manager has {@link afterRailsFormat} and the
+ * cookie's name of Rails. Can be run again: what is there already stays.
+ * @param from railsStore, and railsFormat with its `userOf`
+ * @param sessions a native manager, its tables migrated
+ */
+export async function importRailsSessions(
+  from: { readonly store: SessionStore; readonly format: SessionFormat },
+  sessions: SessionManager<any>,
+  options: ImportOptions = {},
+): Promise<ImportResult> {
+  const { dataOf = plainData, onRefused, after, batchSize } = options;
+  const settings = settingsOf(sessions as SessionManager<never>);
+  const { format, store } = settings;
+  const counts = { imported: 0, present: 0, ended: 0, refused: 0 };
+  const walk = { ...(after !== undefined && { after }), ...(batchSize !== undefined && { batchSize }) };
+  for await (const row of railsRows(from.store, from.format, walk)) {
+    const hash = SID.exec(row.sid)?.[1];
+    if (row.data === null) {
+      counts.refused++;
+      onRefused?.(row, row.refusal);
+      continue;
+    }
+    const [createdAt, updatedAt] = [row.createdAt.getTime(), row.updatedAt.getTime()];
+    const absoluteExpiresAt = createdAt + settings.absoluteTimeout;
+    const expiresAt = idleEnd({ absoluteExpiresAt }, settings, updatedAt);
+    const isEmpty = Object.keys(row.data).length === 0;
+    if (hash === undefined || isEmpty || settings.clock() >= expiresAt || updatedAt > expiresAt) {
+      counts.ended++;
+      continue;
+    }
+    const sid = Buffer.from(hash, "hex");
+    const id = rowIdOf(sid);
+    const { user } = row;
+    const userRef = user === undefined ? null : (format.userRefs(user)[0] ?? null);
+    const bare = {
+      id,
+      version: randomVersion(),
+      userRef,
+      createdAt,
+      updatedAt,
+      absoluteExpiresAt,
+      expiresAt,
+    };
+    try {
+      const plaintext = format.encode({ data: dataOf({ ...row.data }), user, flash: {} }, null);
+      const data = format.seal(plaintext, bare, { text: "", sid, id, stale: true });
+      const [added] = await store.insert([{ ...bare, data, client: null }]);
+      counts[added === true ? "imported" : "present"]++;
+    } catch (error) {
+      if (!(error instanceof ValueError || error instanceof LimitError)) throw error;
+      counts.refused++;
+      onRefused?.(row, error);
+    }
+  }
+  return counts;
+}
+
+function plainData(data: Record<string, unknown>): Record<string, unknown> {
+  const kept = Object.entries(data).filter(([name]) => !OF_RAILS.has(name));
+  return Object.fromEntries(kept.map(([name, value]) => [name, plainValue(value)]));
+}

@@ -1,0 +1,63 @@
+import { RefusedError } from "../errors.ts";
+import type { SessionFormat } from "../session/format.ts";
+import type { SessionStore } from "../store/store.ts";
+
+/** A row of a Rails table. */
+interface RowOfTable {
+  /** The `sid` column: `2::` and the hash of the public id, which opens nothing. */
+  readonly sid: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** A row that was opened: Ruby's values as those of this package, and the user that `userOf` of railsFormat found. */
+export interface OpenedRailsRow extends RowOfTable {
+  readonly data: Record<string, unknown>;
+  readonly user: string | undefined;
+  readonly refusal: null;
+}
+
+/** A row that does not open. */
+export interface RefusedRailsRow extends RowOfTable {
+  readonly data: null;
+  readonly user: undefined;
+  readonly refusal: RefusedError;
+}
+
+export type RailsRow = OpenedRailsRow | RefusedRailsRow;
+
+/**
+ * Every session of a Rails table, ended or not, in order of `sid` and in pages of bounded memory: for an import, an
+ * export, or a look at what there is. A row that does not open is reported and does not stop the others.
+ * @param options.after the `sid` that an earlier walk stopped at
+ */
+export async function* railsRows(
+  store: SessionStore,
+  format: SessionFormat,
+  options: { readonly after?: string; readonly batchSize?: number } = {},
+): AsyncGenerator<RailsRow, void, undefined> {
+  const { batchSize = 200 } = options;
+  if (!(Number.isSafeInteger(batchSize) && batchSize >= 1)) {
+    throw new TypeError("railsRows: `batchSize` is a whole number, 1 or more.");
+  }
+  let after: Uint8Array | null = options.after === undefined ? null : new TextEncoder().encode(options.after);
+  for (;;) {
+    const rows = await store.scan(after, batchSize);
+    for (const row of rows) {
+      const about = {
+        sid: new TextDecoder().decode(row.id),
+        createdAt: new Date(row.createdAt),
+        updatedAt: new Date(row.updatedAt),
+      };
+      try {
+        const { data, user } = format.decode(format.open(row, null));
+        yield { ...about, data, user, refusal: null };
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        yield { ...about, data: null, user: undefined, refusal: error };
+      }
+    }
+    if (rows.length < batchSize) return;
+    after = rows.at(-1)?.id ?? null;
+  }
+}
