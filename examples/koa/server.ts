@@ -21,7 +21,7 @@ app.use(async (ctx) => {
     ctx.body = page(user, data.visits, ctx.session.takeFlash("notice"));
   } else if (route === "POST /login") {
     const user = new URLSearchParams(await text(ctx.req)).get("user");
-    if (user !== "ada" && user !== "ben") ctx.throw(403, "Only ada and ben live here.");
+    if (user !== "ada" && user !== "ben") return ctx.throw(403, "Only ada and ben live here.");
     ctx.session.login(user);
     ctx.session.flash("notice", "Welcome back.");
     ctx.redirect("/");
