@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { trace } from "../instrumentation/channels.ts";
 import type { LeaseOptions } from "./lease.ts";
 import type { ExpireCursor, ExpireQuery, ExpireResult } from "../row.ts";
@@ -7,8 +8,10 @@ export interface ExpireOptions extends LeaseOptions {
   maxCreatedAge?: number;
   /** Also delete sessions not saved or touched for this long. Milliseconds. */
   maxUpdatedAge?: number;
-  /** Rows deleted by one statement at most. Default 1,000; a store may take less. */
+  /** Rows deleted by one statement at most. Default 500; a store may take less. */
   batchSize?: number;
+  /** Rows deleted in a second at most, so that requests keep their share. Default 5,000; Infinity for as fast as it goes. */
+  maxPerSecond?: number;
   /** Stops between two batches; the promise then resolves with what was deleted so far. */
   signal?: AbortSignal;
   /** Called after every batch. */
@@ -26,9 +29,10 @@ export interface ExpireJob {
 
 /** Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34). */
 export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
-  const { maxCreatedAge, maxUpdatedAge, batchSize = 1_000, signal, onProgress } = options;
-  for (const [name, value] of Object.entries({ maxCreatedAge, maxUpdatedAge, batchSize })) {
-    const least = name === "batchSize" ? 1 : 0;
+  const { maxCreatedAge, maxUpdatedAge, batchSize = 500, maxPerSecond = 5_000, signal, onProgress } = options;
+  for (const [name, value] of Object.entries({ maxCreatedAge, maxUpdatedAge, batchSize, maxPerSecond })) {
+    const least = name === "batchSize" || name === "maxPerSecond" ? 1 : 0;
+    if (value === Infinity && name === "maxPerSecond") continue;
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
       throw new TypeError(`expire: \`${name}\` must be a whole number, ${least} or more.`);
     }
@@ -39,12 +43,14 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     ...(maxUpdatedAge !== undefined && { updatedBefore: job.now - maxUpdatedAge }),
     idleTimeout: job.idleTimeout,
     absoluteTimeout: job.absoluteTimeout,
-    limit: batchSize,
+    // Batches of at most a second's work, so that a pause never outlasts the lease.
+    limit: Math.min(batchSize, maxPerSecond),
   };
   let deleted = 0;
   let cursor: ExpireCursor | null = null;
   do {
     if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
+    const began = performance.now();
     const step: ExpireResult = await trace(
       "expire",
       () => ({ operation: "expire" }),
@@ -54,6 +60,8 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     deleted += step.deleted;
     cursor = step.cursor;
     onProgress?.({ deleted });
+    const rest = (step.deleted / maxPerSecond) * 1_000 - (performance.now() - began);
+    if (cursor !== null && rest > 1) await pause(rest, undefined, { signal: signal! }).catch(() => {});
   } while (cursor !== null);
   return deleted;
 }

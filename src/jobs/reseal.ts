@@ -1,9 +1,9 @@
 import type { LeaseOptions } from "./lease.ts";
 
 export interface ResealOptions extends LeaseOptions {
-  /** Rows read by one statement, and kept in memory, at most. Default 200. */
+  /** Rows read by one statement, and kept in memory, at most. Default 100. */
   batchSize?: number;
-  /** Rows written in a second at most. Default 2,000; Infinity for as fast as it goes. */
+  /** Rows written in a second at most. Default 1,000; Infinity for as fast as it goes. */
   maxPerSecond?: number;
   /** Goes on behind this handle: the `cursor` of a run that stopped. Default: from the start. */
   after?: string;

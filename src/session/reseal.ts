@@ -23,8 +23,8 @@ export async function resealRows(
   options: ResealOptions = {},
   mayGoOn?: () => Promise<boolean>,
 ): Promise<ResealResult> {
-  const { maxPerSecond = 2_000, after, signal, onProgress } = options;
-  const { batchSize = 200 } = options;
+  const { maxPerSecond = 1_000, after, signal, onProgress } = options;
+  const { batchSize = 100 } = options;
   for (const [name, value] of Object.entries({ batchSize, maxPerSecond })) {
     if (!(value === Infinity || Number.isSafeInteger(value)) || value < 1) {
       throw new TypeError(`reseal: \`${name}\` must be a whole number, 1 or more.`);

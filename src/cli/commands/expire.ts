@@ -12,7 +12,8 @@ import { report, reporting, withSessions } from "../work.ts";
 interface Options extends CommonOptions {
   maxCreatedAge?: number;
   maxUpdatedAge?: number;
-  batchSize?: number;
+  batchSize: number;
+  rate: number;
   dryRun?: boolean;
 }
 
@@ -23,12 +24,13 @@ export function expireCommand(program: Command, terminal: Terminal): void {
       .description("delete the sessions that have ended (they are dead without it; this frees space)")
       .option("--max-created-age <time>", "also those created longer ago than this, used or not", duration)
       .option("--max-updated-age <time>", "also those not saved or touched for this long", duration)
-      .option("--batch-size <rows>", "rows deleted by one statement at most", count, 1_000)
+      .option("--rate <rows>", "rows deleted in a second at most", count, 5_000)
+      .option("--batch-size <rows>", "rows deleted by one statement at most", count, 500)
       .option("-n, --dry-run", "say how many would go, and delete nothing"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: false }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {
-        const { maxCreatedAge, maxUpdatedAge, batchSize = 1_000 } = options;
+        const { maxCreatedAge, maxUpdatedAge, batchSize, rate } = options;
         const ages = {
           ...(maxCreatedAge !== undefined && { maxCreatedAge }),
           ...(maxUpdatedAge !== undefined && { maxUpdatedAge }),
@@ -50,6 +52,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
         const deleted = await sessions.expire({
           ...ages,
           batchSize,
+          maxPerSecond: rate,
           signal,
           onProgress: (step) => progress.update(step.deleted),
         });
