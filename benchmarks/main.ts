@@ -1,0 +1,38 @@
+/** `npm run bench`: what the core costs, then the stores and middlewares side by side. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { readOptions, usage } from "./peers/options.ts";
+
+const args = process.argv.slice(2);
+let options: ReturnType<typeof readOptions>;
+try {
+  options = readOptions(args);
+} catch (error) {
+  console.error(`${(error as Error).message}\n${usage}`);
+  process.exit(2);
+}
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const folder = fileURLToPath(new URL(".", import.meta.url));
+
+if (!options.peers) run(process.execPath, ["core.ts"]);
+if (!options.core) {
+  if (!existsSync(new URL("node_modules/.package-lock.json", import.meta.url))) {
+    console.log("\nInstalling the packages to compare with (benchmarks/package.json)");
+    if (run("npm", ["ci"]) !== 0) {
+      console.error(
+        'Skipped the comparison with other stores: their packages could not be installed. Run "npm ci" in benchmarks/ and see why.',
+      );
+      process.exit(1);
+    }
+  }
+  process.exitCode = run(process.execPath, ["peers.ts", ...args]);
+}
+
+function run(program: string, given: readonly string[]): number {
+  const { status } = spawnSync(program, given, { cwd: folder, stdio: "inherit" });
+  return status ?? 1;
+}

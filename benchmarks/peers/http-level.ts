@@ -1,0 +1,168 @@
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { loadavg } from "node:os";
+import { Visitor } from "./http-client.ts";
+import type { DatabaseName, Options } from "./options.ts";
+import { processorTime, startDatabase, startRedis } from "./servers.ts";
+import type { Server } from "./servers.ts";
+import { median, spread } from "./statistics.ts";
+
+export interface HttpLine {
+  readonly database: DatabaseName;
+  readonly kind: string;
+  readonly perSecond: number;
+  readonly spread: number;
+  readonly timesFaster: number;
+  /** Microseconds of processor time per request: of the server process, and of the database's. */
+  readonly node: number;
+  readonly server: number;
+  /** 99th percentiles in milliseconds: of the event loop's delay, and of the answer. */
+  readonly loop: number;
+  readonly answer: number;
+}
+
+interface Sample {
+  readonly perSecond: number;
+  readonly node: number;
+  readonly server: number;
+  readonly loop: number;
+  readonly answer: number;
+}
+
+interface Contender {
+  readonly kind: string;
+  readonly pid: number | null;
+  readonly child: ChildProcess;
+  readonly visitors: readonly Visitor[];
+  readonly samples: Sample[];
+}
+
+const connections = 64;
+
+const everywhere = ["no session", "cookie-session", "iron-session", "memorystore", "connect-redis"];
+const kinds: Record<DatabaseName, readonly string[]> = {
+  postgres: [
+    "Stored Session on PostgreSQL",
+    "Stored Session on PostgreSQL, one lane",
+    "connect-pg-simple",
+    "connect-session-knex on PostgreSQL",
+  ],
+  mysql: ["Stored Session on MySQL", "express-mysql-session", "connect-session-knex on MySQL"],
+  mariadb: ["Stored Session on MySQL", "express-mysql-session", "connect-session-knex on MySQL"],
+  sqlite: [
+    "Stored Session on SQLite",
+    "better-sqlite3-session-store as installed",
+    "better-sqlite3-session-store WAL NORMAL",
+  ],
+};
+
+/** Each kind of session in an Express server of its own, all started at once and asked one after another. */
+export async function measureHttp(options: Options): Promise<{ lines: HttpLine[]; load: number }> {
+  const lines: HttpLine[] = [];
+  const loads: number[] = [];
+  for (const database of options.databases) {
+    const folder = mkdtempSync(new URL("../run-", import.meta.url).pathname);
+    const server = database === "sqlite" ? null : await startDatabase(database);
+    const redis = await startRedis();
+    const contenders: Contender[] = [];
+    try {
+      const wanted = [...kinds[database], ...everywhere]
+        .filter((kind) => redis || kind !== "connect-redis")
+        .filter((kind) => options.only.length === 0 || options.only.some((part) => kind.includes(part)));
+      for (const kind of wanted) {
+        const its = everywhere.includes(kind) ? (kind === "connect-redis" ? redis : null) : server;
+        contenders.push(await start(kind, its, folder, options.sizes[0] ?? 300));
+      }
+      for (const contender of contenders) await measure(contender, 2);
+      for (let round = 0; round < options.rounds; round++) {
+        for (let turn = 0; turn < contenders.length; turn++) {
+          const contender = contenders[(turn + round) % contenders.length] as Contender;
+          contender.samples.push(await measure(contender, Math.max(1, options.seconds)));
+        }
+      }
+      lines.push(...linesOf(database, contenders));
+      loads.push(loadavg()[0] ?? 0);
+    } finally {
+      for (const { child, visitors } of contenders) {
+        for (const visitor of visitors) visitor.close();
+        child.kill();
+      }
+      await redis?.stop();
+      await server?.stop();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+  return { lines, load: loads.length > 0 ? median(loads) : 0 };
+}
+
+async function start(kind: string, server: Server | null, folder: string, size: number): Promise<Contender> {
+  const child = fork(
+    new URL("http-server.ts", import.meta.url),
+    [kind, server?.url ?? "", folder, String(size)],
+    {
+      env: { ...process.env, NODE_ENV: "production" },
+      execArgv: process.env["BENCH_EXEC_ARGV"]?.split(" ") ?? [],
+    },
+  );
+  const [{ port }] = (await once(child, "message")) as [{ port: number }];
+  const visitors = Array.from({ length: connections }, (_, turn) => new Visitor(port, turn));
+  await Promise.all(visitors.map((visitor) => visitor.begin()));
+  return { kind, pid: server?.pid ?? null, child, visitors, samples: [] };
+}
+
+async function measure({ child, visitors, pid }: Contender, seconds: number): Promise<Sample> {
+  await ask(child, "start");
+  const before = processorTime(pid);
+  const begun = performance.now();
+  const delays: number[] = [];
+  await Promise.all(visitors.map((visitor) => visitor.visit(begun + seconds * 1000, delays)));
+  const elapsed = (performance.now() - begun) / 1000;
+  const server = processorTime(pid) - before;
+  const { cpu, p99 } = (await ask(child, "stop")) as { cpu: number; p99: number };
+  return {
+    perSecond: delays.length / elapsed,
+    node: cpu / delays.length,
+    server: server / delays.length,
+    loop: p99,
+    answer: delays.toSorted((a, b) => a - b)[Math.floor(delays.length * 0.99)] ?? Number.NaN,
+  };
+}
+
+async function ask(child: ChildProcess, message: string): Promise<unknown> {
+  const answer = once(child, "message");
+  child.send(message);
+  return (await answer)[0];
+}
+
+function linesOf(database: DatabaseName, contenders: readonly Contender[]): HttpLine[] {
+  const first = contenders[0]?.samples ?? [];
+  return contenders.map(({ kind, samples }) => {
+    const of = (name: keyof Sample): number => median(samples.map((sample) => sample[name]));
+    const speeds = samples.map(({ perSecond }) => perSecond);
+    const line: HttpLine = {
+      database,
+      kind,
+      perSecond: median(speeds),
+      spread: spread(speeds),
+      timesFaster: median(first.map(({ perSecond }, round) => perSecond / (speeds[round] ?? Number.NaN))),
+      node: of("node"),
+      server: of("server"),
+      loop: of("loop"),
+      answer: of("answer"),
+    };
+    console.log(
+      [
+        `${database} http`.padEnd(16),
+        kind.padEnd(44),
+        `${Math.round(line.perSecond)}/s`.padStart(9),
+        `±${line.spread.toFixed(0)}%`.padStart(6),
+        `ours ×${line.timesFaster.toFixed(2)}`.padStart(12),
+        `node ${line.node.toFixed(0)} server ${line.server.toFixed(0)} us`.padStart(24),
+        `loop p99 ${line.loop.toFixed(1)} ms, answer p99 ${line.answer.toFixed(1)} ms`,
+      ].join(" "),
+    );
+    return line;
+  });
+}

@@ -1,0 +1,97 @@
+import { parseArgs } from "node:util";
+
+export const databaseNames = ["postgres", "mysql", "mariadb", "sqlite"] as const;
+export type DatabaseName = (typeof databaseNames)[number];
+export const operationNames = ["read", "write", "touch", "create", "mix"] as const;
+export type OperationName = (typeof operationNames)[number];
+
+export interface Options {
+  readonly databases: readonly DatabaseName[];
+  readonly operations: readonly OperationName[];
+  readonly levels: readonly ("store" | "http")[];
+  readonly callers: readonly number[];
+  readonly sizes: readonly number[];
+  readonly rounds: number;
+  readonly seconds: number;
+  /** Sessions in each table before the first measurement. */
+  readonly rows: number;
+  /** Candidates whose names contain one of these; all when empty. */
+  readonly only: readonly string[];
+  /** The Markdown file that the results are written to; null for none. */
+  readonly output: string | null;
+}
+
+export const usage = `usage: npm run bench -- [options]
+  --core, --peers           only the core's costs, only the comparison with other stores
+  --level store,http        both unless given
+  --database LIST           ${databaseNames.join(",")}
+  --operation LIST          ${operationNames.join(",")}
+  --callers 1,16,64,256     callers at once, at the stores
+  --size 300,4096           bytes of JSON in a session
+  --only LIST               candidates with one of these in their names
+  --rounds 5  --seconds 0.4 how often and how long each is measured
+  --rows 5000               sessions in the table
+  --output FILE             default benchmarks/RESULTS.md; "-" for none`;
+
+const settings = {
+  core: { type: "boolean", default: false },
+  peers: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+  level: { type: "string", default: "store,http" },
+  database: { type: "string", default: databaseNames.join(",") },
+  operation: { type: "string", default: operationNames.join(",") },
+  callers: { type: "string", default: "1,16,64,256" },
+  size: { type: "string", default: "300,4096" },
+  only: { type: "string", default: "" },
+  rounds: { type: "string", default: "5" },
+  seconds: { type: "string", default: "0.4" },
+  rows: { type: "string", default: "5000" },
+  output: { type: "string" },
+} as const;
+
+export function readOptions(
+  args: readonly string[],
+): Options & { core: boolean; peers: boolean; help: boolean } {
+  const { values } = parseArgs({ args: [...args], options: settings });
+  return {
+    core: values.core,
+    peers: values.peers,
+    help: values.help,
+    levels: chosen("level", values.level, ["store", "http"] as const),
+    databases: chosen("database", values.database, databaseNames),
+    operations: chosen("operation", values.operation, operationNames),
+    callers: numbers("callers", values.callers),
+    sizes: numbers("size", values.size),
+    rounds: number("rounds", values.rounds),
+    seconds: number("seconds", values.seconds),
+    rows: number("rows", values.rows),
+    only: list(values.only),
+    output:
+      values.output === "-" ? null : (values.output ?? new URL("../RESULTS.md", import.meta.url).pathname),
+  };
+}
+
+function list(text: string): string[] {
+  return text
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
+}
+
+function chosen<Name extends string>(option: string, text: string, names: readonly Name[]): Name[] {
+  const asked = list(text);
+  const unknown = asked.filter((name) => !names.includes(name as Name));
+  if (unknown.length > 0)
+    throw new Error(`--${option} knows ${names.join(", ")}, not ${unknown.join(", ")}.`);
+  return asked as Name[];
+}
+
+function numbers(option: string, text: string): number[] {
+  return list(text).map((part) => number(option, part));
+}
+
+function number(option: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`--${option} takes numbers above 0, not ${text}.`);
+  return value;
+}
