@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Three MariaDB nodes in a Galera cluster on loopback, from Debian's mariadb-server and galera-4, durable settings.
 # usage: galera.sh start|stop|status|kill N|restart N
-# env:   DIR, BASE (node N has SQL port BASE+N, group port BASE+10+10*N, and the two after it for state transfer)
+# env:   DIR, BASE (node N has SQL port BASE+N, group port BASE+10+10*N, and the two after it for state transfer),
+#        SYNC_WAIT (wsrep_sync_wait: 7 lets every statement wait for what other nodes have acknowledged),
+#        SUSPECT (seconds until a silent node is taken for dead)
 set -euo pipefail
 DIR=${DIR:-${TMPDIR:-/tmp}/stored-session-services-$(id -u)/galera}
 BASE=${BASE:-33200}
+SYNC_WAIT=${SYNC_WAIT:-0}
+SUSPECT=${SUSPECT:-5}
 
 # The state transfer's rsync drops root to nobody, so as root all of this runs as Debian's mysql user.
 if [ "$(id -u)" = 0 ]; then
@@ -15,7 +19,8 @@ if [ "$(id -u)" = 0 ]; then
   mkdir -p "$DIR"
   chown mysql: "$DIR"
   cp "$(realpath "$0")" "$DIR/galera.sh" # the repository may lie where that user cannot read
-  exec setpriv --reuid=mysql --regid=mysql --init-groups env DIR="$DIR" BASE="$BASE" bash "$DIR/galera.sh" "$@"
+  exec setpriv --reuid=mysql --regid=mysql --init-groups \
+    env DIR="$DIR" BASE="$BASE" SYNC_WAIT="$SYNC_WAIT" SUSPECT="$SUSPECT" bash "$DIR/galera.sh" "$@"
 fi
 
 cd "$DIR"
@@ -36,15 +41,17 @@ node() { # node N ADDRESSES
     --pid-file="$home/pid" --log-error="$home/log.err" --port=$((BASE + n)) --bind-address=127.0.0.1 \
     --skip-name-resolve --binlog-format=ROW --default-storage-engine=InnoDB --innodb-autoinc-lock-mode=2 \
     --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=64M --innodb-log-file-size=32M \
-    --performance-schema=OFF --wsrep-on=ON --wsrep-provider=$library --wsrep-cluster-name=stored-session \
+    --performance-schema=OFF --wsrep-on=ON --wsrep-sync-wait="$SYNC_WAIT" --wsrep-provider=$library --wsrep-cluster-name=stored-session \
     --wsrep-cluster-address="$addresses" --wsrep-node-name="n$n" --wsrep-node-address=127.0.0.1:$group \
     --wsrep-node-incoming-address=127.0.0.1:$((BASE + n)) \
-    --wsrep-provider-options="base_port=$group;gmcast.listen_addr=tcp://127.0.0.1:$group;ist.recv_addr=127.0.0.1:$((group + 1));gcache.size=16M;gcs.fc_limit=64" \
+    --wsrep-provider-options="base_port=$group;gmcast.listen_addr=tcp://127.0.0.1:$group;ist.recv_addr=127.0.0.1:$((group + 1));gcache.size=16M;gcs.fc_limit=64;evs.keepalive_period=PT0.5S;evs.join_retrans_period=PT0.5S;evs.suspect_timeout=PT${SUSPECT}S;evs.install_timeout=PT$((SUSPECT + 2))S" \
     --wsrep-sst-method=rsync --wsrep-sst-receive-address=127.0.0.1:$((group + 2)) </dev/null >"$home/out" 2>&1 &
+  started=$!
 }
 wait_synced() { # wait_synced NODE
   for _ in $(seq 1 600); do
     [ "$(ask "$1" "show status like 'wsrep_local_state_comment'" | cut -f2)" = Synced ] && return 0
+    kill -0 "$started" 2>/dev/null || break
     sleep 0.1
   done
   tail -30 "$DIR/n$1/log.err" >&2
@@ -67,7 +74,10 @@ case ${1:-start} in
       echo "n$n $(ask $n "show status where variable_name in ('wsrep_cluster_size','wsrep_local_state_comment','wsrep_ready')" | tr '\n\t' ' =')"
     done
     ;;
-  kill) kill -9 "$(cat "$DIR/n$2/pid")" ;;
+  kill)
+    kill -9 "$(cat "$DIR/n$2/pid")"
+    rm "$DIR/n$2/pid"
+    ;;
   restart)
     node "$2" "$peers"
     wait_synced "$2"

@@ -99,7 +99,8 @@ export class Callers {
     const look = async ({ cookie, possible }: Own): Promise<void> => {
       const session = await sessions.load(cookie);
       const found = session.isNew ? null : (session.data["n"] as number);
-      if (!possible.has(found)) wrong.push(`A session should hold ${told(possible)} and holds ${told([found])}.`);
+      if (!possible.has(found))
+        wrong.push(`A session should hold ${told(possible)} and holds ${told([found])}.`);
     };
     for (let from = 0; from < this.#ledger.length; from += 256) {
       await Promise.all(this.#ledger.slice(from, from + 256).map(look));
