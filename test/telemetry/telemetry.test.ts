@@ -157,3 +157,26 @@ describe("Prometheus", () => {
     stop();
   });
 });
+
+test("the pages and the dashboard name the metrics and channels that there are, and all of them", async () => {
+  const { readFileSync } = await import("node:fs");
+  const docs = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), "utf8");
+  const registry = new client.Registry();
+  const stop = measureSessions(client, { registry, sessions: { count: async () => 0 } });
+  const metrics = registry.getMetricsAsArray().map(({ name }) => name);
+  stop();
+  const page = docs("telemetry.md");
+  for (const name of metrics) assert.ok(page.includes(`\`${name}\``), name);
+  const shown = new Set(docs("grafana-dashboard.json").match(/stored_session_[a-z_]+/g));
+  const known = new Set(metrics.flatMap((name) => [name, `${name}_count`, `${name}_sum`, `${name}_bucket`]));
+  for (const name of shown) assert.ok(known.has(name), name);
+  for (const name of metrics)
+    assert.ok(
+      [...shown].some((one) => one.startsWith(name)),
+      `${name} is not on the dashboard`,
+    );
+
+  const source = readFileSync(new URL("../../src/instrumentation/channels.ts", import.meta.url), "utf8");
+  for (const [, name] of source.matchAll(/"(stored-session\.\w+)"/g))
+    assert.ok(page.includes(`\`${name!}\``), name);
+});
