@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHash, pbkdf2Sync } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createSecretKey,
+  pbkdf2Sync,
+  type KeyObject,
+} from "node:crypto";
 import { deflateSync, inflateSync } from "node:zlib";
 import { RefusedError } from "../errors.ts";
 import { randomBytes } from "../sealing/random.ts";
@@ -28,7 +35,8 @@ const HEADER = {
 } as const;
 
 interface DerivedKey {
-  readonly secret: Uint8Array;
+  /** An object of the key: with it a cipher is made in half the time, and no bytes of it lie on the heap. */
+  readonly secret: KeyObject;
   /** What `store_key_references` stores: 4 hex characters. */
   readonly reference: string;
 }
@@ -79,12 +87,12 @@ export class RailsEncryption {
   seal(plaintext: Uint8Array, randomness: SealRandomness = { iv: randomBytes(IV_BYTES) }): Uint8Array {
     const { newest, envelope } = this.#schemes[0];
     const deflates = this.#compress && plaintext.length > COMPRESS_ABOVE;
-    const clear = deflates ? deflateSync(plaintext) : plaintext;
-    const dataKey = envelope ? (randomness.dataKey ?? randomBytes(KEY_BYTES)) : newest.secret;
+    const clear = deflates ? deflateSync(plaintext, { chunkSize: chunkFor(plaintext.length) }) : plaintext;
+    const dataKey = envelope ? (randomness.dataKey ?? randomBytes(KEY_BYTES)) : null;
 
-    const message = encrypt(clear, dataKey, randomness.iv);
+    const message = encrypt(clear, dataKey ?? newest.secret, randomness.iv);
     const headers = message["h"] as Map<RubySymbol, unknown>;
-    if (envelope) {
+    if (dataKey !== null) {
       headers.set(HEADER.k, encrypt(dataKey, newest.secret, randomness.dataKeyIv ?? randomBytes(IV_BYTES)));
     }
     if (this.#storeKeyReferences) headers.set(HEADER.i, newest.reference);
@@ -134,12 +142,17 @@ export class RailsEncryption {
       throw new RefusedError("length", `The session is more than ${this.maxBytes} bytes (maxBytes).`);
     }
     try {
-      return inflateSync(clear, { maxOutputLength: this.maxBytes });
+      return inflateSync(clear, { maxOutputLength: this.maxBytes, chunkSize: chunkFor(4 * clear.length) });
     } catch (cause) {
       const sentence = `The session does not inflate, or to more than ${this.maxBytes} bytes (maxBytes).`;
       throw new RefusedError("inflate", sentence, { cause });
     }
   }
+}
+
+/** The output's buffer for about so many bytes: zlib's own is 16 KiB, which costs more than the work. */
+function chunkFor(bytes: number): number {
+  return Math.min(Math.max(bytes, 1024), 65_536);
 }
 
 /** Keys are derived once for all schemes that share them. */
@@ -156,7 +169,10 @@ function readScheme(scheme: RailsScheme, derived: Map<string, DerivedKey>): Sche
 
 function derive(digest: string, salt: string, password: string): DerivedKey {
   const secret = pbkdf2Sync(password, salt, ITERATIONS, KEY_BYTES, digest);
-  return { secret, reference: createHash("sha1").update(secret).digest("hex").slice(0, 4) };
+  return {
+    secret: createSecretKey(secret),
+    reference: createHash("sha1").update(secret).digest("hex").slice(0, 4),
+  };
 }
 
 /** The plaintext, still deflated, or why this scheme does not open the message. */
@@ -171,14 +187,14 @@ function openUnder(scheme: Scheme, message: Message): Uint8Array | RefusedError 
     return new RefusedError("key", "The row's key reference names none of the primary keys.");
   for (const { secret } of keys) {
     const key = message.dataKey === null ? secret : decrypt(message.dataKey, secret);
-    if (key === null || key.length !== KEY_BYTES) continue;
+    if (key === null || (key instanceof Uint8Array && key.length !== KEY_BYTES)) continue;
     const plaintext = decrypt(message, key);
     if (plaintext !== null) return plaintext;
   }
   return new RefusedError("tag", "None of the keys opens the row: it was changed, or is under another key.");
 }
 
-function decrypt({ ciphertext, iv, tag }: Message, key: Uint8Array): Uint8Array | null {
+function decrypt({ ciphertext, iv, tag }: Message, key: KeyObject | Uint8Array): Uint8Array | null {
   const decipher = createDecipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
   decipher.setAuthTag(tag);
   const plaintext = decipher.update(ciphertext);
@@ -190,7 +206,7 @@ function decrypt({ ciphertext, iv, tag }: Message, key: Uint8Array): Uint8Array 
   }
 }
 
-function encrypt(clear: Uint8Array, key: Uint8Array, iv: Uint8Array): Record<string, unknown> {
+function encrypt(clear: Uint8Array, key: KeyObject | Uint8Array, iv: Uint8Array): Record<string, unknown> {
   const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
   const ciphertext = Buffer.concat([cipher.update(clear), cipher.final()]);
   return {

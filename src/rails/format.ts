@@ -1,11 +1,19 @@
 import type { Content } from "../codec/codec.ts";
 import { ValueError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
+import { decodeRuby } from "./decode.ts";
 import { RailsEncryption } from "./encryption.ts";
 import { flashesOf, withFlashes } from "./flash.ts";
-import { defaultLimits, type RubyLimits } from "./messagepack.ts";
+import { defaultLimits, SIGNATURE, type RubyLimits } from "./messagepack.ts";
 import type { RailsKeyOptions, RailsFormatOptions as EncryptionOptions } from "./options.ts";
-import { decodeSession, encodeSession, sameRuby, sessionObject } from "./session-bytes.ts";
+import {
+  decodeSession,
+  encodeSession,
+  sameRuby,
+  sessionObject,
+  unchangedSession,
+  type RailsSession,
+} from "./session-bytes.ts";
 import { mintRailsToken, readRailsToken } from "./token.ts";
 import { ivOf } from "./version.ts";
 
@@ -23,6 +31,12 @@ export interface RailsFormatOptions extends EncryptionOptions {
 
 /** An empty session, which Rails stores as SQL NULL. */
 const EMPTY: Uint8Array = new Uint8Array(0);
+const NOTHING: RailsSession = { entries: new Map(), unnamed: [] };
+
+interface Loaded {
+  readonly session: RailsSession;
+  readonly user: string | undefined;
+}
 
 /**
  * Tokens and rows of a Rails application with the `stored_session` gem: for
@@ -40,12 +54,20 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
   const limits: RubyLimits = { ...defaultLimits, maxBytes: encryption.maxBytes };
   const userIn = (data: Readonly<Record<string, unknown>>): string | undefined => userOf?.(data) || undefined;
 
-  const decode = (plaintext: Uint8Array): Content => {
-    const data = plaintext.length === 0 ? {} : sessionObject(decodeSession(plaintext, limits));
-    return { data, user: userIn(data), flash: Object.fromEntries(flashesOf(data)) };
+  // What a session was loaded from is needed again at its commit. Its values are the application's by then, so only
+  // the raw bytes and the user count.
+  const known = new WeakMap<Uint8Array, Loaded>();
+  const takeApart = (plaintext: Uint8Array): { session: RailsSession; content: Content } => {
+    const session = plaintext.length === 0 ? NOTHING : decodeSession(plaintext, limits);
+    const data = sessionObject(session);
+    const user = userIn(data);
+    known.set(plaintext, { session, user });
+    return { session, content: { data, user, flash: Object.fromEntries(flashesOf(data)) } };
   };
-  const bytesOf = (data: Readonly<Record<string, unknown>>, loaded: Uint8Array | null): Uint8Array =>
-    encodeSession(data, loaded === null || loaded.length === 0 ? null : loaded, limits) ?? EMPTY;
+  const loadedFrom = (plaintext: Uint8Array): Loaded => {
+    if (!known.has(plaintext)) takeApart(plaintext);
+    return known.get(plaintext) as Loaded;
+  };
 
   return {
     opensWithoutToken: true,
@@ -54,15 +76,15 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
     refresh: (token) => token,
     userRefs: () => [],
     encode(content, loaded) {
-      const before = loaded === null ? null : decode(loaded);
-      foldFlash(content, before);
-      assertUser(content, before, userIn);
-      const bytes = bytesOf(content.data, loaded);
-      if (before === null || loaded === null || Buffer.compare(bytes, loaded) === 0) return bytes;
+      const before = loaded === null ? null : loadedFrom(loaded);
+      foldFlash(content, flashIn(before, limits));
+      assertUser(content, before?.user, userIn);
+      const bytes = encodeSession(content.data, before?.session ?? null, limits) ?? EMPTY;
+      if (before === null || loaded === null || sameBytes(bytes, loaded)) return bytes;
       // Another writer's form of the very same session is no change, and is left as it is.
-      return Buffer.compare(bytes, bytesOf(before.data, loaded)) === 0 ? loaded : bytes;
+      return sameBytes(bytes, unchangedSession(before.session, limits) ?? EMPTY) ? loaded : bytes;
     },
-    decode,
+    decode: (plaintext) => takeApart(plaintext).content,
     same: (a, b) => sameRuby(a, b, limits),
     seal: (plaintext, row) =>
       plaintext.length === 0 ? EMPTY : encryption.seal(plaintext, { iv: ivOf(row.version) }),
@@ -73,15 +95,25 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
   };
 }
 
+/** The flash as it was loaded, from its bytes. */
+function flashIn(before: Loaded | null, limits: RubyLimits): Record<string, unknown> {
+  const entry = before?.session.entries.get("flash");
+  if (entry === undefined) return {};
+  const flash = decodeRuby(Buffer.concat([SIGNATURE, entry.raw]), { ...limits, maxBytes: Infinity });
+  return Object.fromEntries(flashesOf({ flash }));
+}
+
 /** What `session.flash` and `session.takeFlash` did becomes Rails' own flash, in `data` as Rails has it. */
-function foldFlash(content: Content, before: Content | null): void {
-  const { flash, data } = content;
-  const names = new Set([...Object.keys(flash), ...Object.keys(before?.flash ?? {})]);
-  const changed = [...names].some((name) => {
-    const had = before !== null && Object.hasOwn(before.flash, name);
-    return had !== Object.hasOwn(flash, name) || !sameRuby(before?.flash[name], flash[name]);
-  });
+function foldFlash({ flash, data }: Content, before: Readonly<Record<string, unknown>>): void {
+  const changed = [...new Set([...Object.keys(flash), ...Object.keys(before)])].some(
+    (name) =>
+      Object.hasOwn(before, name) !== Object.hasOwn(flash, name) || !sameRuby(before[name], flash[name]),
+  );
   if (changed) withFlashes(data, Object.entries(flash));
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
 }
 
 /**
@@ -90,11 +122,11 @@ function foldFlash(content: Content, before: Content | null): void {
  */
 function assertUser(
   content: Content,
-  before: Content | null,
+  before: string | undefined,
   userIn: (data: Readonly<Record<string, unknown>>) => string | undefined,
 ): void {
   const { user, data } = content;
-  if (user === undefined || user === before?.user || user === userIn(data)) return;
+  if (user === undefined || user === before || user === userIn(data)) return;
   throw new ValueError(
     "user",
     "In Rails mode a login must stand in the session's data, where Rails looks for it: after session.login(user) set what your Rails application sets (session.data.user_id = …), and give railsFormat the `userOf` that reads it.",

@@ -111,6 +111,27 @@ export function encodeSession(
   return writer.finish();
 }
 
+/**
+ * The bytes that {@link encodeSession} gives for what was loaded when nothing in it changed. They differ from those
+ * of the row where another writer chose another form.
+ */
+export function unchangedSession(
+  session: RailsSession,
+  limits: RubyLimits = defaultLimits,
+): Uint8Array | null {
+  const count = session.entries.size + session.unnamed.length / 2;
+  if (count === 0) return null;
+  const writer = new Writer(limits.maxBytes);
+  writer.raw(SIGNATURE);
+  writer.map(count);
+  for (const { key, raw } of session.entries.values()) {
+    writer.raw(key);
+    writer.raw(raw);
+  }
+  for (const bytes of session.unnamed) writer.raw(bytes);
+  return writer.finish();
+}
+
 /** Whether two values are stored as the same bytes. @throws {ValueError} @throws {LimitError} */
 export function sameRuby(a: unknown, b: unknown, limits: RubyLimits = defaultLimits): boolean {
   return Buffer.compare(innerEncoder(limits).bare(a, "a"), innerEncoder(limits).bare(b, "b")) === 0;

@@ -15,7 +15,7 @@ test("load and commit together cost less than a twentieth of one key derivation"
   Object.assign(first.data, {
     user_id: 42,
     _csrf_token: "h3Vb0cW1XyZ2aBcDeFgHiJkLmNoPqRsTuVwXyZ01234",
-    cart: Array.from({ length: 10 }, (_, i) => ({ sku: `A${i}`, count: i, at: new Date(i) })),
+    flash: { discard: [], flashes: { notice: "Signed in." } },
   });
   const cookie = cookieOf(await sessions.commit(first));
 
