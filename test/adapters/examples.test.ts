@@ -17,6 +17,8 @@ interface Example {
   readonly build?: readonly string[];
   readonly environment?: Record<string, string>;
   readonly flashes?: boolean;
+  /** What stands before the paths of its forms. */
+  readonly actions?: string;
 }
 
 const examples: readonly Example[] = [
@@ -24,6 +26,12 @@ const examples: readonly Example[] = [
   { folder: "koa", start: ["server.ts"] },
   { folder: "hono", start: ["server.ts"] },
   { folder: "react-router", start: ["server.ts"] },
+  {
+    folder: "sveltekit",
+    build: [join(root, "node_modules/vite/bin/vite.js"), "build"],
+    start: ["server.js"],
+    actions: "/?",
+  },
   { folder: "nest", build: [tsc, "-p", "."], start: ["dist/main.js"] },
   { folder: "nest", start: ["dist/main.js"], environment: { PLATFORM: "fastify" } },
   { folder: "express-session-passport", start: ["server.js"], flashes: false },
@@ -36,7 +44,12 @@ beforeAll(() => {
 /** Starts an example as its package.json does, on any free port, and ends it after the test. */
 async function running(example: Example, body: (url: string) => Promise<void>): Promise<void> {
   const cwd = join(root, "examples", example.folder);
-  if (example.build !== undefined) execFileSync(node, example.build, { cwd, stdio: "pipe" });
+  if (example.build !== undefined)
+    execFileSync(node, example.build, {
+      cwd,
+      env: { ...process.env, NODE_ENV: "production" },
+      stdio: "pipe",
+    });
   const folder = mkdtempSync(join(tmpdir(), "stored-session-example-"));
   const environment = { PORT: "0", DATABASE: join(folder, "sessions.sqlite3"), ...example.environment };
   const child = spawn(node, example.start, { cwd, env: { ...process.env, ...environment }, stdio: "pipe" });
@@ -64,6 +77,7 @@ async function running(example: Example, body: (url: string) => Promise<void>): 
 
 for (const example of examples) {
   const platform = example.environment?.["PLATFORM"];
+  const { actions = "" } = example;
   test(
     `the example ${example.folder}${platform === undefined ? "" : ` on ${platform}`} counts visits, logs in with a new id, and out (promise 4, R17, R13)`,
     { timeout: 60_000 },
@@ -74,7 +88,7 @@ for (const example of examples) {
           const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
           const answer = await fetch(url + path, {
             redirect: "manual",
-            headers: { ...(cookie !== "" && { cookie }), origin: url },
+            headers: { ...(cookie !== "" && { cookie }), origin: url, accept: "text/html" },
             ...(form !== undefined && { method: "POST", body: new URLSearchParams(form) }),
           });
           for (const line of answer.headers.getSetCookie()) {
@@ -89,7 +103,7 @@ for (const example of examples) {
         assert.match((await ask("/")).text, /Hello nobody\. Visits: 1\./);
         assert.match((await ask("/")).text, /Hello nobody\. Visits: 2\./);
         const before = new Map(jar);
-        assert.ok([302, 303].includes((await ask("/login", { user: "ada" })).status));
+        assert.ok([302, 303].includes((await ask(`${actions}/login`, { user: "ada" })).status));
         assert.notDeepEqual(jar, before);
         const home = await ask("/");
         assert.match(home.text, /Hello ada\. Visits: 3\./);
@@ -97,7 +111,7 @@ for (const example of examples) {
           assert.match(home.text, /Welcome back/);
           assert.doesNotMatch((await ask("/")).text, /Welcome back/);
         }
-        assert.ok([302, 303].includes((await ask("/logout", { user: "" })).status));
+        assert.ok([302, 303].includes((await ask(`${actions}/logout`, { user: "" })).status));
         assert.match((await ask("/")).text, /Hello nobody\. Visits: 1\./);
       }),
   );

@@ -10,10 +10,8 @@ import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { ForeignFace } from "./foreign-face.ts";
 import { running } from "./server.ts";
 
-const koaSession = (createRequire(import.meta.url)("koa-session") as any).default as (
-  options: object,
-  app: Koa,
-) => Koa.Middleware;
+const require = createRequire(import.meta.url);
+const koaSession = (require("koa-session") as any).default as (options: object, app: Koa) => Koa.Middleware;
 
 function application(store: unknown, options: object = {}): Koa {
   const app = new Koa();
