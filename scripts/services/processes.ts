@@ -168,6 +168,8 @@ export async function killServer(pid: number): Promise<void> {
     }
   }
   while ([pid, ...children.map(Number)].some(isAlive)) await pause(10);
+  // PostgreSQL refuses to start while its predecessor is in the table, also when it only waits there to be reaped.
+  for (const end = Date.now() + 2_000; existsSync(`/proc/${pid}`) && Date.now() < end;) await pause(5);
 }
 
 function parentOf(pid: string): number | null {
