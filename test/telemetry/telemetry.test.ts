@@ -48,12 +48,10 @@ async function day(store: SessionStore = memoryStore()): Promise<{ secrets: stri
   return { secrets: [cookie.split("=")[1]!, "user-in-clear", "value-in-clear", keys], handles };
 }
 
-class Down {
-  static store(): SessionStore {
-    const store = memoryStore();
-    store.read = () => Promise.reject(new StoreUnavailableError("Nobody answers."));
-    return store;
-  }
+function storeThatIsDown(): SessionStore {
+  const store = memoryStore();
+  store.read = () => Promise.reject(new StoreUnavailableError("Nobody answers."));
+  return store;
 }
 
 describe("OpenTelemetry", () => {
@@ -69,7 +67,7 @@ describe("OpenTelemetry", () => {
       system: "sqlite",
     });
     const { secrets, handles } = await day();
-    const failing = manage(Down.store(), keys);
+    const failing = manage(storeThatIsDown(), keys);
     await assert.rejects(failing.load(await visit(manage(memoryStore(), keys))));
     stop();
     const counted = spans.getFinishedSpans().length;
