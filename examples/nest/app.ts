@@ -47,5 +47,6 @@ export class ShopController {
   }
 }
 
+// oxlint-disable-next-line typescript/no-extraneous-class -- Nest asks for one
 @Module({ controllers: [ShopController] })
 export class AppModule {}

@@ -1,12 +1,16 @@
 import { createServer } from "node:http";
 
-const server = createServer();
-await new Promise((resolve) => server.listen(Number(process.env.PORT ?? 3000), "localhost", resolve));
-const origin = `http://localhost:${server.address().port}`;
-process.env.ORIGIN ??= origin; // which adapter-node checks forms against
+// adapter-node takes every request for https unless a header says otherwise, and refuses forms of another origin.
+process.env.PROTOCOL_HEADER = "x-forwarded-proto";
 const { handler } = await import("./dist/handler.js");
-server.on("request", handler);
-console.log(`Open ${origin}`);
+
+const server = createServer((request, response) => {
+  request.headers["x-forwarded-proto"] ??= "http";
+  handler(request, response);
+});
+server.listen(Number(process.env.PORT ?? 3000), "localhost", () => {
+  console.log(`Open http://localhost:${server.address().port}`);
+});
 process.once("SIGTERM", () => {
   server.close(() => process.emit("sveltekit:shutdown"));
   server.closeAllConnections();
