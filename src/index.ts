@@ -13,7 +13,16 @@ export type { StandardSchema } from "./session/schema.ts";
 export { expireSessionsJob, type ExpireOptions } from "./jobs/expire.ts";
 export { resealJob, type ResealOptions, type ResealResult } from "./jobs/reseal.ts";
 export type { Schedule } from "./jobs/schedule.ts";
-export type { SessionStore, SessionRow } from "./store/store.ts";
+export type {
+  ExpireCursor,
+  ExpireQuery,
+  ExpireResult,
+  Lanes,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+  SessionStore,
+} from "./store/store.ts";
 export { generateKey, KeyRing } from "./sealing/keyring.ts";
 export { memoryStore } from "./store/memory.ts";
 export { migrate } from "./migrations/migrator.ts";

@@ -30,7 +30,9 @@ export function logSessions(logger: SessionLogger): () => void {
   const asyncEnd = (message: object) => {
     const event = message as Timed;
     const elapsed = performance.now() - (began.get(event) ?? performance.now());
-    logger.debug(`Session ${describe(event)} (${elapsed.toFixed(1)}ms)${event.handle ? ` ${event.handle}` : ""}`);
+    logger.debug(
+      `Session ${describe(event)} (${elapsed.toFixed(1)}ms)${event.handle ? ` ${event.handle}` : ""}`,
+    );
   };
   const traced = [channels.read, channels.write, channels.delete, channels.touch, channels.expire];
   const subscribers = { start, asyncEnd, end() {}, asyncStart() {}, error() {} };

@@ -1,0 +1,29 @@
+import type { KnipConfig } from "knip";
+import manifest from "./package.json" with { type: "json" };
+
+/** The sources behind the package's subpaths: what they export is for users. */
+const subpaths = Object.values(manifest.exports)
+  .filter((file) => file.endsWith(".js"))
+  .map((file) => file.replace(/^\.\/dist\/(.*)\.js$/, "src/$1.ts"));
+
+const config: KnipConfig = {
+  workspaces: {
+    ".": {
+      entry: [
+        ...subpaths,
+        "scripts/services/main.ts",
+        "test/**/*.worker.ts",
+        "test/**/children/*.ts",
+        "test/{fuzz,campaigns}/*.ts",
+        "benchmarks/*.ts",
+      ],
+      project: ["src/**/*.ts", "test/**/*.ts", "scripts/**/*.ts", "benchmarks/*.ts"],
+    },
+  },
+  ignoreExportsUsedInFile: true,
+  ignoreDependencies: ["drizzle-kit", "drizzle-orm"], // run by the tests in a project of their own
+  rules: { duplicates: "off" }, // a Fastify plugin is both default and named
+  ignoreBinaries: ["apt-get", "dpkg"],
+};
+
+export default config;
