@@ -37,6 +37,14 @@ export function span(milliseconds: number): string {
   return plural(Math.floor(milliseconds / length), unit);
 }
 
+const units: Readonly<Record<string, string>> = { day: "d", hour: "h", minute: "min", second: "s" };
+
+/** "30 d", "2 h": for columns, rounded to the nearest. */
+export function short(milliseconds: number): string {
+  const [length, unit] = stepOf(milliseconds);
+  return `${Math.round(milliseconds / length)} ${units[unit]!}`;
+}
+
 export function ago(time: Date, now: number): string {
   const past = now - time.getTime();
   return past < 1_000 ? "just now" : `${span(past)} ago`;

@@ -20,12 +20,8 @@ export function asInDocs(lines: readonly string[], folder: string): string {
     .map((line) =>
       line.replace(/answers in \d+ ms/, "answers in 1 ms").replace(/SQLite [\d.]+\d/, "SQLite 3.50.4"),
     )
-    .map((line) =>
-      / ago|just now/.test(line) && !line.includes("(")
-        ? aligned(line)
-        : line.replace(/\((\d+ \w+ ago|just now)\)/, "(3 seconds ago)"),
-    )
-    .map((line) => (line.startsWith("handle ") && line.includes("created") ? aligned(line) : line))
+    .map((line) => line.replace(/\((\d+ \w+ ago|just now)\)/, "(3 seconds ago)"))
+    .map((line) => (line.startsWith(`${handle} `) || line.startsWith("handle   ") ? aligned(line) : line))
     .map((line) => line.replace(/(::1|::ffff:127\.0\.0\.1|127\.0\.0\.1)/, "192.0.2.7"))
     .join("\n")
     .trimEnd();
@@ -33,10 +29,11 @@ export function asInDocs(lines: readonly string[], folder: string): string {
 
 /** One row of the table that `list` prints, with times and widths that do not differ. */
 function aligned(line: string): string {
-  const widths = [43, 13, 13, 10, 4, 5, 0];
-  return line
-    .split(/ {2,}/)
-    .map((cell) => (/ ago$|^just now$/.test(cell) ? "3 seconds ago" : cell))
+  const cells = line.split(/ {2,}/);
+  if (cells.length < 7) return line;
+  const widths = [43, 4, 4, 7, 4, 4, 0];
+  return cells
+    .map((cell) => (/^\d s$|^\d\d s$/.test(cell) ? "3 s" : cell))
     .map((cell, column) => cell.padEnd(widths[column] ?? 0))
     .join("  ")
     .trimEnd();

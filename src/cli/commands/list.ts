@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { infoOf, walk, type ListedSession } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
-import { ago, bytes, remaining, table } from "../format.ts";
+import { bytes, short, table } from "../format.ts";
 import { count } from "../options.ts";
 import { printable, type Terminal } from "../terminal.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
@@ -46,12 +46,12 @@ function lines(found: ListedSession[], more: boolean, now: number, terminal: Ter
   const style = paint(terminal);
   const width = terminal.out.isTTY ? (terminal.out.columns ?? 80) : Infinity;
   const [head = "", ...rows] = table(
-    ["handle", "created", "last used", "ends", "user", "size", "from"],
+    ["handle", "age", "idle", "ends in", "user", "size", "from"],
     found.map((info) => [
       info.handle,
-      ago(info.createdAt, now),
-      ago(info.updatedAt, now),
-      remaining(info.expiresAt, now),
+      short(now - info.createdAt.getTime()),
+      short(now - info.updatedAt.getTime()),
+      info.ended ? "ended" : short(info.expiresAt.getTime() - now),
       info.signedIn ? "yes" : "no",
       bytes(info.bytes),
       from(info),

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { describe, test } from "vitest";
+import { ago, bytes, json, moment, plural, remaining, shown, span, table } from "./format.ts";
+import { runCommand } from "./program.ts";
+import { Progress } from "./progress.ts";
+import { printable, styled, type Terminal } from "./terminal.ts";
+
+function terminal(options: { isTTY: boolean; env?: Record<string, string>; columns?: number }) {
+  const stream = () =>
+    Object.assign(new PassThrough(), { isTTY: options.isTTY, columns: options.columns ?? 120 });
+  const [out, err] = [stream(), stream()];
+  const made: Terminal = { out, err, in: stream(), env: options.env ?? {}, cwd: "/nowhere" };
+  const text = (from: PassThrough) => String(from.read() ?? "");
+  return { terminal: made, out: () => text(out), err: () => text(err) };
+}
+
+describe("colours", () => {
+  test("are for terminals, and NO_COLOR turns them off", () => {
+    for (const [isTTY, env, coloured] of [
+      [true, {}, true],
+      [true, { NO_COLOR: "1" }, false],
+      [true, { TERM: "dumb" }, false],
+      [false, {}, false],
+    ] as const) {
+      const { terminal: place } = terminal({ isTTY, env });
+      assert.equal(styled(place.out, place.env, "red", "no").includes("\u001b"), coloured);
+    }
+  });
+
+  test("the command follows that: help and errors", async () => {
+    for (const isTTY of [true, false]) {
+      const place = terminal({ isTTY });
+      assert.equal(await runCommand(["frob"], place.terminal), 2);
+      assert.equal(place.err().includes("\u001b"), isTTY);
+      assert.equal(await runCommand([], place.terminal), 0);
+      assert.match(place.out(), /Usage: stored-session/);
+    }
+  });
+});
+
+describe("progress", () => {
+  test("redraws a bar with rate and time left on a terminal, and wipes it", () => {
+    const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
+    let now = 0;
+    const progress = new Progress(place.terminal, "Resealing", "session", () => now);
+    now = 500;
+    progress.update(100, 0.05);
+    assert.equal(place.err(), "", "short work shows nothing");
+    now = 10_000;
+    progress.update(5_000, 0.25);
+    assert.equal(
+      place.err(),
+      "\r\u001b[2KResealing ██████░░░░░░░░░░░░░░░░░░  25%  5,000 sessions  500/s  30 seconds left",
+    );
+    now = 10_050;
+    progress.update(5_100, 0.26);
+    assert.equal(place.err(), "", "not more often than the eye follows");
+    progress.clear();
+    assert.equal(place.err(), "\r\u001b[2K");
+  });
+
+  test("prints a plain line every ten seconds elsewhere, and no percentage where the end is not known", () => {
+    const place = terminal({ isTTY: false });
+    let now = 0;
+    const progress = new Progress(place.terminal, "Deleting", "session", () => now);
+    for (; now <= 25_000; now += 1_000) progress.update(now * 2, undefined);
+    progress.clear();
+    assert.equal(place.err(), "Deleting: 20,000 sessions, 2,000/s\nDeleting: 40,000 sessions, 2,000/s\n");
+  });
+});
+
+describe("text", () => {
+  test("R50 nothing from outside moves a cursor or breaks a line", () => {
+    const hostile = "a\u001b[2Jb\nc\u202ed\u2028e\u0007\u009b";
+    for (const text of [printable(hostile), shown({ text: hostile }, false)]) {
+      for (const mark of ["\u001b", "\u0007", "\u009b", "b\nc"])
+        assert.ok(!text.includes(mark), JSON.stringify(text));
+    }
+  });
+
+  test("numbers, sizes and times read well", () => {
+    assert.equal(plural(1, "session"), "1 session");
+    assert.equal(plural(12_345, "session"), "12,345 sessions");
+    assert.deepEqual([0, 1023, 1024, 1536, 20_480, 5 * 2 ** 30].map(bytes), [
+      "0 B",
+      "1023 B",
+      "1.0 KiB",
+      "1.5 KiB",
+      "20 KiB",
+      "5.0 GiB",
+    ]);
+    assert.deepEqual([0, 1_000, 119_000, 7_200_000, 86_400_000 * 30].map(span), [
+      "0 seconds",
+      "1 second",
+      "1 minute",
+      "2 hours",
+      "30 days",
+    ]);
+    const now = Date.UTC(2026, 10, 23, 9, 30);
+    assert.equal(ago(new Date(now - 10), now), "just now");
+    assert.equal(ago(new Date(now - 3 * 3_600_000), now), "3 hours ago");
+    assert.equal(remaining(new Date(now + 30 * 86_400_000 - 4_000), now), "in 30 days");
+    assert.equal(remaining(new Date(now), now), "ended");
+    assert.equal(moment(new Date(now)), "2026-11-23 09:30:00 UTC");
+  });
+
+  test("tables align, numbers to the right", () => {
+    assert.deepEqual(
+      table(
+        ["key", "rows"],
+        [
+          ["a", "1"],
+          ["long", "1,000"],
+        ],
+      ),
+      ["key    rows", "a         1", "long  1,000"],
+    );
+  });
+
+  test("values of a session become JSON", () => {
+    const value = {
+      at: new Date(0),
+      big: 12n,
+      bytes: new Uint8Array([1, 2]),
+      map: new Map([["a", new Set([1])]]),
+      url: new URL("https://example.com/"),
+      none: null,
+    };
+    assert.deepEqual(JSON.parse(json(value)), {
+      at: "1970-01-01T00:00:00.000Z",
+      big: "12",
+      bytes: "AQI=",
+      map: [["a", [1]]],
+      url: "https://example.com/",
+      none: null,
+    });
+  });
+});
