@@ -2,6 +2,7 @@ import type { Content } from "../codec/codec.ts";
 import { ValueError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
 import { decodeRuby } from "./decode.ts";
+import { encodeRuby } from "./encode.ts";
 import { RailsEncryption } from "./encryption.ts";
 import { flashesOf, withFlashes } from "./flash.ts";
 import { defaultLimits, SIGNATURE, type RubyLimits } from "./messagepack.ts";
@@ -22,7 +23,7 @@ export type { RailsKeyOptions };
 /** The keys and formats of the Rails application beside this one, and where its sessions name their user. */
 export interface RailsFormatOptions extends EncryptionOptions {
   /**
-   * The user of a session, read from its data: `(data) => data["user_id"] && String(data["user_id"])`. Rails keeps
+   * The user of a session, read from its data: `({ user_id }) => (user_id === undefined ? undefined : String(user_id))`. Rails keeps
    * it in the data and nowhere else, so `session.user` comes from here, and `session.login(user)` needs that the
    * application puts the user where Rails looks. Without it nobody is ever logged in as far as `session.user` tells.
    */
@@ -77,7 +78,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
     userRefs: () => [],
     encode(content, loaded) {
       const before = loaded === null ? null : loadedFrom(loaded);
-      foldFlash(content, flashIn(before, limits));
+      agreeOnFlash(content, flashIn(before, limits));
       assertUser(content, before?.user, userIn);
       const bytes = encodeSession(content.data, before?.session ?? null, limits) ?? EMPTY;
       if (before === null || loaded === null || sameBytes(bytes, loaded)) return bytes;
@@ -103,13 +104,27 @@ function flashIn(before: Loaded | null, limits: RubyLimits): Record<string, unkn
   return Object.fromEntries(flashesOf({ flash }));
 }
 
-/** What `session.flash` and `session.takeFlash` did becomes Rails' own flash, in `data` as Rails has it. */
-function foldFlash({ flash, data }: Content, before: Readonly<Record<string, unknown>>): void {
-  const changed = [...new Set([...Object.keys(flash), ...Object.keys(before)])].some(
-    (name) =>
-      Object.hasOwn(before, name) !== Object.hasOwn(flash, name) || !sameRuby(before[name], flash[name]),
-  );
-  if (changed) withFlashes(data, Object.entries(flash));
+/** Flashes as they were when the content's two views of them last agreed. */
+const agreed = new WeakMap<object, Uint8Array>();
+
+/**
+ * Rails' flash stands in `data`; `session.flash` and `session.takeFlash` know the content's own. Whichever of the two
+ * changed since they last agreed is taken over by the other.
+ */
+function agreeOnFlash({ flash, data }: Content, before: Readonly<Record<string, unknown>>): void {
+  const bytesOf = (flashes: Readonly<Record<string, unknown>>): Uint8Array =>
+    encodeRuby(flashes, undefined, "flash");
+  const base = agreed.get(flash) ?? bytesOf(before);
+  if (!sameBytes(bytesOf(flash), base)) {
+    withFlashes(data, Object.entries(flash));
+  } else {
+    const inData = Object.fromEntries(flashesOf(data));
+    if (!sameBytes(bytesOf(inData), base)) {
+      for (const name of Object.keys(flash)) delete flash[name];
+      Object.assign(flash, inData);
+    }
+  }
+  agreed.set(flash, bytesOf(flash));
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

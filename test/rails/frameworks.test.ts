@@ -86,6 +86,10 @@ afterEach(async () => {
 
 describe.each(cases)("%s over the gem's table in %s", (name, _name, database) => {
   test("Rails and Node read and write the same sessions over HTTP (promises 1 to 4)", async () => {
+    const warnings: string[] = [];
+    const onWarning = (warning: Error & { code?: string }): void => void warnings.push(warning.code ?? "");
+    process.on("warning", onWarning);
+    closing.push(async () => process.off("warning", onWarning));
     const held: RailsTable = await createTable(database);
     const { store, total } = counted(held.store);
     const sessions = createSessionManager<Data>({
@@ -145,5 +149,6 @@ describe.each(cases)("%s over the gem's table in %s", (name, _name, database) =>
     await gem.delete(valueOf(cookie));
     expect(await (await visit("/")).json()).toEqual({ user: null, cart: [] });
     expect(await gem.has(valueOf(cookie))).toBe(false);
+    expect(warnings).not.toContain("STORED_SESSION_CHANGED_AFTER_RESPONSE");
   });
 });
