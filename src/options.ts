@@ -77,14 +77,15 @@ export interface SessionManagerOptions<Data = SessionData> {
   onConflict?: (conflict: Conflict) => unknown;
   /**
    * What becomes of a row that does not open. "renew" (default): a `refuse` event, and a fresh session. "throw":
-   * the RefusedError reaches whoever looks at the session.
+   * the RefusedError reaches whoever looks at the session; with a `schema`, every request that loads it.
    */
   onUnreadable?: "renew" | "throw";
   /**
-   * The user of a session, taken from its data at each commit, for applications that keep it there (Passport).
+   * The user of a session, taken from its data at each commit, for applications that keep it there (Passport). A
+   * plain function; a number is its decimal text, null nobody. `session.login` must then name the same user.
    * Default: the user given to `session.login`.
    */
-  userOf?: (data: Partial<Data>) => string | null | undefined;
+  userOf?: (data: Partial<Data>) => string | number | bigint | null | undefined;
   /** A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. */
   schema?: StandardSchema<unknown, Data>;
   /** Turns stored data that no longer fits `schema` into the shape of today; what it returns is validated again. */
@@ -109,7 +110,7 @@ export interface Settings {
   readonly touchEvery: number;
   readonly onConflict: ((conflict: Conflict) => unknown) | undefined;
   readonly onUnreadable: "renew" | "throw";
-  readonly userOf: ((data: Record<string, unknown>) => string | null | undefined) | undefined;
+  readonly userOf: ((data: Record<string, unknown>) => unknown) | undefined;
   readonly schema: StandardSchema<unknown, unknown> | undefined;
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly client: boolean;

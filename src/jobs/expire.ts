@@ -27,16 +27,26 @@ export interface ExpireJob {
   mayGoOn?: () => Promise<boolean>;
 }
 
-/** Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34). */
-export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
-  const { maxCreatedAge, maxUpdatedAge, batchSize = 500, maxPerSecond = 5_000, signal, onProgress } = options;
+/** @throws {TypeError} an option that cannot work */
+export function checkExpireOptions({
+  maxCreatedAge,
+  maxUpdatedAge,
+  batchSize,
+  maxPerSecond,
+}: ExpireOptions): void {
   for (const [name, value] of Object.entries({ maxCreatedAge, maxUpdatedAge, batchSize, maxPerSecond })) {
     const least = name === "batchSize" || name === "maxPerSecond" ? 1 : 0;
-    if (value === Infinity && name === "maxPerSecond") continue;
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
+    if (value === undefined || (value === Infinity && name === "maxPerSecond")) continue;
+    if (!(Number.isSafeInteger(value) && value >= least)) {
       throw new TypeError(`expire: \`${name}\` must be a whole number, ${least} or more.`);
     }
   }
+}
+
+/** Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34). */
+export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
+  checkExpireOptions(options);
+  const { maxCreatedAge, maxUpdatedAge, batchSize = 500, maxPerSecond = 5_000, signal, onProgress } = options;
   const query = {
     before: job.now,
     ...(maxCreatedAge !== undefined && { createdBefore: job.now - maxCreatedAge }),

@@ -1,15 +1,17 @@
 import type { Content } from "../codec/codec.ts";
 import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
 import { channels, type ConflictEvent, type WriteEvent } from "../instrumentation/channels.ts";
-import type { Settings } from "../options.ts";
+import type { Conflict, Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
+import { addOwn } from "../codec/own.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
+import { plainAnswer, userIdOf } from "./hooks.ts";
 import { endOf } from "./lifetime.ts";
 import { mergeContent } from "./merge.ts";
 import type { Records } from "./records.ts";
 import { conformForSaving, conformStored } from "./schema.ts";
-import { isEmpty, publishRefusal, type SessionState, type Stored } from "./state.ts";
+import { isEmpty, publishRefusal, type Intent, type SessionState } from "./state.ts";
 import { Turns } from "./turns.ts";
 
 /** A commit that meets other requests' changes is tried again at most this often. */
@@ -22,22 +24,34 @@ const maxAttempts = 25;
 export class Committer {
   readonly #records: Records;
   readonly #settings: Settings;
-  readonly #turns: Turns = new Turns();
+  readonly #turns: Turns;
 
   constructor(records: Records) {
     this.#records = records;
     this.#settings = records.settings;
+    // Behind one whose store hangs nobody waits longer than for the store itself.
+    this.#turns = new Turns(records.settings.storeTimeout);
   }
 
   async commit(state: SessionState): Promise<string | null> {
-    if (state.ended) return null;
+    await this.#commit(state);
+    const due = state.cookieDue ? state.setCookie : null;
+    state.cookieDue = false;
+    return due;
+  }
+
+  async #commit(state: SessionState): Promise<void> {
+    if (state.settings !== this.#settings) {
+      throw new TypeError("This session was loaded by another manager: commit it there.");
+    }
+    if (state.ended) return;
     if (state.intent === "destroy") return this.#destroy(state);
     if (state.unsure.size > 0) await this.#findLostWrite(state);
     if (state.intent !== "save") void state.content; // opens it, which may show that there is nothing to continue
     if (state.opened) await this.#runHooks(state);
-    if (!(await this.#stillAlive(state))) return this.#end(state);
-    if (state.stored === null) return isEmpty(state.content) ? null : this.#insert(state, reasonOf(state));
-    return state.intent === "save" ? this.#save(state) : this.#rotate(state);
+    if (!(await this.#stillAlive(state))) return end(state);
+    if (state.stored !== null) return state.intent === "save" ? this.#save(state) : this.#rotate(state);
+    if (!isEmpty(state.content)) await this.#insert(state, state.content);
   }
 
   /** `sessions.update`: atomic and saved at once, apart from what else this request changed. */
@@ -45,54 +59,70 @@ export class Committer {
     if (state.ended || state.intent === "destroy") throw hasEnded();
     if (state.unsure.size > 0) await this.#findLostWrite(state);
     void state.content; // opens it: a row that is refused makes this a new session
-    if (!(await this.#stillAlive(state))) {
-      this.#end(state);
-      throw hasEnded();
+    if (state.stored === null) return this.#updateNew(state, change);
+    // a new id that is due comes first, so that the change is made to the session that goes on
+    if (state.intent !== "save") await this.#commit(state);
+    else if (!(await this.#stillAlive(state))) end(state);
+    if (!state.ended && !(await this.#updateOnce(state, change))) {
+      await this.#inTurn(state, state.stored.row, () => this.#updateOnce(state, change));
     }
-    if (state.stored !== null && state.intent !== "save") {
-      // a new id is due: it comes first, so that the change is made to the session that goes on
-      state.cookieDue = (await this.commit(state)) !== null;
-      if (state.ended || state.stored === null) throw hasEnded();
-    }
-    if (state.stored === null) {
-      applyChange(state.content, change);
-      await this.#runHooks(state);
-      await this.#insert(state, "save");
-      state.cookieDue = true;
-      return;
-    }
-    if (await this.#updateOnce(state, change)) return;
-    const { row } = state.stored;
-    await this.#inTurn(state, row, () => this.#updateOnce(state, change));
     if (state.ended) throw hasEnded();
   }
 
+  async #updateNew(state: SessionState, change: Change): Promise<void> {
+    const { format } = this.#settings;
+    const draft = await this.#draft(format.encode(state.content, null), change);
+    if (!isEmpty(draft)) await this.#insert(state, draft);
+    adopt(state, draft);
+  }
+
   async #updateOnce(state: SessionState, change: Change): Promise<boolean> {
-    const { format, userOf, schema } = this.#settings;
-    const { row, token } = state.stored!;
-    const base = format.decode(state.plaintext!);
-    let draft = format.decode(state.plaintext!);
-    applyChange(draft, change);
-    if (userOf !== undefined) draft.user = userOf(draft.data) || undefined;
-    if (schema !== undefined) draft = await conformForSaving(schema, draft);
-    const plaintext = format.encode(draft, state.plaintext);
-    if (!sameBytes(plaintext, state.plaintext!)) {
-      const next = this.#records.next(token, plaintext, draft.user, row);
-      if (!(await this.#attempt(state, next, () => this.#records.update(row, next, "save")))) return false;
-      state.restore({ row: next, token }, plaintext);
-    }
-    adopt(state, mergeContent(format, base, state.content, format.decode(plaintext)));
+    const { format } = this.#settings;
+    const loaded = state.plaintext!;
+    const draft = await this.#draft(loaded, change);
+    const plaintext = format.encode(draft, loaded);
+    if (!sameBytes(plaintext, loaded) && !(await this.#write(state, plaintext, draft.user, "save")))
+      return false;
+    adopt(state, mergeContent(format, format.decode(loaded), state.content, format.decode(plaintext)));
     return true;
+  }
+
+  /** A copy of the content with a change of the application's made to it, as it would be saved. */
+  async #draft(plaintext: Uint8Array, change: Change): Promise<Content> {
+    const { format, schema } = this.#settings;
+    const draft = format.decode(plaintext);
+    const answer: unknown = plainAnswer("sessions.update", change(draft.data));
+    if (answer !== undefined) {
+      if (typeof answer !== "object" || answer === null || Array.isArray(answer)) {
+        throw new TypeError(
+          "sessions.update takes a function that changes the data it is given, or returns an object.",
+        );
+      }
+      draft.data = answer as Record<string, unknown>;
+    }
+    if (this.#settings.userOf !== undefined) draft.user = this.#userOf(draft.data);
+    return schema === undefined ? draft : conformForSaving(schema, draft);
+  }
+
+  #userOf(data: Record<string, unknown>): string | undefined {
+    const user: unknown = plainAnswer("userOf", this.#settings.userOf!(data));
+    return user === undefined || user === null || user === "" ? undefined : userIdOf(user, "userOf");
   }
 
   /** Runs the application's hooks. One that throws never leaves a session valid that was to end (R43). */
   async #runHooks(state: SessionState): Promise<void> {
     const { userOf, schema, format } = this.#settings;
     try {
-      if (userOf !== undefined && state.intent !== "login") {
-        state.content.user = userOf(state.content.data) || undefined;
+      if (userOf !== undefined) {
+        const user = this.#userOf(state.content.data);
+        if (state.intent === "login" && user !== state.content.user) {
+          throw new TypeError(
+            "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",
+          );
+        }
+        state.content.user = user;
       }
-      if (schema === undefined || isEmpty(state.content)) return;
+      if (schema === undefined) return;
       const unchanged =
         state.plaintext !== null &&
         state.intent === "save" &&
@@ -117,66 +147,70 @@ export class Committer {
   }
 
   async #endNow(state: SessionState): Promise<void> {
-    state.ended = true;
     if (state.stored !== null) await this.#records.delete(state.stored.row.id);
+    end(state);
   }
 
-  async #destroy(state: SessionState): Promise<string | null> {
-    if (state.stored === null) {
-      state.ended = true;
-      return null;
-    }
+  async #destroy(state: SessionState): Promise<void> {
+    const doomed = state.stored ?? state.refused;
+    if (doomed === null) return end(state);
     let deleted: boolean;
     try {
-      deleted = await this.#records.delete(state.stored.row.id);
+      deleted = await this.#records.delete(doomed.row.id);
     } catch (error) {
-      state.deleteUnsure ||= error instanceof StoreError && error.outcome === "unknown";
+      state.deleteUnsure ||= isUnknown(error);
       throw error;
     }
-    state.ended = true;
-    return deleted || state.deleteUnsure ? this.#settings.cookie.clear() : null;
+    end(state);
+    if (deleted || state.deleteUnsure) this.#owe(state, this.#settings.cookie.clear());
   }
 
-  async #insert(state: SessionState, reason: WriteEvent["reason"]): Promise<string | null> {
+  async #insert(state: SessionState, content: Content): Promise<void> {
     const token = state.nextToken;
-    const plaintext = this.#settings.format.encode(state.content, null);
-    const row = this.#records.begin(token, plaintext, state.content.user, this.#clientOf(state));
-    if (!(await this.#attempt(state, row, () => this.#records.insert(row, reason)))) {
+    const plaintext = this.#settings.format.encode(content, null);
+    const row = this.#records.begin(token, plaintext, content.user, this.#clientOf(state));
+    const reason = reasonOf(state.intent);
+    if (await this.#attempt(state, row, () => this.#records.insert(row, reason))) {
+      state.settle({ row, token }, plaintext);
+      this.#oweCookie(state);
+    } else if (await this.#findLostWrite(state)) {
+      await this.#commit(state);
+    } else {
       throw new StoreError(
         "A row with this session's random id exists already: does another program write this table?",
       );
     }
-    state.settle({ row, token }, plaintext);
-    return this.#setCookie(state);
   }
 
-  async #rotate(state: SessionState): Promise<string | null> {
+  async #rotate(state: SessionState): Promise<void> {
     const { intent } = state;
     const { format } = this.#settings;
+    let plaintext = format.encode(state.content, state.plaintext);
     for (let attempt = 1; state.stored !== null; attempt++) {
       const { row: loaded } = state.stored;
       const { content, nextToken: token } = state;
-      const plaintext = format.encode(content, state.plaintext);
-      const client = this.#clientOf(state) ?? this.#records.clientOf(loaded) ?? undefined;
+      const client = this.#clientOf(state) ?? this.#clientOfRow(loaded);
       const next =
         intent === "regenerate"
           ? this.#records.continue(token, plaintext, content.user, client, loaded)
           : this.#records.begin(token, plaintext, content.user, client);
-      if (await this.#attempt(state, next, () => this.#records.replace(loaded, next, reasonOf(state)))) {
+      if (await this.#attempt(state, next, () => this.#records.replace(loaded, next, reasonOf(intent)))) {
         state.settle({ row: next, token }, plaintext);
-        return this.#setCookie(state);
+        return this.#oweCookie(state);
       }
+      if (await this.#findLostWrite(state)) return this.#commit(state);
       let alive: boolean;
       try {
         alive = await this.#rebase(state);
+        if (alive) plaintext = format.encode(state.content, state.plaintext);
       } catch (error) {
-        if (!(error instanceof StoreError)) await this.#endNow(state); // `onConflict` threw (R43)
+        if (!(error instanceof StoreError)) await this.#endNow(state); // `onConflict` threw or answered junk (R43)
         throw error;
       }
       this.#publishConflict(loaded, alive ? "merged" : "ended", attempt);
       if (!alive) {
         // Who logs in is owed a session although the one before it ended; who only changes the id is not.
-        if (intent !== "login") return this.#end(state);
+        if (intent !== "login") return end(state);
         state.forgetStored();
       } else if (attempt === maxAttempts) {
         throw this.#gaveUp(loaded, attempt);
@@ -184,56 +218,54 @@ export class Committer {
         await pause(attempt);
       }
     }
-    return this.#insert(state, "login");
+    await this.#insert(state, state.content);
   }
 
-  async #save(state: SessionState): Promise<string | null> {
+  async #save(state: SessionState): Promise<void> {
     const { format, cookie, touchEvery } = this.#settings;
     const { row, token } = state.stored!;
     const plaintext = state.opened ? format.encode(state.content, state.plaintext) : null;
     if (plaintext === null || sameBytes(plaintext, state.plaintext!)) {
       const due = this.#records.now() - row.updatedAt >= touchEvery;
-      if (token.stale || (cookie.rolling && due)) return this.#renew(state);
-      if (due) state.stored = { row: this.#records.touchLater(row), token };
-      return state.cookieDue ? this.#setCookie(state) : null;
-    }
-    const sendCookie = cookie.rolling || token.stale || state.cookieDue;
-    if (!(await this.#write(state, plaintext))) {
+      if (token.stale || (cookie.rolling && due)) await this.#renew(state);
+      else if (due) state.stored = { row: this.#records.touchLater(row), token };
+    } else if (!(await this.#write(state, plaintext, state.content.user, "save"))) {
       await this.#inTurn(state, row, async () => {
         const merged = format.encode(state.content, state.plaintext);
-        return sameBytes(merged, state.plaintext!) || (await this.#write(state, merged));
+        return sameBytes(merged, state.plaintext!) || this.#write(state, merged, state.content.user, "save");
       });
     }
-    return sendCookie && !state.ended ? this.#setCookie(state) : null;
-  }
-
-  async #write(state: SessionState, plaintext: Uint8Array): Promise<boolean> {
-    const { row, token } = state.stored!;
-    const next = this.#records.next(token, plaintext, state.content.user, row);
-    const written = await this.#attempt(state, next, () => this.#records.update(row, next, "save"));
-    if (written) state.settle({ row: next, token: this.#freshly(token) }, plaintext);
-    return written;
   }
 
   /**
    * Writes an unchanged session once more, because its cookie must be sent again: its tag is of an older key, or the
-   * cookie rolls. Only a write that was confirmed may send a cookie (R41), and it carries row and token to the
-   * newest key as well.
+   * cookie rolls. It carries row and token to the newest key as well. When it does not match, a parallel request
+   * did it, or the session ended.
    */
-  async #renew(state: SessionState): Promise<string | null> {
-    const { content } = state; // opens the row, which may refuse it
-    if (state.stored === null) return null;
-    const { row, token } = state.stored;
-    const plaintext = state.plaintext!;
-    const next = this.#records.next(token, plaintext, content.user, row);
-    const written = await this.#attempt(state, next, () => this.#records.update(row, next, "renew"));
-    if (!written) return null; // a parallel request did it, or the session ended
-    state.settle({ row: next, token: this.#freshly(token) }, plaintext);
-    return this.#setCookie(state);
+  async #renew(state: SessionState): Promise<void> {
+    try {
+      void state.content; // opens the row, which may refuse it
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return; // `onUnreadable: "throw"` is for those who look
+    }
+    if (state.stored !== null) await this.#write(state, state.plaintext!, state.content.user, "renew");
   }
 
-  #freshly(token: Stored["token"]): Stored["token"] {
-    return token.stale ? this.#settings.format.refresh(token) : token;
+  /** The conditional write over the stored row. Only one that was confirmed sends the cookie again (R41). */
+  async #write(
+    state: SessionState,
+    plaintext: Uint8Array,
+    user: string | undefined,
+    reason: WriteEvent["reason"],
+  ): Promise<boolean> {
+    const { row, token } = state.stored!;
+    const next = this.#records.next(token, plaintext, user, row);
+    if (!(await this.#attempt(state, next, () => this.#records.update(row, next, reason)))) return false;
+    const { format, cookie } = this.#settings;
+    state.settle({ row: next, token: token.stale ? format.refresh(token) : token }, plaintext);
+    if (token.stale || cookie.rolling) this.#oweCookie(state);
+    return true;
   }
 
   /**
@@ -245,10 +277,7 @@ export class Committer {
       for (let attempt = 1; ; attempt++) {
         const alive = await this.#rebase(state);
         this.#publishConflict(loaded, alive ? "merged" : "ended", attempt);
-        if (!alive) {
-          this.#end(state);
-          return;
-        }
+        if (!alive) return end(state);
         if (await tryAgain()) return;
         if (attempt === maxAttempts) throw this.#gaveUp(loaded, attempt);
         await pause(attempt);
@@ -262,8 +291,8 @@ export class Committer {
     const { row: loaded, token } = state.stored!;
     const row = await this.#records.read(loaded.id);
     if (row === null) return false;
-    if (state.plaintext === null || state.switchedUser) {
-      state.stored = { row, token }; // nothing of the old content is carried over
+    if (state.startsOver) {
+      state.stored = { row, token };
       return true;
     }
     let theirs: Content;
@@ -281,31 +310,42 @@ export class Committer {
       return false;
     }
     if (!state.unsure.has(row.version)) {
-      const base = format.decode(state.plaintext);
-      adopt(state, mergeContent(format, base, state.content, theirs, onConflict));
+      const ask = onConflict && ((conflict: Conflict) => plainAnswer("onConflict", onConflict(conflict)));
+      adopt(state, mergeContent(format, format.decode(state.plaintext!), state.content, theirs, ask));
     }
     state.stored = { row, token };
     state.plaintext = plaintext;
     return true;
   }
 
-  /** After a write whose answer was lost: looks for the row that it would have made under the new id. */
-  async #findLostWrite(state: SessionState): Promise<void> {
-    if (state.stored !== null && state.intent === "save") return; // an update: the version will tell
+  /**
+   * After a write whose answer was lost: looks for the row that it would have made under the new id, and goes on from
+   * there. What the application wants beyond what arrived is still to be done.
+   */
+  async #findLostWrite(state: SessionState): Promise<boolean> {
+    if (state.unsure.size === 0 || (state.stored !== null && state.intent === "save")) return false; // the version will tell
     const token = state.nextToken;
     const row = await this.#records.read(token.id);
-    if (row === null || !state.unsure.has(row.version)) return;
-    const { content } = state;
-    state.settle({ row, token }, this.#settings.format.open(row, token));
-    state.content = content;
-    state.cookieDue = true;
+    const arrived = row === null ? undefined : state.unsure.get(row.version);
+    if (row === null || arrived === undefined) return false;
+    const { format } = this.#settings;
+    const { intent, content, startsOver } = state;
+    const plaintext = format.open(row, token);
+    const wanted = format.encode(content, plaintext);
+    state.settle({ row, token }, plaintext);
+    if (intent !== arrived || !sameBytes(wanted, plaintext)) {
+      state.intent = intent;
+      state.startsOver = startsOver;
+    }
+    this.#oweCookie(state);
+    return true;
   }
 
   async #attempt(state: SessionState, row: SessionRow, write: () => Promise<boolean>): Promise<boolean> {
     try {
       return await write();
     } catch (error) {
-      if (error instanceof StoreError && error.outcome === "unknown") state.unsure.add(row.version);
+      if (isUnknown(error)) state.unsure.set(row.version, state.intent);
       throw error;
     }
   }
@@ -314,17 +354,20 @@ export class Committer {
     return this.#settings.client ? state.client : undefined;
   }
 
-  #setCookie(state: SessionState): string {
-    const { row, token } = state.stored!;
-    const { cookie } = this.#settings;
-    state.cookieDue = false;
-    const expiresAt = cookie.rolling ? row.expiresAt : row.absoluteExpiresAt;
-    return cookie.set(token.text, { now: this.#records.now(), expiresAt });
+  #clientOfRow(row: SessionRow): ClientInfo | undefined {
+    return (this.#settings.client ? this.#records.clientOf(row) : null) ?? undefined;
   }
 
-  #end(state: SessionState): null {
-    state.ended = true;
-    return null;
+  #oweCookie(state: SessionState): void {
+    const { row, token } = state.stored!;
+    const { cookie } = this.#settings;
+    const expiresAt = cookie.rolling ? row.expiresAt : row.absoluteExpiresAt;
+    this.#owe(state, cookie.set(token.text, { now: this.#records.now(), expiresAt }));
+  }
+
+  #owe(state: SessionState, setCookie: string): void {
+    state.setCookie = setCookie;
+    state.cookieDue = true;
   }
 
   #gaveUp(row: SessionRow, attempt: number): ConflictError {
@@ -343,27 +386,34 @@ export class Committer {
 /** What `sessions.update` is given: changes the draft, or returns another. */
 export type Change = (data: Record<string, unknown>) => void | Record<string, unknown>;
 
-function applyChange(content: Content, change: Change): void {
-  const answer: unknown = change(content.data);
-  if (answer === undefined) return;
-  if (typeof answer !== "object" || answer === null || Array.isArray(answer) || "then" in answer) {
-    throw new TypeError(
-      "sessions.update takes a plain function: it changes the data it is given, or returns an object.",
-    );
-  }
-  content.data = answer as Record<string, unknown>;
+/** Nothing is written for this session any more, and no cookie that an earlier commit made is sent (R41). */
+function end(state: SessionState): void {
+  state.ended = true;
+  state.setCookie = null;
+  state.cookieDue = false;
 }
 
 /** Puts new content into the working copy, keeping the data object that the application may hold on to. */
 function adopt(state: SessionState, content: Content): void {
   const { data } = state.content;
-  for (const key of Object.keys(data)) delete data[key];
-  Object.assign(data, content.data);
-  state.content = { ...content, data };
+  const kept = content.data === data || refill(data, content.data);
+  state.content = kept ? { ...content, data } : content;
 }
 
-function reasonOf(state: SessionState): WriteEvent["reason"] {
-  return state.intent === "destroy" ? "save" : state.intent;
+/** False when the object cannot be changed, because the application froze it. */
+function refill(target: Record<string, unknown>, source: Record<string, unknown>): boolean {
+  if (!Object.isExtensible(target)) return false;
+  for (const key of Object.keys(target)) if (!Reflect.deleteProperty(target, key)) return false;
+  for (const key of Object.keys(source)) addOwn(target, key, source[key]);
+  return true;
+}
+
+function reasonOf(intent: Intent): WriteEvent["reason"] {
+  return intent === "destroy" ? "save" : intent;
+}
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof StoreError && error.outcome === "unknown";
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

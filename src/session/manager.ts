@@ -1,5 +1,5 @@
-import { RefusedError } from "../errors.ts";
-import { expireRows, type ExpireOptions } from "../jobs/expire.ts";
+import { ClosedError, RefusedError } from "../errors.ts";
+import { checkExpireOptions, expireRows, type ExpireOptions } from "../jobs/expire.ts";
 import { Lease, whileHeld, type LeaseOptions } from "../jobs/lease.ts";
 import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
@@ -36,6 +36,7 @@ export class SessionManager<Data = SessionData> {
   readonly #records: Records;
   readonly #committer: Committer;
   readonly #schedules: Set<Schedule> = new Set();
+  #closed = false;
 
   static {
     settingsOf = (sessions) => sessions.#settings;
@@ -101,17 +102,14 @@ export class SessionManager<Data = SessionData> {
    */
   commit(session: Session<Data>): Promise<string | null> {
     const state = stateOf(session as Session<never>);
-    return inTurn(state, async () => {
-      const setCookie = await this.#committer.commit(state);
-      state.setCookie = setCookie ?? state.setCookie;
-      return setCookie;
-    });
+    return inTurn(state, () => this.#committer.commit(state));
   }
 
   /**
    * Changes the stored data atomically and at once: for counters and everything else that must read and write
    * without another request in between. Changes made to `session.data` before stay unsaved until commit, unless a
-   * login, regenerate or reset is pending: that is committed first.
+   * login, regenerate or reset is pending: that is committed first. After a StoreError whose `outcome` is "unknown"
+   * the change may have been made: look before you repeat it.
    * @param change a plain function that changes the data it is given, or returns an object to take its place; called
    *   again with fresher data when another request was faster
    * @throws {SessionEndedError} the session ended meanwhile
@@ -213,6 +211,9 @@ export class SessionManager<Data = SessionData> {
         'scheduleExpiry: `every` must be milliseconds or text such as "10 min", at most 12 days.',
       );
     }
+    checkExpireOptions(expireOptions);
+    if (this.#closed)
+      throw new ClosedError("The session manager was closed: it can schedule nothing any more.");
     const lease = this.#lease("expire", expireOptions);
     const run = (stopped: AbortSignal) => {
       const signal = expireOptions.signal ? AbortSignal.any([stopped, expireOptions.signal]) : stopped;
@@ -225,11 +226,20 @@ export class SessionManager<Data = SessionData> {
       });
     });
     this.#schedules.add(job);
-    return job;
+    return {
+      stop: async () => {
+        this.#schedules.delete(job);
+        await job.stop();
+      },
+    };
   }
 
-  /** Stops schedules, waits for what is under way, and closes the store if it opened its own connection. */
+  /**
+   * Stops schedules, waits for what is under way, and closes the store if it opened its own connection. Stop the HTTP
+   * server first: a request that comes later gets a ClosedError (503).
+   */
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#schedules].map((job) => job.stop()));
     this.#schedules.clear();
     await this.#records.close();

@@ -36,7 +36,7 @@ export class Records {
   }
 
   now(): number {
-    return this.settings.clock();
+    return Math.floor(this.settings.clock());
   }
 
   /** The row, unless it is missing, has ended (promise 5), or its times were tampered with. */
@@ -98,7 +98,7 @@ export class Records {
     const { createdAt, absoluteExpiresAt } = loaded;
     const bare = { ...this.#bare(loaded.id, user, this.now()), createdAt, absoluteExpiresAt };
     const row = { ...bare, expiresAt: idleEnd(bare, this.settings, bare.updatedAt) };
-    let { client } = loaded;
+    let client = this.settings.client ? loaded.client : null;
     if (client !== null && !format.isCurrent(loaded)) client = this.#resealClient(loaded, row);
     return { ...row, data: format.seal(plaintext, row, token), client };
   }

@@ -26,6 +26,7 @@ type AnySchema = StandardSchema<unknown, unknown>;
  * @throws {SchemaError} naming where it does not fit
  */
 export async function conformForSaving(schema: AnySchema, content: Content): Promise<Content> {
+  if (isBare(content)) return content;
   const result = await schema["~standard"].validate(content.data);
   if (result.issues !== undefined) {
     throw new SchemaError(
@@ -46,6 +47,7 @@ export async function conformStored(
   upgrade: ((old: unknown) => unknown) | undefined,
   content: Content,
 ): Promise<Content> {
+  if (isBare(content)) return content;
   let result = await schema["~standard"].validate(content.data);
   if (result.issues !== undefined && upgrade !== undefined) {
     result = await schema["~standard"].validate(await upgrade(content.data));
@@ -57,6 +59,11 @@ export async function conformStored(
     );
   }
   return { ...content, data: dataOf(result.value) };
+}
+
+/** A session without data fits every schema: nobody has put anything there yet. */
+function isBare(content: Content): boolean {
+  return Object.keys(content.data).length === 0;
 }
 
 function dataOf(value: unknown): Record<string, unknown> {

@@ -2,7 +2,8 @@ import { inspect } from "node:util";
 import type { SessionData } from "./data.ts";
 import { handleOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
-import { emptyContent, type SessionState } from "./state.ts";
+import { userIdOf } from "./hooks.ts";
+import type { SessionState } from "./state.ts";
 
 /** For the manager and the adapters: what stands behind a session. */
 export let stateOf: (session: Session<never>) => SessionState;
@@ -25,7 +26,7 @@ export class Session<Data = SessionData> {
     // Not a method: `isolatedDeclarations` takes no computed name but those of Symbol.
     Object.defineProperty(this.prototype, inspect.custom, {
       value(this: Session<never>): string {
-        const { handle, isNew, createdAt } = this.toJSON();
+        const { handle, isNew, createdAt } = describe(this.#state); // printing is no use of the session
         return `Session { handle: '${handle}', isNew: ${isNew}, createdAt: ${createdAt.toISOString()} }`;
       },
     });
@@ -39,6 +40,13 @@ export class Session<Data = SessionData> {
     const state = this.#state;
     state.accessed = true;
     state.onUse?.();
+    return state;
+  }
+
+  /** For what would tell of a row that does not open: such a row makes this a new session, or throws. */
+  get #opened(): SessionState {
+    const state = this.#used;
+    if (!state.opened) void state.content;
     return state;
   }
 
@@ -65,9 +73,7 @@ export class Session<Data = SessionData> {
 
   /** True until the session has been saved for the first time. */
   get isNew(): boolean {
-    const state = this.#used;
-    if (!state.opened) void state.content; // a row that does not open makes this a new session
-    return state.stored === null;
+    return this.#opened.stored === null;
   }
 
   /**
@@ -75,18 +81,18 @@ export class Session<Data = SessionData> {
    * Changes with `login`, `regenerate` and `reset`.
    */
   get handle(): string {
-    return handleOf(this.#used.token.id);
+    return handleOf(this.#opened.token.id);
   }
 
   /** When the session began, or its user logged in. */
   get createdAt(): Date {
-    const state = this.#used;
+    const state = this.#opened;
     return new Date(state.stored?.row.createdAt ?? state.startedAt);
   }
 
   /** When it ends if nobody uses it from now on. */
   get expiresAt(): Date {
-    const state = this.#used;
+    const state = this.#opened;
     const { settings, stored, startedAt } = state;
     return new Date(stored === null ? startedAt + settings.idleTimeout : endOf(stored.row, settings));
   }
@@ -98,15 +104,11 @@ export class Session<Data = SessionData> {
    * @param userId the application's id of the user, any non-empty text; a number is taken as its decimal text
    */
   login(userId: string | number | bigint): void {
-    const user = typeof userId === "string" ? userId : userIdOf(userId);
-    if (user === "" || !user.isWellFormed())
-      throw new TypeError("session.login takes the user's id: non-empty text.");
+    const user = userIdOf(userId, "session.login");
     const state = this.#used;
+    state.beginAnew();
     const before = state.content.user;
-    if (before !== undefined && before !== user) {
-      state.content = emptyContent();
-      state.switchedUser = true;
-    }
+    if (before !== undefined && before !== user) state.startOver("login");
     state.content.user = user;
     state.intent = "login";
   }
@@ -116,22 +118,20 @@ export class Session<Data = SessionData> {
    * when Passport asks. Where another request ended the session meanwhile it stays ended.
    */
   regenerate(): void {
-    const state = this.#used;
+    const state = this.#opened;
     if (state.intent === "save") state.intent = "regenerate";
   }
 
   /** Ends this session and begins an empty one under a new id: nobody is logged in, both limits start again. */
   reset(): void {
     const state = this.#used;
-    state.content = emptyContent();
-    state.intent = "reset";
+    state.beginAnew();
+    state.startOver("reset");
   }
 
   /** Ends the session: log-out. At commit the row is deleted and the cookie cleared; later changes are not saved. */
   destroy(): void {
-    const state = this.#used;
-    state.content = emptyContent();
-    state.intent = "destroy";
+    this.#used.startOver("destroy");
   }
 
   /**
@@ -155,16 +155,18 @@ export class Session<Data = SessionData> {
 
   /** Handle and times; never data, user or token (R2). */
   toJSON(): { handle: string; isNew: boolean; createdAt: Date } {
-    const { stored, token, startedAt } = this.#state;
-    return {
-      handle: handleOf(token.id),
-      isNew: stored === null,
-      createdAt: new Date(stored?.row.createdAt ?? startedAt),
-    };
+    return describe(this.#used);
   }
 }
 
-function userIdOf(userId: number | bigint): string {
-  if (typeof userId === "bigint" || Number.isSafeInteger(userId)) return String(userId);
-  throw new TypeError("session.login takes the user's id: text, or a whole number.");
+function describe({ stored, token, startedAt }: SessionState): {
+  handle: string;
+  isNew: boolean;
+  createdAt: Date;
+} {
+  return {
+    handle: handleOf(token.id),
+    isNew: stored === null,
+    createdAt: new Date(stored?.row.createdAt ?? startedAt),
+  };
 }

@@ -23,27 +23,29 @@ export class SessionState {
   readonly startedAt: number;
   /** As last read or written; null for a session that the store does not have. */
   stored: Stored | null;
+  /** The row that was stored and did not open: only `destroy` still cares for it. */
+  refused: Stored | null = null;
   intent: Intent = "save";
+  /** Nothing of the stored content may be carried over: reset, destroyed, or another user logs in. */
+  startsOver = false;
   /** Whether the application looked at the session: its response then varies by cookie (R12). */
   accessed = false;
   /** For adapters: told of each use of the session, once its response is over. */
   onUse: (() => void) | null = null;
-  /** Ended by this request or by another: nothing is written any more and no cookie is sent. */
+  /** Ended by this request or by another: nothing is written any more. A login or a reset begins anew. */
   ended = false;
-  /** Set-Cookie is due although the row is already there (`update` on a new session). */
-  cookieDue = false;
-  /** The last Set-Cookie value that a commit answered. */
+  /** The `Set-Cookie` value that the response owes; null for none. */
   setCookie: string | null = null;
-  /** The login named a user other than the one who was logged in: nothing of the old content may be carried over. */
-  switchedUser = false;
-  /** Versions of writes whose outcome the store could not tell. Finding one of them means that it was done. */
-  readonly unsure: Set<number> = new Set();
+  /** Whether the next commit still has to answer `setCookie`. */
+  cookieDue = false;
+  /** Versions of writes whose answer was lost, and what they were for. Finding one means that it was done. */
+  readonly unsure: Map<number, Intent> = new Map();
   /** A delete's answer was lost: finding the row gone then means that it was ours. */
   deleteUnsure = false;
   /** Commits and updates of one session object run one after another. */
   turn: Promise<unknown> = Promise.resolve();
   #content: Content | null;
-  /** Bytes of the content as stored; null while nothing is stored. */
+  /** Bytes of the content as stored; null while nothing is stored, or was not looked at. */
   plaintext: Uint8Array | null = null;
   #token: Token | null = null;
 
@@ -83,11 +85,32 @@ export class SessionState {
     this.#content = content;
   }
 
-  /** Forgets the stored row, which is refused: what follows is a fresh anonymous session (R26). */
+  /** The stored row is refused: what follows is a fresh anonymous session (R26). */
   abandon(): void {
+    this.refused = this.stored;
+    this.#content = emptyContent();
+    this.forgetStored();
+  }
+
+  /** The stored session ended, but what this request does goes on without it: a login. */
+  forgetStored(): void {
     this.stored = null;
     this.plaintext = null;
+    this.#content ??= emptyContent();
+  }
+
+  /** Nothing that was stored or changed so far is kept. */
+  startOver(intent: Intent): void {
     this.#content = emptyContent();
+    this.startsOver = true;
+    this.intent = intent;
+  }
+
+  /** What begins after the end: a login or a reset that follows it is owed a session of its own. */
+  beginAnew(): void {
+    if (!this.ended) return;
+    this.ended = false;
+    this.forgetStored();
   }
 
   /** The token of the next insert or replace. Kept across attempts, so that a repeated commit finds its own row. */
@@ -101,25 +124,12 @@ export class SessionState {
     return this.stored === null || rotates ? this.nextToken : this.stored.token;
   }
 
-  /** The stored session ended, but what this request does goes on without it: a login. */
-  forgetStored(): void {
-    this.stored = null;
-    this.plaintext = null;
-  }
-
-  /** Takes over what `update` wrote, leaving what else this request intends. */
-  restore(stored: Stored, plaintext: Uint8Array): void {
-    this.stored = stored;
-    this.plaintext = plaintext;
-    this.unsure.clear();
-  }
-
-  /** Takes over what commit wrote. */
+  /** Takes over what was written. */
   settle(stored: Stored, plaintext: Uint8Array): void {
     this.stored = stored;
     this.plaintext = plaintext;
     this.intent = "save";
-    this.switchedUser = false;
+    this.startsOver = false;
     this.#token = null;
     this.unsure.clear();
   }

@@ -1,0 +1,423 @@
+import assert from "node:assert/strict";
+import * as v from "valibot";
+import { afterEach, beforeEach, describe, test } from "vitest";
+import {
+  ClosedError,
+  createSessionManager,
+  memoryStore,
+  RefusedError,
+  SessionEndedError,
+  StoreUnavailableError,
+  ValueError,
+  type SessionManager,
+  type SessionStore,
+} from "../../src/index.ts";
+import { channels } from "../../src/instrumentation/channels.ts";
+import type { SessionManagerOptions } from "../../src/options.ts";
+import { commitForResponse } from "../../src/session/manager.ts";
+import { stateOf } from "../../src/session/session.ts";
+import { around, cookieOf, testKeys } from "./doubles.ts";
+
+type Data = Record<string, any>;
+type Sessions = SessionManager<Data>;
+const start = 1_700_000_000_000;
+
+// What a hostile review found, each with the test that would have caught it.
+
+let store: SessionStore;
+let now: number;
+let sessions: Sessions;
+beforeEach(() => {
+  store = memoryStore();
+  now = start;
+  sessions = manager();
+});
+
+function manager(options: Partial<SessionManagerOptions<Data>> = {}): Sessions {
+  return createSessionManager<Data>({ store, keys: testKeys, clock: () => now, ...options });
+}
+
+async function begin(data: Data, user?: string, by = sessions): Promise<string> {
+  const session = await by.load(null, { address: "192.0.2.1" });
+  if (user !== undefined) session.login(user);
+  Object.assign(session.data, data);
+  return cookieOf(await by.commit(session));
+}
+
+async function change(cookie: string, data: Data): Promise<void> {
+  const session = await sessions.load(cookie);
+  Object.assign(session.data, data);
+  await sessions.commit(session);
+}
+
+describe("schemas", () => {
+  // ArkType, v.any() and hand-written ones answer the object they were given
+  const identity = {
+    "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) },
+  } as const;
+
+  test("one that answers its input loses nothing", async () => {
+    const checked = manager({ schema: identity as never });
+    const cookie = await begin({ a: 1 }, undefined, checked);
+    const session = await checked.load(cookie);
+    session.data["a"] = 2;
+    await checked.commit(session);
+    await checked.update(session, (data) => void (data["b"] = 3));
+    assert.deepEqual((await checked.load(cookie)).data, { a: 2, b: 3 });
+  });
+
+  test("a session without data fits every schema, before and after a reset", async () => {
+    const strict = manager({ schema: v.object({ name: v.string() }) as never, onUnreadable: "throw" });
+    const session = await strict.load(null);
+    session.login("42");
+    session.flash("notice", "hello");
+    const cookie = cookieOf(await strict.commit(session));
+    const again = await strict.load(cookie);
+    assert.equal(again.user, "42");
+    again.reset();
+    const next = cookieOf(await strict.commit(again));
+    assert.deepEqual((await strict.load(next)).data, {});
+  });
+});
+
+describe("R42: nothing crosses from one user to the next", () => {
+  for (const [name, act] of Object.entries({
+    reset: (session: Awaited<ReturnType<Sessions["load"]>>) => session.reset(),
+    "reset and login": (session: Awaited<ReturnType<Sessions["load"]>>) => (
+      session.reset(),
+      session.login("bob")
+    ),
+    "destroy and login": (session: Awaited<ReturnType<Sessions["load"]>>) => (
+      session.destroy(),
+      session.login("bob")
+    ),
+    "login as another": (session: Awaited<ReturnType<Sessions["load"]>>) => session.login("bob"),
+  })) {
+    for (const looked of [true, false]) {
+      test(`${name}, ${looked ? "after looking" : "unlooked"}, against a parallel save`, async () => {
+        const cookie = await begin({ pub: 1 }, "alice");
+        const session = await sessions.load(cookie);
+        if (looked) void session.data;
+        act(session);
+        await change(cookie, { secret: "alice's" });
+        const next = await sessions.load(cookieOf(await sessions.commit(session)));
+        assert.deepEqual(next.data, {});
+        assert.equal((await sessions.load(cookie)).isNew, true);
+      });
+    }
+  }
+});
+
+describe("after the end", () => {
+  test("who logs in after the session's end was noticed is logged in", async () => {
+    const cookie = await begin({ a: 1 }, "alice");
+    const session = await sessions.load(cookie);
+    await sessions.forUser("alice").revokeAll();
+    await assert.rejects(
+      sessions.update(session, (data) => void (data["a"] = 2)),
+      SessionEndedError,
+    );
+    session.login("alice");
+    const next = cookieOf(await sessions.commit(session));
+    assert.equal((await sessions.load(next)).user, "alice");
+  });
+
+  test("so is who logs in, or begins anew, after a destroy that was committed", async () => {
+    for (const looked of [true, false]) {
+      const session = await sessions.load(await begin({ a: 1 }, "alice"));
+      if (looked) void session.data;
+      session.destroy();
+      await sessions.commit(session);
+      session.reset();
+      session.data["b"] = 1;
+      const next = await sessions.load(cookieOf(await sessions.commit(session)));
+      assert.deepEqual([next.user, next.data], [undefined, { b: 1 }]);
+    }
+  });
+
+  test("R41: a cookie of an earlier commit is not sent when the session has ended since", async () => {
+    const session = await sessions.load(null);
+    session.login("alice");
+    await sessions.commit(session);
+    await sessions.forUser("alice").revokeAll();
+    session.data["y"] = 1;
+    assert.equal(await commitForResponse(sessions as never, session as never), null);
+  });
+
+  test("destroying a session that does not open deletes its row and clears its cookie", async () => {
+    for (const looked of [true, false]) {
+      const cookie = await begin({ a: 1 });
+      const other = manager({ app: "another" });
+      const session = await other.load(cookie);
+      if (looked) assert.deepEqual(session.data, {});
+      session.destroy();
+      assert.match((await other.commit(session))!, /Max-Age=0/);
+      assert.equal((await store.scan(null, 10)).length, 0);
+    }
+  });
+});
+
+describe("update", () => {
+  test("of a new session is atomic: nothing of a failed one stays, and trying again counts once", async () => {
+    let down = true;
+    const flaky = manager({
+      store: around(store, async (_operation, call) => {
+        if (down) throw new StoreUnavailableError("down");
+        return call();
+      }),
+    });
+    const session = await flaky.load(null);
+    const count = (data: Data) => void (data["n"] = (data["n"] ?? 0) + 1);
+    await assert.rejects(flaky.update(session, count), StoreUnavailableError);
+    down = false;
+    await flaky.update(session, count);
+    assert.equal(session.data["n"], 1);
+    await assert.rejects(
+      flaky.update(await flaky.load(null), (data) => {
+        data["half"] = true;
+        throw new RangeError("no");
+      }),
+      RangeError,
+    );
+    assert.equal(await flaky.count(), 1);
+  });
+
+  test("promise 1: one that leaves a new session empty writes nothing", async () => {
+    const session = await sessions.load(null);
+    await sessions.update(session, (data) => void delete data["x"]);
+    assert.equal(await sessions.commit(session), null);
+    assert.equal(await sessions.count(), 0);
+  });
+
+  test("R48: a pending login is recorded as one", async () => {
+    const reasons: string[] = [];
+    const hears = { start: (event: object) => reasons.push((event as { reason: string }).reason) };
+    const listener = { ...hears, end() {}, asyncStart() {}, asyncEnd() {}, error() {} } as never;
+    channels.write.subscribe(listener);
+    const session = await sessions.load(null);
+    session.login("42");
+    await sessions.update(session, (data) => void (data["n"] = 1));
+    channels.write.unsubscribe(listener);
+    assert.deepEqual(reasons, ["login"]);
+  });
+
+  test("renews a rolling cookie", async () => {
+    const rolling = manager({ cookie: { rolling: true }, idleTimeout: "1 h", absoluteTimeout: "1 day" });
+    const cookie = await begin({ n: 0 }, undefined, rolling);
+    for (let i = 1; i <= 3; i++) {
+      now += 50 * 60_000;
+      const session = await rolling.load(cookie);
+      await rolling.update(session, (data) => void (data["n"] += 1));
+      assert.match((await rolling.commit(session))!, /Max-Age=3600/);
+    }
+  });
+
+  test("refuses an async function, whose failure goes nowhere else", async () => {
+    const session = await sessions.load(await begin({ n: 0 }));
+    await assert.rejects(
+      sessions.update(session, (async () => {
+        throw new RangeError("lost");
+      }) as never),
+      TypeError,
+    );
+  });
+});
+
+test("frozen data can be merged and updated", async () => {
+  const cookie = await begin({ a: 1 });
+  const session = await sessions.load(cookie);
+  session.data = Object.freeze({ a: 2 });
+  await change(cookie, { b: 1 });
+  await sessions.commit(session);
+  await sessions.update(session, (data) => ({ ...data, c: 1 }));
+  assert.deepEqual((await sessions.load(cookie)).data, { a: 2, b: 1, c: 1 });
+});
+
+test("R46: `__proto__` as an own key never reaches a prototype, in a merge either", async () => {
+  const cookie = await begin({ a: 1 });
+  const session = await sessions.load(cookie);
+  session.data = JSON.parse('{"__proto__":{"admin":true}}') as Data;
+  await change(cookie, { b: 1 });
+  await assert.rejects(sessions.commit(session), ValueError);
+  assert.equal(session.data["admin"], undefined);
+  assert.equal(({} as Data)["admin"], undefined);
+});
+
+describe("an unknown outcome", () => {
+  /** A manager over a store that loses one answer, after doing what was asked, or while it is done later. */
+  function losing(): { sessions: Sessions; lose(operation: string, land?: Promise<void>): void } {
+    let lost: string | null = null;
+    let landing: Promise<void> | undefined;
+    const flaky = manager({
+      store: around(store, async (operation, call) => {
+        if (operation !== lost) return call();
+        lost = null;
+        if (landing === undefined) await call();
+        else void landing.then(call);
+        throw new StoreUnavailableError("lost", { outcome: "unknown" });
+      }),
+    });
+    return { sessions: flaky, lose: (operation, land) => ((lost = operation), (landing = land)) };
+  }
+
+  for (const act of ["regenerate", "login"] as const) {
+    test(`a ${act} that arrives between the look-up and the second try is found`, async () => {
+      const { sessions: flaky, lose } = losing();
+      const cookie = await begin({ a: 1 });
+      const session = await flaky.load(cookie);
+      if (act === "login") session.login("42");
+      else session.regenerate();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      lose("replace", promise);
+      await assert.rejects(flaky.commit(session), StoreUnavailableError);
+      const committing = flaky.commit(session);
+      resolve(); // it lands while the second commit looks
+      const next = await flaky.load(cookieOf(await committing));
+      assert.deepEqual(next.data, { a: 1 });
+      assert.equal((await flaky.load(cookie)).isNew, true);
+    });
+  }
+
+  test("R17: a login after a lost regenerate restarts both limits all the same", async () => {
+    const { sessions: flaky, lose } = losing();
+    const cookie = await begin({ a: 1 });
+    now += 20 * 86_400_000;
+    const session = await flaky.load(cookie);
+    session.regenerate();
+    lose("replace");
+    await assert.rejects(flaky.commit(session), StoreUnavailableError);
+    session.login("42");
+    const next = await flaky.load(cookieOf(await flaky.commit(session)));
+    assert.equal(next.user, "42");
+    assert.equal(next.createdAt.getTime(), now);
+    assert.equal(await flaky.count(), 1);
+  });
+});
+
+describe("R43: a hook that misbehaves never leaves a session valid that was to end", () => {
+  test("onConflict answering what cannot be stored, or a promise", async () => {
+    for (const junk of [Symbol("junk"), Promise.reject(new Error("junk"))]) {
+      const careless = manager({ onConflict: () => junk });
+      const cookie = await begin({ a: 1 });
+      const session = await careless.load(cookie);
+      session.data["a"] = 2;
+      session.login("42");
+      await change(cookie, { a: 3 });
+      await assert.rejects(careless.commit(session));
+      assert.equal((await sessions.load(cookie)).isNew, true);
+    }
+  });
+
+  test("a store that is down just then is told, and the next commit ends it", async () => {
+    let down = false;
+    const hooked = manager({
+      store: around(store, async (_operation, call) => {
+        if (down) throw new StoreUnavailableError("down");
+        return call();
+      }),
+      userOf: () => {
+        throw new RangeError("hook");
+      },
+    });
+    const cookie = await begin({ a: 1 });
+    const session = await hooked.load(cookie);
+    session.regenerate();
+    down = true;
+    await assert.rejects(hooked.commit(session), StoreUnavailableError);
+    down = false;
+    await assert.rejects(hooked.commit(session), RangeError);
+    assert.equal((await sessions.load(cookie)).isNew, true);
+  });
+});
+
+describe("userOf", () => {
+  test("takes a number, and refuses what is no id", async () => {
+    const passport = manager({ userOf: (data) => data["id"] as never });
+    await begin({ id: 42 }, undefined, passport);
+    assert.equal((await passport.forUser(42).list()).length, 1);
+    await assert.rejects(begin({ id: {} }, undefined, passport), TypeError);
+    await assert.rejects(begin({ id: Promise.reject(new Error("x")) }, undefined, passport), TypeError);
+  });
+
+  test("and login must name the same user", async () => {
+    const passport = manager({ userOf: (data) => data["id"] as string });
+    const session = await passport.load(null);
+    session.login("alice");
+    await assert.rejects(passport.commit(session), /different users/);
+    const agreed = await passport.load(null);
+    agreed.data["id"] = "alice";
+    agreed.login("alice");
+    assert.equal((await passport.load(cookieOf(await passport.commit(agreed)))).user, "alice");
+  });
+});
+
+test('onUnreadable: "throw" is for whoever looks, by any property, and for nobody else', async () => {
+  const cookie = await begin({ a: 1 });
+  const strict = manager({ app: "another", onUnreadable: "throw" });
+  for (const look of ["data", "user", "isNew", "handle", "createdAt", "expiresAt"] as const) {
+    const session = await strict.load(cookie);
+    assert.throws(() => session[look], RefusedError, look);
+  }
+  const session = await strict.load(cookie);
+  assert.throws(() => session.regenerate(), RefusedError);
+  const unlooked = await manager({
+    app: "another",
+    onUnreadable: "throw",
+    keys: [`ssk1_${"E".repeat(43)}`, testKeys],
+  }).load(cookie);
+  assert.equal(
+    await manager({ app: "another", onUnreadable: "throw" })
+      .commit(await strict.load(cookie))
+      .catch(() => null),
+    null,
+  );
+  void unlooked;
+});
+
+test("`client: false` forgets address and user agent at the next save", async () => {
+  const cookie = await begin({ a: 1 });
+  const blind = manager({ client: false });
+  const session = await blind.load(cookie, { address: "192.0.2.9" });
+  session.data["a"] = 2;
+  await blind.commit(session);
+  assert.deepEqual(
+    (await store.scan(null, 10)).map((row) => row.client),
+    [null],
+  );
+});
+
+test("a clock with fractions is taken by the millisecond", async () => {
+  const exact = manager({ clock: () => start + 0.75 });
+  const cookie = await begin({ a: 1 }, "42", exact);
+  assert.equal((await exact.load(cookie)).createdAt.getTime(), start);
+});
+
+test("a session is committed by the manager that loaded it", async () => {
+  const session = await sessions.load(null);
+  session.data["a"] = 1;
+  await assert.rejects(manager().commit(session), TypeError);
+});
+
+test("R12: naming a session counts as looking at it", async () => {
+  const cookie = await begin({ a: 1 }, "42");
+  const looks: ((session: Awaited<ReturnType<Sessions["load"]>>) => unknown)[] = [
+    (session) => JSON.stringify(session),
+    (session) => sessions.forUser("42").list({ current: session }),
+  ];
+  for (const look of looks) {
+    const session = await sessions.load(cookie);
+    await look(session);
+    assert.equal(stateOf(session as never).accessed, true);
+  }
+});
+
+describe("schedules", () => {
+  let job: { stop(): Promise<void> } | undefined;
+  afterEach(async () => job?.stop());
+
+  test("take no options that cannot work, and nothing after close", async () => {
+    assert.throws(() => sessions.scheduleExpiry({ batchSize: 0 }), TypeError);
+    await sessions.close();
+    assert.throws(() => sessions.scheduleExpiry(), ClosedError);
+  });
+});
