@@ -25,6 +25,8 @@ export type { DatabaseName } from "./chosen.ts";
 
 export interface CreatedStore extends AsyncDisposable {
   readonly store: SessionStore;
+  /** The sessions' table. */
+  readonly table: string;
   /** The same tables through a pool or handle of their own, as another process would have them. */
   another(): SessionStore;
   /** Closes the stores and drops the tables. */
@@ -53,7 +55,7 @@ function sqlite(driver: "node:sqlite" | "better-sqlite3"): TestDatabase {
     async createStore() {
       const folder = mkdtempSync(join(tmpdir(), "stored-session-"));
       const open = (): SessionStore => sqliteStore(join(folder, "sessions.sqlite3"), { driver });
-      return created(open, async () => rmSync(folder, { recursive: true, force: true }));
+      return created(open, "stored_sessions", async () => rmSync(folder, { recursive: true, force: true }));
     },
   };
 }
@@ -70,12 +72,12 @@ function server(kind: Exclude<DatabaseName, "sqlite">): TestDatabase {
       const table = `t_${randomBytes(8).toString("hex")}`;
       const settings = { table, poolSize: 8, ...options };
       const open = (): SessionStore => (kind === "postgres" ? postgresStore : mysqlStore)(url, settings);
-      return created(open, () => dropTables(url, kind, table));
+      return created(open, table, () => dropTables(url, kind, table));
     },
   };
 }
 
-function created(open: () => SessionStore, dropAll: () => Promise<void>): CreatedStore {
+function created(open: () => SessionStore, table: string, dropAll: () => Promise<void>): CreatedStore {
   const opened = [open()];
   let dropped: Promise<void> | null = null;
   const drop = (): Promise<void> => {
@@ -84,6 +86,7 @@ function created(open: () => SessionStore, dropAll: () => Promise<void>): Create
   };
   return {
     store: opened[0] as SessionStore,
+    table,
     another() {
       const store = open();
       opened.push(store);

@@ -215,22 +215,26 @@ eachStore((name, create) => {
     );
   });
 
-  test("promise 3, R38, R41, R42: save against reset carries nothing over", { timeout: 120_000 }, async () => {
-    await race(
-      undefined,
-      async (sessions, cookie) => {
-        const session = await sessions.load(cookie);
-        void session.data;
-        session.reset();
-        return sessions.commit(session);
-      },
-      async ({ cookie, endCookie, seed }) => {
-        await isDead(cookie, seed);
-        if (endCookie === null) return; // the session had not been loaded, or had ended
-        assert.deepEqual((await manager().load(cookieOf(endCookie))).data, {}, `seed ${seed}`);
-      },
-    );
-  });
+  test(
+    "promise 3, R38, R41, R42: save against reset carries nothing over",
+    { timeout: 120_000 },
+    async () => {
+      await race(
+        undefined,
+        async (sessions, cookie) => {
+          const session = await sessions.load(cookie);
+          void session.data;
+          session.reset();
+          return sessions.commit(session);
+        },
+        async ({ cookie, endCookie, seed }) => {
+          await isDead(cookie, seed);
+          if (endCookie === null) return; // the session had not been loaded, or had ended
+          assert.deepEqual((await manager().load(cookieOf(endCookie))).data, {}, `seed ${seed}`);
+        },
+      );
+    },
+  );
 
   test("promise 3, R38: save against expire", { timeout: 120_000 }, async () => {
     await race(
