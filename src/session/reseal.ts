@@ -15,8 +15,9 @@ type Outcome = "resealed" | "current" | "waiting" | "ended" | "refused";
 
 /**
  * Carries rows from older keys to the newest (promise 9, R27), in order of id, one bounded page after another. Each
- * write is conditional on the row's version, so nothing that a request saves meanwhile is lost, and no time of the
- * row moves: nobody is logged out or kept in.
+ * write is conditional on the row's version, so nothing that a request saves meanwhile is lost, and the row keeps its
+ * times. A touch that falls between the reading and the writing of its own row, milliseconds apart, is undone: the
+ * idle limit then counts from the use before, until the session's next request touches it again.
  */
 export async function resealRows(
   records: Records,
