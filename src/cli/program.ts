@@ -67,7 +67,9 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     return exitCodes.done;
   } catch (error) {
     const { message, exitCode } = explain(error);
-    if (message !== null) terminal.err.write(`${fail(terminal, message)}\n`);
+    // Who pressed Ctrl-C knows that nothing failed.
+    const isStop = exitCode === exitCodes.interrupted;
+    if (message !== null) terminal.err.write(`${isStop ? message : fail(terminal, message)}\n`);
     return exitCode;
   }
 }

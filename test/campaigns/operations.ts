@@ -155,6 +155,9 @@ try {
     `tenths took ${marks.map((mark, index) => ((mark - (marks[index - 1] ?? 0)) / 1_000).toFixed(1)).join(" ")} s`,
   );
 
+  const between = await traffic(sessions, visits, (requests) => requests >= 30_000);
+  say(`reads alone again: ${shown(between)}`);
+
   const both = createSessionManager<{ hits: number }>({ store, keys: [newest, older] });
   memory.most = 0;
   began = performance.now();
@@ -187,6 +190,7 @@ try {
     `resealed ${resealed} in ${took.toFixed(1)} s (${(resealed / took).toFixed(0)}/s) with ${interruptions} interruptions, memory at most ${mib(memory.most)}`,
   );
   say(`reads meanwhile: ${shown(during)}; p99 is ${(during.p99 / quiet.p99).toFixed(2)} times that without`);
+  say(`reads alone at the end: ${shown(await traffic(both, visits, (requests) => requests >= 30_000))}`);
   const stats = await both.stats();
   say(`rows ${stats.total}, under the older key ${stats.keys[1]!.live + stats.keys[1]!.ended}`);
 } finally {
