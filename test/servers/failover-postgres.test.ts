@@ -65,26 +65,27 @@ describe.runIf(chosenDatabases().includes("postgres"))("PostgreSQL with a synchr
         name: "caller",
         shared: await sharedSessions(sessions, 3),
       });
+      const { figures } = callers;
       callers.start();
-      await pause(2_500);
-      const before = callers.figures.acknowledged;
+      await until(() => figures.acknowledged > 500);
       await cluster.tell("kill-primary");
-      await pause(300);
       await cluster.tell("promote");
       way.lead(cluster.base + 1);
-      const promoted = callers.figures.acknowledged;
-      await pause(2_500);
+      // What is answered from now on was asked of the new primary.
+      const promoted = figures.acknowledged;
+      await until(() => figures.acknowledged > promoted + 500);
       await callers.stop();
-      const { figures } = callers;
-      console.log("failover of PostgreSQL", { seed, before, promoted, ...figures, ...callers.census() });
-      assert.ok(before > 64, `${before} writes before`);
-      assert.ok(figures.acknowledged > promoted + 64, "the application goes on");
+      console.log("failover of PostgreSQL", { seed, promoted, ...figures, ...callers.census() });
       assert.ok(Object.keys(figures.errors).length > 0, "the failure was felt");
       assert.deepEqual(await callers.verify(sessions), []);
       await sessions.close();
     },
   );
 });
+
+async function until(reached: () => boolean): Promise<void> {
+  while (!reached()) await pause(20);
+}
 
 async function filled(sessions: Sessions): ReturnType<Sessions["load"]> {
   const session = await sessions.load(null);
