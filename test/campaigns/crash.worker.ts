@@ -42,5 +42,7 @@ if (process.send) {
     await manager.close();
     process.send?.(report, () => process.disconnect());
   });
+  // Its parent has ended, or died.
+  process.on("disconnect", () => process.exit());
   process.send("ready");
 }
