@@ -2,6 +2,10 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { vi } from "vitest";
+
+// Each test starts many processes, and a busy machine takes its time over each.
+vi.setConfig({ testTimeout: 120_000 });
 
 const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 
