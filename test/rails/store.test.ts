@@ -1,6 +1,13 @@
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createSessionManager, NotMigratedError, RefusedError, TableError } from "../../src/index.ts";
-import { railsFormat, railsRows, railsStore, RailsUsersError } from "../../src/rails/index.ts";
+import {
+  railsFormat,
+  railsRows,
+  railsStore,
+  RailsUsersError,
+  type RailsDatabase,
+} from "../../src/rails/index.ts";
 import { privateId } from "../../src/rails/session-id.ts";
 import { ivOf, versionOf } from "../../src/rails/version.ts";
 import { randomVersion } from "../../src/sealing/random.ts";
@@ -310,6 +317,52 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     await late.migrate();
   });
 
+  test("a handle or a pool of the caller's works as well, and stays open", async () => {
+    await held.store.insert([row("a")]);
+    const { url, kind } = database;
+    const check = async (given: RailsDatabase): Promise<void> => {
+      const store = railsStore(given, { table: held.table });
+      expect((await store.read([id("a")]))[0]).toMatchObject({ createdAt: NOW, updatedAt: NOW });
+      await store.close();
+    };
+    if (kind === "postgres") {
+      const { Pool } = await import("pg");
+      const pool = new Pool({ connectionString: url as string, max: 1 });
+      await check(pool);
+      await pool.query("SET TIME ZONE 'Asia/Tokyo'");
+      await check(pool);
+      await pool.end();
+    } else if (url !== null) {
+      const { createPool } = await import("mysql2/promise");
+      const { createPool: callbackPool } = await import("mysql2");
+      const pool = createPool({ uri: url, connectionLimit: 1, timezone: "+09:00" });
+      await check(pool as never);
+      await pool.query("SET time_zone = '+09:00'");
+      await check(pool as never);
+      await pool.end();
+      const older = callbackPool({ uri: url, connectionLimit: 1 });
+      await check(older as never);
+      await older.promise().end();
+    }
+  });
+
+  test("stats, find, export and expiry by age work over the table", async () => {
+    const { store } = held;
+    await store.insert([
+      row("a"),
+      row("b", { createdAt: NOW - 1_000 }),
+      row("c", { data: Uint8Array.of(0xc1) }),
+    ]);
+    const sessions = createSessionManager({ store, format, clock: () => NOW + 1 });
+    expect(await sessions.stats()).toMatchObject({ total: 3 });
+    const handle = Buffer.from(id("a")).toString("base64url");
+    expect(await sessions.find(handle)).toMatchObject({ handle, createdAt: new Date(NOW), client: null });
+    expect(await sessions.expire({ maxCreatedAge: 1_000, exclusive: true })).toBe(1);
+    const job = sessions.scheduleExpiry({ every: 60_000 });
+    await job.stop();
+    expect(await sessions.count()).toBe(2);
+  });
+
   test("leases hold within the process", async () => {
     const { store } = held;
     expect(await store.lease("expire", "a", NOW + 10, NOW)).toBe(true);
@@ -327,6 +380,17 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     await expect(store.count(0)).rejects.toThrow("closed");
     await store.close();
   });
+});
+
+test("a handle of SQLite stays its owner's", async () => {
+  const handle = new DatabaseSync(":memory:");
+  const store = railsStore(handle, { createTable: true });
+  await store.migrate();
+  expect(await store.insert([row("a")])).toEqual([true]);
+  await store.close();
+  expect(handle.prepare("SELECT count(*) AS rows FROM stored_sessions").get()).toEqual({ rows: 1 });
+  await expect(railsStore(":memory:").migrate()).rejects.toThrow(NotMigratedError);
+  handle.close();
 });
 
 test("railsStore says what it takes", () => {
