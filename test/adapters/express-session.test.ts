@@ -6,9 +6,10 @@ import { promisify } from "node:util";
 import { test } from "vitest";
 import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/express-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
-import { adapterContract, contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { ForeignFace } from "./foreign-face.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
 // Without its types, which claim req.session for themselves.
@@ -28,9 +29,7 @@ const answerError: ErrorRequestHandler = (error, _request, response, next) => {
   response.status(status).send(body);
 };
 
-adapterContract("express-session", {
-  test,
-  create: async () => memoryStore(),
+adapterOnEachDatabase("express-session", {
   differs: ["cookies", "late", "saves", "ids"],
   async start(contract) {
     const app = express();

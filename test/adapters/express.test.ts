@@ -7,13 +7,9 @@ import { afterEach, test } from "vitest";
 import { createSessionManager, generateKey } from "../../src/index.ts";
 import { session, sessionOf } from "../../src/adapters/express.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import {
-  adapterContract,
-  contractError,
-  type ContractApp,
-  type ContractSession,
-} from "../../src/testing/index.ts";
+import { contractError, type ContractApp, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 
 async function start(contract: ContractApp) {
   const app = express();
@@ -182,4 +178,6 @@ test("Express: trust proxy decides about the address that is kept", async () => 
   assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
 });
 
-adapterContract("express", { test, create: async () => memoryStore(), start });
+adapterOnEachDatabase("express", {
+  start,
+});

@@ -5,9 +5,10 @@ import { Readable } from "node:stream";
 import { test } from "vitest";
 import { StoredSessionStore } from "../../src/adapters/express-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
-import { adapterContract, contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { ForeignFace } from "./foreign-face.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 
 // Without their types, which claim request.session for themselves.
 const require = createRequire(import.meta.url);
@@ -21,9 +22,7 @@ const options = {
 };
 const sessionOf = (request: FastifyRequest) => request.session as any;
 
-adapterContract("@fastify/session", {
-  test,
-  create: async () => memoryStore(),
+adapterOnEachDatabase("@fastify/session", {
   differs: ["cookies", "late", "errors", "ids"],
   async start(contract) {
     const app = fastify({ forceCloseConnections: true });

@@ -4,12 +4,11 @@ import { Readable } from "node:stream";
 import { test } from "vitest";
 import { sessionOf, storedSession } from "../../src/adapters/fastify.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { adapterContract, contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 
-adapterContract("fastify", {
-  test,
-  create: async () => memoryStore(),
+adapterOnEachDatabase("fastify", {
   async start(contract) {
     const app = fastify({ forceCloseConnections: true });
     app.setErrorHandler((error, _request, reply) => {

@@ -5,13 +5,12 @@ import { Readable } from "node:stream";
 import { test } from "vitest";
 import { fetchSessions } from "../../src/adapters/fetch.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
-import { adapterContract, contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
-adapterContract("fetch", {
-  test,
-  create: async () => memoryStore(),
+adapterOnEachDatabase("fetch", {
   async start(contract) {
     const sessions = fetchSessions(contract.sessions);
     const answerError = (error: unknown) => {

@@ -6,13 +6,12 @@ import type { Server } from "node:http";
 import { test } from "vitest";
 import { session } from "../../src/adapters/hono.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { adapterContract, contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
-adapterContract("hono", {
-  test,
-  create: async () => memoryStore(),
+adapterOnEachDatabase("hono", {
   async start(contract) {
     const app = new Hono();
     app.onError((error, c) => {

@@ -5,9 +5,10 @@ import { Readable } from "node:stream";
 import { test } from "vitest";
 import { StoredSessionKoaStore, type StoredSessionKoaStoreOptions } from "../../src/adapters/koa-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
-import { adapterContract, contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { ForeignFace } from "./foreign-face.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
 const require = createRequire(import.meta.url);
@@ -31,9 +32,7 @@ function application(store: unknown, options: object = {}): Koa {
 
 const sessionOf = (ctx: Koa.Context) => ctx.session as any;
 
-adapterContract("koa-session", {
-  test,
-  create: async () => memoryStore(),
+adapterOnEachDatabase("koa-session", {
   differs: ["cookies", "late", "ids"],
   async start(contract) {
     const app = application(new StoredSessionKoaStore({ store: contract.store, keys: contract.keys }));

@@ -4,13 +4,12 @@ import { Readable } from "node:stream";
 import { test } from "vitest";
 import { session, sessionOf } from "../../src/adapters/koa.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { adapterContract, contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
-adapterContract("koa", {
-  test,
-  create: async () => memoryStore(),
+adapterOnEachDatabase("koa", {
   async start(contract) {
     const app = new Koa();
     app.silent = true;
