@@ -36,6 +36,8 @@ export interface Figures {
   repeated: number;
   /** The longest that a call of load, commit or update took, in milliseconds. */
   longest: number;
+  /** The same of sessions that many callers change at once: a commit there may meet others and ask several times. */
+  longestShared: number;
 }
 
 /** The values that a session, or a key of one, may have now; null: it has ended. */
@@ -66,6 +68,7 @@ export class Callers {
     ended: 0,
     repeated: 0,
     longest: 0,
+    longestShared: 0,
   };
   #running = true;
   #value = 0;
@@ -154,7 +157,10 @@ export class Callers {
   }
 
   /** One call, timed and counted. An error of the store is answered; any other ends the campaign. */
-  async #call<T>(work: () => Promise<T>): Promise<{ value: T } | { error: StoreError | ConflictError }> {
+  async #call<T>(
+    work: () => Promise<T>,
+    shared = false,
+  ): Promise<{ value: T } | { error: StoreError | ConflictError }> {
     const began = performance.now();
     try {
       const value = await work();
@@ -166,7 +172,8 @@ export class Callers {
       this.figures.errors[name] = (this.figures.errors[name] ?? 0) + 1;
       return { error };
     } finally {
-      this.figures.longest = Math.max(this.figures.longest, performance.now() - began);
+      const longest = shared ? "longestShared" : "longest";
+      this.figures[longest] = Math.max(this.figures[longest], Math.round(performance.now() - began));
     }
   }
 
@@ -190,10 +197,11 @@ export class Callers {
     sessions: Sessions,
     session: Session<Record<string, unknown>>,
     times: number,
+    shared = false,
   ): Promise<Attempt & { cookie: string | null }> {
     let unsure = false;
     for (let tried = 0; ; tried++) {
-      const result = await this.#call(() => sessions.commit(session));
+      const result = await this.#call(() => sessions.commit(session), shared);
       if ("value" in result) {
         this.figures.acknowledged++;
         if (tried > 0) this.figures.repeated++;
@@ -281,7 +289,7 @@ export class Callers {
     const at = `${cookie} ${key}`;
     const n = ++this.#value;
     result.value.data[key] = n;
-    const { done, unsure } = await this.#commit(sessions, result.value, 1);
+    const { done, unsure } = await this.#commit(sessions, result.value, 1, true);
     if (done) this.#keys.set(at, new Set([n]));
     else if (unsure) this.#keys.set(at, new Set([...(this.#keys.get(at) ?? [null]), n]));
   }
@@ -293,11 +301,10 @@ export class Callers {
     const session = result.value;
     const count = this.#counts.get(cookie) ?? { acknowledged: 0, unsure: 0 };
     this.#counts.set(cookie, count);
-    const updated = await this.#call(() =>
-      sessions.update(session, (data) => {
-        data["count"] = ((data["count"] as number | undefined) ?? 0) + 1;
-      }),
-    );
+    const countOne = (data: Record<string, unknown>): void => {
+      data["count"] = ((data["count"] as number | undefined) ?? 0) + 1;
+    };
+    const updated = await this.#call(() => sessions.update(session, countOne), true);
     if ("value" in updated) {
       count.acknowledged++;
       this.figures.acknowledged++;
@@ -322,13 +329,22 @@ export async function sharedSessions(sessions: Sessions, count: number): Promise
 
 /** The figures of several processes together. */
 export function sum(all: readonly Figures[]): Figures {
-  const total: Figures = { answered: 0, acknowledged: 0, errors: {}, ended: 0, repeated: 0, longest: 0 };
+  const total: Figures = {
+    answered: 0,
+    acknowledged: 0,
+    errors: {},
+    ended: 0,
+    repeated: 0,
+    longest: 0,
+    longestShared: 0,
+  };
   for (const figures of all) {
     total.answered += figures.answered;
     total.acknowledged += figures.acknowledged;
     total.ended += figures.ended;
     total.repeated += figures.repeated;
     total.longest = Math.max(total.longest, figures.longest);
+    total.longestShared = Math.max(total.longestShared, figures.longestShared);
     for (const [name, count] of Object.entries(figures.errors)) {
       total.errors[name] = (total.errors[name] ?? 0) + count;
     }
