@@ -21,17 +21,28 @@ const targeted = ["cdn-cache-control", "surrogate-control"];
  * Writes the headers that a session causes (R12): `Vary: Cookie` where it was looked at, and `Set-Cookie` with
  * `Cache-Control: no-store` where the cookie is set or cleared (RFC 9111 §7.3). Only `no-store` keeps a shared cache
  * from handing one visitor's cookie to the next, so every weaker directive makes way for it; a value of the
- * application's that holds `no-store` already stays as it is.
+ * application's that holds `no-store` already stays as it is. A cookie that the application has written itself, from
+ * its own commit, is not written again.
  */
 export function writeSessionHeaders(headers: HeaderTarget, { accessed, setCookie }: SessionEffect): void {
   if (accessed || setCookie !== null) varyByCookie(headers);
   if (setCookie === null) return;
-  headers.append("set-cookie", setCookie);
+  if (!hasCookie(headers, setCookie)) headers.append("set-cookie", setCookie);
+  forbidStoring(headers);
+}
+
+/** Keeps every cache from storing a response. */
+export function forbidStoring(headers: HeaderTarget): void {
   if (!forbidsStoring(headers.get("cache-control"))) headers.set("cache-control", "no-store");
   for (const name of targeted) {
     const value = headers.get(name);
     if (value !== undefined && !forbidsStoring(value)) headers.set(name, "no-store");
   }
+}
+
+/** Set-Cookie lines hold commas of their own, so the joined value cannot be taken apart. */
+function hasCookie(headers: HeaderTarget, setCookie: string): boolean {
+  return `, ${headers.get("set-cookie") ?? ""}, `.includes(`, ${setCookie}, `);
 }
 
 function varyByCookie(headers: HeaderTarget): void {

@@ -7,6 +7,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { SessionData } from "../session/data.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
+import { statusOf } from "./response-calls.ts";
 import { ResponseGuard } from "./response-guard.ts";
 import { isLocal, warnOfInsecureRequest } from "./state.ts";
 
@@ -108,12 +109,6 @@ export function answerError(error: unknown, _request: NodeRequest, response: Nod
   response.setHeader("cache-control", "no-store");
   response.setHeader("content-type", "text/plain; charset=utf-8");
   response.end(status === 503 ? "Service unavailable\n" : "Internal server error\n");
-}
-
-/** The HTTP status that an error asks for; 500 where it asks for none. */
-function statusOf(error: unknown): number {
-  const status = (error as { status?: unknown } | null)?.status;
-  return typeof status === "number" && status >= 400 && status <= 599 ? status : 500;
 }
 
 function addressOf(request: NodeRequest, hops: number): string | undefined {

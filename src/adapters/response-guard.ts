@@ -1,6 +1,21 @@
 import type { SessionState } from "../session/state.ts";
-import { writeSessionHeaders, type HeaderTarget, type SessionEffect } from "./headers.ts";
-import { changedSinceCommit, isIdle, tellOfLateChanges } from "./state.ts";
+import { forbidStoring, writeSessionHeaders, type HeaderTarget, type SessionEffect } from "./headers.ts";
+import {
+  afterEnd,
+  callBack,
+  headersSent,
+  isWritable,
+  mutators,
+  outputs,
+  setStatus,
+  statusOf,
+  subscribers,
+  withoutHeaders,
+  type Mutator,
+  type Output,
+  type Subscriber,
+} from "./response-calls.ts";
+import { changedSinceCommit, isIdle, tellOfLateChanges, warnOfUnsentCookie } from "./state.ts";
 
 /** As much of `http.ServerResponse` and `Http2ServerResponse` as the guard calls. */
 export interface GuardedResponse {
@@ -9,7 +24,6 @@ export interface GuardedResponse {
   readonly destroyed?: boolean;
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
-  readonly writableNeedDrain: boolean;
   getHeader(name: string): number | string | string[] | undefined;
   setHeader(name: string, value: number | string | readonly string[]): unknown;
   appendHeader(name: string, value: string | readonly string[]): unknown;
@@ -17,6 +31,7 @@ export interface GuardedResponse {
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   emit(event: string, ...args: unknown[]): boolean;
+  listenerCount(event: string): number;
   destroy(error?: Error): unknown;
 }
 
@@ -32,19 +47,23 @@ interface Effect extends SessionEffect {
   readonly guarded: Guarded;
 }
 
+interface Failure {
+  /** What the answer owes the sessions. */
+  readonly effects: readonly SessionEffect[];
+  /** Stands until the error handler sets another: an answer that was dropped is never a success. */
+  readonly status: number;
+  /** Whether the error handler is at work: it is running, or has set a header or piped something. */
+  answering: "no" | "running" | "yes";
+}
+
 interface Source {
   unpipe(destination: unknown): void;
   resume?(): void;
   destroy?(): void;
 }
 
-type Output = (typeof outputs)[number];
-type Mutator = (typeof mutators)[number];
+type Method = Output | Mutator | Subscriber;
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
-
-/** Methods that begin a response. `_implicitHeader` is what Node's own code and old middleware begin it with. */
-const outputs = ["writeHead", "write", "end", "flushHeaders", "_implicitHeader"] as const;
-const mutators = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
 
 const guardOf = Symbol("stored-session.response-guard");
 
@@ -54,13 +73,16 @@ const guardOf = Symbol("stored-session.response-guard");
  * The first call that would begin the response starts the commit. That call and the ones after it are queued, and
  * made again in order when the commit is done; meanwhile the response looks to the handler as it would without a
  * guard: headers are closed, and `write` asks it to wait for "drain". When the commit fails, the queue is dropped,
- * nothing has been sent, and `onError` answers; that answer passes without another commit.
+ * nothing has been sent, and `onError` answers; that answer passes without another commit, and no cache may keep it.
+ *
+ * Middleware on either side may have put its own methods over those of the response, as compression does: what was
+ * mounted before stands below the guard, and what was mounted after it stands above.
  */
 export class ResponseGuard {
   readonly #response: GuardedResponse;
   readonly #onError: (error: unknown) => void;
   readonly #guarded: Guarded[] = [];
-  readonly #own: Partial<Record<Output | Mutator, AnyFunction>> = {};
+  readonly #own: Partial<Record<Method, AnyFunction>> = {};
   /**
    * open: nothing was written. committing: calls are queued. begun: calls go straight through. failed: the error
    * handler answers. over: it has, and what an older handler still writes is dropped.
@@ -71,9 +93,15 @@ export class ResponseGuard {
   /** `end` is in the queue: the response is complete, whatever is called after it. */
   #sealed = false;
   #writerWaits = false;
+  /** Listeners for "drain" that a layer below took for a stream of its own, where no emit of ours is heard. */
+  #redirected: AnyFunction[] = [];
   #sources: Set<Source> | null = null;
   /** What was committed before the response began. */
   #effects: Effect[] | null = null;
+  /** After a commit that failed, until the error handler's answer begins. */
+  #failure: Failure | null = null;
+  /** The layers above still hold the dropped answer: what they write, through the first interceptors, is dropped. */
+  #layersDropped = false;
 
   /** The guard of a response, made at the first call. `onError` is that of the first caller. */
   static on(response: object, onError: (error: unknown) => void): ResponseGuard {
@@ -85,9 +113,13 @@ export class ResponseGuard {
     this.#response = response;
     this.#onError = onError;
     this.#override(outputs, intercepted);
-    response.on("pipe", (source: Source) => (this.#sources ??= new Set()).add(source));
+    response.on("pipe", (source: Source) => {
+      (this.#sources ??= new Set()).add(source);
+      if (this.#failure !== null) this.#failure.answering = "yes";
+    });
     response.on("unpipe", (source: Source) => this.#sources?.delete(source));
     response.once("close", () => this.#afterwards());
+    this.#override(subscribers, intercepted);
   }
 
   /** Makes the response wait for one more session. */
@@ -95,7 +127,7 @@ export class ResponseGuard {
     this.#guarded.push(guarded);
   }
 
-  #override(methods: readonly (Output | Mutator)[], replacements: Record<string, AnyFunction>): void {
+  #override(methods: readonly Method[], replacements: Record<string, AnyFunction>): void {
     const response = this.#response as unknown as Record<string, AnyFunction | undefined>;
     for (const method of methods) {
       const own = response[method];
@@ -105,7 +137,7 @@ export class ResponseGuard {
     }
   }
 
-  #call(method: Output | Mutator, args: unknown[]): unknown {
+  #call(method: Method, args: unknown[]): unknown {
     return this.#own[method]!.apply(this.#response, args);
   }
 
@@ -113,19 +145,16 @@ export class ResponseGuard {
     switch (this.#phase) {
       case "begun":
         return this.#call(method, args);
-      case "failed": {
-        if (method === "end") this.#phase = "over";
-        return this.#call(method, args);
-      }
+      case "failed":
       case "over":
-        // Node's own end() and the implicit header run through here while the error's answer is under way
-        return this.#isLate(method) ? this.#drop(method, args) : this.#call(method, args);
+        return this.#layersDropped ? this.#drop(method, args) : this.answer(method, args);
       case "committing":
         return this.#enqueue(method, args);
       case "open":
         break;
     }
     if (!isWritable(method, args)) return this.#call(method, args); // throws before anything is begun
+    if (method !== "write" && method !== "end" && this.#real("headersSent")) return this.#call(method, args);
     if (this.#guarded.every(({ state }) => isIdle(state))) {
       this.#phase = "begun";
       return this.#call(method, args);
@@ -142,6 +171,41 @@ export class ResponseGuard {
     }
     this.#begin();
     return this.#enqueue(method, args);
+  }
+
+  /** The error handler's answer, after a commit that failed. */
+  answer(method: Output, args: unknown[]): unknown {
+    // Node's own end() and the implicit header run through here while the answer is under way
+    if (this.#phase === "over")
+      return this.#isLate(method) ? this.#drop(method, args) : this.#call(method, args);
+    if (!isWritable(method, args)) return this.#call(method, args);
+    let given = args;
+    const failure = this.#failure;
+    if (failure !== null) {
+      if (method === "write" && this.#isStale(failure)) return this.#drop(method, args);
+      this.#failure = null;
+      if (method === "writeHead") given = withoutHeaders(this.#response, args);
+      this.#writeFailure(failure.effects);
+    }
+    if (method === "end") this.#phase = "over";
+    return this.#call(method, given);
+  }
+
+  /** A body that nothing was set for: the dropped answer is still being written, the error handler waits for something. */
+  #isStale({ answering, status }: Failure): boolean {
+    return answering === "no" && this.#response.statusCode === status;
+  }
+
+  /** Listeners of the response: of those for "drain" it must know who will not hear it. */
+  subscribe(method: Subscriber, args: unknown[]): unknown {
+    const [event, listener] = args;
+    if (event !== "drain" || (this.#phase !== "open" && this.#phase !== "committing"))
+      return this.#call(method, args);
+    const response = this.#response;
+    const before = response.listenerCount("drain");
+    const answer = this.#call(method, args);
+    if (response.listenerCount("drain") === before) this.#redirected.push(listener as AnyFunction);
+    return answer;
   }
 
   #isLate(method: Output): boolean {
@@ -200,19 +264,26 @@ export class ResponseGuard {
     // nobody may have begun the response meanwhile: then the guard has committed and answered
     if (failure === null || this.#phase !== "open") return;
     this.#phase = "failed";
-    this.#writeHeaders(this.#effects.filter(({ setCookie }) => setCookie !== null));
+    this.#failure = { effects: this.#owed(this.#effects), status: 0, answering: "yes" };
+    this.#writeFailure(this.#failure.effects);
     throw failure.error;
   }
 
   async #commit(): Promise<void> {
     const effects: Effect[] = [];
     const failure = await this.#commitAll(effects);
+    let drained = false;
     try {
-      if (failure === null) this.#replay(effects);
+      if (failure === null) drained = this.#replay(effects);
       else this.#fail(failure.error, effects);
     } catch (error) {
-      this.#fail(error, []); // a header or status that Node refuses
+      this.#fail(error, effects); // a header or status that Node refuses
     }
+    const redirected = this.#redirected;
+    this.#redirected = [];
+    if (!drained) return;
+    this.#response.emit("drain");
+    for (const listener of redirected) listener.call(this.#response);
   }
 
   async #commitAll(effects: Effect[]): Promise<{ error: unknown } | null> {
@@ -229,7 +300,8 @@ export class ResponseGuard {
     return null;
   }
 
-  #replay(effects: readonly Effect[]): void {
+  /** Answers whether writers wait for a "drain" that nobody but the guard will emit: the last write went through. */
+  #replay(effects: readonly Effect[]): boolean {
     const queue = this.#queue;
     this.#queue = [];
     this.#phase = "begun";
@@ -238,18 +310,43 @@ export class ResponseGuard {
     const [first] = queue;
     if (first?.method === "writeHead") first.args = withoutHeaders(response, first.args);
     this.#writeHeaders(effects);
-    for (const { method, args } of queue) this.#call(method, args);
-    if (this.#writerWaits && !response.writableEnded && !response.destroyed && !response.writableNeedDrain) {
-      response.emit("drain");
+    let full = false;
+    for (const { method, args } of queue) {
+      const answer = this.#call(method, args);
+      if (method === "write") full = answer === false;
     }
+    return this.#writerWaits && !this.#sealed && !full && response.destroyed !== true;
   }
 
   #writeHeaders(effects: readonly Effect[]): void {
+    if (this.#real("headersSent")) {
+      // flushed before the session was attached
+      if (effects.some(({ setCookie }) => setCookie !== null)) warnOfUnsentCookie();
+      return;
+    }
     const target = headersOf(this.#response);
     for (const effect of effects) {
       if (effect.setCookie !== null) effect.guarded.onCookie?.(effect.setCookie);
       writeSessionHeaders(target, effect);
     }
+  }
+
+  #owed(committed: readonly Effect[]): SessionEffect[] {
+    return this.#guarded.map((guarded) => {
+      const setCookie = committed.find((effect) => effect.guarded === guarded)?.setCookie ?? null;
+      if (setCookie !== null) guarded.onCookie?.(setCookie);
+      return { accessed: guarded.state.accessed, setCookie };
+    });
+  }
+
+  /**
+   * Headers of the answer to a failure: at once, for the error handler to see, and again when its answer begins. What
+   * the handler said about caching was said about another answer (R12).
+   */
+  #writeFailure(effects: readonly SessionEffect[]): void {
+    const target = headersOf(this.#response);
+    for (const effect of effects) writeSessionHeaders(target, effect);
+    forbidStoring(target);
   }
 
   /** Nothing was sent: the application answers in place of the handler, with the cookies of what was committed. */
@@ -266,12 +363,34 @@ export class ResponseGuard {
     }
     this.#detachSources();
     for (const { args } of queue) callBack(args, error);
+    this.#dropLayers();
     try {
-      this.#writeHeaders(effects.filter(({ setCookie }) => setCookie !== null));
+      for (const name of ofBody) response.removeHeader(name);
+      const failure: Failure = {
+        effects: this.#owed(effects),
+        status: statusOf(error),
+        answering: "running",
+      };
+      this.#writeFailure(failure.effects);
+      response.statusCode = failure.status;
+      if (this.#status?.message) response.statusMessage = ""; // the handler's own, for its own status
+      this.#failure = failure;
       this.#onError(error);
+      if (failure.answering === "running") failure.answering = "no";
     } catch (failure) {
       response.destroy(failure as Error);
     }
+  }
+
+  /**
+   * What middleware put above the guard, such as a compressing stream, belongs to the dropped answer: it would lead
+   * the error's answer into itself, and its own bytes to the client.
+   */
+  #dropLayers(): void {
+    const response = this.#response as unknown as Record<string, AnyFunction>;
+    this.#layersDropped = true;
+    for (const method of outputs) if (this.#own[method]) response[method] = answering[method]!;
+    for (const method of subscribers) if (this.#own[method]) response[method] = intercepted[method]!;
   }
 
   /** Streams that were piped into the dropped answer must not flow into the next one. */
@@ -294,10 +413,11 @@ export class ResponseGuard {
 
   mutate(method: Mutator, args: unknown[]): unknown {
     if (this.#phase === "committing") {
-      if (!this.#sealed) throw headersSent(method === "removeHeader" ? "remove" : "set");
+      if (this.look("headersSent")) throw headersSent(method === "removeHeader" ? "remove" : "set");
       return this.#response;
     }
     if (this.#phase === "over" && this.#real("headersSent")) return this.#response;
+    if (this.#failure !== null) this.#failure.answering = "yes";
     return this.#call(method, args);
   }
 
@@ -307,7 +427,7 @@ export class ResponseGuard {
    */
   look(property: "headersSent" | "writableEnded"): unknown {
     if (this.#phase !== "committing") return this.#real(property);
-    return property === "writableEnded" ? this.#sealed : !this.#sealed;
+    return property === "writableEnded" ? this.#sealed : !this.#sealed || this.#real(property);
   }
 
   #real(property: "headersSent" | "writableEnded"): unknown {
@@ -329,7 +449,33 @@ const intercepted: Record<string, AnyFunction> = Object.fromEntries([
       return this[guardOf].mutate(method, args);
     },
   ]),
+  ...subscribers.map((method) => [
+    method,
+    function (this: { [guardOf]: ResponseGuard }, ...args: unknown[]) {
+      return this[guardOf].subscribe(method, args);
+    },
+  ]),
 ]);
+
+/** In place of the first interceptors once a commit has failed, to tell the error's answer from the dropped one. */
+const answering: Record<string, AnyFunction> = Object.fromEntries(
+  outputs.map((method) => [
+    method,
+    function (this: { [guardOf]: ResponseGuard }, ...args: unknown[]) {
+      return this[guardOf].answer(method, args);
+    } as AnyFunction,
+  ]),
+);
+
+/** Headers that describe the body they came with, and no other. */
+const ofBody = [
+  "content-encoding",
+  "content-length",
+  "content-range",
+  "transfer-encoding",
+  "etag",
+  "last-modified",
+];
 
 const disguise: PropertyDescriptorMap = Object.fromEntries(
   (["headersSent", "writableEnded"] as const).map((property) => [
@@ -352,54 +498,4 @@ function headersOf(response: GuardedResponse): HeaderTarget {
     set: (name, value) => void response.setHeader(name, value),
     append: (name, value) => void response.appendHeader(name, value),
   };
-}
-
-/**
- * Moves the headers given to `writeHead` into the response first, as Node does when headers were set before, so that
- * they are seen and a `Set-Cookie` among them is added to and not lost.
- */
-function withoutHeaders(response: GuardedResponse, args: unknown[]): unknown[] {
-  const [status, reason] = args;
-  const hasReason = typeof reason === "string";
-  const headers = hasReason ? args[2] : (args[2] ?? reason);
-  if (Array.isArray(headers)) {
-    const flat = (Array.isArray(headers[0]) ? headers.flat() : headers) as string[];
-    if (flat.length % 2 !== 0) return args; // Node refuses it
-    for (let n = 0; n < flat.length; n += 2) response.removeHeader(flat[n]!);
-    for (let n = 0; n < flat.length; n += 2) response.appendHeader(flat[n]!, flat[n + 1]!);
-  } else if (typeof headers === "object" && headers !== null) {
-    for (const [name, value] of Object.entries(headers)) {
-      if (name !== "") response.setHeader(name, value as string);
-    }
-  }
-  return hasReason ? [status, reason] : [status];
-}
-
-/** What the handler set later is too late, as it is without a guard. */
-function setStatus(response: GuardedResponse, status: { code: number; message: string | undefined }): void {
-  if (response.statusCode !== status.code) response.statusCode = status.code;
-  if (status.message !== undefined) response.statusMessage = status.message;
-}
-
-/** Node throws at once for a chunk that is neither text nor bytes, before anything has begun. */
-function isWritable(method: Output, args: readonly unknown[]): boolean {
-  if (method !== "write" && method !== "end") return true;
-  const [chunk] = args;
-  if (method === "end" && (!chunk || typeof chunk === "function")) return true;
-  return typeof chunk === "string" || chunk instanceof Uint8Array;
-}
-
-function callBack(args: readonly unknown[], error: unknown): void {
-  const callback = args.findLast((argument) => typeof argument === "function");
-  if (callback !== undefined) process.nextTick(callback as (error: unknown) => void, error);
-}
-
-function headersSent(verb: string): Error {
-  return Object.assign(new Error(`Cannot ${verb} headers after they are sent to the client`), {
-    code: "ERR_HTTP_HEADERS_SENT",
-  });
-}
-
-function afterEnd(): Error {
-  return Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" });
 }

@@ -40,6 +40,18 @@ function watchLateChanges(state: SessionState): void {
   };
 }
 
+let warnedOfUnsentCookie = false;
+
+/** One warning a process: a session was saved, and its cookie had no headers left to leave with. */
+export function warnOfUnsentCookie(): void {
+  if (warnedOfUnsentCookie) return;
+  warnedOfUnsentCookie = true;
+  process.emitWarning(
+    "A session cookie could not be sent: the response's headers had left before the session was attached to it. Mount the session middleware before whatever writes or flushes the response.",
+    { code: "STORED_SESSION_COOKIE_UNSENT" },
+  );
+}
+
 let warnedOfInsecureRequest = false;
 
 /**

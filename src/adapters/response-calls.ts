@@ -1,0 +1,71 @@
+/** The calls on a Node response that a guard steps in front of, and what there is to know of each. */
+import type { GuardedResponse } from "./response-guard.ts";
+
+export type Output = (typeof outputs)[number];
+export type Mutator = (typeof mutators)[number];
+export type Subscriber = (typeof subscribers)[number];
+
+/** Methods that begin a response. `_implicitHeader` is what Node's own code and old middleware begin it with. */
+export const outputs = ["writeHead", "write", "end", "flushHeaders", "_implicitHeader"] as const;
+export const mutators = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
+/** What `once` and `prependOnceListener` call too. */
+export const subscribers = ["on", "addListener", "prependListener"] as const;
+
+/**
+ * Moves the headers given to `writeHead` into the response first, as Node does when headers were set before, so that
+ * they are seen and a `Set-Cookie` among them is added to and not lost.
+ */
+export function withoutHeaders(response: GuardedResponse, args: unknown[]): unknown[] {
+  const [status, reason] = args;
+  const hasReason = typeof reason === "string";
+  const headers = hasReason ? args[2] : (args[2] ?? reason);
+  if (Array.isArray(headers)) {
+    const flat = (Array.isArray(headers[0]) ? headers.flat() : headers) as string[];
+    if (flat.length % 2 !== 0) return args; // Node refuses it
+    for (let n = 0; n < flat.length; n += 2) response.removeHeader(flat[n]!);
+    for (let n = 0; n < flat.length; n += 2) response.appendHeader(flat[n]!, flat[n + 1]!);
+  } else if (typeof headers === "object" && headers !== null) {
+    for (const [name, value] of Object.entries(headers)) {
+      if (name !== "") response.setHeader(name, value as string);
+    }
+  }
+  return hasReason ? [status, reason] : [status];
+}
+
+/** What the handler set later is too late, as it is without a guard. */
+export function setStatus(
+  response: GuardedResponse,
+  status: { code: number; message: string | undefined },
+): void {
+  if (response.statusCode !== status.code) response.statusCode = status.code;
+  if (status.message !== undefined) response.statusMessage = status.message;
+}
+
+/** Node throws at once for a chunk that is neither text nor bytes, before anything has begun. */
+export function isWritable(method: Output, args: readonly unknown[]): boolean {
+  if (method !== "write" && method !== "end") return true;
+  const [chunk] = args;
+  if (method === "end" && (!chunk || typeof chunk === "function")) return true;
+  return typeof chunk === "string" || chunk instanceof Uint8Array;
+}
+
+export function callBack(args: readonly unknown[], error: unknown): void {
+  const callback = args.findLast((argument) => typeof argument === "function");
+  if (callback !== undefined) process.nextTick(callback as (error: unknown) => void, error);
+}
+
+export function headersSent(verb: string): Error {
+  return Object.assign(new Error(`Cannot ${verb} headers after they are sent to the client`), {
+    code: "ERR_HTTP_HEADERS_SENT",
+  });
+}
+
+export function afterEnd(): Error {
+  return Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" });
+}
+
+/** The HTTP status that an error asks for; 500 where it asks for none. */
+export function statusOf(error: unknown): number {
+  const status = (error as { status?: unknown } | null)?.status;
+  return typeof status === "number" && status >= 400 && status <= 599 ? status : 500;
+}
