@@ -7,10 +7,14 @@ import { answers, freePort } from "../../scripts/services/processes.ts";
 
 const program = "/usr/bin/redis-server";
 
-/** A Redis server of its own, installed when there is none; null where that is not possible. */
-export async function startRedis(): Promise<{ port: number; stop(): Promise<void> } | null> {
+/** A Redis server of its own, installed when there is none and this is root on Debian. */
+export async function startRedis(): Promise<{ port: number; stop(): Promise<void> }> {
   if (!existsSync(program)) {
-    if (!canInstallPackages()) return null;
+    if (!canInstallPackages()) {
+      throw new Error(
+        "The job tests need Redis. Install it: apt-get install -y --no-install-recommends redis-server",
+      );
+    }
     await installPackages(["redis-server"]);
   }
   const port = await freePort();
