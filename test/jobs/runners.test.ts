@@ -141,7 +141,7 @@ test("graphile-worker: two workers, one run", async (context) => {
   await dropSchema(url, schema);
 });
 
-test("BullMQ: two workers, one run", async (context) => {
+test("BullMQ: two workers, one run", async () => {
   const redis = await startRedis();
   const connection = { host: "127.0.0.1", port: redis.port, maxRetriesPerRequest: null };
   const runs = new Runs();
