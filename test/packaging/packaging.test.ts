@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { afterAll, beforeAll, test } from "vitest";
+import { pack, Project, root, subpaths } from "./projects.ts";
+import { program } from "./program.ts";
+
+// They stand on the client library that the user brings, and on nothing without it.
+const needsPeer = ["stored-session/opentelemetry", "stored-session/prometheus"];
+const bare = subpaths.filter((name) => !needsPeer.includes(name));
+
+let folder: string;
+let tarball: string;
+const projects: Project[] = [];
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "stored-session-pack-"));
+  tarball = pack(folder);
+}, 180_000);
+
+afterAll(() => {
+  for (const project of projects) project.remove();
+  if (folder !== undefined) rmSync(folder, { recursive: true });
+});
+
+function project(type: "module" | "commonjs", others: readonly string[] = []): Project {
+  const made = new Project(tarball, type, others);
+  projects.push(made);
+  return made;
+}
+
+test(
+  "an empty ESM project imports every subpath, without a framework or a driver installed",
+  { timeout: 60_000 },
+  () => {
+    const esm = project("module");
+    esm.write(
+      "main.js",
+      `for (const name of ${JSON.stringify(bare)}) if (Object.keys(await import(name)).length === 0) throw new Error(name);
+     console.log("all");`,
+    );
+    assert.equal(esm.node("main.js"), "all\n");
+  },
+);
+
+test("an empty CommonJS project requires every subpath", { timeout: 60_000 }, () => {
+  const commonjs = project("commonjs");
+  commonjs.write(
+    "main.js",
+    `for (const name of ${JSON.stringify(bare)}) if (Object.keys(require(name)).length === 0) throw new Error(name);
+     const { createSessionManager, generateKey, memoryStore } = require("stored-session");
+     const { session } = require("stored-session/express");
+     session(createSessionManager({ store: memoryStore(), keys: generateKey() }));
+     console.log("all");`,
+  );
+  assert.equal(commonjs.node("main.js"), "all\n");
+});
+
+/** Files that an import loads: of the package, relative to its dist, and packages besides. */
+function loadedBy(esm: Project, name: string): { own: string[]; packages: string[]; builtins: string[] } {
+  esm.write(
+    "loaded.js",
+    `import { registerHooks } from "node:module";
+     const urls = new Set();
+     registerHooks({ resolve(specifier, context, next) {
+       const resolved = next(specifier, context);
+       urls.add(resolved.url);
+       return resolved;
+     } });
+     await import(process.argv[2]);
+     console.log(JSON.stringify([...urls]));`,
+  );
+  const urls = JSON.parse(esm.node("loaded.js", name)) as string[];
+  const dist = join(esm.folder, "node_modules/stored-session/dist");
+  const files = urls.filter((url) => url.startsWith("file:")).map((url) => new URL(url).pathname);
+  return {
+    own: files.filter((file) => file.startsWith(dist)).map((file) => relative(dist, file)),
+    packages: [
+      ...new Set(
+        files
+          .filter((file) => !file.startsWith(dist))
+          .map((file) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(relative(root, file))?.[1] ?? file),
+      ),
+    ].toSorted(),
+    builtins: urls.filter((url) => url.startsWith("node:")),
+  };
+}
+
+test(
+  "importing stored-session alone loads no adapter, no driver and no framework",
+  { timeout: 60_000 },
+  () => {
+    const { own, packages, builtins } = loadedBy(project("module"), "stored-session");
+    assert.deepEqual(packages, ["@msgpack/msgpack", "cookie"]);
+    assert.deepEqual(
+      own.filter((file) => /^(adapters|cli|testing|rails|dashboard)\//.test(file)),
+      [],
+    );
+    assert.deepEqual(
+      own.filter((file) => /^database\/(sqlite|postgres|mysql)/.test(file)),
+      [],
+    );
+    assert.ok(!builtins.includes("node:sqlite"));
+    assert.ok(own.length > 10, "the hook sees what is loaded");
+  },
+);
+
+test("an adapter loads nothing of its framework, even where that is installed", { timeout: 120_000 }, () => {
+  const frameworks = ["express", "fastify", "koa", "hono", "react-router", "express-session", "koa-session"];
+  const esm = project("module", frameworks);
+  for (const name of [...frameworks, "fetch", "node"]) {
+    const { packages } = loadedBy(esm, `stored-session/${name}`);
+    assert.deepEqual(
+      packages.filter((other) => other !== "cookie" && other !== "@msgpack/msgpack"),
+      [],
+      name,
+    );
+  }
+});
+
+test(
+  "a TypeScript project (nodenext) type-checks every subpath, and data is typed in every adapter",
+  { timeout: 120_000 },
+  () => {
+    const typescript = project("module", [
+      "typescript",
+      "@types/node",
+      "@types/express",
+      "@types/koa",
+      "express",
+      "fastify",
+      "hono",
+      "koa",
+      "react-router",
+      "valibot",
+      "@opentelemetry/api",
+      "prom-client",
+    ]);
+    typescript.write(
+      "tsconfig.json",
+      JSON.stringify({
+        compilerOptions: {
+          module: "nodenext",
+          target: "es2023",
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          noEmit: true,
+          types: ["node"],
+          skipLibCheck: true,
+        },
+      }),
+    );
+    typescript.write(
+      "every.ts",
+      subpaths.map((name, n) => `import * as module${n} from "${name}";\nvoid module${n};`).join("\n"),
+    );
+    typescript.write("program.ts", program);
+    assert.equal(typescript.node("node_modules/typescript/bin/tsc", "-p", "."), "");
+  },
+);

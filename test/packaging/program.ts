@@ -1,0 +1,132 @@
+/** What a user writes, wrong lines marked: each adapter's session is typed by schema, argument or augmentation. */
+export const program = `
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import Koa from "koa";
+import { createServer } from "node:http";
+import type { SessionStorage } from "react-router";
+import * as v from "valibot";
+import { createSessionManager, generateKey, memoryStore } from "stored-session";
+import { session as expressSession, sessionOf } from "stored-session/express";
+import { StoredSessionStore } from "stored-session/express-session";
+import { sessionOf as fastifySessionOf, storedSession } from "stored-session/fastify";
+import { fetchSessions } from "stored-session/fetch";
+import { session as honoSession, type SessionEnv } from "stored-session/hono";
+import { session as koaSession, sessionOf as koaSessionOf } from "stored-session/koa";
+import { StoredSessionKoaStore } from "stored-session/koa-session";
+import { attachSession, withSession } from "stored-session/node";
+import { createStoredSessionStorage } from "stored-session/react-router";
+
+declare module "stored-session" {
+  interface SessionData {
+    theme: "light" | "dark";
+  }
+}
+interface Cart {
+  cart: { sku: string; at: Date }[];
+}
+
+const options = { store: memoryStore(), keys: generateKey() };
+const everywhere = createSessionManager(options); // the augmented SessionData
+const carts = createSessionManager<Cart>(options); // a type argument
+const counted = createSessionManager({ ...options, schema: v.object({ count: v.number() }) }); // a schema
+// @ts-expect-error no such option
+createSessionManager({ ...options, keyz: "" });
+
+const app = express();
+app.use(expressSession(everywhere), expressSession(carts, { property: "basket" }));
+// @ts-expect-error a manager, not its options
+app.use(expressSession(options));
+app.get("/", (request, response) => {
+  request.session.data.theme = "dark";
+  // @ts-expect-error no such theme
+  request.session.data.theme = "blue";
+  // @ts-expect-error no such value
+  request.session.data.cart = [];
+  // @ts-expect-error it may not be there
+  request.session.data.theme.length;
+  const at: Date | undefined = sessionOf(carts, request).data.cart?.[0]?.at;
+  // @ts-expect-error a number
+  sessionOf(counted, request).data.count = "1";
+  // @ts-expect-error a user's id
+  request.session.login(undefined);
+  response.json(at);
+});
+
+const server = fastify();
+await server.register(storedSession, { sessions: everywhere });
+// @ts-expect-error the manager is missing
+await server.register(storedSession, {});
+server.get("/", (request) => {
+  request.session.data.theme = "dark";
+  // @ts-expect-error no such theme
+  request.session.data.theme = "blue";
+  // @ts-expect-error a number
+  fastifySessionOf(counted, request).data.count = "1";
+});
+
+const koa = new Koa();
+koa.use(koaSession(everywhere));
+koa.use((ctx) => {
+  ctx.session.data.theme = "dark";
+  // @ts-expect-error no such theme
+  ctx.session.data.theme = "blue";
+  // @ts-expect-error a number
+  koaSessionOf(counted, ctx).data.count = "1";
+});
+
+new Hono().use(honoSession(counted)).get("/", (c) => {
+  c.var.session.data.count = 1;
+  // @ts-expect-error a number
+  c.var.session.data.count = "1";
+  return c.text("");
+});
+new Hono<SessionEnv<Cart>>().get("/", (c) => {
+  // @ts-expect-error a list
+  c.var.session.data.cart = 1;
+  return c.text("");
+});
+
+const fetched = fetchSessions(carts);
+const session = await fetched.load(new Request("http://localhost/"));
+session.data.cart = [{ sku: "tea", at: new Date() }];
+// @ts-expect-error a Date
+session.data.cart = [{ sku: "tea", at: "now" }];
+const response: Response = await fetched.commit(session, new Response());
+const view = await fetched.view(new Headers());
+// @ts-expect-error only to look at
+view.data.cart = [];
+// @ts-expect-error a session of another manager
+await fetchSessions(counted).commit(session, response);
+
+createServer(withSession(counted, (_request, answer, { data }) => {
+  data.count = (data.count ?? 0) + 1;
+  // @ts-expect-error a number
+  data.count = "1";
+  answer.end();
+}));
+createServer(async (request, answer) => {
+  // @ts-expect-error a number
+  (await attachSession(counted, request, answer)).data.count = "1";
+});
+
+const storage: SessionStorage<Cart, { notice: string }> = createStoredSessionStorage<Cart, { notice: string }>({
+  sessions: carts,
+});
+const routed = await storage.getSession();
+routed.flash("notice", "hello");
+// @ts-expect-error flash only
+routed.set("notice", "hello");
+const stored = await createStoredSessionStorage<Cart>({ sessions: carts }).getSession();
+stored.stored.login("42");
+// @ts-expect-error no such value
+stored.get("count");
+
+new StoredSessionStore({ ...options, idleTimeout: "1 h", userOf: (data) => data["user"] as string });
+// @ts-expect-error the middleware's cookie is the middleware's
+new StoredSessionStore({ ...options, cookie: {} });
+new StoredSessionKoaStore(options);
+// @ts-expect-error a store is missing
+new StoredSessionKoaStore({ keys: "" });
+`;
