@@ -74,3 +74,20 @@ test("other cookies stay", () => {
   );
   assert.deepEqual(headers.getSetCookie(), ["theme=dark", "a=b"]);
 });
+
+test("a cookie that the application wrote itself is not written twice; another's is no match", () => {
+  const clear = "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/";
+  for (const present of [["a=b; Path=/"], ["theme=dark", "a=b; Path=/", clear]]) {
+    const headers = new Headers(present.map((line) => ["set-cookie", line] as [string, string]));
+    const target = {
+      get: (name: string) => headers.get(name) ?? undefined,
+      set: (name: string, value: string) => headers.set(name, value),
+      append: (name: string, value: string) => headers.append(name, value),
+    };
+    writeSessionHeaders(target, { accessed: true, setCookie: "a=b; Path=/" });
+    assert.deepEqual(headers.getSetCookie(), present);
+    assert.equal(headers.get("cache-control"), "no-store");
+    writeSessionHeaders(target, { accessed: true, setCookie: "a=b" });
+    assert.deepEqual(headers.getSetCookie(), [...present, "a=b"]);
+  }
+});

@@ -7,7 +7,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import * as http2 from "node:http2";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterEach, test } from "vitest";
@@ -392,4 +392,183 @@ test("proxies are believed as far as they are trusted", async () => {
     await fetch(url, { headers: { "x-forwarded-for": "6.6.6.6, 10.0.0.1, 10.0.0.2" } });
   }
   assert.deepEqual(seen, ["127.0.0.1", "10.0.0.2", "10.0.0.1", "6.6.6.6"]);
+});
+
+async function warningsDuring(work: () => Promise<void>): Promise<unknown[]> {
+  const codes: unknown[] = [];
+  const onWarning = (warning: Error & { code?: string }) => void codes.push(warning.code);
+  process.on("warning", onWarning);
+  await work();
+  for (let n = 0; n < 3; n++) await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", onWarning);
+  return codes;
+}
+
+test("no cache keeps the answer to a failure, whatever handler and error handler set (R12)", async () => {
+  const { sessions, watched } = world();
+  const seen: unknown[] = [];
+  const answers: ((response: ServerResponse) => unknown)[] = [
+    (response) => response.end("sorry"),
+    (response) =>
+      response.writeHead(503, { "cache-control": "public, max-age=600", vary: "Accept" }).end("sorry"),
+    (response) => {
+      for (const name of response.getHeaderNames()) response.removeHeader(name);
+      setImmediate(() => response.writeHead(503, ["Cache-Control", "public"]).end("sorry"));
+    },
+  ];
+  watched.down("writes");
+  for (const answer of answers) {
+    const url = await serve(
+      withSession<Data, IncomingMessage, ServerResponse>(
+        sessions,
+        changing((_request, response) => {
+          response.setHeader("cache-control", "public, max-age=600");
+          response.setHeader("cdn-cache-control", "max-age=600");
+          response.setHeader("etag", '"page"');
+          response.end("a page");
+        }),
+        {
+          onError(_error, _request, response) {
+            seen.push(response.getHeader("cache-control"), response.statusCode);
+            answer(response);
+          },
+        },
+      ),
+    );
+    const { status, headers } = await fetch(url);
+    assert.equal(status, 503);
+    assert.equal(headers.get("cache-control"), "no-store");
+    assert.ok([null, "no-store"].includes(headers.get("cdn-cache-control")));
+    assert.match(headers.get("vary")!, /Cookie$/);
+    assert.equal(headers.get("etag"), null);
+  }
+  assert.deepEqual(seen, Array(3).fill(["no-store", 503]).flat());
+});
+
+test("the cookie of what was saved leaves with the error, also when its handler clears all headers", async () => {
+  const one = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
+  const down = new WatchedStore(memoryStore());
+  down.down("all");
+  const two = createSessionManager<Data>({
+    store: down.store,
+    keys: generateKey(),
+    cookie: { name: "__Host-admin" },
+  });
+  const url = await serve(async (request, response) => {
+    const onError = () => {
+      for (const name of response.getHeaderNames()) response.removeHeader(name);
+      response.writeHead(503, { "set-cookie": "theme=dark" }).end();
+    };
+    (await attachSession(one, request, response, { onError })).data["a"] = 1;
+    (await attachSession(two, request, response)).data["b"] = 1;
+    response.end("never");
+  });
+  assert.deepEqual(
+    (await fetch(url)).headers.getSetCookie().map((line) => line.split("=")[0]),
+    ["theme", "__Host-session"],
+  );
+});
+
+test("a handler that writes on while the error handler waits is not the answer (promise 4)", async () => {
+  const { listen, watched } = world();
+  watched.down("writes");
+  const failed = Promise.withResolvers<void>();
+  const written = Promise.withResolvers<void>();
+  const url = await listen(
+    changing(async (_request, response) => {
+      response.write("secret", () => failed.resolve());
+      await failed.promise;
+      response.write("secret");
+      written.resolve();
+    }),
+    {
+      async onError(_error, _request, response) {
+        await written.promise;
+        response.statusCode = 500;
+        response.write("sor");
+        response.end("ry");
+      },
+    },
+  );
+  const answer = await fetch(url);
+  assert.deepEqual([answer.status, await answer.text()], [500, "sorry"]);
+});
+
+test("headers that left before the session came: it is saved, and a lost cookie gives one warning", async () => {
+  const { sessions, watched } = world();
+  const visitor = await sessions.load(null);
+  visitor.data["n"] = 1;
+  const cookie = (await sessions.commit(visitor))!.split(";")[0]!;
+  const url = await serve(async (request, response) => {
+    response.flushHeaders();
+    response.write("a");
+    const session = await attachSession(sessions, request, response);
+    session.data["n"] = Number(session.data["n"] ?? 0) + 1;
+    assert.throws(() => response.writeHead(201), { code: "ERR_HTTP_HEADERS_SENT" });
+    response.flushHeaders();
+    response.write("b");
+    response.end("c");
+    assert.equal(response.headersSent, true);
+    assert.throws(() => response.setHeader("x-late", "1"), { code: "ERR_HTTP_HEADERS_SENT" });
+  });
+  const codes = await warningsDuring(async () => {
+    assert.equal(await (await fetch(url, { headers: { cookie } })).text(), "abc");
+  });
+  assert.deepEqual(codes, []);
+  assert.equal((await sessions.load(cookie)).data["n"], 2);
+  const once = await warningsDuring(async () => {
+    for (let n = 0; n < 2; n++) assert.equal(await (await fetch(url)).text(), "abc");
+  });
+  assert.deepEqual(once, ["STORED_SESSION_COOKIE_UNSENT"]);
+  watched.down("writes");
+  await assert.rejects(async () => (await fetch(url, { headers: { cookie } })).text());
+});
+
+test("a cookie that the handler sent from its own commit is sent once", async () => {
+  const { sessions, listen } = world();
+  const url = await listen(
+    changing(async (request, response, session) => {
+      const setCookie = (await sessions.commit(session))!;
+      if (request.url === "/set") response.setHeader("Set-Cookie", setCookie);
+      if (request.url === "/append") response.appendHeader("Set-Cookie", ["theme=dark", setCookie]);
+      response.writeHead(200, request.url === "/head" ? { "set-cookie": [setCookie] } : {}).end();
+    }),
+  );
+  for (const path of ["/", "/set", "/append", "/head"]) {
+    const lines = (await fetch(url + path)).headers.getSetCookie();
+    assert.equal(lines.filter((line) => line.startsWith("__Host-session=")).length, 1, path);
+  }
+});
+
+test("pipelined requests on one connection: each waits for its own session, answers keep their order", async () => {
+  const { listen, watched } = world();
+  const { arrived, release } = watched.holdWrites();
+  const chunks = Array.from({ length: 50 }, (_, n) => `${n};`.padEnd(2_000, "."));
+  const url = await listen(
+    changing(async (request, response) => {
+      response.setHeader("x-path", request.url!);
+      for (const chunk of chunks) {
+        if (!response.write(chunk)) await new Promise<void>((resolve) => response.once("drain", resolve));
+      }
+      response.end(request.url!);
+    }),
+  );
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  closing.push(() => socket.destroy());
+  const paths = ["/1", "/2", "/3", "/4"];
+  socket.write(
+    paths
+      .map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n${path === "/4" ? "Connection: close\r\n" : ""}\r\n`)
+      .join(""),
+  );
+  await arrived;
+  release();
+  let text = "";
+  for await (const chunk of socket.setEncoding("utf8")) text += chunk as string;
+  assert.deepEqual(
+    [...text.matchAll(/x-path: (\S+)/g)].map(([, path]) => path),
+    paths,
+  );
+  assert.equal(text.match(/^set-cookie: /gim)?.length, 4);
+  assert.equal(text.split("0;..").length - 1, 20);
 });

@@ -344,6 +344,7 @@ export class ResponseGuard {
    * the handler said about caching was said about another answer (R12).
    */
   #writeFailure(effects: readonly SessionEffect[]): void {
+    if (this.#real("headersSent")) return;
     const target = headersOf(this.#response);
     for (const effect of effects) writeSessionHeaders(target, effect);
     forbidStoring(target);
