@@ -1,5 +1,6 @@
 import { ClosedError } from "../errors.ts";
 import { COLUMNS_OF_SESSIONS, sqliteDialect } from "./sqlite.ts";
+import { SqliteCheckpoints } from "./sqlite-checkpoints.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./sqlite-errors.ts";
 import { withPatience } from "./retry.ts";
 import type { Database, Dialect, Names, Result, Run, Statement } from "./dialect.ts";
@@ -29,6 +30,8 @@ export interface SqliteDatabaseOptions {
   readonly owned: boolean;
   /** The path, where the store opens the file itself. */
   readonly file?: string;
+  /** Whether `file` may be checkpointed from a thread: a plain path, opened with node:sqlite. */
+  readonly checkpointsInThread?: boolean;
   /** How the file is called in messages: "the file …". */
   readonly label: string;
   /** Milliseconds that a statement waits for a file that another process holds. */
@@ -48,6 +51,7 @@ export class SqliteDatabase implements Database {
   readonly #options: SqliteDatabaseOptions;
   readonly #prepared = new Map<string, Prepared>();
   #handle: SqliteHandle | null = null;
+  #checkpoints: SqliteCheckpoints | null = null;
   #exclusive: Promise<void> | null = null;
   #closed = false;
 
@@ -63,7 +67,9 @@ export class SqliteDatabase implements Database {
       if (statement.writes && isInTransaction(handle) === undefined) {
         return this.#atomically(handle, [statement])?.[0] ?? NOTHING;
       }
-      return this.#execute(handle, statement);
+      const result = this.#execute(handle, statement);
+      this.#checkpoints?.wrote(result.changes);
+      return result;
     });
 
   transaction(statements: readonly Statement[]): Promise<Result[] | null> {
@@ -95,6 +101,7 @@ export class SqliteDatabase implements Database {
     this.#prepared.clear();
     const handle = this.#handle;
     this.#handle = null;
+    await this.#checkpoints?.close();
     if (handle && this.#options.owned) handle.close();
   }
 
@@ -118,7 +125,7 @@ export class SqliteDatabase implements Database {
         async () => {
           while (this.#exclusive) await this.#exclusive;
           if (this.#closed) throw new ClosedError("The store was closed.");
-          this.#handle ??= this.#options.open();
+          this.#handle ??= this.#open();
           if (isInTransaction(this.#handle)) throw new OpenTransactionError();
           return work(this.#handle);
         },
@@ -126,6 +133,13 @@ export class SqliteDatabase implements Database {
     } catch (error) {
       throw this.#explain(error, writes);
     }
+  }
+
+  #open(): SqliteHandle {
+    const { open, file, checkpointsInThread } = this.#options;
+    const handle = open();
+    if (checkpointsInThread && file) this.#checkpoints = new SqliteCheckpoints(handle, file);
+    return handle;
   }
 
   #atomically(handle: SqliteHandle, statements: readonly Statement[]): Result[] | null {
@@ -144,6 +158,7 @@ export class SqliteDatabase implements Database {
         results.push(result);
       }
       handle.exec("COMMIT");
+      this.#checkpoints?.wrote(results.reduce((rows, { changes }) => rows + changes, 0));
       return results;
     } catch (error) {
       rollback(handle);

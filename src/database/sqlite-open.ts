@@ -32,7 +32,8 @@ export function openSqlite(path: string, driver: SqliteDriver, synchronous: Sync
   }
 }
 
-function isFile(path: string): boolean {
+/** Whether SQLite takes it for the path of a file, and not for memory or a URI. */
+export function isFile(path: string): boolean {
   return path !== ":memory:" && path !== "" && !path.startsWith("file:");
 }
 

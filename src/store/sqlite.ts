@@ -1,7 +1,7 @@
 /** `stored-session/sqlite`: sessions in an SQLite file, with node:sqlite or better-sqlite3. */
 import { namesOf } from "../database/names.ts";
 import { SqliteDatabase } from "../database/sqlite-database.ts";
-import { openSqlite, weaknessOf, weaknessOfLevel } from "../database/sqlite-open.ts";
+import { isFile, openSqlite, weaknessOf, weaknessOfLevel } from "../database/sqlite-open.ts";
 import { OptionsError } from "../errors.ts";
 import { SqlStore } from "./sql.ts";
 import type { SqliteHandle } from "../database/sqlite-database.ts";
@@ -51,7 +51,16 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
     const open = (): SqliteHandle => openSqlite(pathOrHandle, driver, synchronous);
     const label = pathOrHandle === ":memory:" ? "the database in memory" : `the file ${pathOrHandle}`;
     const file = pathOrHandle === ":memory:" ? {} : { file: pathOrHandle };
-    const database = new SqliteDatabase({ names, open, owned: true, label, busyTimeout, ...file });
+    const checkpointsInThread = driver === "node:sqlite" && isFile(pathOrHandle);
+    const database = new SqliteDatabase({
+      names,
+      open,
+      owned: true,
+      label,
+      busyTimeout,
+      checkpointsInThread,
+      ...file,
+    });
     return new SqlStore(database, { migrateAtFirstUse: true });
   }
 
