@@ -135,6 +135,7 @@ describe("values as formats.md writes them", () => {
     [new URL("http://a"), "c70904687474703a2f2f612f"],
   ])("%s", (value, bytes) => {
     expect(written(value)).toBe(bytes);
+    expect(written(codec.clone(value))).toBe(bytes);
   });
 
   test("R46: a property keeps its key, whatever an object inherits under it", () => {
@@ -396,6 +397,11 @@ describe("what is refused when a session is saved, with the path to it", () => {
       "data.value carries properties of its own that would be lost. Store them beside it.",
     ],
     [
+      "a longer array with more",
+      Object.assign([1, 2, 3], { a: 1 }),
+      "data.value carries properties of its own that would be lost. Store them beside it.",
+    ],
+    [
       "an array with a negative index",
       Object.assign([1], { "-1": 0 }),
       "data.value carries properties of its own that would be lost. Store them beside it.",
@@ -611,6 +617,19 @@ describe("R45, promise 10: limits", () => {
       `The session takes at least ${bytes} bytes, and maxBytes is 64. Store less in it, or raise maxBytes.`,
     );
     expect(error.limit).toBe("bytes");
+  });
+
+  test("what fills the limit before its header is counted is told exactly", () => {
+    const error = thrownBy(() =>
+      new Codec({ maxBytes: 64 }).encodeValue(Array.from({ length: 64 }, () => 0)),
+    );
+    expect(error.message).toMatch(/^The session takes 67 bytes, /);
+  });
+
+  test("levels and keys may be more than the default", () => {
+    const deep = new Codec({ maxBytes: 10_000, maxDepth: 200 });
+    const value = nested(200, (inner) => [inner]);
+    expect(isDeepStrictEqual(deep.clone(value), value)).toBe(true);
   });
 
   test("what is shared a billion times over stops early", () => {

@@ -74,12 +74,12 @@ export class Codec {
    * One value, as it would be stored within `data`.
    * @param path how errors call it
    */
-  encodeValue(value: unknown, path: string): Uint8Array {
+  encodeValue(value: unknown, path: string = "value"): Uint8Array {
     return this.#pack(new Lowering(this.#limits).value(value, path));
   }
 
   /** A copy that shares nothing with `value`, made by storing and reading it. */
-  clone<T>(value: T, path: string = "value"): T {
+  clone<T>(value: T, path?: string): T {
     const reader = new Reader(this.encodeValue(value, path), this.#limits);
     return reader.value() as T;
   }
@@ -90,9 +90,9 @@ export class Codec {
    */
   same(a: unknown, b: unknown): boolean {
     if (Object.is(a, b)) return true;
-    if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+    if (a === undefined || b === undefined) return false;
     try {
-      return Buffer.compare(this.encodeValue(a, "value"), this.encodeValue(b, "value")) === 0;
+      return Buffer.compare(this.encodeValue(a), this.encodeValue(b)) === 0;
     } catch (error) {
       if (error instanceof ValueError || error instanceof LimitError) return false;
       throw error;

@@ -113,7 +113,7 @@ export class Lowering {
     // Four bits a digit is more than any digit needs; asked first, because the text of a huge one takes long to make
     const { maxBytes } = this.#limits;
     if (BigInt.asIntN(maxBytes * 4 + 8, value) !== value) throw this.#tooLarge(maxBytes + 1);
-    return this.#extension(extension.bigint, Buffer.from(String(value), "latin1"));
+    return this.#extension(extension.bigint, Buffer.from(String(value)));
   }
 
   #object(value: object): unknown {

@@ -144,11 +144,10 @@ export class Reader {
     if (this.#at !== this.#end) throw this.refusal("more bytes follow");
   }
 
-  refusal(what: string, cause?: unknown): RefusedError {
+  refusal(what: string): RefusedError {
     return new RefusedError(
       "decode",
       `The stored session cannot be read, ${what} (byte ${this.#at}): it is damaged, or another program wrote it.`,
-      { cause },
     );
   }
 
