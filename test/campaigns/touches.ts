@@ -30,7 +30,13 @@ const url = values.url ?? (await provide(["postgres"], { hold: true })).postgres
 const table = `touches_${randomBytes(4).toString("hex")}`;
 const store = postgresStore(url, { table });
 let now = Date.UTC(2026, 0, 1);
-const manager = createSessionManager<Record<string, unknown>>({ store, keys: testKeys, clock: () => now });
+const manager = createSessionManager<Record<string, unknown>>({
+  store,
+  keys: testKeys,
+  clock: () => now,
+  idleTimeout: "30 days",
+  absoluteTimeout: "365 days", // by default it equals the idle limit, which then never moves
+});
 const { touchEvery, idleTimeout } = settingsOf(manager as never);
 const random = seeded(seed);
 const { Pool } = await import("pg");
@@ -54,7 +60,7 @@ async function each(length: number, work: (nth: number) => Promise<void>): Promi
 }
 
 async function updates(): Promise<{ all: number; heapOnly: number }> {
-  await new Promise((resolve) => setTimeout(resolve, 1_500)); // the server reports its counts once a second
+  await new Promise((resolve) => setTimeout(resolve, 11_000)); // idle connections report their counts after 10 s
   const { rows } = await pool.query(
     "SELECT sum(n_tup_upd)::float8 AS all, sum(n_tup_hot_upd)::float8 AS hot FROM pg_stat_user_tables WHERE relname = $1",
     [table],
@@ -82,17 +88,25 @@ try {
     now = Math.max(now, Date.UTC(2026, 0, 1) + Math.floor((nth / count) * touchEvery));
   });
   const before = await updates();
-  let moved = 0;
+  let [moved, asked] = [0, 0];
   let was = await buckets();
   const began = performance.now();
   const rounds = Math.ceil(touches / count);
   for (let round = 0; round < rounds; round++) {
     const start = now;
+    // Users come in no order, least of all in that of the pages their rows lie on.
+    for (let last = count - 1; last > 0; last--) {
+      const other = Math.floor(random() * (last + 1));
+      [cookies[last], cookies[other]] = [cookies[other]!, cookies[last]!];
+    }
     await each(count, async (nth) => {
-      now = Math.max(now, start + touchEvery + Math.floor((nth / count) * touchEvery * 0.1));
+      now = Math.max(now, start + touchEvery + Math.floor((nth / count) * touchEvery * 0.02));
       const session = await manager.load(cookies[nth]!);
       if (session.isNew) throw new Error("A session that was touched has ended.");
       await manager.commit(session);
+      // Nobody waits for a touch, so here somebody must, or requests would be faster than their touches for ever.
+      asked++;
+      while (asked - batches.rows > 2_000) await new Promise((resolve) => setTimeout(resolve, 5));
     });
     // Touches leave after their requests; the next round's read what they wrote.
     while (batches.rows < (round + 1) * count) await new Promise((resolve) => setTimeout(resolve, 20));
