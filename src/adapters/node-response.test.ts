@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import {
   createServer,
   get,
@@ -335,6 +336,8 @@ test("when the second of two sessions cannot be saved, the first one's cookie le
   );
 });
 
+const h2Chunks = Array.from({ length: 100 }, (_, n) => `${n}`.padEnd(3_000, "."));
+
 test("HTTP/2: its compatibility API is guarded the same way", async () => {
   const { sessions, watched } = world();
   const warnings: Error[] = [];
@@ -346,7 +349,7 @@ test("HTTP/2: its compatibility API is guarded the same way", async () => {
       (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse, session) => {
         session.data["n"] = Number(session.data["n"] ?? 0) + 1;
         if (request.url === "/pipe")
-          Readable.from(["a", "b"]).pipe(response as unknown as NodeJS.WritableStream);
+          Readable.from(h2Chunks).pipe(response as unknown as NodeJS.WritableStream);
         else response.writeHead(201, { vary: "Accept" }).end(`n${String(session.data["n"])}`);
       },
     ),
@@ -371,11 +374,13 @@ test("HTTP/2: its compatibility API is guarded the same way", async () => {
   const first = await ask("/");
   assert.deepEqual([first.status, first.body, first.headers["vary"]], [201, "n1", "Accept, Cookie"]);
   const cookie = first.headers["set-cookie"]![0]!.split(";")[0]!;
-  assert.equal((await ask("/pipe", cookie)).body, "ab");
+  assert.equal((await ask("/pipe", cookie)).body, h2Chunks.join(""));
   assert.equal((await ask("/", cookie)).body, "n3");
   watched.down("writes");
   const down = await ask("/", cookie);
   assert.deepEqual([down.status, down.body], [503, "Service unavailable\n"]);
+  assert.deepEqual([down.headers["cache-control"], down.headers["vary"]], ["no-store", "Cookie"]);
+  assert.equal((await ask("/pipe", cookie)).body, "Service unavailable\n");
   assert.deepEqual(warnings, []);
 });
 
@@ -571,4 +576,31 @@ test("pipelined requests on one connection: each waits for its own session, answ
   );
   assert.equal(text.match(/^set-cookie: /gim)?.length, 4);
   assert.equal(text.split("0;..").length - 1, 20);
+});
+
+test("after a log-out and the response, a login gives a warning and other changes give none", async () => {
+  const { listen } = world();
+  const late: Record<string, (session: Session<Data>) => void> = {
+    "/login": (session) => session.login("ann"),
+    "/data": (session) => void (session.data["n"] = 2),
+    "/reset": (session) => session.reset(),
+  };
+  const done: Promise<void>[] = [];
+  const url = await listen(
+    changing(async (request, response, session) => {
+      const path = request.url!;
+      if (path === "/") return void response.end();
+      session.destroy();
+      response.end();
+      done.push(once(response, "close").then(() => late[path]!(session)));
+    }),
+  );
+  for (const path of Object.keys(late)) {
+    const cookie = (await fetch(url)).headers.getSetCookie()[0]!.split(";")[0]!;
+    const codes = await warningsDuring(async () => {
+      await (await fetch(url + path, { headers: { cookie } })).text();
+      await done.at(-1);
+    });
+    assert.deepEqual(codes, path === "/login" ? ["STORED_SESSION_CHANGED_AFTER_RESPONSE"] : [], path);
+  }
 });

@@ -191,6 +191,8 @@ for (const mount of mounts) {
         const answer = await ask(path);
         assert.equal(answer.status, 503, path);
         assert.match(answer.body, /StoreUnavailableError/);
+        assert.equal(answer.headers["cache-control"], "no-store");
+        if (!path.includes(".")) assert.match(answer.headers.vary!, /Cookie/);
       }
     },
   );
