@@ -10,7 +10,7 @@ export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "de
 export interface CoalesceOptions {
   /** Milliseconds until an operation that has no answer is given up; 5,000 unless given. */
   readonly storeTimeout?: number;
-  /** Operations that may wait for a lane; one more is refused with a StoreOverloadedError. 10,000 unless given. */
+  /** Operations that may wait for a lane; one more is refused with a StoreOverloadedError, a touch at half of them. 10,000 unless given. */
   readonly maxQueue?: number;
   /** Told of every batch that leaves. */
   readonly onBatch?: (kind: BatchKind, size: number) => void;
@@ -148,9 +148,10 @@ export class CoalescedStore {
     return new Promise((resolve, reject) => {
       this.#assertOpen();
       if (!(id instanceof Uint8Array)) throw new TypeError("The id of a row is a Uint8Array.");
-      if (this.#waiting >= this.#maxQueue) {
+      // Nobody waits for a touch, so nothing slows those who cause them: half of the places are kept for requests.
+      if (this.#waiting >= (kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue)) {
         throw new StoreOverloadedError(
-          `${this.#maxQueue} operations wait for the session store already. It is too slow for this load, or it hangs.`,
+          `${this.#waiting} operations wait for the session store already. It is too slow for this load, or it hangs.`,
         );
       }
       const operation = new Operation(this, kind, id, item, resolve, reject);
