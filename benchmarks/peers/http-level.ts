@@ -87,7 +87,8 @@ export async function measureHttp(options: Options): Promise<{ lines: HttpLine[]
     } finally {
       for (const { child, visitors } of contenders) {
         for (const visitor of visitors) visitor.close();
-        child.kill();
+        if (child.connected) child.send("end");
+        await once(child, "exit");
       }
       await redis?.stop();
       await server?.stop();
