@@ -280,7 +280,7 @@ describe("failures", () => {
   test("touches, for which nobody waits, leave half of the places to requests (promise 10)", async () => {
     const { coalesced } = setUp(LANES, { maxQueue: 4 });
     void watch(coalesced.touch(touchOf(1))); // sent
-    const waiting = [2, 3].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    const waiting = [2, 3].map((nth): { state: string } => watch(coalesced.touch(touchOf(nth))));
     await expect(coalesced.touch(touchOf(4))).rejects.toThrow(StoreOverloadedError);
     waiting.push(...[1, 2, 3].map((nth) => watch(coalesced.read(idOf(nth)))));
     expect(waiting.map(({ state }) => state)).toEqual(waiting.map(() => "pending"));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as v from "valibot";
-import { afterEach, beforeEach, describe, test } from "vitest";
+import { beforeEach, describe, test } from "vitest";
 import {
   ClosedError,
   createSessionManager,
@@ -412,9 +412,6 @@ test("R12: naming a session counts as looking at it", async () => {
 });
 
 describe("schedules", () => {
-  let job: { stop(): Promise<void> } | undefined;
-  afterEach(async () => job?.stop());
-
   test("take no options that cannot work, and nothing after close", async () => {
     assert.throws(() => sessions.scheduleExpiry({ batchSize: 0 }), TypeError);
     await sessions.close();
