@@ -18,6 +18,16 @@ export class StoredSessionError extends Error {
     this.status = new.target.status;
     this.name = new.target.name;
   }
+
+  /** The same as `status`: together with `expose`, the form that Nest, Koa and others know from http-errors. */
+  get statusCode(): number {
+    return this.status;
+  }
+
+  /** Whether the message may be shown to a client: not where the fault is the server's. */
+  get expose(): boolean {
+    return this.status < 500;
+  }
 }
 
 /** Options that cannot work. `problems` holds every one of them, a sentence each. */

@@ -3,7 +3,7 @@ import { adapterContract, type AdapterContractOptions } from "../../src/testing/
 import { eachStore } from "../session/stores.ts";
 
 /**
- * Holds an adapter to its contract over SQLite, and to its core over every other database that
+ * Holds an adapter to its contract over SQLite, and to its core over memory and every other database that
  * TEST_DATABASES asks for.
  */
 export function adapterOnEachDatabase(
@@ -11,7 +11,6 @@ export function adapterOnEachDatabase(
   options: Omit<AdapterContractOptions, "test" | "create">,
 ): void {
   eachStore((database, create) => {
-    if (database === "memory") return;
     adapterContract(name, {
       ...options,
       short: database !== "sqlite",

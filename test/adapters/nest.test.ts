@@ -1,0 +1,134 @@
+import "reflect-metadata";
+import { All, Catch, Controller, Module, Req, Res, type ArgumentsHost } from "@nestjs/common";
+import { NestFactory } from "@nestjs/core";
+import type { NestExpressApplication } from "@nestjs/platform-express";
+import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fastify";
+import type { Response } from "express";
+import type { FastifyReply } from "fastify";
+import assert from "node:assert/strict";
+import { Readable } from "node:stream";
+import { test } from "vitest";
+import { session } from "../../src/adapters/express.ts";
+import { storedSession } from "../../src/adapters/fastify.ts";
+import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
+import { contractError, type ContractApp, type ContractSession } from "../../src/testing/index.ts";
+import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
+
+interface Visit {
+  readonly url: string;
+  readonly session: unknown;
+}
+
+/** A Nest module whose one controller answers every path. Decorators are called, since Node runs no decorator syntax. */
+function moduleOf(paths: string[], handle: (request: Visit, response: never) => unknown): new () => object {
+  class EverythingController {
+    answer(request: Visit, response: never): unknown {
+      return handle(request, response);
+    }
+  }
+  const { prototype } = EverythingController;
+  Controller()(EverythingController);
+  All(paths)(prototype, "answer", Object.getOwnPropertyDescriptor(prototype, "answer")!);
+  Req()(prototype, "answer", 0);
+  Res()(prototype, "answer", 1);
+  class EverythingModule {
+    readonly name: string = "everything";
+  }
+  Module({ controllers: [EverythingController] })(EverythingModule);
+  return EverythingModule;
+}
+
+/** The application's own error handling, in Nest's way. */
+function filterOf(send: (response: never, answer: { status: number; body: string }) => void): object {
+  class EverythingFilter {
+    catch(error: unknown, host: ArgumentsHost): void {
+      send(host.switchToHttp().getResponse<never>(), contractError(error));
+    }
+  }
+  Catch()(EverythingFilter);
+  return new EverythingFilter();
+}
+
+async function onExpress(contract: ContractApp) {
+  const module = moduleOf(["/", "*path"], async (request, response: Response) => {
+    const answer = await contract.route(request.url, () => request.session as ContractSession);
+    response.status(answer.status).set(answer.headers);
+    if (answer.redirect !== undefined) response.redirect(answer.redirect);
+    else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
+    else if (answer.body === null) response.end();
+    else response.send(answer.body);
+  });
+  const app = await NestFactory.create<NestExpressApplication>(module, {
+    logger: false,
+    forceCloseConnections: true,
+  });
+  app.set("etag", false);
+  app.use(session(contract.sessions));
+  app.useGlobalFilters(
+    filterOf((response: Response, { status, body }) => void response.status(status).send(body)) as never,
+  );
+  await app.listen(0, "127.0.0.1");
+  return { url: await app.getUrl(), close: () => app.close() };
+}
+
+async function onFastify(contract: ContractApp) {
+  const module = moduleOf(["*"], async (request, reply: FastifyReply) => {
+    const answer = await contract.route(request.url, () => request.session as ContractSession);
+    reply.code(answer.status).headers(answer.headers);
+    if (answer.redirect !== undefined) await reply.redirect(answer.redirect);
+    else if (answer.chunks !== undefined)
+      await reply.send(Readable.from(answer.chunks, { objectMode: false }));
+    else await reply.send(answer.body ?? undefined);
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    module,
+    new FastifyAdapter({ forceCloseConnections: true }),
+    {
+      logger: false,
+    },
+  );
+  await app.register(storedSession as never, { sessions: contract.sessions } as never);
+  app.useGlobalFilters(
+    filterOf((reply: FastifyReply, { status, body }) => {
+      void reply.code(status).type("text/plain").removeHeader("location").send(body);
+    }) as never,
+  );
+  await app.listen(0, "127.0.0.1");
+  return { url: await app.getUrl(), close: () => app.close() };
+}
+
+adapterOnEachDatabase("nest on express", { start: onExpress });
+adapterOnEachDatabase("nest on fastify", { start: onFastify });
+
+test("Nest: without a filter of the application's, a store that is down is a 503 all the same (promise 8)", async () => {
+  const watched = new WatchedStore(memoryStore());
+  const sessions = createSessionManager<{ n: number }>({ store: watched.store, keys: generateKey() });
+  watched.down("all");
+  const change = ({ session: visited }: Visit) => {
+    (visited as ContractSession).data["n"] = 1;
+  };
+  const express = await NestFactory.create<NestExpressApplication>(
+    moduleOf(["/", "*path"], (request, response: Response) => {
+      change(request);
+      response.send("never");
+    }),
+    { logger: false },
+  );
+  express.use(session(sessions));
+  const fastify = await NestFactory.create<NestFastifyApplication>(
+    moduleOf(["*"], (request, reply: FastifyReply) => {
+      change(request);
+      void reply.send("never");
+    }),
+    new FastifyAdapter(),
+    { logger: false },
+  );
+  await fastify.register(storedSession as never, { sessions } as never);
+  for (const app of [express, fastify]) {
+    await app.listen(0, "127.0.0.1");
+    const answer = await fetch(await app.getUrl());
+    assert.equal(answer.status, 503);
+    await app.close();
+  }
+});
