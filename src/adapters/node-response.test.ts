@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import {
   createServer,
   get,
@@ -447,7 +447,10 @@ test("no cache keeps the answer to a failure, whatever handler and error handler
     assert.match(headers.get("vary")!, /Cookie$/);
     assert.equal(headers.get("etag"), null);
   }
-  assert.deepEqual(seen, Array(3).fill(["no-store", 503]).flat());
+  assert.deepEqual(
+    seen,
+    answers.flatMap(() => ["no-store", 503]),
+  );
 });
 
 test("the cookie of what was saved leaves with the error, also when its handler clears all headers", async () => {
@@ -521,10 +524,10 @@ test("headers that left before the session came: it is saved, and a lost cookie 
   });
   assert.deepEqual(codes, []);
   assert.equal((await sessions.load(cookie)).data["n"], 2);
-  const once = await warningsDuring(async () => {
+  const unsent = await warningsDuring(async () => {
     for (let n = 0; n < 2; n++) assert.equal(await (await fetch(url)).text(), "abc");
   });
-  assert.deepEqual(once, ["STORED_SESSION_COOKIE_UNSENT"]);
+  assert.deepEqual(unsent, ["STORED_SESSION_COOKIE_UNSENT"]);
   watched.down("writes");
   await assert.rejects(async () => (await fetch(url, { headers: { cookie } })).text());
 });
@@ -603,4 +606,34 @@ test("after a log-out and the response, a login gives a warning and other change
     });
     assert.deepEqual(codes, path === "/login" ? ["STORED_SESSION_CHANGED_AFTER_RESPONSE"] : [], path);
   }
+});
+
+test("listeners for drain are told once, where a layer below redirects or wraps them, and not after the end", async () => {
+  const { sessions } = world();
+  const told: string[] = [];
+  const url = await serve(async (request, response) => {
+    const elsewhere = new EventEmitter();
+    const on = response.on.bind(response);
+    response.on = ((event: string, listener: () => void) => {
+      if (event !== "drain") return on(event, listener);
+      if (request.url === "/wraps") return on(event, () => listener());
+      elsewhere.on(event, listener);
+      return response;
+    }) as typeof response.on;
+    const session = await attachSession(sessions, request, response);
+    session.data["n"] = 1;
+    response.on("drain", () => told.push("before"));
+    response.write("a");
+    response.on("drain", () => told.push("after"));
+    if (request.url === "/ends") return void response.end();
+    await once(response, "drain");
+    response.write("b");
+    response.end();
+  });
+  for (const path of ["/wraps", "/redirects"]) {
+    assert.equal(await (await fetch(url + path)).text(), "ab");
+    assert.deepEqual(told.splice(0), ["before", "after"], path);
+  }
+  assert.equal(await (await fetch(`${url}/ends`)).text(), "a");
+  assert.deepEqual(told, []);
 });
