@@ -48,7 +48,11 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
     connection: url,
     pool: { min: connectionLimit, max: connectionLimit },
   });
-  const knexStore = new ConnectSessionKnexStore({ knex: knexClient, tableName: "knex_sessions" });
+  const knexStore = new ConnectSessionKnexStore({
+    knex: knexClient,
+    tableName: "knex_sessions",
+    cleanupInterval: 0,
+  });
   const barePool = pool();
 
   return [

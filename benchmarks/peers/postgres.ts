@@ -35,7 +35,11 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
   const simplePool = pool();
   const simple = new PgSimple({ pool: simplePool, tableName: "pg_simple", createTableIfMissing: true });
   const knexClient = knex({ client: "pg", connection: url, pool: { min: poolSize, max: poolSize } });
-  const knexStore = new ConnectSessionKnexStore({ knex: knexClient, tableName: "knex_sessions" });
+  const knexStore = new ConnectSessionKnexStore({
+    knex: knexClient,
+    tableName: "knex_sessions",
+    cleanupInterval: 0,
+  });
   const barePool = pool();
   const query = (name: string, text: string, values: unknown[]) => barePool.query({ name, text, values });
 

@@ -122,7 +122,9 @@ async function compare(
   for (const operation of options.operations) {
     for (const callers of options.callers) {
       const samples = candidates.map((): Sample[] => []);
-      for (const candidate of candidates) await measure(candidate, operation, callers, options, 0.15);
+      // Long enough for statements to be prepared on every connection of the pools.
+      for (const candidate of candidates)
+        await measure(candidate, operation, callers, options, options.seconds);
       for (let round = 0; round < options.rounds; round++) {
         // Each round begins with another one, so that none always follows the same neighbour.
         for (let turn = 0; turn < candidates.length; turn++) {
