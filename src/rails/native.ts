@@ -7,7 +7,9 @@ import type { SessionFormat } from "../session/format.ts";
 import { idleEnd } from "../session/lifetime.ts";
 import { settingsOf, type SessionManager } from "../session/manager.ts";
 import { nativeFormat } from "../session/native-format.ts";
+import { fractionOf } from "../session/reseal.ts";
 import { rowIdOf, type Token } from "../session/token.ts";
+import type { SessionRow } from "../row.ts";
 import type { SessionStore } from "../store/store.ts";
 import { plainValue } from "./plain.ts";
 import { railsRows, type RailsRow } from "./rows.ts";
@@ -75,7 +77,14 @@ export interface ImportOptions {
   readonly dataOf?: (data: Record<string, unknown>) => Record<string, unknown>;
   /** The `sid` that an earlier run stopped at. */
   readonly after?: string;
+  /** Rows read, and written, at once; 200 unless given. */
   readonly batchSize?: number;
+  /** Counts what would be imported, and writes nothing. Default false. */
+  readonly dryRun?: boolean;
+  /** Ends the import between two batches; what was imported stays, and another run goes on. */
+  readonly signal?: AbortSignal;
+  /** Told after each batch: the rows read until then, and how far through the table that is, from 0 to 1. */
+  readonly onProgress?: (progress: { readonly read: number; readonly fraction: number }) => void;
   /** Told of each row that was not imported because it does not open, or holds what a native session cannot. */
   readonly onRefused?: (row: RailsRow, error: RefusedError | ValueError | LimitError) => void;
 }
@@ -105,17 +114,53 @@ export async function importRailsSessions(
   sessions: SessionManager<any>,
   options: ImportOptions = {},
 ): Promise<ImportResult> {
-  const { dataOf = plainData, onRefused, after, batchSize } = options;
+  const {
+    dataOf = plainData,
+    onRefused,
+    after,
+    batchSize = 200,
+    dryRun = false,
+    signal,
+    onProgress,
+  } = options;
   const settings = settingsOf(sessions as SessionManager<never>);
   const { format, store } = settings;
   const counts = { imported: 0, present: 0, ended: 0, refused: 0 };
-  const walk = { ...(after !== undefined && { after }), ...(batchSize !== undefined && { batchSize }) };
-  for await (const row of railsRows(from.store, from.format, walk)) {
+  let read = 0;
+  let waiting: SessionRow[] = [];
+  const write = async (): Promise<void> => {
+    const rows = waiting;
+    waiting = [];
+    if (rows.length === 0) return;
+    const added = dryRun
+      ? (await store.read(rows.map(({ id }) => id))).map((row) => row === null)
+      : await store.insert(rows);
+    for (const isNew of added) counts[isNew ? "imported" : "present"]++;
+  };
+
+  for await (const row of railsRows(from.store, from.format, {
+    batchSize,
+    ...(after !== undefined && { after }),
+  })) {
+    if (read > 0 && read % batchSize === 0) {
+      await write();
+      if (signal?.aborted) break;
+    }
+    read++;
+    const native = nativeRow(row);
+    if (native !== null) waiting.push(native);
+    if (read % batchSize === 0)
+      onProgress?.({ read, fraction: fractionOf(new TextEncoder().encode(row.sid)) });
+  }
+  await write();
+  return counts;
+
+  function nativeRow(row: RailsRow): SessionRow | null {
     const hash = SID.exec(row.sid)?.[1];
     if (row.data === null) {
       counts.refused++;
       onRefused?.(row, row.refusal);
-      continue;
+      return null;
     }
     const [createdAt, updatedAt] = [row.createdAt.getTime(), row.updatedAt.getTime()];
     const absoluteExpiresAt = createdAt + settings.absoluteTimeout;
@@ -123,33 +168,34 @@ export async function importRailsSessions(
     const isEmpty = Object.keys(row.data).length === 0;
     if (hash === undefined || isEmpty || settings.clock() >= expiresAt || updatedAt > expiresAt) {
       counts.ended++;
-      continue;
+      return null;
     }
     const sid = Buffer.from(hash, "hex");
     const id = rowIdOf(sid);
     const { user } = row;
-    const userRef = user === undefined ? null : (format.userRefs(user)[0] ?? null);
-    const bare = {
-      id,
-      version: randomVersion(),
-      userRef,
-      createdAt,
-      updatedAt,
-      absoluteExpiresAt,
-      expiresAt,
-    };
     try {
+      const bare = {
+        id,
+        version: randomVersion(),
+        userRef: user === undefined ? null : (format.userRefs(user)[0] ?? null),
+        createdAt,
+        updatedAt,
+        absoluteExpiresAt,
+        expiresAt,
+      };
       const plaintext = format.encode({ data: dataOf({ ...row.data }), user, flash: {} }, null);
-      const data = format.seal(plaintext, bare, { text: "", sid, id, stale: true });
-      const [added] = await store.insert([{ ...bare, data, client: null }]);
-      counts[added === true ? "imported" : "present"]++;
+      return {
+        ...bare,
+        data: format.seal(plaintext, bare, { text: "", sid, id, stale: true }),
+        client: null,
+      };
     } catch (error) {
       if (!(error instanceof ValueError || error instanceof LimitError)) throw error;
       counts.refused++;
       onRefused?.(row, error);
+      return null;
     }
   }
-  return counts;
 }
 
 function plainData(data: Record<string, unknown>): Record<string, unknown> {

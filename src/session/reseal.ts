@@ -115,8 +115,10 @@ function sealAnew(records: Records, row: SessionRow): SessionRow | null {
   };
 }
 
-/** How far through the table an id is: ids are evenly distributed hashes. */
+/** How far through the table an id is: ids are evenly distributed hashes, and those of Rails have theirs as text. */
 export function fractionOf(id: Uint8Array | null): number {
   if (id === null) return 0;
-  return ((id[0] ?? 0) * 65_536 + (id[1] ?? 0) * 256 + (id[2] ?? 0)) / 16_777_216;
+  const text = id.length === 67 ? new TextDecoder().decode(id.subarray(0, 9)) : "";
+  const [a = 0, b = 0, c = 0] = text.startsWith("2::") ? Buffer.from(text.slice(3), "hex") : id;
+  return (a * 65_536 + b * 256 + c) / 16_777_216;
 }
