@@ -28,6 +28,8 @@ export interface Configuration {
   readonly source: string;
   /** Whether real keys are there; commands that open nothing do without. */
   readonly hasKeys: boolean;
+  /** What the configuration file exports as `rails`, for an import from the table of a Rails application. */
+  readonly rails?: unknown;
   close(): Promise<void>;
 }
 
@@ -92,11 +94,11 @@ function fromOptions(
 }
 
 async function fromFile(file: string, needs: { keys: boolean }): Promise<Configuration> {
-  const exported = await load(file);
+  const { default: exported, rails } = await load(file);
   if (exported instanceof SessionManager) {
     const sessions = exported as SessionManager;
     const { store } = settingsOf(sessions as SessionManager<never>);
-    return { sessions, store, source: file, hasKeys: true, close: () => sessions.close() };
+    return { sessions, store, source: file, hasKeys: true, rails, close: () => sessions.close() };
   }
   if (typeof exported !== "object" || exported === null) {
     throw new Failure(
@@ -110,14 +112,13 @@ async function fromFile(file: string, needs: { keys: boolean }): Promise<Configu
       exitCodes.usage,
     );
   }
-  return fromOptions(exported as SessionManagerOptions, file, needs);
+  return { ...fromOptions(exported as SessionManagerOptions, file, needs), rails };
 }
 
-async function load(file: string): Promise<object | undefined> {
+async function load(file: string): Promise<{ default?: object; rails?: unknown }> {
   if (!existsSync(file)) throw new Failure(`There is no file ${file}.`, exitCodes.usage);
   try {
-    const loaded = (await import(pathToFileURL(file).href)) as { default?: object };
-    return loaded.default;
+    return (await import(pathToFileURL(file).href)) as { default?: object; rails?: unknown };
   } catch (error) {
     if (error instanceof OptionsError) throw error;
     const reason = error instanceof Error ? error.message : String(error);

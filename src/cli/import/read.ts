@@ -22,20 +22,11 @@ export class ForeignTable {
     lifetime: number;
     cwd: string;
   }): ForeignTable {
-    const { store } = openStore(options.url, undefined, options.cwd);
-    const { database } = store;
     const { source, table = source.table } = options;
+    const database = openForeign(options.url, source, undefined, options.cwd);
     const kind = database.dialect.name;
-    if (!source.databases.includes(kind)) {
-      throw new Failure(
-        `${source.name} keeps its sessions in ${source.databases.join(", ")}, and ${options.url.split(":")[0]!} is not that.`,
-        exitCodes.usage,
-      );
-    }
-    if (!/^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$/.test(table)) {
-      throw new Failure(`${JSON.stringify(table)} is no table name.`, exitCodes.usage);
-    }
-    return new ForeignTable(readOnly(database), source, quoted(table, kind), options.lifetime);
+    assertTableName(table);
+    return new ForeignTable(database, source, quoted(table, kind), options.lifetime);
   }
 
   private constructor(database: Database, source: Source, table: string, lifetime: number) {
@@ -94,18 +85,35 @@ export class ForeignTable {
   }
 }
 
-/** A file is opened anew for reading alone, so that neither it nor its journal mode changes. */
-function readOnly(database: Database): Database {
+/** A database that is only read: a file is opened for that alone, so that neither it nor its journal mode changes. */
+export function openForeign(
+  url: string,
+  source: Pick<Source, "name" | "databases">,
+  table: string | undefined,
+  cwd: string,
+): Database {
+  const { database } = openStore(url, table, cwd).store;
+  if (!source.databases.includes(database.dialect.name)) {
+    throw new Failure(
+      `${source.name} keeps its sessions in ${source.databases.join(", ")}, and ${url.split(":")[0]!} is not that.`,
+      exitCodes.usage,
+    );
+  }
   if (!(database instanceof SqliteDatabase) || database.file === undefined) return database;
   const { file } = database;
   if (!existsSync(file)) throw new Failure(`There is no file ${file}.`);
   return new SqliteDatabase({
-    names: namesOf(undefined, (name) => `"${name}"`, { schemas: false }),
+    names: namesOf(table, (name) => `"${name}"`, { schemas: false }),
     open: () => new DatabaseSync(file, { readOnly: true }),
     owned: true,
     label: `The file ${file}`,
     busyTimeout: 5_000,
   });
+}
+
+function assertTableName(table: string): void {
+  if (/^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$/.test(table)) return;
+  throw new Failure(`${JSON.stringify(table)} is no table name.`, exitCodes.usage);
 }
 
 function quoted(name: string, kind: Dialect["name"]): string {

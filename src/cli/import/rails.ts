@@ -1,0 +1,227 @@
+import type { Command } from "commander";
+import { NotMigratedError, RefusedError, StoreError, TableError } from "../../errors.ts";
+import {
+  importRailsSessions,
+  railsFormat,
+  railsRows,
+  RailsStore,
+  type RailsFormatOptions,
+} from "../../rails/index.ts";
+import type { SessionFormat } from "../../session/format.ts";
+import { handleOf } from "../../session/handle.ts";
+import { rowIdOf } from "../../session/token.ts";
+import { SqlStore } from "../../store/sql.ts";
+import type { SessionStore } from "../../store/store.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { openForeign } from "./read.ts";
+import type { Source } from "./sources.ts";
+import { note } from "./tally.ts";
+import type { ImportCommandOptions, ImportWork, RailsFlags } from "./work.ts";
+
+/** The table of the Ruby gem `stored_session`. */
+export const railsSource: Pick<Source, "name" | "table" | "databases"> = {
+  name: "stored_session",
+  table: "stored_sessions",
+  databases: ["sqlite", "postgres", "mysql", "mariadb"],
+};
+
+const variables = {
+  primaryKey: "STORED_SESSION_RAILS_PRIMARY_KEY",
+  keyDerivationSalt: "STORED_SESSION_RAILS_KEY_DERIVATION_SALT",
+  hashDigestClass: "STORED_SESSION_RAILS_HASH_DIGEST_CLASS",
+} as const;
+
+export function railsFlags(command: Command): void {
+  const heading = "For stored_session, the Ruby gem (its keys are safer in the environment):";
+  const add = (flags: string, description: string, parse?: (text: string, before: unknown) => unknown) => {
+    const option = command.createOption(flags, description).helpGroup(heading);
+    if (parse !== undefined) option.argParser(parse);
+    command.addOption(option);
+  };
+  add("--user-key <key>", `the session's key that holds its user: user_id, warden.user.user.key`);
+  add(
+    "--rails-primary-key <key>",
+    `or ${variables.primaryKey}; several times where Rails has several`,
+    (text, before) => [...((before as string[] | undefined) ?? []), text],
+  );
+  add("--rails-key-derivation-salt <salt>", `or ${variables.keyDerivationSalt}`);
+  add("--rails-hash-digest-class <name>", `or ${variables.hashDigestClass}: SHA256 (default) or SHA1`);
+}
+
+interface From {
+  readonly store: SessionStore;
+  readonly format: SessionFormat;
+}
+
+/** Native sessions out of the gem's table, for `afterRailsFormat`. */
+export async function importRails({
+  terminal,
+  options,
+  place,
+  tally,
+  progress,
+  signal,
+}: ImportWork): Promise<void> {
+  const { sessions, records } = place;
+  assertOptions(options);
+  if (records.settings.store instanceof RailsStore) {
+    throw new Failure(
+      "The configuration names the table of Rails, which is where the sessions come from: let it name the table of stored-session that they go to.",
+      exitCodes.usage,
+    );
+  }
+  if (!records.settings.format.opensWithoutToken) {
+    throw new Failure(
+      'Rails sessions cannot be imported with sealTo: "cookie": what they would be sealed to stands in the table of Rails and its backups. Import them with sealTo: "keys", as afterRailsFormat has it.',
+      exitCodes.usage,
+    );
+  }
+  const from = sourceOf(options, terminal, place.rails);
+  try {
+    await assertOpens(from);
+    const counts = await importRailsSessions(from, sessions, {
+      batchSize: options.batchSize,
+      dryRun: options.dryRun ?? false,
+      signal,
+      onProgress: ({ read, fraction }) => progress.update(read, fraction),
+      onRefused({ sid }, error) {
+        const hash = /^2::([0-9a-f]{64})$/.exec(sid)?.[1];
+        const id = rowIdOf(hash === undefined ? Buffer.from(sid) : Buffer.from(hash, "hex"));
+        const reason = error instanceof RefusedError ? "unreadable" : "unfit";
+        note(tally, { handle: handleOf(id), reason, detail: error.message });
+      },
+    });
+    tally.imported = counts.imported;
+    tally.skipped["there already"] = counts.present;
+    tally.skipped.ended = counts.ended;
+    tally.read = counts.imported + counts.present + counts.ended + counts.refused;
+  } finally {
+    await from.store.close();
+  }
+}
+
+function assertOptions({ userPath, lifetime }: ImportCommandOptions): void {
+  if (userPath !== undefined) {
+    throw new Failure(`${railsSource.name} takes --user-key in the place of --user-path.`, exitCodes.usage);
+  }
+  if (lifetime !== undefined) {
+    throw new Failure(
+      `--lifetime does not go with ${railsSource.name}: its table tells both times, and the configuration's timeouts count from them.`,
+      exitCodes.usage,
+    );
+  }
+}
+
+/** Table and keys: each from the command line, else from the configuration's `rails`, the keys else from the environment. */
+function sourceOf(
+  options: ImportCommandOptions,
+  terminal: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
+  exported: unknown,
+): From {
+  if (exported !== undefined && (typeof exported !== "object" || exported === null)) {
+    throw new Failure("The configuration's `rails` is an object: { store, format }.", exitCodes.usage);
+  }
+  const given = (exported ?? {}) as Partial<From>;
+  const isGiven =
+    (options.railsPrimaryKey ?? options.railsKeyDerivationSalt ?? options.railsHashDigestClass) !== undefined;
+  if (given.format !== undefined && !isGiven && options.userKey !== undefined) {
+    throw new Failure(
+      "--user-key goes with keys from the command line or the environment; the configuration's `rails.format` has its own `userOf`.",
+      exitCodes.usage,
+    );
+  }
+  const format =
+    given.format !== undefined && !isGiven ? given.format : railsFormat(formatOptions(options, terminal.env));
+  if (options.from !== undefined) {
+    const { fromTable: table = railsSource.table } = options;
+    const database = openForeign(options.from, railsSource, table, terminal.cwd);
+    return { format, store: new RailsStore(new SqlStore(database), false) };
+  }
+  if (options.fromTable !== undefined) {
+    throw new Failure("--from-table goes with --from.", exitCodes.usage);
+  }
+  if (given.store === undefined) {
+    throw new Failure(
+      "Say with --from where the database of Rails is, or let the configuration file export `rails`: { store, format }.",
+      exitCodes.usage,
+    );
+  }
+  return { format, store: given.store };
+}
+
+function formatOptions(
+  options: RailsFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): RailsFormatOptions {
+  const primaryKey = options.railsPrimaryKey ?? severalIn(env[variables.primaryKey]);
+  const keyDerivationSalt = options.railsKeyDerivationSalt ?? (env[variables.keyDerivationSalt] || undefined);
+  const digest = options.railsHashDigestClass ?? (env[variables.hashDigestClass] || "SHA256");
+  const missing = [
+    ...(primaryKey === undefined ? [variables.primaryKey] : []),
+    ...(keyDerivationSalt === undefined ? [variables.keyDerivationSalt] : []),
+  ];
+  if (primaryKey === undefined || keyDerivationSalt === undefined) {
+    throw new Failure(
+      `There are no keys of Rails: set ${missing.join(" and ")} to what config.active_record.encryption has, or let the configuration file export \`rails\`: { store, format }.`,
+      exitCodes.usage,
+    );
+  }
+  if (digest !== "SHA256" && digest !== "SHA1") {
+    throw new Failure(
+      "The hash digest class is SHA256 (Rails since load_defaults 7.1) or SHA1 (before).",
+      exitCodes.usage,
+    );
+  }
+  const { userKey } = options;
+  return {
+    primaryKey,
+    keyDerivationSalt,
+    hashDigestClass: digest,
+    ...(userKey !== undefined && { userOf: (data) => userIn(data, userKey) }),
+  };
+}
+
+/** One key, or a JSON array of several. */
+function severalIn(text: string | undefined): string | string[] | undefined {
+  if (!text?.startsWith("[")) return text || undefined;
+  try {
+    return JSON.parse(text) as string[];
+  } catch {
+    return text;
+  }
+}
+
+/** Devise has the id within arrays: `[[42], "…"]`. */
+function userIn(data: Readonly<Record<string, unknown>>, key: string): string | undefined {
+  let value = Object.hasOwn(data, key) ? data[key] : undefined;
+  while (Array.isArray(value)) value = value[0];
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Wrong keys would open nothing, and look like a table of broken rows. */
+async function assertOpens({ store, format }: From): Promise<void> {
+  let refused = 0;
+  let why = "";
+  try {
+    for await (const row of railsRows(store, format, { batchSize: 50 })) {
+      if (row.data === null) why ||= row.refusal.message.replace(/\.$/, "");
+      else if (Object.keys(row.data).length > 0) return;
+      if (row.data === null && ++refused === 50) break;
+    }
+  } catch (error) {
+    const isTable = error instanceof NotMigratedError || error instanceof TableError;
+    if (!isTable && !(error instanceof StoreError)) throw error;
+    const reason = (error.cause as { message?: string } | undefined)?.message ?? error.message;
+    throw new Failure(
+      `The table of ${railsSource.name} could not be read: ${isTable ? error.message.split(". ")[0] : reason}. --from-table names another table. Nothing was changed.`,
+      exitCodes.failed,
+      { cause: error },
+    );
+  }
+  if (refused === 0) return;
+  throw new Failure(
+    `None of the ${refused} sessions of Rails that were tried opens with these keys (${why}): primary key, salt and hash digest class are to be those of config.active_record.encryption. Nothing was changed.`,
+    exitCodes.usage,
+  );
+}

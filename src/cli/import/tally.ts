@@ -1,0 +1,39 @@
+import { number, plural } from "../format.ts";
+import { printable } from "../terminal.ts";
+import type { Skipped, SkipReason } from "./write.ts";
+
+/** What an import did. */
+export interface Tally {
+  read: number;
+  imported: number;
+  skipped: Record<SkipReason, number>;
+  /** The first of those that could not be read or stored. */
+  examples: Skipped[];
+  finished: boolean;
+}
+
+const mostExamples = 10;
+
+export function newTally(): Tally {
+  const skipped = { ended: 0, unreadable: 0, unfit: 0, "there already": 0 };
+  return { read: 0, imported: 0, skipped, examples: [], finished: false };
+}
+
+export function note(tally: Tally, skipped: Skipped): void {
+  tally.skipped[skipped.reason]++;
+  if (skipped.reason !== "ended" && tally.examples.length < mostExamples) tally.examples.push(skipped);
+}
+
+export function lines({ read, imported, skipped, examples }: Tally, dryRun: boolean | undefined): string[] {
+  const why = Object.entries(skipped)
+    .filter(([, times]) => times > 0)
+    .map(([reason, times]) => `${number(times)} ${reason}`);
+  const left = read - imported;
+  return [
+    `${dryRun ? "Would import" : "Imported"} ${number(imported)} of ${plural(read, "session")}${left > 0 ? `; left out ${number(left)}: ${why.join(", ")}` : ""}.`,
+    ...examples.map(
+      ({ handle, reason, detail }) =>
+        `  ${handle} ${reason}${detail === null ? "" : `: ${printable(detail)}`}`,
+    ),
+  ];
+}

@@ -1,0 +1,31 @@
+import type { CommonOptions } from "../configuration.ts";
+import type { Progress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+import type { Workplace } from "../work.ts";
+import type { Tally } from "./tally.ts";
+
+export interface RailsFlags {
+  userKey?: string;
+  railsPrimaryKey?: string[];
+  railsKeyDerivationSalt?: string;
+  railsHashDigestClass?: string;
+}
+
+export interface ImportCommandOptions extends CommonOptions, RailsFlags {
+  from?: string;
+  fromTable?: string;
+  userPath?: string;
+  lifetime?: number;
+  batchSize: number;
+  dryRun?: boolean;
+}
+
+/** What an import is given to work with. */
+export interface ImportWork {
+  readonly terminal: Terminal;
+  readonly options: ImportCommandOptions;
+  readonly place: Workplace;
+  readonly tally: Tally;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
