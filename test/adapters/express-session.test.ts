@@ -140,6 +140,37 @@ test("promises 2 and 3: of 100 parallel changes none is lost, and a log-out unde
   assert.deepEqual(plain, { kept: 1, alive: true }, "the race is real");
 });
 
+test("promise 2: a request that merged and saves again drops nothing of what it merged with", async () => {
+  const { store } = managed();
+  await store.set("id", { user: 1, cookie: {} });
+  const [mine, theirs] = [await store.get("id"), await store.get("id")];
+  theirs.theirs = true;
+  await store.set("id", theirs);
+  mine.first = true;
+  await store.set("id", mine);
+  mine.second = true;
+  await store.set("id", mine);
+  delete mine.first;
+  await store.set("id", mine);
+  const { user, theirs: kept, first, second } = await store.get("id");
+  assert.deepEqual({ user, kept, first, second }, { user: 1, kept: true, first: undefined, second: true });
+});
+
+test("promise 3: none of two requests brings back what a third one ended, and no error says so", async () => {
+  const { store } = managed();
+  await store.set("id", { user: 1, cookie: {} });
+  const [early, late] = [await store.get("id"), await store.get("id")];
+  late.late = true;
+  await store.set("id", late);
+  await store.destroy("id");
+  early.early = true;
+  await store.set("id", early);
+  late.later = true;
+  await store.set("id", late);
+  await store.touch("id", late);
+  assert.equal(await store.get("id"), null);
+});
+
 test("a session that is only read is written at most once every touchEvery, and touch moves what get answers", async () => {
   const clock = fakeClock(Date.now());
   const { store, watched } = managed({ clock: clock.now, touchEvery: "1 h" });

@@ -20,7 +20,7 @@ beforeAll(() => {
 }, 180_000);
 
 afterAll(() => {
-  for (const project of projects) project.remove();
+  for (const made of projects) made.remove();
   if (folder !== undefined) rmSync(folder, { recursive: true });
 });
 
