@@ -92,7 +92,8 @@ function sample(): void {
   collect!();
   const { heapUsed, rss, external } = process.memoryUsage();
   samples.push({ heap: heapUsed / 2 ** 20, rss: rss / 2 ** 20, external: external / 2 ** 20 });
-  if (samples.length % 10 === 0) console.log(`${done} requests, ${(heapUsed / 2 ** 20).toFixed(1)} MiB of heap`);
+  if (samples.length % 10 === 0)
+    console.log(`${done} requests, ${(heapUsed / 2 ** 20).toFixed(1)} MiB of heap`);
 }
 
 function median(numbers: readonly number[]): number {
