@@ -26,7 +26,9 @@ for (const [path, { dev, optionalDependencies = {} }] of Object.entries(lock.pac
     const os = systems.find((system) => words.includes(system));
     const cpu = processors.find((processor) => words.includes(processor));
     const exact = /^\d+\.\d+\.\d+\S*$/.test(version);
-    const found = [`${path}/node_modules/${name}`, `node_modules/${name}`].some((place) => place in lock.packages);
+    const found = [`${path}/node_modules/${name}`, `node_modules/${name}`].some(
+      (place) => place in lock.packages,
+    );
     if (found || !exact || os === undefined) continue;
     lock.packages[`node_modules/${name}`] = {
       version,

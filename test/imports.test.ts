@@ -18,7 +18,14 @@ const ranks: string[][] = [
   ["cli"],
 ];
 // Siblings that share a rank and yet know nothing of one another.
-const strangers = new Set(["codec>sealing", "codec>database", "sealing>codec", "sealing>database", "database>codec", "database>sealing"]);
+const strangers = new Set([
+  "codec>sealing",
+  "codec>database",
+  "sealing>codec",
+  "sealing>database",
+  "database>codec",
+  "database>sealing",
+]);
 
 const src = new URL("../src", import.meta.url).pathname;
 const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter(

@@ -1,9 +1,5 @@
 /** `stored-session/testing`: what holds a store to its contract, and a clock for tests. */
 export { fakeClock, type FakeClock } from "./clock.ts";
 export { storeContract, type StoreContractOptions } from "./store-contract.ts";
-export {
-  adapterContract,
-  type AdapterContractOptions,
-  type ContractApp,
-} from "./adapter-contract.ts";
+export { adapterContract, type AdapterContractOptions, type ContractApp } from "./adapter-contract.ts";
 export { contractError, type ContractAnswer, type ContractSession } from "./adapter-routes.ts";
