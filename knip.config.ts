@@ -11,6 +11,7 @@ const config: KnipConfig = {
     ".": {
       entry: [
         ...subpaths,
+        "scripts/complete-lock.ts",
         "scripts/services/main.ts",
         "test/**/*.worker.ts",
         "test/**/children/*.ts",

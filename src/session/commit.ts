@@ -14,7 +14,7 @@ import { conformForSaving, conformStored } from "./schema.ts";
 import { isEmpty, publishRefusal, type Intent, type SessionState } from "./state.ts";
 import { Turns } from "./turns.ts";
 
-/** A commit that meets other requests' changes is tried again at most this often. */
+/** A commit that meets other requests' changes is tried again at most this often, and no longer than `storeTimeout`. */
 const maxAttempts = 25;
 
 /**
@@ -185,6 +185,7 @@ export class Committer {
   async #rotate(state: SessionState): Promise<void> {
     const { intent } = state;
     const { format } = this.#settings;
+    const until = performance.now() + this.#settings.storeTimeout;
     let plaintext = format.encode(state.content, state.plaintext);
     for (let attempt = 1; state.stored !== null; attempt++) {
       const { row: loaded } = state.stored;
@@ -212,7 +213,7 @@ export class Committer {
         // Who logs in is owed a session although the one before it ended; who only changes the id is not.
         if (intent !== "login") return end(state);
         state.forgetStored();
-      } else if (attempt === maxAttempts) {
+      } else if (attempt === maxAttempts || performance.now() > until) {
         throw this.#gaveUp(loaded, attempt);
       } else {
         await pause(attempt);
@@ -274,12 +275,13 @@ export class Committer {
    */
   #inTurn(state: SessionState, loaded: SessionRow, tryAgain: () => Promise<boolean>): Promise<void> {
     return this.#turns.take(handleOf(loaded.id), async () => {
+      const until = performance.now() + this.#settings.storeTimeout;
       for (let attempt = 1; ; attempt++) {
         const alive = await this.#rebase(state);
         this.#publishConflict(loaded, alive ? "merged" : "ended", attempt);
         if (!alive) return end(state);
         if (await tryAgain()) return;
-        if (attempt === maxAttempts) throw this.#gaveUp(loaded, attempt);
+        if (attempt === maxAttempts || performance.now() > until) throw this.#gaveUp(loaded, attempt);
         await pause(attempt);
       }
     });
@@ -373,7 +375,7 @@ export class Committer {
   #gaveUp(row: SessionRow, attempt: number): ConflictError {
     this.#publishConflict(row, "failed", attempt);
     return new ConflictError(
-      `Other requests changed session ${handleOf(row.id)} each of ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
+      `Other requests changed session ${handleOf(row.id)} each of the ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
     );
   }
 
