@@ -108,6 +108,47 @@ describe.each(databases.map((database) => [database.name, database] as const))("
   });
 });
 
+test("an import tells how far it is, stops between two batches, and a dry run writes nothing", async () => {
+  const [database] = databases;
+  const held = await createTable(database!);
+  const gem = new Gem(held, database!.kind, Date.now);
+  for (let i = 0; i < 40; i++) await gem.write(i.toString(16).padStart(32, "0"), { user_id: i });
+  const created = await database!.createStore();
+  await created.store.migrate();
+  const sessions = createSessionManager({
+    store: created.store,
+    format: afterRailsFormat({ keys: testKeys }),
+  });
+  const from = { store: held.store, format };
+
+  const dry = await importRailsSessions(from, sessions, { dryRun: true });
+  expect(dry).toEqual({ imported: 40, present: 0, ended: 0, refused: 0 });
+  expect(await sessions.count()).toBe(0);
+
+  const stop = new AbortController();
+  const stopped = await importRailsSessions(from, sessions, {
+    batchSize: 10,
+    signal: stop.signal,
+    onProgress: ({ read }) => read === 20 && stop.abort(),
+  });
+  expect(stopped).toEqual({ imported: 20, present: 0, ended: 0, refused: 0 });
+  expect(await sessions.count()).toBe(20);
+
+  const told: { read: number; fraction: number }[] = [];
+  const rest = await importRailsSessions(from, sessions, { batchSize: 10, onProgress: (p) => told.push(p) });
+  expect(rest).toEqual({ imported: 20, present: 20, ended: 0, refused: 0 });
+  expect(told.map(({ read }) => read)).toEqual([10, 20, 30, 40]);
+  const sids = Array.from({ length: 40 }, (_, i) => privateId(i.toString(16).padStart(32, "0"))).toSorted();
+  for (const { read, fraction } of told)
+    expect(fraction).toBeCloseTo(parseInt(sids[read - 1]!.slice(3, 9), 16) / 2 ** 24, 9);
+  expect(await importRailsSessions(from, sessions, { dryRun: true })).toMatchObject({
+    imported: 0,
+    present: 40,
+  });
+  await created.drop();
+  await held.drop();
+});
+
 test("every value of the vectors has a plain form that a native session holds", async () => {
   const { memoryStore } = await import("../../src/index.ts");
   const sessions = createSessionManager<Data>({ store: memoryStore(), keys: testKeys });
