@@ -86,7 +86,10 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
       assert.deepEqual(counts, { read: 5, imported: 2, skipped, finished: true });
       assert.equal(examples.length, 1);
       for (const secret of [railsKeys.primaryKey, railsKeys.keyDerivationSalt, "2::", "abab"])
-        assert.ok(!(tried.out + tried.err + JSON.stringify(first)).includes(secret), "no key and no id is told");
+        assert.ok(
+          !(tried.out + tried.err + JSON.stringify(first)).includes(secret),
+          "R2, R28 no id and no key is told",
+        );
       const again = await folder.run(...args);
       assert.match(
         again.out,
