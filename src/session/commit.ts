@@ -186,7 +186,7 @@ export class Committer {
     const { intent } = state;
     const { format } = this.#settings;
     const until = performance.now() + this.#settings.storeTimeout;
-    let plaintext = format.encode(state.content, state.plaintext);
+    let plaintext = format.encode(state.content, carriedOver(state));
     for (let attempt = 1; state.stored !== null; attempt++) {
       const { row: loaded } = state.stored;
       const { content, nextToken: token } = state;
@@ -203,7 +203,7 @@ export class Committer {
       let alive: boolean;
       try {
         alive = await this.#rebase(state);
-        if (alive) plaintext = format.encode(state.content, state.plaintext);
+        if (alive) plaintext = format.encode(state.content, carriedOver(state));
       } catch (error) {
         if (!(error instanceof StoreError)) await this.#endNow(state); // `onConflict` threw or answered junk (R43)
         throw error;
@@ -333,7 +333,7 @@ export class Committer {
     const { format } = this.#settings;
     const { intent, content, startsOver } = state;
     const plaintext = format.open(row, token);
-    const wanted = format.encode(content, plaintext);
+    const wanted = format.encode(content, startsOver ? null : plaintext);
     state.settle({ row, token }, plaintext);
     if (intent !== arrived || !sameBytes(wanted, plaintext)) {
       state.intent = intent;
@@ -393,6 +393,11 @@ function end(state: SessionState): void {
   state.ended = true;
   state.setCookie = null;
   state.cookieDue = false;
+}
+
+/** What was stored, for formats that give back what the application did not touch: nothing for who starts over. */
+function carriedOver(state: SessionState): Uint8Array | null {
+  return state.startsOver ? null : state.plaintext;
 }
 
 /** Puts new content into the working copy, keeping the data object that the application may hold on to. */
