@@ -165,7 +165,8 @@ export class StoredSessionStore extends EventEmitter {
     const cookie = Object.create(prototype) as Values;
     const { expires, originalMaxAge = null, ...attributes } = stored.cookie ?? {};
     Object.assign(cookie, { path: "/", httpOnly: true }, attributes);
-    cookie["expires"] = expires === undefined || expires === null ? null : new Date(expires as Date);
+    const end = timeOf(expires);
+    cookie["expires"] = end === null ? null : new Date(end);
     cookie["originalMaxAge"] = originalMaxAge; // after `expires`, whose setter changes it
     const session = new Session(request as object, { ...stored, cookie });
     const baseline = this.#baselineOf(stored);
@@ -202,8 +203,8 @@ export class StoredSessionStore extends EventEmitter {
   #endOf(session: ForeignSession): number {
     const cookie = jsonOf(session.cookie);
     const { expires, maxAge } = cookie ?? {};
-    const end = expires === undefined || expires === null ? Number.NaN : new Date(expires as Date).getTime();
-    if (!Number.isNaN(end)) return end;
+    const end = timeOf(expires);
+    if (end !== null) return end;
     return typeof maxAge === "number" ? this.#foreign.now() + maxAge : this.#foreign.defaultEnd();
   }
 }
@@ -224,7 +225,7 @@ function contentOf(session: ForeignSession): Values {
       originalMaxAge = maxAge,
       ...attributes
     } = cookie as ForeignCookie & Values;
-    const ends = (expires !== undefined && expires !== null) || typeof maxAge === "number";
+    const ends = timeOf(expires) !== null || typeof maxAge === "number";
     content["cookie"] = plainValue({
       originalMaxAge: rounded(originalMaxAge),
       ...attributes,
@@ -232,6 +233,13 @@ function contentOf(session: ForeignSession): Values {
     });
   }
   return content;
+}
+
+/** The time that a cookie's `expires` names; `false`, which express-session makes of `maxAge: false`, names none. */
+function timeOf(expires: ForeignCookie["expires"]): number | null {
+  if (!expires || expires === true) return null;
+  const time = new Date(expires).getTime();
+  return Number.isNaN(time) ? null : time;
 }
 
 /** express-session computes it from two readings of the clock, so that it wanders by a millisecond for no reason. */

@@ -417,3 +417,16 @@ test("rolling, and cookies without an age", async () => {
     assert.equal((await get("/", cookie)).text, "null");
   });
 });
+
+test("a cookie with expires or maxAge false names no time, and its session lives", async () => {
+  for (const cookie of [{ expires: false }, { maxAge: false }, { expires: null }, { maxAge: undefined }]) {
+    const handler: RequestHandler = (request, response) => {
+      if (request.path === "/set") (request.session as any).user = 1;
+      response.json((request.session as any).user ?? null);
+    };
+    await withApp([middleware(managed().store, { cookie }), handler], async (get) => {
+      const { cookie: kept } = await get("/set");
+      assert.equal((await get("/", kept)).text, "1", JSON.stringify(cookie));
+    });
+  }
+});
