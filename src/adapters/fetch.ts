@@ -147,12 +147,14 @@ function withMutableHeaders(response: Response): Response {
   }
 }
 
-function isRequest(source: CookieSource): source is Request {
-  return typeof source === "object" && source !== null && "headers" in source;
-}
-
 function headerOf(source: CookieSource, name: string): string | undefined {
   if (typeof source === "string") return name === "cookie" ? source : undefined;
   const headers = isRequest(source) ? source.headers : source;
   return headers?.get(name) ?? undefined;
+}
+
+/** What has a `get` of its own is headers, whatever else it has: those of Next.js have a field `headers`. */
+function isRequest(source: CookieSource): source is Request {
+  if (typeof source !== "object" || source === null) return false;
+  return typeof (source as { get?: unknown }).get !== "function" && "headers" in source;
 }

@@ -130,3 +130,34 @@ test("fetch: view looks at a session, and says when the store is down instead of
   assert.deepEqual(rest, { data: {}, user: undefined, isNew: true });
   assert.equal((error as { status?: number }).status, 503);
 });
+
+/** `await headers()` of Next.js: a proxy over a subclass of `Headers` with a field `headers` that has no methods. */
+function headersOfNext(fields: Record<string, string>): Headers {
+  class HeadersAdapter extends Headers {
+    readonly headers: Record<string, string> = new Proxy(fields, {});
+    override get(name: string): string | null {
+      return this.headers[name.toLowerCase()] ?? null;
+    }
+  }
+  return new Proxy(new HeadersAdapter(), {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+test("fetch: headers() of Next.js, which has a field `headers` of its own, is read as headers", async () => {
+  const { sessions } = managed();
+  const session = await sessions.load(headersOfNext({ "user-agent": "a browser" }));
+  session.data.n = 7;
+  const { name, value } = (await sessions.save(session))!;
+  const source = headersOfNext({ cookie: `${name}=${value}` });
+  assert.equal((await sessions.load(source)).data.n, 7);
+  assert.deepEqual(await sessions.view(source), {
+    data: { n: 7 },
+    user: undefined,
+    isNew: false,
+    error: null,
+  });
+});
