@@ -59,6 +59,7 @@ export class Encoder {
       case "undefined":
         return writer.nil();
       case "bigint":
+        if (value < -(2n ** 63n) || value >= 2n ** 64n) this.#assertDepth(path);
         return this.#integer(writer, value);
       case "object":
         return value === null ? writer.nil() : this.#object(writer, value, path);
@@ -69,10 +70,10 @@ export class Encoder {
 
   #object(writer: Writer, value: object, path: string): void {
     if (value instanceof Uint8Array) return writer.binary(value);
+    if (value instanceof ruby.RubyFloat) return writer.float(value.value);
+    if (value instanceof ruby.RubyString) return writer.stringBytes(value.bytes);
     if (this.#parents.has(value)) throw new ValueError(path, `${path} contains itself.`);
-    if (this.#parents.size >= this.#limits.maxDepth) {
-      throw new LimitError("depth", `${path} is more than ${this.#limits.maxDepth} levels deep.`);
-    }
+    this.#assertDepth(path);
     if (value instanceof ruby.RubySymbol) return writer.extension(EXT.symbol, Buffer.from(value.name));
     this.#parents.add(value);
     if (Array.isArray(value)) {
@@ -96,6 +97,13 @@ export class Encoder {
       } else this.#wrapped(writer, value, path);
     }
     this.#parents.delete(value);
+  }
+
+  /** An extension counts as a level, as it does in reading. */
+  #assertDepth(path: string): void {
+    if (this.#parents.size >= this.#limits.maxDepth) {
+      throw new LimitError("depth", `${path} is more than ${this.#limits.maxDepth} levels deep.`);
+    }
   }
 
   #plain(writer: Writer, object: Record<string, unknown>, path: string): void {
@@ -132,8 +140,6 @@ export class Encoder {
       this.#extension(writer, code, write);
     const named = (code: number, text: string): void => writer.extension(code, Buffer.from(text, "utf8"));
 
-    if (value instanceof ruby.RubyFloat) return writer.float(value.value);
-    if (value instanceof ruby.RubyString) return writer.stringBytes(value.bytes);
     if (value instanceof ruby.RubyTimeWithZone) {
       return nested(EXT.timeWithZone, (payload) => {
         const { seconds, nanosecond } = this.#instant(value, path);

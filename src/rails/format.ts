@@ -1,6 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import { ValueError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
+import { plainAnswer, userIdOf } from "../session/hooks.ts";
 import { decodeRuby } from "./decode.ts";
 import { encodeRuby } from "./encode.ts";
 import { RailsEncryption } from "./encryption.ts";
@@ -26,8 +27,10 @@ export interface RailsFormatOptions extends EncryptionOptions {
    * The user of a session, read from its data: `({ user_id }) => (user_id === undefined ? undefined : String(user_id))`. Rails keeps
    * it in the data and nowhere else, so `session.user` comes from here, and `session.login(user)` needs that the
    * application puts the user where Rails looks. Without it nobody is ever logged in as far as `session.user` tells.
+   *
+   * A whole number is its decimal text; null, undefined and "" are nobody. A plain function, not an async one.
    */
-  readonly userOf?: (data: Readonly<Record<string, unknown>>) => string | null | undefined;
+  readonly userOf?: (data: Readonly<Record<string, unknown>>) => string | number | bigint | null | undefined;
 }
 
 /** An empty session, which Rails stores as SQL NULL. */
@@ -53,7 +56,10 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
   }
   const encryption = new RailsEncryption(keys);
   const limits: RubyLimits = { ...defaultLimits, maxBytes: encryption.maxBytes };
-  const userIn = (data: Readonly<Record<string, unknown>>): string | undefined => userOf?.(data) || undefined;
+  const userIn = (data: Readonly<Record<string, unknown>>): string | undefined => {
+    const user: unknown = plainAnswer("userOf", userOf?.(data));
+    return user === undefined || user === null || user === "" ? undefined : userIdOf(user, "userOf");
+  };
 
   // What a session was loaded from is needed again at its commit. Its values are the application's by then, so only
   // the raw bytes and the user count.
@@ -78,7 +84,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
     userRefs: () => [],
     encode(content, loaded) {
       const before = loaded === null ? null : loadedFrom(loaded);
-      agreeOnFlash(content, flashIn(before, limits));
+      agreeOnFlash(content, flashIn(before, limits), limits);
       assertUser(content, before?.user, userIn);
       const bytes = encodeSession(content.data, before?.session ?? null, limits) ?? EMPTY;
       if (before === null || loaded === null || sameBytes(bytes, loaded)) return bytes;
@@ -111,9 +117,15 @@ const agreed = new WeakMap<object, Uint8Array>();
  * Rails' flash stands in `data`; `session.flash` and `session.takeFlash` know the content's own. Whichever of the two
  * changed since they last agreed is taken over by the other.
  */
-function agreeOnFlash({ flash, data }: Content, before: Readonly<Record<string, unknown>>): void {
+function agreeOnFlash(
+  { flash, data }: Content,
+  before: Readonly<Record<string, unknown>>,
+  limits: RubyLimits,
+): void {
+  // Only compared here: what is stored is held against the limits, maxBytes among them, when the whole is encoded.
+  const loose = { ...limits, maxBytes: Number.MAX_SAFE_INTEGER };
   const bytesOf = (flashes: Readonly<Record<string, unknown>>): Uint8Array =>
-    encodeRuby(flashes, undefined, "flash");
+    encodeRuby(flashes, loose, "flash");
   const base = agreed.get(flash) ?? bytesOf(before);
   if (!sameBytes(bytesOf(flash), base)) {
     withFlashes(data, Object.entries(flash));

@@ -1,3 +1,4 @@
+import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
 import type { SessionStore } from "../store/store.ts";
@@ -28,7 +29,8 @@ export type RailsRow = OpenedRailsRow | RefusedRailsRow;
 
 /**
  * Every session of a Rails table, ended or not, in order of `sid` and in pages of bounded memory: for an import, an
- * export, or a look at what there is. A row that does not open is reported and does not stop the others.
+ * export, or a look at what there is. A row that does not open, or on which `userOf` throws (reason "schema"), is
+ * reported and does not stop the others.
  * @param options.after the `sid` that an earlier walk stopped at
  */
 export async function* railsRows(
@@ -50,7 +52,7 @@ export async function* railsRows(
         updatedAt: new Date(row.updatedAt),
       };
       try {
-        const { data, user } = format.decode(format.open(row, null));
+        const { data, user } = decoded(format, format.open(row, null));
         yield { ...about, data, user, refusal: null };
       } catch (error) {
         if (!(error instanceof RefusedError)) throw error;
@@ -59,5 +61,16 @@ export async function* railsRows(
     }
     if (rows.length < batchSize) return;
     after = rows.at(-1)?.id ?? null;
+  }
+}
+
+/** What is in a row. Besides a refusal, only the application's `userOf` throws here. @throws {RefusedError} */
+function decoded(format: SessionFormat, plaintext: Uint8Array): Content {
+  try {
+    return format.decode(plaintext);
+  } catch (cause) {
+    if (cause instanceof RefusedError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RefusedError("schema", `\`userOf\` fails on the session: ${reason}`, { cause });
   }
 }
