@@ -67,6 +67,24 @@ test("delete, clear and discard of all", () => {
   expect(data).toEqual({});
 });
 
+test("a change leaves alone what another request's flash brought into the data meanwhile", () => {
+  const data: Record<string, unknown> = { flash: { discard: [], flashes: { notice: "old", kept: 1 } } };
+  const flash = railsFlash(data);
+  flash.keep("kept");
+  // A commit merges what others stored since the load.
+  data["flash"] = { discard: [], flashes: { kept: 1, theirs: "hello" } };
+  flash.alert = "mine";
+  flash.now("here", 1);
+  expect(data["flash"]).toEqual({ discard: [], flashes: { kept: 1, theirs: "hello", alert: "mine" } });
+  flash.delete("alert");
+  flash.discard("kept");
+  expect(data["flash"]).toEqual({ discard: [], flashes: { theirs: "hello" } });
+  flash.keep("no such flash");
+  flash.clear();
+  expect(data["flash"]).toEqual({ discard: [], flashes: { theirs: "hello" } });
+  expect(flash.entries()).toEqual([]);
+});
+
 test("other shapes are read, and nonsense is an empty flash (R46)", () => {
   const hash = new RubyIndifferentHash([["flashes", symbolHash({ notice: "x" })]]);
   expect(railsFlash({ flash: hash }).notice).toBe("x");

@@ -19,20 +19,21 @@ export function railsFlash(data: Record<string, unknown>): RailsFlash {
   return flash;
 }
 
-/** Made by {@link railsFlash}. Every change is in `data` at once, in the form that Rails stores. */
+/**
+ * Made by {@link railsFlash}. Every change is in `data` at once, in the form that Rails stores, and touches there only
+ * the flash it names: what another request left meanwhile, which a commit merges into `data`, stays.
+ */
 export class RailsFlash {
   readonly #data: Record<string, unknown>;
-  readonly #flashes: Map<string, unknown>;
+  readonly #shown: Map<string, unknown>;
+  /** Those of {@link #shown} that end with this request, and so are not in `data`. */
   readonly #discarded: Set<string>;
 
   constructor(data: Record<string, unknown>) {
     this.#data = data;
-    const stored = pairs(data[KEY]);
-    const discard = stored.get("discard");
-    const gone = new Set(Array.isArray(discard) ? discard.map(name) : []);
-    this.#flashes = new Map([...pairs(stored.get("flashes"))].filter(([key]) => !gone.has(key)));
-    this.#discarded = new Set(this.#flashes.keys());
-    this.#save();
+    this.#shown = storedIn(data);
+    this.#discarded = new Set(this.#shown.keys());
+    withFlashes(data, []);
   }
 
   get notice(): unknown {
@@ -53,74 +54,87 @@ export class RailsFlash {
 
   /** What was left for this request, or put here in it; undefined when there is nothing. */
   get(key: string): unknown {
-    return this.#flashes.get(key);
+    return this.#shown.get(key);
   }
 
   has(key: string): boolean {
-    return this.#flashes.has(key);
+    return this.#shown.has(key);
   }
 
   /** Everything that this request shows. */
   entries(): [string, unknown][] {
-    return [...this.#flashes];
+    return [...this.#shown];
   }
 
   /** Leaves a value for the next request; it shows in this one too. */
   set(key: string, value: unknown): void {
-    this.#flashes.set(key, value);
-    this.#discarded.delete(key);
-    this.#save();
+    this.#shown.set(key, value);
+    this.#leave([key]);
   }
 
   /** Shows a value in this request only. */
   now(key: string, value: unknown): void {
-    this.#flashes.set(key, value);
-    this.#discarded.add(key);
-    this.#save();
+    this.#shown.set(key, value);
+    this.#drop([key]);
   }
 
   /** Leaves what is shown, or the one named, for the next request too. */
   keep(key?: string): void {
-    for (const kept of key === undefined ? this.#flashes.keys() : [key]) this.#discarded.delete(kept);
-    this.#save();
+    this.#leave([...this.#discarded].filter((shown) => key === undefined || shown === key));
   }
 
   /** Does not leave what is here, or the one named, for the next request. */
   discard(key?: string): void {
-    for (const dropped of key === undefined ? this.#flashes.keys() : [key]) this.#discarded.add(dropped);
-    this.#save();
+    this.#drop(key === undefined ? [...this.#shown.keys()] : [key]);
   }
 
   delete(key: string): void {
-    this.#flashes.delete(key);
+    this.#drop([key]);
+    this.#shown.delete(key);
     this.#discarded.delete(key);
-    this.#save();
   }
 
   clear(): void {
-    this.#flashes.clear();
+    this.discard();
+    this.#shown.clear();
     this.#discarded.clear();
-    this.#save();
   }
 
-  /** Rails leaves out what is discarded, writes an empty list of it, and no flash where nothing is left. */
-  #save(): void {
-    withFlashes(
-      this.#data,
-      [...this.#flashes].filter(([key]) => !this.#discarded.has(key)),
-    );
+  #leave(keys: readonly string[]): void {
+    const stored = storedIn(this.#data);
+    for (const key of keys) {
+      this.#discarded.delete(key);
+      stored.set(key, this.#shown.get(key));
+    }
+    withFlashes(this.#data, [...stored]);
+  }
+
+  #drop(keys: readonly string[]): void {
+    const stored = storedIn(this.#data);
+    for (const key of keys) {
+      if (this.#shown.has(key)) this.#discarded.add(key);
+      stored.delete(key);
+    }
+    withFlashes(this.#data, [...stored]);
   }
 }
 
 /** What a session's data holds for the next request, without what Rails would sweep. */
 export function flashesOf(data: Readonly<Record<string, unknown>>): [string, unknown][] {
+  return [...storedIn(data)].filter(([key]) => key !== "__proto__");
+}
+
+function storedIn(data: Readonly<Record<string, unknown>>): Map<string, unknown> {
   const stored = pairs(data[KEY]);
   const discard = stored.get("discard");
   const gone = new Set(Array.isArray(discard) ? discard.map(name) : []);
-  return [...pairs(stored.get("flashes"))].filter(([key]) => !gone.has(key) && key !== "__proto__");
+  return new Map([...pairs(stored.get("flashes"))].filter(([key]) => !gone.has(key)));
 }
 
-/** Puts these flashes into the data in the form that Rails stores. */
+/**
+ * Puts these flashes into the data in the form that Rails stores: it leaves out what is discarded, writes an empty
+ * list of it, and no flash where nothing is left.
+ */
 export function withFlashes(data: Record<string, unknown>, flashes: [string, unknown][]): void {
   if (flashes.length === 0) delete data[KEY];
   else data[KEY] = { discard: [], flashes: asHash(flashes) };
