@@ -24,5 +24,8 @@ export function timeOf(text: unknown): number {
   ];
   const fraction = Math.floor(Number(`0.${match[7] ?? "0"}`) * 1_000 + 1e-9);
   const time = Date.UTC(year, month - 1, day, hour, minute, second, fraction);
-  return Number.isNaN(time) ? 0 : Math.max(time, 0);
+  if (Number.isNaN(time)) return 0;
+  // Date.UTC makes a time of a 13th month or an hour 99.
+  const isReal = timeText(time).slice(0, 19) === match[0].slice(0, 19);
+  return isReal ? time : 0;
 }
