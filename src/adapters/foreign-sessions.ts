@@ -107,7 +107,8 @@ export class ForeignSessions {
   /**
    * Saves a session.
    * @param baseline as this request loaded it, or saved it last; null for one that it never did
-   * @param own keys of `data` that are this request's to decide, whatever others saved
+   * @param own keys of `data` that say when the session ends, as one value: this request's where it changed them,
+   *   and else those that are stored, with the end that goes with them
    * @returns the baseline of the next save; null when the session had ended, and nothing was saved (promise 3)
    */
   async save(
@@ -170,15 +171,19 @@ export class ForeignSessions {
       }
       const theirs = format.decode(stored);
       const merged = mergeContent(format, base, mine, theirs, onConflict);
+      const differ = (a: Content, b: Content): boolean =>
+        own.some((key) => !format.same(a.data[key], b.data[key]));
+      const deciding = differ(base, mine) ? mine : theirs;
       for (const key of own) {
         delete merged.data[key]; // they come last, as they do in what is saved, so that equal data is equal bytes
-        if (key in mine.data) merged.data[key] = mine.data[key];
+        if (Object.hasOwn(deciding.data, key)) merged.data[key] = deciding.data[key];
       }
+      const end = differ(deciding, mine) ? row.expiresAt : expiresAt;
       merged.user = this.#userOf(merged.data);
       const plaintext = format.encode(merged, stored);
       this.#publishConflict(row, "merged", attempt);
       if (sameBytes(plaintext, stored)) return new Baseline(row, minePlaintext, true);
-      const next = this.#limited(this.#records.next(token, plaintext, merged.user, row), expiresAt);
+      const next = this.#limited(this.#records.next(token, plaintext, merged.user, row), end);
       if (await this.#records.update(row, next, "save")) return new Baseline(next, minePlaintext, true);
     }
     throw this.#gaveUp(baseline.row);
@@ -209,11 +214,19 @@ export class ForeignSessions {
   #touch(baseline: Baseline, expiresAt: number): Baseline {
     const { row } = baseline;
     const now = this.now();
-    const end = this.#limited(row, expiresAt).expiresAt;
+    // What this request knows of the cookie may be older than what it merged with, whose end then stands.
+    const wanted = baseline.merged ? Math.max(expiresAt, row.expiresAt) : expiresAt;
+    const end = this.#limited(row, wanted).expiresAt;
     const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
     if (Math.abs(end - row.expiresAt) < every || !this.#records.isAlive(row)) return baseline;
-    this.#records.touch(row.id, now, end).catch(() => {});
+    this.#touchUnlessSaved(row, now, end).catch(() => {});
     return new Baseline({ ...row, updatedAt: now, expiresAt: end }, baseline.plaintext, baseline.merged);
+  }
+
+  /** A save by another request gave the session an end of its own, perhaps with another cookie. */
+  async #touchUnlessSaved(row: SessionRow, now: number, end: number): Promise<void> {
+    const stored = await this.#records.store.read(row.id);
+    if (stored !== null && stored.version === row.version) await this.#records.touch(row.id, now, end);
   }
 
   destroy(id: string): Promise<boolean> {

@@ -430,3 +430,42 @@ test("a cookie with expires or maxAge false names no time, and its session lives
     });
   }
 });
+
+test("promise 2: a parallel request does not undo a changed lifetime, neither saving nor touching", async () => {
+  const clock = fakeClock(Date.now());
+  const { store } = managed({ clock: clock.now, touchEvery: "1 s" });
+  const day = 86_400_000;
+  const lasting = (age: number) => ({ originalMaxAge: age, expires: new Date(clock.now() + age) });
+  const start = clock.now();
+  await store.set("id", { user: 1, cookie: lasting(day) });
+  const [saver, toucher, remember] = [await store.get("id"), await store.get("id"), await store.get("id")];
+  clock.advance(day / 2);
+  remember.cookie = lasting(30 * day);
+  await store.set("id", remember);
+  saver.cookie = lasting(day);
+  saver.changed = true;
+  await store.set("id", saver);
+  toucher.cookie = lasting(day);
+  await store.touch("id", toucher);
+  clock.advance(day / 2);
+  saver.cookie = lasting(day);
+  await store.touch("id", saver);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const { cookie, changed } = await store.get("id");
+  assert.equal(changed, true);
+  assert.deepEqual(cookie, { originalMaxAge: 30 * day, expires: new Date(start + 30.5 * day) });
+});
+
+test("of two requests that change the lifetime the later one decides", async () => {
+  const { store } = managed();
+  const lasting = (age: number) => ({ originalMaxAge: age, expires: new Date(Date.now() + age) });
+  await store.set("id", { user: 1, cookie: lasting(60_000) });
+  const [first, second] = [await store.get("id"), await store.get("id")];
+  first.cookie = lasting(3_600_000);
+  second.cookie = lasting(600_000);
+  await store.set("id", first);
+  await store.set("id", second);
+  const { cookie } = await store.get("id");
+  assert.equal(cookie.originalMaxAge, 600_000);
+  assert.ok(cookie.expires.getTime() <= Date.now() + 600_000);
+});

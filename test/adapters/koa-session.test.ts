@@ -138,8 +138,8 @@ test("maxAge and its expiry: dead on time (promise 5), moved at most once every 
     const ctx = {};
     const session = (await store.get("id", maxAge, { ctx }))!;
     await store.set("id", { ...session, _expire: clock.now() + 86_400_000 }, maxAge, { ctx });
+    await new Promise((resolve) => setTimeout(resolve)); // the touch is not waited for
   }
-  await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual([...new Set(watched.calls)], ["insert", "read", "touch"]);
   assert.equal(watched.calls.filter((call) => call === "touch").length, 3);
   assert.deepEqual(await store.get("id"), {
@@ -162,4 +162,18 @@ test('maxAge "session", rich values, users, a miss', async () => {
   assert.equal(await store.sessions.forUser("42").revokeAll(), 1);
   assert.equal(await store.get("id"), null);
   await store.destroy("id");
+});
+
+test("promise 2: a parallel save does not undo a changed maxAge", async () => {
+  const { store } = managed();
+  const [hour, month] = [3_600_000, 30 * 86_400_000];
+  await store.set("id", { user: 1, _maxAge: hour }, hour, { ctx: {} });
+  const [slow, remember] = [{}, {}];
+  const before = await store.get("id", hour, { ctx: slow });
+  await store.get("id", hour, { ctx: remember });
+  await store.set("id", { user: 1, _maxAge: month }, month, { ctx: remember });
+  await store.set("id", { ...before, changed: true }, hour, { ctx: slow });
+  const { _expire, ...rest } = (await store.get("id"))!;
+  assert.deepEqual(rest, { user: 1, changed: true, _maxAge: month });
+  assert.ok((_expire as number) > Date.now() + month - 60_000);
 });
