@@ -1,8 +1,10 @@
 import type { Context, MiddlewareHandler } from "hono";
+import { STATUS_CODES } from "node:http";
 import type { SessionData } from "../session/data.ts";
 import { settingsOf, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { warn, writeResponseHeaders } from "./fetch.ts";
+import { statusOf } from "./response-calls.ts";
 import { tellOfLateChanges } from "./state.ts";
 
 /** What the middleware adds to `c.var`, for `new Hono<SessionEnv<MyData>>()`. */
@@ -37,9 +39,10 @@ export function session<Data>(
       await next();
       return;
     }
-    const loaded = await sessions.load(c.req.header("cookie"), {
-      address: address(c),
-      userAgent: c.req.header("user-agent"),
+    const client = { address: address(c), userAgent: c.req.header("user-agent") };
+    const loaded = await sessions.load(c.req.header("cookie"), client).catch((error: unknown) => {
+      answerWithStatus(c, error);
+      throw error;
     });
     c.set("session", loaded);
     await next();
@@ -49,7 +52,8 @@ export function session<Data>(
     try {
       setCookie = await sessions.commit(loaded);
     } catch (error) {
-      c.res = undefined; // nothing of it may show in the error's answer
+      dropAnswer(c, state.accessed);
+      answerWithStatus(c, error);
       throw error;
     }
     const { accessed } = state;
@@ -67,6 +71,34 @@ export function session<Data>(
       c.res = copy;
     }
   };
+}
+
+/**
+ * Takes back what the handler said: neither its status, headers nor body may show in the error's answer, and no cache
+ * may keep that (R12).
+ */
+function dropAnswer(c: Context, accessed: boolean): void {
+  c.res.body?.cancel().catch(() => {}); // rejects where somebody reads it
+  const headers = new Headers();
+  writeResponseHeaders(headers, { accessed, setCookie: null });
+  headers.set("cache-control", "no-store");
+  c.res = undefined; // assigning would merge the two
+  c.res = new Response(null, { headers });
+}
+
+/** Gives the error's answer its status, also where Hono's own error handler makes it, which looks for `getResponse`. */
+function answerWithStatus(c: Context, error: unknown): void {
+  const status = statusOf(error);
+  c.status(status as 500);
+  if (status === 500 || !(error instanceof Error) || "getResponse" in error || !Object.isExtensible(error))
+    return;
+  Object.defineProperty(error, "getResponse", {
+    configurable: true,
+    value: () => {
+      console.error(error); // as Hono does with errors that have no response
+      return new Response(STATUS_CODES[status], { status });
+    },
+  });
 }
 
 function connectionAddress(c: Context): string | undefined {

@@ -3,7 +3,7 @@ import { Hono, type Context } from "hono";
 import { stream } from "hono/streaming";
 import assert from "node:assert/strict";
 import type { Server } from "node:http";
-import { test } from "vitest";
+import { test, vi } from "vitest";
 import { session } from "../../src/adapters/hono.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, type ContractSession } from "../../src/testing/index.ts";
@@ -81,4 +81,69 @@ test("Hono: the address of the connection, or what the application says, is kept
   await app.request("/", { headers: { "x-real-ip": "10.0.0.9", "user-agent": "a browser" } });
   const [device] = await sessions.forUser("42").list();
   assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
+});
+
+/** An app whose handler says much about its answer, and whose commit finds the store down. */
+function failing(watched: WatchedStore, sessions: ReturnType<typeof managed>["sessions"]) {
+  watched.down("writes");
+  return new Hono().use(session(sessions)).get("/", (c) => {
+    c.var.session.data.n = 1;
+    c.header("Cache-Control", "public, max-age=600");
+    c.header("X-Secret", "secret");
+    c.header("Set-Cookie", "cart=1");
+    c.status(201);
+    return c.text("hello");
+  });
+}
+
+test("Hono: a failed commit is answered with nothing of the handler's, and no cache may keep it (promise 4, R12)", async () => {
+  const { sessions, watched } = managed();
+  const app = failing(watched, sessions);
+  app.onError((error, c) => {
+    c.header("X-Error", "yes");
+    return c.text(error.name);
+  });
+  const answer = await app.request("/");
+  assert.equal(answer.status, 503);
+  assert.match(await answer.text(), /^Store\w*Error$/);
+  assert.deepEqual(Object.fromEntries(answer.headers), {
+    "cache-control": "no-store",
+    "content-type": "text/plain; charset=UTF-8",
+    vary: "Cookie",
+    "x-error": "yes",
+  });
+});
+
+test("Hono: without an onError of the application's a store that is down answers 503, and is logged (promise 8)", async () => {
+  const { sessions, watched } = managed();
+  const log = vi.spyOn(console, "error").mockImplementation(() => {});
+  try {
+    const app = failing(watched, sessions);
+    const answer = await app.request("/");
+    assert.equal(answer.status, 503);
+    assert.equal(await answer.text(), "Service Unavailable");
+    assert.equal(answer.headers.get("cache-control"), "no-store");
+    assert.equal(answer.headers.get("x-secret"), null);
+    assert.equal(log.mock.calls.length, 1);
+  } finally {
+    log.mockRestore();
+  }
+});
+
+test("Hono: the body of an answer that a failed commit dropped is cancelled", async () => {
+  const { sessions, watched } = managed();
+  watched.down("writes");
+  let cancelled = false;
+  const body = new ReadableStream({
+    cancel() {
+      cancelled = true;
+    },
+  });
+  const app = new Hono().use(session(sessions)).get("/", (c) => {
+    c.var.session.data.n = 1;
+    return new Response(body);
+  });
+  app.onError((_, c) => c.text("down"));
+  assert.equal((await app.request("/")).status, 503);
+  assert.equal(cancelled, true);
 });
