@@ -1,10 +1,10 @@
 import { parseSetCookie } from "cookie";
 import type { SessionData } from "../session/data.ts";
 import type { ClientInfo } from "../session/format.ts";
-import type { SessionManager } from "../session/manager.ts";
+import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { writeSessionHeaders } from "./headers.ts";
-import { isLocal, tellOfLateChanges, warnOfInsecureRequest } from "./state.ts";
+import { isIdle, isLocal, tellOfLateChanges, warnOfInsecureRequest } from "./state.ts";
 
 /** A `Request`, its headers, or its `Cookie` header. */
 export type CookieSource = Request | Pick<Headers, "get"> | string | null | undefined;
@@ -43,7 +43,10 @@ export interface FetchSessions<Data = SessionData> {
   load(source: CookieSource, client?: ClientInfo): Promise<Session<Data>>;
   /**
    * Saves the session, and answers with the response to send in place of `response`: the same, or a copy where its
-   * headers were immutable. Send nothing before this has resolved.
+   * headers were immutable. Send nothing before this has resolved. Committed again, it writes the same cookie again.
+   * When it fails, the body of `response` is cancelled.
+   * @throws {TypeError} the headers are immutable and there can be no copy (`Response.error()`, a body that was read):
+   *   nothing is saved
    */
   commit(session: Session<Data>, response: Response): Promise<Response>;
   /** Loads, runs the handler, commits. What the handler throws is thrown on, and nothing is saved. */
@@ -61,6 +64,8 @@ export interface FetchSessions<Data = SessionData> {
 /** Loads and commits sessions of `Request` and `Response`: Bun, Deno, Next.js, SvelteKit, h3, Elysia and others. */
 export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessions<Data> {
   const requests = new WeakMap<Session<Data>, Request>();
+  const owedBy = (session: Session<Data>) =>
+    commitForResponse(sessions as SessionManager<never>, session as Session<never>);
 
   const load: FetchSessions<Data>["load"] = async (source, client) => {
     const userAgent = client?.userAgent ?? headerOf(source, "user-agent");
@@ -70,8 +75,12 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
   };
 
   const commit: FetchSessions<Data>["commit"] = async (session, response) => {
-    const setCookie = await sessions.commit(session);
     const state = stateOf(session as Session<never>);
+    if (!isIdle(state)) checkCopyable(response);
+    const setCookie = await owedBy(session).catch((error: unknown) => {
+      response.body?.cancel().catch(() => {}); // rejects where somebody reads it
+      throw error;
+    });
     const { accessed } = state;
     tellOfLateChanges(state);
     if (setCookie === null && !accessed) return response;
@@ -89,7 +98,7 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
       return commit(session, await handler(session));
     },
     async save(session) {
-      const setCookie = await sessions.commit(session);
+      const setCookie = await owedBy(session);
       tellOfLateChanges(stateOf(session as Session<never>));
       if (setCookie === null) return null;
       const { name, value, ...attributes } = parseSetCookie(setCookie);
@@ -139,12 +148,26 @@ export function warn(setCookie: string, request: Request | undefined): void {
 }
 
 function withMutableHeaders(response: Response): Response {
+  return hasMutableHeaders(response) ? response : new Response(response.body, response);
+}
+
+function hasMutableHeaders(response: Response): boolean {
   try {
     response.headers.delete("x-stored-session"); // throws where headers are immutable
-    return response;
+    return true;
   } catch {
-    return new Response(response.body, response);
+    return false;
   }
+}
+
+/** Before anything is written: a response that can take no cookie would lose that of a session which has a new id. */
+function checkCopyable(response: Response): void {
+  const { status, body, bodyUsed } = response;
+  const copyable = status >= 200 && status <= 599 && !bodyUsed && body?.locked !== true;
+  if (copyable || hasMutableHeaders(response)) return;
+  throw new TypeError(
+    "This response cannot take the session's headers: its own are immutable, and with its status or its body already read it cannot be copied. Commit the session with a `new Response(…)`.",
+  );
 }
 
 function headerOf(source: CookieSource, name: string): string | undefined {

@@ -1,5 +1,5 @@
 import type { SessionData } from "../session/data.ts";
-import type { SessionManager } from "../session/manager.ts";
+import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { writeResponseHeaders } from "./fetch.ts";
 import { tellOfLateChanges } from "./state.ts";
@@ -37,7 +37,7 @@ export interface StoredRouterSession<Data = SessionData, FlashData = Data> exten
 export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
   /** @throws {StoreError} the store is down */
   getSession(cookieHeader?: string | null, options?: unknown): Promise<StoredRouterSession<Data, FlashData>>;
-  /** Saves the session. Answers a `Set-Cookie` value, or "" where there is nothing to send. */
+  /** Saves the session. Answers a `Set-Cookie` value, the same when called again, or "" where there is nothing to send. */
   commitSession(session: RouterSession<Data, FlashData>, options?: unknown): Promise<string>;
   /** Ends the session. Answers the `Set-Cookie` value that clears the cookie, or "" where there is nothing to send. */
   destroySession(session: RouterSession<Data, FlashData>, options?: unknown): Promise<string>;
@@ -62,7 +62,7 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
   const commit = async (session: RouterSession<Data, FlashData>) => {
     const stored = storedOf<Data>(session);
     const state = stateOf(stored as Session<never>);
-    const setCookie = await sessions.commit(stored);
+    const setCookie = await commitForResponse(sessions as SessionManager<never>, stored as Session<never>);
     const { accessed } = state;
     tellOfLateChanges(state);
     return { setCookie, accessed };

@@ -161,3 +161,55 @@ test("fetch: headers() of Next.js, which has a field `headers` of its own, is re
     error: null,
   });
 });
+
+test("fetch: what a session owes its response is repeated by a second commit or save, until it ends (R41)", async () => {
+  const { sessions } = managed();
+  const session = await sessions.load(new Request(url));
+  session.login("42");
+  const saved = (await sessions.save(session))!;
+  const first = (await sessions.commit(session, new Response("x"))).headers.getSetCookie();
+  const second = await sessions.commit(session, new Response("x"));
+  assert.equal(first.length, 1);
+  assert.ok(first[0]!.startsWith(`${saved.name}=${saved.value};`));
+  assert.deepEqual(second.headers.getSetCookie(), first);
+  assert.deepEqual(
+    (await sessions.commit(session, second)).headers.getSetCookie(),
+    first,
+    "not twice in one",
+  );
+  session.destroy();
+  const [cleared] = (await sessions.commit(session, new Response("x"))).headers.getSetCookie();
+  assert.match(cleared ?? "", /^__Host-session=; Max-Age=0/);
+});
+
+test("fetch: a response that cannot take a cookie is refused before anything is written", async () => {
+  const { sessions, watched } = managed();
+  const session = await sessions.load(new Request(url));
+  const failed = Response.error();
+  assert.equal(await sessions.commit(session, failed), failed, "an untouched session has nothing to add");
+  session.data.n = 1;
+  const read = await fetch("data:text/plain,hello");
+  await read.text();
+  for (const response of [failed, read]) {
+    await assert.rejects(sessions.commit(session, response), {
+      name: "TypeError",
+      message: /cannot take the session/,
+    });
+  }
+  assert.deepEqual(watched.calls, []);
+});
+
+test("fetch: the body of a response that a failed commit dropped is cancelled", async () => {
+  const { sessions, watched } = managed();
+  const session = await sessions.load(new Request(url));
+  session.data.n = 1;
+  let cancelled = false;
+  const body = new ReadableStream({
+    cancel() {
+      cancelled = true;
+    },
+  });
+  watched.down("writes");
+  await assert.rejects(sessions.commit(session, new Response(body)), { status: 503 });
+  assert.equal(cancelled, true);
+});

@@ -149,3 +149,14 @@ test("React Router: it is a SessionStorage, and serves loaders and actions of a 
   const down = await ask({ headers: { cookie } });
   assert.equal(down.status, 500, "React Router answers what a loader throws");
 });
+
+test("React Router: committed twice, the login's cookie is answered twice", async () => {
+  const { storage } = managed();
+  const session = await storage.getSession();
+  session.stored.login("42");
+  const first = await storage.commitSession(session);
+  assert.notEqual(first, "");
+  assert.equal(await storage.commitSession(session), first);
+  assert.deepEqual((await storage.commitHeaders(session)).getSetCookie(), [first]);
+  assert.match(await storage.destroySession(session), /^__Host-session=; Max-Age=0/);
+});
