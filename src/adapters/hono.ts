@@ -1,7 +1,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { STATUS_CODES } from "node:http";
 import type { SessionData } from "../session/data.ts";
-import { settingsOf, type SessionManager } from "../session/manager.ts";
+import { commitForResponse, settingsOf, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { warn, writeResponseHeaders } from "./fetch.ts";
 import { statusOf } from "./response-calls.ts";
@@ -50,7 +50,7 @@ export function session<Data>(
     const state = stateOf(loaded as Session<never>);
     let setCookie: string | null;
     try {
-      setCookie = await sessions.commit(loaded);
+      setCookie = await commitForResponse(sessions as SessionManager<never>, loaded as Session<never>);
     } catch (error) {
       dropAnswer(c, state.accessed);
       answerWithStatus(c, error);

@@ -147,3 +147,15 @@ test("Hono: the body of an answer that a failed commit dropped is cancelled", as
   assert.equal((await app.request("/")).status, 503);
   assert.equal(cancelled, true);
 });
+
+test("Hono: the cookie of a commit that the handler made itself is sent too", async () => {
+  const { sessions } = managed();
+  const app = new Hono().use(session(sessions)).get("/", async (c) => {
+    c.var.session.login("42");
+    await sessions.commit(c.var.session);
+    return c.text("in");
+  });
+  const answer = await app.request("/");
+  assert.equal(answer.headers.getSetCookie().length, 1);
+  assert.equal(answer.headers.get("cache-control"), "no-store");
+});
