@@ -10,6 +10,7 @@ import { Records } from "../session/records.ts";
 import { publishRefusal } from "../session/state.ts";
 import { rowIdOf, type Token } from "../session/token.ts";
 import { Turns } from "../session/turns.ts";
+import { EndedIds } from "./ended-ids.ts";
 
 type Values = Record<string, unknown>;
 
@@ -67,6 +68,7 @@ export class ForeignSessions {
   readonly #settings: Settings;
   readonly #records: Records;
   readonly #turns: Turns = new Turns();
+  readonly #ended: EndedIds = new EndedIds(() => this.now());
 
   constructor(options: ForeignStoreOptions) {
     // The cookie says how long a session lives, so without limits given here its own are the ones that count; 400
@@ -91,7 +93,11 @@ export class ForeignSessions {
   async load(id: string): Promise<{ data: Values; baseline: Baseline; expiresAt: number } | null> {
     const token = tokenOf(id);
     const row = await this.#records.read(token.id);
-    if (row === null) return null;
+    if (row === null) {
+      this.#ended.gone(handleOf(token.id));
+      return null;
+    }
+    this.#ended.alive(handleOf(token.id));
     try {
       const plaintext = this.#settings.format.open(row, token);
       const { data } = this.#settings.format.decode(plaintext);
@@ -122,6 +128,7 @@ export class ForeignSessions {
     const mine: Content = { data, user: this.#userOf(data), flash: {} };
     const plaintext = this.#settings.format.encode(mine, baseline?.plaintext ?? null);
     if (baseline === null || !sameBytes(baseline.row.id, token.id)) {
+      if (this.#ended.has(handleOf(token.id))) return null;
       return this.#begin(token, mine, plaintext, expiresAt);
     }
     const { row } = baseline;
@@ -138,7 +145,10 @@ export class ForeignSessions {
   async #begin(token: Token, mine: Content, plaintext: Uint8Array, expiresAt: number): Promise<Baseline> {
     for (let attempt = 1; ; attempt++) {
       const row = this.#limited(this.#records.begin(token, plaintext, mine.user, undefined), expiresAt);
-      if (await this.#records.insert(row, "save")) return new Baseline(row, plaintext, false);
+      if (await this.#records.insert(row, "save")) {
+        this.#ended.alive(handleOf(token.id));
+        return new Baseline(row, plaintext, false);
+      }
       // The id is taken and nobody here knows by what: as with every other store, the last one to set it wins.
       const present = await this.#records.store.read(token.id);
       if (present === null) continue;
@@ -164,7 +174,9 @@ export class ForeignSessions {
     const base = format.decode(baseline.plaintext);
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const row = await this.#records.read(token.id);
-      const stored = row === null ? null : this.#open(row, token);
+      // A row begun at another time is another session, whose id somebody chose to be the same.
+      const sameSession = row !== null && row.createdAt === baseline.row.createdAt;
+      const stored = sameSession ? this.#open(row, token) : null;
       if (row === null || stored === null) {
         this.#publishConflict(baseline.row, "ended", attempt);
         return null;

@@ -469,3 +469,32 @@ test("of two requests that change the lifetime the later one decides", async () 
   assert.equal(cookie.originalMaxAge, 600_000);
   assert.ok(cookie.expires.getTime() <= Date.now() + 600_000);
 });
+
+test("promise 3: a request changes nothing of a later session under the id of the one it loaded", async () => {
+  const clock = fakeClock(Date.now());
+  const { store } = managed({ clock: clock.now });
+  await store.set("id", { user: 1, cookie: {} });
+  const stale = await store.get("id");
+  await store.destroy("id");
+  clock.advance(1_000);
+  await store.set("id", { fresh: true, cookie: {} });
+  stale.late = true;
+  await store.set("id", stale);
+  const { user, fresh, late } = await store.get("id");
+  assert.deepEqual({ user, fresh, late }, { user: undefined, fresh: true, late: undefined });
+});
+
+test("promise 3: an id that was found gone does not begin again for a minute; a new id does", async () => {
+  const clock = fakeClock(Date.now());
+  const { store } = managed({ clock: clock.now });
+  assert.equal(await store.get("new"), null);
+  await store.set("new", { user: 1, cookie: {} });
+  assert.equal((await store.get("new")).user, 1);
+  await store.destroy("new");
+  assert.equal(await store.get("new"), null);
+  await store.set("new", { user: 2, cookie: {} });
+  assert.equal(await store.get("new"), null);
+  clock.advance(60_000);
+  await store.set("new", { user: 3, cookie: {} });
+  assert.equal((await store.get("new")).user, 3);
+});

@@ -144,3 +144,37 @@ test("rolling, its default, saves on every request and yet writes nothing that d
   );
   await app.close();
 });
+
+test("promise 3: reload after a log-out elsewhere does not bring the session back", async () => {
+  const app = fastify();
+  const gate = Promise.withResolvers<void>();
+  const waiting = Promise.withResolvers<void>();
+  const store = new StoredSessionStore({ store: memoryStore(), keys: generateKey() });
+  await app.register(fastifyCookie);
+  await app.register(fastifySession, { ...options, store });
+  app.get("/set", async (request) => {
+    sessionOf(request).user = 1;
+    return "set";
+  });
+  app.get("/reload", async (request) => {
+    void sessionOf(request).user;
+    waiting.resolve();
+    await gate.promise;
+    await sessionOf(request).reload();
+    sessionOf(request).late = true;
+    return "reloaded";
+  });
+  app.get("/logout", async (request) => {
+    await sessionOf(request).destroy();
+    return "out";
+  });
+  const [cookie] = [(await app.inject("/set")).headers["set-cookie"]].flat();
+  const get = (url: string) => app.inject({ url, headers: { cookie: cookie!.split(";")[0]! } });
+  const reloading = get("/reload").then((answer) => answer.statusCode);
+  await waiting.promise;
+  await get("/logout");
+  gate.resolve();
+  assert.equal(await reloading, 200);
+  assert.equal(await store.length(), 0);
+  await app.close();
+});
