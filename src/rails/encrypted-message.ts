@@ -63,6 +63,13 @@ function readDataKey(value: unknown): Message {
   return message;
 }
 
+/** Whether a value has the parts of a message, be their names symbols: then it is never an unencrypted session. */
+export function isShapedAsMessage(value: unknown): boolean {
+  return ["p", "h"].every(
+    (name) => member(value, name) !== undefined || (value instanceof Map && value.has(RubySymbol.for(name))),
+  );
+}
+
 function member(hash: unknown, name: string): unknown {
   if (hash instanceof Map) return hash.get(name) as unknown;
   return typeof hash === "object" && hash !== null && Object.hasOwn(hash, name)

@@ -9,10 +9,17 @@ import {
 import { deflateSync, inflateSync } from "node:zlib";
 import { RefusedError } from "../errors.ts";
 import { randomBytes } from "../sealing/random.ts";
-import { BrokenMessage, IV_BYTES, readMessage, TAG_BYTES, type Message } from "./encrypted-message.ts";
+import {
+  BrokenMessage,
+  IV_BYTES,
+  isShapedAsMessage,
+  readMessage,
+  TAG_BYTES,
+  type Message,
+} from "./encrypted-message.ts";
 import { decodeRuby } from "./decode.ts";
 import { encodeRuby } from "./encode.ts";
-import type { RubyLimits } from "./messagepack.ts";
+import { defaultLimits, type RubyLimits } from "./messagepack.ts";
 import { readRailsOptions, type RailsFormatOptions, type RailsScheme } from "./options.ts";
 import { RubySymbol } from "./types.ts";
 
@@ -68,6 +75,7 @@ export class RailsEncryption {
   readonly #compress: boolean;
   readonly #schemes: readonly [Scheme, ...Scheme[]];
   readonly #messageLimits: RubyLimits;
+  readonly #sessionLimits: RubyLimits;
 
   /** @throws {OptionsError} */
   constructor(options: RailsFormatOptions) {
@@ -80,6 +88,7 @@ export class RailsEncryption {
     this.#compress = read.compress;
     this.maxBytes = read.maxBytes;
     const maxBytes = deflatedAtMost(read.maxBytes) + MESSAGE_OVERHEAD;
+    this.#sessionLimits = { ...defaultLimits, maxBytes };
     this.#messageLimits = { maxBytes, maxDepth: 8, maxKeys: 64 };
   }
 
@@ -111,9 +120,11 @@ export class RailsEncryption {
     try {
       message = readMessage(decodeRuby(data, this.#messageLimits));
     } catch (error) {
-      const plain = this.#supportUnencryptedData && !(error instanceof BrokenMessage);
-      if (plain && error instanceof RefusedError && error.reason === "decode") return data;
-      throw error;
+      if (!(error instanceof RefusedError) || error instanceof BrokenMessage) throw error;
+      if (!this.#supportUnencryptedData) throw error;
+      // The limits of a message are narrower than a session's: what passed them may be either.
+      if (!isShapedAsMessage(decodeRuby(data, this.#sessionLimits))) return data;
+      throw new BrokenMessage("decode", "The row is shaped as an encrypted message, but is none.");
     }
     let refusal: RefusedError | undefined;
     for (const scheme of this.#schemes) {

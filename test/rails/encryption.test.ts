@@ -7,7 +7,7 @@ import { encodeRuby } from "../../src/rails/encode.ts";
 import { readRailsOptions, type RailsFormatOptions, type RailsKeyOptions } from "../../src/rails/options.ts";
 import { decodeSession, encodeSession, sessionObject } from "../../src/rails/session-bytes.ts";
 import { isPublicId, privateId } from "../../src/rails/session-id.ts";
-import { RubySymbol } from "../../src/rails/types.ts";
+import { RubyIndifferentHash, RubySymbol } from "../../src/rails/types.ts";
 import { bytes, fromTyped, hex, sha256, vectors, type Typed } from "./typed.ts";
 
 /** Our options for a configuration of the vectors. */
@@ -230,6 +230,55 @@ describe("refusals that no vector has", () => {
     expect(refusal(() => plain.open(data))).toBe(reason);
     // R26: what is shaped like a message is never an unencrypted session.
     expect(refusal(() => lenient.open(data))).toBe(reason);
+  });
+
+  const p = new Uint8Array(12);
+  const name = (text: string): RubySymbol => RubySymbol.for(text);
+  test.each<[string, unknown]>([
+    [
+      "with symbols for names",
+      new Map<unknown, unknown>([
+        [name("p"), p],
+        [name("h"), { iv: p }],
+        ["user_id", 1],
+      ]),
+    ],
+    [
+      "with one symbol for a name",
+      new Map<unknown, unknown>([
+        ["p", p],
+        [name("h"), { iv: p }],
+        ["user_id", 1],
+      ]),
+    ],
+    [
+      "with many headers",
+      { p, h: Object.fromEntries(Array.from({ length: 70 }, (_, i) => [`k${i}`, 1])), user_id: 1 },
+    ],
+    ["with deep headers", { p, h: { x: [[[[[[[[1]]]]]]]] }, user_id: 1 }],
+    [
+      "as a HashWithIndifferentAccess",
+      new RubyIndifferentHash([
+        ["p", p],
+        ["h", { x: [[[[[[[[1]]]]]]]] }],
+      ]),
+    ],
+  ])("a message %s is no unencrypted session (R26)", (_, message) => {
+    const lenient = new RailsEncryption({ ...base, supportUnencryptedData: true });
+    expect(refusal(() => lenient.open(encodeRuby(message)))).toBe("decode");
+    expect(refusal(() => plain.open(encodeRuby(message)))).toBe("decode");
+  });
+
+  test("an unencrypted session may pass a message's limits, but not a session's (R45)", () => {
+    const lenient = new RailsEncryption({ ...base, supportUnencryptedData: true });
+    const keys = (count: number): Uint8Array =>
+      encodeRuby(Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 1])), {
+        maxBytes: 1_000_000,
+        maxDepth: 32,
+        maxKeys: 99_999,
+      });
+    expect(lenient.open(keys(100))).toEqual(keys(100));
+    expect(refusal(() => lenient.open(keys(10_001)))).toBe("decode");
   });
 
   test("a data key inside a data key", () => {
