@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { SessionManager } from "../session/manager.ts";
 import { ForeignSessions, Baseline, type ForeignStoreOptions } from "./foreign-sessions.ts";
+import { InOrder } from "./in-order.ts";
 import { plainObject, plainValue } from "./plain-values.ts";
 
 type Values = Record<string, unknown>;
@@ -41,6 +42,8 @@ export class StoredSessionStore extends EventEmitter {
   readonly #foreign: ForeignSessions;
   /** By session object, and by what `get` answered. */
   readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
+  /** By session object: of two saves in flight the second is measured against the first. */
+  readonly #saves: InOrder = new InOrder();
   #classes: { Session: new (request: object, data: object) => object; cookie: object } | null = null;
   /** Set by express-session: gives a request a new session. */
   generate?: (request: never) => void;
@@ -85,9 +88,11 @@ export class StoredSessionStore extends EventEmitter {
       await this.#foreign.destroy(id);
       return;
     }
-    const baseline = this.#baselineOf(session);
-    const saved = await this.#foreign.save(id, contentOf(session), baseline, expiresAt, ["cookie"]);
-    if (saved !== null) this.#baselines.set(session, saved);
+    const content = contentOf(session);
+    await this.#saves.do(session, async () => {
+      const saved = await this.#foreign.save(id, content, this.#baselineOf(session), expiresAt, ["cookie"]);
+      if (saved !== null) this.#baselines.set(session, saved);
+    });
   }
 
   /** Notes that a session was used; saves it when it did change, in a Map for example, which express-session misses. */
@@ -98,8 +103,7 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   async #touch(id: string, session: ForeignSession): Promise<void> {
-    const baseline = this.#baselineOf(session);
-    if (baseline !== null) return this.#set(id, session);
+    if (this.#baselineOf(session) !== null) return this.#set(id, session);
     await this.#foreign.touch(id, null, this.#endOf(session));
   }
 

@@ -1,5 +1,6 @@
 import type { SessionManager } from "../session/manager.ts";
 import { ForeignSessions, type Baseline, type ForeignStoreOptions } from "./foreign-sessions.ts";
+import { InOrder } from "./in-order.ts";
 import { plainObject } from "./plain-values.ts";
 
 type Values = Record<string, unknown>;
@@ -27,6 +28,9 @@ export class StoredSessionKoaStore {
   readonly #foreign: ForeignSessions;
   readonly #baselines: WeakMap<object, Map<string, Baseline>> = new WeakMap();
 
+  /** By request: of two saves in flight the second is measured against the first. */
+  readonly #saves: InOrder = new InOrder();
+
   constructor(options: StoredSessionKoaStoreOptions) {
     this.#foreign = new ForeignSessions(options);
   }
@@ -47,9 +51,11 @@ export class StoredSessionKoaStore {
   async set(key: string, session: object, maxAge?: unknown, call: KoaSessionCall = {}): Promise<void> {
     const { _expire, ...content } = plainObject(session); // the row has the time, and a touch moves it there
     const ends = typeof maxAge === "number" ? this.#foreign.now() + maxAge : this.#foreign.defaultEnd();
-    const baseline = this.#of(call)?.get(key) ?? null;
-    const saved = await this.#foreign.save(key, content, baseline, ends, ["_maxAge", "_session"]);
-    if (saved !== null) this.#remember(call, key, saved);
+    await this.#saves.do(call.ctx ?? content, async () => {
+      const baseline = this.#of(call)?.get(key) ?? null;
+      const saved = await this.#foreign.save(key, content, baseline, ends, ["_maxAge", "_session"]);
+      if (saved !== null) this.#remember(call, key, saved);
+    });
   }
 
   async destroy(key: string, _call?: KoaSessionCall): Promise<void> {

@@ -498,3 +498,17 @@ test("promise 3: an id that was found gone does not begin again for a minute; a 
   await store.set("new", { user: 3, cookie: {} });
   assert.equal((await store.get("new")).user, 3);
 });
+
+test("of two saves in flight in one request the second decides, also about what the first one set", async () => {
+  const { store } = managed();
+  await store.set("id", { user: 1, cookie: {} });
+  const session = await store.get("id");
+  session.message = "saved";
+  session.user = 2;
+  const first = store.set("id", session);
+  delete session.message;
+  session.user = 1;
+  await Promise.all([first, store.set("id", session)]);
+  const { user, message } = await store.get("id");
+  assert.deepEqual({ user, message }, { user: 1, message: undefined });
+});

@@ -177,3 +177,15 @@ test("promise 2: a parallel save does not undo a changed maxAge", async () => {
   assert.deepEqual(rest, { user: 1, changed: true, _maxAge: month });
   assert.ok((_expire as number) > Date.now() + month - 60_000);
 });
+
+test("of two saves in flight in one request the second decides, also about what the first one set", async () => {
+  const { store } = managed();
+  await store.set("id", { user: 1 }, 60_000, { ctx: {} });
+  const ctx = {};
+  await store.get("id", 60_000, { ctx });
+  const saves = [{ user: 2, message: "saved" }, { user: 1 }].map((session) =>
+    store.set("id", session, 60_000, { ctx }),
+  );
+  await Promise.all(saves);
+  assert.deepEqual(await store.get("id"), { user: 1 });
+});
