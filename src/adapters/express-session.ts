@@ -158,7 +158,14 @@ export class StoredSessionStore extends EventEmitter {
   load(id: string, callback: (error: unknown, session?: any) => void): void {
     this.get(id, (error, data) => {
       if (error || !data) return callback(error);
-      callback(null, this.createSession({ sessionID: id, sessionStore: this }, data as object));
+      let session: unknown;
+      try {
+        // `headers`, because express-session asks behind which proxy the request came.
+        session = this.createSession({ sessionID: id, sessionStore: this, headers: {} }, data as object);
+      } catch (failed) {
+        return callback(failed);
+      }
+      callback(null, session);
     });
   }
 

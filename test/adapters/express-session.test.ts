@@ -512,3 +512,16 @@ test("of two saves in flight in one request the second decides, also about what 
   const { user, message } = await store.get("id");
   assert.deepEqual({ user, message }, { user: 1, message: undefined });
 });
+
+test("promise 8: load before any request, behind a proxy too, and its error goes to the callback", async () => {
+  const { store } = managed();
+  const load = promisify((id: string, done: (error: unknown, session?: any) => void) => store.load(id, done));
+  await store.set("id", { user: 1, cookie: { maxAge: 60_000 } });
+  await assert.rejects(load("id"), { name: "TypeError", message: /for express-session/ });
+  middleware(store, { proxy: true, cookie: { secure: "auto" } });
+  const session = await load("id");
+  assert.equal(session.user, 1);
+  session.user = 2;
+  await promisify(session.save.bind(session))();
+  assert.equal((await store.get("id")).user, 2);
+});
