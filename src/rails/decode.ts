@@ -9,6 +9,7 @@ import {
   swapWords,
   type RubyLimits,
 } from "./messagepack.ts";
+import { isRange } from "./range.ts";
 import { Reader, refused, safe, stringOf } from "./reader.ts";
 import * as ruby from "./types.ts";
 
@@ -140,6 +141,7 @@ function readTyped(reader: Reader, code: number, depth: number): unknown {
         readValue(reader, depth),
       ];
       if (typeof excludeEnd !== "boolean") throw refused("a Range does not say whether its end counts.");
+      if (!isRange(begin, end)) throw refused("a Range is between values that cannot be compared.");
       return new ruby.RubyRange(begin, end, excludeEnd);
     }
     case EXT.set: {
@@ -234,18 +236,23 @@ function readDuration(reader: Reader, depth: number): ruby.RubyDuration {
   return new ruby.RubyDuration(value, parts);
 }
 
-/** Raw text, or one nested str that fills the payload exactly: the latter starts with a byte that no text has. */
+/** Raw text, or one nested str that fills the payload exactly: in most lengths its header starts no text. */
 function readSafeBuffer(reader: Reader): ruby.RubySafeBuffer {
   const payload = reader.take(reader.left);
-  const nested = reader.nested(payload);
-  try {
-    const head = nested.head();
-    nested.end();
-    if (head.kind === "value" && (typeof head.value === "string" || head.value instanceof ruby.RubyString)) {
-      return new ruby.RubySafeBuffer(head.value, "nested");
-    }
-  } catch (error) {
-    if (!(error instanceof RefusedError)) throw error;
-  }
-  return new ruby.RubySafeBuffer(stringOf(payload), "raw");
+  const nested = wholeString(payload);
+  return nested === null
+    ? new ruby.RubySafeBuffer(stringOf(payload), "raw")
+    : new ruby.RubySafeBuffer(stringOf(nested), "nested");
+}
+
+/** What is in a str that is the whole payload, told by its header alone: nothing is thrown for other bytes. */
+function wholeString(payload: Buffer): Buffer | null {
+  const first = payload[0] ?? 0;
+  const fixed = first >= 0xa0 && first <= 0xbf;
+  if (!fixed && !(first >= 0xd9 && first <= 0xdb)) return null;
+  const width = fixed ? 0 : 1 << (first - 0xd9);
+  const left = payload.length - 1 - width;
+  if (left < 0) return null;
+  const length = fixed ? first & 0x1f : payload.readUIntBE(1, width);
+  return length === left ? payload.subarray(1 + width) : null;
 }

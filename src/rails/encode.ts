@@ -9,8 +9,10 @@ import {
   swapWords,
   type RubyLimits,
 } from "./messagepack.ts";
+import { isRange } from "./range.ts";
 import { safe } from "./reader.ts";
 import * as ruby from "./types.ts";
+import { uriText } from "./uri.ts";
 import { Writer } from "./writer.ts";
 
 /**
@@ -185,6 +187,9 @@ export class Encoder {
     if (value instanceof ruby.RubyBigDecimal)
       return named(EXT.bigDecimal, `${value.precision}:${value.scientific}`);
     if (value instanceof ruby.RubyRange) {
+      if (!isRange(value.begin, value.end)) {
+        throw new ValueError(path, `${path} is a range between values that Ruby cannot compare.`);
+      }
       return nested(EXT.range, (payload) => {
         this.write(payload, value.begin, `${path}.begin`);
         this.write(payload, value.end, `${path}.end`);
@@ -192,7 +197,7 @@ export class Encoder {
       });
     }
     if (value instanceof ruby.RubyUri) return named(EXT.uri, value.text);
-    if (value instanceof URL) return named(EXT.uri, value.href);
+    if (value instanceof URL) return named(EXT.uri, uriText(value));
     if (value instanceof ruby.RubyIpAddress) {
       if (!isAddress(value.text)) throw new ValueError(path, `${path} is no IP address.`);
       return nested(EXT.ipAddress, (payload) => payload.string(value.text));

@@ -5,6 +5,8 @@
  * is a plain `Date` when it is in UTC to the millisecond.
  */
 
+import { uriText } from "./uri.ts";
+
 /** A Ruby Integer: a `number` within ±(2^53 - 1), else a `bigint`. */
 export type RubyInteger = number | bigint;
 
@@ -441,12 +443,15 @@ export class RubyRange {
   }
 }
 
-/** A URI as Ruby wrote it; `URL` would change its text (`https://a.example` gains a slash) or refuse it. */
+/**
+ * A URI as Ruby wrote it; `URL` would change its text (`https://a.example` gains a slash) or refuse it. Of a `URL`,
+ * what Ruby takes only escaped is escaped.
+ */
 export class RubyUri {
   readonly text: string;
 
   constructor(uri: string | URL) {
-    this.text = text(String(uri), "A URI");
+    this.text = text(uri instanceof URL ? uriText(uri) : uri, "A URI");
     Object.freeze(this);
   }
 

@@ -4,6 +4,7 @@ import { decodeRuby } from "../../src/rails/decode.ts";
 import { encodeRuby } from "../../src/rails/encode.ts";
 import { defaultLimits } from "../../src/rails/messagepack.ts";
 import * as ruby from "../../src/rails/types.ts";
+import { modelOf } from "./model.ts";
 import { bytes, fromTyped, hex, sha256, vectors, type Typed } from "./typed.ts";
 
 const file = vectors("messagepack");
@@ -21,13 +22,20 @@ interface Case {
 
 const cases: Case[] = file.cases.filter((vector: Case) => !vector.name.includes("safe buffer"));
 
-/**
- * What one Ruby value looks like may depend on its class only: typed JSON and decoded values are compared after
- * spelling out what `toEqual` would not see.
- */
+/** Equal in every part. `toStrictEqual` knows two Dates apart by their milliseconds alone, whatever their class adds. */
 function same(actual: unknown, expected: unknown): void {
   expect(actual).toStrictEqual(expected);
+  expect(modelOf(actual)).toEqual(modelOf(expected));
 }
+
+test("values that toStrictEqual takes for one are told apart", () => {
+  const time = new ruby.RubyTime(5, 7, 0);
+  for (const other of [new ruby.RubyTime(5, 8, 0), new ruby.RubyTime(5, 7, 3600)]) {
+    expect(() => same({ a: [time] }, { a: [other] })).toThrow();
+  }
+  const zoned = new ruby.RubyTimeWithZone(5, 7, "UTC");
+  expect(() => same(zoned, new ruby.RubyTimeWithZone(5, 7, "Tokyo"))).toThrow();
+});
 
 test("every kind of the vectors is there", () => {
   expect(file.cases).toHaveLength(191);
@@ -67,6 +75,26 @@ describe("what Rails writes", () => {
       const session = { flash: { discard: [], flashes: { notice: buffer } } };
       same(decodeRuby(bytes(find("flash with safe buffer"))), session);
       expect(hex(encodeRuby(session))).toBe(find("flash with safe buffer"));
+    },
+  );
+
+  test.each([
+    ["nested fixstr", "d512a161", "a", "nested"],
+    ["nested empty str", "d412a0", "", "nested"],
+    ["nested str8", "c70312d90161", "a", "nested"],
+    ["nested str16", "d612da000161", "a", "nested"],
+    ["nested str32", "c70612db0000000161", "a", "nested"],
+    ["raw", "d5126869", "hi", "raw"],
+    ["raw letters that start as str8 does", "d512d981", "\u0641", "raw"],
+  ] as const)("the form of a safe buffer: %s", (_, given, content, form) => {
+    const buffer = decodeRuby(bytes(`cc80${given}`)) as ruby.RubySafeBuffer;
+    expect([buffer.content, buffer.form]).toEqual([content, form]);
+  });
+
+  test.each(["d412a1", "d512a2d9", "d412db", "d412d9", "c70312db0000", "c70012", "d412c1"])(
+    "the odd safe buffer %s is raw bytes (R47)",
+    (given) => {
+      expect((decodeRuby(bytes(`cc80${given}`)) as ruby.RubySafeBuffer).form).toBe("raw");
     },
   );
 
