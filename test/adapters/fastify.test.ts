@@ -75,6 +75,11 @@ test("Fastify: two managers under their own properties", async () => {
   });
   assert.equal([(await app.inject("/")).headers["set-cookie"]].flat().length, 2);
   await app.close();
+  const clashing = fastify();
+  await clashing.register(storedSession, { sessions });
+  await assert.rejects(async () => await clashing.register(storedSession, { sessions: admins }), {
+    code: "FST_ERR_DEC_ALREADY_PRESENT",
+  });
 });
 
 test("Fastify: a hijacked reply is committed when it begins to write (promise 4)", async () => {
