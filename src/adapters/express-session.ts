@@ -16,7 +16,7 @@ interface ForeignCookie {
   expires?: Date | string | number | boolean | null | undefined;
   maxAge?: number | null | undefined;
   originalMaxAge?: number | null | undefined;
-  toJSON?(): ForeignCookie;
+  toJSON?(): ForeignCookie | undefined;
 }
 
 /** Options of {@link StoredSessionStore}. */
@@ -24,9 +24,10 @@ export interface StoredSessionStoreOptions extends ForeignStoreOptions {}
 
 /**
  * Where @fastify/session keeps the baseline: it copies the enumerable properties of what `get` answered into its own
- * object, and offers nothing else to tell one request's session from another's. Leaves no trace in JSON.
+ * object, those with names of text only, and offers nothing else to tell one request's session from another's.
+ * Leaves no trace in JSON.
  */
-const tag = "storedSession";
+const tag = "stored-session:baseline";
 
 /**
  * A store for express-session, and for @fastify/session: `session({ store: new StoredSessionStore({ store, keys }),
@@ -225,7 +226,8 @@ export class StoredSessionStore extends EventEmitter {
  * the time itself, and a touch moves it there.
  */
 function contentOf(session: ForeignSession): Values {
-  const { cookie: _cookie, [tag]: _tag, ...rest } = session;
+  const { cookie: _cookie, ...rest } = session;
+  if (rest[tag] instanceof Baseline) delete rest[tag];
   const content = plainObject(rest);
   const cookie = jsonOf(session.cookie);
   if (cookie !== null) {
@@ -260,7 +262,8 @@ function rounded(milliseconds: number | null | undefined): number | null {
 
 function jsonOf(cookie: ForeignCookie | null | undefined): ForeignCookie | null {
   if (typeof cookie !== "object" || cookie === null) return null;
-  return typeof cookie.toJSON === "function" ? cookie.toJSON() : cookie;
+  const json: unknown = typeof cookie.toJSON === "function" ? cookie.toJSON() : cookie;
+  return typeof json === "object" ? json : null;
 }
 
 function withExpiry(data: Values, expiresAt: number): Values {

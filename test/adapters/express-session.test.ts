@@ -324,7 +324,7 @@ test("rich values come back as they were; what JSON would have dropped is droppe
     nothing: undefined,
   });
   const session = await store.get("id");
-  delete session.storedSession;
+  delete session["stored-session:baseline"];
   assert.deepEqual(session, {
     ...rich,
     money: { amount: 3 },
@@ -524,4 +524,20 @@ test("promise 8: load before any request, behind a proxy too, and its error goes
   session.user = 2;
   await promisify(session.save.bind(session))();
   assert.equal((await store.get("id")).user, 2);
+});
+
+test("an application's own key storedSession is kept", async () => {
+  const { store } = managed();
+  await store.set("id", { storedSession: "mine", cookie: {} });
+  const session = await store.get("id");
+  assert.equal(session.storedSession, "mine");
+  session.storedSession = { deep: 1 };
+  await store.set("id", session);
+  assert.deepEqual((await store.get("id")).storedSession, { deep: 1 });
+});
+
+test("a cookie whose toJSON answers nothing names no time", async () => {
+  const { store } = managed();
+  await store.set("id", { user: 1, cookie: { toJSON: () => undefined } });
+  assert.equal((await store.get("id")).user, 1);
 });

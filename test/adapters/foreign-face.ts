@@ -7,7 +7,7 @@ interface Hooks {
   destroy(): unknown;
 }
 
-const own = new Set(["cookie", "user", "notice", "storedSession"]);
+const own = new Set(["cookie", "user", "notice", "stored-session:baseline"]);
 
 /** Another library's session, as the routes of the adapter contract use one. */
 export class ForeignFace implements ContractSession {
