@@ -2,14 +2,14 @@
 export class InOrder {
   readonly #last: WeakMap<object, Promise<unknown>> = new WeakMap();
 
-  do<Answer>(object: object, task: () => Promise<Answer>): Promise<Answer> {
+  async do<Answer>(object: object, task: () => Promise<Answer>): Promise<Answer> {
     const before = this.#last.get(object);
     const mine = before === undefined ? task() : before.then(task, task);
     this.#last.set(object, mine);
-    const done = (): void => {
+    try {
+      return await mine;
+    } finally {
       if (this.#last.get(object) === mine) this.#last.delete(object);
-    };
-    mine.then(done, done);
-    return mine;
+    }
   }
 }
