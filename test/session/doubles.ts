@@ -69,6 +69,7 @@ export class Scheduler {
   readonly #waiting: (() => void)[] = [];
   readonly #random: () => number;
   readonly trace: string[] = [];
+  #underWay = 0;
 
   constructor(seed: number) {
     this.#random = seeded(seed);
@@ -77,7 +78,13 @@ export class Scheduler {
   over(store: SessionStore, name: string): SessionStore {
     return around(store, async (operation, call) => {
       await this.#gate(`${name} ${operation}`);
-      const answer = await call();
+      this.#underWay++;
+      let answer: unknown;
+      try {
+        answer = await call();
+      } finally {
+        this.#underWay--;
+      }
       await this.#gate(`${name} ${operation} answered`);
       return answer;
     });
@@ -95,13 +102,16 @@ export class Scheduler {
   /** Runs the tasks to their end, one gate at a time. */
   async run(tasks: readonly (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
     let finished = false;
+    let patient = true;
     const all = Promise.allSettled(tasks.map((task) => task())).then((results) => {
       finished = true;
       return results;
     });
     while (!finished) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#waiting.length === 0) continue;
+      // Every other choice waits for the calls under way, so that a slow database leaves as many orders as a fast one.
+      if (this.#waiting.length === 0 || (patient && this.#underWay > 0)) continue;
+      patient = this.#random() < 0.5;
       const [next] = this.#waiting.splice(Math.floor(this.#random() * this.#waiting.length), 1);
       next!();
     }
