@@ -81,6 +81,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
     mint: mintRailsToken,
     read: readRailsToken,
     refresh: (token) => token,
+    userRef: () => null,
     userRefs: () => [],
     encode(content, loaded) {
       const before = loaded === null ? null : loadedFrom(loaded);

@@ -177,7 +177,7 @@ export async function importRailsSessions(
       const bare = {
         id,
         version: randomVersion(),
-        userRef: user === undefined ? null : (format.userRefs(user)[0] ?? null),
+        userRef: format.userRef(user),
         createdAt,
         updatedAt,
         absoluteExpiresAt,

@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { deflateRawSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { LimitError, RefusedError } from "../errors.ts";
+import { derivedKey } from "../../test/session/derived-keys.ts";
 import { ContextWriter, type SealContext } from "./context.ts";
 import { generateKey, type Key, KeyRing } from "./keyring.ts";
 import { Sealer, type SealerOptions } from "./sealer.ts";
@@ -22,7 +23,8 @@ const SENTENCES = {
     "The stored session does not inflate to at most `maxBytes`. If `maxBytes` was lowered, raise it again.",
 } as const;
 
-const keys = KeyRing.from([generateKey(), generateKey()]);
+const written = [generateKey(), generateKey()];
+const keys = KeyRing.from(written);
 const older = KeyRing.from(generateKey());
 
 const sealerWith = (options: Partial<SealerOptions> = {}): Sealer =>
@@ -65,7 +67,8 @@ function forge(key: Key, flags: number, content: Uint8Array, row: SealContext = 
   const salt = randomBytes(16);
   const writer = new ContextWriter("row", "shop");
   writer.write(flags, key.id, row, salt, 0);
-  const okm = createHmac("sha512", key.row).update(writer.block).digest();
+  const secret = derivedKey(written[keys.keys.indexOf(key)]!, "row");
+  const okm = createHmac("sha512", secret).update(writer.block).digest();
   const cipher = createCipheriv("aes-256-gcm", okm.subarray(0, 32), Buffer.alloc(12), { authTagLength: 16 });
   cipher.setAAD(writer.context);
   const ciphertext = Buffer.concat([cipher.update(content), cipher.final()]);

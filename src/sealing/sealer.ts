@@ -1,7 +1,8 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey, timingSafeEqual } from "node:crypto";
 import { LimitError, type RefusalReason, RefusedError } from "../errors.ts";
 import { ContextWriter, isSealable, SALT_BYTES, type SealContext, SUITE } from "./context.ts";
 import { deflate, inflate } from "./deflate.ts";
+import { Hmac } from "./hmac.ts";
 import type { Key, KeyRing } from "./keyring.ts";
 import { fillRandom } from "./random.ts";
 
@@ -188,11 +189,13 @@ export class Sealer {
   }
 }
 
-/** Message key (32 bytes) and commitment (16 bytes). HKDF-Expand to no more than one block is one HMAC. */
-function derive(key: Key, sid: Uint8Array | null, block: Uint8Array): Buffer {
-  const pseudorandom =
-    sid === null ? key.row : createSecretKey(createHmac("sha512", key.seal).update(sid).digest());
-  return createHmac("sha512", pseudorandom).update(block).digest();
+/**
+ * Message key (32 bytes) and commitment (16 bytes), valid until the next are derived. HKDF-Expand to no more than one
+ * block is one HMAC.
+ */
+function derive(key: Key, sid: Uint8Array | null, block: Uint8Array): Uint8Array {
+  const pseudorandom = sid === null ? key.row : new Hmac("sha512", key.seal.of(sid));
+  return pseudorandom.of(block);
 }
 
 function keyIdOf(envelope: Uint8Array): number {

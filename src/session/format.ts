@@ -24,7 +24,9 @@ export interface SessionFormat {
   read(value: string): Token | null;
   /** The same session's token, freshly tagged. */
   refresh(token: Token): Token;
-  /** Blind references of a user, that of the newest key first. */
+  /** The blind reference of a user that a row is written with; null for nobody, and for formats that have none. */
+  userRef(user: string | undefined): Uint8Array | null;
+  /** Every blind reference of a user that rows may have: one for each key. */
   userRefs(user: string): Uint8Array[];
   /**
    * Bytes of a session's content. `loaded` is what the row held before, for formats that give back unchanged what

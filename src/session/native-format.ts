@@ -32,6 +32,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     mint: () => mintToken(keys),
     read: (value) => readToken(keys, value),
     refresh: (token) => refreshToken(keys, token),
+    userRef: (user) => (user === undefined ? null : keys.userRef(user)),
     userRefs: (user) => keys.userRefs(user),
     encode: (content) => codec.encode(content),
     decode: (plaintext) => codec.decode(plaintext),

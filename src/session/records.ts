@@ -111,7 +111,7 @@ export class Records {
     return {
       id,
       version: randomVersion(),
-      userRef: user === undefined ? null : (this.settings.format.userRefs(user)[0] ?? null),
+      userRef: this.settings.format.userRef(user),
       updatedAt: now,
       expiresAt: now,
     };

@@ -105,7 +105,7 @@ function sealAnew(records: Records, row: SessionRow): SessionRow | null {
   const bare = {
     ...row,
     version: randomVersion(),
-    userRef: user === undefined ? null : (format.userRefs(user)[0] ?? null),
+    userRef: format.userRef(user),
   };
   const client = row.client === null ? null : format.openClient(row);
   return {

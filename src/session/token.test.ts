@@ -1,7 +1,8 @@
-import { createHmac } from "node:crypto";
+import { createHmac, type KeyObject } from "node:crypto";
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { generateKey, type Key, KeyRing } from "../sealing/keyring.ts";
+import { derivedKey } from "../../test/session/derived-keys.ts";
+import { generateKey, KeyRing } from "../sealing/keyring.ts";
 import { mintToken, readToken, refreshToken, rowIdOf } from "./token.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -10,7 +11,7 @@ const before = KeyRing.from(oldest);
 const after = KeyRing.from([newest, oldest]);
 
 /** A token's text from its parts, by the formats and nothing of ours. */
-function textOf(version: number, sid: Uint8Array, key: Key["token"], tagBytes = 15): string {
+function textOf(version: number, sid: Uint8Array, key: KeyObject, tagBytes = 15): string {
   const body = Buffer.concat([Buffer.from([version]), sid]);
   const tag = createHmac("sha256", key).update(body).digest().subarray(0, tagBytes);
   return Buffer.concat([body, tag]).toString("base64url");
@@ -41,7 +42,7 @@ describe("mintToken", () => {
     const token = mintToken(after);
     expect(token.text).toMatch(/^[A-Za-z0-9_-]{64}$/);
     expect(token.sid).toHaveLength(32);
-    expect(token.text).toBe(textOf(1, token.sid, after.newest.token));
+    expect(token.text).toBe(textOf(1, token.sid, derivedKey(newest, "token")));
     expect(token.id).toEqual(rowIdOf(token.sid));
     expect(token.stale).toBe(false);
   });
@@ -71,7 +72,7 @@ describe("readToken", () => {
 
   test("takes no tag of a key that is for something else", () => {
     for (const name of ["row", "seal", "user", "audit"] as const) {
-      expect(readToken(before, textOf(1, token.sid, before.newest[name]))).toBeNull();
+      expect(readToken(before, textOf(1, token.sid, derivedKey(oldest, name)))).toBeNull();
     }
   });
 
@@ -129,9 +130,9 @@ describe("readToken", () => {
   });
 
   test("refuses another version with a right tag", () => {
-    expect(readToken(before, textOf(1, token.sid, before.newest.token))).not.toBeNull();
+    expect(readToken(before, textOf(1, token.sid, derivedKey(oldest, "token")))).not.toBeNull();
     for (const version of [0, 2, 3, 129, 255]) {
-      expect(readToken(before, textOf(version, token.sid, before.newest.token))).toBeNull();
+      expect(readToken(before, textOf(version, token.sid, derivedKey(oldest, "token")))).toBeNull();
     }
   });
 
@@ -143,8 +144,8 @@ describe("readToken", () => {
       "A".repeat(64),
       `AQ${"A".repeat(62)}`,
       "1".repeat(64),
-      textOf(1, new Uint8Array(32), KeyRing.from(newest).newest.token),
-      textOf(1, token.sid.subarray(0, 31), before.newest.token, 16),
+      textOf(1, new Uint8Array(32), derivedKey(newest, "token")),
+      textOf(1, token.sid.subarray(0, 31), derivedKey(oldest, "token"), 16),
     ];
     for (const text of invented) expect(readToken(before, text)).toBeNull();
   });

@@ -1,4 +1,4 @@
-import { createHmac, hash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { inspect } from "node:util";
 import type { Key, KeyRing } from "../sealing/keyring.ts";
 import { label } from "../sealing/label.ts";
@@ -33,6 +33,7 @@ const body = bytes.subarray(0, BODY_BYTES);
 const tag = bytes.subarray(BODY_BYTES);
 
 const ID_LABEL = label("id");
+const idInput = Buffer.concat([ID_LABEL, Buffer.alloc(SID_BYTES)]);
 
 /** A token for a new session, from 256 random bits (ASVS 7.2.3). */
 export function mintToken(keys: KeyRing): Token {
@@ -49,8 +50,7 @@ export function readToken(keys: KeyRing, text: string): Token | null {
   if (bytes[0] !== VERSION) return null;
   for (const key of keys.keys) {
     if (timingSafeEqual(tagOf(key), tag)) {
-      const sid = Uint8Array.prototype.slice.call(body, 1);
-      return new SessionToken(text, sid, key !== keys.newest);
+      return new SessionToken(text, body.subarray(1), key !== keys.newest);
     }
   }
   return null;
@@ -63,7 +63,10 @@ export function refreshToken(keys: KeyRing, token: Token): Token {
 
 /** The primary key of a session's row: `SHA-256(L("id") ‖ sid)`. It depends on no key, so rotation moves no row. */
 export function rowIdOf(sid: Uint8Array): Uint8Array {
-  return hash("sha256", Buffer.concat([ID_LABEL, sid]), "buffer");
+  let input = idInput;
+  if (sid.length === SID_BYTES) idInput.set(sid, ID_LABEL.length);
+  else input = Buffer.concat([ID_LABEL, sid]);
+  return Buffer.from(hash("sha256", input, "binary"), "latin1");
 }
 
 function write(keys: KeyRing, sid: Uint8Array): Token {
@@ -74,19 +77,18 @@ function write(keys: KeyRing, sid: Uint8Array): Token {
 }
 
 /** The tag that `key` gives to `body`. */
-function tagOf(key: Key): Buffer {
-  return createHmac("sha256", key.token).update(body).digest().subarray(0, TAG_BYTES);
+function tagOf(key: Key): Uint8Array {
+  return key.token.of(body).subarray(0, TAG_BYTES);
 }
 
 class SessionToken implements Token {
   readonly #text: string;
-  readonly #sid: Uint8Array;
   readonly id: Uint8Array;
   readonly stale: boolean;
 
+  /** @param sid read here and not kept: it may lie in memory that the next token is written to */
   constructor(text: string, sid: Uint8Array, stale: boolean) {
     this.#text = text;
-    this.#sid = sid;
     this.id = rowIdOf(sid);
     this.stale = stale;
   }
@@ -96,7 +98,7 @@ class SessionToken implements Token {
   }
 
   get sid(): Uint8Array {
-    return this.#sid;
+    return Buffer.from(this.#text, "base64url").subarray(1, BODY_BYTES);
   }
 
   toJSON(): { id: string; stale: boolean } {

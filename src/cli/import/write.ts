@@ -60,7 +60,7 @@ export function rowFor(records: Records, foreign: ForeignRow, options: ImportOpt
   const row = {
     id,
     version: randomVersion(),
-    userRef: user === undefined ? null : (format.userRefs(user)[0] ?? null),
+    userRef: format.userRef(user),
     createdAt: now,
     updatedAt: now,
     absoluteExpiresAt,
