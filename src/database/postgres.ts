@@ -4,22 +4,15 @@ import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
 
-const ROW = [
-  "encode(s.id, 'base64') AS id",
-  "encode(s.data, 'base64') AS data",
-  "s.version",
-  "encode(s.user_ref, 'base64') AS user_ref",
-  "s.created_at",
-  "s.updated_at",
-  "s.absolute_expires_at",
-  "s.expires_at",
-  "encode(s.client, 'base64') AS client",
-].join(", ");
+/** A whole row as one text, because node-postgres takes as long for a column as we for reading all nine out of it. */
+const ROW =
+  "concat_ws(' ', s.version, s.created_at, s.updated_at, s.absolute_expires_at, s.expires_at, encode(s.id, 'base64'), " +
+  "encode(s.data, 'base64'), coalesce(encode(s.user_ref, 'base64'), '-'), coalesce(encode(s.client, 'base64'), '-')) AS row";
 
 /**
  * The texts for one table. Bytes travel to the server in binary and come back as base64 text: node-postgres
- * decodes binary results as UTF-8, and base64 is shorter and cheaper to read than bytea's hex. `id` is turned into
- * bytes as the result arrives (postgres-database.ts).
+ * decodes binary results as UTF-8, and base64 is shorter and cheaper to read than bytea's hex. A column `id` is turned
+ * into bytes as the result arrives (postgres-database.ts).
  */
 export class PostgresDialect implements Dialect {
   readonly name = "postgres";
@@ -198,23 +191,23 @@ export class PostgresDialect implements Dialect {
   }
 
   decode(row: Record<string, unknown>): SessionRow {
-    const { user_ref: userRef, client } = row as { user_ref: string | null; client: string | null };
+    const columns = (row["row"] as string).split(" ");
     return {
-      id: asBytes(row["id"] as Buffer),
-      data: fromBase64(row["data"] as string),
-      version: Number(row["version"]),
-      userRef: userRef === null ? null : fromBase64(userRef),
-      createdAt: Number(row["created_at"]),
-      updatedAt: Number(row["updated_at"]),
-      absoluteExpiresAt: Number(row["absolute_expires_at"]),
-      expiresAt: Number(row["expires_at"]),
-      client: client === null ? null : fromBase64(client),
+      id: bytesOf(columns[5]!),
+      data: bytesOf(columns[6]!),
+      version: Number(columns[0]),
+      userRef: columns[7] === "-" ? null : bytesOf(columns[7]!),
+      createdAt: Number(columns[1]),
+      updatedAt: Number(columns[2]),
+      absoluteExpiresAt: Number(columns[3]),
+      expiresAt: Number(columns[4]),
+      client: columns[8] === "-" ? null : bytesOf(columns[8]!),
     };
   }
 }
 
-function fromBase64(text: string): Uint8Array {
-  return asBytes(Buffer.from(text, "base64"));
+function bytesOf(base64: string): Uint8Array {
+  return asBytes(Buffer.from(base64, "base64"));
 }
 
 function texts(names: Names) {

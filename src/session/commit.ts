@@ -49,7 +49,7 @@ export class Committer {
     if (state.unsure.size > 0) await this.#findLostWrite(state);
     if (state.intent !== "save") void state.content; // opens it, which may show that there is nothing to continue
     if (state.opened) await this.#runHooks(state);
-    if (!(await this.#stillAlive(state))) return end(state);
+    if (this.#isPastLimit(state) && !(await this.#stillAlive(state))) return end(state);
     if (state.stored !== null) return state.intent === "save" ? this.#save(state) : this.#rotate(state);
     if (!isEmpty(state.content)) await this.#insert(state, state.content);
   }
@@ -62,7 +62,7 @@ export class Committer {
     if (state.stored === null) return this.#updateNew(state, change);
     // a new id that is due comes first, so that the change is made to the session that goes on
     if (state.intent !== "save") await this.#commit(state);
-    else if (!(await this.#stillAlive(state))) end(state);
+    else if (this.#isPastLimit(state) && !(await this.#stillAlive(state))) end(state);
     if (!state.ended && !(await this.#updateOnce(state, change))) {
       await this.#inTurn(state, state.stored.row, () => this.#updateOnce(state, change));
     }
@@ -134,13 +134,16 @@ export class Committer {
     }
   }
 
+  #isPastLimit({ stored }: SessionState): boolean {
+    return stored !== null && this.#records.now() >= endOf(stored.row, this.#settings);
+  }
+
   /**
    * A session that passed its limit since it was loaded is only saved when another request has moved that limit:
    * a save in flight brings nothing back (promise 3). A login goes on without it.
    */
   async #stillAlive(state: SessionState): Promise<boolean> {
-    if (state.stored === null || this.#records.now() < endOf(state.stored.row, this.#settings)) return true;
-    if ((await this.#records.read(state.stored.row.id)) !== null) return true;
+    if ((await this.#records.read(state.stored!.row.id)) !== null) return true;
     if (state.intent !== "login") return false;
     state.forgetStored();
     return true;

@@ -19,6 +19,8 @@ import { publishRefusal, SessionState, type Stored } from "./state.ts";
 import type { Token } from "./token.ts";
 import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./users.ts";
 
+const none: readonly Token[] = [];
+
 /** How long the holder of a lease may be silent before another process takes over. */
 const leaseDuration = 60_000;
 
@@ -57,19 +59,31 @@ export class SessionManager<Data = SessionData> {
    * @throws {StoreError} the store is down (promise 8)
    */
   async load(cookieHeader: string | null | undefined, client?: ClientInfo): Promise<Session<Data>> {
-    const stored = cookieHeader ? await this.#find(cookieHeader) : null;
+    const tokens = cookieHeader ? this.#tokensIn(cookieHeader) : none;
+    let stored: Stored | null = null;
+    if (tokens.length === 1) {
+      const token = tokens[0]!;
+      const row = await this.#records.read(token.id);
+      if (row !== null) stored = { row, token };
+    } else if (tokens.length > 1) {
+      stored = await this.#firstOf(tokens);
+    }
     const state = new SessionState(this.#settings, stored, client, this.#records.now());
     if (stored !== null && this.#settings.schema !== undefined) await this.#conform(state);
     return sessionOver<Data>(state);
   }
 
-  async #find(cookieHeader: string): Promise<Stored | null> {
+  #tokensIn(cookieHeader: string): readonly Token[] {
     const tokens: Token[] = [];
     for (const value of this.#settings.cookie.read(cookieHeader)) {
       const token = this.#settings.format.read(value);
       if (token !== null && !tokens.some((other) => other.text === token.text)) tokens.push(token);
     }
-    if (tokens.length === 0) return null;
+    return tokens;
+  }
+
+  /** The first that has a row, in the browser's order. */
+  async #firstOf(tokens: readonly Token[]): Promise<Stored | null> {
     const rows = await Promise.all(tokens.map((token) => this.#records.read(token.id)));
     const first = rows.findIndex((row) => row !== null);
     return first === -1 ? null : { row: rows[first]!, token: tokens[first]! };
@@ -259,7 +273,7 @@ export async function commitForResponse(
 }
 
 function inTurn<Answer>(state: SessionState, task: () => Promise<Answer>): Promise<Answer> {
-  const turn = state.turn.then(task, task);
+  const turn = state.turn === null ? task() : state.turn.then(task, task);
   state.turn = turn.catch(() => {});
   return turn;
 }

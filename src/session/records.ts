@@ -69,11 +69,8 @@ export class Records {
     client: ClientInfo | undefined,
   ): SessionRow {
     const now = this.now();
-    return this.#seal(token, plaintext, client, {
-      ...this.#bare(token.id, user, now),
-      createdAt: now,
-      absoluteExpiresAt: now + this.settings.absoluteTimeout,
-    });
+    const limits = { createdAt: now, absoluteExpiresAt: now + this.settings.absoluteTimeout };
+    return this.#seal(token, plaintext, client, this.#bare(token.id, user, now, limits));
   }
 
   /** A sealed row that continues another under a new id, with its limits. */
@@ -84,20 +81,13 @@ export class Records {
     client: ClientInfo | undefined,
     loaded: SessionRow,
   ): SessionRow {
-    const { createdAt, absoluteExpiresAt } = loaded;
-    return this.#seal(token, plaintext, client, {
-      ...this.#bare(token.id, user, this.now()),
-      createdAt,
-      absoluteExpiresAt,
-    });
+    return this.#seal(token, plaintext, client, this.#bare(token.id, user, this.now(), loaded));
   }
 
   /** A sealed row that takes the place of the one loaded. */
   next(token: Token, plaintext: Uint8Array, user: string | undefined, loaded: SessionRow): SessionRow {
     const { format } = this.settings;
-    const { createdAt, absoluteExpiresAt } = loaded;
-    const bare = { ...this.#bare(loaded.id, user, this.now()), createdAt, absoluteExpiresAt };
-    const row = { ...bare, expiresAt: idleEnd(bare, this.settings, bare.updatedAt) };
+    const row = this.#bare(loaded.id, user, this.now(), loaded);
     let client = this.settings.client ? loaded.client : null;
     if (client !== null && !format.isCurrent(loaded)) client = this.#resealClient(loaded, row);
     return { ...row, data: format.seal(plaintext, row, token), client };
@@ -107,19 +97,21 @@ export class Records {
     id: Uint8Array,
     user: string | undefined,
     now: number,
-  ): Omit<BareRow, "createdAt" | "absoluteExpiresAt"> {
+    limits: Pick<SessionRow, "createdAt" | "absoluteExpiresAt">,
+  ): BareRow {
     return {
       id,
       version: randomVersion(),
       userRef: this.settings.format.userRef(user),
+      createdAt: limits.createdAt,
       updatedAt: now,
-      expiresAt: now,
+      absoluteExpiresAt: limits.absoluteExpiresAt,
+      expiresAt: idleEnd(limits, this.settings, now),
     };
   }
 
-  #seal(token: Token, plaintext: Uint8Array, client: ClientInfo | undefined, bare: BareRow): SessionRow {
+  #seal(token: Token, plaintext: Uint8Array, client: ClientInfo | undefined, row: BareRow): SessionRow {
     const { format } = this.settings;
-    const row = { ...bare, expiresAt: idleEnd(bare, this.settings, bare.updatedAt) };
     return {
       ...row,
       data: format.seal(plaintext, row, token),

@@ -43,7 +43,7 @@ export class SessionState {
   /** A delete's answer was lost: finding the row gone then means that it was ours. */
   deleteUnsure = false;
   /** Commits and updates of one session object run one after another. */
-  turn: Promise<unknown> = Promise.resolve();
+  turn: Promise<unknown> | null = null;
   #content: Content | null;
   /** Bytes of the content as stored; null while nothing is stored, or was not looked at. */
   plaintext: Uint8Array | null = null;
