@@ -10,6 +10,7 @@ export interface BareStatements {
   update(id: Buffer, data: string, expiresAt: number): Promise<unknown>;
   touch(id: Buffer, expiresAt: number): Promise<unknown>;
   bytes(): Promise<number | null>;
+  fill?(rows: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -40,6 +41,7 @@ export function bare(
     },
     touch: (place) => statements.touch(ids[place] as Buffer, Date.now()),
     bytes: statements.bytes,
+    ...(statements.fill && { fill: statements.fill }),
     close: statements.close,
   };
 }

@@ -13,6 +13,8 @@ export interface Candidate {
   /** Reads, changes and saves: what a request does. */
   change(place: number): Promise<unknown>;
   touch(place: number): Promise<unknown>;
+  /** Adds so many rows like its own to its table, that nobody asks for. */
+  fill?(rows: number): Promise<void>;
   /** Bytes of its table with all indexes; null where that cannot be told. */
   bytes(): Promise<number | null>;
   close(): Promise<void>;

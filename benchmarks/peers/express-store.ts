@@ -26,6 +26,7 @@ export function expressStore(
     pid: number | null;
     size: number;
     bytes(): Promise<number | null>;
+    fill?(rows: number): Promise<void>;
     close(): Promise<void>;
   },
 ): Candidate {
@@ -68,6 +69,7 @@ export function expressStore(
     },
     touch: (place) => call("touch", place),
     bytes: options.bytes,
+    ...(options.fill && { fill: options.fill }),
     close: options.close,
   };
 }

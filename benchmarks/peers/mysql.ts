@@ -3,6 +3,7 @@ import { bare } from "./bare.ts";
 import { load } from "./candidate.ts";
 import type { Candidate, Setting } from "./candidate.ts";
 import { expressStore } from "./express-store.ts";
+import { fill, ourTable, type Fillable } from "./filler.ts";
 import { ours } from "./ours.ts";
 
 const connectionLimit = 10;
@@ -39,6 +40,9 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
     }
   };
 
+  const random = "RANDOM_BYTES(32)";
+  const filling = (table: Fillable) => (rows: number) => fill(table, rows, (text) => admin.query(text));
+
   const ownPools = [pool(), pool()];
   const theirPool = pool();
   const theirs = new MySQLStore({ schema: { tableName: "mysql_session" } }, theirPool);
@@ -61,6 +65,7 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
       pid,
       size,
       bytes: bytes("ours"),
+      fill: filling(ourTable("ours", random)),
       close: () => ownPools[0].end(),
     }),
     await ours(mysqlStore(ownPools[1], { table: "ours_user", lanes: { read: 1, write: 1 } }), {
@@ -69,6 +74,7 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
       size,
       loggedIn: true,
       bytes: bytes("ours_user"),
+      fill: filling(ourTable("ours_user", random)),
       close: () => ownPools[1].end(),
     }),
     expressStore(theirs, {
@@ -76,6 +82,12 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
       pid,
       size,
       bytes: bytes("mysql_session"),
+      fill: filling({
+        table: "mysql_session",
+        key: "session_id",
+        newKey: "LOWER(HEX(RANDOM_BYTES(16)))",
+        columns: ["expires", "data"],
+      }),
       async close() {
         await theirs.close();
         await theirPool.end();
@@ -100,6 +112,7 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
         touch: (id, expiresAt) =>
           barePool.execute("UPDATE bare SET expires_at = ? WHERE id = ?", [expiresAt, id]),
         bytes: bytes("bare"),
+        fill: filling({ table: "bare", key: "id", newKey: random, columns: ["data", "expires_at"] }),
         close: () => barePool.end(),
       },
       { name: "mysql2, prepared statement", pid, size },

@@ -15,6 +15,8 @@ export interface Options {
   readonly seconds: number;
   /** Sessions in each table before the first measurement. */
   readonly rows: number;
+  /** More rows in each table that nobody asks for, in PostgreSQL, MySQL and MariaDB. */
+  readonly filler: number;
   /** Candidates whose names contain one of these; all when empty. */
   readonly only: readonly string[];
   /** The Markdown file that the results are written to; null for none. */
@@ -31,6 +33,7 @@ export const usage = `usage: npm run bench -- [options]
   --only LIST               candidates with one of these in their names
   --rounds 5  --seconds 0.4 how often and how long each is measured
   --rows 5000               sessions in the table
+  --filler 0                more rows beside them that nobody asks for (1000000: a large table)
   --output FILE             default benchmarks/RESULTS.md; "-" for none`;
 
 const settings = {
@@ -46,6 +49,7 @@ const settings = {
   rounds: { type: "string", default: "5" },
   seconds: { type: "string", default: "0.4" },
   rows: { type: "string", default: "5000" },
+  filler: { type: "string", default: "0" },
   output: { type: "string" },
 } as const;
 
@@ -65,6 +69,7 @@ export function readOptions(
     rounds: number("rounds", values.rounds),
     seconds: number("seconds", values.seconds),
     rows: number("rows", values.rows),
+    filler: values.filler === "0" ? 0 : number("filler", values.filler),
     only: list(values.only),
     output:
       values.output === "-" ? null : (values.output ?? new URL("../RESULTS.md", import.meta.url).pathname),

@@ -12,6 +12,7 @@ export interface OursOptions {
   /** With a user, an address and a user agent in every row, which the others keep nowhere or in the data. */
   readonly loggedIn?: boolean;
   bytes(): Promise<number | null>;
+  fill?(rows: number): Promise<void>;
   close?(): Promise<void>;
 }
 
@@ -62,6 +63,7 @@ export async function ours(store: SessionStore, options: OursOptions): Promise<C
       return records.touch(Buffer.from(session.handle as string, "base64url"), now, now + idle);
     },
     bytes: options.bytes,
+    ...(options.fill && { fill: options.fill }),
     async close() {
       await sessions.close();
       await options.close?.();

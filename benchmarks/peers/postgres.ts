@@ -3,6 +3,7 @@ import { bare } from "./bare.ts";
 import { load } from "./candidate.ts";
 import type { Candidate, Setting } from "./candidate.ts";
 import { expressStore } from "./express-store.ts";
+import { fill, ourTable, type Fillable } from "./filler.ts";
 import { ours } from "./ours.ts";
 
 const poolSize = 10;
@@ -31,6 +32,9 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
     return Number(rows[0].bytes);
   };
 
+  const random = "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))";
+  const filling = (table: Fillable) => (rows: number) => fill(table, rows, (text) => admin.query(text));
+
   const ownPools = [pool(), pool()];
   const simplePool = pool();
   const simple = new PgSimple({ pool: simplePool, tableName: "pg_simple", createTableIfMissing: true });
@@ -49,6 +53,7 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
       pid,
       size,
       bytes: bytes("ours"),
+      fill: filling(ourTable("ours", random)),
       close: () => ownPools[0].end(),
     }),
     await ours(postgresStore(ownPools[1], { table: "ours_user", lanes: { read: 1, write: 1 } }), {
@@ -57,6 +62,7 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
       size,
       loggedIn: true,
       bytes: bytes("ours_user"),
+      fill: filling(ourTable("ours_user", random)),
       close: () => ownPools[1].end(),
     }),
     expressStore(simple, {
@@ -64,6 +70,12 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
       pid,
       size,
       bytes: bytes("pg_simple"),
+      fill: filling({
+        table: "pg_simple",
+        key: "sid",
+        newKey: "replace(gen_random_uuid()::text, '-', '')",
+        columns: ["sess", "expire"],
+      }),
       async close() {
         await simple.close();
         await simplePool.end();
@@ -92,6 +104,7 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
         touch: (id, expiresAt) =>
           query("touch", "UPDATE bare SET expires_at = $2 WHERE id = $1", [id, expiresAt]),
         bytes: bytes("bare"),
+        fill: filling({ table: "bare", key: "id", newKey: random, columns: ["data", "expires_at"] }),
         close: () => barePool.end(),
       },
       { name: "pg, prepared statement", pid, size },

@@ -95,7 +95,7 @@ async function fill(
   database: DatabaseName,
   size: number,
   candidates: readonly Candidate[],
-  { rows }: Options,
+  { rows, filler }: Options,
   results: StoreResults,
 ): Promise<void> {
   for (const candidate of candidates) {
@@ -105,6 +105,7 @@ async function fill(
       await Promise.all(places.map((place) => candidate.create(place)));
     }
     const after = await candidate.bytes();
+    if (filler > 0) await candidate.fill?.(filler);
     if (before === null || after === null) continue;
     const bytes = Math.round((after - before) / rows);
     results.rows.push({ database, size, candidate: candidate.name, bytes });
