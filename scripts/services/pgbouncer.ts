@@ -12,6 +12,7 @@ import {
   stopProcess,
   waitUntil,
 } from "./processes.ts";
+import { programsFor } from "./versions.ts";
 import { alone } from "./workplace.ts";
 
 export interface Pooler extends AsyncDisposable {
@@ -58,12 +59,12 @@ export async function startPgbouncer(url: string, directory: string, connections
 }
 
 async function findOrInstall(): Promise<string> {
-  const find = (): string | null =>
-    folderOf(["/usr/sbin", ...(process.env["PATH"] ?? "").split(":")], "pgbouncer");
+  const { packages, folders, fetch } = programsFor("pgbouncer");
+  const find = (): string | null => folderOf(folders(), "pgbouncer");
   let reason = "";
   return await alone(async () => {
-    if (find() === null && canInstallPackages())
-      await installPackages(["pgbouncer"]).catch((error: Error) => (reason = `${error.message}\n`));
+    const bring = fetch ?? (canInstallPackages() ? () => installPackages(packages) : null);
+    if (find() === null) await bring?.().catch((error: Error) => (reason = `${error.message}\n`));
     const found = find();
     if (found !== null) return found;
     throw new Error(

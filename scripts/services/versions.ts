@@ -4,17 +4,20 @@ import type { Programs, ServerName } from "./engine.ts";
 import { programsOfPackage } from "./npm-package.ts";
 import { programsOfSuite } from "./suite.ts";
 
-/** `TEST_POSTGRES_VERSION` and its like: another version than the one that `npm test` runs on. */
-export const versionVariable = (name: ServerName): string => `TEST_${name.toUpperCase()}_VERSION`;
+/** A server, or the pooler that stands in front of one. */
+export type Versioned = ServerName | "pgbouncer";
 
-export function askedVersion(name: ServerName): string | null {
+/** `TEST_POSTGRES_VERSION` and its like: another version than the one that `npm test` runs on. */
+export const versionVariable = (name: Versioned): string => `TEST_${name.toUpperCase()}_VERSION`;
+
+export function askedVersion(name: Versioned): string | null {
   return process.env[versionVariable(name)] || null;
 }
 
 const path = (): string[] => (process.env["PATH"] ?? "").split(":");
 
 /** What `npm test` runs on. Debian's stable releases have no MySQL. */
-const usual: Readonly<Record<ServerName, Programs>> = {
+const usual: Readonly<Record<Versioned, Programs>> = {
   postgres: { packages: ["postgresql"], folders: () => [...debianPostgres(), ...path()] },
   mysql: programsOfSuite({
     name: "mysql",
@@ -23,6 +26,7 @@ const usual: Readonly<Record<ServerName, Programs>> = {
     folders: ["usr/sbin"],
   }),
   mariadb: { packages: ["mariadb-server"], folders: () => ["/usr/sbin", ...path()] },
+  pgbouncer: { packages: ["pgbouncer"], folders: () => ["/usr/sbin", ...path()] },
 };
 
 /** Debian keeps each version's programs apart; other systems have them on the path. */
@@ -41,7 +45,7 @@ const suiteWithPostgres = (version: string, suite: string): Programs =>
   });
 
 /** The other versions that can be had. No release of Debian's has PostgreSQL 16, and none has another MySQL. */
-export const otherVersions: Readonly<Record<ServerName, Readonly<Record<string, Programs>>>> = {
+export const otherVersions: Readonly<Record<Versioned, Readonly<Record<string, Programs>>>> = {
   postgres: {
     "16": programsOfPackage({
       name: "postgres-16",
@@ -60,12 +64,21 @@ export const otherVersions: Readonly<Record<ServerName, Readonly<Record<string, 
       folders: ["usr/sbin", "usr/bin"],
     }),
   },
+  // From 1.21 on it can follow prepared statements.
+  pgbouncer: {
+    "1.26": programsOfSuite({
+      name: "pgbouncer-1.26",
+      suite: "sid",
+      packages: ["pgbouncer"],
+      folders: ["usr/sbin"],
+    }),
+  },
 };
 
 /** A version that is not listed above can still come from a container engine. */
 const nowhere: Programs = { packages: [], folders: () => [] };
 
-export function programsFor(name: ServerName): Programs {
+export function programsFor(name: Versioned): Programs {
   const version = askedVersion(name);
   return version === null ? usual[name] : (otherVersions[name][version] ?? nowhere);
 }

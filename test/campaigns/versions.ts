@@ -1,7 +1,7 @@
 /**
  * The suites that touch a database, on other versions of the servers than `npm test` runs on:
  *
- *   node test/campaigns/versions.ts [postgres@16] [postgres@17] [postgres@18] [mariadb@11.8]
+ *   node test/campaigns/versions.ts [postgres@16] [postgres@17] [postgres@18] [mariadb@11.8] [pgbouncer@1.26]
  *
  * All of them when none is named. Programs are fetched once and kept; nothing of the machine changes.
  */
@@ -10,9 +10,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { serverNames, type ServerName } from "../../scripts/services/engine.ts";
 import { programFolder, provide, release } from "../../scripts/services/services.ts";
-import { otherVersions, versionVariable } from "../../scripts/services/versions.ts";
+import { otherVersions, versionVariable, type Versioned } from "../../scripts/services/versions.ts";
 import { execute } from "../servers/execute.ts";
 
 const suites = [
@@ -30,9 +29,8 @@ const suites = [
   "test/rails/side-by-side",
 ];
 
-const known = serverNames.flatMap((name) =>
-  Object.keys(otherVersions[name]).map((version) => `${name}@${version}`),
-);
+const all = Object.keys(otherVersions) as Versioned[];
+const known = all.flatMap((name) => Object.keys(otherVersions[name]).map((version) => `${name}@${version}`));
 const asked = process.argv.slice(2);
 const unknown = asked.filter((each) => !known.includes(each));
 if (unknown.length > 0) {
@@ -44,21 +42,25 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const told: string[] = [];
 for (const each of asked.length > 0 ? asked : known) {
-  const [name, version] = each.split("@") as [ServerName, string];
+  const [name, version] = each.split("@") as [Versioned, string];
+  const server = name === "pgbouncer" ? "postgres" : name;
   const variable = versionVariable(name);
   process.env[variable] = version;
   try {
-    const url = (await provide([name], { hold: true }))[name]!;
-    const [answer] = await execute(url, name, "SELECT version() AS version");
-    const exact = String(answer?.["version"]);
-    if (!exact.replace("PostgreSQL ", "").startsWith(`${version}.`)) throw new Error(`${exact} answered`);
+    const url = (await provide([server], { hold: true }))[server]!;
+    const [answer] = await execute(url, server, "SELECT version() AS version");
+    const exact = String(answer?.["version"]).replace("PostgreSQL ", "");
+    if (name === server && !exact.startsWith(`${version}.`)) throw new Error(`${exact} answered`);
     // The standby is made with client programs, which not every source of a server brings.
     const left = name !== "postgres" || existsSync(join(programFolder(name) ?? "", "pg_basebackup"));
     const failover = "test/servers/failover-postgres.test.ts";
-    const args = [vitest, "run", ...suites, ...(left ? [] : ["--exclude", failover])];
-    const env = { ...process.env, TEST_DATABASES: name };
+    const files = name === "pgbouncer" ? ["test/servers/pgbouncer"] : suites;
+    const args = [vitest, "run", ...files, ...(left ? [] : ["--exclude", failover])];
+    const env = { ...process.env, TEST_DATABASES: server };
     const [code] = await once(spawn(process.execPath, args, { cwd: root, env, stdio: "inherit" }), "exit");
-    told.push(`${code === 0 ? "passed" : "FAILED"} on ${each} (${exact})`);
+    told.push(
+      `${code === 0 ? "passed" : "FAILED"} on ${each} (${name === server ? exact : `before ${server} ${exact}`})`,
+    );
     if (!left) told.push(`       without ${failover}: these programs have no pg_basebackup`);
   } catch (error) {
     told.push(`FAILED on ${each}: ${(error as Error).message}`);

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { Pool } from "pg";
 import { afterAll, beforeAll, describe, inject, test } from "vitest";
 import { startPgbouncer, type Pooler } from "../../scripts/services/pgbouncer.ts";
+import { askedVersion } from "../../scripts/services/versions.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";
 import { raceSuite } from "../session/race-suite.ts";
@@ -35,11 +36,17 @@ describe.runIf(chosenDatabases().includes("postgres"))("pgbouncer in transaction
   const createStore = (): Promise<CreatedStore> =>
     serverAt("postgres", pooler.url, { namedStatements: false }).createStore();
 
+  test("it is the version that was asked for", async () => {
+    const [{ version } = {}] = await ask(pooler.url, "SHOW VERSION");
+    const asked = askedVersion("pgbouncer");
+    assert.ok(asked === null || String(version).includes(` ${asked}.`), String(version));
+  });
+
   test("eight clients share three connections, and one client has several", async () => {
     const pool = new Pool({ connectionString: pooler.url, max: 8 });
-    const ask = async (): Promise<number> =>
+    const server = async (): Promise<number> =>
       (await pool.query("SELECT pg_backend_pid() AS id, pg_sleep(0.005)")).rows[0].id;
-    const used = new Set(await Promise.all(Array.from({ length: 80 }, ask)));
+    const used = new Set(await Promise.all(Array.from({ length: 80 }, server)));
     assert.equal(pool.totalCount, 8);
     assert.equal(used.size, connections);
     await pool.end();
@@ -57,8 +64,11 @@ describe.runIf(chosenDatabases().includes("postgres"))("pgbouncer in transaction
     await store.close();
     const refused = asked.filter((result) => result.status === "rejected");
     for (const { reason } of refused) assert.match(String(reason), /Set namedStatements: false/);
-    const follows = await followsStatements(pooler.url);
-    assert.equal(refused.length > 0, !follows, `${refused.length} of ${asked.length} were refused`);
+    assert.equal(
+      refused.length > 0,
+      !(await followsStatements(pooler.url)),
+      `${refused.length} of ${asked.length} were refused`,
+    );
   });
 
   test("ten processes migrate at once", { timeout: 60_000 }, async () => {
@@ -109,8 +119,13 @@ describe.runIf(chosenDatabases().includes("postgres"))("pgbouncer in transaction
 
 /** pgbouncer 1.21 and later can. */
 async function followsStatements(url: string): Promise<boolean> {
+  const settings = await ask(url, "SHOW CONFIG");
+  return settings.some(({ key, value }) => key === "max_prepared_statements" && Number(value) > 0);
+}
+
+/** The pooler's own console. */
+function ask(url: string, command: string): Promise<Record<string, unknown>[]> {
   const console = new URL(url);
   console.pathname = "/pgbouncer";
-  const settings = await execute(console.href, "postgres", "SHOW CONFIG");
-  return settings.some(({ key, value }) => key === "max_prepared_statements" && Number(value) > 0);
+  return execute(console.href, "postgres", command);
 }
