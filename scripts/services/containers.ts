@@ -17,7 +17,12 @@ export async function containerEngine(): Promise<string | null> {
   return null;
 }
 
-export async function startContainer(program: string, engine: Engine): Promise<Running> {
+/** @param version the tag of the image; its own when null */
+export async function startContainer(
+  program: string,
+  engine: Engine,
+  version: string | null,
+): Promise<Running> {
   const password = randomBytes(16).toString("hex");
   const port = await freePort();
   const container = `stored-session-${engine.name}-${port}`;
@@ -31,7 +36,7 @@ export async function startContainer(program: string, engine: Engine): Promise<R
     "-p",
     `127.0.0.1:${port}:${engine.image.port}`,
     ...environment,
-    engine.image.name,
+    `${engine.image.name}:${version ?? engine.image.tag}`,
   ]);
   const logs = async (): Promise<boolean> => speaks(port);
   await waitUntil(logs, { pid: null, name: `${engine.name} in ${program}` }, 180_000);

@@ -1,37 +1,34 @@
 import { randomBytes } from "node:crypto";
-import { chownSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Engine, Running, StartOptions } from "./engine.ts";
-import { accountFor, freePort, isRoot, privateDirectory, run, spawnServer, waitUntil } from "./processes.ts";
+import { Client } from "pg";
+import type { Engine, Programs, Running, StartOptions } from "./engine.ts";
+import {
+  accountFor,
+  folderOf,
+  freePort,
+  isRoot,
+  privateDirectory,
+  run,
+  spawnServer,
+  waitUntil,
+} from "./processes.ts";
 
-/** Debian keeps each version's programs apart; other systems have them on the path. */
-export function postgresPrograms(): string | null {
-  const debian = "/usr/lib/postgresql";
-  const versions = existsSync(debian) ? readdirSync(debian).toSorted((a, b) => Number(b) - Number(a)) : [];
-  const folders = [
-    ...versions.map((version) => join(debian, version, "bin")),
-    ...(process.env["PATH"] ?? "").split(":"),
-  ];
-  return (
-    folders.find((folder) => existsSync(join(folder, "initdb")) && existsSync(join(folder, "postgres"))) ??
-    null
-  );
-}
-
-export const postgres: Engine = {
+export const postgres = (programs: Programs): Engine => ({
   name: "postgres",
-  packages: ["postgresql"],
-  isInstalled: () => postgresPrograms() !== null,
+  programs,
+  find: () => folderOf(programs.folders(), "initdb", "postgres"),
   image: {
-    name: "docker.io/library/postgres:18",
+    name: "docker.io/library/postgres",
+    tag: "18",
     port: 5432,
     environment: (password) => [`POSTGRES_PASSWORD=${password}`, "POSTGRES_DB=test"],
     url: (port, password) => `postgres://postgres:${password}@127.0.0.1:${port}/test`,
   },
 
   async start({ directory, port = 0 }: StartOptions): Promise<Running> {
-    const programs = postgresPrograms();
-    if (!programs) throw new Error("PostgreSQL's initdb and postgres were not found.");
+    const folder = this.find();
+    if (!folder) throw new Error("PostgreSQL's initdb and postgres were not found.");
     const account = accountFor("postgres", "nobody");
     privateDirectory(directory, account);
     const data = join(directory, "data");
@@ -53,30 +50,35 @@ export const postgres: Engine = {
         "UTF8",
         "--locale=C",
       ];
-      await run(join(programs, "initdb"), settings, { account, cwd: directory });
+      await run(join(folder, "initdb"), settings, { account, cwd: directory });
     }
     const password = readFileSync(passwordFile, "utf8").trim();
     const chosen = port || (await freePort());
     const pid = spawnServer(
-      join(programs, "postgres"),
+      join(folder, "postgres"),
       ["-D", data, "-p", String(chosen), "-k", directory, ...durable.flatMap((setting) => ["-c", setting])],
       { account, cwd: directory, log },
     );
-    // pg_isready asks the server itself: recovery after a crash keeps the port open while answering nobody.
-    const ready = (): Promise<boolean> =>
-      run(join(programs, "pg_isready"), ["-q", "-h", "127.0.0.1", "-p", String(chosen)]).then(
-        () => true,
-        () => false,
-      );
-    await waitUntil(ready, { pid, log, name: "PostgreSQL" });
-    return {
-      url: `postgres://postgres:${password}@127.0.0.1:${chosen}/postgres`,
-      pid,
-      port: chosen,
-      container: null,
-    };
+    const url = `postgres://postgres:${password}@127.0.0.1:${chosen}/postgres`;
+    await waitUntil(() => answersQueries(url), { pid, log, name: "PostgreSQL" });
+    return { url, pid, port: chosen, container: null };
   },
-};
+});
+
+/** Recovery after a crash keeps the port open while answering nobody. */
+async function answersQueries(url: string): Promise<boolean> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await client.query("SELECT 1");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
 
 const durable = [
   "listen_addresses=127.0.0.1",

@@ -1,6 +1,17 @@
 import { type SpawnOptions, execFile, execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 const execute = promisify(execFile);
@@ -27,8 +38,15 @@ export function accountFor(...names: readonly string[]): Account {
   throw new Error(`None of the accounts ${names.join(", ")} exists to run a database server under.`);
 }
 
+/** The first of the folders that has all these programs. */
+export function folderOf(folders: readonly string[], ...names: readonly string[]): string | null {
+  return folders.find((folder) => names.every((name) => existsSync(join(folder, name)))) ?? null;
+}
+
 /** Makes a directory that only `account` (and root) can enter. */
 export function privateDirectory(path: string, account: Account): void {
+  // What another account made cannot be used: MariaDB's package brings an account of its own, perhaps after a MySQL ran.
+  if (isRoot && existsSync(path) && statSync(path).uid !== account.uid) rmSync(path, { recursive: true });
   mkdirSync(path, { recursive: true });
   if (isRoot) chownSync(path, account.uid, account.gid);
   chmodSync(path, 0o700);

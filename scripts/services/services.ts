@@ -5,17 +5,21 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { containerEngine, startContainer, stopContainer } from "./containers.ts";
-import type { Engine, Running, ServerName } from "./engine.ts";
+import { type Engine, type Programs, type Running, type ServerName, serverNames } from "./engine.ts";
 import { mariadb } from "./mariadb.ts";
 import { mysql } from "./mysql.ts";
 import { canInstallPackages, installPackages } from "./packages.ts";
 import { postgres } from "./postgres.ts";
 import { answers, isAlive, stopProcess } from "./processes.ts";
+import { askedVersion, programsFor } from "./versions.ts";
 import { alone, workplace } from "./workplace.ts";
 
 export type { ServerName } from "./engine.ts";
 
-const engines: Readonly<Record<ServerName, Engine>> = { postgres, mysql, mariadb };
+const makers: Readonly<Record<ServerName, (programs: Programs) => Engine>> = { postgres, mysql, mariadb };
+
+/** The server in the version that is asked for now. */
+const engine = (name: ServerName): Engine => makers[name](programsFor(name));
 
 /** `TEST_POSTGRES_URL` and its like: a server of the caller's, which is neither started nor stopped here. */
 export const variable = (name: ServerName): string => `TEST_${name.toUpperCase()}_URL`;
@@ -43,18 +47,18 @@ export async function provide(
     for (const name of wanted) {
       const state = await running(name);
       if (state) urls[name] = state.url;
-      else missing.push(engines[name]);
+      else missing.push(engine(name));
       if (state && options.keep && !state.kept) save(name, { ...state, kept: true });
     }
     const inContainers = await install(missing);
     const started = await Promise.allSettled(
-      missing.map(async (engine) => {
-        const program = inContainers.get(engine);
+      missing.map(async (one) => {
+        const program = inContainers.get(one);
         const server = program
-          ? await startContainer(program, engine)
-          : await engine.start({ directory: join(workplace(), engine.name) });
-        save(engine.name, { ...server, kept: options.keep ?? false });
-        urls[engine.name] = server.url;
+          ? await startContainer(program, one, askedVersion(one.name))
+          : await one.start({ directory: placeOf(one.name) });
+        save(one.name, { ...server, kept: options.keep ?? false });
+        urls[one.name] = server.url;
       }),
     );
     const failed = started
@@ -89,7 +93,7 @@ export async function stop(names: readonly ServerName[]): Promise<ServerName[]> 
 
 export async function status(): Promise<Partial<Record<ServerName, string>>> {
   const urls: Partial<Record<ServerName, string>> = {};
-  for (const name of Object.keys(engines) as ServerName[]) {
+  for (const name of serverNames) {
     const state = await running(name);
     if (state) urls[name] = state.url;
   }
@@ -98,39 +102,49 @@ export async function status(): Promise<Partial<Record<ServerName, string>>> {
 
 /** A server for one test alone, which may be killed. Its programs must be there: call `provide` before. */
 export async function startPrivate(name: ServerName, directory: string, port?: number): Promise<Running> {
-  return engines[name].start({ directory, ...(port === undefined ? {} : { port }) });
+  return engine(name).start({ directory, ...(port === undefined ? {} : { port }) });
+}
+
+/** The folder of the server's programs, or null when there is none: it is in a container, or the caller's. */
+export function programFolder(name: ServerName): string | null {
+  return engine(name).find();
 }
 
 async function install(missing: readonly Engine[]): Promise<Map<Engine, string>> {
-  const absent = missing.filter((engine) => !engine.isInstalled());
+  const absent = missing.filter((one) => one.find() === null);
   const inContainers = new Map<Engine, string>();
   if (absent.length === 0) return inContainers;
   const reasons: string[] = [];
-  const packages = absent.flatMap((engine) => engine.packages);
+  const packages = absent.flatMap((one) => one.programs.packages);
   if (packages.length > 0 && canInstallPackages())
     await installPackages(packages).catch((error: Error) => reasons.push(error.message));
-  for (const engine of absent) {
-    if (!engine.isInstalled() && existsSync("/usr/bin/apt-get"))
-      await engine.fetch?.().catch((error: Error) => reasons.push(error.message));
-    if (engine.isInstalled()) continue;
+  for (const one of absent) {
+    if (one.find() === null && existsSync("/usr/bin/apt-get"))
+      await one.programs.fetch?.().catch((error: Error) => reasons.push(error.message));
+    if (one.find() !== null) continue;
     const program = await containerEngine();
-    if (program) inContainers.set(engine, program);
-    else throw new Error([...reasons, helpFor(engine)].join("\n"));
+    if (program) inContainers.set(one, program);
+    else throw new Error([...reasons, helpFor(one)].join("\n"));
   }
   return inContainers;
 }
 
-function helpFor(engine: Engine): string {
-  const url = `${variable(engine.name)}=${engine.image.url(engine.image.port, "password")}`;
+function helpFor(one: Engine): string {
+  const url = `${variable(one.name)}=${one.image.url(one.image.port, "password")}`;
   const how =
-    engine.packages.length > 0
-      ? `run "sudo apt-get install -y ${engine.packages.join(" ")}"`
+    one.programs.packages.length > 0
+      ? `run "sudo apt-get install -y ${one.programs.packages.join(" ")}"`
       : `run the tests on Debian or Ubuntu with network, or "docker compose up -d --wait"`;
-  return `The tests need ${engine.name} and could not find or install it: ${how}, or give a server with ${url}, or narrow the tests with TEST_DATABASES=sqlite.`;
+  const version = askedVersion(one.name);
+  const what = version === null ? one.name : `${one.name} ${version}`;
+  return `The tests need ${what} and could not find or install it: ${how}, or give a server with ${url}, or narrow the tests with TEST_DATABASES=sqlite.`;
 }
 
 async function running(name: ServerName): Promise<State | null> {
-  const path = statePath(name);
+  return stateIn(`${placeOf(name)}.json`);
+}
+
+async function stateIn(path: string): Promise<State | null> {
   if (!existsSync(path)) return null;
   const state = JSON.parse(readFileSync(path, "utf8")) as State;
   const alive = state.pid === null || isAlive(state.pid);
@@ -140,17 +154,20 @@ async function running(name: ServerName): Promise<State | null> {
   return null;
 }
 
+/** Servers of every version, whichever is asked for now. */
 async function stopWhere(chosen: (state: State, name: ServerName) => boolean): Promise<ServerName[]> {
   const stopping: Promise<ServerName>[] = [];
-  for (const name of Object.keys(engines) as ServerName[]) {
-    const state = await running(name);
-    if (!state || !chosen(state, name)) continue;
+  for (const file of readdirSync(workplace()).filter((each) => each.endsWith(".json"))) {
+    const path = join(workplace(), file);
+    const name = serverNames.find((each) => file.startsWith(each));
+    const state = name && (await stateIn(path));
+    if (!name || !state || !chosen(state, name)) continue;
     stopping.push(
       (async () => {
         // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
         if (state.pid !== null) await stopProcess(state.pid, name === "postgres" ? "SIGINT" : "SIGTERM");
         if (state.container !== null) await stopContainer(state.container);
-        rmSync(statePath(name), { force: true });
+        rmSync(path, { force: true });
         return name;
       })(),
     );
@@ -158,8 +175,12 @@ async function stopWhere(chosen: (state: State, name: ServerName) => boolean): P
   return Promise.all(stopping);
 }
 
-const statePath = (name: ServerName): string => join(workplace(), `${name}.json`);
+/** Versions beside one another have data and state of their own. */
+function placeOf(name: ServerName): string {
+  const version = askedVersion(name);
+  return join(workplace(), version === null ? name : `${name}-${version}`);
+}
 
 function save(name: ServerName, state: State): void {
-  writeFileSync(statePath(name), `${JSON.stringify(state)}\n`, { mode: 0o600 });
+  writeFileSync(`${placeOf(name)}.json`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
 }

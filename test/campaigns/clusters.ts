@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { answers, run } from "../../scripts/services/processes.ts";
+import { programFolder } from "../../scripts/services/services.ts";
 import { workplace } from "../../scripts/services/workplace.ts";
 
 /** Several servers that the scripts beside `scripts/services/main.ts` start, for one test alone. */
@@ -15,7 +16,8 @@ export interface Cluster extends AsyncDisposable {
 
 /** A PostgreSQL primary, and a standby that each commit waits for. */
 export function startReplicas(): Promise<Cluster> {
-  return start("pg-replica.sh", { SYNC: "1" });
+  const programs = programFolder("postgres");
+  return start("pg-replica.sh", { SYNC: "1", ...(programs === null ? {} : { BIN: programs }) });
 }
 
 /**

@@ -20,8 +20,10 @@ import type { PostgresStoreOptions } from "../../src/store/postgres.ts";
 import type { SessionStore } from "../../src/store/store.ts";
 import { chosenDatabases } from "./chosen.ts";
 import type { DatabaseName } from "./chosen.ts";
+import { execute } from "./execute.ts";
 
 export type { DatabaseName } from "./chosen.ts";
+export { execute } from "./execute.ts";
 
 export interface CreatedStore extends AsyncDisposable {
   readonly store: SessionStore;
@@ -64,13 +66,22 @@ function server(kind: Exclude<DatabaseName, "sqlite">): TestDatabase {
   const url = inject("servers")[kind];
   if (url === undefined)
     throw new Error(`No ${kind} server. Run vitest with test/servers/global-setup.ts as globalSetup.`);
+  return serverAt(kind, url);
+}
+
+/** A server by its URL, or what stands in front of it. */
+export function serverAt(
+  kind: Exclude<DatabaseName, "sqlite">,
+  url: string,
+  defaults: PostgresStoreOptions = {},
+): TestDatabase {
   return {
     name: kind,
     kind,
     url,
     async createStore(options = {}) {
       const table = `t_${randomBytes(8).toString("hex")}`;
-      const settings = { table, poolSize: 8, ...options };
+      const settings = { table, poolSize: 8, ...defaults, ...options };
       const open = (): SessionStore => (kind === "postgres" ? postgresStore : mysqlStore)(url, settings);
       return created(open, table, () => dropTables(url, kind, table));
     },
@@ -99,30 +110,4 @@ function created(open: () => SessionStore, table: string, dropAll: () => Promise
 
 async function dropTables(url: string, kind: DatabaseName, table: string): Promise<void> {
   await execute(url, kind, `DROP TABLE IF EXISTS ${table}, ${table}_leases, ${table}_migrations`);
-}
-
-/** Runs one statement on a connection of its own, and answers the rows. */
-export async function execute(
-  url: string,
-  kind: DatabaseName,
-  text: string,
-): Promise<Record<string, unknown>[]> {
-  if (kind === "postgres") {
-    const { Client } = await import("pg");
-    const client = new Client({ connectionString: url });
-    await client.connect();
-    try {
-      return (await client.query(text)).rows;
-    } finally {
-      await client.end();
-    }
-  }
-  const { createConnection } = await import("mysql2/promise");
-  const connection = await createConnection({ uri: url });
-  try {
-    const [rows] = await connection.query(text);
-    return rows as Record<string, unknown>[];
-  } finally {
-    await connection.end();
-  }
 }

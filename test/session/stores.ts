@@ -31,7 +31,7 @@ export function eachStore(suite: (name: string, create: () => Promise<TestStore>
   }
 }
 
-async function empty(store: SessionStore): Promise<void> {
+export async function empty(store: SessionStore): Promise<void> {
   for (;;) {
     const rows = await store.scan(null, 100);
     if (rows.length === 0) return;

@@ -19,7 +19,6 @@ import { loadDriver } from "../../src/store/driver.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import type { SqlStore } from "../../src/store/sql.ts";
-import { storeContract } from "../../src/testing/store-contract.ts";
 import { databases, execute } from "../servers/databases.ts";
 import type { CreatedStore, TestDatabase } from "../servers/databases.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
@@ -306,38 +305,6 @@ for (const database of servers) {
 
 describe.runIf(servers.some(({ kind }) => kind === "postgres"))("postgres alone", () => {
   const database = servers.find(({ kind }) => kind === "postgres")!;
-  let created: CreatedStore;
-
-  storeContract("postgres without named statements (pgbouncer in transaction mode)", {
-    test,
-    async create() {
-      created = await database.createStore({ namedStatements: false, poolSize: 1 });
-      await created.store.migrate();
-      return created.store;
-    },
-    destroy: () => created.drop(),
-  });
-
-  storeContract("postgres, hash-partitioned by id", {
-    test,
-    async create() {
-      created = await database.createStore();
-      await created.store.migrate();
-      const table = (created.store as SqlStore).database.dialect.names.sessions;
-      await execute(
-        database.url,
-        "postgres",
-        `ALTER TABLE ${table} RENAME TO plain_${table.slice(1, -1)};
-         CREATE TABLE ${table} (LIKE plain_${table.slice(1, -1)} INCLUDING DEFAULTS INCLUDING INDEXES) PARTITION BY HASH (id);
-         DROP TABLE plain_${table.slice(1, -1)};
-         CREATE TABLE ${table.slice(0, -1)}_0" PARTITION OF ${table} FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-         CREATE TABLE ${table.slice(0, -1)}_1" PARTITION OF ${table} FOR VALUES WITH (MODULUS 2, REMAINDER 1);`,
-      );
-      return created.store;
-    },
-    destroy: () => created.drop(),
-  });
-
   test("the statements for one row and for many are planned by the primary key, in the order of the batch", async () => {
     await using made = await database.createStore();
     await made.store.migrate();

@@ -1,0 +1,316 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "vitest";
+import { createSessionManager, type SessionManager } from "../../src/index.ts";
+import type { SessionManagerOptions } from "../../src/options.ts";
+import { idOf } from "../../src/session/handle.ts";
+import { cookieOf, Scheduler, seeded, testKeys } from "./doubles.ts";
+import type { TestStore } from "./stores.ts";
+
+type Data = Record<string, unknown>;
+type Sessions = SessionManager<Data>;
+
+/** Races of sessions over one store, which is empty for each test. */
+export function raceSuite(
+  name: string,
+  create: () => Promise<TestStore>,
+  // two-processes.test.ts has 2,000 on SQLite
+  interleavings: number = name === "memory" ? 2_000 : 200,
+): void {
+  let held: TestStore;
+  let now: number;
+
+  beforeEach(async () => {
+    held = await create();
+    now = 1_700_000_000_000;
+  });
+  afterEach(async () => held.drop());
+
+  const manager = (store = held.store, options: Partial<SessionManagerOptions<Data>> = {}): Sessions =>
+    createSessionManager<Data>({ store, keys: testKeys, clock: () => now, ...options });
+
+  async function begin(sessions: Sessions, data: Data = { kept: 1 }, user?: string): Promise<string> {
+    const session = await sessions.load(null);
+    Object.assign(session.data, data);
+    if (user !== undefined) session.login(user);
+    return cookieOf(await sessions.commit(session));
+  }
+
+  test("promise 2, R39: 64 parallel requests changing different keys all survive", async () => {
+    const sessions = manager();
+    for (let round = 0; round < 5; round++) {
+      const cookie = await begin(sessions);
+      await Promise.all(
+        Array.from({ length: 64 }, async (_, i) => {
+          const session = await sessions.load(cookie);
+          session.data[`key${i}`] = { from: i, at: new Date(now) };
+          await sessions.commit(session);
+        }),
+      );
+      const after = await sessions.load(cookie);
+      assert.equal(Object.keys(after.data).length, 65);
+      for (let i = 0; i < 64; i++) assert.deepEqual(after.data[`key${i}`], { from: i, at: new Date(now) });
+    }
+  });
+
+  test("promise 2, R39: 64 changes in seeded schedules over four processes' worth of managers all survive", async () => {
+    const rounds = name === "memory" ? 20 : 3;
+    for (let seed = 1; seed <= rounds; seed++) {
+      const scheduler = new Scheduler(seed);
+      const cookie = await begin(manager());
+      const managers = Array.from({ length: 4 }, (_, i) => manager(scheduler.over(held.store, `m${i}`)));
+      const results = await scheduler.run(
+        Array.from({ length: 64 }, (_, i) => async () => {
+          const sessions = managers[i % 4]!;
+          const session = await sessions.load(cookie);
+          session.data[`key${i}`] = i;
+          await sessions.commit(session);
+        }),
+      );
+      const failed = results.filter((result) => result.status === "rejected");
+      assert.deepEqual(failed, [], `seed ${seed}`);
+      assert.equal(Object.keys((await manager().load(cookie)).data).length, 65, `seed ${seed}`);
+    }
+  });
+
+  test("promise 2: 64 parallel atomic updates count to 64", async () => {
+    const sessions = manager();
+    const cookie = await begin(sessions, { count: 0 });
+    await Promise.all(
+      Array.from({ length: 64 }, async () => {
+        const session = await sessions.load(cookie);
+        await sessions.update(session, (data) => {
+          data["count"] = (data["count"] as number) + 1;
+        });
+      }),
+    );
+    assert.equal((await sessions.load(cookie)).data["count"], 64);
+  });
+
+  /** Runs a save against something that ends the session, in many seeded orders. */
+  async function race(
+    user: string | undefined,
+    ender: (sessions: Sessions, cookie: string) => Promise<string | null>,
+    check: (o: { cookie: string; endCookie: string | null; saved: boolean; seed: number }) => Promise<void>,
+    beforeCommit?: () => void,
+  ): Promise<void> {
+    const plain = manager();
+    const orders = new Set<string>();
+    for (let seed = 1; seed <= interleavings; seed++) {
+      now = 1_700_000_000_000;
+      const scheduler = new Scheduler(seed);
+      const saving = manager(scheduler.over(held.store, "save"), {
+        cookie: { rolling: true },
+        touchEvery: 0,
+      });
+      const ending = manager(scheduler.over(held.store, "end"), { cookie: { rolling: true }, touchEvery: 0 });
+      const cookie = await begin(plain, { kept: 1 }, user);
+      let saveCookie: string | null = null;
+      let endCookie: string | null = null;
+      const flavour = seed % 3;
+      const results = await scheduler.run([
+        async () => {
+          const session = await saving.load(cookie);
+          if (session.isNew) return; // it ended before this request began
+          if (flavour === 0) session.data["late"] = seed;
+          else if (flavour === 1) session.flash("late", seed);
+          else void session.data; // unchanged: a touch, and the rolling cookie
+          beforeCommit?.();
+          saveCookie = await saving.commit(session);
+        },
+        async () => {
+          endCookie = await ender(ending, cookie);
+        },
+      ]);
+      assert.deepEqual(
+        results.filter((result) => result.status === "rejected"),
+        [],
+        `seed ${seed}`,
+      );
+      await settle(scheduler, saving, ending);
+      orders.add(scheduler.trace.join(" "));
+      if (saveCookie !== null) {
+        // whoever sets a cookie had its write applied before the end, and it names the session of before
+        assert.equal(cookieOf(saveCookie), cookie, `seed ${seed}`);
+      }
+      await check({ cookie, endCookie, saved: saveCookie !== null, seed });
+    }
+    // the schedules really differ
+    assert.ok(orders.size > 10, `only ${orders.size} different orders`);
+  }
+
+  async function settle(scheduler: Scheduler, ...managers: Sessions[]): Promise<void> {
+    await scheduler.run(managers.map((sessions) => async () => void (await sessions.count())));
+  }
+
+  async function isDead(cookie: string, seed: number): Promise<void> {
+    const session = await manager().load(cookie);
+    const [row] = await held.store.read([idOf(await handleOfCookie(cookie))!]);
+    assert.equal(row, null, `seed ${seed}: the row is there`);
+    assert.deepEqual(session.data, {}, `seed ${seed}`);
+    assert.equal(session.isNew, true, `seed ${seed}`);
+  }
+
+  async function handleOfCookie(cookie: string): Promise<string> {
+    const { readToken } = await import("../../src/session/token.ts");
+    const { KeyRing } = await import("../../src/sealing/keyring.ts");
+    const { handleOf } = await import("../../src/session/handle.ts");
+    return handleOf(readToken(KeyRing.from(testKeys), cookie.slice(cookie.indexOf("=") + 1))!.id);
+  }
+
+  test("promise 3, R38, R41: save against destroy brings nothing back", { timeout: 120_000 }, async () => {
+    await race(
+      undefined,
+      async (sessions, cookie) => {
+        const session = await sessions.load(cookie);
+        session.destroy();
+        return sessions.commit(session);
+      },
+      async ({ cookie, endCookie, seed }) => {
+        await isDead(cookie, seed);
+        assert.match(endCookie ?? "nothing", /Max-Age=0/, `seed ${seed}: the log-out clears the cookie`);
+      },
+    );
+  });
+
+  test("promise 3, R38, R44: save against revokeAll brings nothing back", { timeout: 120_000 }, async () => {
+    await race(
+      "42",
+      async (sessions) => {
+        assert.ok((await sessions.forUser("42").revokeAll()) >= 1);
+        return null;
+      },
+      async ({ cookie, seed }) => isDead(cookie, seed),
+    );
+  });
+
+  test("promise 3, R38, R40, R41: save against regenerate", { timeout: 120_000 }, async () => {
+    await race(
+      undefined,
+      async (sessions, cookie) => {
+        const session = await sessions.load(cookie);
+        session.regenerate();
+        return sessions.commit(session);
+      },
+      async ({ cookie, endCookie, saved, seed }) => {
+        await isDead(cookie, seed);
+        const session = await manager().load(cookieOf(endCookie));
+        assert.equal(session.data["kept"], 1, `seed ${seed}: the data is kept`);
+        if (saved && seed % 3 === 0)
+          assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
+      },
+    );
+  });
+
+  test("promise 3, R17, R38, R41: save against login", { timeout: 120_000 }, async () => {
+    await race(
+      undefined,
+      async (sessions, cookie) => {
+        const session = await sessions.load(cookie);
+        session.login("7");
+        return sessions.commit(session);
+      },
+      async ({ cookie, endCookie, saved, seed }) => {
+        await isDead(cookie, seed);
+        const session = await manager().load(cookieOf(endCookie));
+        assert.equal(session.user, "7", `seed ${seed}`);
+        if (saved && seed % 3 === 0)
+          assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
+      },
+    );
+  });
+
+  test(
+    "promise 3, R38, R41, R42: save against reset carries nothing over",
+    { timeout: 120_000 },
+    async () => {
+      await race(
+        undefined,
+        async (sessions, cookie) => {
+          const session = await sessions.load(cookie);
+          void session.data;
+          session.reset();
+          return sessions.commit(session);
+        },
+        async ({ cookie, endCookie, seed }) => {
+          await isDead(cookie, seed);
+          if (endCookie === null) return; // the session had not been loaded, or had ended
+          assert.deepEqual((await manager().load(cookieOf(endCookie))).data, {}, `seed ${seed}`);
+        },
+      );
+    },
+  );
+
+  test("promise 3, R38: save against expire", { timeout: 120_000 }, async () => {
+    await race(
+      undefined,
+      async (sessions) => {
+        now = 1_700_000_000_000 + 30 * 86_400_000;
+        await sessions.expire();
+        return null;
+      },
+      async ({ cookie, seed }) => {
+        now = 1_700_000_000_000 + 30 * 86_400_000;
+        await manager().expire();
+        await isDead(cookie, seed);
+      },
+      () => (now = 1_700_000_000_000 + 30 * 86_400_000),
+    );
+  });
+
+  test("promise 3, R41: of two that end the same session only one clears the cookie", async () => {
+    const random = seeded(5);
+    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+      const scheduler = new Scheduler(Math.floor(random() * 1e9));
+      const cookie = await begin(manager());
+      const cookies: (string | null)[] = [];
+      await scheduler.run(
+        ["a", "b"].map((who) => async () => {
+          const sessions = manager(scheduler.over(held.store, who));
+          const session = await sessions.load(cookie);
+          session.destroy();
+          cookies.push(await sessions.commit(session));
+        }),
+      );
+      assert.equal(cookies.filter((value) => value !== null).length, 1, `seed ${seed}`);
+    }
+  });
+
+  test("promise 3: two parallel logins from one session both log in, and the old id is dead", async () => {
+    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+      const scheduler = new Scheduler(seed);
+      const cookie = await begin(manager());
+      const cookies: string[] = [];
+      await scheduler.run(
+        ["a", "b"].map((who) => async () => {
+          const sessions = manager(scheduler.over(held.store, who));
+          const session = await sessions.load(cookie);
+          session.login("9");
+          cookies.push(cookieOf(await sessions.commit(session)));
+        }),
+      );
+      await isDead(cookie, seed);
+      for (const each of cookies) assert.equal((await manager().load(each)).user, "9", `seed ${seed}`);
+    }
+  });
+
+  test("R40: of two parallel regenerations one wins and the other gets no cookie", async () => {
+    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+      const scheduler = new Scheduler(seed);
+      const cookie = await begin(manager());
+      const cookies: (string | null)[] = [];
+      const loaded: unknown[] = [];
+      await scheduler.run(
+        ["a", "b"].map((who) => async () => {
+          const sessions = manager(scheduler.over(held.store, who));
+          const session = await sessions.load(cookie);
+          loaded.push(session.data["kept"]);
+          session.regenerate();
+          cookies.push(await sessions.commit(session));
+        }),
+      );
+      const set = cookies.filter((value) => value !== null);
+      assert.equal(set.length, 1, `seed ${seed}: ${scheduler.trace.join(", ")}`);
+      assert.equal((await manager().load(cookieOf(set[0]!))).data["kept"], 1);
+    }
+  });
+}
