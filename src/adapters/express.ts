@@ -48,7 +48,19 @@ export function session<Data>(
   const { property = "session" } = options;
   return async function storedSession(request, response, next) {
     try {
-      const visitor = loadedFor(sessions, request) ?? (await load(sessions, request, response, next));
+      let visitor = loadedFor(sessions, request);
+      if (visitor === undefined) {
+        const { headers, socket } = request;
+        visitor = await sessions.load(headers.cookie, {
+          address: request.ip,
+          userAgent: headers["user-agent"],
+        });
+        remember(sessions, request, visitor);
+        guard(sessions, visitor, response, {
+          onError: next,
+          isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
+        });
+      }
       (request as unknown as Record<string, unknown>)[property] = visitor;
     } catch (error) {
       next(error);
@@ -56,23 +68,4 @@ export function session<Data>(
     }
     next();
   };
-}
-
-async function load<Data>(
-  sessions: SessionManager<Data>,
-  request: ExpressRequest,
-  response: object,
-  next: (error: unknown) => void,
-): Promise<Session<Data>> {
-  const { headers, socket } = request;
-  const found = await sessions.load(headers.cookie, {
-    address: request.ip,
-    userAgent: headers["user-agent"],
-  });
-  remember(sessions, request, found);
-  guard(sessions, found, response, {
-    onError: next,
-    isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
-  });
-  return found;
 }
