@@ -1,4 +1,5 @@
 import type { SessionData } from "../session/data.ts";
+import type { ClientInfo } from "../session/format.ts";
 import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
 import { loadedFor, remember } from "./loaded.ts";
@@ -51,10 +52,7 @@ export function session<Data>(
       let visitor = loadedFor(sessions, request);
       if (visitor === undefined) {
         const { headers, socket } = request;
-        visitor = await sessions.load(headers.cookie, {
-          address: request.ip,
-          userAgent: headers["user-agent"],
-        });
+        visitor = await sessions.load(headers.cookie, new Client(request));
         remember(sessions, request, visitor);
         guard(sessions, visitor, response, {
           onError: next,
@@ -68,4 +66,25 @@ export function session<Data>(
     }
     next();
   };
+}
+
+/**
+ * Who a new session is begun by. The address is worked out when it is asked for: that costs as much as all the rest
+ * here, and few requests begin a session.
+ */
+class Client implements ClientInfo {
+  readonly #request: ExpressRequest;
+
+  constructor(request: ExpressRequest) {
+    this.#request = request;
+    void request.socket.remoteAddress; // the socket remembers it when the client has gone
+  }
+
+  get address(): string | undefined {
+    return this.#request.ip;
+  }
+
+  get userAgent(): string | undefined {
+    return this.#request.headers["user-agent"];
+  }
 }

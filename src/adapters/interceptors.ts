@@ -40,6 +40,14 @@ export function interceptAnswer(response: object): void {
   interceptOutputs(response, answers);
 }
 
+/** Hears what happens to the response, without a listener for each event. Answers the method that was there. */
+export function interceptEmit(response: object): AnyFunction {
+  const methods = response as { emit: AnyFunction };
+  const found = methods.emit;
+  methods.emit = emit as AnyFunction;
+  return found;
+}
+
 /** From the commit on: answers the methods that were there. */
 export function interceptMutators(response: object): Methods<Mutator> {
   const methods = response as Methods<Mutator>;
@@ -117,6 +125,10 @@ const disguise: PropertyDescriptorMap = {
   headersSent: disguised("headersSent"),
   writableEnded: disguised("writableEnded"),
 };
+
+function emit(this: Guarded, ...args: unknown[]): unknown {
+  return this[guardOf].emit(args);
+}
 
 function output(method: Output): AnyFunction {
   return function (this: Guarded, ...args: unknown[]) {

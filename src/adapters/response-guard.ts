@@ -4,6 +4,7 @@ import {
   dropSubscriberLayers,
   guardOn,
   interceptAnswer,
+  interceptEmit,
   interceptMutators,
   interceptOutputs,
   interceptSubscribers,
@@ -33,7 +34,6 @@ export interface GuardedResponse extends NodeHeaderMethods {
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
   removeHeader(name: string): void;
-  on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   emit(event: string, ...args: unknown[]): boolean;
   listenerCount(event: string): number;
@@ -85,6 +85,7 @@ export class ResponseGuard {
   readonly #onError: (error: unknown) => void;
   readonly #guarded: Guarded[] = [];
   readonly #outputs: Methods<Output>;
+  readonly #emit: AnyFunction;
   readonly #subscribers: Methods<Subscriber> | null;
   /** Null until there is something to commit. */
   #mutators: Methods<Mutator> | null = null;
@@ -101,6 +102,7 @@ export class ResponseGuard {
   /** Listeners for "drain" that a layer below took for a stream of its own, where no emit of ours is heard. */
   #redirected: AnyFunction[] = [];
   #sources: Set<Source> | null = null;
+  #closed = false;
   /** What was committed before the response began. */
   #effects: Effect[] | null = null;
   /** After a commit that failed, until the error handler's answer begins. */
@@ -117,12 +119,7 @@ export class ResponseGuard {
     this.#response = response;
     this.#onError = onError;
     this.#outputs = interceptOutputs(response);
-    response.on("pipe", (source: Source) => {
-      (this.#sources ??= new Set()).add(source);
-      if (this.#failure !== null) this.#failure.answering = "yes";
-    });
-    response.on("unpipe", (source: Source) => this.#sources?.delete(source));
-    response.once("close", () => this.#afterwards());
+    this.#emit = interceptEmit(response);
     this.#subscribers = interceptSubscribers(response);
   }
 
@@ -212,6 +209,22 @@ export class ResponseGuard {
     const answer = this.#subscribers![method]!.apply(response, args);
     if (response.listenerCount("drain") === before) this.#redirected.push(listener as AnyFunction);
     return answer;
+  }
+
+  /** What is emitted to the listeners of the response, before they hear it. */
+  emit(args: unknown[]): unknown {
+    switch (args[0]) {
+      case "pipe":
+        (this.#sources ??= new Set()).add(args[1] as Source);
+        if (this.#failure !== null) this.#failure.answering = "yes";
+        break;
+      case "unpipe":
+        this.#sources?.delete(args[1] as Source);
+        break;
+      case "close":
+        this.#afterwards();
+    }
+    return this.#emit.apply(this.#response, args);
   }
 
   #isLate(method: Output): boolean {
@@ -414,7 +427,8 @@ export class ResponseGuard {
 
   /** Once the response is over: tells of changes that came after the commit, and listens for more of them. */
   #afterwards(): void {
-    if (this.#phase !== "begun") return;
+    if (this.#phase !== "begun" || this.#closed) return;
+    this.#closed = true;
     for (const { state } of this.#guarded) tellOfLateChanges(state);
   }
 
