@@ -1,4 +1,5 @@
 import type { SessionData } from "../session/data.ts";
+import type { ClientInfo } from "../session/format.ts";
 import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
 import { loadedFor, remember } from "./loaded.ts";
@@ -48,7 +49,16 @@ export function session<Data>(
   const { property = "session" } = options;
   return async function storedSession(request, response, next) {
     try {
-      const visitor = loadedFor(sessions, request) ?? (await load(sessions, request, response, next));
+      let visitor = loadedFor(sessions, request);
+      if (visitor === undefined) {
+        const { headers, socket } = request;
+        visitor = await sessions.load(headers.cookie, new Client(request));
+        remember(sessions, request, visitor);
+        guard(sessions, visitor, response, {
+          onError: next,
+          isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
+        });
+      }
       (request as unknown as Record<string, unknown>)[property] = visitor;
     } catch (error) {
       next(error);
@@ -58,21 +68,23 @@ export function session<Data>(
   };
 }
 
-async function load<Data>(
-  sessions: SessionManager<Data>,
-  request: ExpressRequest,
-  response: object,
-  next: (error: unknown) => void,
-): Promise<Session<Data>> {
-  const { headers, socket } = request;
-  const found = await sessions.load(headers.cookie, {
-    address: request.ip,
-    userAgent: headers["user-agent"],
-  });
-  remember(sessions, request, found);
-  guard(sessions, found, response, {
-    onError: next,
-    isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
-  });
-  return found;
+/**
+ * Who a new session is begun by. The address is worked out when it is asked for: that costs as much as all the rest
+ * here, and few requests begin a session.
+ */
+class Client implements ClientInfo {
+  readonly #request: ExpressRequest;
+
+  constructor(request: ExpressRequest) {
+    this.#request = request;
+    void request.socket.remoteAddress; // the socket remembers it when the client has gone
+  }
+
+  get address(): string | undefined {
+    return this.#request.ip;
+  }
+
+  get userAgent(): string | undefined {
+    return this.#request.headers["user-agent"];
+  }
 }

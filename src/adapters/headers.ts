@@ -47,6 +47,7 @@ function hasCookie(headers: HeaderTarget, setCookie: string): boolean {
 
 function varyByCookie(headers: HeaderTarget): void {
   const present = headers.get("vary");
+  if (present === undefined) return headers.set("vary", "Cookie");
   const names = listOf(present);
   if (names.includes("*") || names.includes("cookie")) return;
   headers.set("vary", names.length === 0 ? "Cookie" : `${present}, Cookie`);

@@ -3,21 +3,33 @@ import type { Session } from "../session/session.ts";
 
 const loaded = Symbol("stored-session.loaded");
 
+interface Entry {
+  readonly sessions: SessionManager<never>;
+  readonly session: Session<never>;
+  /** Of another manager: hardly any request has more than one. */
+  readonly next: Entry | undefined;
+}
+
 /** A request, or a framework's context, that remembers the sessions loaded for it. */
 interface Bearer {
-  [loaded]?: Map<SessionManager<never>, Session<never>>;
+  [loaded]?: Entry;
 }
 
 /** The session that this manager loaded for a request; undefined when it loaded none. */
 export function loadedFor<Data>(sessions: SessionManager<Data>, bearer: object): Session<Data> | undefined {
-  return (bearer as Bearer)[loaded]?.get(sessions as SessionManager<never>) as Session<Data> | undefined;
+  let entry = (bearer as Bearer)[loaded];
+  while (entry !== undefined && entry.sessions !== (sessions as unknown)) entry = entry.next;
+  return entry?.session as Session<Data> | undefined;
 }
 
+/** Keeps a session that this manager loaded for a request, once. */
 export function remember<Data>(sessions: SessionManager<Data>, bearer: object, session: Session<Data>): void {
-  ((bearer as Bearer)[loaded] ??= new Map()).set(
-    sessions as SessionManager<never>,
-    session as Session<never>,
-  );
+  const next = (bearer as Bearer)[loaded];
+  (bearer as Bearer)[loaded] = {
+    sessions: sessions as SessionManager<never>,
+    session: session as Session<never>,
+    next,
+  };
 }
 
 /**

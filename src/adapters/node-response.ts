@@ -7,9 +7,10 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { SessionData } from "../session/data.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
+import { settledWithoutStore } from "../session/settled.ts";
 import { statusOf } from "./response-calls.ts";
 import { ResponseGuard } from "./response-guard.ts";
-import { isLocal, warnOfInsecureRequest } from "./state.ts";
+import { isIdle, isLocal, warnOfInsecureRequest } from "./state.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -86,8 +87,11 @@ export function guard<Data>(
   options: { onError: (error: unknown) => void; isSecure: () => boolean },
 ): ResponseGuard {
   const guarding = ResponseGuard.on(response, options.onError);
+  const state = stateOf(session as Session<never>);
+  const { turn } = state; // another one is a commit or an update of the application's own, perhaps under way
   guarding.add({
-    state: stateOf(session as Session<never>),
+    state,
+    isSettled: () => isIdle(state) || (state.turn === turn && settledWithoutStore(state)),
     commit: () => commitForResponse(sessions as SessionManager<never>, session as Session<never>),
     onCookie: (setCookie) => warnOfInsecureRequest(setCookie, options.isSecure),
   });

@@ -1,15 +1,11 @@
 /** The calls on a Node response that a guard steps in front of, and what there is to know of each. */
 import type { GuardedResponse } from "./response-guard.ts";
 
-export type Output = (typeof outputs)[number];
-export type Mutator = (typeof mutators)[number];
-export type Subscriber = (typeof subscribers)[number];
-
 /** Methods that begin a response. `_implicitHeader` is what Node's own code and old middleware begin it with. */
-export const outputs = ["writeHead", "write", "end", "flushHeaders", "_implicitHeader"] as const;
-export const mutators = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
+export type Output = "writeHead" | "write" | "end" | "flushHeaders" | "_implicitHeader";
+export type Mutator = "setHeader" | "setHeaders" | "appendHeader" | "removeHeader";
 /** What `once` and `prependOnceListener` call too. */
-export const subscribers = ["on", "addListener", "prependListener"] as const;
+export type Subscriber = "on" | "addListener" | "prependListener";
 
 /**
  * Moves the headers given to `writeHead` into the response first, as Node does when headers were set before, so that

@@ -1,34 +1,39 @@
 import type { SessionState } from "../session/state.ts";
-import { forbidStoring, writeSessionHeaders, type HeaderTarget, type SessionEffect } from "./headers.ts";
+import { forbidStoring, writeSessionHeaders, type SessionEffect } from "./headers.ts";
+import {
+  dropSubscriberLayers,
+  guardOn,
+  interceptAnswer,
+  interceptEmit,
+  interceptMutators,
+  interceptOutputs,
+  interceptSubscribers,
+  type AnyFunction,
+  type Methods,
+} from "./interceptors.ts";
+import { NodeHeaders, type NodeHeaderMethods } from "./node-headers.ts";
 import {
   afterEnd,
   callBack,
   headersSent,
   isWritable,
-  mutators,
-  outputs,
   setStatus,
   statusOf,
-  subscribers,
   withoutHeaders,
   type Mutator,
   type Output,
   type Subscriber,
 } from "./response-calls.ts";
-import { changedSinceCommit, isIdle, tellOfLateChanges, warnOfUnsentCookie } from "./state.ts";
+import { changedSinceCommit, tellOfLateChanges, warnOfUnsentCookie } from "./state.ts";
 
 /** As much of `http.ServerResponse` and `Http2ServerResponse` as the guard calls. */
-export interface GuardedResponse {
+export interface GuardedResponse extends NodeHeaderMethods {
   statusCode: number;
   statusMessage: string;
   readonly destroyed?: boolean;
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
-  getHeader(name: string): number | string | string[] | undefined;
-  setHeader(name: string, value: number | string | readonly string[]): unknown;
-  appendHeader(name: string, value: string | readonly string[]): unknown;
   removeHeader(name: string): void;
-  on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   emit(event: string, ...args: unknown[]): boolean;
   listenerCount(event: string): number;
@@ -38,6 +43,8 @@ export interface GuardedResponse {
 /** One session that the response waits for. */
 export interface Guarded {
   readonly state: SessionState;
+  /** Whether `commit` would do nothing, known at once: then the response does not wait. */
+  isSettled(): boolean;
   commit(): Promise<string | null>;
   /** Called once when a Set-Cookie header is about to be sent. */
   onCookie?(setCookie: string): void;
@@ -62,11 +69,6 @@ interface Source {
   destroy?(): void;
 }
 
-type Method = Output | Mutator | Subscriber;
-type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
-
-const guardOf = Symbol("stored-session.response-guard");
-
 /**
  * Holds a response's first byte back until the session is committed (promise 4).
  *
@@ -82,7 +84,11 @@ export class ResponseGuard {
   readonly #response: GuardedResponse;
   readonly #onError: (error: unknown) => void;
   readonly #guarded: Guarded[] = [];
-  readonly #own: Partial<Record<Method, AnyFunction>> = {};
+  readonly #outputs: Methods<Output>;
+  readonly #emit: AnyFunction;
+  readonly #subscribers: Methods<Subscriber> | null;
+  /** Null until there is something to commit. */
+  #mutators: Methods<Mutator> | null = null;
   /**
    * open: nothing was written. committing: calls are queued. begun: calls go straight through. failed: the error
    * handler answers. over: it has, and what an older handler still writes is dropped.
@@ -96,6 +102,7 @@ export class ResponseGuard {
   /** Listeners for "drain" that a layer below took for a stream of its own, where no emit of ours is heard. */
   #redirected: AnyFunction[] = [];
   #sources: Set<Source> | null = null;
+  #closed = false;
   /** What was committed before the response began. */
   #effects: Effect[] | null = null;
   /** After a commit that failed, until the error handler's answer begins. */
@@ -105,21 +112,15 @@ export class ResponseGuard {
 
   /** The guard of a response, made at the first call. `onError` is that of the first caller. */
   static on(response: object, onError: (error: unknown) => void): ResponseGuard {
-    const guarded = response as { [guardOf]?: ResponseGuard };
-    return (guarded[guardOf] ??= new ResponseGuard(response as GuardedResponse, onError));
+    return guardOn(response, () => new ResponseGuard(response as GuardedResponse, onError));
   }
 
   private constructor(response: GuardedResponse, onError: (error: unknown) => void) {
     this.#response = response;
     this.#onError = onError;
-    this.#override(outputs, intercepted);
-    response.on("pipe", (source: Source) => {
-      (this.#sources ??= new Set()).add(source);
-      if (this.#failure !== null) this.#failure.answering = "yes";
-    });
-    response.on("unpipe", (source: Source) => this.#sources?.delete(source));
-    response.once("close", () => this.#afterwards());
-    this.#override(subscribers, intercepted);
+    this.#outputs = interceptOutputs(response);
+    this.#emit = interceptEmit(response);
+    this.#subscribers = interceptSubscribers(response);
   }
 
   /** Makes the response wait for one more session. */
@@ -127,18 +128,8 @@ export class ResponseGuard {
     this.#guarded.push(guarded);
   }
 
-  #override(methods: readonly Method[], replacements: Record<string, AnyFunction>): void {
-    const response = this.#response as unknown as Record<string, AnyFunction | undefined>;
-    for (const method of methods) {
-      const own = response[method];
-      if (typeof own !== "function") continue; // HTTP/2 has fewer
-      this.#own[method] = own;
-      response[method] = replacements[method];
-    }
-  }
-
-  #call(method: Method, args: unknown[]): unknown {
-    return this.#own[method]!.apply(this.#response, args);
+  #call(method: Output, args: unknown[]): unknown {
+    return this.#outputs[method]!.apply(this.#response, args);
   }
 
   output(method: Output, args: unknown[]): unknown {
@@ -155,22 +146,34 @@ export class ResponseGuard {
     }
     if (!isWritable(method, args)) return this.#call(method, args); // throws before anything is begun
     if (method !== "write" && method !== "end" && this.#real("headersSent")) return this.#call(method, args);
-    if (this.#guarded.every(({ state }) => isIdle(state))) {
+    const effects = this.#known();
+    if (effects !== null) {
       this.#phase = "begun";
-      return this.#call(method, args);
-    }
-    const effects = this.#effects;
-    if (
-      effects?.length === this.#guarded.length &&
-      !this.#guarded.some(({ state }) => changedSinceCommit(state))
-    ) {
-      this.#phase = "begun";
+      if (!effects.some(({ accessed, setCookie }) => accessed || setCookie !== null))
+        return this.#call(method, args);
       const given = method === "writeHead" ? withoutHeaders(this.#response, args) : args;
       this.#writeHeaders(effects);
       return this.#call(method, given);
     }
     this.#begin();
     return this.#enqueue(method, args);
+  }
+
+  /** What the sessions owe to the response, where nothing is left to commit. */
+  #known(): readonly Effect[] | null {
+    const effects = this.#effects;
+    if (effects === null) return this.#settled();
+    if (effects.length !== this.#guarded.length) return null;
+    return effects.some(({ guarded }) => changedSinceCommit(guarded.state)) ? null : effects;
+  }
+
+  #settled(): Effect[] | null {
+    const effects: Effect[] = [];
+    for (const guarded of this.#guarded) {
+      if (!guarded.isSettled()) return null;
+      effects.push({ accessed: guarded.state.accessed, setCookie: null, guarded });
+    }
+    return effects;
   }
 
   /** The error handler's answer, after a commit that failed. */
@@ -200,12 +203,28 @@ export class ResponseGuard {
   subscribe(method: Subscriber, args: unknown[]): unknown {
     const [event, listener] = args;
     if (event !== "drain" || (this.#phase !== "open" && this.#phase !== "committing"))
-      return this.#call(method, args);
+      return this.#subscribers![method]!.apply(this.#response, args);
     const response = this.#response;
     const before = response.listenerCount("drain");
-    const answer = this.#call(method, args);
+    const answer = this.#subscribers![method]!.apply(response, args);
     if (response.listenerCount("drain") === before) this.#redirected.push(listener as AnyFunction);
     return answer;
+  }
+
+  /** What is emitted to the listeners of the response, before they hear it. */
+  emit(args: unknown[]): unknown {
+    switch (args[0]) {
+      case "pipe":
+        (this.#sources ??= new Set()).add(args[1] as Source);
+        if (this.#failure !== null) this.#failure.answering = "yes";
+        break;
+      case "unpipe":
+        this.#sources?.delete(args[1] as Source);
+        break;
+      case "close":
+        this.#afterwards();
+    }
+    return this.#emit.apply(this.#response, args);
   }
 
   #isLate(method: Output): boolean {
@@ -216,10 +235,9 @@ export class ResponseGuard {
     const response = this.#response;
     this.#phase = "committing";
     // HTTP/2 has no status message, and warns whoever looks for one
-    const message = this.#own["_implicitHeader"] === undefined ? undefined : response.statusMessage;
+    const message = this.#outputs._implicitHeader === undefined ? undefined : response.statusMessage;
     this.#status = { code: response.statusCode, message };
-    this.#override(mutators, intercepted);
-    Object.defineProperties(this.#response, disguise);
+    this.#mutators = interceptMutators(response);
     void this.#commit();
   }
 
@@ -259,6 +277,8 @@ export class ResponseGuard {
    */
   async commitNow(): Promise<void> {
     if (this.#phase !== "open" || this.#effects !== null) return;
+    this.#effects = this.#settled();
+    if (this.#effects !== null) return;
     this.#effects = [];
     const failure = await this.#commitAll(this.#effects);
     // nobody may have begun the response meanwhile: then the guard has committed and answered
@@ -324,7 +344,7 @@ export class ResponseGuard {
       if (effects.some(({ setCookie }) => setCookie !== null)) warnOfUnsentCookie();
       return;
     }
-    const target = headersOf(this.#response);
+    const target = new NodeHeaders(this.#response);
     for (const effect of effects) {
       if (effect.setCookie !== null) effect.guarded.onCookie?.(effect.setCookie);
       writeSessionHeaders(target, effect);
@@ -345,7 +365,7 @@ export class ResponseGuard {
    */
   #writeFailure(effects: readonly SessionEffect[]): void {
     if (this.#real("headersSent")) return;
-    const target = headersOf(this.#response);
+    const target = new NodeHeaders(this.#response);
     for (const effect of effects) writeSessionHeaders(target, effect);
     forbidStoring(target);
   }
@@ -388,10 +408,9 @@ export class ResponseGuard {
    * the error's answer into itself, and its own bytes to the client.
    */
   #dropLayers(): void {
-    const response = this.#response as unknown as Record<string, AnyFunction>;
     this.#layersDropped = true;
-    for (const method of outputs) if (this.#own[method]) response[method] = answering[method]!;
-    for (const method of subscribers) if (this.#own[method]) response[method] = intercepted[method]!;
+    interceptAnswer(this.#response);
+    dropSubscriberLayers(this.#response, this.#subscribers);
   }
 
   /** Streams that were piped into the dropped answer must not flow into the next one. */
@@ -408,7 +427,8 @@ export class ResponseGuard {
 
   /** Once the response is over: tells of changes that came after the commit, and listens for more of them. */
   #afterwards(): void {
-    if (this.#phase !== "begun") return;
+    if (this.#phase !== "begun" || this.#closed) return;
+    this.#closed = true;
     for (const { state } of this.#guarded) tellOfLateChanges(state);
   }
 
@@ -419,7 +439,7 @@ export class ResponseGuard {
     }
     if (this.#phase === "over" && this.#real("headersSent")) return this.#response;
     if (this.#failure !== null) this.#failure.answering = "yes";
-    return this.#call(method, args);
+    return this.#mutators![method]!.apply(this.#response, args);
   }
 
   /**
@@ -432,41 +452,10 @@ export class ResponseGuard {
   }
 
   #real(property: "headersSent" | "writableEnded"): unknown {
+    if (this.#mutators === null) return this.#response[property]; // not disguised yet
     return Reflect.get(Object.getPrototypeOf(this.#response) as object, property, this.#response);
   }
 }
-
-// Shared by all responses, so that guarding one costs no closures.
-const intercepted: Record<string, AnyFunction> = Object.fromEntries([
-  ...outputs.map((method) => [
-    method,
-    function (this: { [guardOf]: ResponseGuard }, ...args: unknown[]) {
-      return this[guardOf].output(method, args);
-    },
-  ]),
-  ...mutators.map((method) => [
-    method,
-    function (this: { [guardOf]: ResponseGuard }, ...args: unknown[]) {
-      return this[guardOf].mutate(method, args);
-    },
-  ]),
-  ...subscribers.map((method) => [
-    method,
-    function (this: { [guardOf]: ResponseGuard }, ...args: unknown[]) {
-      return this[guardOf].subscribe(method, args);
-    },
-  ]),
-]);
-
-/** In place of the first interceptors once a commit has failed, to tell the error's answer from the dropped one. */
-const answering: Record<string, AnyFunction> = Object.fromEntries(
-  outputs.map((method) => [
-    method,
-    function (this: { [guardOf]: ResponseGuard }, ...args: unknown[]) {
-      return this[guardOf].answer(method, args);
-    } as AnyFunction,
-  ]),
-);
 
 /** Headers that describe the body they came with, and no other. */
 const ofBody = [
@@ -477,26 +466,3 @@ const ofBody = [
   "etag",
   "last-modified",
 ];
-
-const disguise: PropertyDescriptorMap = Object.fromEntries(
-  (["headersSent", "writableEnded"] as const).map((property) => [
-    property,
-    {
-      configurable: true,
-      get(this: { [guardOf]: ResponseGuard }) {
-        return this[guardOf].look(property);
-      },
-    },
-  ]),
-);
-
-function headersOf(response: GuardedResponse): HeaderTarget {
-  return {
-    get(name) {
-      const value = response.getHeader(name);
-      return Array.isArray(value) ? value.join(", ") : value === undefined ? undefined : String(value);
-    },
-    set: (name, value) => void response.setHeader(name, value),
-    append: (name, value) => void response.appendHeader(name, value),
-  };
-}

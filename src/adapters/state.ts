@@ -1,4 +1,5 @@
 import { isEmpty, type SessionState } from "../session/state.ts";
+import { isUnchanged } from "../session/unchanged.ts";
 
 /** Whether a commit would find nothing to do, known without waiting for anything. */
 export function isIdle(state: SessionState): boolean {
@@ -10,13 +11,7 @@ export function changedSinceCommit(state: SessionState): boolean {
   if (state.ended) return false;
   if (state.stored === null) return !isEmpty(state.content);
   if (state.intent !== "save") return true;
-  if (!state.opened || state.plaintext === null) return false;
-  try {
-    const now = state.settings.format.encode(state.content, state.plaintext);
-    return Buffer.compare(now, state.plaintext) !== 0;
-  } catch {
-    return true; // something was put there that cannot be stored
-  }
+  return !isUnchanged(state);
 }
 
 /** Tells of a change that came after the commit, and of those that are still to come. */

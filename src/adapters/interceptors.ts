@@ -1,0 +1,164 @@
+/**
+ * Puts a guard's methods over those of its response. Named stores one by one: a loop over the names costs ten times as
+ * much, and prototypes cannot be exchanged instead, because Express exchanges them again for each application inside
+ * another.
+ */
+import { EventEmitter } from "node:events";
+import type { Mutator, Output, Subscriber } from "./response-calls.ts";
+import type { ResponseGuard } from "./response-guard.ts";
+
+export type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
+/** HTTP/2 has no `_implicitHeader`, and old versions of either have not all of the others. */
+export type Methods<Name extends string> = { [name in Name]: AnyFunction | undefined };
+
+const guardOf = Symbol("stored-session.response-guard");
+
+interface Guarded {
+  [guardOf]: ResponseGuard;
+}
+
+/** The guard of a response, made at the first call. */
+export function guardOn(response: object, make: () => ResponseGuard): ResponseGuard {
+  const guarded = response as Partial<Guarded>;
+  return (guarded[guardOf] ??= make());
+}
+
+/** Answers the methods that were there. */
+export function interceptOutputs(response: object, replacements: Methods<Output> = outputs): Methods<Output> {
+  const methods = response as Methods<Output>;
+  const { writeHead, write, end, flushHeaders, _implicitHeader } = methods;
+  if (writeHead) methods.writeHead = replacements.writeHead;
+  if (write) methods.write = replacements.write;
+  if (end) methods.end = replacements.end;
+  if (flushHeaders) methods.flushHeaders = replacements.flushHeaders;
+  if (_implicitHeader) methods._implicitHeader = replacements._implicitHeader;
+  return { writeHead, write, end, flushHeaders, _implicitHeader };
+}
+
+/** In place of the first interceptors once a commit has failed, to tell the error's answer from the dropped one. */
+export function interceptAnswer(response: object): void {
+  interceptOutputs(response, answers);
+}
+
+/** Hears what happens to the response, without a listener for each event. Answers the method that was there. */
+export function interceptEmit(response: object): AnyFunction {
+  const methods = response as { emit: AnyFunction };
+  const found = methods.emit;
+  methods.emit = emit as AnyFunction;
+  return found;
+}
+
+/** From the commit on: answers the methods that were there. */
+export function interceptMutators(response: object): Methods<Mutator> {
+  const methods = response as Methods<Mutator>;
+  const { setHeader, setHeaders, appendHeader, removeHeader } = methods;
+  if (setHeader) methods.setHeader = mutators.setHeader;
+  if (setHeaders) methods.setHeaders = mutators.setHeaders;
+  if (appendHeader) methods.appendHeader = mutators.appendHeader;
+  if (removeHeader) methods.removeHeader = mutators.removeHeader;
+  Object.defineProperties(response, disguise);
+  return { setHeader, setHeaders, appendHeader, removeHeader };
+}
+
+/**
+ * Steps in front of what a layer put over the emitter's own methods, and answers the methods that were there. Null
+ * where they are the emitter's own: these hear everything, and nothing has to be put in front of them.
+ */
+export function interceptSubscribers(response: object): Methods<Subscriber> | null {
+  const methods = response as Methods<Subscriber>;
+  const { on, addListener, prependListener } = methods;
+  const { prototype } = EventEmitter as unknown as { prototype: Methods<Subscriber> };
+  if (
+    on === prototype.on &&
+    addListener === prototype.addListener &&
+    prependListener === prototype.prependListener
+  )
+    return null;
+  restoreSubscribers(response, subscribers);
+  return { on, addListener, prependListener };
+}
+
+/** Takes away what layers above the guard put over the methods that it found, or over its own. */
+export function dropSubscriberLayers(response: object, found: Methods<Subscriber> | null): void {
+  restoreSubscribers(response, found === null ? (EventEmitter.prototype as never) : subscribers);
+}
+
+function restoreSubscribers(response: object, replacements: Methods<Subscriber>): void {
+  const methods = response as Methods<Subscriber>;
+  methods.on = replacements.on;
+  methods.addListener = replacements.addListener;
+  methods.prependListener = replacements.prependListener;
+}
+
+// Shared by all responses, so that guarding one costs no closures.
+const outputs: Methods<Output> = {
+  writeHead: output("writeHead"),
+  write: output("write"),
+  end: output("end"),
+  flushHeaders: output("flushHeaders"),
+  _implicitHeader: output("_implicitHeader"),
+};
+
+/** In place of those, once a commit has failed. */
+const answers: Methods<Output> = {
+  writeHead: answer("writeHead"),
+  write: answer("write"),
+  end: answer("end"),
+  flushHeaders: answer("flushHeaders"),
+  _implicitHeader: answer("_implicitHeader"),
+};
+
+const mutators: Methods<Mutator> = {
+  setHeader: mutator("setHeader"),
+  setHeaders: mutator("setHeaders"),
+  appendHeader: mutator("appendHeader"),
+  removeHeader: mutator("removeHeader"),
+};
+
+const subscribers: Methods<Subscriber> = {
+  on: subscriber("on"),
+  addListener: subscriber("addListener"),
+  prependListener: subscriber("prependListener"),
+};
+
+const disguise: PropertyDescriptorMap = {
+  headersSent: disguised("headersSent"),
+  writableEnded: disguised("writableEnded"),
+};
+
+function emit(this: Guarded, ...args: unknown[]): unknown {
+  return this[guardOf].emit(args);
+}
+
+function output(method: Output): AnyFunction {
+  return function (this: Guarded, ...args: unknown[]) {
+    return this[guardOf].output(method, args);
+  } as AnyFunction;
+}
+
+function answer(method: Output): AnyFunction {
+  return function (this: Guarded, ...args: unknown[]) {
+    return this[guardOf].answer(method, args);
+  } as AnyFunction;
+}
+
+function mutator(method: Mutator): AnyFunction {
+  return function (this: Guarded, ...args: unknown[]) {
+    return this[guardOf].mutate(method, args);
+  } as AnyFunction;
+}
+
+function subscriber(method: Subscriber): AnyFunction {
+  return function (this: Guarded, ...args: unknown[]) {
+    return this[guardOf].subscribe(method, args);
+  } as AnyFunction;
+}
+
+function disguised(property: "headersSent" | "writableEnded"): PropertyDescriptor {
+  return {
+    configurable: true,
+    get(this: Guarded) {
+      return this[guardOf].look(property);
+    },
+  };
+}

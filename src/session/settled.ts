@@ -1,0 +1,24 @@
+import { endOf } from "./lifetime.ts";
+import { isEmpty, type SessionState } from "./state.ts";
+import { isUnchanged } from "./unchanged.ts";
+
+/**
+ * Whether a commit would do nothing, known at once: nothing to write, no touch or cookie due, no hook of the
+ * application to ask. False also where only the commit can tell. It does not know of commits and updates under way,
+ * which a commit would wait for.
+ */
+export function settledWithoutStore(state: SessionState): boolean {
+  if (state.intent !== "save" || state.ended || state.setCookie !== null || state.unsure.size > 0)
+    return false;
+  const { stored, settings } = state;
+  if (state.opened && settings.userOf !== undefined) return false;
+  if (stored === null) return settings.schema === undefined && isEmpty(state.content);
+  const { row, token } = stored;
+  const now = Math.floor(settings.clock());
+  return (
+    !token.stale &&
+    now < endOf(row, settings) &&
+    now - row.updatedAt < settings.touchEvery &&
+    isUnchanged(state)
+  );
+}
