@@ -211,7 +211,7 @@ for (const database of servers) {
     test("a pool without a free connection is a store that is down", async () => {
       const pool =
         kind === "postgres"
-          ? new Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 50 })
+          ? new Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 1_000 })
           : mysql.createPool({ uri: url, connectionLimit: 1, waitForConnections: false });
       const held =
         kind === "postgres" ? await (pool as Pool).connect() : await (pool as mysql.Pool).getConnection();
