@@ -832,7 +832,8 @@ describe("properties", () => {
     decoded(4, (bytes) => new URL(Buffer.from(bytes).toString()));
     fc.assert(
       fc.property(value, (any) => {
-        const bytes = codec.encodeValue(any, "value");
+        // no Buffer, because the library's byte arrays are views of what it is given
+        const bytes = new Uint8Array(codec.encodeValue(any, "value"));
         expect(isDeepStrictEqual(libraryDecode(bytes, { extensionCodec: extensions }), any)).toBe(true);
       }),
       { numRuns: 200 },

@@ -1,8 +1,7 @@
 import { LimitError, ValueError } from "../errors.ts";
 import type { Limits } from "./limits.ts";
-import { Lowering, tooLarge } from "./lower.ts";
-import { pack } from "./pack.ts";
 import { Reader } from "./reader.ts";
+import { Writer } from "./writer.ts";
 
 /** What a session holds. */
 export interface Content {
@@ -26,6 +25,7 @@ export interface Content {
  */
 export class Codec {
   readonly #limits: Limits;
+  #spare: Writer | undefined;
 
   /**
    * @param options.maxBytes of the encoded plaintext
@@ -43,31 +43,26 @@ export class Codec {
    * @throws {LimitError} too large, too deep, too many keys
    */
   encode(content: Content): Uint8Array {
-    const lowering = new Lowering(this.#limits);
-    const data = lowering.map(content.data, "data");
-    const internals: { u?: string; f?: Record<string, unknown> } = {};
-    if (content.user !== undefined) internals.u = lowering.name(content.user, "user");
-    const flash = lowering.map(content.flash, "flash");
-    if (Object.keys(flash).length > 0) internals.f = flash;
-    return this.#pack([data, internals]);
+    const writer = this.#take();
+    writer.content(content.data, content.user, content.flash);
+    return this.#finish(writer);
   }
 
   /** @throws {RefusedError} reason "decode": bytes that `encode` does not write */
   decode(bytes: Uint8Array): Content {
     const reader = new Reader(bytes, this.#limits);
     if (reader.elements() !== 2) throw reader.refusal("there is no pair of data and internals");
-    const content: Content = { data: reader.map(), user: undefined, flash: {} };
-    const seen = new Set<string>();
+    const data = reader.map();
+    let user: string | undefined;
+    let flash: Record<string, unknown> | undefined;
     for (let left = reader.pairs(); left > 0; left--) {
       const name = reader.key();
-      if (seen.has(name)) throw reader.refusal("a key is there twice");
-      seen.add(name);
-      if (name === "u") content.user = userFrom(reader);
-      else if (name === "f") content.flash = flashFrom(reader);
+      if (name === "u") user = userFrom(reader, user);
+      else if (name === "f") flash = flashFrom(reader, flash);
       else throw reader.refusal("an internal key is unknown");
     }
     reader.end();
-    return content;
+    return { data, user, flash: flash ?? {} };
   }
 
   /**
@@ -75,7 +70,9 @@ export class Codec {
    * @param path how errors call it
    */
   encodeValue(value: unknown, path: string = "value"): Uint8Array {
-    return this.#pack(new Lowering(this.#limits).value(value, path));
+    const writer = this.#take();
+    writer.value(value, path);
+    return this.#finish(writer);
   }
 
   /** A copy that shares nothing with `value`, made by storing and reading it. */
@@ -101,7 +98,9 @@ export class Codec {
 
   /** A MessagePack map. */
   encodeMap(map: Readonly<Record<string, unknown>>, path: string = "client"): Uint8Array {
-    return this.#pack(new Lowering(this.#limits).map(map, path));
+    const writer = this.#take();
+    writer.map(map, path);
+    return this.#finish(writer);
   }
 
   /** @throws {RefusedError} reason "decode": bytes that `encodeMap` does not write */
@@ -112,20 +111,32 @@ export class Codec {
     return map;
   }
 
-  #pack(lowered: unknown): Uint8Array {
-    const bytes = pack(lowered);
-    if (bytes.length > this.#limits.maxBytes) throw tooLarge(bytes.length, this.#limits.maxBytes, "");
+  /** A getter of the session that is being written may have another one written meanwhile: with a writer of its own. */
+  #take(): Writer {
+    const writer = this.#spare ?? new Writer(this.#limits);
+    this.#spare = undefined;
+    return writer;
+  }
+
+  #finish(writer: Writer): Uint8Array {
+    const bytes = writer.finish();
+    if (writer.isSmall) this.#spare = writer;
     return bytes;
   }
 }
 
-function userFrom(reader: Reader): string {
-  const user = reader.key();
+function userFrom(reader: Reader, before: string | undefined): string {
+  if (before !== undefined) throw reader.refusal("a key is there twice");
+  const user = reader.text();
   if (user === "") throw reader.refusal("the user is empty");
   return user;
 }
 
-function flashFrom(reader: Reader): Record<string, unknown> {
+function flashFrom(
+  reader: Reader,
+  before: Record<string, unknown> | undefined,
+): Record<string, unknown> {
+  if (before !== undefined) throw reader.refusal("a key is there twice");
   const flash = reader.map();
   if (Object.keys(flash).length === 0) throw reader.refusal("the flash is empty");
   return flash;

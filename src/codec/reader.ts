@@ -1,7 +1,8 @@
-import { isUtf8 } from "node:buffer";
+import { isAscii, isUtf8 } from "node:buffer";
 import { RefusedError } from "../errors.ts";
 import { extension } from "./extensions.ts";
 import type { Limits } from "./limits.ts";
+import { keepName, keptName, longestName } from "./names.ts";
 import { addOwn } from "./own.ts";
 
 const notShortest = "a number or length is not in its shortest form";
@@ -26,7 +27,9 @@ export class Reader {
 
   constructor(bytes: Uint8Array, limits: Limits) {
     this.#limits = limits;
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#end = bytes.byteLength;
     if (this.#end > limits.maxBytes)
       throw this.refusal(`${this.#end} bytes, and maxBytes is ${limits.maxBytes}`);
@@ -132,11 +135,13 @@ export class Reader {
   /** A key of a map. */
   key(): string {
     const head = this.#byte();
-    if (head >= 0xa0 && head < 0xc0) return this.#string(head - 0xa0);
-    if (head === 0xd9) return this.#string(this.#length(1, 0x20));
-    if (head === 0xda) return this.#string(this.#length(2, 0x100));
-    if (head === 0xdb) return this.#string(this.#length(4, 0x10000));
-    throw this.refusal("a key is no text");
+    if (head > 0xa0 && head <= 0xa0 + longestName) return this.#name(head - 0xa0);
+    return this.#string(this.#textLength(head));
+  }
+
+  /** The next value, which must be text. */
+  text(): string {
+    return this.#string(this.#textLength(this.#byte()));
   }
 
   /** Nothing may follow. */
@@ -179,6 +184,14 @@ export class Reader {
     return length;
   }
 
+  #textLength(head: number): number {
+    if (head >= 0xa0 && head < 0xc0) return head - 0xa0;
+    if (head === 0xd9) return this.#length(1, 0x20);
+    if (head === 0xda) return this.#length(2, 0x100);
+    if (head === 0xdb) return this.#length(4, 0x10000);
+    throw this.refusal("a key is no text");
+  }
+
   /** The length of an extension for which no shorter header exists. */
   #oddLength(): number {
     const length = this.#unsigned(1);
@@ -213,10 +226,29 @@ export class Reader {
   #string(length: number): string {
     const start = this.#take(length);
     const end = this.#at;
+    return this.#isAscii(start, end) ? this.#ascii(start, end) : this.#wideString(start, end);
+  }
+
+  #isAscii(start: number, end: number): boolean {
+    const bytes = this.#bytes;
+    // a native call is worth it for long text only
+    if (end - start > 64) return isAscii(bytes.subarray(start, end));
     for (let at = start; at < end; at++) {
-      if (this.#bytes[at]! >= 0x80) return this.#wideString(start, end);
+      if (bytes[at]! >= 0x80) return false;
     }
-    return this.#ascii(start, end);
+    return true;
+  }
+
+  #name(length: number): string {
+    const start = this.#take(length);
+    return keptName(this.#bytes, start, this.#at) ?? this.#newName(start, this.#at);
+  }
+
+  #newName(start: number, end: number): string {
+    if (!this.#isAscii(start, end)) return this.#wideString(start, end);
+    const name = this.#ascii(start, end);
+    keepName(name, this.#bytes, start, end);
+    return name;
   }
 
   #ascii(start: number, end: number): string {

@@ -1,10 +1,8 @@
 import { types } from "node:util";
-import { encodeDateToTimeSpec, encodeTimeSpecToTimestamp, ExtData } from "@msgpack/msgpack";
 import { LimitError, ValueError } from "../errors.ts";
 import { extension } from "./extensions.ts";
 import type { Limits } from "./limits.ts";
-import { addOwn } from "./own.ts";
-import { negativeZero, pack } from "./pack.ts";
+import { Output } from "./output.ts";
 import { pathText, type Step } from "./path.ts";
 
 const holds =
@@ -12,19 +10,24 @@ const holds =
 
 const hrefOf = Object.getOwnPropertyDescriptor(URL.prototype, "href")!.get!;
 
+/** A buffer that grew beyond this is not kept for the next session. */
+const keptSize = 262_144;
+
 /**
- * Turns one session's values into what MessagePack has natively, refusing everything that would not come back as it
- * was. The result is a copy: each property is read once, so that a getter or a proxy cannot show one value to the
- * check and another to the encoder. For one use.
+ * Writes the values of one session, refusing everything that would not come back as it was. Each property is read
+ * once, so that a getter or a proxy cannot show one value to the check and another to the encoder.
+ *
+ * It can be used again after {@link finish}. After an error it cannot.
  */
-export class Lowering {
+export class Writer {
   readonly #limits: Limits;
+  readonly #output = new Output();
   readonly #steps: Step[] = [];
-  readonly #ancestors: object[] = [];
+  readonly #ancestors: (object | undefined)[] = [];
   #root = "";
   #depth = 0;
   #keys = 0;
-  /** Never more than the bytes that the values so far will take. */
+  /** Never more than the bytes that the values so far take. */
   #bytes = 0;
   #problem: Error | undefined;
 
@@ -37,61 +40,102 @@ export class Lowering {
    * @throws {ValueError} a value that cannot be stored
    * @throws {LimitError} too large, too deep, too many keys
    */
-  value(value: unknown, root: string): unknown {
-    return this.#reading(root, () => this.#value(value));
+  value(value: unknown, root: string): void {
+    this.#root = root;
+    try {
+      this.#value(value);
+    } catch (cause) {
+      throw this.#explained(cause);
+    }
   }
 
-  /** As {@link value}, for what must be a plain object. */
-  map(value: unknown, root: string): Record<string, unknown> {
-    return this.#reading(root, () => {
+  /**
+   * As {@link value}, for what must be a plain object.
+   * @returns how many keys were written
+   */
+  map(value: unknown, root: string): number {
+    this.#root = root;
+    try {
       if (typeof value !== "object" || value === null || Array.isArray(value) || !isPlain(value)) {
         throw this.#refusal("must be a plain object.");
       }
       return this.#plainObject(value);
-    });
-  }
-
-  /** As {@link value}, for what must be a string with something in it. */
-  name(value: unknown, root: string): string {
-    return this.#reading(root, () => {
-      if (typeof value !== "string" || value === "")
-        throw this.#refusal("must be a string that is not empty.");
-      return this.#text(value);
-    });
-  }
-
-  #reading<T>(root: string, lower: () => T): T {
-    this.#root = root;
-    try {
-      return lower();
     } catch (cause) {
-      if (cause === this.#problem) throw cause;
-      throw this.#refusal(
-        "cannot be read: a getter or a proxy threw an error, which is the cause of this one.",
-        cause,
-      );
+      throw this.#explained(cause);
     }
   }
 
-  #value(value: unknown): unknown {
+  /** The array of two: `data`, and a map of the user and the flash, where they are. */
+  content(data: unknown, user: unknown, flash: unknown): void {
+    const output = this.#output;
+    output.array(2);
+    this.map(data, "data");
+    const start = output.length;
+    let count = 2;
+    output.map(count);
+    if (user === undefined) count--;
+    else this.#user(user);
+    const end = output.length;
+    output.text("f");
+    if (this.map(flash, "flash") === 0) {
+      output.rewind(end);
+      count--;
+    }
+    output.recount(start, 2, count);
+  }
+
+  /**
+   * The bytes of all that was written.
+   * @throws {LimitError} too large
+   */
+  finish(): Uint8Array {
+    const output = this.#output;
+    const { maxBytes } = this.#limits;
+    if (output.length > maxBytes) throw tooLarge(output.length, maxBytes, "");
+    const bytes = output.copy();
+    output.rewind();
+    this.#keys = 0;
+    this.#bytes = 0;
+    return bytes;
+  }
+
+  /** Whether keeping this for another session takes little memory. */
+  get isSmall(): boolean {
+    return this.#output.size <= keptSize;
+  }
+
+  #user(user: unknown): void {
+    this.#output.text("u");
+    this.#root = "user";
+    if (typeof user !== "string" || user === "") throw this.#refusal("must be a string that is not empty.");
+    this.#text(user);
+  }
+
+  #explained(cause: unknown): unknown {
+    if (cause === this.#problem) return cause;
+    return this.#refusal(
+      "cannot be read: a getter or a proxy threw an error, which is the cause of this one.",
+      cause,
+    );
+  }
+
+  #value(value: unknown): void {
     switch (typeof value) {
       case "string":
         return this.#text(value);
       case "number":
         this.#grow(1);
-        if (value === 0) return Object.is(value, -0) ? negativeZero : 0;
-        // NaN has many bit patterns; the literal has always the same, so that equal values are equal bytes
-        return Number.isNaN(value) ? NaN : value;
+        return this.#output.number(value);
       case "object":
         if (value !== null) return this.#object(value);
         this.#grow(1);
-        return null;
+        return this.#output.null();
       case "boolean":
         this.#grow(1);
-        return value;
+        return this.#output.boolean(value);
       case "undefined":
         this.#grow(1);
-        return null;
+        return this.#output.null();
       case "bigint":
         return this.#bigint(value);
       default:
@@ -99,26 +143,25 @@ export class Lowering {
     }
   }
 
-  #text(value: string): string {
+  #text(value: string): void {
     this.#grow(value.length + 1);
-    if (!value.isWellFormed()) {
+    if (!this.#output.text(value)) {
       throw this.#refusal(
         "holds a lone surrogate, half of a character. Use toWellFormed() on text that was cut.",
       );
     }
-    return value;
   }
 
-  #bigint(value: bigint): ExtData {
+  #bigint(value: bigint): void {
     // Four bits a digit is more than any digit needs; asked first, because the text of a huge one takes long to make
     const { maxBytes } = this.#limits;
     if (BigInt.asIntN(maxBytes * 4 + 8, value) !== value) throw this.#tooLarge(maxBytes + 1);
-    return this.#extension(extension.bigint, Buffer.from(String(value)));
+    this.#textExtension(extension.bigint, String(value));
   }
 
-  #object(value: object): unknown {
+  #object(value: object): void {
     if (Array.isArray(value)) return this.#array(value);
-    if (isPlain(value)) return this.#plainObject(value);
+    if (isPlain(value)) return void this.#plainObject(value);
     if (types.isUint8Array(value)) {
       if (!isInstance(value, Uint8Array) && !isInstance(value, Buffer))
         throw this.#subclass(value, "Uint8Array");
@@ -126,9 +169,7 @@ export class Lowering {
     }
     if (types.isDate(value)) {
       this.#asIs(value, Date);
-      const time = Date.prototype.getTime.call(value);
-      if (Number.isNaN(time)) throw this.#refusal("is an invalid Date. Store null, or a date that exists.");
-      return this.#extension(extension.date, encodeTimeSpecToTimestamp(encodeDateToTimeSpec(new Date(time))));
+      return this.#date(value);
     }
     if (types.isMap(value)) {
       this.#asIs(value, Map);
@@ -145,13 +186,16 @@ export class Lowering {
     throw this.#refusal(`is ${described(value)}. ${holds}`);
   }
 
-  #plainObject(value: object): Record<string, unknown> {
+  /** @returns how many keys were written */
+  #plainObject(value: object): number {
     const keys = Object.keys(value);
     if (Object.getOwnPropertySymbols(value).length > 0) {
       throw this.#refusal("has a symbol as a key. Keys are strings.");
     }
     this.#enter(value);
-    const lowered: Record<string, unknown> = {};
+    const start = this.#output.length;
+    this.#output.map(keys.length);
+    let count = 0;
     for (const key of keys) {
       this.#steps[this.#depth - 1] = key;
       if (key === "__proto__")
@@ -159,13 +203,16 @@ export class Lowering {
       const item = (value as Record<string, unknown>)[key];
       if (item === undefined) continue;
       if (++this.#keys > this.#limits.maxKeys) throw this.#tooMany();
-      addOwn(lowered, this.#text(key), this.#value(item));
+      count++;
+      this.#text(key);
+      this.#value(item);
     }
-    this.#depth--;
-    return lowered;
+    if (count !== keys.length) this.#output.recount(start, keys.length, count);
+    this.#leave();
+    return count;
   }
 
-  #array(value: readonly unknown[]): unknown[] {
+  #array(value: readonly unknown[]): void {
     if (!isInstance(value, Array)) throw this.#subclass(value, "Array");
     const { length } = value;
     // before the loop, because an array may be long without holding anything
@@ -173,64 +220,79 @@ export class Lowering {
     const last = Object.keys(value).at(-1);
     if (last !== undefined && String(Number(last) >>> 0) !== last) throw this.#extra();
     this.#enter(value);
-    const lowered: unknown[] = [];
+    this.#output.array(length);
     for (let index = 0; index < length; index++) {
       this.#steps[this.#depth - 1] = index;
-      lowered.push(this.#value(value[index]));
+      this.#value(value[index]);
     }
-    this.#depth--;
-    return lowered;
+    this.#leave();
   }
 
-  #binary(value: Uint8Array): Uint8Array {
+  #binary(value: Uint8Array): void {
+    // its length is that of a copy, whatever it says of itself
     const copy = new Uint8Array(value);
     this.#grow(copy.length + 2);
-    return copy;
+    this.#output.binary(copy);
   }
 
-  #mapEntries(value: ReadonlyMap<unknown, unknown>): ExtData {
+  #date(value: Date): void {
+    const time = Date.prototype.getTime.call(value);
+    if (Number.isNaN(time)) throw this.#refusal("is an invalid Date. Store null, or a date that exists.");
+    this.#grow(2);
+    this.#output.timestamp(time);
+  }
+
+  #mapEntries(value: ReadonlyMap<unknown, unknown>): void {
     const entries = [...Map.prototype.entries.call(value)] as [unknown, unknown][];
     this.#enter(value);
-    const lowered: unknown[] = [];
+    const start = this.#output.length;
+    this.#output.array(entries.length * 2);
     for (const [index, [key, item]] of entries.entries()) {
       this.#steps[this.#depth - 1] = { of: "keys", key, index };
-      lowered.push(this.#distinct(key));
+      this.#distinct(key);
       this.#steps[this.#depth - 1] = { of: "get", key, index };
-      lowered.push(this.#value(item));
+      this.#value(item);
     }
-    this.#depth--;
-    return this.#extension(extension.map, pack(lowered));
+    this.#leave();
+    this.#extension(start, extension.map);
   }
 
-  #setElements(value: ReadonlySet<unknown>): ExtData {
+  #setElements(value: ReadonlySet<unknown>): void {
     const elements = [...Set.prototype.values.call(value)] as unknown[];
     this.#enter(value);
-    const lowered: unknown[] = [];
+    const start = this.#output.length;
+    this.#output.array(elements.length);
     for (const [index, element] of elements.entries()) {
       this.#steps[this.#depth - 1] = { of: "values", key: element, index };
-      lowered.push(this.#distinct(element));
+      this.#distinct(element);
     }
-    this.#depth--;
-    return this.#extension(extension.set, pack(lowered));
+    this.#leave();
+    this.#extension(start, extension.set);
   }
 
   /** An element of a Set or a key of a Map: undefined would turn into null, and two of them into one. */
-  #distinct(value: unknown): unknown {
+  #distinct(value: unknown): void {
     if (value === undefined)
       throw this.#refusal("is undefined, which a Set or the keys of a Map cannot store.");
-    return this.#value(value);
+    this.#value(value);
   }
 
-  #url(value: URL): ExtData {
+  #url(value: URL): void {
     const href = hrefOf.call(value) as string;
     if (URL.parse(href)?.href !== href)
       throw this.#refusal("is a URL that does not survive being written as text.");
-    return this.#extension(extension.url, Buffer.from(href));
+    this.#textExtension(extension.url, href);
   }
 
-  #extension(type: number, payload: Uint8Array): ExtData {
+  #textExtension(type: number, text: string): void {
+    const start = this.#output.length;
+    this.#output.payload(text);
+    this.#extension(start, type);
+  }
+
+  #extension(start: number, type: number): void {
     this.#grow(2);
-    return new ExtData(type, payload);
+    this.#output.extension(start, type);
   }
 
   /** Of exactly this class, and carrying nothing that would be left behind. */
@@ -245,6 +307,13 @@ export class Lowering {
     }
     if (this.#depth === this.#limits.maxDepth) throw this.#tooDeep();
     this.#ancestors[this.#depth++] = container;
+  }
+
+  /** Nothing of the session is held on to, for this object is kept. */
+  #leave(): void {
+    this.#depth--;
+    this.#ancestors[this.#depth] = undefined;
+    this.#steps[this.#depth] = 0;
   }
 
   #grow(bytes: number): void {
@@ -289,7 +358,7 @@ export class Lowering {
 }
 
 /** @param about `at least ` when the counting stopped there */
-export function tooLarge(bytes: number, maxBytes: number, about: "" | "at least "): LimitError {
+function tooLarge(bytes: number, maxBytes: number, about: "" | "at least "): LimitError {
   return new LimitError(
     "bytes",
     `The session takes ${about}${bytes} bytes, and maxBytes is ${maxBytes}. Store less in it, or raise maxBytes.`,
