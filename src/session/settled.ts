@@ -12,7 +12,7 @@ export function settledWithoutStore(state: SessionState): boolean {
     return false;
   const { stored, settings } = state;
   if (state.opened && settings.userOf !== undefined) return false;
-  if (stored === null) return settings.schema === undefined && isEmpty(state.content);
+  if (stored === null) return isEmpty(state.content);
   const { row, token } = stored;
   const now = Math.floor(settings.clock());
   return (

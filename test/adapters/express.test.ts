@@ -1,7 +1,7 @@
 import express, { type ErrorRequestHandler } from "express";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { afterEach, test } from "vitest";
 import { createSessionManager, generateKey } from "../../src/index.ts";
@@ -176,6 +176,27 @@ test("Express: trust proxy decides about the address that is kept", async () => 
   });
   const [device] = await sessions.forUser("42").list();
   assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
+});
+
+test("Express: the address is kept also when the client has gone before the session begins", async () => {
+  const { sessions } = managed();
+  const app = express();
+  app.use(session(sessions));
+  const arrived = Promise.withResolvers<void>();
+  app.get("/", (request, response) => {
+    response.once("close", () => {
+      request.session.login("42");
+      response.end();
+    });
+    arrived.resolve();
+  });
+  const client = connect(Number(new URL(await listen(app)).port), "127.0.0.1");
+  client.write("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: a browser\r\n\r\n");
+  await arrived.promise;
+  client.destroy();
+  while ((await sessions.count()) === 0) await new Promise((resolve) => setImmediate(resolve));
+  const [device] = await sessions.forUser("42").list();
+  assert.deepEqual(device?.client, { address: "127.0.0.1", userAgent: "a browser" });
 });
 
 adapterOnEachDatabase("express", {
