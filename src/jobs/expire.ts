@@ -1,6 +1,6 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { trace } from "../instrumentation/channels.ts";
 import type { LeaseOptions } from "./lease.ts";
+import { Pace, paceProblem } from "./pace.ts";
 import type { ExpireCursor, ExpireQuery, ExpireResult } from "../row.ts";
 
 export interface ExpireOptions extends LeaseOptions {
@@ -8,10 +8,16 @@ export interface ExpireOptions extends LeaseOptions {
   maxCreatedAge?: number;
   /** Also delete sessions not saved or touched for this long. Milliseconds. */
   maxUpdatedAge?: number;
-  /** Rows deleted by one statement at most. Default 500; a store may take less. */
+  /** Rows deleted by one statement at most. Default 100; a store may take less. */
   batchSize?: number;
-  /** Rows deleted in a second at most, so that requests keep their share. Default 5,000; Infinity for as fast as it goes. */
+  /** Rows deleted in a second at most. Default 5,000; Infinity for no such bound. */
   maxPerSecond?: number;
+  /**
+   * The part of its time that it works at most, above 0 and up to 1; for the rest of it, it rests, so that requests
+   * have their turn however slow the database is. Default 0.5. With 1 and a `maxPerSecond` of Infinity it goes as
+   * fast as it can.
+   */
+  share?: number;
   /** Stops between two batches; the promise then resolves with what was deleted so far. */
   signal?: AbortSignal;
   /** Called after every batch. */
@@ -28,25 +34,22 @@ export interface ExpireJob {
 }
 
 /** @throws {TypeError} an option that cannot work */
-export function checkExpireOptions({
-  maxCreatedAge,
-  maxUpdatedAge,
-  batchSize,
-  maxPerSecond,
-}: ExpireOptions): void {
-  for (const [name, value] of Object.entries({ maxCreatedAge, maxUpdatedAge, batchSize, maxPerSecond })) {
-    const least = name === "batchSize" || name === "maxPerSecond" ? 1 : 0;
-    if (value === undefined || (value === Infinity && name === "maxPerSecond")) continue;
-    if (!(Number.isSafeInteger(value) && value >= least)) {
+export function checkExpireOptions(options: ExpireOptions): void {
+  const { maxCreatedAge, maxUpdatedAge, batchSize } = options;
+  for (const [name, value] of Object.entries({ maxCreatedAge, maxUpdatedAge, batchSize })) {
+    const least = name === "batchSize" ? 1 : 0;
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
       throw new TypeError(`expire: \`${name}\` must be a whole number, ${least} or more.`);
     }
   }
+  const problem = paceProblem(options);
+  if (problem !== null) throw new TypeError(`expire: ${problem}`);
 }
 
 /** Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34). */
 export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
   checkExpireOptions(options);
-  const { maxCreatedAge, maxUpdatedAge, batchSize = 500, maxPerSecond = 5_000, signal, onProgress } = options;
+  const { maxCreatedAge, maxUpdatedAge, batchSize = 100, maxPerSecond = 5_000, signal, onProgress } = options;
   const query = {
     before: job.now,
     ...(maxCreatedAge !== undefined && { createdBefore: job.now - maxCreatedAge }),
@@ -56,11 +59,11 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     // Batches of at most a second's work, so that a pause never outlasts the lease.
     limit: Math.min(batchSize, maxPerSecond),
   };
+  const pace = new Pace({ ...options, maxPerSecond });
   let deleted = 0;
   let cursor: ExpireCursor | null = null;
   do {
     if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
-    const began = performance.now();
     const step: ExpireResult = await trace(
       "expire",
       () => ({ operation: "expire" }),
@@ -70,8 +73,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     deleted += step.deleted;
     cursor = step.cursor;
     onProgress?.({ deleted });
-    const rest = (step.deleted / maxPerSecond) * 1_000 - (performance.now() - began);
-    if (cursor !== null && rest > 1) await pause(rest, undefined, { signal: signal! }).catch(() => {});
+    if (cursor !== null) await pace.rest(step.deleted);
   } while (cursor !== null);
   return deleted;
 }

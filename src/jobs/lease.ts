@@ -17,7 +17,7 @@ export interface LeaseOptions {
 }
 
 /**
- * Runs `work` while this process holds the lease. `mayGoOn`, to be asked before every step, renews it and says
+ * Runs `work` while this process holds the lease. `mayGoOn`, to be asked before every step, keeps it and says
  * whether it is still held. Null, and nothing done, when another process has it.
  */
 export async function whileHeld<Answer>(
@@ -26,7 +26,7 @@ export async function whileHeld<Answer>(
 ): Promise<Answer | null> {
   if (!(await lease.hold())) return null;
   try {
-    return await work(() => lease.hold());
+    return await work(() => lease.keep());
   } finally {
     // When this fails the lease runs out by itself, and what `work` threw says more.
     await lease.release().catch(() => {});
@@ -43,6 +43,7 @@ export class Lease {
   readonly #duration: number;
   readonly #clock: () => number;
   readonly #holder: string = randomUUID();
+  #takenAt = 0;
 
   constructor(store: LeaseStore, name: string, options: { duration: number; clock: () => number }) {
     this.#store = store;
@@ -52,9 +53,19 @@ export class Lease {
   }
 
   /** Takes or renews it. False when another process has it: then stop. */
-  hold(): Promise<boolean> {
+  async hold(): Promise<boolean> {
     const now = this.#clock();
-    return this.#store.lease(this.#name, this.#holder, now + this.#duration, now);
+    this.#takenAt = now;
+    return await this.#store.lease(this.#name, this.#holder, now + this.#duration, now);
+  }
+
+  /**
+   * For a holder, before each step: renews it once a twentieth of it has passed, because each renewal is a commit of
+   * the database. Until then nobody else can have it. False when another process has it: then stop.
+   */
+  async keep(): Promise<boolean> {
+    const passed = this.#clock() - this.#takenAt;
+    return (passed >= 0 && passed < this.#duration / 20) || (await this.hold());
   }
 
   async release(): Promise<void> {

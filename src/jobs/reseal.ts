@@ -1,13 +1,22 @@
 import type { LeaseOptions } from "./lease.ts";
 
 export interface ResealOptions extends LeaseOptions {
-  /** Rows read by one statement, and kept in memory, at most. Default 100. */
+  /**
+   * Rows read by one statement, and kept in memory, at most. Default 10, the number that is sealed in one turn of the
+   * event loop. More cost fewer reads, and leave a row more time to change between its reading and its writing.
+   */
   batchSize?: number;
-  /** Rows written in a second at most. Default 1,000; Infinity for as fast as it goes. */
+  /** Rows written in a second at most. Default 1,000; Infinity for no such bound. */
   maxPerSecond?: number;
+  /**
+   * The part of its time that it works at most, above 0 and up to 1; for the rest of it, it rests, so that requests
+   * have their turn however slow the database or busy the process is. Default 0.5. With 1 and a `maxPerSecond` of
+   * Infinity it goes as fast as it can.
+   */
+  share?: number;
   /** Goes on behind this handle: the `cursor` of a run that stopped. Default: from the start. */
   after?: string;
-  /** Stops between two pages; the promise then resolves with what was done so far. */
+  /** Stops between two steps; the promise then resolves with what was done so far. */
   signal?: AbortSignal;
   /** Called after every page. */
   onProgress?: (progress: ResealResult) => void;

@@ -1,203 +1,194 @@
 /**
- * Expiry and resealing at size, while clients read and write: figures for docs/operations.md.
+ * Expiry and resealing at size, while clients read and write:
  *
- *   node test/campaigns/operations.ts <database url> [rows to delete or reseal = 1000000] [clients = 64]
+ *   node test/campaigns/operations.ts --database postgres|mysql|mariadb [--rows 1000000] [--clients 64]
+ *     [--work 10] [--rest 5] [--rate N] [--batch N] [--share N]
  *
- * Fills a table of its own with twice as many rows, and drops it at the end.
+ * On a server of its own it fills a table with `rows` that have ended and `rows` that live, expires the former, and
+ * reseals the latter with ten interruptions. The job works and rests by turns of so many seconds, so that what
+ * drifts on the machine hits both alike. It fails when the 99th percentile of the reads while it works is more than
+ * twice that while it rests, when memory or the time for a tenth of the rows grows, or when a row is lost, wrong,
+ * or still under the older key.
  */
-import { randomBytes } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
-import { createSessionManager, generateKey, type SessionManager } from "../../src/index.ts";
-import type { SessionRow } from "../../src/row.ts";
-import { openStore } from "../../src/cli/store-url.ts";
-import { recordsOf } from "../../src/session/manager.ts";
+import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { createSessionManager, generateKey } from "../../src/index.ts";
+import { census, deadRow, fill, liveRow } from "./filling.ts";
+import { ownDatabase, servers } from "./own-database.ts";
+import { Gate, inTurns, type Turns } from "./turns.ts";
+import { Measured, Visitors } from "./visitors.ts";
 
-const [url = "", rowsText = "1000000", clientsText = "64"] = process.argv.slice(2);
-const rows = Number(rowsText);
-const clients = Number(clientsText);
-const table = `campaign_${randomBytes(4).toString("hex")}`;
-const [older, newest] = [generateKey(), generateKey()];
-const day = 86_400_000;
-const { store } = openStore(url, table, process.cwd());
+const { values } = parseArgs({
+  options: {
+    database: { type: "string", default: "" },
+    rows: { type: "string", default: "1000000" },
+    clients: { type: "string", default: "64" },
+    work: { type: "string", default: "10" },
+    rest: { type: "string", default: "5" },
+    rate: { type: "string" },
+    batch: { type: "string" },
+    share: { type: "string" },
+  },
+});
+if (!servers.includes(values.database)) {
+  console.error("usage: operations.ts --database postgres|mysql|mariadb [--rows 1000000] [--clients 64]");
+  process.exit(2);
+}
+const rows = Number(values.rows);
+const seconds = { work: Number(values.work), rest: Number(values.rest) };
+const pace = {
+  ...(values.rate && { maxPerSecond: Number(values.rate) }),
+  ...(values.share && { share: Number(values.share) }),
+  ...(values.batch && { batchSize: Number(values.batch) }),
+};
+/** Renewed once a second, which is where the gate holds a job up. */
+const held = { exclusive: true, lease: 20_000 };
+const alone = 10;
+const interruptions = 10;
+const wrong: string[] = [];
 const say = (text: string) => console.log(text);
 
-/** EXPIRE_RATE, EXPIRE_BATCH, RESEAL_RATE, RESEAL_BATCH; the defaults of the package otherwise. */
-function settings(name: string): { maxPerSecond?: number; batchSize?: number } {
-  const { [`${name}_RATE`]: rate, [`${name}_BATCH`]: batch } = process.env;
-  return { ...(rate && { maxPerSecond: Number(rate) }), ...(batch && { batchSize: Number(batch) }) };
-}
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc") as () => void;
+const collect = (): number => {
+  gc();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+};
+const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 
-interface Visit {
-  cookie: string;
-}
+/** The time that a job worked, and for each tenth of its rows. */
+class Tenths {
+  readonly #began = performance.now() / 1_000 - gate.heldUp;
+  readonly #marks: number[] = [];
+  #last = 0;
+  #end: number | null = null;
 
-const sessions = createSessionManager<{ hits: number }>({ store, keys: older });
-
-function deadRow(now: number, place: number): SessionRow {
-  const createdAt = now - 60 * day + (place % 25) * day;
-  return {
-    id: randomBytes(32),
-    data: randomBytes(300),
-    version: place,
-    userRef: place % 2 ? randomBytes(32) : null,
-    createdAt,
-    updatedAt: createdAt,
-    absoluteExpiresAt: createdAt + 30 * day,
-    expiresAt: createdAt + 30 * day,
-    client: null,
-  };
-}
-
-function liveRow(): SessionRow {
-  const records = recordsOf(sessions as never);
-  const token = records.settings.format.mint();
-  const plaintext = records.settings.format.encode(
-    { data: { text: "x".repeat(200) }, user: String(Math.floor(Math.random() * 1e6)), flash: {} },
-    null,
-  );
-  return records.begin(token, plaintext, "somebody", { address: "192.0.2.1" });
-}
-
-async function fill(count: number, make: (now: number, place: number) => SessionRow): Promise<void> {
-  const now = Date.now();
-  let next = 0;
-  const lane = async () => {
-    while (next < count) {
-      const size = Math.min(100, count - next);
-      const first = next;
-      next += size;
-      await store.insert(Array.from({ length: size }, (_, index) => make(now, first + index)));
-    }
-  };
-  await Promise.all([1, 2, 3, 4].map(lane));
-}
-
-async function visitors(manager: SessionManager<{ hits: number }>): Promise<Visit[]> {
-  return Promise.all(
-    Array.from({ length: 1_000 }, async () => {
-      const session = await manager.load(null);
-      session.data = { hits: 0 };
-      return { cookie: (await manager.commit(session))!.split(";")[0]! };
-    }),
-  );
-}
-
-/** `clients` at once, one request in ten writes. Answers the 99th percentile of reads in milliseconds. */
-async function traffic(
-  manager: SessionManager<{ hits: number }>,
-  visits: Visit[],
-  until: (requests: number) => boolean,
-): Promise<{ p50: number; p99: number; requests: number; lost: number }> {
-  const times: number[] = [];
-  let requests = 0;
-  let lost = 0;
-  const client = async () => {
-    while (!until(requests)) {
-      requests++;
-      const visit = visits[Math.floor(Math.random() * visits.length)]!;
-      const began = performance.now();
-      const session = await manager.load(visit.cookie);
-      times.push(performance.now() - began);
-      if (session.isNew) lost++;
-      else if (requests % 10 === 0) {
-        session.data.hits = (session.data.hits ?? 0) + 1;
-        const cookie = await manager.commit(session);
-        if (cookie !== null) visit.cookie = cookie.split(";")[0]!;
-      }
-      await pause(Math.random() * 20);
-    }
-  };
-  await Promise.all(Array.from({ length: clients }, client));
-  times.sort((a, b) => a - b);
-  const at = (share: number) => times[Math.floor(times.length * share)] ?? 0;
-  return { p50: at(0.5), p99: at(0.99), requests, lost };
-}
-
-const memory = { most: 0 };
-const watch = setInterval(() => (memory.most = Math.max(memory.most, process.memoryUsage().rss)), 100);
-const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-const shown = ({ p50, p99, requests, lost }: Awaited<ReturnType<typeof traffic>>) =>
-  `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ${requests} requests, ${lost} logged out`;
-
-await store.migrate();
-try {
-  let began = performance.now();
-  await fill(rows, deadRow);
-  await fill(rows, liveRow);
-  say(`filled 2 x ${rows} rows in ${((performance.now() - began) / 1_000).toFixed(0)} s`);
-  const visits = await visitors(sessions);
-
-  await traffic(sessions, visits, (requests) => requests >= 5_000); // warm
-  const quiet = await traffic(sessions, visits, (requests) => requests >= 30_000);
-  say(`reads alone: ${shown(quiet)}`);
-
-  memory.most = 0;
-  const startMemory = process.memoryUsage().rss;
-  began = performance.now();
-  let finished = false;
-  const marks: number[] = [];
-  const expiring = sessions
-    .expire({
-      ...settings("EXPIRE"),
-      onProgress({ deleted }) {
-        while (deleted >= ((marks.length + 1) * rows) / 10) marks.push(performance.now() - began);
-      },
-    })
-    .finally(() => (finished = true));
-  const busy = await traffic(sessions, visits, () => finished);
-  const deleted = await expiring;
-  const seconds = (performance.now() - began) / 1_000;
-  say(
-    `expired ${deleted} in ${seconds.toFixed(1)} s (${(deleted / seconds).toFixed(0)}/s), memory ${mib(startMemory)} -> at most ${mib(memory.most)}`,
-  );
-  say(`reads meanwhile: ${shown(busy)}; p99 is ${(busy.p99 / quiet.p99).toFixed(2)} times that without`);
-  say(
-    `tenths took ${marks.map((mark, index) => ((mark - (marks[index - 1] ?? 0)) / 1_000).toFixed(1)).join(" ")} s`,
-  );
-
-  const between = await traffic(sessions, visits, (requests) => requests >= 30_000);
-  say(`reads alone again: ${shown(between)}`);
-
-  const both = createSessionManager<{ hits: number }>({ store, keys: [newest, older] });
-  memory.most = 0;
-  began = performance.now();
-  finished = false;
-  let resealed = 0;
-  let interruptions = 0;
-  const resealing = (async () => {
-    let after: string | undefined;
-    for (;;) {
-      const stop = new AbortController();
-      const limit = interruptions < 10 ? (rows / 11) * (interruptions + 1) : Infinity;
-      const result = await both.reseal({
-        ...settings("RESEAL"),
-        signal: stop.signal,
-        ...(after !== undefined && { after }),
-        onProgress: (progress) => {
-          if (resealed + progress.resealed >= limit) stop.abort();
-        },
-      });
-      resealed += result.resealed;
-      if (result.finished) break;
-      interruptions++;
-      after = result.cursor ?? undefined;
-    }
-  })().finally(() => (finished = true));
-  const during = await traffic(both, visits, () => finished);
-  await resealing;
-  const took = (performance.now() - began) / 1_000;
-  say(
-    `resealed ${resealed} in ${took.toFixed(1)} s (${(resealed / took).toFixed(0)}/s) with ${interruptions} interruptions, memory at most ${mib(memory.most)}`,
-  );
-  say(`reads meanwhile: ${shown(during)}; p99 is ${(during.p99 / quiet.p99).toFixed(2)} times that without`);
-  say(`reads alone at the end: ${shown(await traffic(both, visits, (requests) => requests >= 30_000))}`);
-  const stats = await both.stats();
-  say(`rows ${stats.total}, under the older key ${stats.keys[1]!.live + stats.keys[1]!.ended}`);
-} finally {
-  clearInterval(watch);
-  const { names } = store.database.dialect;
-  for (const one of [names.sessions, names.leases, names.migrations]) {
-    await store.database.run({ text: `DROP TABLE ${one}`, values: [], writes: true });
+  end(): void {
+    this.#end = this.seconds;
   }
-  await store.close();
+
+  get seconds(): number {
+    return this.#end ?? performance.now() / 1_000 - gate.heldUp - this.#began;
+  }
+
+  at(done: number): void {
+    while (this.#marks.length < 10 && done >= ((this.#marks.length + 1) * rows) / 10) {
+      this.#marks.push(this.seconds - this.#last);
+      this.#last = this.seconds;
+    }
+  }
+
+  toString(): string {
+    return this.#marks.map((mark) => mark.toFixed(1)).join(" ");
+  }
+
+  /** The second half over the first. */
+  get growth(): number {
+    const sum = (from: number) => this.#marks.slice(from, from + 5).reduce((total, mark) => total + mark, 0);
+    return sum(5) / sum(0);
+  }
 }
+
+function judge(name: string, turns: Turns, tenths: Tenths, before: Measured, after: Measured): void {
+  const { working, resting, memory } = turns;
+  const ratio = working.percentile(99) / resting.percentile(99);
+  const halves = [memory.slice(0, Math.ceil(memory.length / 2)), memory.slice(Math.ceil(memory.length / 2))];
+  const [early = 0, late = 0] = halves.map((half) => Math.max(...half, 0));
+  say(`${name}, reads before:       ${before}`);
+  say(`${name}, reads while working: ${working}`);
+  say(`${name}, reads while resting: ${resting}`);
+  say(`${name}, reads after:        ${after}`);
+  say(
+    `${name}: p99 is ${ratio.toFixed(2)} times that while resting, ${(working.percentile(99) / before.percentile(99)).toFixed(2)} that before, ${(working.percentile(99) / after.percentile(99)).toFixed(2)} that after`,
+  );
+  say(`${name}: tenths took ${tenths} s; memory after collection ${memory.map(mib).join(" ")} MiB`);
+  if (!(ratio <= 2))
+    wrong.push(`${name}: the 99th percentile of reads is ${ratio.toFixed(2)} times that without.`);
+  if (!(tenths.growth < 1.5))
+    wrong.push(`${name}: the second half took ${tenths.growth.toFixed(2)} times the first.`);
+  if (late > 1.2 * early + 2 ** 23)
+    wrong.push(`${name}: memory grew from ${mib(early)} to ${mib(late)} MiB.`);
+}
+
+const [older, newest] = [generateKey(), generateKey()];
+await using database = await ownDatabase(values.database);
+const store = database.open();
+const gate = new Gate(store);
+// Longer than a job is held up.
+const storeTimeout = 1_000 * (seconds.rest + 60);
+const before = createSessionManager<{ hits: number }>({ store, keys: older, storeTimeout });
+await store.migrate();
+const began = performance.now();
+await fill(store, rows, deadRow);
+await fill(store, rows, (place) => liveRow(before as never, place));
+say(`${values.database}: filled 2 x ${rows} rows in ${((performance.now() - began) / 1_000).toFixed(0)} s`);
+
+const visitors = new Visitors(Number(values.clients), () => before);
+await visitors.start();
+await visitors.measureFor(alone / 2, new Measured()); // warm
+const first = await visitors.measureFor(alone, new Measured());
+
+const expiry = new Tenths();
+let deleted = 0;
+let turns = await inTurns(visitors, gate, seconds, collect, async () => {
+  deleted = await before.expire({ ...held, ...pace, onProgress: (step) => expiry.at(step.deleted) });
+  expiry.end();
+});
+say(`expired ${deleted} in ${expiry.seconds.toFixed(1)} s (${(deleted / expiry.seconds).toFixed(0)}/s)`);
+const between = await visitors.measureFor(alone, new Measured());
+judge("expiry", turns, expiry, first, between);
+if (deleted !== rows) wrong.push(`Expiry deleted ${deleted} rows, not ${rows}.`);
+
+const had = await census(before as never);
+const after = createSessionManager<{ hits: number }>({ store, keys: [newest, older], storeTimeout });
+visitors.moveTo(() => after);
+const reseal = new Tenths();
+let [resealed, runs, refused] = [0, 0, 0];
+turns = await inTurns(visitors, gate, seconds, collect, async () => {
+  let cursor: string | null = null;
+  for (;;) {
+    const stop = new AbortController();
+    const limit = runs < interruptions ? (rows / (interruptions + 1)) * (runs + 1) : Infinity;
+    const result = await after.reseal({
+      ...held,
+      ...pace,
+      signal: stop.signal,
+      ...(cursor !== null && { after: cursor }),
+      onProgress(progress) {
+        reseal.at(resealed + progress.resealed);
+        if (resealed + progress.resealed >= limit) stop.abort();
+      },
+    });
+    resealed += result.resealed;
+    refused += result.refused;
+    if (result.finished) break;
+    runs++;
+    // Once as after a death that left no cursor behind: from the start.
+    cursor = runs === 3 ? null : result.cursor;
+  }
+  reseal.end();
+});
+say(
+  `resealed ${resealed} in ${reseal.seconds.toFixed(1)} s (${(resealed / reseal.seconds).toFixed(0)}/s) with ${runs} interruptions`,
+);
+judge("reseal", turns, reseal, between, await visitors.measureFor(alone, new Measured()));
+if (runs !== interruptions) wrong.push(`Reseal was interrupted ${runs} times.`);
+if (refused > 0) wrong.push(`${refused} rows were refused.`);
+
+wrong.push(...(await visitors.stop()), ...(await visitors.verify(after)));
+const { keys, total } = await after.stats();
+// Only with the newest key, so that a row that opens is under it.
+const has = await census(createSessionManager({ store, keys: newest }) as never);
+say(
+  `rows ${had.rows} -> ${has.rows}, under the older key ${keys[1]!.live + keys[1]!.ended}, not right ${has.wrong}`,
+);
+if (had.rows !== rows + 1_000 || total !== had.rows || has.ids !== had.ids) wrong.push("Rows were lost.");
+if (had.wrong + has.wrong > 0)
+  wrong.push(`${had.wrong} and then ${has.wrong} rows were not as they were saved.`);
+if (keys[0]!.live !== total) wrong.push(`${total - keys[0]!.live} rows are not under the newest key.`);
+await after.close();
+for (const sentence of wrong.slice(0, 20)) console.error(sentence);
+say(wrong.length === 0 ? "within the bounds" : `${wrong.length} bounds were missed`);
+process.exitCode = wrong.length === 0 ? 0 : 1;

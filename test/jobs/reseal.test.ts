@@ -87,6 +87,35 @@ for (const [name, create] of Object.entries(stores)) {
       assert.deepEqual([again.resealed, again.current], [0, 23]);
     });
 
+    test("R27 R34 a page is sealed a few rows a turn, and a run that is stopped within it goes on behind those", async () => {
+      const { store, after } = await filled(60);
+      const { format } = recordsOf(after as never).settings;
+      const { seal } = format;
+      let [sealed, most, ticking] = [0, 0, true];
+      format.seal = (...args) => {
+        most = Math.max(most, ++sealed);
+        return seal.apply(format, args);
+      };
+      const tick = () => {
+        sealed = 0;
+        if (ticking) setImmediate(tick);
+      };
+      tick();
+      const stop = new AbortController();
+      const { update } = store;
+      store.update = (updates) => {
+        stop.abort();
+        return update.call(store, updates);
+      };
+      const first = await after.reseal({ batchSize: 60, signal: stop.signal });
+      assert.deepEqual([first.finished, first.scanned, first.resealed], [false, 10, 10]);
+      const second = await after.reseal({ batchSize: 60, after: first.cursor! });
+      ticking = false;
+      assert.deepEqual([second.finished, second.scanned, second.resealed], [true, 50, 50]);
+      // A timer may come before the next tick, so two steps can fall between two of them.
+      assert.ok(most <= 20, `${most} rows in one turn`);
+    });
+
     test("R27 promise 2 a request that saves meanwhile is not overwritten", async () => {
       const { store, before, cookies, after } = await filled(1);
       const { scan } = store;
@@ -168,6 +197,8 @@ test("options that cannot work are a TypeError", async () => {
   const sessions = manage(memoryStore(), newest);
   await assert.rejects(sessions.reseal({ batchSize: 0 }), TypeError);
   await assert.rejects(sessions.reseal({ maxPerSecond: -1 }), TypeError);
+  await assert.rejects(sessions.reseal({ share: 0 }), TypeError);
+  await assert.rejects(sessions.reseal({ share: 1.5 }), TypeError);
   await assert.rejects(sessions.reseal({ after: "not a handle" }), TypeError);
   await assert.rejects(sessions.reseal({ exclusive: true, lease: 0 }), TypeError);
 });

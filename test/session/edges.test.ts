@@ -414,6 +414,7 @@ test("R12: naming a session counts as looking at it", async () => {
 describe("schedules", () => {
   test("take no options that cannot work, and nothing after close", async () => {
     assert.throws(() => sessions.scheduleExpiry({ batchSize: 0 }), TypeError);
+    assert.throws(() => sessions.scheduleExpiry({ share: 0 }), TypeError);
     await sessions.close();
     assert.throws(() => sessions.scheduleExpiry(), ClosedError);
   });

@@ -25,7 +25,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
       .option("--max-created-age <time>", "also those created longer ago than this, used or not", duration)
       .option("--max-updated-age <time>", "also those not saved or touched for this long", duration)
       .option("--rate <rows>", "rows deleted in a second at most", count, 5_000)
-      .option("--batch-size <rows>", "rows deleted by one statement at most", count, 500)
+      .option("--batch-size <rows>", "rows deleted by one statement at most", count, 100)
       .option("-n, --dry-run", "say how many would go, and delete nothing"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: false }, ({ sessions, records }) =>

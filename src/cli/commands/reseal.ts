@@ -21,7 +21,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
       .command("reseal")
       .description("carry rows under older keys to the newest, while the application runs")
       .option("--rate <rows>", "rows written in a second at most", count, 1_000)
-      .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 100)
+      .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 10)
       .option("--after <handle>", "go on where an earlier run stopped"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true }, ({ sessions, records }) =>

@@ -1,0 +1,74 @@
+import { setImmediate as turn, setTimeout as pause } from "node:timers/promises";
+
+/** How fast a job goes. */
+export interface PaceOptions {
+  /** Rows in a second at most; Infinity for no such bound. */
+  maxPerSecond?: number;
+  /**
+   * The part of its time that the job works at most, above 0 and up to 1; for the rest of it, it rests. So it gives way
+   * on a busy database or in a busy process, where its steps take longer. Default 0.5.
+   */
+  share?: number;
+  /** Ends a rest at once. */
+  signal?: AbortSignal;
+}
+
+interface Time {
+  now(): number;
+  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void>;
+  turn(): Promise<void>;
+}
+
+const time: Time = {
+  now: () => performance.now(),
+  pause: (milliseconds, signal) => pause(milliseconds, undefined, { signal: signal! }).catch(() => {}),
+  turn: () => turn(),
+};
+
+/** So that no rest outlasts a lease. */
+const longest = 1_000;
+
+/** A job that was held up may catch up so many milliseconds of its rate, no more: that would be a burst. */
+const arrears = 50;
+
+/** The rests between the steps of a job. */
+export class Pace {
+  readonly #perRow: number;
+  readonly #perWork: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #time: Time;
+  #began: number;
+  /** When the rate allows the next step. */
+  #due: number;
+
+  constructor({ maxPerSecond = Infinity, share = 0.5, signal }: PaceOptions, clock: Time = time) {
+    this.#perRow = 1_000 / maxPerSecond;
+    this.#perWork = 1 / share - 1;
+    this.#signal = signal;
+    this.#time = clock;
+    this.#began = this.#due = clock.now();
+  }
+
+  /** After a step that wrote so many rows: as long as the rate and the work since the last rest ask for. */
+  async rest(rows: number): Promise<void> {
+    const now = this.#time.now();
+    this.#due = Math.max(this.#due, now - arrears) + rows * this.#perRow;
+    const rest = Math.min(longest, Math.max(this.#due - now, (now - this.#began) * this.#perWork));
+    if (rest < 1) {
+      // What is not rested now is added to the next rest. Without a turn, a store that answers at once (in memory)
+      // would let nobody else have one.
+      await this.#time.turn();
+      return;
+    }
+    await this.#time.pause(rest, this.#signal);
+    this.#began = this.#time.now();
+  }
+}
+
+/** What is wrong with the options; null when nothing is. */
+export function paceProblem({ maxPerSecond = Infinity, share = 1 }: PaceOptions): string | null {
+  if (maxPerSecond !== Infinity && !(Number.isSafeInteger(maxPerSecond) && maxPerSecond >= 1)) {
+    return "`maxPerSecond` must be a whole number, 1 or more.";
+  }
+  return share > 0 && share <= 1 ? null : "`share` must be a number above 0, and at most 1.";
+}

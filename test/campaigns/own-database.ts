@@ -1,0 +1,40 @@
+/** A database for one campaign alone: a server of its own, or a file. */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stopProcess } from "../../scripts/services/processes.ts";
+import { provide, release, startPrivate, type ServerName } from "../../scripts/services/services.ts";
+import type { SqlStore } from "../../src/store/sql.ts";
+import { mysqlStore } from "../../src/store/mysql.ts";
+import { postgresStore } from "../../src/store/postgres.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+
+export const servers: readonly string[] = ["postgres", "mysql", "mariadb"];
+
+export interface OwnDatabase extends AsyncDisposable {
+  /** A store with the defaults of the package, each with connections of its own as each process would have them. */
+  open(): SqlStore;
+}
+
+export async function ownDatabase(name: string): Promise<OwnDatabase> {
+  const directory = mkdtempSync(join(tmpdir(), `stored-session-${name}-`));
+  const remove = () => rmSync(directory, { recursive: true, force: true });
+  if (name === "sqlite") {
+    return {
+      open: () => sqliteStore(join(directory, "sessions.sqlite3")),
+      [Symbol.asyncDispose]: async () => remove(),
+    };
+  }
+  const server = name as ServerName;
+  chmodSync(directory, 0o755);
+  await provide([server], { hold: true }); // installs what is missing
+  const { url, pid } = await startPrivate(server, join(directory, "server"));
+  return {
+    open: () => (server === "postgres" ? postgresStore(url) : mysqlStore(url)),
+    async [Symbol.asyncDispose]() {
+      await stopProcess(pid!, server === "postgres" ? "SIGINT" : "SIGTERM");
+      remove();
+      await release();
+    },
+  };
+}

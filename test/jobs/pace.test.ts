@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
+import { describe, test } from "vitest";
+import { generateKey, memoryStore } from "../../src/index.ts";
+import { Pace, type PaceOptions } from "../../src/jobs/pace.ts";
+import { around } from "../session/doubles.ts";
+import { HandClock, manage, visit } from "./sessions.ts";
+
+/** A pace over a clock that moves only by the work and the rests; each rest lasts `late` longer than it should. */
+function paced(options: PaceOptions, late = 0) {
+  const clock = { now: 1_000, rests: [] as number[], turns: 0 };
+  const pace = new Pace(options, {
+    now: () => clock.now,
+    async pause(milliseconds) {
+      clock.rests.push(milliseconds);
+      clock.now += milliseconds + late;
+    },
+    async turn() {
+      clock.turns++;
+    },
+  });
+  const step = (took: number, rows: number) => {
+    clock.now += took;
+    return pace.rest(rows);
+  };
+  return { clock, step };
+}
+
+describe("R34 the pace of jobs", () => {
+  test("keeps to the rate where the work is fast, also when every rest lasts too long", async () => {
+    const { clock, step } = paced({ maxPerSecond: 1_000 }, 1);
+    for (let nth = 0; nth < 100; nth++) await step(1, 10);
+    assert.ok(Math.abs(clock.now - 2_000) <= 2, `1,000 rows in ${clock.now - 1_000} ms`);
+  });
+
+  test("rests in proportion to the work where that is slow", async () => {
+    const half = paced({ maxPerSecond: 1_000 });
+    await half.step(30, 10);
+    const quarter = paced({ maxPerSecond: 1_000, share: 0.25 });
+    await quarter.step(30, 10);
+    assert.deepEqual([half.clock.rests, quarter.clock.rests], [[30], [90]]);
+  });
+
+  test("never rests longer than a second, which is less than a lease", async () => {
+    const { clock, step } = paced({ maxPerSecond: 10 });
+    await step(5_000, 10);
+    await step(1, 100);
+    assert.deepEqual(clock.rests, [1_000, 1_000]);
+  });
+
+  test("does not catch up in a burst after it was held up", async () => {
+    const { clock, step } = paced({ maxPerSecond: 1_000, share: 1 });
+    await step(60_000, 0);
+    const began = clock.now;
+    for (let nth = 0; nth < 100; nth++) await step(1, 10);
+    assert.ok(clock.now - began >= 950, `1,000 rows in ${clock.now - began} ms`);
+  });
+
+  test("gives up a turn of the event loop where there is nothing to rest, and rests when it adds up", async () => {
+    const { clock, step } = paced({});
+    for (let nth = 0; nth < 8; nth++) await step(0.25, 0);
+    assert.deepEqual([clock.turns, clock.rests], [6, [1, 1]]);
+    const unbounded = paced({ share: 1 });
+    for (let nth = 0; nth < 8; nth++) await unbounded.step(20, 100);
+    assert.deepEqual([unbounded.clock.turns, unbounded.clock.rests], [8, []]);
+  });
+
+  test("an aborted rest ends at once", async () => {
+    const stop = new AbortController();
+    let rested = false;
+    const resting = new Pace({ maxPerSecond: 1, signal: stop.signal })
+      .rest(1_000)
+      .then(() => (rested = true));
+    stop.abort();
+    for (let nth = 0; nth < 10; nth++) await turn();
+    assert.equal(rested, true);
+    await resting;
+  });
+});
+
+test("R34 a lease is renewed when a twentieth of it has passed, not at every step", async () => {
+  const clock = new HandClock();
+  const leases: number[] = [];
+  let passes = 0;
+  const store = around(memoryStore(), (operation, call) => {
+    if (operation === "lease") leases.push(clock.time);
+    if (operation === "deleteExpired") clock.time += passes;
+    return call();
+  });
+  const sessions = manage(store, generateKey(), { clock: clock.now });
+  const expireTwenty = async () => {
+    for (let nth = 0; nth < 20; nth++) await visit(sessions);
+    clock.time += 31 * 86_400_000;
+    leases.length = 0;
+    assert.equal(await sessions.expire({ exclusive: true, batchSize: 1 }), 20);
+    return leases.length - 2; // taken and given back
+  };
+  assert.equal(await expireTwenty(), 0);
+  passes = 1_000;
+  const renewed = await expireTwenty();
+  assert.ok(renewed >= 6 && renewed <= 7, `${renewed} times in 20 seconds of a minute's lease`);
+});
