@@ -132,10 +132,7 @@ function userFrom(reader: Reader, before: string | undefined): string {
   return user;
 }
 
-function flashFrom(
-  reader: Reader,
-  before: Record<string, unknown> | undefined,
-): Record<string, unknown> {
+function flashFrom(reader: Reader, before: Record<string, unknown> | undefined): Record<string, unknown> {
   if (before !== undefined) throw reader.refusal("a key is there twice");
   const flash = reader.map();
   if (Object.keys(flash).length === 0) throw reader.refusal("the flash is empty");

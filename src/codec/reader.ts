@@ -8,7 +8,7 @@ import { addOwn } from "./own.ts";
 const notShortest = "a number or length is not in its shortest form";
 
 /**
- * Reads MessagePack, and only what `lower.ts` and `pack.ts` write: one encoding for each value, apart from the order
+ * Reads MessagePack, and only what `writer.ts` writes: one encoding for each value, apart from the order
  * of keys.
  *
  * Stored bytes are read here and not by the library, because the library's decoder gives wrong values (it drops a

@@ -460,10 +460,10 @@ describe("ContextWriter", () => {
       const [createdAt, absoluteExpiresAt] = [random(), random()];
       const version = Math.abs(random());
       writer.write(0, 0, { ...context, version, createdAt, absoluteExpiresAt }, new Uint8Array(16), 0);
-      const written = Buffer.from(writer.context);
-      expect(written.readBigUInt64BE(76)).toBe(BigInt(version));
-      expect(written.readBigInt64BE(84)).toBe(BigInt(createdAt));
-      expect(written.readBigInt64BE(92)).toBe(BigInt(absoluteExpiresAt));
+      const bytes132 = Buffer.from(writer.context);
+      expect(bytes132.readBigUInt64BE(76)).toBe(BigInt(version));
+      expect(bytes132.readBigInt64BE(84)).toBe(BigInt(createdAt));
+      expect(bytes132.readBigInt64BE(92)).toBe(BigInt(absoluteExpiresAt));
     }
   });
 });
