@@ -100,9 +100,11 @@ export async function status(): Promise<Partial<Record<ServerName, string>>> {
   return urls;
 }
 
-/** A server for one test alone, which may be killed. Its programs must be there: call `provide` before. */
+/** A server for one test alone, which may be killed. It needs the programs, also where a running server needed none. */
 export async function startPrivate(name: ServerName, directory: string, port?: number): Promise<Running> {
-  return engine(name).start({ directory, ...(port === undefined ? {} : { port }) });
+  const own = engine(name);
+  if (own.find() === null) await alone(() => install([own]));
+  return own.start({ directory, ...(port === undefined ? {} : { port }) });
 }
 
 /** The folder of the server's programs, or null when there is none: it is in a container, or the caller's. */
