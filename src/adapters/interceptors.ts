@@ -31,7 +31,7 @@ export function interceptOutputs(response: object, replacements: Methods<Output>
   if (write) methods.write = replacements.write;
   if (end) methods.end = replacements.end;
   if (flushHeaders) methods.flushHeaders = replacements.flushHeaders;
-  if (_implicitHeader) methods._implicitHeader = replacements._implicitHeader;
+  if (_implicitHeader) methods["_implicitHeader"] = replacements["_implicitHeader"];
   return { writeHead, write, end, flushHeaders, _implicitHeader };
 }
 

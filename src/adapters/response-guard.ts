@@ -235,7 +235,7 @@ export class ResponseGuard {
     const response = this.#response;
     this.#phase = "committing";
     // HTTP/2 has no status message, and warns whoever looks for one
-    const message = this.#outputs._implicitHeader === undefined ? undefined : response.statusMessage;
+    const message = this.#outputs["_implicitHeader"] === undefined ? undefined : response.statusMessage;
     this.#status = { code: response.statusCode, message };
     this.#mutators = interceptMutators(response);
     void this.#commit();
