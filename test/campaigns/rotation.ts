@@ -103,8 +103,9 @@ const resealing = (async () => {
       const page = new AbortController();
       const result: ResealResult = await manager.reseal({
         exclusive: true,
-        batchSize: 50,
-        maxPerSecond: 4_000,
+        batchSize: 100,
+        maxPerSecond: Infinity,
+        share: 1,
         signal: page.signal,
         onProgress: () => page.abort(),
         ...(cursor !== null && { after: cursor }),

@@ -32,7 +32,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: false }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {
-        const { maxCreatedAge, maxUpdatedAge, batchSize, rate, share } = options;
+        const { maxCreatedAge, maxUpdatedAge, batchSize, rate } = options;
         const ages = {
           ...(maxCreatedAge !== undefined && { maxCreatedAge }),
           ...(maxUpdatedAge !== undefined && { maxUpdatedAge }),
@@ -55,7 +55,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
           ...ages,
           batchSize,
           maxPerSecond: rate,
-          share,
+          share: options.share,
           signal,
           onProgress: (step) => progress.update(step.deleted),
         });
