@@ -100,7 +100,9 @@ const middlewares: Record<string, () => Promise<unknown>> = {
   "express-mysql-session": () =>
     expressSession(async (session) => {
       const Store = (await load("express-mysql-session"))(session);
-      return new Store({ schema: { tableName: "http_session" } }, await mysqlPool());
+      const store = new Store({ schema: { tableName: "http_session" } }, await mysqlPool());
+      await store.onReady();
+      return store;
     }),
   "connect-session-knex on PostgreSQL": () => expressSession(() => knexStore("pg")),
   "connect-session-knex on MySQL": () => expressSession(() => knexStore("mysql2")),

@@ -16,6 +16,12 @@ export function count(text: string): number {
   return value;
 }
 
+export function share(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError("Use a part of 1, such as 0.5.");
+  return value;
+}
+
 export function date(text: string): Date {
   const value = new Date(text);
   if (Number.isNaN(value.getTime())) {

@@ -64,6 +64,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
   let cursor: ExpireCursor | null = null;
   do {
     if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
+    const began = performance.now();
     const step: ExpireResult = await trace(
       "expire",
       () => ({ operation: "expire" }),
@@ -73,7 +74,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     deleted += step.deleted;
     cursor = step.cursor;
     onProgress?.({ deleted });
-    if (cursor !== null) await pace.rest(step.deleted);
+    if (cursor !== null) await pace.rest(step.deleted, performance.now() - began);
   } while (cursor !== null);
   return deleted;
 }

@@ -37,7 +37,8 @@ export class Pace {
   readonly #perWork: number;
   readonly #signal: AbortSignal | undefined;
   readonly #time: Time;
-  #began: number;
+  /** Milliseconds of work since the last rest. */
+  #worked = 0;
   /** When the rate allows the next step. */
   #due: number;
 
@@ -46,14 +47,15 @@ export class Pace {
     this.#perWork = 1 / share - 1;
     this.#signal = signal;
     this.#time = clock;
-    this.#began = this.#due = clock.now();
+    this.#due = clock.now();
   }
 
-  /** After a step that wrote so many rows: as long as the rate and the work since the last rest ask for. */
-  async rest(rows: number): Promise<void> {
+  /** After a step that wrote so many rows and took so many milliseconds: as long as the rate and the share ask for. */
+  async rest(rows: number, took: number): Promise<void> {
     const now = this.#time.now();
+    this.#worked += took;
     this.#due = Math.max(this.#due, now - arrears) + rows * this.#perRow;
-    const rest = Math.min(longest, Math.max(this.#due - now, (now - this.#began) * this.#perWork));
+    const rest = Math.min(longest, Math.max(this.#due - now, this.#worked * this.#perWork));
     if (rest < 1) {
       // What is not rested now is added to the next rest. Without a turn, a store that answers at once (in memory)
       // would let nobody else have one.
@@ -61,7 +63,7 @@ export class Pace {
       return;
     }
     await this.#time.pause(rest, this.#signal);
-    this.#began = this.#time.now();
+    this.#worked = 0;
   }
 }
 

@@ -6,11 +6,16 @@ import { cookieOf } from "../session/doubles.ts";
 
 export type Counted = SessionManager<{ hits: number }>;
 
+/** Does what a request does with the manager of the process that serves it. */
+export type Serve = (work: (manager: Counted) => Promise<void>) => Promise<void>;
+
 interface Visit {
   cookie: string;
   hits: number;
   /** One request of a visitor at a time, so that what it finds can be foretold. */
   busy: boolean;
+  /** When its last request began. */
+  at: number;
 }
 
 /** What was measured while one thing went on. Times are milliseconds. */
@@ -40,12 +45,12 @@ export class Measured {
   }
 }
 
-/** `count` clients at once on 1,000 sessions; one request in ten writes. Each thinks 10 ms on average. */
+/** Clients on many sessions: each thinks 10 ms on average, and one request in ten writes. */
 export class Visitors {
   readonly #visits: Visit[] = [];
-  readonly #count: number;
+  readonly #clients: number;
   readonly #wrong: string[] = [];
-  #manager: () => Counted;
+  #serve: Serve;
   #into: Measured | null = null;
   #began = performance.now();
   #loop = performance.eventLoopUtilization();
@@ -53,19 +58,19 @@ export class Visitors {
   #working: Promise<unknown> = Promise.resolve();
   requests = 0;
 
-  constructor(count: number, manager: () => Counted) {
-    this.#count = count;
-    this.#manager = manager;
+  constructor(clients: number, serve: Serve) {
+    this.#clients = clients;
+    this.#serve = serve;
   }
 
-  async start(): Promise<void> {
-    const enter = async (): Promise<void> => {
-      const session = await this.#manager().load(null);
+  async start(sessions = 1_000): Promise<void> {
+    const enter = async (manager: Counted): Promise<void> => {
+      const session = await manager.load(null);
       session.data = { hits: 0 };
-      this.#visits.push({ cookie: cookieOf(await this.#manager().commit(session)), hits: 0, busy: false });
+      this.#visits.push({ cookie: cookieOf(await manager.commit(session)), hits: 0, busy: false, at: 0 });
     };
-    await Promise.all(Array.from({ length: 1_000 }, enter));
-    this.#working = Promise.all(Array.from({ length: this.#count }, () => this.#client()));
+    await Promise.all(Array.from({ length: sessions }, () => this.#serve(enter)));
+    this.#working = Promise.all(Array.from({ length: this.#clients }, () => this.#client()));
   }
 
   /** From now on reads are counted there; null: nowhere. */
@@ -87,9 +92,9 @@ export class Visitors {
     return into;
   }
 
-  /** Serves from now on with this manager, as after a deployment. */
-  moveTo(manager: () => Counted): void {
-    this.#manager = manager;
+  /** From now on requests are served so, as after a deployment. */
+  moveTo(serve: Serve): void {
+    this.#serve = serve;
   }
 
   /** What was wrong, a sentence each. */
@@ -97,6 +102,11 @@ export class Visitors {
     this.#running = false;
     await this.#working;
     return this.#wrong;
+  }
+
+  /** Whether everybody was here since then. */
+  everybodyCameSince(then: number): boolean {
+    return this.#visits.every(({ at }) => at > then);
   }
 
   /** Looks everybody up. */
@@ -116,7 +126,7 @@ export class Visitors {
       if (visit.busy) continue;
       visit.busy = true;
       try {
-        await this.#request(visit);
+        await this.#serve((manager) => this.#request(manager, visit));
       } catch (error) {
         this.#wrong.push(String(error));
       }
@@ -125,10 +135,10 @@ export class Visitors {
     }
   }
 
-  async #request(visit: Visit): Promise<void> {
-    const manager = this.#manager();
+  async #request(manager: Counted, visit: Visit): Promise<void> {
     const into = this.#into;
     const began = performance.now();
+    visit.at = began;
     const session = await manager.load(visit.cookie);
     into?.add(performance.now() - began);
     this.requests++;

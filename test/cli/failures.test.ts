@@ -68,6 +68,14 @@ test("an address that is none, and one where nobody answers; the password is not
   assert.ok(!err.includes("hunter2"));
 });
 
+test("a share of time that is none", async () => {
+  for (const command of ["expire", "reseal"]) {
+    for (const share of ["0", "1.5", "half"]) {
+      await refused([command, "--share", share, ...database], 2, /Use a part of 1, such as 0\.5/);
+    }
+  }
+});
+
 test("a file that is not there is not created by looking", async () => {
   await refused(["count", ...database], 1, /There is no file .*stored-session migrate/);
   const check = await folder.run("check", ...database);

@@ -151,7 +151,10 @@ describe("ending", () => {
     await fill(250, { age: 31 });
     assert.deepEqual(await folder.json("expire", "--dry-run"), { wouldDelete: 250 });
     assert.equal(dump().length, 256);
-    assert.deepEqual(await folder.json("expire", "--batch-size", "40"), { deleted: 250, finished: true });
+    assert.deepEqual(await folder.json("expire", "--batch-size", "40", "--share", "1"), {
+      deleted: 250,
+      finished: true,
+    });
     assert.equal((await folder.run("expire")).out, "Deleted 0 sessions.\n");
     assert.equal(dump().length, 6);
   });

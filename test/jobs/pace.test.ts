@@ -21,7 +21,7 @@ function paced(options: PaceOptions, late = 0) {
   });
   const step = (took: number, rows: number) => {
     clock.now += took;
-    return pace.rest(rows);
+    return pace.rest(rows, took);
   };
   return { clock, step };
 }
@@ -69,7 +69,7 @@ describe("R34 the pace of jobs", () => {
     const stop = new AbortController();
     let rested = false;
     const resting = new Pace({ maxPerSecond: 1, signal: stop.signal })
-      .rest(1_000)
+      .rest(1_000, 0)
       .then(() => (rested = true));
     stop.abort();
     for (let nth = 0; nth < 10; nth++) await turn();

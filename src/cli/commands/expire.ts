@@ -4,7 +4,7 @@ import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
-import { count, duration } from "../options.ts";
+import { count, duration, share } from "../options.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 import { report, reporting, withSessions } from "../work.ts";
@@ -14,6 +14,7 @@ interface Options extends CommonOptions {
   maxUpdatedAge?: number;
   batchSize: number;
   rate: number;
+  share: number;
   dryRun?: boolean;
 }
 
@@ -25,6 +26,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
       .option("--max-created-age <time>", "also those created longer ago than this, used or not", duration)
       .option("--max-updated-age <time>", "also those not saved or touched for this long", duration)
       .option("--rate <rows>", "rows deleted in a second at most", count, 5_000)
+      .option("--share <part>", "part of its time that it works at most, up to 1", share, 0.5)
       .option("--batch-size <rows>", "rows deleted by one statement at most", count, 100)
       .option("-n, --dry-run", "say how many would go, and delete nothing"),
   ).action((options: Options) =>
@@ -53,6 +55,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
           ...ages,
           batchSize,
           maxPerSecond: rate,
+          share: options.share,
           signal,
           onProgress: (step) => progress.update(step.deleted),
         });

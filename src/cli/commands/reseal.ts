@@ -4,13 +4,14 @@ import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
-import { count } from "../options.ts";
+import { count, share } from "../options.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 import { report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
   rate: number;
+  share: number;
   batchSize: number;
   after?: string;
 }
@@ -21,6 +22,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
       .command("reseal")
       .description("carry rows under older keys to the newest, while the application runs")
       .option("--rate <rows>", "rows written in a second at most", count, 1_000)
+      .option("--share <part>", "part of its time that it works at most, up to 1", share, 0.5)
       .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 10)
       .option("--after <handle>", "go on where an earlier run stopped"),
   ).action((options: Options) =>
@@ -31,6 +33,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
           exclusive: true,
           batchSize: options.batchSize,
           maxPerSecond: options.rate,
+          share: options.share,
           ...(options.after !== undefined && { after: options.after }),
           signal,
           onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
