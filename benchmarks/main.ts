@@ -29,10 +29,10 @@ if (!options.core) {
       process.exit(1);
     }
   }
-  process.exitCode = run(process.execPath, ["peers.ts", ...args]);
+  process.exitCode = run(process.execPath, [`${folder}peers.ts`, ...args], process.cwd());
 }
 
-function run(program: string, given: readonly string[]): number {
-  const { status } = spawnSync(program, given, { cwd: folder, stdio: "inherit" });
+function run(program: string, given: readonly string[], cwd = folder): number {
+  const { status } = spawnSync(program, given, { cwd, stdio: "inherit" });
   return status ?? 1;
 }

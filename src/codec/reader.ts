@@ -8,13 +8,8 @@ import { addOwn } from "./own.ts";
 const notShortest = "a number or length is not in its shortest form";
 
 /**
- * Reads MessagePack, and only what `writer.ts` writes: one encoding for each value, apart from the order
- * of keys.
- *
- * Stored bytes are read here and not by the library, because the library's decoder gives wrong values (it drops a
- * byte order mark from long strings, takes invalid UTF-8 and repeated keys, rounds large integers, and its byte
- * arrays are views of the input) and allocates what a header asks for, at any depth. This one allocates nothing
- * before the bytes for it are there (R47). For one use.
+ * Reads MessagePack, and only what `writer.ts` writes: one encoding for each value, apart from the order of keys.
+ * Nothing is allocated before the bytes for it are there (R47). For one use.
  */
 export class Reader {
   readonly #limits: Limits;

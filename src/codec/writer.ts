@@ -65,23 +65,20 @@ export class Writer {
     }
   }
 
-  /** The array of two: `data`, and a map of the user and the flash, where they are. */
+  /** A pair: `data`, and a map of the user, if there is one, and of the flash, if there is anything in it. */
   content(data: unknown, user: unknown, flash: unknown): void {
     const output = this.#output;
     output.array(2);
     this.map(data, "data");
     const start = output.length;
-    let count = 2;
+    const count = user === undefined ? 1 : 2;
     output.map(count);
-    if (user === undefined) count--;
-    else this.#user(user);
+    if (user !== undefined) this.#user(user);
     const end = output.length;
     output.text("f");
-    if (this.map(flash, "flash") === 0) {
-      output.rewind(end);
-      count--;
-    }
-    output.recount(start, 2, count);
+    if (this.map(flash, "flash") > 0) return;
+    output.rewind(end);
+    output.recount(start, count, count - 1);
   }
 
   /**

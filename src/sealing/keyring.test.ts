@@ -168,6 +168,7 @@ describe("KeyRing", () => {
   test("gives a user's references under every key, newest first", () => {
     const refs = ring.userRefs("42");
     expect(refs.map((ref) => ref.length)).toEqual([32, 32]);
+    expect(ring.userRef("42")).toEqual(refs[0]);
     expect(refs[0]).toEqual(KeyRing.from(ONES).userRefs("42")[0]);
     expect(refs[1]).toEqual(KeyRing.from(TWOS).userRefs("42")[0]);
     expect(refs[0]).not.toEqual(refs[1]);

@@ -419,3 +419,61 @@ describe("schedules", () => {
     assert.throws(() => sessions.scheduleExpiry(), ClosedError);
   });
 });
+
+describe("promises 3 and 5, R14: a limit that passes between load and commit", () => {
+  const day = 86_400_000;
+
+  async function loadedBeforeTheEnd() {
+    const cookie = await begin({ cart: 1 }, "42");
+    now += 29 * day;
+    const session = await sessions.load(cookie);
+    session.data["cart"] = 2;
+    return { cookie, session };
+  }
+
+  test("nothing is saved, no cookie is sent, and the session stays ended", async () => {
+    const { cookie, session } = await loadedBeforeTheEnd();
+    now = start + 30 * day;
+    assert.equal(await sessions.commit(session), null);
+    now = start + 29 * day; // what the row would have kept
+    assert.equal((await sessions.load(cookie)).data["cart"], 1);
+  });
+
+  test("a millisecond before it, the session is saved", async () => {
+    const { cookie, session } = await loadedBeforeTheEnd();
+    now = start + 30 * day - 1;
+    await sessions.commit(session);
+    assert.equal((await sessions.load(cookie)).data["cart"], 2);
+  });
+
+  test("update says that the session has ended", async () => {
+    const { session } = await loadedBeforeTheEnd();
+    now = start + 30 * day;
+    await assert.rejects(
+      sessions.update(session, (data) => void (data["cart"] = 3)),
+      SessionEndedError,
+    );
+  });
+
+  test("where another request moved the idle limit, it is saved on top of that", async () => {
+    sessions = manager({ idleTimeout: "1 hour" });
+    const cookie = await begin({ cart: 1 });
+    const slow = await sessions.load(cookie);
+    slow.data["cart"] = 2;
+    now += 50 * 60_000;
+    const other = await sessions.load(cookie);
+    other.data["seen"] = true;
+    await sessions.commit(other);
+    now += 50 * 60_000;
+    await sessions.commit(slow);
+    assert.deepEqual((await sessions.load(cookie)).data, { cart: 2, seen: true });
+  });
+
+  test("a login goes on without it", async () => {
+    const { session } = await loadedBeforeTheEnd();
+    now = start + 30 * day;
+    session.login("42");
+    const cookie = cookieOf(await sessions.commit(session));
+    assert.equal((await sessions.load(cookie)).user, "42");
+  });
+});
