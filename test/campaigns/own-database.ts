@@ -29,12 +29,19 @@ export async function ownDatabase(name: string): Promise<OwnDatabase> {
   chmodSync(directory, 0o755);
   await provide([server], { hold: true }); // installs what is missing
   const { url, pid } = await startPrivate(server, join(directory, "server"));
+  const stop = async () => {
+    await stopProcess(pid!, server === "postgres" ? "SIGINT" : "SIGTERM");
+    remove();
+    await release();
+  };
+  // A server outlives the process that started it.
+  const interrupted = () => void stop().finally(() => process.exit(130));
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   return {
     open: () => (server === "postgres" ? postgresStore(url) : mysqlStore(url)),
     async [Symbol.asyncDispose]() {
-      await stopProcess(pid!, server === "postgres" ? "SIGINT" : "SIGTERM");
-      remove();
-      await release();
+      process.removeListener("SIGINT", interrupted).removeListener("SIGTERM", interrupted);
+      await stop();
     },
   };
 }
