@@ -57,7 +57,8 @@ async function unpack(source: Suite, prefix: string, unpacked: string): Promise<
   const architecture = execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
   const targets = execFileSync("apt-get", ["indextargets", "--format", "$(REPO_URI)"], { encoding: "utf8" });
   const mirror = targets.split("\n").find((line) => line && !line.includes("security"));
-  if (!mirror) throw new Error("apt-get names no mirror. Check /etc/apt/sources.list, and run apt-get update.");
+  if (!mirror)
+    throw new Error("apt-get names no mirror. Check /etc/apt/sources.list, and run apt-get update.");
   const apt = join(prefix, "apt");
   for (const folder of [
     "state/lists/partial",
