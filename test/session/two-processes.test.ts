@@ -95,10 +95,20 @@ describe.runIf(chosenDatabases().includes("sqlite"))("two processes on one SQLit
                 round % 2 === 0 ? [children[0]!, children[1]!] : [children[1]!, children[0]!];
               const save = () => ask(saver, { kind: round % 3 === 0 ? "touch" : "save", cookie, at: start });
               const finish = () => ask(ender, { kind, cookie, at });
-              const [saved, finished] =
-                round % 4 < 2
-                  ? await Promise.all([save(), finish()])
-                  : (await Promise.all([finish(), save()])).toReversed();
+              // One round in four waits for the save, one for the end; the others leave it to the two processes.
+              const order = Math.floor(round / 2) % 4;
+              let saved: string | null;
+              let finished: string | null;
+              if (order === 0) {
+                saved = await save();
+                finished = await finish();
+              } else if (order === 1) {
+                finished = await finish();
+                saved = await save();
+              } else {
+                const both = order === 2 ? [save(), finish()] : [finish(), save()].toReversed();
+                [saved, finished] = (await Promise.all(both)) as [string | null, string | null];
+              }
               now = at;
               const old = await sessions.load(cookie);
               if (kind === "expire" && saved !== null) {
@@ -118,8 +128,9 @@ describe.runIf(chosenDatabases().includes("sqlite"))("two processes on one SQLit
                   assert.equal(next.data["late"], true, `round ${round}`);
               }
             }
-            // both orders really happened
-            assert.ok(savesFirst > 0 && savesFirst < rounds, `${savesFirst} of ${rounds} saves came first`);
+            // a quarter was made to come first each way; more came by themselves
+            assert.ok(savesFirst >= rounds / 4, `${savesFirst} of ${rounds} saves came first`);
+            assert.ok(savesFirst <= (rounds * 3) / 4, `${savesFirst} of ${rounds} saves came first`);
           },
         );
       }
