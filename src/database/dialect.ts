@@ -7,10 +7,11 @@ export interface Lanes {
   readonly maxBatch: number;
   /**
    * `immediate`: an operation waits for the end of the present turn of the event loop, so that all operations
-   * of the turn leave as one batch (group commit on SQLite). `none`, the default: while a lane is free an
-   * operation goes at once.
+   * of the turn leave as one batch (group commit on SQLite). `busy`: so it does while others are under way; one
+   * that meets none goes at once (servers, where one caller waits for the answer only). `none`, the default: while
+   * a lane is free an operation goes at once.
    */
-  readonly gather?: "immediate" | "none";
+  readonly gather?: "immediate" | "busy" | "none";
 }
 
 /** A statement with bound values. Texts are built from the validated table name only (R31). */

@@ -27,7 +27,7 @@ export class MysqlDialect implements Dialect {
 
   constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
     this.names = namesOf(options.table, (identifier) => `\`${identifier}\``, { schemas: true });
-    this.lanes = { read: 4, write: 2, maxBatch: 64, ...options.lanes };
+    this.lanes = { read: 4, write: 2, maxBatch: 64, gather: "busy", ...options.lanes };
     const { migrations } = this.names;
     this.journal = {
       create: () =>

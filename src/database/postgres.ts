@@ -27,7 +27,7 @@ export class PostgresDialect implements Dialect {
 
   constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
     this.names = namesOf(options.table, (identifier) => `"${identifier}"`, { schemas: true });
-    this.lanes = { read: 4, write: 2, maxBatch: 128, ...options.lanes };
+    this.lanes = { read: 4, write: 2, maxBatch: 128, gather: "busy", ...options.lanes };
     const text = texts(this.names);
     this.#text = text;
     this.journal = {

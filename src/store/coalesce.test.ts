@@ -198,6 +198,46 @@ describe("batches", () => {
     expect(kinds().slice(4)).toEqual(["delete 1"]);
   });
 
+  test("a store that gathers while busy sends one that meets none under way at once", () => {
+    const { coalesced, calls } = setUp({ ...LANES, read: 2, gather: "busy" });
+    void coalesced.read(idOf(1));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1]]);
+  });
+
+  test("a store that gathers while busy sends what the rest of the turn brought as one batch", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, read: 3, gather: "busy" });
+    for (const nth of [1, 4, 3]) void coalesced.read(idOf(nth));
+    await Promise.resolve();
+    void coalesced.read(idOf(2));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1]]);
+    await new Promise(setImmediate);
+    expect(calls.map(({ ids }) => ids)).toEqual([[1], [2, 3, 4]]);
+    void coalesced.touch(touchOf(5));
+    void coalesced.touch(touchOf(6));
+    await new Promise(setImmediate);
+    expect(calls.map(({ kind, ids }) => [kind, ids])).toContainEqual(["touch", [5, 6]]);
+  });
+
+  test("many that wait are divided over the lanes that are free, few are not", async () => {
+    for (const [waiting, lanes, sizes] of [
+      [15, 4, [15]],
+      [31, 4, [31]],
+      [32, 4, [16, 16]],
+      [50, 4, [17, 17, 16]],
+      [64, 2, [32, 32]],
+      [64, 4, [16, 16, 16, 16]],
+      [200, 2, [64, 64]],
+    ] as const) {
+      for (const kind of ["read", "delete"] as const) {
+        const { coalesced, calls } = setUp({ read: lanes, write: lanes, maxBatch: 64, gather: "immediate" });
+        for (let nth = 0; nth < waiting; nth++) void coalesced[kind](idOf(nth));
+        await new Promise(setImmediate);
+        expect(calls.map(({ ids }) => ids.length)).toEqual(sizes);
+        expect(new Set(calls.flatMap(({ ids }) => ids)).size).toBe(Math.min(waiting, 128));
+      }
+    }
+  });
+
   test("a lane that gathers sends what one turn brought, as one batch", async () => {
     const { coalesced, calls } = setUp({ ...LANES, gather: "immediate" });
     for (const nth of [3, 1, 2]) void coalesced.touch(touchOf(nth));

@@ -22,8 +22,8 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  * Single-row operations over a store that takes batches.
  *
  * There is no timer to wait for: while a lane is free an operation goes at once, and while all are busy the
- * operations wait and leave together when one frees. A lane that gathers (SQLite) sends what one turn of the event
- * loop brought. Batches are ordered by id, so that those of several processes lock rows in the same order, and of
+ * operations wait and leave together when one frees, divided over the lanes that are free. A store that gathers sends
+ * what one turn of the event loop brought (decisions/0016). Batches are ordered by id, so that those of several processes lock rows in the same order, and of
  * the writes of one id one is under way at a time, in the order of the calls.
  *
  * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
@@ -243,7 +243,9 @@ export class CoalescedStore {
   }
 
   #pump(): void {
-    if (this.store.lanes.gather !== "immediate") return this.#dispatch();
+    const { gather = "none" } = this.store.lanes;
+    const alone = this.#open <= 1;
+    if (gather === "none" || (gather === "busy" && alone)) return this.#dispatch();
     if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(() => {
@@ -255,13 +257,13 @@ export class CoalescedStore {
   /** Fills the free lanes; of the writes, those go first that have waited longest. */
   #dispatch(): void {
     while (this.#freeReads > 0) {
-      const batch = this.#take("read");
+      const batch = this.#take("read", this.#freeReads);
       if (!batch) break;
       this.#freeReads--;
       void this.#send(batch);
     }
     while (this.#freeWrites > 0) {
-      const batch = this.#take(this.#oldestWrite());
+      const batch = this.#take(this.#oldestWrite(), this.#freeWrites);
       if (!batch) break;
       this.#freeWrites--;
       void this.#send(batch);
@@ -283,12 +285,12 @@ export class CoalescedStore {
     return oldest;
   }
 
-  #take(kind: BatchKind): Batch | null {
+  #take(kind: BatchKind, lanes: number): Batch | null {
     const queue = this.#queues[kind];
     if (queue.length === 0) return null;
-    const most = kind === "replace" ? 1 : this.store.lanes.maxBatch;
+    const most = kind === "replace" ? 1 : Math.min(this.store.lanes.maxBatch, share(queue.length, lanes));
     const operations = queue.splice(0, most).filter(({ state }) => state === "waiting");
-    if (operations.length === 0) return this.#take(kind);
+    if (operations.length === 0) return this.#take(kind, lanes);
     if (operations.length > 1) operations.sort(byId);
     const batch: Batch = { kind, operations, released: false };
     for (const operation of operations) {
@@ -417,6 +419,14 @@ class Operation implements Limited {
   expire(): void {
     this.#owner.expire(this);
   }
+}
+
+/** As many operations as make a statement of their own worth it. */
+const WORTH_A_LANE = 16;
+
+/** What one of the free lanes takes: many are divided, so that the process and the server work at the same time. */
+function share(waiting: number, lanes: number): number {
+  return Math.ceil(waiting / Math.max(1, Math.min(lanes, Math.floor(waiting / WORTH_A_LANE))));
 }
 
 const NO_ID = new Uint8Array(0);
