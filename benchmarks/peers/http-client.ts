@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 
 /** One connection with a session of its own, which asks again as soon as it is answered. */
 export class Visitor {
@@ -25,9 +26,15 @@ export class Visitor {
     await this.#ask("/begin");
   }
 
-  /** Until the time (performance.now) is over; answers how many requests were answered, and their delays in ms. */
-  async visit(end: number, delays: number[]): Promise<void> {
+  /**
+   * Asks until the time (performance.now) is over, and adds the delay of each answer in ms. With `every`, one request
+   * in so many ms, the first at a time of the visitor's own; a late answer makes the next request late.
+   */
+  async visit(end: number, delays: number[], every = 0): Promise<void> {
+    let due = performance.now() + every * Math.random();
     for (;;) {
+      if (every > 0) await pause(Math.max(0, due - performance.now()));
+      due += every;
       const start = performance.now();
       if (start >= end) return;
       const response = await this.#ask(this.#requests++ % 10 === 9 ? "/change" : "/look");

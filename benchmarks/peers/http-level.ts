@@ -21,6 +21,9 @@ export interface HttpLine {
   /** 99th percentiles in milliseconds: of the event loop's delay, and of the answer. */
   readonly loop: number;
   readonly answer: number;
+  /** The same two where every server is asked equally often. */
+  readonly loopEqually: number;
+  readonly answerEqually: number;
 }
 
 interface Sample {
@@ -37,9 +40,12 @@ interface Contender {
   readonly child: ChildProcess;
   readonly visitors: readonly Visitor[];
   readonly samples: Sample[];
+  readonly equally: Sample[];
 }
 
 const connections = 64;
+/** Requests a second where every server is asked equally often: what the slowest of them can answer. */
+export const equalRate = 1_000;
 
 const everywhere = ["no session", "cookie-session", "iron-session", "memorystore", "connect-redis"];
 const kinds: Record<DatabaseName, readonly string[]> = {
@@ -80,6 +86,9 @@ export async function measureHttp(options: Options): Promise<{ lines: HttpLine[]
         for (let turn = 0; turn < contenders.length; turn++) {
           const contender = contenders[(turn + round) % contenders.length] as Contender;
           contender.samples.push(await measure(contender, Math.max(1, options.seconds)));
+          contender.equally.push(
+            await measure(contender, Math.max(1, options.seconds), (1_000 * connections) / equalRate),
+          );
         }
       }
       lines.push(...linesOf(database, contenders));
@@ -110,15 +119,15 @@ async function start(kind: string, server: Server | null, folder: string, size: 
   const [{ port }] = (await once(child, "message")) as [{ port: number }];
   const visitors = Array.from({ length: connections }, (_, turn) => new Visitor(port, turn));
   await Promise.all(visitors.map((visitor) => visitor.begin()));
-  return { kind, pid: server?.pid ?? null, child, visitors, samples: [] };
+  return { kind, pid: server?.pid ?? null, child, visitors, samples: [], equally: [] };
 }
 
-async function measure({ child, visitors, pid }: Contender, seconds: number): Promise<Sample> {
+async function measure({ child, visitors, pid }: Contender, seconds: number, every = 0): Promise<Sample> {
   await ask(child, "start");
   const before = processorTime(pid);
   const begun = performance.now();
   const delays: number[] = [];
-  await Promise.all(visitors.map((visitor) => visitor.visit(begun + seconds * 1000, delays)));
+  await Promise.all(visitors.map((visitor) => visitor.visit(begun + seconds * 1000, delays, every)));
   const elapsed = (performance.now() - begun) / 1000;
   const server = processorTime(pid) - before;
   const { cpu, p99 } = (await ask(child, "stop")) as { cpu: number; p99: number };
@@ -139,8 +148,8 @@ async function ask(child: ChildProcess, message: string): Promise<unknown> {
 
 function linesOf(database: DatabaseName, contenders: readonly Contender[]): HttpLine[] {
   const first = contenders[0]?.samples ?? [];
-  return contenders.map(({ kind, samples }) => {
-    const of = (name: keyof Sample): number => median(samples.map((sample) => sample[name]));
+  return contenders.map(({ kind, samples, equally }) => {
+    const of = (name: keyof Sample, from = samples): number => median(from.map((sample) => sample[name]));
     const speeds = samples.map(({ perSecond }) => perSecond);
     const line: HttpLine = {
       database,
@@ -152,6 +161,8 @@ function linesOf(database: DatabaseName, contenders: readonly Contender[]): Http
       server: of("server"),
       loop: of("loop"),
       answer: of("answer"),
+      loopEqually: of("loop", equally),
+      answerEqually: of("answer", equally),
     };
     console.log(
       [
@@ -161,7 +172,7 @@ function linesOf(database: DatabaseName, contenders: readonly Contender[]): Http
         `±${line.spread.toFixed(0)}%`.padStart(6),
         `ours ×${line.timesFaster.toFixed(2)}`.padStart(12),
         `node ${line.node.toFixed(0)} server ${line.server.toFixed(0)} us`.padStart(24),
-        `loop p99 ${line.loop.toFixed(1)} ms, answer p99 ${line.answer.toFixed(1)} ms`,
+        `p99 loop ${line.loop.toFixed(1)} answer ${line.answer.toFixed(1)} ms; at ${equalRate}/s loop ${line.loopEqually.toFixed(1)} answer ${line.answerEqually.toFixed(1)} ms`,
       ].join(" "),
     );
     return line;

@@ -14,6 +14,16 @@ export interface Lanes {
   readonly gather?: "immediate" | "busy" | "none";
 }
 
+/** The lanes of a database server, as the application wants them. */
+export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number): Lanes {
+  return {
+    read: given?.read ?? 4,
+    write: given?.write ?? 2,
+    maxBatch: given?.maxBatch ?? maxBatch,
+    gather: "busy",
+  };
+}
+
 /** A statement with bound values. Texts are built from the validated table name only (R31). */
 export interface Statement {
   /** The same text for the same shape, so that drivers can keep it prepared. */

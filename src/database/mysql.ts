@@ -1,6 +1,6 @@
 /** MySQL and MariaDB: statement texts. */
 import { asBuffer, asBytes } from "./bytes.ts";
-import { BUCKET, bucketOf } from "./dialect.ts";
+import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
 import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
@@ -27,7 +27,7 @@ export class MysqlDialect implements Dialect {
 
   constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
     this.names = namesOf(options.table, (identifier) => `\`${identifier}\``, { schemas: true });
-    this.lanes = { read: 4, write: 2, maxBatch: 64, gather: "busy", ...options.lanes };
+    this.lanes = lanesOf(options.lanes, 64);
     const { migrations } = this.names;
     this.journal = {
       create: () =>

@@ -1,5 +1,5 @@
 import { asBuffer, asBytes } from "./bytes.ts";
-import { BUCKET, bucketOf } from "./dialect.ts";
+import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
 import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
@@ -27,7 +27,7 @@ export class PostgresDialect implements Dialect {
 
   constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
     this.names = namesOf(options.table, (identifier) => `"${identifier}"`, { schemas: true });
-    this.lanes = { read: 4, write: 2, maxBatch: 128, gather: "busy", ...options.lanes };
+    this.lanes = lanesOf(options.lanes, 128);
     const text = texts(this.names);
     this.#text = text;
     this.journal = {

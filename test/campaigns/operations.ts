@@ -2,7 +2,7 @@
  * Expiry and resealing at size, while clients read and write:
  *
  *   node test/campaigns/operations.ts --database postgres|mysql|mariadb [--rows 1000000] [--clients 64]
- *     [--work 10] [--rest 5] [--rate N] [--batch N] [--share N]
+ *     [--work 10] [--rest 5] [--rate N] [--reseal-rate N] [--batch N] [--share N]
  *
  * On a server of its own it fills a table with `rows` that have ended and `rows` that live, expires the former, and
  * reseals the latter with ten interruptions. The job works and rests by turns of so many seconds, so that what
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     work: { type: "string", default: "10" },
     rest: { type: "string", default: "5" },
     rate: { type: "string" },
+    "reseal-rate": { type: "string" },
     batch: { type: "string" },
     share: { type: "string" },
   },
@@ -42,6 +43,7 @@ const pace = {
   ...(values.share && { share: Number(values.share) }),
   ...(values.batch && { batchSize: Number(values.batch) }),
 };
+const resealPace = { ...pace, ...(values["reseal-rate"] && { maxPerSecond: Number(values["reseal-rate"]) }) };
 /** Renewed once a second, which is where the gate holds a job up. */
 const held = { exclusive: true, lease: 20_000 };
 const alone = 10;
@@ -157,7 +159,7 @@ turns = await inTurns(visitors, gate, seconds, collect, async () => {
     const limit = runs < interruptions ? (rows / (interruptions + 1)) * (runs + 1) : Infinity;
     const result = await after.reseal({
       ...held,
-      ...pace,
+      ...resealPace,
       signal: stop.signal,
       ...(cursor !== null && { after: cursor }),
       onProgress(progress) {

@@ -371,6 +371,17 @@ describe("options", () => {
     expect(() => mysqlStore({} as never, options)).toThrow(/3 problems/);
   });
 
+  test("lanes that are not given, or given as undefined, are the default", () => {
+    const lanes = { read: undefined, write: 1, maxBatch: undefined } as unknown as { write: number };
+    const [postgres, mysql] = [
+      postgresStore("postgres://h/d", { lanes }),
+      mysqlStore("mysql://h/d", { lanes }),
+    ];
+    expect(postgres.lanes).toEqual({ read: 4, write: 1, maxBatch: 128, gather: "busy" });
+    expect(mysql.lanes).toEqual({ read: 4, write: 1, maxBatch: 64, gather: "busy" });
+    expect(postgresStore("postgres://h/d").lanes).toMatchObject({ read: 4, write: 2 });
+  });
+
   test("a driver that is not installed is named", async () => {
     await expect(loadDriver("not-installed-driver", "some-driver", "someStore")).rejects.toThrow(
       /npm install some-driver/,
