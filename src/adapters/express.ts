@@ -26,6 +26,7 @@ export interface ExpressRequest {
     readonly host?: string | undefined;
   };
   readonly socket: { readonly remoteAddress?: string | undefined };
+  readonly app?: unknown;
   readonly ip?: string | undefined;
   readonly secure: boolean;
 }
@@ -74,17 +75,20 @@ export function session<Data>(
  */
 class Client implements ClientInfo {
   readonly #request: ExpressRequest;
+  readonly #app: unknown;
+  readonly userAgent: string | undefined;
 
   constructor(request: ExpressRequest) {
     this.#request = request;
+    this.#app = request.app;
+    this.userAgent = request.headers["user-agent"];
     void request.socket.remoteAddress; // the socket remembers it when the client has gone
   }
 
   get address(): string | undefined {
-    return this.#request.ip;
-  }
-
-  get userAgent(): string | undefined {
-    return this.#request.headers["user-agent"];
+    const request = this.#request;
+    if (request.app === this.#app) return request.ip;
+    // An application mounted inside this one has the request now, and may believe other proxies.
+    return Reflect.get(request, "ip", Object.create(request, { app: { value: this.#app } })) as string;
   }
 }

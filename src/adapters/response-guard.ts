@@ -52,6 +52,8 @@ export interface Guarded {
 
 interface Effect extends SessionEffect {
   readonly guarded: Guarded;
+  /** The last commit or update of the application's own that was known of. */
+  readonly turn: unknown;
 }
 
 interface Failure {
@@ -87,13 +89,14 @@ export class ResponseGuard {
   readonly #outputs: Methods<Output>;
   readonly #emit: AnyFunction;
   readonly #subscribers: Methods<Subscriber> | null;
-  /** Null until there is something to commit. */
+  /** Null while headers can be set. */
   #mutators: Methods<Mutator> | null = null;
   /**
-   * open: nothing was written. committing: calls are queued. begun: calls go straight through. failed: the error
-   * handler answers. over: it has, and what an older handler still writes is dropped.
+   * open: nothing was written. headed: `writeHead` is queued, which by itself sends no byte. committing: calls are
+   * queued. begun: calls go straight through. failed: the error handler answers. over: it has, and what an older
+   * handler still writes is dropped.
    */
-  #phase: "open" | "committing" | "begun" | "failed" | "over" = "open";
+  #phase: "open" | "headed" | "committing" | "begun" | "failed" | "over" = "open";
   #queue: { method: Output; args: unknown[] }[] = [];
   #status: { code: number; message: string | undefined } | null = null;
   /** `end` is in the queue: the response is complete, whatever is called after it. */
@@ -141,22 +144,58 @@ export class ResponseGuard {
         return this.#layersDropped ? this.#drop(method, args) : this.answer(method, args);
       case "committing":
         return this.#enqueue(method, args);
+      case "headed":
+        return this.#afterHead(method, args);
       case "open":
         break;
     }
     if (!isWritable(method, args)) return this.#call(method, args); // throws before anything is begun
     if (method !== "write" && method !== "end" && this.#real("headersSent")) return this.#call(method, args);
-    const effects = this.#known();
-    if (effects !== null) {
-      this.#phase = "begun";
-      if (!effects.some(({ accessed, setCookie }) => accessed || setCookie !== null))
-        return this.#call(method, args);
-      const given = method === "writeHead" ? withoutHeaders(this.#response, args) : args;
-      this.#writeHeaders(effects);
-      return this.#call(method, given);
+    if (method === "writeHead") {
+      this.#close();
+      this.#phase = "headed";
+      // in HTTP/2 it sends the headers
+      if (this.#outputs["_implicitHeader"] === undefined) this.#begin();
+      return this.#enqueue(method, args);
     }
+    const effects = this.#known();
+    if (effects !== null) return this.#goOn(effects, method, args);
+    this.#close();
     this.#begin();
     return this.#enqueue(method, args);
+  }
+
+  /** The first byte of a response whose sessions are settled. */
+  #goOn(effects: readonly Effect[], method: Output, args: unknown[]): unknown {
+    this.#phase = "begun";
+    try {
+      if (effects.some(({ accessed, setCookie }) => accessed || setCookie !== null))
+        this.#writeHeaders(effects);
+      return this.#call(method, args);
+    } catch (error) {
+      // a status that Node refuses: nothing was sent, and the handler may do better
+      if (!this.#real("headersSent")) this.#phase = "open";
+      throw error;
+    }
+  }
+
+  /** The call after `writeHead`: with what is written now, its headers leave. */
+  #afterHead(method: Output, args: unknown[]): unknown {
+    if (method === "writeHead" || method === "_implicitHeader" || !isWritable(method, args))
+      return this.#enqueue(method, args);
+    const effects = this.#known();
+    if (effects === null) {
+      this.#begin();
+      return this.#enqueue(method, args);
+    }
+    try {
+      this.#replay(effects);
+    } catch (error) {
+      this.#queue.push({ method, args });
+      this.#fail(error, effects); // a header or status that Node refuses
+      return method === "write" ? false : this.#response;
+    }
+    return this.#call(method, args);
   }
 
   /** What the sessions owe to the response, where nothing is left to commit. */
@@ -164,14 +203,20 @@ export class ResponseGuard {
     const effects = this.#effects;
     if (effects === null) return this.#settled();
     if (effects.length !== this.#guarded.length) return null;
-    return effects.some(({ guarded }) => changedSinceCommit(guarded.state)) ? null : effects;
+    // outer middleware may have gone on with the session
+    for (const { guarded, turn, setCookie } of effects) {
+      const { state } = guarded;
+      if (state.turn !== turn || state.setCookie !== setCookie || changedSinceCommit(state)) return null;
+    }
+    return effects.map((effect) => ({ ...effect, accessed: effect.guarded.state.accessed }));
   }
 
   #settled(): Effect[] | null {
     const effects: Effect[] = [];
     for (const guarded of this.#guarded) {
       if (!guarded.isSettled()) return null;
-      effects.push({ accessed: guarded.state.accessed, setCookie: null, guarded });
+      const { accessed, turn } = guarded.state;
+      effects.push({ accessed, setCookie: null, guarded, turn });
     }
     return effects;
   }
@@ -202,7 +247,7 @@ export class ResponseGuard {
   /** Listeners of the response: of those for "drain" it must know who will not hear it. */
   subscribe(method: Subscriber, args: unknown[]): unknown {
     const [event, listener] = args;
-    if (event !== "drain" || (this.#phase !== "open" && this.#phase !== "committing"))
+    if (event !== "drain" || (this.#phase !== "open" && !this.#waits))
       return this.#subscribers![method]!.apply(this.#response, args);
     const response = this.#response;
     const before = response.listenerCount("drain");
@@ -231,13 +276,17 @@ export class ResponseGuard {
     return (method === "write" || method === "end") && this.#real("writableEnded") === true;
   }
 
-  #begin(): void {
+  /** From here on the headers are closed to the handler. */
+  #close(): void {
     const response = this.#response;
-    this.#phase = "committing";
     // HTTP/2 has no status message, and warns whoever looks for one
     const message = this.#outputs["_implicitHeader"] === undefined ? undefined : response.statusMessage;
     this.#status = { code: response.statusCode, message };
     this.#mutators = interceptMutators(response);
+  }
+
+  #begin(): void {
+    this.#phase = "committing";
     void this.#commit();
   }
 
@@ -311,7 +360,8 @@ export class ResponseGuard {
       const before = this.#effects?.find((effect) => effect.guarded === guarded);
       try {
         const setCookie = (await guarded.commit()) ?? before?.setCookie ?? null;
-        effects.push({ accessed: guarded.state.accessed, setCookie, guarded });
+        const { accessed, turn } = guarded.state;
+        effects.push({ accessed, setCookie, guarded, turn });
       } catch (error) {
         if (before !== undefined && before.setCookie !== null) effects.push(before);
         return { error };
@@ -433,7 +483,7 @@ export class ResponseGuard {
   }
 
   mutate(method: Mutator, args: unknown[]): unknown {
-    if (this.#phase === "committing") {
+    if (this.#waits) {
       if (this.look("headersSent")) throw headersSent(method === "removeHeader" ? "remove" : "set");
       return this.#response;
     }
@@ -447,8 +497,13 @@ export class ResponseGuard {
    * waits says that its headers are unsent: error handlers cut the connection of a response that was begun.
    */
   look(property: "headersSent" | "writableEnded"): unknown {
-    if (this.#phase !== "committing") return this.#real(property);
+    if (!this.#waits) return this.#real(property);
     return property === "writableEnded" ? this.#sealed : !this.#sealed || this.#real(property);
+  }
+
+  /** Whether calls are in the queue that the handler takes for done. */
+  get #waits(): boolean {
+    return this.#phase === "headed" || this.#phase === "committing";
   }
 
   #real(property: "headersSent" | "writableEnded"): unknown {

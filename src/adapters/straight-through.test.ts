@@ -11,6 +11,7 @@ import { memoryStore } from "../store/memory.ts";
 import { fakeClock } from "../testing/clock.ts";
 import { WatchedStore } from "../testing/watched-store.ts";
 import { attachSession, withSession } from "./node-response.ts";
+import { ResponseGuard } from "./response-guard.ts";
 
 /** A response whose session needs no statement does not wait; every other one does. */
 
@@ -52,7 +53,13 @@ async function world(
     server.closeAllConnections();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { clock, watched, sessions, cookie, ask: () => fetch(url, { headers: { cookie } }) };
+  return {
+    clock,
+    watched,
+    sessions,
+    cookie,
+    ask: () => fetch(url, { headers: { cookie }, redirect: "manual" }),
+  };
 }
 
 test("an answer whose session was only read does not wait, and varies by cookie (R12)", async () => {
@@ -82,6 +89,99 @@ test("headers given to writeHead are merged with Vary where nothing waits (R12)"
     const answer = await ask();
     assert.deepEqual([answer.status, answer.headers.get("vary")], [201, "Accept, Cookie"]);
   }
+});
+
+test("writeHead sends nothing: what follows it in the handler is saved, and its cookies leave (promise 4, R12)", async () => {
+  const handlers: Record<string, Handler> = {
+    "a log-out": (_request, response, session) => {
+      void session.user;
+      response.writeHead(303, { location: "/", "cache-control": "max-age=60" });
+      assert.throws(() => response.setHeader("x-late", "1"), { code: "ERR_HTTP_HEADERS_SENT" });
+      assert.throws(() => response.writeHead(200), { code: "ERR_HTTP_HEADERS_SENT" });
+      assert.equal(response.headersSent, true);
+      session.destroy();
+      response.end();
+    },
+    "a log-in, a turn later": async (_request, response, session) => {
+      response.writeHead(303, { location: "/" });
+      await new Promise(setImmediate);
+      session.login("42");
+      response.end();
+    },
+  };
+  for (const [name, handler] of Object.entries(handlers)) {
+    const { ask, cookie, sessions } = await world(handler);
+    const { status, headers } = await ask();
+    assert.equal(status, 303, name);
+    assert.equal(headers.getSetCookie().length, 1, name);
+    assert.deepEqual([headers.get("cache-control"), headers.get("vary")], ["no-store", "Cookie"], name);
+    assert.equal((await sessions.load(cookie)).isNew, true, name);
+  }
+});
+
+test("a look at the session after writeHead varies the answer by cookie (R12)", async () => {
+  for (const write of ["write", "end"] as const) {
+    const { ask, watched } = await world((_request, response, session) => {
+      response.writeHead(200, "Fine", { "x-before": "1" });
+      const written = response[write](`n${String(session.data["n"])}`);
+      assert.equal(written, write === "write" ? true : response);
+      response.end();
+    });
+    const answer = await ask();
+    assert.deepEqual([answer.headers.get("vary"), answer.headers.get("x-before")], ["Cookie", "1"]);
+    assert.deepEqual([answer.statusText, await answer.text()], ["Fine", "n1"]);
+    assert.deepEqual(watched.calls, ["read"]);
+  }
+});
+
+test("a header that Node refuses at writeHead goes to the error handler, also where nothing waits", async () => {
+  const { ask } = await world((_request, response) => {
+    response.writeHead(200, { "x-bad": "a\nb" });
+    response.write("never");
+    response.end("never");
+  });
+  const answer = await ask();
+  assert.deepEqual([answer.status, await answer.text()], [503, "Service unavailable\n"]);
+});
+
+test("after a status that Node refuses, what the handler does instead is saved (promise 4)", async () => {
+  const { ask, cookie, sessions } = await world((_request, response, session) => {
+    void session.data;
+    response.statusCode = 99;
+    assert.throws(() => response.end("never"), { code: "ERR_HTTP_INVALID_STATUS_CODE" });
+    session.data["n"] = 2;
+    response.statusCode = 500;
+    response.end("sorry");
+  });
+  const answer = await ask();
+  assert.deepEqual([answer.status, await answer.text()], [500, "sorry"]);
+  assert.equal((await sessions.load(cookie)).data["n"], 2);
+});
+
+test("what the rest of the turn adds is there for hooks and schema too", async () => {
+  const { ask, cookie, sessions } = await world(
+    (_request, response, session) => {
+      session.data["n"] = 2;
+      response.end("saved");
+      session.data["uid"] = "ann";
+    },
+    { userOf: (data) => data["uid"] as string | undefined },
+  );
+  await (await ask()).text();
+  assert.equal((await sessions.load(cookie)).data["uid"], "ann");
+  assert.equal((await sessions.forUser("ann").list()).length, 1);
+});
+
+test("an update begun inside another of a new session waits for it", async () => {
+  const { sessions } = await world((_request, response) => response.end());
+  const session = await sessions.load(null);
+  let inner: Promise<void> | undefined;
+  await sessions.update(session, (data) => {
+    data["n"] = 1;
+    inner ??= sessions.update(session, (later) => void (later["m"] = 2));
+  });
+  await inner;
+  assert.deepEqual(session.data, { n: 1, m: 2 });
 });
 
 test("an answer whose session nobody looked at does not wait, and says nothing of cookies", async () => {
@@ -233,6 +333,48 @@ test("of two sessions, one that has nothing to save does not let the other's ans
   });
   assert.equal(await (await ask()).text(), "a");
   assert.deepEqual(watched.calls, ["read", "read", "update"]);
+});
+
+test("what outer middleware does after a framework's commit is answered like the rest (promise 4, R12)", async () => {
+  const commitNow = (response: ServerResponse) => ResponseGuard.on(response, () => assert.fail()).commitNow();
+  const later: Record<string, Handler> = {
+    "a login with a commit of its own": async (_request, response, session) => {
+      await commitNow(response);
+      session.login("42");
+      await settled(session);
+      response.end();
+    },
+    "a look": async (_request, response, session) => {
+      await commitNow(response);
+      response.end(`n${String(session.data["n"])}`);
+    },
+  };
+  let settled: (session: Session<Data>) => Promise<unknown>;
+  for (const [name, handler] of Object.entries(later)) {
+    const { ask, cookie, sessions } = await world(handler);
+    settled = (session) => sessions.commit(session);
+    const { headers } = await ask();
+    assert.equal(headers.get("vary"), "Cookie", name);
+    const [given = cookie] = headers.getSetCookie();
+    const session = await sessions.load(given.split(";")[0]!);
+    assert.deepEqual([session.user, session.data["n"]], [name === "a look" ? undefined : "42", 1], name);
+  }
+});
+
+test("no byte leaves before an update that began after a framework's commit (promise 4)", async () => {
+  const { ask, watched, sessions } = await world(async (_request, response, session) => {
+    await ResponseGuard.on(response, () => assert.fail()).commitNow();
+    void sessions.update(session, (data) => void (data["n"] = 2));
+    response.end("saved");
+  });
+  const { arrived, release } = watched.holdWrites();
+  let answered = false;
+  const answer = ask().finally(() => (answered = true));
+  await arrived;
+  for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(answered, false);
+  release();
+  assert.equal(await (await answer).text(), "saved");
 });
 
 test("a source that was unpiped before the commit failed is not the response's to destroy", async () => {

@@ -282,6 +282,8 @@ export class Writer {
   }
 
   #textExtension(type: number, text: string): void {
+    // Long ones are counted before they are written, since many may refer to one. The short ones' limit is told exactly.
+    if (text.length > 1_024) this.#grow(text.length);
     const start = this.#output.length;
     this.#output.payload(text);
     this.#extension(start, type);

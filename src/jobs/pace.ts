@@ -6,7 +6,7 @@ export interface PaceOptions {
   maxPerSecond?: number;
   /**
    * The part of its time that the job works at most, above 0 and up to 1; for the rest of it, it rests. So it gives way
-   * on a busy database or in a busy process, where its steps take longer. Default 0.5.
+   * on a busy database or in a busy process, where its steps take longer; a rest is at most a second. Default 0.5.
    */
   share?: number;
   /** Ends a rest at once. */
@@ -62,7 +62,7 @@ export class Pace {
       await this.#time.turn();
       return;
     }
-    await this.#time.pause(rest, this.#signal);
+    await this.#time.pause(Math.ceil(rest), this.#signal); // timers drop the fraction
     this.#worked = 0;
   }
 }

@@ -32,6 +32,8 @@ export interface ResealResult {
   readonly current: number;
   /** Rows sealed to their cookie, which only their user's next request can reseal; their client column was done. */
   readonly waiting: number;
+  /** Rows that requests kept changing: they stay under an older key until their next save, or the next run. */
+  readonly contended: number;
   /** Rows that had ended; expiry deletes them. */
   readonly ended: number;
   /** Rows that do not open: edited, or under a key that is not in the ring. They were left as they are. */

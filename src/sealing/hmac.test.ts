@@ -56,6 +56,23 @@ describe("HMAC (R29)", () => {
     },
   );
 
+  test("keeps no memory of a long message, and none of it in the next", () => {
+    const hmac = new Hmac("sha256", Buffer.alloc(32, 1));
+    const own = (message: Uint8Array) =>
+      createHmac("sha256", Buffer.alloc(32, 1)).update(message).digest("hex");
+    for (const length of [4_096, 4_097, 20_000_000, 33, 4_097, 33]) {
+      const message = randomBytes(length);
+      expect(hex(hmac.of(message))).toBe(own(message));
+    }
+    const before = process.memoryUsage().arrayBuffers;
+    const many = Array.from({ length: 30 }, () => new Hmac("sha256", Buffer.alloc(32, 1)));
+    const long = Buffer.alloc(1_000_000);
+    for (const one of many) one.of(long);
+    (globalThis as { gc?: () => void }).gc?.();
+    expect(many.length).toBe(30);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(40_000_000);
+  });
+
   test("takes no key of more than a block, which HMAC would have to hash first", () => {
     expect(() => new Hmac("sha256", Buffer.alloc(65))).toThrow(
       "A key of HMAC-sha256 has at most 64 bytes here.",

@@ -2,6 +2,8 @@ import { hash } from "node:crypto";
 
 const BLOCK_BYTES = { sha256: 64, sha512: 128 } as const;
 const DIGEST_BYTES = { sha256: 32, sha512: 64 } as const;
+/** The memory of a longer message is not kept for the next. */
+const KEPT_BYTES = 4_096;
 
 /**
  * HMAC (RFC 2104) under a key that serves many messages, made of the runtime's one-shot hash: `createHmac` takes
@@ -11,7 +13,7 @@ const DIGEST_BYTES = { sha256: 32, sha512: 64 } as const;
  */
 export class Hmac {
   readonly #algorithm: "sha256" | "sha512";
-  /** The key's inner block, then the message. Grows with the longest message. */
+  /** The key's inner block, then the message. Grows with the longest message, up to a bound. */
   #inner: Buffer;
   /** As much of `inner` as the last message took: most have the length of the one before. */
   #filled: Buffer;
@@ -39,20 +41,22 @@ export class Hmac {
   /** The message's code: 32 or 64 bytes, valid until the next call, which writes over them. */
   of(message: Uint8Array): Uint8Array {
     const block = BLOCK_BYTES[this.#algorithm];
-    if (this.#filled.length !== block + message.length) this.#fit(block, message.length);
-    this.#filled.set(message, block);
+    let filled = this.#filled;
+    if (filled.length !== block + message.length) filled = this.#fit(block, message.length);
+    filled.set(message, block);
     // As text of a byte a character, which is handed over four times as fast as a buffer.
-    this.#outer.write(hash(this.#algorithm, this.#filled, "binary"), block, "latin1");
+    this.#outer.write(hash(this.#algorithm, filled, "binary"), block, "latin1");
     this.#digest.write(hash(this.#algorithm, this.#outer, "binary"), 0, "latin1");
     return this.#digest;
   }
 
-  #fit(block: number, length: number): void {
+  #fit(block: number, length: number): Buffer {
+    if (length > KEPT_BYTES) return Buffer.concat([this.#inner.subarray(0, block)], block + length);
     if (this.#inner.length < block + length) {
       const larger = Buffer.alloc(block + 2 * length);
       larger.set(this.#inner.subarray(0, block));
       this.#inner = larger;
     }
-    this.#filled = this.#inner.subarray(0, block + length);
+    return (this.#filled = this.#inner.subarray(0, block + length));
   }
 }

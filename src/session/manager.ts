@@ -273,7 +273,8 @@ export async function commitForResponse(
 }
 
 function inTurn<Answer>(state: SessionState, task: () => Promise<Answer>): Promise<Answer> {
-  const turn = state.turn === null ? task() : state.turn.then(task, task);
+  // Never in the caller's own stack: what the application does in the rest of its turn still counts.
+  const turn = (state.turn ?? Promise.resolve()).then(task, task);
   state.turn = turn.catch(() => {});
   return turn;
 }

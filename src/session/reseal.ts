@@ -14,7 +14,7 @@ const maxAttempts = 5;
 /** Rows sealed in one turn of the event loop: opening and sealing one takes about 60 us, in which no request goes on. */
 const maxStep = 10;
 
-type Outcome = "resealed" | "current" | "waiting" | "ended" | "refused";
+type Outcome = "resealed" | "current" | "waiting" | "contended" | "ended" | "refused";
 
 /**
  * Carries rows from older keys to the newest (promise 9, R27), in order of id, one bounded page after another. Each
@@ -40,7 +40,7 @@ export async function resealRows(
     throw new TypeError("reseal: `after` must be the handle that an earlier run stopped at.");
   }
 
-  const counts = { scanned: 0, resealed: 0, current: 0, waiting: 0, ended: 0, refused: 0 };
+  const counts = { scanned: 0, resealed: 0, current: 0, waiting: 0, contended: 0, ended: 0, refused: 0 };
   let cursor = start;
   const stand = (finished: boolean): ResealResult => ({
     ...counts,
@@ -55,44 +55,47 @@ export async function resealRows(
     if (!(await mayStep())) return stand(false);
     let began = performance.now();
     const rows = await records.store.scan(cursor, limit);
+    const finished = rows.length < limit;
     for (let at = 0; at < rows.length; at += maxStep) {
       if (at > 0 && !(await mayStep())) return stand(false);
       const step = rows.slice(at, at + maxStep);
-      const outcomes = await Promise.all(step.map((row) => resealRow(records, row)));
-      for (const outcome of outcomes) counts[outcome]++;
+      const done = await Promise.all(step.map((row) => resealRow(records, row)));
+      for (const { outcome } of done) counts[outcome]++;
       counts.scanned += step.length;
       cursor = step.at(-1)!.id;
-      const written = outcomes.filter((outcome) => outcome === "resealed").length;
-      await pace.rest(written, performance.now() - began);
+      if (finished && at + maxStep >= rows.length) break; // nobody waits behind the last
+      await pace.rest(done.filter(({ wrote }) => wrote).length, performance.now() - began);
       began = performance.now();
     }
-    const finished = rows.length < limit;
     const result = stand(finished);
     onProgress?.(result);
     if (finished) return result;
   }
 }
 
-async function resealRow(records: Records, loaded: SessionRow): Promise<Outcome> {
+async function resealRow(
+  records: Records,
+  loaded: SessionRow,
+): Promise<{ outcome: Outcome; wrote?: boolean }> {
   let row: SessionRow | null = loaded;
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    if (row === null || records.now() >= endOf(row, records.settings)) return "ended";
-    if (records.settings.format.isCurrent(row)) return "current";
+    if (row === null || records.now() >= endOf(row, records.settings)) return { outcome: "ended" };
+    if (records.settings.format.isCurrent(row)) return { outcome: "current" };
     let next: SessionRow | null;
     try {
       next = sealAnew(records, row);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error);
-      return "refused";
+      return { outcome: "refused" };
     }
-    if (next === null) return "waiting";
+    if (next === null) return { outcome: "waiting" };
     if (await records.update(row, next, "reseal")) {
-      return records.settings.format.opensWithoutToken ? "resealed" : "waiting";
+      return { outcome: records.settings.format.opensWithoutToken ? "resealed" : "waiting", wrote: true };
     }
     row = await records.store.read(row.id);
   }
-  return "waiting";
+  return { outcome: "contended" };
 }
 
 /** The row under the newest key with its times as they are; null when all that can be done without its cookie is. */

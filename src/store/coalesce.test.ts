@@ -198,6 +198,18 @@ describe("batches", () => {
     expect(kinds().slice(4)).toEqual(["delete 1"]);
   });
 
+  test("a long chain of writes of one id takes its place by age: others that came later do not go first", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 2 });
+    const kinds = () => calls.map(({ ids }) => ids);
+    void coalesced.touch(touchOf(1));
+    void coalesced.touch(touchOf(1));
+    for (const nth of [2, 3, 4, 5]) void coalesced.touch(touchOf(nth));
+    await calls[0]?.answer();
+    expect(kinds()).toEqual([[1], [1, 2]]);
+    await calls[1]?.answer();
+    expect(kinds()[2]).toEqual([3, 4]);
+  });
+
   test("a store that gathers while busy sends one that meets none under way at once", () => {
     const { coalesced, calls } = setUp({ ...LANES, read: 2, gather: "busy" });
     void coalesced.read(idOf(1));
@@ -317,6 +329,26 @@ describe("failures", () => {
     expect(calls).toHaveLength(3);
   });
 
+  test("operations that take no lane have the same limit of number (promise 10)", async () => {
+    const { coalesced, calls } = setUp(LANES, { maxQueue: 2 });
+    const seen = [1, 2].map(() => watch(coalesced.listByUser([], 1)));
+    await expect(coalesced.listByUser([], 1)).rejects.toThrow(StoreOverloadedError);
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    expect(seen.map(({ state }) => state)).toEqual(["kept", "kept"]);
+    await Promise.all([coalesced.listByUser([], 1), calls[2]?.answer()]);
+  });
+
+  test("as many as may wait can run out of time one by one", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 1 }, { storeTimeout: 1, maxQueue: 50_000 });
+    const seen = Array.from({ length: 30_000 }, () => watch(coalesced.read(idOf(1))));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    while (seen.some(({ state }) => state === "pending"))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    await calls[0]?.answer();
+    expect(seen.every(({ state }) => state === "broken")).toBe(true);
+  });
+
   test("touches, for which nobody waits, leave half of the places to requests (promise 10)", async () => {
     const { coalesced } = setUp(LANES, { maxQueue: 4 });
     void watch(coalesced.touch(touchOf(1))); // sent
@@ -385,6 +417,28 @@ describe("time limits", () => {
     expect(next.state).toBe("kept");
   });
 
+  test("of a batch, one that ran out of time does not let go of the others' ids", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, write: 1 }, { storeTimeout: 100 });
+    watch(coalesced.touch(touchOf(9))); // holds the lane
+    const first = watch(coalesced.touch(touchOf(1)));
+    await vi.advanceTimersByTimeAsync(50);
+    const second = watch(coalesced.touch(touchOf(2)));
+    await calls[0]?.answer();
+    expect(calls[1]).toMatchObject({ ids: [1, 2] });
+    await vi.advanceTimersByTimeAsync(50);
+    expect([first.state, second.state]).toEqual(["broken", "pending"]);
+    const later = watch(coalesced.touch(touchOf(2)));
+    void coalesced.touch(touchOf(3)); // the lane is free again
+    expect(calls.slice(2).map(({ ids }) => ids)).toEqual([[3]]);
+    await calls[2]?.answer();
+    await calls[1]?.answer(new StoreError("one row spoilt it"));
+    expect(calls.slice(3).map(({ ids }) => ids)).toEqual([[2]]); // the second again, alone
+    await calls[3]?.answer();
+    expect([second.state, later.state]).toEqual(["kept", "pending"]);
+    await calls[4]?.answer();
+    expect(later.state).toBe("kept");
+  });
+
   test("answers that came leave no timer that keeps the process alive", async () => {
     const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
     const answer = coalesced.read(idOf(1));
@@ -403,6 +457,13 @@ describe("time limits", () => {
 });
 
 describe("closing", () => {
+  test("a store that does not close is told after the time limit, and nobody waits for ever", async () => {
+    const { coalesced } = setUp(LANES, { storeTimeout: 5 });
+    coalesced.store.close = () => new Promise(() => {});
+    await expect(coalesced.close()).rejects.toThrow(StoreTimeoutError);
+    await expect(coalesced.close()).rejects.toThrow(/has not closed within 5 ms/);
+  });
+
   test("close waits for what is queued and under way; later calls reject", async () => {
     const { coalesced, calls, isClosed } = setUp();
     const answers = [1, 2].map((nth) => coalesced.read(idOf(nth)));

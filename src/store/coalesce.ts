@@ -129,7 +129,10 @@ export class CoalescedStore {
     await this.store.migrate();
   }
 
-  /** Waits for what is queued and under way, then closes the store. Later calls reject with a ClosedError. */
+  /**
+   * Waits for what is queued and under way, then closes the store. Later calls reject with a ClosedError.
+   * @throws {StoreTimeoutError} the store has not closed within `storeTimeout`: its database hangs
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -137,7 +140,16 @@ export class CoalescedStore {
 
   async #close(): Promise<void> {
     if (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
-    await this.store.close();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const message = `The session store has not closed within ${this.#timeout} ms: its database does not answer. Nothing more is sent to it.`;
+      reject(new StoreTimeoutError(message, { outcome: "none" }));
+    }, this.#timeout);
+    try {
+      await Promise.race([this.store.close(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #assertOpen(): void {
@@ -149,11 +161,7 @@ export class CoalescedStore {
       this.#assertOpen();
       if (!(id instanceof Uint8Array)) throw new TypeError("The id of a row is a Uint8Array.");
       // Nobody waits for a touch, so nothing slows those who cause them: half of the places are kept for requests.
-      if (this.#waiting >= (kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue)) {
-        throw new StoreOverloadedError(
-          `${this.#waiting} operations wait for the session store already. It is too slow for this load, or it hangs.`,
-        );
-      }
+      this.#assertPlace(this.#waiting, kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue);
       const operation = new Operation(this, kind, id, item, resolve, reject);
       this.#begin(operation);
       this.#waiting++;
@@ -164,9 +172,17 @@ export class CoalescedStore {
     });
   }
 
-  /** An operation that takes no lane, with the same time limit. */
+  #assertPlace(taken: number, most: number): void {
+    if (taken < most) return;
+    throw new StoreOverloadedError(
+      `${taken} operations wait for the session store already. It is too slow for this load, or it hangs.`,
+    );
+  }
+
+  /** An operation that takes no lane, with the same limits of time and number. */
   async #direct<T>(writes: boolean, work: () => Promise<T>): Promise<T> {
     this.#assertOpen();
+    this.#assertPlace(this.#open, this.#maxQueue);
     return await new Promise<T>((resolve, reject) => {
       const operation = new Operation(
         this,
@@ -212,12 +228,10 @@ export class CoalescedStore {
       ? `The session store did not answer a ${kind} within ${this.#timeout} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`
       : `A ${kind} waited ${this.#timeout} ms for the session store and was not sent. The store is too slow for this load, or it hangs.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
-    if (batch) {
-      this.#release(batch);
-    } else if (kind !== "read" && operation.key !== "") {
-      this.#leaveChain(operation);
-      this.#pump();
-    }
+    // Of its batch, the others are still under way: their ids stay taken.
+    if (batch) this.#freeLane(batch);
+    if (kind !== "read" && operation.key !== "") this.#leaveChain(operation);
+    this.#pump();
   }
 
   #isFirstOfChain(operation: Operation): boolean {
@@ -238,8 +252,16 @@ export class CoalescedStore {
     do chain.shift();
     while (chain[0]?.state === "settled");
     const [next] = chain;
-    if (next) this.#queues[next.kind].push(next);
+    if (next) this.#queue(next);
     else this.#chains.delete(operation.key);
+  }
+
+  /** At the place of its age: it waited for its turn already, and queues are in order of age. */
+  #queue(operation: Operation): void {
+    const queue = this.#queues[operation.kind];
+    let at = queue.length;
+    while (at > 0 && queue[at - 1]!.deadline > operation.deadline) at--;
+    queue.splice(at, 0, operation);
   }
 
   #pump(): void {
@@ -287,12 +309,14 @@ export class CoalescedStore {
 
   #take(kind: BatchKind, lanes: number): Batch | null {
     const queue = this.#queues[kind];
-    if (queue.length === 0) return null;
-    const most = kind === "replace" ? 1 : Math.min(this.store.lanes.maxBatch, share(queue.length, lanes));
-    const operations = queue.splice(0, most).filter(({ state }) => state === "waiting");
-    if (operations.length === 0) return this.#take(kind, lanes);
+    let operations: Operation[];
+    do {
+      if (queue.length === 0) return null;
+      const most = kind === "replace" ? 1 : Math.min(this.store.lanes.maxBatch, share(queue.length, lanes));
+      operations = queue.splice(0, most).filter(({ state }) => state === "waiting");
+    } while (operations.length === 0);
     if (operations.length > 1) operations.sort(byId);
-    const batch: Batch = { kind, operations, released: false };
+    const batch: Batch = { kind, operations, lane: "taken" };
     for (const operation of operations) {
       operation.state = "sent";
       operation.batch = batch;
@@ -366,24 +390,26 @@ export class CoalescedStore {
     return places.map((place) => rows[place]);
   }
 
-  /** Frees the lane and the ids; at the latest when the time limit of the batch has passed. */
+  /** Frees the lane and the ids, once the batch was answered. */
   #release(batch: Batch): void {
-    if (batch.released) return;
-    batch.released = true;
-    if (batch.kind === "read") {
-      this.#freeReads++;
-    } else {
-      this.#freeWrites++;
-      for (const operation of batch.operations) this.#leaveChain(operation);
-    }
+    this.#freeLane(batch);
+    if (batch.kind !== "read") for (const operation of batch.operations) this.#leaveChain(operation);
     this.#pump();
+  }
+
+  /** At the latest when the time limit of the batch's oldest operation has passed. */
+  #freeLane(batch: Batch): void {
+    if (batch.lane === "free") return;
+    batch.lane = "free";
+    if (batch.kind === "read") this.#freeReads++;
+    else this.#freeWrites++;
   }
 }
 
 interface Batch {
   readonly kind: BatchKind;
   readonly operations: readonly Operation[];
-  released: boolean;
+  lane: "taken" | "free";
 }
 
 class Operation implements Limited {

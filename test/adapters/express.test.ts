@@ -178,6 +178,25 @@ test("Express: trust proxy decides about the address that is kept", async () => 
   assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
 });
 
+test("Express: the application that mounted the middleware decides, also for a login in one mounted inside it", async () => {
+  const { sessions } = managed();
+  const [app, inner] = [express(), express()];
+  app.set("trust proxy", 1);
+  inner.set("trust proxy", false);
+  app.use(session(sessions));
+  inner.get("/", (request, response) => {
+    request.headers["user-agent"] = "rewritten";
+    request.session.login("42");
+    response.end();
+  });
+  app.use("/inner", inner);
+  await fetch(`${await listen(app)}/inner`, {
+    headers: { "x-forwarded-for": "6.6.6.6, 10.0.0.9", "user-agent": "a browser" },
+  });
+  const [device] = await sessions.forUser("42").list();
+  assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
+});
+
 test("Express: the address is kept also when the client has gone before the session begins", async () => {
   const { sessions } = managed();
   const app = express();

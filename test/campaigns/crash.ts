@@ -4,7 +4,8 @@
  *   node test/campaigns/crash.ts --database postgres|mysql|mariadb [--minutes 5] [--kills 20] [--seed N]
  *
  * 64 callers in four processes go on all the time. It fails when an acknowledged commit is missing, an ended session
- * is back, or a call took longer than `storeTimeout` and one retry.
+ * is back, or a call took longer than `storeTimeout` and one retry. A commit of a session that many change at once may
+ * wait for its turn, merge and try again: it has five times `storeTimeout`.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -88,6 +89,13 @@ try {
   const figures = sum(reports.map((report) => report.figures));
   const longest = Math.max(...reports.map((report) => report.figures.longest));
   if (longest > 2 * storeTimeout + 500) wrong.push(`A call took ${Math.round(longest)} ms.`);
+  const longestShared = Math.max(...reports.map((report) => report.figures.longestShared));
+  if (longestShared > 5 * storeTimeout + 500)
+    wrong.push(`A call of a shared session took ${Math.round(longestShared)} ms.`);
+  for (const [nth, { acknowledged }] of reports.map((report) => report.figures).entries()) {
+    if (acknowledged < 100 * Number(values.minutes))
+      wrong.push(`Process ${nth} wrote ${acknowledged} times.`);
+  }
   const censuses = { live: 0, gone: 0, either: 0 };
   for (const { census } of reports) {
     censuses.live += census.live;

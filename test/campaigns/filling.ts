@@ -50,24 +50,30 @@ export async function fill(
   await Promise.all([1, 2, 3, 4].map(lane));
 }
 
-/** The ids of all rows in one hash, and how many of the rows do not open or hold something else. */
+/**
+ * The ids of all rows in one hash, how many of the rows are of {@link liveRow} and whole, and how many do not open or
+ * hold something else.
+ */
 export async function census(
   sessions: SessionManager<never>,
-): Promise<{ rows: number; ids: string; wrong: number }> {
+): Promise<{ rows: number; ids: string; whole: number; wrong: number }> {
   const records = recordsOf(sessions);
   const { format } = records.settings;
   const ids = createHash("sha256");
-  let [rows, wrong] = [0, 0];
+  let [rows, whole, wrong] = [0, 0, 0];
   for await (const row of walk(records)) {
     rows++;
     ids.update(row.id);
     try {
       const { data, user } = format.decode(format.open(row, null));
-      if (user !== undefined && (data as { text?: string }).text !== text) wrong++;
-      if (row.client !== null && format.openClient(row)?.address !== "192.0.2.1") wrong++;
+      if (user === undefined) continue; // a visitor's
+      const found = row.userRef !== null && Buffer.compare(row.userRef, format.userRef(user)!) === 0;
+      const client = row.client === null ? null : format.openClient(row)?.address;
+      if (found && client === "192.0.2.1" && (data as { text?: string }).text === text) whole++;
+      else wrong++;
     } catch {
       wrong++;
     }
   }
-  return { rows, ids: ids.digest("hex"), wrong };
+  return { rows, ids: ids.digest("hex"), whole, wrong };
 }

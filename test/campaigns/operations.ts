@@ -114,6 +114,7 @@ function judge(name: string, turns: Turns, tenths: Tenths, before: Measured, aft
     wrong.push(
       `${name}: a tenth of the second half took ${tenths.growth.toFixed(2)} times one of the first.`,
     );
+  if (memory.length < 4) wrong.push(`${name}: was measured ${memory.length} times, too few to judge by.`);
   if (late > 1.2 * early + 2 ** 23)
     wrong.push(`${name}: memory grew from ${mib(early)} to ${mib(late)} MiB.`);
 }
@@ -191,6 +192,8 @@ say(
   `rows ${had.rows} -> ${has.rows}, under the older key ${keys[1]!.live + keys[1]!.ended}, not right ${has.wrong}`,
 );
 if (had.rows !== rows + 1_000 || total !== had.rows || has.ids !== had.ids) wrong.push("Rows were lost.");
+if (had.whole !== rows || has.whole !== rows)
+  wrong.push(`${had.whole} and then ${has.whole} rows were whole, not ${rows}.`);
 if (had.wrong + has.wrong > 0)
   wrong.push(`${had.wrong} and then ${has.wrong} rows were not as they were saved.`);
 if (keys[0]!.live !== total) wrong.push(`${total - keys[0]!.live} rows are not under the newest key.`);

@@ -134,7 +134,7 @@ for (let turn = 0; turn < turns; turn++) {
   const oldest = ring.at(-1)!;
   if (ring.length === 8) {
     const asked = performance.now();
-    while (!(await mayGo(oldest))) await pause(20);
+    while (!(await mayGo(oldest)) && performance.now() - began < 1.25 * turns * every) await pause(20);
     waited = Math.max(waited, performance.now() - asked);
     await everywhere(ring.slice(0, -1), every / 10);
   }
@@ -159,9 +159,11 @@ console.log(
   `${values.database}: ${turns} turns in ${(took / 1_000).toFixed(1)} s, waited at most ${waited.toFixed(0)} ms for the oldest key; ` +
     `${done.resealed} rows resealed in ${done.passes} passes; ${visitors.requests} requests; reads ${reads}`,
 );
+if (done.passes === 0) wrong.push("No reseal came to its end.");
+if (turns > 8 && waited === 0) wrong.push("No key was ever taken out.");
 if (!finished || refused + done.refused > 0)
   wrong.push(`${refused + done.refused} rows were refused by a reseal.`);
-if (has.rows !== had.rows + 256 || had.wrong + has.wrong > 0) {
+if (has.rows !== had.rows + 256 || had.wrong + has.wrong > 0 || has.whole !== rows) {
   wrong.push(`Of ${had.rows + 256} rows ${has.rows} are there, and ${has.wrong} do not hold what was saved.`);
 }
 for (let user = 0; user < rows; user += Math.ceil(rows / 100)) {

@@ -3,8 +3,8 @@
  *
  *   node test/campaigns/touches.ts --url postgres://… [--touches 1200000] [--sessions 50000] [--seed N]
  *
- * Each request loads a session and commits it unchanged, a twentieth of the idle limit after the one before: so every
- * commit is a touch. Counted are the touches that moved the expiry index's column (at most one in twenty), and on
+ * Each request loads a session and commits it unchanged, an hour (the default `touchEvery` of long limits) after the one
+ * before: so every commit is a touch. Counted are the touches that moved the expiry index's column (at most one in twenty), and on
  * PostgreSQL the updates that were heap-only (at least 90%). Without a URL it uses the PostgreSQL server of the tests.
  */
 import { randomBytes } from "node:crypto";

@@ -17,6 +17,9 @@ import { execute } from "../servers/execute.ts";
 const suites = [
   "test/servers/",
   "test/store/servers",
+  "test/adapters/express.test",
+  "test/adapters/express-session.test",
+  "test/adapters/fastify.test",
   "test/session/promises",
   "test/session/races",
   "test/session/revocation",

@@ -46,7 +46,11 @@ export function resealCommand(program: Command, terminal: Terminal): void {
           throw new Failure(`Stopped before the end.${goOn}`, exitCodes.interrupted);
         }
         if (!result.finished)
-          throw new Failure("Another process is resealing these sessions; nothing was done here.");
+          throw new Failure(
+            result.scanned === 0
+              ? "Another process is resealing these sessions; nothing was done here."
+              : "Another process has taken over resealing these sessions, because this one was silent too long; it goes on from the start.",
+          );
         if (result.refused > 0) {
           throw new Failure(
             `${plural(result.refused, "session")} did not open and stayed as they are: they were edited, or their key is not in the ring.`,
@@ -64,6 +68,11 @@ function lines(result: ResealResult, opensWithoutToken: boolean): string[] {
   if (result.waiting > 0 && !opensWithoutToken) {
     out.push(
       `${plural(result.waiting, "session")} sealed to their cookies: address and user agent were resealed, the data follows when its user comes back.`,
+    );
+  }
+  if (result.contended > 0) {
+    out.push(
+      `${plural(result.contended, "session")} changed each time it was tried, and kept an older key: run it again.`,
     );
   }
   return out;
