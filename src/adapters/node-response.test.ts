@@ -384,6 +384,35 @@ test("HTTP/2: its compatibility API is guarded the same way", async () => {
   assert.deepEqual(warnings, []);
 });
 
+test("HTTP/2: writeHead sends the headers, with what the rest of the turn does to the session (promise 4, R12)", async () => {
+  const { sessions } = world();
+  const goOn = Promise.withResolvers<void>();
+  const server = http2.createServer(
+    withSession(sessions, async (_request, response: http2.Http2ServerResponse, session) => {
+      response.writeHead(200);
+      session.login("42");
+      await goOn.promise;
+      response.end("later");
+    }),
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  closing.push(() => {
+    client.destroy();
+    server.close();
+  });
+  const stream = client.request({ ":path": "/" });
+  const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
+  assert.equal(headers["vary"], "Cookie");
+  const cookie = headers["set-cookie"]![0]!.split(";")[0]!;
+  assert.equal((await sessions.load(cookie)).user, "42");
+  goOn.resolve();
+  let body = "";
+  for await (const chunk of stream.setEncoding("utf8")) body += chunk;
+  assert.equal(body, "later");
+});
+
 test("proxies are believed as far as they are trusted", async () => {
   const seen: (string | undefined)[] = [];
   const { sessions } = world();
