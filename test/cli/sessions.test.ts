@@ -203,7 +203,7 @@ describe("keys", () => {
   test("Ctrl-C stops a reseal between two pages, says how to go on, and going on finishes it", async () => {
     await fill(60, { keys: older });
     folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
-    const child = folder.start("reseal", "--rate", "20");
+    const child = folder.start("reseal", "--rate", "5");
     const ended = answerOf(child);
     const resealed = async () => (await folder.json("stats")).keys[0].live as number;
     while ((await resealed()) === 0);
