@@ -14,7 +14,7 @@ export interface ExpireOptions extends LeaseOptions {
   maxPerSecond?: number;
   /**
    * The part of its time that it works at most, above 0 and up to 1; for the rest of it, it rests, so that requests
-   * have their turn however slow the database is. Default 0.5. With 1 and a `maxPerSecond` of Infinity it goes as
+   * have their turn however slow the database is. Default 0.33. With 1 and a `maxPerSecond` of Infinity it goes as
    * fast as it can.
    */
   share?: number;

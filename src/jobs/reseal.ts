@@ -10,7 +10,7 @@ export interface ResealOptions extends LeaseOptions {
   maxPerSecond?: number;
   /**
    * The part of its time that it works at most, above 0 and up to 1; for the rest of it, it rests, so that requests
-   * have their turn however slow the database or busy the process is. Default 0.5. With 1 and a `maxPerSecond` of
+   * have their turn however slow the database or busy the process is. Default 0.33. With 1 and a `maxPerSecond` of
    * Infinity it goes as fast as it can.
    */
   share?: number;

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { defaultShare } from "../../jobs/pace.ts";
 import { countDue } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
@@ -26,7 +27,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
       .option("--max-created-age <time>", "also those created longer ago than this, used or not", duration)
       .option("--max-updated-age <time>", "also those not saved or touched for this long", duration)
       .option("--rate <rows>", "rows deleted in a second at most", count, 5_000)
-      .option("--share <part>", "part of its time that it works at most, up to 1", share, 0.5)
+      .option("--share <part>", "part of its time that it works at most, up to 1", share, defaultShare)
       .option("--batch-size <rows>", "rows deleted by one statement at most", count, 100)
       .option("-n, --dry-run", "say how many would go, and delete nothing"),
   ).action((options: Options) =>

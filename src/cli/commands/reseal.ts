@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { defaultShare } from "../../jobs/pace.ts";
 import type { ResealResult } from "../../jobs/reseal.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
@@ -22,7 +23,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
       .command("reseal")
       .description("carry rows under older keys to the newest, while the application runs")
       .option("--rate <rows>", "rows written in a second at most", count, 1_000)
-      .option("--share <part>", "part of its time that it works at most, up to 1", share, 0.5)
+      .option("--share <part>", "part of its time that it works at most, up to 1", share, defaultShare)
       .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 10)
       .option("--after <handle>", "go on where an earlier run stopped"),
   ).action((options: Options) =>
