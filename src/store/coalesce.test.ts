@@ -230,6 +230,19 @@ describe("batches", () => {
     expect(calls.map(({ kind, ids }) => [kind, ids])).toContainEqual(["touch", [5, 6]]);
   });
 
+  test("what gathers does not wait for the fake timers of an application's tests", async () => {
+    const turn = setImmediate;
+    vi.useFakeTimers();
+    try {
+      const { coalesced, calls } = setUp({ ...LANES, gather: "immediate" });
+      void coalesced.touch(touchOf(1));
+      await new Promise<void>((resolve) => void turn(resolve));
+      expect(calls).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test("many that wait are divided over the lanes that are free, few are not", async () => {
     for (const [waiting, lanes, sizes] of [
       [15, 4, [15]],

@@ -270,7 +270,7 @@ export class CoalescedStore {
     if (gather === "none" || (gather === "busy" && alone)) return this.#dispatch();
     if (this.#flushing) return;
     this.#flushing = true;
-    setImmediate(() => {
+    endOfTurn(() => {
       this.#flushing = false;
       this.#dispatch();
     });
@@ -446,6 +446,9 @@ class Operation implements Limited {
     this.#owner.expire(this);
   }
 }
+
+/** The runtime's own, also where an application's tests put fake timers in its place. */
+const endOfTurn = setImmediate;
 
 /** As many operations as make a statement of their own worth it. */
 const WORTH_A_LANE = 16;
