@@ -47,6 +47,8 @@ export interface ExpireQuery {
   readonly absoluteTimeout: number;
   /** At most this many rows are deleted by one call. */
   readonly limit: number;
+  /** How many rows it should look at, where the caller knows how many of them are due. */
+  readonly scan?: number;
   /** Where the call before stopped; null to begin. Opaque to the caller. */
   readonly cursor: ExpireCursor | null;
 }

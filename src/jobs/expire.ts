@@ -62,17 +62,20 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
   const pace = new Pace({ ...options, maxPerSecond });
   let deleted = 0;
   let cursor: ExpireCursor | null = null;
+  let scan = query.limit;
   do {
     if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
     const began = performance.now();
     const step: ExpireResult = await trace(
       "expire",
       () => ({ operation: "expire" }),
-      () => job.deleteExpired({ ...query, cursor }),
+      () => job.deleteExpired({ ...query, scan, cursor }),
       (event, answer) => (event.deleted = answer.deleted),
     );
     deleted += step.deleted;
     cursor = step.cursor;
+    // Among rows that still live, as most of the newest bucket do, it looks at more: reading them takes the time.
+    scan = step.deleted < query.limit / 2 ? 4 * query.limit : query.limit;
     onProgress?.({ deleted });
     if (cursor !== null) await pace.rest(step.deleted, performance.now() - began);
   } while (cursor !== null);

@@ -122,8 +122,8 @@ export class SqlStore implements SessionStore {
       const { maxDelete, maxScan } = this.#dialect.expiry;
       if (!(query.limit >= 1)) throw new TypeError(`The limit of a step of expiry is 1 or more.`);
       const limit = Math.min(query.limit, maxDelete);
-      // More than the limit, because the newest bucket holds mostly rows that still live.
-      const scan = Math.max(limit, Math.min(limit * 4, maxScan));
+      // More than the limit unless told, because the newest bucket holds mostly rows that still live.
+      const scan = Math.max(limit, Math.min(query.scan ?? limit * 4, maxScan));
       const { rows } = await this.database.run(this.#dialect.findExpired(query, scan));
       const due: Uint8Array[] = [];
       let seen = 0;

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, test } from "vitest";
 import { generateKey, memoryStore } from "../../src/index.ts";
+import { expireRows } from "../../src/jobs/expire.ts";
 import { Pace, type PaceOptions } from "../../src/jobs/pace.ts";
+import type { ExpireQuery, ExpireResult } from "../../src/row.ts";
 import { around } from "../session/doubles.ts";
 import { HandClock, manage, visit } from "./sessions.ts";
 
@@ -76,6 +78,23 @@ describe("R34 the pace of jobs", () => {
     assert.equal(rested, true);
     await resting;
   });
+});
+
+test("R34 expiry looks at more rows than it may delete only where few of them are due", async () => {
+  const steps = [100, 100, 49, 0, 50, 100];
+  const scans: (number | undefined)[] = [];
+  const job = {
+    now: 0,
+    idleTimeout: 1,
+    absoluteTimeout: 1,
+    async deleteExpired({ scan }: ExpireQuery): Promise<ExpireResult> {
+      scans.push(scan);
+      const deleted = steps.shift()!;
+      return { deleted, cursor: steps.length > 0 ? { bucket: 0, id: new Uint8Array(1) } : null };
+    },
+  };
+  assert.equal(await expireRows(job, { share: 1, maxPerSecond: Infinity }), 399);
+  assert.deepEqual(scans, [100, 100, 100, 400, 400, 100]);
 });
 
 test("R34 a lease is renewed when a twentieth of it has passed, not at every step", async () => {
