@@ -47,7 +47,9 @@ const expressSession = async (makeStore: (session: unknown) => Promise<unknown>)
     cookie: { maxAge: day },
   });
 };
-const pgPool = async () => new (await load("pg")).Pool({ connectionString: url, max: poolSize });
+// No connection is closed while the others are measured.
+const pgPool = async () =>
+  new (await load("pg")).Pool({ connectionString: url, max: poolSize, idleTimeoutMillis: 0 });
 const mysqlPool = async () =>
   (await load("mysql2/promise")).createPool({ uri: url, connectionLimit: poolSize });
 
