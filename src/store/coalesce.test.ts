@@ -272,6 +272,25 @@ describe("batches", () => {
     expect(calls.map(({ ids }) => ids)).toEqual([[1, 2, 3]]);
   });
 
+  test("of a large batch 16 callers a turn are answered, while the lane goes on", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 64, gather: "immediate" }, { storeTimeout: 5 });
+    const seen = Array.from({ length: 40 }, (_, nth) => watch(coalesced.read(idOf(nth))));
+    const answered = () => seen.filter(({ state }) => state === "kept").length;
+    await new Promise(setImmediate);
+    await calls[0]?.answer();
+    const until = performance.now() + 20;
+    while (performance.now() < until); // the loop hangs for longer than the time limit
+    const turns = [answered()];
+    watch(coalesced.read(idOf(50)));
+    for (let turn = 0; turn < 2; turn++) {
+      await new Promise(setImmediate);
+      turns.push(answered());
+    }
+    expect(turns).toEqual([16, 32, 40]);
+    expect(calls[1]).toMatchObject({ ids: [50] });
+    expect(seen.map(({ value }) => value?.id[0])).toEqual(seen.map((_, nth) => nth));
+  });
+
   test("onBatch is told of every batch", async () => {
     const batches: unknown[] = [];
     const { coalesced, calls } = setUp(LANES, { onBatch: (...batch) => batches.push(batch) });

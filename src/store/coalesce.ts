@@ -350,7 +350,19 @@ export class CoalescedStore {
   async #attempt(kind: BatchKind, operations: readonly Operation[]): Promise<void> {
     this.#onBatch?.(kind, operations.length);
     const answers = await this.#call(kind, operations);
-    for (const [index, operation] of operations.entries()) this.#settle(operation, answers[index], null);
+    if (operations.length > AT_ONCE) this.#hasAnswered(operations);
+    for (const [index, operation] of operations.entries()) {
+      if (index > 0 && index % AT_ONCE === 0) await new Promise<void>((resolve) => void endOfTurn(resolve));
+      this.#settle(operation, answers[index], null);
+    }
+  }
+
+  /** Some of their callers hear of it a turn or more later: meanwhile no time runs out, and the lane goes on. */
+  #hasAnswered(operations: readonly Operation[]): void {
+    for (const operation of operations) this.#deadlines.remove(operation);
+    const { batch } = operations[0]!;
+    if (batch) this.#freeLane(batch);
+    this.#pump();
   }
 
   async #call(kind: BatchKind, operations: readonly Operation[]): Promise<readonly unknown[]> {
@@ -449,6 +461,9 @@ class Operation implements Limited {
 
 /** The runtime's own, also where an application's tests put fake timers in its place. */
 const endOfTurn = setImmediate;
+
+/** Callers that are answered in one turn: what each then does, such as a response, takes the event loop's time. */
+const AT_ONCE = 16;
 
 /** As many operations as make a statement of their own worth it. */
 const WORTH_A_LANE = 16;
