@@ -152,7 +152,7 @@ export class ResponseGuard {
     if (!isWritable(method, args)) return this.#call(method, args); // throws before anything is begun
     if (method !== "write" && method !== "end" && this.#real("headersSent")) return this.#call(method, args);
     if (method === "writeHead") {
-      this.#close();
+      this.#closeHeaders();
       this.#phase = "headed";
       // in HTTP/2 it sends the headers
       if (this.#outputs["_implicitHeader"] === undefined) this.#begin();
@@ -160,7 +160,7 @@ export class ResponseGuard {
     }
     const effects = this.#known();
     if (effects !== null) return this.#goOn(effects, method, args);
-    this.#close();
+    this.#closeHeaders();
     this.#begin();
     return this.#enqueue(method, args);
   }
@@ -276,8 +276,8 @@ export class ResponseGuard {
     return (method === "write" || method === "end") && this.#real("writableEnded") === true;
   }
 
-  /** From here on the headers are closed to the handler. */
-  #close(): void {
+  /** To the handler: `setHeader` throws from here on. */
+  #closeHeaders(): void {
     const response = this.#response;
     // HTTP/2 has no status message, and warns whoever looks for one
     const message = this.#outputs["_implicitHeader"] === undefined ? undefined : response.statusMessage;

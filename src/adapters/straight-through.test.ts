@@ -193,6 +193,23 @@ test("an answer whose session nobody looked at does not wait, and says nothing o
   assert.deepEqual(watched.calls, ["read"]);
 });
 
+/** Asks, and sees that the answer comes when the write that it waits for is done, and no sooner. */
+async function answersOnceSaved(
+  ask: () => Promise<Response>,
+  watched: WatchedStore,
+  handled: Promise<void> = Promise.resolve(),
+): Promise<void> {
+  const { arrived, release } = watched.holdWrites();
+  let answered = false;
+  const answer = ask().finally(() => (answered = true));
+  await arrived;
+  await handled;
+  for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(answered, false);
+  release();
+  assert.equal(await (await answer).text(), "saved");
+}
+
 const changes: Record<string, (session: Session<Data>) => unknown> = {
   "a change deep inside": ({ data }) => ((data["cart"] as { sku: string }[])[0]!.sku = "cup"),
   "a flash": (session) => session.flash("notice", "hello"),
@@ -213,15 +230,7 @@ for (const [name, change] of Object.entries(changes)) {
       response.end("saved");
       held.resolve();
     });
-    const { arrived, release } = watched.holdWrites();
-    let answered = false;
-    const answer = ask().finally(() => (answered = true));
-    await arrived;
-    await held.promise;
-    for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(answered, false);
-    release();
-    assert.equal(await (await answer).text(), "saved");
+    await answersOnceSaved(ask, watched, held.promise);
   });
 }
 
@@ -230,14 +239,7 @@ test("no byte leaves before an update that nobody waited for (promise 4)", async
     void sessions.update(session, (data) => void (data["n"] = 2));
     response.end("saved");
   });
-  const { arrived, release } = watched.holdWrites();
-  let answered = false;
-  const answer = ask().finally(() => (answered = true));
-  await arrived;
-  for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(answered, false);
-  release();
-  assert.equal(await (await answer).text(), "saved");
+  await answersOnceSaved(ask, watched);
 });
 
 test("a failed save of the application's own is not forgotten, and is tried again (promise 4)", async () => {
@@ -367,14 +369,7 @@ test("no byte leaves before an update that began after a framework's commit (pro
     void sessions.update(session, (data) => void (data["n"] = 2));
     response.end("saved");
   });
-  const { arrived, release } = watched.holdWrites();
-  let answered = false;
-  const answer = ask().finally(() => (answered = true));
-  await arrived;
-  for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(answered, false);
-  release();
-  assert.equal(await (await answer).text(), "saved");
+  await answersOnceSaved(ask, watched);
 });
 
 test("a source that was unpiped before the commit failed is not the response's to destroy", async () => {

@@ -7,3 +7,8 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 export function asBytes(bytes: Buffer): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
+
+/** The same bytes as text, a character each: a key for a Map. */
+export function keyOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}

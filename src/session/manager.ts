@@ -251,6 +251,7 @@ export class SessionManager<Data = SessionData> {
   /**
    * Stops schedules, waits for what is under way, and closes the store if it opened its own connection. Stop the HTTP
    * server first: a request that comes later gets a ClosedError (503).
+   * @throws {StoreTimeoutError} the store has not closed within `storeTimeout`: its database hangs
    */
   async close(): Promise<void> {
     this.#closed = true;

@@ -7,8 +7,9 @@ import {
   StoreTimeoutError,
   StoreUnavailableError,
 } from "../errors.ts";
-import { CoalescedStore, type BatchKind, type CoalesceOptions } from "./coalesce.ts";
+import { CoalescedStore, type CoalesceOptions } from "./coalesce.ts";
 import { memoryStore } from "./memory.ts";
+import type { BatchKind } from "./operation.ts";
 import type { RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Lanes, SessionStore } from "./store.ts";
 

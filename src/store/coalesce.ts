@@ -1,11 +1,9 @@
 import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
+import { keyOf } from "../database/bytes.ts";
 import { Deadlines } from "./deadlines.ts";
+import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
-import type { Limited } from "./deadlines.ts";
 import type { SessionStore } from "./store.ts";
-
-/** The kinds of operation that wait and leave together, each with its own kind. */
-export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
 
 export interface CoalesceOptions {
   /** Milliseconds until an operation that has no answer is given up; 5,000 unless given. */
@@ -23,8 +21,9 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  *
  * There is no timer to wait for: while a lane is free an operation goes at once, and while all are busy the
  * operations wait and leave together when one frees, divided over the lanes that are free. A store that gathers sends
- * what one turn of the event loop brought (decisions/0016). Batches are ordered by id, so that those of several processes lock rows in the same order, and of
- * the writes of one id one is under way at a time, in the order of the calls.
+ * what one turn of the event loop brought (decisions/0016). Batches are ordered by id, so that those of several
+ * processes lock rows in the same order, and of the writes of one id one is under way at a time, in the order of the
+ * calls.
  *
  * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
  * failure never fails its neighbours. An operation without an answer within `storeTimeout` rejects with a
@@ -418,47 +417,6 @@ export class CoalescedStore {
   }
 }
 
-interface Batch {
-  readonly kind: BatchKind;
-  readonly operations: readonly Operation[];
-  lane: "taken" | "free";
-}
-
-class Operation implements Limited {
-  readonly #owner: CoalescedStore;
-  readonly kind: BatchKind;
-  readonly id: Uint8Array;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-  item: unknown;
-  key = "";
-  state: "waiting" | "sent" | "settled" = "waiting";
-  batch: Batch | null = null;
-  deadline = 0;
-  earlier: Limited | null = null;
-  later: Limited | null = null;
-
-  constructor(
-    owner: CoalescedStore,
-    kind: BatchKind,
-    id: Uint8Array,
-    item: unknown,
-    resolve: (value: unknown) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.#owner = owner;
-    this.kind = kind;
-    this.id = id;
-    this.item = item;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-
-  expire(): void {
-    this.#owner.expire(this);
-  }
-}
-
 /** The runtime's own, also where an application's tests put fake timers in its place. */
 const endOfTurn = setImmediate;
 
@@ -482,12 +440,4 @@ const NO_ID = new Uint8Array(0);
 function mayBeOneRow(error: unknown): boolean {
   if (!(error instanceof StoreError)) return true;
   return error.code === StoreError.code && error.outcome === "none";
-}
-
-function byId(a: Operation, b: Operation): number {
-  return Buffer.compare(a.id, b.id);
-}
-
-function keyOf(id: Uint8Array): string {
-  return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");
 }

@@ -1,3 +1,4 @@
+import { keyOf } from "../database/bytes.ts";
 import { ClosedError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
@@ -256,8 +257,4 @@ export class SqlStore implements SessionStore {
       this.#migrating = null;
     }
   }
-}
-
-function keyOf(id: Uint8Array): string {
-  return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");
 }

@@ -1,0 +1,55 @@
+import type { Limited } from "./deadlines.ts";
+
+/** The kinds of operation that wait and leave together, each with its own kind. */
+export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
+
+/** Operations that left together. */
+export interface Batch {
+  readonly kind: BatchKind;
+  readonly operations: readonly Operation[];
+  lane: "taken" | "free";
+}
+
+export class Operation implements Limited {
+  readonly #owner: Owner;
+  readonly kind: BatchKind;
+  readonly id: Uint8Array;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  item: unknown;
+  key = "";
+  state: "waiting" | "sent" | "settled" = "waiting";
+  batch: Batch | null = null;
+  deadline = 0;
+  earlier: Limited | null = null;
+  later: Limited | null = null;
+
+  constructor(
+    owner: Owner,
+    kind: BatchKind,
+    id: Uint8Array,
+    item: unknown,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#owner = owner;
+    this.kind = kind;
+    this.id = id;
+    this.item = item;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  expire(): void {
+    this.#owner.expire(this);
+  }
+}
+
+interface Owner {
+  expire(operation: Operation): void;
+}
+
+/** The order in which batches leave. */
+export function byId(a: Operation, b: Operation): number {
+  return Buffer.compare(a.id, b.id);
+}
