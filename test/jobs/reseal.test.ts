@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { describe, test } from "vitest";
+import { describe, test, vi } from "vitest";
 import { generateKey, memoryStore, migrate, resealJob } from "../../src/index.ts";
+import { Pace } from "../../src/jobs/pace.ts";
 import { recordsOf } from "../../src/session/manager.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
 import type { SessionStore } from "../../src/store/store.ts";
+import { around } from "../session/doubles.ts";
 import { cookieOf, HandClock, manage, visit } from "./sessions.ts";
 
 const [oldest, older, newest] = [generateKey(), generateKey(), generateKey()];
@@ -159,6 +161,46 @@ for (const [name, create] of Object.entries(stores)) {
       clock.time += 31 * 86_400_000;
       const result = await after.reseal();
       assert.deepEqual([result.ended, result.resealed], [3, 0]);
+    });
+
+    test("R27 rows that others change at each try are told as contended, keep their key, and a next run does them", async () => {
+      const { store, clock, cookies } = await filled(3);
+      let contended = true;
+      const busy = around(store, async (operation, call) =>
+        operation === "update" && contended ? [false] : call(),
+      );
+      const after = manage(busy, [newest, older], { clock: clock.now });
+      const { contended: kept, resealed, waiting, finished } = await after.reseal({ batchSize: 1 });
+      assert.deepEqual([kept, resealed, waiting, finished], [3, 0, 0, true]);
+      assert.equal((await after.stats()).keys[1]!.live, 3);
+      contended = false;
+      const again = await after.reseal();
+      assert.deepEqual([again.contended, again.resealed], [0, 3]);
+      for (const cookie of cookies) assert.equal((await after.load(cookie)).isNew, false);
+    });
+
+    test("R34 with sealTo cookie the rows written count for the pace too, and behind the last nothing rests", async () => {
+      const store = create();
+      await migrate(store);
+      const before = manage(store, older, { sealTo: "cookie" });
+      for (let nth = 0; nth < 25; nth++) await visit(before, "42");
+      const rest = vi.spyOn(Pace.prototype, "rest").mockResolvedValue();
+      try {
+        const after = manage(store, [newest, older], { sealTo: "cookie" });
+        assert.equal((await after.reseal()).waiting, 25);
+        assert.deepEqual(
+          rest.mock.calls.map(([rows]) => rows),
+          [10, 10],
+        );
+        rest.mockClear();
+        await after.reseal();
+        assert.deepEqual(
+          rest.mock.calls.map(([rows]) => rows),
+          [0, 0],
+        );
+      } finally {
+        rest.mockRestore();
+      }
     });
 
     test("promise 6 with sealTo cookie only address and user agent are resealed, and the data still opens", async () => {
