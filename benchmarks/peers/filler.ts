@@ -2,8 +2,8 @@
 export interface Fillable {
   readonly table: string;
   readonly key: string;
-  /** SQL for a new random key. */
-  readonly newKey: string;
+  /** SQL for a new random key whose first byte is this one, given as two hexadecimal digits. */
+  readonly newKey: (first: string) => string;
   readonly columns: readonly string[];
 }
 
@@ -19,25 +19,33 @@ const ourColumns = [
   "client",
 ];
 
-export const ourTable = (table: string, newKey: string): Fillable => ({
+export const ourTable = (table: string, newKey: Fillable["newKey"]): Fillable => ({
   table,
   key: "id",
   newKey,
   columns: ourColumns,
 });
 
-/** Copies rows of the table under new keys until it has so many more, 20,000 a statement. */
+/**
+ * Copies rows of the table under new keys until it has so many more. A statement makes the keys with one first byte, in
+ * no order: pages end up as full as in a table that grew by itself, and only few of them are written to at a time.
+ */
 export async function fill(
   { table, key, newKey, columns }: Fillable,
   rows: number,
   run: (text: string) => Promise<unknown>,
 ): Promise<void> {
   const names = columns.join(", ");
-  for (let made = 0; made < rows; made += 20_000) {
-    const count = Math.min(20_000, rows - made);
-    const source = `(SELECT ${names} FROM ${table} LIMIT 1000) AS a, (SELECT 1 AS one FROM ${table} LIMIT 20) AS b`;
-    await run(
-      `INSERT INTO ${table} (${key}, ${names}) SELECT ${newKey}, ${columns.map((name) => `a.${name}`).join(", ")} FROM ${source} LIMIT ${count}`,
-    );
+  const values = columns.map((name) => `a.${name}`).join(", ");
+  const slices = 256;
+  for (let slice = 0; slice < slices; slice++) {
+    const count = Math.floor((rows * (slice + 1)) / slices) - Math.floor((rows * slice) / slices);
+    const copies = Math.ceil(count / 1_000);
+    const source = `(SELECT ${names} FROM ${table} LIMIT 1000) AS a, (SELECT 1 AS one FROM ${table} LIMIT ${copies}) AS b`;
+    const first = slice.toString(16).padStart(2, "0");
+    if (count > 0)
+      await run(
+        `INSERT INTO ${table} (${key}, ${names}) SELECT ${newKey(first)}, ${values} FROM ${source} LIMIT ${count}`,
+      );
   }
 }

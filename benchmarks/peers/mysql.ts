@@ -40,7 +40,7 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
     }
   };
 
-  const random = "RANDOM_BYTES(32)";
+  const random = (first: string) => `CONCAT(UNHEX('${first}'), RANDOM_BYTES(31))`;
   const filling = (table: Fillable) => (rows: number) => fill(table, rows, (text) => admin.query(text));
 
   const ownPools = [pool(), pool()];
@@ -85,7 +85,7 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
       fill: filling({
         table: "mysql_session",
         key: "session_id",
-        newKey: "LOWER(HEX(RANDOM_BYTES(16)))",
+        newKey: (first) => `CONCAT('${first}', LOWER(HEX(RANDOM_BYTES(15))))`,
         columns: ["expires", "data"],
       }),
       async close() {

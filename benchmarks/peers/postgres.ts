@@ -32,7 +32,7 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
     return Number(rows[0].bytes);
   };
 
-  const random = "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))";
+  const random = (first: string) => `'\\x${first}'::bytea || substr(sha256(uuid_send(gen_random_uuid())), 2)`;
   const filling = (table: Fillable) => (rows: number) => fill(table, rows, (text) => admin.query(text));
 
   const ownPools = [pool(), pool()];
@@ -73,7 +73,7 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
       fill: filling({
         table: "pg_simple",
         key: "sid",
-        newKey: "replace(gen_random_uuid()::text, '-', '')",
+        newKey: (first) => `'${first}' || substr(replace(gen_random_uuid()::text, '-', ''), 3)`,
         columns: ["sess", "expire"],
       }),
       async close() {

@@ -16,7 +16,7 @@ export function writeReport(
     "# Results",
     "Written by `npm run bench`. Figures of one table are from one run, its candidates in turns within each round; figures of different tables do not compare. A speed is the median of the rounds; ± is half the range of the rounds, in per cent of the median. “Ours” says how many times as fast Stored Session is, in the median of the rounds. Processor time is in microseconds per operation.",
     machine(),
-    `${options.rounds} rounds of ${options.seconds} s at the stores and ${Math.max(1, options.seconds)} s over HTTP; ${(options.rows + options.filler).toLocaleString("en")} sessions in each table${options.filler > 0 ? `, ${options.rows.toLocaleString("en")} of them in use` : ""}; load average while measuring ${[stores?.load, http?.load].map((load) => load?.toFixed(1) ?? "–").join(" / ")}.`,
+    `${options.rounds} rounds of ${options.seconds} s at the stores and ${Math.max(1, options.seconds)} s over HTTP; ${(options.rows + options.filler).toLocaleString("en")} sessions in each table${options.filler > 0 ? `, ${options.rows.toLocaleString("en")} of them in use, and InnoDB with 1 GiB each for pages and log` : ""}; load average while measuring ${[stores?.load, http?.load].map((load) => load?.toFixed(1) ?? "–").join(" / ")}.`,
     "Sessions hold the same data in every store. Stored Session runs as by default: encrypted, each write checked for conflicts and on disk before it is acknowledged. The servers run with durable settings. “Change” in the mix reads, changes and saves; the mix is 90 reads, 9 changes and 1 new session.",
   ];
   if (skipped.length > 0) parts.push(`Skipped: ${skipped.join("; ")}.`);

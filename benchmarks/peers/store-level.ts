@@ -3,6 +3,7 @@ import { loadavg } from "node:os";
 import type { Candidate, Setting } from "./candidate.ts";
 import { otherCandidates } from "./elsewhere.ts";
 import { mysqlCandidates } from "./mysql.ts";
+import { enlarge, settle } from "./large.ts";
 import type { DatabaseName, OperationName, Options } from "./options.ts";
 import { postgresCandidates } from "./postgres.ts";
 import { processorTime, startDatabase, startRedis } from "./servers.ts";
@@ -73,7 +74,10 @@ export async function measureStores(options: Options): Promise<StoreResults> {
           ({ name }) => options.only.length === 0 || options.only.some((part) => name.includes(part)),
         );
         try {
+          const large = options.filler > 0 && server !== null;
+          if (large) await enlarge(database, server.url);
           await fill(database, size, chosen, options, results);
+          if (large) await settle(database, server.url);
           await compare(database, size, chosen, options, results.lines);
           loads.push(loadavg()[0] ?? 0);
         } finally {

@@ -1,5 +1,19 @@
 /** The calls on a Node response that a guard steps in front of, and what there is to know of each. */
-import type { GuardedResponse } from "./response-guard.ts";
+import type { NodeHeaderMethods } from "./node-headers.ts";
+
+/** As much of `http.ServerResponse` and `Http2ServerResponse` as the guard calls. */
+export interface GuardedResponse extends NodeHeaderMethods {
+  statusCode: number;
+  statusMessage: string;
+  readonly destroyed?: boolean;
+  readonly headersSent: boolean;
+  readonly writableEnded: boolean;
+  removeHeader(name: string): void;
+  once(event: string, listener: (...args: never[]) => void): unknown;
+  emit(event: string, ...args: unknown[]): boolean;
+  listenerCount(event: string): number;
+  destroy(error?: Error): unknown;
+}
 
 /** Methods that begin a response. `_implicitHeader` is what Node's own code and old middleware begin it with. */
 export type Output = "writeHead" | "write" | "end" | "flushHeaders" | "_implicitHeader";

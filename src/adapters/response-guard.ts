@@ -1,4 +1,4 @@
-import type { SessionState } from "../session/state.ts";
+import { GuardedSessions, type Effect, type Guarded } from "./guarded-sessions.ts";
 import { forbidStoring, writeSessionHeaders, type SessionEffect } from "./headers.ts";
 import {
   dropSubscriberLayers,
@@ -11,7 +11,8 @@ import {
   type AnyFunction,
   type Methods,
 } from "./interceptors.ts";
-import { NodeHeaders, type NodeHeaderMethods } from "./node-headers.ts";
+import { NodeHeaders } from "./node-headers.ts";
+import { PipedSources } from "./piped-sources.ts";
 import {
   afterEnd,
   callBack,
@@ -20,41 +21,12 @@ import {
   setStatus,
   statusOf,
   withoutHeaders,
+  type GuardedResponse,
   type Mutator,
   type Output,
   type Subscriber,
 } from "./response-calls.ts";
-import { changedSinceCommit, tellOfLateChanges, warnOfUnsentCookie } from "./state.ts";
-
-/** As much of `http.ServerResponse` and `Http2ServerResponse` as the guard calls. */
-export interface GuardedResponse extends NodeHeaderMethods {
-  statusCode: number;
-  statusMessage: string;
-  readonly destroyed?: boolean;
-  readonly headersSent: boolean;
-  readonly writableEnded: boolean;
-  removeHeader(name: string): void;
-  once(event: string, listener: (...args: never[]) => void): unknown;
-  emit(event: string, ...args: unknown[]): boolean;
-  listenerCount(event: string): number;
-  destroy(error?: Error): unknown;
-}
-
-/** One session that the response waits for. */
-export interface Guarded {
-  readonly state: SessionState;
-  /** Whether `commit` would do nothing, known at once: then the response does not wait. */
-  isSettled(): boolean;
-  commit(): Promise<string | null>;
-  /** Called once when a Set-Cookie header is about to be sent. */
-  onCookie?(setCookie: string): void;
-}
-
-interface Effect extends SessionEffect {
-  readonly guarded: Guarded;
-  /** The last commit or update of the application's own that was known of. */
-  readonly turn: unknown;
-}
+import { warnOfUnsentCookie } from "./state.ts";
 
 interface Failure {
   /** What the answer owes the sessions. */
@@ -63,12 +35,6 @@ interface Failure {
   readonly status: number;
   /** Whether the error handler is at work: it is running, or has set a header or piped something. */
   answering: "no" | "running" | "yes";
-}
-
-interface Source {
-  unpipe(destination: unknown): void;
-  resume?(): void;
-  destroy?(): void;
 }
 
 /**
@@ -85,7 +51,7 @@ interface Source {
 export class ResponseGuard {
   readonly #response: GuardedResponse;
   readonly #onError: (error: unknown) => void;
-  readonly #guarded: Guarded[] = [];
+  readonly #sessions = new GuardedSessions();
   readonly #outputs: Methods<Output>;
   readonly #emit: AnyFunction;
   readonly #subscribers: Methods<Subscriber> | null;
@@ -104,10 +70,8 @@ export class ResponseGuard {
   #writerWaits = false;
   /** Listeners for "drain" that a layer below took for a stream of its own, where no emit of ours is heard. */
   #redirected: AnyFunction[] = [];
-  #sources: Set<Source> | null = null;
+  #sources: PipedSources | null = null;
   #closed = false;
-  /** What was committed before the response began. */
-  #effects: Effect[] | null = null;
   /** After a commit that failed, until the error handler's answer begins. */
   #failure: Failure | null = null;
   /** The layers above still hold the dropped answer: what they write, through the first interceptors, is dropped. */
@@ -128,7 +92,7 @@ export class ResponseGuard {
 
   /** Makes the response wait for one more session. */
   add(guarded: Guarded): void {
-    this.#guarded.push(guarded);
+    this.#sessions.add(guarded);
   }
 
   #call(method: Output, args: unknown[]): unknown {
@@ -158,7 +122,7 @@ export class ResponseGuard {
       if (this.#outputs["_implicitHeader"] === undefined) this.#begin();
       return this.#enqueue(method, args);
     }
-    const effects = this.#known();
+    const effects = this.#sessions.known();
     if (effects !== null) return this.#goOn(effects, method, args);
     this.#closeHeaders();
     this.#begin();
@@ -183,7 +147,7 @@ export class ResponseGuard {
   #afterHead(method: Output, args: unknown[]): unknown {
     if (method === "writeHead" || method === "_implicitHeader" || !isWritable(method, args))
       return this.#enqueue(method, args);
-    const effects = this.#known();
+    const effects = this.#sessions.known();
     if (effects === null) {
       this.#begin();
       return this.#enqueue(method, args);
@@ -196,29 +160,6 @@ export class ResponseGuard {
       return method === "write" ? false : this.#response;
     }
     return this.#call(method, args);
-  }
-
-  /** What the sessions owe to the response, where nothing is left to commit. */
-  #known(): readonly Effect[] | null {
-    const effects = this.#effects;
-    if (effects === null) return this.#settled();
-    if (effects.length !== this.#guarded.length) return null;
-    // outer middleware may have gone on with the session
-    for (const { guarded, turn, setCookie } of effects) {
-      const { state } = guarded;
-      if (state.turn !== turn || state.setCookie !== setCookie || changedSinceCommit(state)) return null;
-    }
-    return effects.map((effect) => ({ ...effect, accessed: effect.guarded.state.accessed }));
-  }
-
-  #settled(): Effect[] | null {
-    const effects: Effect[] = [];
-    for (const guarded of this.#guarded) {
-      if (!guarded.isSettled()) return null;
-      const { accessed, turn } = guarded.state;
-      effects.push({ accessed, setCookie: null, guarded, turn });
-    }
-    return effects;
   }
 
   /** The error handler's answer, after a commit that failed. */
@@ -260,11 +201,11 @@ export class ResponseGuard {
   emit(args: unknown[]): unknown {
     switch (args[0]) {
       case "pipe":
-        (this.#sources ??= new Set()).add(args[1] as Source);
+        (this.#sources ??= new PipedSources()).add(args[1]);
         if (this.#failure !== null) this.#failure.answering = "yes";
         break;
       case "unpipe":
-        this.#sources?.delete(args[1] as Source);
+        this.#sources?.delete(args[1]);
         break;
       case "close":
         this.#afterwards();
@@ -325,22 +266,18 @@ export class ResponseGuard {
    * headers follow with the first byte. After a failure the framework's answer passes without another commit.
    */
   async commitNow(): Promise<void> {
-    if (this.#phase !== "open" || this.#effects !== null) return;
-    this.#effects = this.#settled();
-    if (this.#effects !== null) return;
-    this.#effects = [];
-    const failure = await this.#commitAll(this.#effects);
+    if (this.#phase !== "open") return;
+    const committed = await this.#sessions.commitEarly();
     // nobody may have begun the response meanwhile: then the guard has committed and answered
-    if (failure === null || this.#phase !== "open") return;
+    if (committed === null || committed.failure === null || this.#phase !== "open") return;
     this.#phase = "failed";
-    this.#failure = { effects: this.#owed(this.#effects), status: 0, answering: "yes" };
+    this.#failure = { effects: this.#sessions.owed(committed.effects), status: 0, answering: "yes" };
     this.#writeFailure(this.#failure.effects);
-    throw failure.error;
+    throw committed.failure.error;
   }
 
   async #commit(): Promise<void> {
-    const effects: Effect[] = [];
-    const failure = await this.#commitAll(effects);
+    const { effects, failure } = await this.#sessions.commit();
     let drained = false;
     try {
       if (failure === null) drained = this.#replay(effects);
@@ -353,21 +290,6 @@ export class ResponseGuard {
     if (!drained) return;
     this.#response.emit("drain");
     for (const listener of redirected) listener.call(this.#response);
-  }
-
-  async #commitAll(effects: Effect[]): Promise<{ error: unknown } | null> {
-    for (const guarded of this.#guarded) {
-      const before = this.#effects?.find((effect) => effect.guarded === guarded);
-      try {
-        const setCookie = (await guarded.commit()) ?? before?.setCookie ?? null;
-        const { accessed, turn } = guarded.state;
-        effects.push({ accessed, setCookie, guarded, turn });
-      } catch (error) {
-        if (before !== undefined && before.setCookie !== null) effects.push(before);
-        return { error };
-      }
-    }
-    return null;
   }
 
   /** Answers whether writers wait for a "drain" that nobody but the guard will emit: the last write went through. */
@@ -401,14 +323,6 @@ export class ResponseGuard {
     }
   }
 
-  #owed(committed: readonly Effect[]): SessionEffect[] {
-    return this.#guarded.map((guarded) => {
-      const setCookie = committed.find((effect) => effect.guarded === guarded)?.setCookie ?? null;
-      if (setCookie !== null) guarded.onCookie?.(setCookie);
-      return { accessed: guarded.state.accessed, setCookie };
-    });
-  }
-
   /**
    * Headers of the answer to a failure: at once, for the error handler to see, and again when its answer begins. What
    * the handler said about caching was said about another answer (R12).
@@ -432,13 +346,13 @@ export class ResponseGuard {
       response.destroy(error as Error);
       return;
     }
-    this.#detachSources();
+    this.#sources?.detachFrom(response);
     for (const { args } of queue) callBack(args, error);
     this.#dropLayers();
     try {
       for (const name of ofBody) response.removeHeader(name);
       const failure: Failure = {
-        effects: this.#owed(effects),
+        effects: this.#sessions.owed(effects),
         status: statusOf(error),
         answering: "running",
       };
@@ -463,23 +377,11 @@ export class ResponseGuard {
     dropSubscriberLayers(this.#response, this.#subscribers);
   }
 
-  /** Streams that were piped into the dropped answer must not flow into the next one. */
-  #detachSources(): void {
-    const sources = [...(this.#sources ?? [])];
-    for (const source of sources) source.unpipe(this.#response);
-    if (sources.length === 0) return;
-    const { req } = this.#response as { req?: unknown };
-    // Destroying them now would make stream.pipeline destroy the response, so they wait for its end.
-    this.#response.once("close", () => {
-      for (const source of sources) if (source !== req) source.destroy?.();
-    });
-  }
-
   /** Once the response is over: tells of changes that came after the commit, and listens for more of them. */
   #afterwards(): void {
     if (this.#phase !== "begun" || this.#closed) return;
     this.#closed = true;
-    for (const { state } of this.#guarded) tellOfLateChanges(state);
+    this.#sessions.tellOfLateChanges();
   }
 
   mutate(method: Mutator, args: unknown[]): unknown {

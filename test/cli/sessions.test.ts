@@ -219,6 +219,41 @@ describe("keys", () => {
     assert.equal((await folder.json("stats")).keys[1].live, 0);
   });
 
+  test("R27 reseal that another process takes over from says so, and fails", async () => {
+    await fill(200, { keys: older });
+    folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
+    const ended = answerOf(folder.start("reseal", "--rate", "10"));
+    while ((await folder.json("stats")).keys[0].live === 0);
+    const database = new DatabaseSync(folder.file("sessions.sqlite3"));
+    database.exec("PRAGMA busy_timeout = 5000");
+    const { changes } = database
+      .prepare("UPDATE stored_sessions_leases SET holder = 'another', held_until = ?")
+      .run(Date.now() + day);
+    database.close();
+    assert.equal(changes, 1);
+    const { code, out, err } = await ended;
+    assert.equal(code, 1);
+    assert.match(out, /^Resealed \d+ sessions/);
+    assert.match(err, /Another process has taken over resealing these sessions/);
+    const again = await folder.run("reseal");
+    assert.equal(again.code, 1);
+    assert.match(again.err, /Another process is resealing these sessions; nothing was done here\./);
+  });
+
+  test("R27 rows that changed at each try are told, fail the command, and a next run does them", async () => {
+    await fill(3, { keys: older });
+    folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
+    const database = new DatabaseSync(folder.file("sessions.sqlite3"));
+    database.exec("CREATE TRIGGER busy BEFORE UPDATE ON stored_sessions BEGIN SELECT RAISE(IGNORE); END");
+    const { code, out, err } = await folder.run("reseal");
+    assert.equal(code, 1);
+    assert.match(out, /^Resealed 0 sessions/);
+    assert.match(err, /3 sessions changed at every try, and kept an older key: run it again\./);
+    database.exec("DROP TRIGGER busy");
+    database.close();
+    assert.equal((await folder.run("reseal")).out, "Resealed 3 sessions; 0 had the newest key already.\n");
+  });
+
   test("keys generate prints one key, and needs no configuration", async () => {
     folder.env = { PATH: folder.env["PATH"]! };
     const { out, code } = await folder.run("keys", "generate");

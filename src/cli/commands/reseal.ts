@@ -52,11 +52,8 @@ export function resealCommand(program: Command, terminal: Terminal): void {
               ? "Another process is resealing these sessions; nothing was done here."
               : "Another process has taken over resealing these sessions, because this one was silent too long; it goes on from the start.",
           );
-        if (result.refused > 0) {
-          throw new Failure(
-            `${plural(result.refused, "session")} did not open and stayed as they are: they were edited, or their key is not in the ring.`,
-          );
-        }
+        const left = leftBehind(result);
+        if (left.length > 0) throw new Failure(left.join("\n"));
       }),
     ),
   );
@@ -71,10 +68,17 @@ function lines(result: ResealResult, opensWithoutToken: boolean): string[] {
       `${plural(result.waiting, "session")} sealed to their cookies: address and user agent were resealed, the data follows when its user comes back.`,
     );
   }
-  if (result.contended > 0) {
-    out.push(
-      `${plural(result.contended, "session")} changed each time it was tried, and kept an older key: run it again.`,
-    );
-  }
   return out;
+}
+
+/** What a finished run left under an older key, although nobody's cookie was needed: the key cannot go yet. */
+function leftBehind({ refused, contended }: ResealResult): string[] {
+  const left: string[] = [];
+  if (refused > 0)
+    left.push(
+      `${plural(refused, "session")} did not open and stayed as they are: they were edited, or their key is not in the ring.`,
+    );
+  if (contended > 0)
+    left.push(`${plural(contended, "session")} changed at every try, and kept an older key: run it again.`);
+  return left;
 }

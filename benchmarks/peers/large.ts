@@ -1,0 +1,68 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { load } from "./candidate.ts";
+import type { DatabaseName } from "./options.ts";
+
+type Run = (text: string) => Promise<Record<string, unknown>[]>;
+
+/** What InnoDB has for a large table, of its pages and of its log: what is in use fits into both. */
+const mebibytes = 1_024;
+
+/**
+ * Gives the server what an operator gives it for a large table. InnoDB's pages are read and written past the cache of
+ * the system, so the 128 MiB of a small server are too few for sessions in use that lie far apart.
+ */
+export async function enlarge(database: DatabaseName, url: string): Promise<void> {
+  if (database === "mysql" || database === "mariadb")
+    await connected(database, url, async (run) => {
+      const log = database === "mysql" ? "innodb_redo_log_capacity" : "innodb_log_file_size";
+      for (const name of ["innodb_buffer_pool_size", log])
+        await run(`SET GLOBAL ${name} = ${mebibytes * 2 ** 20}`);
+    });
+}
+
+/** Waits until the server has done what filling left to do, which is not what is measured. */
+export async function settle(database: DatabaseName, url: string): Promise<void> {
+  await connected(database, url, async (run) => {
+    if (database === "postgres") {
+      await run("VACUUM (ANALYZE)");
+      await run("CHECKPOINT");
+      return;
+    }
+    const [before] = await run("SELECT @@innodb_max_dirty_pages_pct AS dirty");
+    await run("SET GLOBAL innodb_max_dirty_pages_pct = 0");
+    try {
+      for (let left = Infinity, tries = 0; left > 100 && tries < 600; tries++) {
+        await wait(500);
+        const [row] = await run("SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'");
+        left = Number(row?.["Value"]);
+      }
+    } finally {
+      await run(`SET GLOBAL innodb_max_dirty_pages_pct = ${Number(before?.["dirty"])}`);
+    }
+  });
+}
+
+async function connected(
+  database: DatabaseName,
+  url: string,
+  work: (run: Run) => Promise<void>,
+): Promise<void> {
+  if (database === "postgres") {
+    const { Client } = await load("pg");
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    try {
+      await work(async (text) => (await client.query(text)).rows);
+    } finally {
+      await client.end();
+    }
+    return;
+  }
+  const { createConnection } = await load("mysql2/promise");
+  const connection = await createConnection({ uri: url });
+  try {
+    await work(async (text) => (await connection.query(text))[0]);
+  } finally {
+    await connection.end();
+  }
+}

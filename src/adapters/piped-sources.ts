@@ -1,0 +1,33 @@
+interface Source {
+  unpipe(destination: unknown): void;
+  destroy?(): void;
+}
+
+interface Destination {
+  once(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+/** The streams that are piped into a response. */
+export class PipedSources {
+  #sources: Set<Source> | null = null;
+
+  add(source: unknown): void {
+    (this.#sources ??= new Set()).add(source as Source);
+  }
+
+  delete(source: unknown): void {
+    this.#sources?.delete(source as Source);
+  }
+
+  /** Streams that were piped into an answer that is dropped must not flow into the next one. */
+  detachFrom(response: Destination): void {
+    const sources = [...(this.#sources ?? [])];
+    for (const source of sources) source.unpipe(response);
+    if (sources.length === 0) return;
+    const { req } = response as { req?: unknown };
+    // Destroying them now would make stream.pipeline destroy the response, so they wait for its end.
+    response.once("close", () => {
+      for (const source of sources) if (source !== req) source.destroy?.();
+    });
+  }
+}
