@@ -10,7 +10,8 @@ import { mariadb } from "./mariadb.ts";
 import { mysql } from "./mysql.ts";
 import { canInstallPackages, installPackages } from "./packages.ts";
 import { postgres } from "./postgres.ts";
-import { answers, isAlive, stopProcess } from "./processes.ts";
+import { isStillRunning, startOf } from "./process-start.ts";
+import { answers, stopProcess } from "./processes.ts";
 import { askedVersion, programsFor } from "./versions.ts";
 import { alone, workplace } from "./workplace.ts";
 
@@ -25,6 +26,8 @@ const engine = (name: ServerName): Engine => makers[name](programsFor(name));
 export const variable = (name: ServerName): string => `TEST_${name.toUpperCase()}_URL`;
 
 interface State extends Running {
+  /** When its process began; null where that is not known. */
+  readonly started: string | null;
   /** Started by hand: stays until it is stopped by hand. Otherwise it goes with its last user. */
   readonly kept: boolean;
 }
@@ -57,7 +60,8 @@ export async function provide(
         const server = program
           ? await startContainer(program, one, askedVersion(one.name))
           : await one.start({ directory: placeOf(one.name) });
-        save(one.name, { ...server, kept: options.keep ?? false });
+        const began = server.pid === null ? null : startOf(server.pid);
+        save(one.name, { ...server, started: began, kept: options.keep ?? false });
         urls[one.name] = server.url;
       }),
     );
@@ -67,7 +71,7 @@ export async function provide(
     if (failed.length > 0) throw new Error(failed.map((error) => error.message).join("\n\n"));
     if (options.hold) {
       mkdirSync(join(workplace(), "users"), { recursive: true });
-      writeFileSync(join(workplace(), "users", String(process.pid)), "");
+      writeFileSync(join(workplace(), "users", String(process.pid)), startOf(process.pid) ?? "");
     }
   });
   return urls;
@@ -79,7 +83,8 @@ export async function release(): Promise<void> {
     const users = join(workplace(), "users");
     rmSync(join(users, String(process.pid)), { force: true });
     for (const user of existsSync(users) ? readdirSync(users) : []) {
-      if (isAlive(Number(user))) return;
+      const started = readFileSync(join(users, user), "utf8") || null;
+      if (isStillRunning(Number(user), started)) return;
       rmSync(join(users, user), { force: true });
     }
     await stopWhere((state) => !state.kept);
@@ -149,9 +154,11 @@ async function running(name: ServerName): Promise<State | null> {
 async function stateIn(path: string): Promise<State | null> {
   if (!existsSync(path)) return null;
   const state = JSON.parse(readFileSync(path, "utf8")) as State;
-  const alive = state.pid === null || isAlive(state.pid);
-  if (alive && (await answers(state.port))) return state;
-  if (alive && state.pid !== null) await stopProcess(state.pid);
+  const { pid, started = null } = state;
+  const runs = pid === null || isStillRunning(pid, started);
+  if (runs && (await answers(state.port))) return state;
+  // A server that hangs. By its number alone it might be anybody's process.
+  if (runs && pid !== null && started !== null) await stopProcess(pid);
   rmSync(path, { force: true });
   return null;
 }
