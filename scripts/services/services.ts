@@ -9,6 +9,7 @@ import { type Engine, type Programs, type Running, type ServerName, serverNames 
 import { mariadb } from "./mariadb.ts";
 import { mysql } from "./mysql.ts";
 import { canInstallPackages, installPackages } from "./packages.ts";
+import { removeLeftover } from "./policy.ts";
 import { postgres } from "./postgres.ts";
 import { isStillRunning, startOf } from "./process-start.ts";
 import { answers, stopProcess } from "./processes.ts";
@@ -93,7 +94,10 @@ export async function release(): Promise<void> {
 
 /** Stops the servers that were started here. */
 export async function stop(names: readonly ServerName[]): Promise<ServerName[]> {
-  return alone(() => stopWhere((_state, name) => names.includes(name)));
+  return alone(async () => {
+    if (canInstallPackages()) removeLeftover();
+    return stopWhere((_state, name) => names.includes(name));
+  });
 }
 
 export async function status(): Promise<Partial<Record<ServerName, string>>> {
@@ -118,6 +122,7 @@ export function programFolder(name: ServerName): string | null {
 }
 
 async function install(missing: readonly Engine[]): Promise<Map<Engine, string>> {
+  if (canInstallPackages()) removeLeftover();
   const absent = missing.filter((one) => one.find() === null);
   const inContainers = new Map<Engine, string>();
   if (absent.length === 0) return inContainers;
