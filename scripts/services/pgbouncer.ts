@@ -1,5 +1,6 @@
 import { chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { alone } from "./alone.ts";
 import { canInstallPackages, installPackages } from "./packages.ts";
 import {
   accountFor,
@@ -13,7 +14,6 @@ import {
   waitUntil,
 } from "./processes.ts";
 import { programsFor } from "./versions.ts";
-import { alone } from "./workplace.ts";
 
 export interface Pooler extends AsyncDisposable {
   /** The database of the given URL, through the pooler. */

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { alone } from "./alone.ts";
 import { containerEngine, startContainer, stopContainer } from "./containers.ts";
 import { type Engine, type Programs, type Running, type ServerName, serverNames } from "./engine.ts";
 import { mariadb } from "./mariadb.ts";
@@ -14,7 +15,7 @@ import { postgres } from "./postgres.ts";
 import { isStillRunning, startOf } from "./process-start.ts";
 import { answers, stopProcess } from "./processes.ts";
 import { askedVersion, programsFor } from "./versions.ts";
-import { alone, workplace } from "./workplace.ts";
+import { workplace } from "./workplace.ts";
 
 export type { ServerName } from "./engine.ts";
 

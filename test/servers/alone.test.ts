@@ -1,0 +1,43 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { alone } from "../../scripts/services/alone.ts";
+import { ownWorkplace } from "./program.ts";
+
+const { path, start } = ownWorkplace();
+
+test("processes that wait for one that is killed go on one at a time", { timeout: 120_000 }, async () => {
+  const holding = start("alone", "hold");
+  await holding.says(/holding/);
+  const waiting = Array.from({ length: 6 }, () => start("alone", "pass"));
+  await Promise.all(waiting.map((program) => program.says(/waiting/)));
+  holding.process.kill("SIGKILL");
+  expect(await Promise.all(waiting.map(({ ended }) => ended))).toEqual(waiting.map(() => 0));
+});
+
+test("an empty file, as left by one that died while making its lock, hinders nobody", async () => {
+  for (const name of ["lock", "lock.sqlite3", "lock-holder"]) writeFileSync(join(path(), name), "");
+  expect(await alone(async () => "went on", 1_000)).toBe("went on");
+});
+
+test("waiting ends with a sentence that names the process waited for", { timeout: 60_000 }, async () => {
+  const holding = start("alone", "hold");
+  await holding.says(/holding/);
+  await expect(alone(async () => expect.unreachable(), 0)).rejects.toThrow(
+    `Waited 0 s for process ${holding.pid}, which brings, starts or stops servers in ${path()}: end it`,
+  );
+});
+
+test("two of one process go one after the other, also when the first fails", async () => {
+  const steps: string[] = [];
+  let fail = (): void => {};
+  const first = alone(async () => {
+    steps.push("first");
+    await new Promise<never>((_resolve, reject) => (fail = () => reject(new Error("failed"))));
+  });
+  await expect(alone(async () => steps.push("too early"), 0)).rejects.toThrow("Waited 0 s");
+  fail();
+  await expect(first).rejects.toThrow("failed");
+  await alone(async () => steps.push("second"), 0);
+  expect(steps).toEqual(["first", "second"]);
+});
