@@ -10,7 +10,7 @@ export interface BareStatements {
   update(id: Buffer, data: string, expiresAt: number): Promise<unknown>;
   touch(id: Buffer, expiresAt: number): Promise<unknown>;
   bytes(): Promise<number | null>;
-  fill?(rows: number): Promise<void>;
+  fill?(rows: number): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -12,9 +12,10 @@ export interface Candidate {
   write(place: number): Promise<unknown>;
   /** Reads, changes and saves: what a request does. */
   change(place: number): Promise<unknown>;
+  /** Moves the end of a session that was read before, and waits until the store has answered. */
   touch(place: number): Promise<unknown>;
-  /** Adds so many rows like its own to its table, that nobody asks for. */
-  fill?(rows: number): Promise<void>;
+  /** Adds so many rows like its own to its table, that nobody asks for; answers how many it has added. */
+  fill?(rows: number): Promise<number>;
   /** Bytes of its table with all indexes; null where that cannot be told. */
   bytes(): Promise<number | null>;
   close(): Promise<void>;

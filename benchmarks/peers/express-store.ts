@@ -26,7 +26,7 @@ export function expressStore(
     pid: number | null;
     size: number;
     bytes(): Promise<number | null>;
-    fill?(rows: number): Promise<void>;
+    fill?(rows: number): Promise<number>;
     close(): Promise<void>;
   },
 ): Candidate {

@@ -7,14 +7,15 @@ import { Visitor } from "./http-client.ts";
 import type { DatabaseName, Options } from "./options.ts";
 import { processorTime, startDatabase, startRedis } from "./servers.ts";
 import type { Server } from "./servers.ts";
-import { median, spread } from "./statistics.ts";
+import { median, ratioOf, spread, timesAsFast } from "./statistics.ts";
 
 export interface HttpLine {
   readonly database: DatabaseName;
   readonly kind: string;
   readonly perSecond: number;
   readonly spread: number;
-  readonly timesFaster: number;
+  /** Null where this line or the first is too unsteady to be compared. */
+  readonly timesFaster: number | null;
   /** Microseconds of processor time per request: of the server process, and of the database's. */
   readonly node: number;
   readonly server: number;
@@ -43,7 +44,7 @@ interface Contender {
   readonly equally: Sample[];
 }
 
-const connections = 64;
+export const connections = 64;
 /** Requests a second where every server is asked equally often: what the slowest of them can answer. */
 export const equalRate = 1_000;
 
@@ -53,6 +54,7 @@ const kinds: Record<DatabaseName, readonly string[]> = {
     "Stored Session on PostgreSQL",
     "Stored Session on PostgreSQL, one lane",
     "connect-pg-simple",
+    "connect-pg-simple, disableTouch: true",
     "connect-session-knex on PostgreSQL",
   ],
   mysql: ["Stored Session on MySQL", "express-mysql-session", "connect-session-knex on MySQL"],
@@ -147,7 +149,7 @@ async function ask(child: ChildProcess, message: string): Promise<unknown> {
 }
 
 function linesOf(database: DatabaseName, contenders: readonly Contender[]): HttpLine[] {
-  const first = contenders[0]?.samples ?? [];
+  const first = (contenders[0]?.samples ?? []).map(({ perSecond }) => perSecond);
   return contenders.map(({ kind, samples, equally }) => {
     const of = (name: keyof Sample, from = samples): number => median(from.map((sample) => sample[name]));
     const speeds = samples.map(({ perSecond }) => perSecond);
@@ -156,7 +158,7 @@ function linesOf(database: DatabaseName, contenders: readonly Contender[]): Http
       kind,
       perSecond: median(speeds),
       spread: spread(speeds),
-      timesFaster: median(first.map(({ perSecond }, round) => perSecond / (speeds[round] ?? Number.NaN))),
+      timesFaster: timesAsFast(first, speeds),
       node: of("node"),
       server: of("server"),
       loop: of("loop"),
@@ -170,7 +172,7 @@ function linesOf(database: DatabaseName, contenders: readonly Contender[]): Http
         kind.padEnd(44),
         `${Math.round(line.perSecond)}/s`.padStart(9),
         `±${line.spread.toFixed(0)}%`.padStart(6),
-        `ours ×${line.timesFaster.toFixed(2)}`.padStart(12),
+        `ours ${ratioOf(line)}`.padStart(14),
         `node ${line.node.toFixed(0)} server ${line.server.toFixed(0)} us`.padStart(24),
         `p99 loop ${line.loop.toFixed(1)} answer ${line.answer.toFixed(1)} ms; at ${equalRate}/s loop ${line.loopEqually.toFixed(1)} answer ${line.answerEqually.toFixed(1)} ms`,
       ].join(" "),

@@ -62,6 +62,12 @@ const knexStore = async (client: string) => {
   const knex = (await load("knex"))({ client, connection: url, pool: { min: poolSize, max: poolSize } });
   return new ConnectSessionKnexStore({ knex, tableName: `http_knex` });
 };
+// Its index has one name for all tables, so there is one table.
+const pgSimple = async (session: unknown, disableTouch: boolean) => {
+  const Store = (await load("connect-pg-simple"))(session);
+  const options = { tableName: "http_session", createTableIfMissing: true, disableTouch };
+  return new Store({ pool: await pgPool(), ...options });
+};
 const better = async (session: unknown, pragmas: readonly string[]) => {
   const client = new (await load("better-sqlite3"))(join(folder, `${kind.replaceAll(" ", "-")}.sqlite3`));
   for (const pragma of pragmas) client.pragma(pragma);
@@ -94,11 +100,8 @@ const middlewares: Record<string, () => Promise<unknown>> = {
       await client.connect();
       return new (await load("connect-redis")).RedisStore({ client });
     }),
-  "connect-pg-simple": () =>
-    expressSession(async (session) => {
-      const Store = (await load("connect-pg-simple"))(session);
-      return new Store({ pool: await pgPool(), tableName: "http_session", createTableIfMissing: true });
-    }),
+  "connect-pg-simple": () => expressSession((session) => pgSimple(session, false)),
+  "connect-pg-simple, disableTouch: true": () => expressSession((session) => pgSimple(session, true)),
   "express-mysql-session": () =>
     expressSession(async (session) => {
       const Store = (await load("express-mysql-session"))(session);

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { load } from "./candidate.ts";
 import type { DatabaseName } from "./options.ts";
+import type { Server } from "./servers.ts";
 
 type Run = (text: string) => Promise<Record<string, unknown>[]>;
 
@@ -9,20 +10,28 @@ const mebibytes = 1_024;
 
 /**
  * Gives the server what an operator gives it for a large table. InnoDB's pages are read and written past the cache of
- * the system, so the 128 MiB of a small server are too few for sessions in use that lie far apart.
+ * the system, so the 128 MiB of a small server are too few for sessions in use that lie far apart. A server that was
+ * given keeps what its operator gave it.
+ *
+ * @returns what it has now, for the report; null where nothing was changed
  */
-export async function enlarge(database: DatabaseName, url: string): Promise<void> {
-  if (database === "mysql" || database === "mariadb")
-    await connected(database, url, async (run) => {
-      const log = database === "mysql" ? "innodb_redo_log_capacity" : "innodb_log_file_size";
-      for (const name of ["innodb_buffer_pool_size", log])
-        await run(`SET GLOBAL ${name} = ${mebibytes * 2 ** 20}`);
-    });
+export async function enlarge(database: DatabaseName, server: Server): Promise<string | null> {
+  if (!server.own || (database !== "mysql" && database !== "mariadb")) return null;
+  await connected(database, server.url, async (run) => {
+    const log = database === "mysql" ? "innodb_redo_log_capacity" : "innodb_log_file_size";
+    for (const name of ["innodb_buffer_pool_size", log])
+      await run(`SET GLOBAL ${name} = ${mebibytes * 2 ** 20}`);
+  });
+  return `InnoDB has ${mebibytes.toLocaleString("en")} MiB for its pages and as many for its log.`;
 }
 
-/** Waits until the server has done what filling left to do, which is not what is measured. */
-export async function settle(database: DatabaseName, url: string): Promise<void> {
-  await connected(database, url, async (run) => {
+/**
+ * Waits until the server has done what filling left to do, which is not what is measured. Not with a server that was
+ * given: this hurries it by a setting, and has all its tables vacuumed.
+ */
+export async function settle(database: DatabaseName, server: Server): Promise<void> {
+  if (!server.own) return;
+  await connected(database, server.url, async (run) => {
     if (database === "postgres") {
       await run("VACUUM (ANALYZE)");
       await run("CHECKPOINT");

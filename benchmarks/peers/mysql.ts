@@ -41,7 +41,8 @@ export async function mysqlCandidates({ url, pid, size }: Setting): Promise<Cand
   };
 
   const random = (first: string) => `CONCAT(UNHEX('${first}'), RANDOM_BYTES(31))`;
-  const filling = (table: Fillable) => (rows: number) => fill(table, rows, (text) => admin.query(text));
+  const filling = (table: Fillable) => (rows: number) =>
+    fill(table, rows, async (text) => (await admin.query(text))[0].affectedRows);
 
   const ownPools = [pool(), pool()];
   const theirPool = pool();

@@ -15,7 +15,7 @@ export interface Options {
   readonly seconds: number;
   /** Sessions in each table before the first measurement. */
   readonly rows: number;
-  /** More rows in each table that nobody asks for, in PostgreSQL, MySQL and MariaDB. */
+  /** More rows that nobody asks for, in those tables that can be filled: no one's in SQLite, Redis or memory. */
   readonly filler: number;
   /** Candidates whose names contain one of these; all when empty. */
   readonly only: readonly string[];
@@ -32,8 +32,8 @@ export const usage = `usage: npm run bench -- [options]
   --size 300,4096           bytes of JSON in a session
   --only LIST               candidates with one of these in their names
   --rounds 5  --seconds 0.4 how often and how long each is measured
-  --rows 5000               sessions in the table
-  --filler 0                more rows beside them that nobody asks for (1000000: a large table)
+  --rows 5000               sessions in each store that are asked for
+  --filler 0                more rows beside them that nobody asks for (1000000: a large table), where a store can be filled
   --output FILE             default benchmarks/RESULTS.md; "-" for none`;
 
 const settings = {

@@ -33,7 +33,8 @@ export async function postgresCandidates({ url, pid, size }: Setting): Promise<C
   };
 
   const random = (first: string) => `'\\x${first}'::bytea || substr(sha256(uuid_send(gen_random_uuid())), 2)`;
-  const filling = (table: Fillable) => (rows: number) => fill(table, rows, (text) => admin.query(text));
+  const filling = (table: Fillable) => (rows: number) =>
+    fill(table, rows, async (text) => (await admin.query(text)).rowCount);
 
   const ownPools = [pool(), pool()];
   const simplePool = pool();

@@ -15,18 +15,21 @@ export interface Server {
   readonly url: string;
   /** Null when it is not on this machine. */
   readonly pid: number | null;
+  /** Started for this run alone, so that its settings may be changed; otherwise it is somebody else's. */
+  readonly own: boolean;
   stop(): Promise<void>;
 }
 
 export async function startDatabase(name: ServerName): Promise<Server> {
   const given = process.env[variable(name)];
-  if (given) return { url: given, pid: null, stop: async () => {} };
+  if (given) return { url: given, pid: null, own: false, stop: async () => {} };
   await provide([name], { hold: true }); // installs its programs
   const directory = mkdtempSync(join(workplace(), `bench-${name}-`));
   const running = await startPrivate(name, directory);
   return {
     url: running.url,
     pid: running.pid,
+    own: true,
     async stop() {
       if (running.pid !== null) await stopProcess(running.pid, name === "postgres" ? "SIGINT" : "SIGTERM");
       rmSync(directory, { recursive: true, force: true });
@@ -57,6 +60,7 @@ export async function startRedis({ durable = false } = {}): Promise<Server | nul
   return {
     url: `redis://127.0.0.1:${port}`,
     pid,
+    own: true,
     async stop() {
       await stopProcess(pid);
       rmSync(directory, { recursive: true, force: true });

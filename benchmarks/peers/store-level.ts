@@ -8,7 +8,7 @@ import type { DatabaseName, OperationName, Options } from "./options.ts";
 import { postgresCandidates } from "./postgres.ts";
 import { processorTime, startDatabase, startRedis } from "./servers.ts";
 import { sqliteCandidates } from "./sqlite.ts";
-import { median, spread } from "./statistics.ts";
+import { median, ratioOf, spread, timesAsFast } from "./statistics.ts";
 
 export interface Line {
   readonly database: DatabaseName;
@@ -19,23 +19,32 @@ export interface Line {
   readonly perSecond: number;
   /** Half the range of the rounds, in per cent of the median. */
   readonly spread: number;
-  /** How many times as fast as this the first candidate is, in the median of the rounds. */
-  readonly timesFaster: number;
+  /**
+   * How many times as fast as this the first candidate is, in the median of the rounds; null where either is too
+   * unsteady to be compared.
+   */
+  readonly timesFaster: number | null;
   /** Microseconds of processor time per operation: of this process, and of the server. */
   readonly node: number;
   readonly server: number;
 }
 
-export interface RowBytes {
+/** What a candidate holds before the first measurement. */
+export interface Holding {
   readonly database: DatabaseName;
   readonly size: number;
   readonly candidate: string;
-  readonly bytes: number;
+  /** Those that are asked for, and the rows beside them. */
+  readonly sessions: number;
+  /** Of a row with all indexes; null where that cannot be told. */
+  readonly bytes: number | null;
 }
 
 export interface StoreResults {
   readonly lines: Line[];
-  readonly rows: RowBytes[];
+  readonly holdings: Holding[];
+  /** What was changed on a server for a large table, in a sentence. */
+  readonly changes: Map<DatabaseName, string>;
   readonly skipped: string[];
   readonly load: number;
 }
@@ -55,7 +64,13 @@ const candidatesOf: Record<DatabaseName, (setting: Setting) => Promise<Candidate
 
 /** Every candidate in one process, one after another within each round. */
 export async function measureStores(options: Options): Promise<StoreResults> {
-  const results: StoreResults & { load: number } = { lines: [], rows: [], skipped: [], load: 0 };
+  const results: StoreResults & { load: number } = {
+    lines: [],
+    holdings: [],
+    changes: new Map(),
+    skipped: [],
+    load: 0,
+  };
   const loads: number[] = [];
   for (const database of options.databases) {
     const folder = mkdtempSync(new URL("../run-", import.meta.url).pathname);
@@ -75,9 +90,10 @@ export async function measureStores(options: Options): Promise<StoreResults> {
         );
         try {
           const large = options.filler > 0 && server !== null;
-          if (large) await enlarge(database, server.url);
+          const change = large ? await enlarge(database, server) : null;
+          if (change !== null) results.changes.set(database, change);
           await fill(database, size, chosen, options, results);
-          if (large) await settle(database, server.url);
+          if (large) await settle(database, server);
           await compare(database, size, chosen, options, results.lines);
           loads.push(loadavg()[0] ?? 0);
         } finally {
@@ -109,11 +125,12 @@ async function fill(
       await Promise.all(places.map((place) => candidate.create(place)));
     }
     const after = await candidate.bytes();
-    if (filler > 0) await candidate.fill?.(filler);
-    if (before === null || after === null) continue;
-    const bytes = Math.round((after - before) / rows);
-    results.rows.push({ database, size, candidate: candidate.name, bytes });
-    console.log(`${database}, ${size} B: ${candidate.name}: ${bytes} bytes a row`);
+    const added = filler > 0 ? ((await candidate.fill?.(filler)) ?? 0) : 0;
+    const bytes = before === null || after === null ? null : Math.round((after - before) / rows);
+    results.holdings.push({ database, size, candidate: candidate.name, sessions: rows + added, bytes });
+    console.log(
+      `${database}, ${size} B: ${candidate.name}: ${rows + added} sessions, ${bytes ?? "?"} bytes a row`,
+    );
   }
 }
 
@@ -150,7 +167,7 @@ async function compare(
           candidate: name,
           perSecond: median(speeds),
           spread: spread(speeds),
-          timesFaster: median(first.map((speed, round) => speed / (speeds[round] ?? Number.NaN))),
+          timesFaster: timesAsFast(first, speeds),
           node: median(own.map(({ node }) => node)),
           server: median(own.map(({ server }) => server)),
         };
@@ -161,7 +178,7 @@ async function compare(
             name.padEnd(54),
             `${Math.round(line.perSecond)}/s`.padStart(10),
             `±${line.spread.toFixed(0)}%`.padStart(6),
-            `ours ×${line.timesFaster.toFixed(2)}`.padStart(12),
+            `ours ${ratioOf(line)}`.padStart(14),
             `node ${line.node.toFixed(0)} server ${line.server.toFixed(0)} us`.padStart(24),
           ].join(" "),
         );
