@@ -44,6 +44,8 @@ export interface Statement {
    * MySQL update reads its versions back only when it matched some rows of the batch and not others.
    */
   readonly unlessChanged?: number;
+  /** Reads a whole table, and may take its time. */
+  readonly long?: boolean;
 }
 
 export interface Result {
@@ -65,6 +67,8 @@ export type Run = (statement: Statement) => Promise<Result>;
 export interface Database {
   readonly dialect: Dialect;
   readonly run: Run;
+  /** Gives up the connection under what takes longer; see {@link SessionStore.giveUpAfter}. */
+  giveUpAfter?(milliseconds: number): void;
   /** All statements in order, in one transaction: every one or none. Null when an `atLeast` was not reached. */
   transaction(statements: readonly Statement[]): Promise<Result[] | null>;
   /**

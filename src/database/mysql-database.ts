@@ -3,6 +3,8 @@ import { ClosedError, StoredSessionError, StoreTimeoutError } from "../errors.ts
 import { inOrder } from "./in-order.ts";
 import { explain, isBroken, isTransientError } from "./mysql-errors.ts";
 import { withPatience } from "./retry.ts";
+import { TimeLimit } from "./time-limit.ts";
+import { READ, tripOf, TRANSACTION, UNLIMITED, type Trip } from "./trip.ts";
 import { warnOfWeaknesses } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { MysqlDialect } from "./mysql.ts";
@@ -40,6 +42,7 @@ const MIGRATION_LEASE = 60_000;
 
 export class MysqlDatabase implements Database {
   readonly dialect: MysqlDialect;
+  readonly #limit = new TimeLimit();
   readonly #owned: boolean;
   readonly #open: () => Promise<MysqlPool>;
   #opening: Promise<MysqlPool> | null = null;
@@ -54,12 +57,16 @@ export class MysqlDatabase implements Database {
 
   readonly run: Run = (statement) =>
     withPatience(PATIENCE, isTransient(statement.writes), () =>
-      this.#withConnection(statement.writes, (connection) => send(connection, statement)),
+      this.#withConnection(tripOf(statement), (connection) => send(connection, statement)),
     );
+
+  giveUpAfter(milliseconds: number): void {
+    this.#limit.extendTo(milliseconds);
+  }
 
   async transaction(statements: readonly Statement[]): Promise<Result[] | null> {
     return await withPatience(PATIENCE, isTransient(true), () =>
-      this.#withConnection(false, (connection) => this.#inTransaction(connection, statements)),
+      this.#withConnection(TRANSACTION, (connection) => this.#inTransaction(connection, statements)),
     );
   }
 
@@ -71,9 +78,9 @@ export class MysqlDatabase implements Database {
     const { leases } = this.dialect.names;
     const name = `stored-session:${createHash("sha256").update(leases).digest("hex").slice(0, 40)}`;
     const [holder, lease] = [randomUUID(), "stored-session:migrate"];
-    return await this.#withConnection(false, async (connection) => {
+    return await this.#withConnection(UNLIMITED, async (connection) => {
       const run: Run = (statement) =>
-        send(connection, statement).catch((error: unknown) => this.#fail(error, false));
+        send(connection, statement).catch((error: unknown) => this.#fail(error, "none"));
       const { rows } = await run(locking("SELECT GET_LOCK(?, ?) AS held", name, MIGRATION_LEASE / 1_000));
       if (Number(rows[0]?.["held"]) !== 1) throw tooLong();
       try {
@@ -89,7 +96,7 @@ export class MysqlDatabase implements Database {
   }
 
   async weaknesses(): Promise<readonly string[]> {
-    return await this.#withConnection(false, (connection) => weaknessesOf(connection));
+    return await this.#withConnection(READ, (connection) => weaknessesOf(connection));
   }
 
   async close(): Promise<void> {
@@ -109,7 +116,7 @@ export class MysqlDatabase implements Database {
   async #lease(connection: MysqlConnection, name: string, holder: string, until: number): Promise<boolean> {
     const statements = this.dialect.lease(name, holder, until, Date.now());
     const results = await withPatience(PATIENCE, isTransient(true), () =>
-      this.#inTransaction(connection, statements).catch((error: unknown) => this.#fail(error, false)),
+      this.#inTransaction(connection, statements).catch((error: unknown) => this.#fail(error, "none")),
     );
     return (results?.at(-1)?.changes ?? 0) > 0;
   }
@@ -125,33 +132,47 @@ export class MysqlDatabase implements Database {
   }
 
   /** A failure before a connection is had reached no server; after that, a lost write is unknown. */
-  async #withConnection<T>(writes: boolean, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+  async #withConnection<T>(trip: Trip, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     let connection: MysqlConnection;
     try {
-      connection = await (await this.#pool()).getConnection();
+      connection = await this.#connect(trip);
     } catch (error) {
-      return this.#fail(error, false);
+      return this.#fail(error, "none");
     }
+    let givenUp = false;
     let broken = true;
     try {
-      if (!this.#versionKnown) await this.#askVersion(connection);
-      const result = await work(connection);
+      const working = this.#versionKnown
+        ? work(connection)
+        : this.#askVersion(connection).then(() => work(connection));
+      const result = await this.#limit.hold(trip.limit, working, trip.unanswered, () => (givenUp = true));
       broken = false;
       return result;
     } catch (error) {
       const cause = error instanceof StoredSessionError ? error.cause : error;
-      broken = cause !== undefined && isBroken(cause);
-      if (broken) interrupted.add(cause as object);
-      return this.#fail(error, writes);
+      broken = givenUp || (cause !== undefined && isBroken(cause));
+      if (broken && cause) interrupted.add(cause as object);
+      return this.#fail(error, trip.lost);
     } finally {
       if (broken) connection.destroy();
       else connection.release();
     }
   }
 
+  /** A connection that comes too late, or to a store that was closed meanwhile, goes back as it came. */
+  async #connect({ limit }: Trip): Promise<MysqlConnection> {
+    const connecting = (await this.#pool()).getConnection();
+    const connection = await this.#limit.hold(limit, connecting, "none", () => {
+      connecting.then((late) => late.release(), ignore);
+    });
+    if (!this.#closed) return connection;
+    connection.release();
+    throw new ClosedError("The store was closed.");
+  }
+
   async #askVersion(connection: MysqlConnection): Promise<void> {
     const asking = send(connection, { text: "SELECT VERSION() AS version", values: [], writes: false });
-    const { rows } = await asking.catch((error: unknown) => this.#fail(error, false));
+    const { rows } = await asking.catch((error: unknown) => this.#fail(error, "none"));
     if (/mariadb/i.test(String(rows[0]?.["version"]))) this.dialect.isMariadb();
     this.#versionKnown = true;
     // Not worth failing for: what is wrong with the connection is told by the statement that follows.
@@ -172,16 +193,14 @@ export class MysqlDatabase implements Database {
       return results;
     } catch (error) {
       // A refusal of the server's (a conflict in the cluster) says that nothing was committed.
-      if (committing && isBroken(error)) return this.#fail(error, true);
+      if (committing && isBroken(error)) return this.#fail(error, "unknown");
       if (!isBroken(error)) await connection.query({ sql: "ROLLBACK" }).catch(ignore);
       throw error;
     }
   }
 
-  #fail(error: unknown, writes: boolean): never {
-    throw error instanceof StoredSessionError
-      ? error
-      : explain(error, this.dialect.names, writes ? "unknown" : "none");
+  #fail(error: unknown, lost: Trip["lost"]): never {
+    throw error instanceof StoredSessionError ? error : explain(error, this.dialect.names, lost);
   }
 }
 

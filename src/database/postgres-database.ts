@@ -3,6 +3,8 @@ import { ClosedError, StoredSessionError } from "../errors.ts";
 import { inOrder } from "./in-order.ts";
 import { explain, isBroken, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
+import { TimeLimit } from "./time-limit.ts";
+import { READ, tripOf, TRANSACTION, UNLIMITED, type Trip } from "./trip.ts";
 import { warnOfWeaknesses } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { PostgresDialect } from "./postgres.ts";
@@ -39,6 +41,7 @@ const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause
 
 export class PostgresDatabase implements Database {
   readonly dialect: PostgresDialect;
+  readonly #limit = new TimeLimit();
   readonly #named: boolean;
   readonly #owned: boolean;
   readonly #open: () => Promise<PostgresPool>;
@@ -56,28 +59,34 @@ export class PostgresDatabase implements Database {
 
   readonly run: Run = (statement) =>
     withPatience(PATIENCE, isTransient(statement.writes), () =>
-      this.#withClient(statement.writes, (client) => this.#send(client, statement)),
+      this.#withClient(tripOf(statement), (client) => this.#send(client, statement)),
     );
+
+  giveUpAfter(milliseconds: number): void {
+    this.#limit.extendTo(milliseconds);
+  }
 
   async transaction(statements: readonly Statement[]): Promise<Result[] | null> {
     return await withPatience(PATIENCE, isTransient(true), () =>
-      this.#inTransaction((client) => inOrder(statements, (statement) => this.#send(client, statement))),
+      this.#inTransaction(TRANSACTION, (client) =>
+        inOrder(statements, (statement) => this.#send(client, statement)),
+      ),
     );
   }
 
   async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
     // A lock that ends with its transaction, because a session's lock would outlive it behind pgbouncer.
     const lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-    return await this.#inTransaction(async (client) => {
+    return await this.#inTransaction(UNLIMITED, async (client) => {
       await client.query({ text: lock, values: [`stored-session ${this.dialect.names.migrations}`] });
       return await work((statement) =>
-        this.#send(client, statement).catch((error: unknown) => this.#fail(error, false)),
+        this.#send(client, statement).catch((error: unknown) => this.#fail(error, "none")),
       );
     });
   }
 
   async weaknesses(): Promise<readonly string[]> {
-    return await this.#withClient(false, (client) => this.#weaknessesOf(client));
+    return await this.#withClient(READ, (client) => this.#weaknessesOf(client));
   }
 
   async close(): Promise<void> {
@@ -135,10 +144,10 @@ export class PostgresDatabase implements Database {
   }
 
   /** A failure before a client is had reached no server; after that, a lost write is unknown. */
-  async #withClient<T>(writes: boolean, work: (client: PostgresClient) => Promise<T>): Promise<T> {
+  async #withClient<T>(trip: Trip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
     let client: PostgresClient;
     try {
-      client = await (await this.#pool()).connect();
+      client = await this.#connect(trip);
     } catch (error) {
       if (error instanceof StoredSessionError) throw error;
       throw explain(error, this.dialect.names, "none");
@@ -146,21 +155,35 @@ export class PostgresDatabase implements Database {
     // A connection that breaks while it is checked out says so twice: to the query, and as an event that would
     // end the process when nobody listens.
     client.on("error", ignore);
+    let givenUp = false;
     let broken = true;
     try {
-      if (!this.#weaknessesTold) await this.#tellWeaknesses(client);
-      const result = await work(client);
+      const working = this.#weaknessesTold
+        ? work(client)
+        : this.#tellWeaknesses(client).then(() => work(client));
+      const result = await this.#limit.hold(trip.limit, working, trip.unanswered, () => (givenUp = true));
       broken = false;
       return result;
     } catch (error) {
       const cause = error instanceof StoredSessionError ? error.cause : error;
-      broken = cause !== undefined && isBroken(cause);
-      if (broken) interrupted.add(cause as object);
-      return this.#fail(error, writes);
+      broken = givenUp || (cause !== undefined && isBroken(cause));
+      if (broken && cause) interrupted.add(cause as object);
+      return this.#fail(error, trip.lost);
     } finally {
       client.removeListener("error", ignore);
       client.release(broken);
     }
+  }
+
+  /** A connection that comes too late, or to a store that was closed meanwhile, goes back as it came. */
+  async #connect({ limit }: Trip): Promise<PostgresClient> {
+    const connecting = (await this.#pool()).connect();
+    const client = await this.#limit.hold(limit, connecting, "none", () => {
+      connecting.then((late) => late.release(), ignore);
+    });
+    if (!this.#closed) return client;
+    client.release();
+    throw new ClosedError("The store was closed.");
   }
 
   /** Not worth failing for: what is wrong with the connection is told by the statement that follows. */
@@ -169,9 +192,9 @@ export class PostgresDatabase implements Database {
     await this.#weaknessesOf(client).then((found) => warnOfWeaknesses("PostgreSQL", found), ignore);
   }
 
-  async #inTransaction<T>(work: (client: PostgresClient) => Promise<T>): Promise<T> {
+  async #inTransaction<T>(trip: Trip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
     let committing = false;
-    return this.#withClient(false, async (client) => {
+    return this.#withClient(trip, async (client) => {
       try {
         await client.query({ text: "BEGIN", values: [] });
         const result = await work(client);
@@ -179,7 +202,7 @@ export class PostgresDatabase implements Database {
         await client.query({ text: committing ? "COMMIT" : "ROLLBACK", values: [] });
         return result;
       } catch (error) {
-        if (committing) return this.#fail(error, true);
+        if (committing) return this.#fail(error, "unknown");
         // The connection goes back to its pool, so nothing of this may stay open on it.
         await client.query({ text: "ROLLBACK", values: [] }).catch(ignore);
         throw error;
@@ -187,10 +210,8 @@ export class PostgresDatabase implements Database {
     });
   }
 
-  #fail(error: unknown, writes: boolean): never {
-    throw error instanceof StoredSessionError
-      ? error
-      : explain(error, this.dialect.names, writes ? "unknown" : "none");
+  #fail(error: unknown, lost: Trip["lost"]): never {
+    throw error instanceof StoredSessionError ? error : explain(error, this.dialect.names, lost);
   }
 }
 

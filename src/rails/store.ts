@@ -85,6 +85,10 @@ export class RailsStore implements SessionStore {
     this.#createTable = createTable;
   }
 
+  giveUpAfter(milliseconds: number): void {
+    this.#database.giveUpAfter?.(milliseconds);
+  }
+
   read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
     return this.#enter(async (statements) => {
       const asked = ids.map(sidOf);
@@ -206,7 +210,7 @@ export class RailsStore implements SessionStore {
   /** All rows: the table does not say which have ended. */
   count(_now: number): Promise<number> {
     return this.#enter(async (statements) => {
-      const { rows } = await this.#database.run(statements.count());
+      const { rows } = await this.#database.run({ ...statements.count(), long: true });
       return Number(rows[0]?.["count"]);
     });
   }

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   ClosedError,
@@ -292,6 +293,24 @@ describe("batches", () => {
     expect(seen.map(({ value }) => value?.id[0])).toEqual(seen.map((_, nth) => nth));
   });
 
+  test("large rows leave in statements of 4 MiB at most, and a larger one alone", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 64 });
+    void coalesced.insert(rowOf(9)); // holds the lane
+    const large = (nth: number, mebibytes: number): SessionRow => ({
+      ...rowOf(nth),
+      data: new Uint8Array(mebibytes * 2 ** 20),
+    });
+    for (const [nth, mebibytes] of [1, 2, 2, 6, 1].entries()) watch(coalesced.insert(large(nth, mebibytes)));
+    for (let call = 0; call < 4; call++) await calls[call]?.answer();
+    expect(calls.map(({ ids }) => ids)).toEqual([[9], [0, 1], [2], [3], [4]]);
+    for (const nth of [6, 7]) {
+      const loaded = rowOf(nth);
+      watch(coalesced.update(loaded, { ...large(nth, 3), version: 4 }));
+    }
+    for (let call = 4; call < 7; call++) await calls[call]?.answer();
+    expect(calls.slice(5).map(({ ids }) => ids)).toEqual([[6], [7]]);
+  });
+
   test("onBatch is told of every batch", async () => {
     const batches: unknown[] = [];
     const { coalesced, calls } = setUp(LANES, { onBatch: (...batch) => batches.push(batch) });
@@ -438,6 +457,92 @@ describe("time limits", () => {
     expect(stuck.calls).toEqual([]);
   });
 
+  test("one that waited for half of its time is not sent, and says how long it waited (promise 10)", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 2 }, { storeTimeout: 100 });
+    void coalesced.read(idOf(9)); // holds the lane
+    const late = [1, 2].map((nth): { state: string; error?: unknown } => watch(coalesced.read(idOf(nth))));
+    await vi.advanceTimersByTimeAsync(40);
+    const inTime = watch(coalesced.read(idOf(3)));
+    await vi.advanceTimersByTimeAsync(20);
+    await calls[0]?.answer();
+    expect(calls.slice(1).map(({ ids }) => ids)).toEqual([[3]]);
+    for (const { error } of late) {
+      expect(error).toBeInstanceOf(StoreTimeoutError);
+      expect(error).toMatchObject({ outcome: "none", message: expect.stringContaining("waited 60 ms") });
+    }
+    await calls[1]?.answer();
+    expect(inTime.state).toBe("kept");
+
+    void coalesced.delete(idOf(9)); // the same for writes of one id that wait for each other
+    const chained = watch(coalesced.delete(idOf(9)));
+    await vi.advanceTimersByTimeAsync(60);
+    const after = watch(coalesced.delete(idOf(9)));
+    await calls[2]?.answer();
+    expect(chained.error).toMatchObject({ outcome: "none" });
+    expect(calls).toHaveLength(4);
+    await calls[3]?.answer();
+    expect(after.state).toBe("kept");
+  });
+
+  test("an overloaded store goes on answering as many as it can, and none of unknown outcome (promise 10)", async () => {
+    // 1 ms an operation in the order of arrival, and 13 come in 10 ms
+    let free = 0;
+    const serve = (count: number) =>
+      new Promise<void>((resolve) => {
+        free = Math.max(free, performance.now()) + count;
+        setTimeout(resolve, free - performance.now());
+      });
+    const store = {
+      lanes: { read: 1, write: 2, maxBatch: 16 },
+      delete: async (ids: Uint8Array[]) => {
+        await serve(ids.length);
+        return ids.map(() => true);
+      },
+    } as unknown as SessionStore;
+    const coalesced = new CoalescedStore(store, { storeTimeout: 200 });
+    let nth = 0;
+    const seen: { state: string; error?: unknown }[] = [];
+    const kept: number[] = [];
+    for (let step = 0; step < 300; step++) {
+      for (let n = 0; n < 13; n++) {
+        const id = new Uint8Array(32);
+        new DataView(id.buffer).setUint32(0, nth++);
+        seen.push(watch(coalesced.delete(id)));
+      }
+      await vi.advanceTimersByTimeAsync(10);
+      if (step % 100 === 99) kept.push(seen.filter(({ state }) => state === "kept").length);
+    }
+    expect(kept[2]! - kept[1]!).toBeGreaterThan(900); // of 1,000 that the store can
+    expect(seen.filter(({ state, error }) => state === "broken" && !/not sent/.test(String(error)))).toEqual(
+      [],
+    );
+  });
+
+  test("answers that are there count, however long the event loop stood still", async () => {
+    vi.useRealTimers();
+    const file = new URL("coalesce.test.ts", import.meta.url);
+    const store = {
+      lanes: LANES,
+      read: async (ids: Uint8Array[]) => {
+        await stat(file); // one answer of the system
+        return ids.map(() => null);
+      },
+    } as unknown as SessionStore;
+    const coalesced = new CoalescedStore(store, { storeTimeout: 20 });
+    const reading = watch(coalesced.read(idOf(1)));
+    for (const began = performance.now(); performance.now() < began + 60;);
+    await vi.waitFor(() => expect(reading.state).toBe("kept"));
+  });
+
+  test("count may take 12 times as long", async () => {
+    const store = { lanes: LANES, count: () => new Promise(() => {}) } as unknown as SessionStore;
+    const counting = watch(new CoalescedStore(store, { storeTimeout: 100 }).count(0));
+    await vi.advanceTimersByTimeAsync(1_199);
+    expect(counting.state).toBe("pending");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(counting.error).toBeInstanceOf(StoreTimeoutError);
+  });
+
   test("a write whose predecessor of the same id ran out of time goes on", async () => {
     const { coalesced, calls } = setUp({ ...LANES, write: 2 }, { storeTimeout: 100 });
     watch(coalesced.touch(touchOf(1)));
@@ -520,6 +625,7 @@ test("1,000 increments of 10 rows by 50 callers lose none, on a store that answe
     get(target, name) {
       if (name === "lanes") return { read: 2, write: 2, maxBatch: 8 } satisfies Lanes;
       const method = Reflect.get(target, name, target) as (...values: unknown[]) => Promise<unknown>;
+      if (method === undefined) return undefined;
       return async (...values: unknown[]) => {
         await new Promise((resolve) => setImmediate(resolve));
         return await method.apply(target, values);

@@ -1,6 +1,7 @@
 import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
 import { keyOf } from "../database/bytes.ts";
-import { Deadlines } from "./deadlines.ts";
+import { Deadlines } from "../database/deadlines.ts";
+import { LONGER } from "../database/time-limit.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { SessionStore } from "./store.ts";
@@ -27,7 +28,9 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  *
  * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
  * failure never fails its neighbours. An operation without an answer within `storeTimeout` rejects with a
- * StoreTimeoutError whose `outcome` is `none` when it had not been sent; its lane is given free.
+ * StoreTimeoutError whose `outcome` is `none` when it had not been sent; its lane is given free. None is sent that
+ * has waited for half of that time: a store that falls behind would else work for callers who are gone when it
+ * answers, and for nobody else.
  */
 export class CoalescedStore {
   readonly store: SessionStore;
@@ -35,6 +38,7 @@ export class CoalescedStore {
   readonly #maxQueue: number;
   readonly #timeout: number;
   readonly #deadlines: Deadlines;
+  readonly #laterDeadlines: Deadlines;
   readonly #queues: Readonly<Record<BatchKind, Operation[]>> = {
     read: [],
     insert: [],
@@ -59,6 +63,8 @@ export class CoalescedStore {
     this.#maxQueue = options.maxQueue ?? 10_000;
     this.#timeout = options.storeTimeout ?? 5_000;
     this.#deadlines = new Deadlines(this.#timeout);
+    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout);
+    store.giveUpAfter?.(this.#timeout);
     this.#freeReads = store.lanes.read;
     this.#freeWrites = store.lanes.write;
   }
@@ -108,10 +114,9 @@ export class CoalescedStore {
     return this.#direct(true, () => this.store.deleteExpired(query));
   }
 
-  /** Without a time limit: it reads the whole table. */
-  async count(now: number): Promise<number> {
-    this.#assertOpen();
-    return await this.store.count(now);
+  /** It reads the whole table, so it may take 12 times as long as the others. */
+  count(now: number): Promise<number> {
+    return this.#direct(false, () => this.store.count(now), this.#laterDeadlines);
   }
 
   scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
@@ -161,7 +166,7 @@ export class CoalescedStore {
       if (!(id instanceof Uint8Array)) throw new TypeError("The id of a row is a Uint8Array.");
       // Nobody waits for a touch, so nothing slows those who cause them: half of the places are kept for requests.
       this.#assertPlace(this.#waiting, kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue);
-      const operation = new Operation(this, kind, id, item, resolve, reject);
+      const operation = new Operation(this, this.#deadlines, kind, id, item, resolve, reject);
       this.#begin(operation);
       this.#waiting++;
       if (kind === "read" || this.#isFirstOfChain(operation)) {
@@ -179,12 +184,13 @@ export class CoalescedStore {
   }
 
   /** An operation that takes no lane, with the same limits of time and number. */
-  async #direct<T>(writes: boolean, work: () => Promise<T>): Promise<T> {
+  async #direct<T>(writes: boolean, work: () => Promise<T>, deadlines = this.#deadlines): Promise<T> {
     this.#assertOpen();
     this.#assertPlace(this.#open, this.#maxQueue);
     return await new Promise<T>((resolve, reject) => {
       const operation = new Operation(
         this,
+        deadlines,
         writes ? "delete" : "read",
         NO_ID,
         null,
@@ -202,7 +208,7 @@ export class CoalescedStore {
 
   #begin(operation: Operation): void {
     this.#open++;
-    this.#deadlines.add(operation);
+    operation.deadlines.add(operation);
   }
 
   /** Answers the caller, once. */
@@ -211,7 +217,7 @@ export class CoalescedStore {
     if (operation.state === "waiting") this.#waiting--;
     operation.state = "settled";
     operation.item = null;
-    this.#deadlines.remove(operation);
+    operation.deadlines.remove(operation);
     if (error === null) operation.resolve(value);
     else operation.reject(error);
     if (--this.#open === 0) this.#idle?.();
@@ -221,16 +227,27 @@ export class CoalescedStore {
   expire(operation: Operation): void {
     const { kind, state, batch } = operation;
     if (state === "settled") return;
-    const sent = state === "sent";
-    const outcome = sent && kind !== "read" ? "unknown" : "none";
-    const message = sent
-      ? `The session store did not answer a ${kind} within ${this.#timeout} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`
-      : `A ${kind} waited ${this.#timeout} ms for the session store and was not sent. The store is too slow for this load, or it hangs.`;
+    if (state === "waiting") {
+      this.#turnAway(operation);
+      this.#pump();
+      return;
+    }
+    const outcome = kind === "read" ? "none" : "unknown";
+    const message = `The session store did not answer a ${kind} in time (\`storeTimeout\` is ${this.#timeout} ms)${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
     // Of its batch, the others are still under way: their ids stay taken.
     if (batch) this.#freeLane(batch);
     if (kind !== "read" && operation.key !== "") this.#leaveChain(operation);
     this.#pump();
+  }
+
+  /** An operation that was not sent. */
+  #turnAway(operation: Operation): void {
+    const { kind, deadline } = operation;
+    const waited = Math.round(performance.now() - deadline + this.#timeout);
+    const message = `A ${kind} waited ${waited} ms for the session store and was not sent. The store is too slow for this load, or it hangs.`;
+    this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome: "none" }));
+    if (kind !== "read") this.#leaveChain(operation);
   }
 
   #isFirstOfChain(operation: Operation): boolean {
@@ -308,11 +325,17 @@ export class CoalescedStore {
 
   #take(kind: BatchKind, lanes: number): Batch | null {
     const queue = this.#queues[kind];
+    const due = performance.now() + this.#timeout / 2;
     let operations: Operation[];
     do {
       if (queue.length === 0) return null;
       const most = kind === "replace" ? 1 : Math.min(this.store.lanes.maxBatch, share(queue.length, lanes));
-      operations = queue.splice(0, most).filter(({ state }) => state === "waiting");
+      operations = [];
+      for (const operation of queue.splice(0, fitting(queue, most))) {
+        if (operation.state !== "waiting") continue;
+        if (operation.deadline < due) this.#turnAway(operation);
+        else operations.push(operation);
+      }
     } while (operations.length === 0);
     if (operations.length > 1) operations.sort(byId);
     const batch: Batch = { kind, operations, lane: "taken" };
@@ -358,7 +381,7 @@ export class CoalescedStore {
 
   /** Some of their callers hear of it a turn or more later: meanwhile no time runs out, and the lane goes on. */
   #hasAnswered(operations: readonly Operation[]): void {
-    for (const operation of operations) this.#deadlines.remove(operation);
+    for (const operation of operations) operation.deadlines.remove(operation);
     const { batch } = operations[0]!;
     if (batch) this.#freeLane(batch);
     this.#pump();
@@ -429,6 +452,22 @@ const WORTH_A_LANE = 16;
 /** What one of the free lanes takes: many are divided, so that the process and the server work at the same time. */
 function share(waiting: number, lanes: number): number {
   return Math.ceil(waiting / Math.max(1, Math.min(lanes, Math.floor(waiting / WORTH_A_LANE))));
+}
+
+/**
+ * Bytes of the rows in a statement at most, or one row that is larger: a server refuses statements above a size of its
+ * own (16 MiB is MariaDB's), and whoever met one of many large sessions would fail with it.
+ */
+const MOST_BYTES = 4 * 2 ** 20;
+
+/** How many of the first `most` operations make one statement. */
+function fitting(queue: readonly Operation[], most: number): number {
+  let bytes = 0;
+  for (let count = 0; count < most; count++) {
+    bytes += queue[count]!.bytes;
+    if (bytes > MOST_BYTES && count > 0) return count;
+  }
+  return most;
 }
 
 const NO_ID = new Uint8Array(0);

@@ -1,4 +1,5 @@
-import type { Limited } from "./deadlines.ts";
+import type { Deadlines, Limited } from "../database/deadlines.ts";
+import type { RowUpdate, SessionRow } from "../row.ts";
 
 /** The kinds of operation that wait and leave together, each with its own kind. */
 export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
@@ -12,6 +13,7 @@ export interface Batch {
 
 export class Operation implements Limited {
   readonly #owner: Owner;
+  readonly deadlines: Deadlines;
   readonly kind: BatchKind;
   readonly id: Uint8Array;
   readonly resolve: (value: unknown) => void;
@@ -26,6 +28,7 @@ export class Operation implements Limited {
 
   constructor(
     owner: Owner,
+    deadlines: Deadlines,
     kind: BatchKind,
     id: Uint8Array,
     item: unknown,
@@ -33,11 +36,21 @@ export class Operation implements Limited {
     reject: (error: unknown) => void,
   ) {
     this.#owner = owner;
+    this.deadlines = deadlines;
     this.kind = kind;
     this.id = id;
     this.item = item;
     this.resolve = resolve;
     this.reject = reject;
+  }
+
+  /** Of the session's data that travels to the store. */
+  get bytes(): number {
+    if (this.item === null) return 0;
+    if (this.kind === "insert") return (this.item as SessionRow).data?.length ?? 0;
+    return this.kind === "update" || this.kind === "replace"
+      ? ((this.item as RowUpdate).next.data?.length ?? 0)
+      : 0;
   }
 
   expire(): void {

@@ -29,6 +29,10 @@ export class SqlStore implements SessionStore {
     this.#unmigrated = options.migrateAtFirstUse ?? false;
   }
 
+  giveUpAfter(milliseconds: number): void {
+    this.database.giveUpAfter?.(milliseconds);
+  }
+
   read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
     return this.#guard(async () => {
       const asked = ids.filter((id) => this.#isId(id));
@@ -143,7 +147,7 @@ export class SqlStore implements SessionStore {
 
   count(now: number): Promise<number> {
     return this.#guard(async () => {
-      const { rows } = await this.database.run(this.#dialect.count(now));
+      const { rows } = await this.database.run({ ...this.#dialect.count(now), long: true });
       return Number(rows[0]?.["count"]);
     });
   }

@@ -20,6 +20,14 @@ export interface SessionStore {
   readonly lanes: Lanes;
 
   /**
+   * Told by each manager how many milliseconds it waits for an answer (`storeTimeout`), before anything else. A store
+   * over a pool gives up the connection under a statement that takes longer, so that a server which vanished does
+   * not keep them all. `count` may take 12 times as long, `migrate` as long as it needs. Of several managers the
+   * most patient one counts.
+   */
+  giveUpAfter?(milliseconds: number): void;
+
+  /**
    * The rows with these ids, in the order asked for; null for an id that has none. Expired rows are returned
    * like any other: the manager decides by its own clock. A malformed id (wrong length, wrong case) is a miss.
    */

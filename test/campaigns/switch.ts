@@ -27,6 +27,14 @@ export class Switch implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** The present connections say nothing any more and stay open, as those to a machine that lost its power do. */
+  silence(): void {
+    for (const socket of this.#sockets) {
+      socket.unpipe();
+      socket.pause();
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.lead(null);

@@ -1,3 +1,9 @@
+/** The runtime's own, also where an application's tests put fake timers in its place. */
+const afterInput = setImmediate;
+
+/** Timers that are set for longer end at once. */
+const longestTimer = 2 ** 31 - 1;
+
 /** Something with a time limit, and its place in the list of those. */
 export interface Limited {
   /** By `performance.now()`. */
@@ -51,7 +57,8 @@ export class Deadlines {
   }
 
   #set(milliseconds: number): void {
-    this.#timer = setTimeout(() => this.#fire(), milliseconds);
+    // Behind one turn of input: after a long stop of the event loop, answers that are there count.
+    this.#timer = setTimeout(() => void afterInput(() => this.#fire()), Math.min(milliseconds, longestTimer));
   }
 
   #fire(): void {

@@ -1,0 +1,100 @@
+import { randomBytes } from "node:crypto";
+import mysql from "mysql2/promise";
+import { Pool } from "pg";
+import { describe, expect, test } from "vitest";
+import { ClosedError, StoreError } from "../../src/errors.ts";
+import { CoalescedStore } from "../../src/store/coalesce.ts";
+import { mysqlStore } from "../../src/store/mysql.ts";
+import { postgresStore } from "../../src/store/postgres.ts";
+import { Switch } from "../campaigns/switch.ts";
+import { databases, execute } from "../servers/databases.ts";
+import { randomRow } from "../servers/rows.ts";
+
+const servers = databases.filter((database) => database.url !== null);
+
+describe.each(servers)("$name", ({ kind, url }) => {
+  test("R37 promise 8 a server that says nothing any more keeps no connection: the store goes on with others", async () => {
+    const table = `s_${randomBytes(8).toString("hex")}`;
+    const address = new URL(url!);
+    await using way = await Switch.to(Number(address.port));
+    address.port = String(way.port);
+    const poolSize = 2;
+    const below = (kind === "postgres" ? postgresStore : mysqlStore)(address.href, { table, poolSize });
+    await below.migrate();
+    const store = new CoalescedStore(below, { storeTimeout: 600 });
+    try {
+      const row = randomRow();
+      expect(await store.insert(row)).toBe(true);
+      // every connection of the pool is in use, or was
+      for (let round = 0; round < 3; round++)
+        await Promise.all([store.touch(row), ...[1, 2, 3].map(() => store.read(row.id))]);
+
+      way.silence();
+      const outcomes: unknown[] = [];
+      const failed = (error: unknown) => void outcomes.push((error as StoreError).outcome);
+      const lost = randomRow();
+      await Promise.all([store.insert(lost).catch(failed), store.read(row.id).catch(failed)]);
+      expect(outcomes.length).toBeGreaterThan(0);
+      expect(["none", "unknown"]).toEqual(expect.arrayContaining(outcomes));
+
+      let found = null;
+      for (let tries = 0; found === null && tries < 12; tries++)
+        found = await store.read(row.id).catch((error: unknown) => {
+          expect(error).toBeInstanceOf(StoreError);
+          return null;
+        });
+      expect(found?.version).toBe(row.version);
+      const all = await Promise.all([1, 2, 3, 4].map(() => store.read(row.id)));
+      expect(all.map((each) => each?.version)).toEqual(all.map(() => row.version));
+    } finally {
+      await store.close().catch(() => {});
+      await execute(url!, kind, `DROP TABLE IF EXISTS ${table}, ${table}_leases, ${table}_migrations`);
+    }
+  });
+
+  /** A store over a pool of one connection, which the test holds. */
+  async function held() {
+    const table = `s_${randomBytes(8).toString("hex")}`;
+    const pool: { end(): Promise<void> } & (
+      { connect(): Promise<{ release(): void }> } | { getConnection(): Promise<{ release(): void }> }
+    ) =
+      kind === "postgres"
+        ? new Pool({ connectionString: url!, max: 1 })
+        : mysql.createPool({ uri: url!, connectionLimit: 1 });
+    const store =
+      kind === "postgres" ? postgresStore(pool as never, { table }) : mysqlStore(pool as never, { table });
+    await store.migrate();
+    const connection = await ("connect" in pool ? pool.connect() : pool.getConnection());
+    return {
+      store,
+      release: () => connection.release(),
+      rows: () => execute(url!, kind, `SELECT 1 AS one FROM ${table}`),
+      async [Symbol.asyncDispose]() {
+        await pool.end();
+        await execute(url!, kind, `DROP TABLE IF EXISTS ${table}, ${table}_leases, ${table}_migrations`);
+      },
+    };
+  }
+
+  test("promise 10 a connection that comes too late goes back unused", async () => {
+    await using late = await held();
+    const { store } = late;
+    store.giveUpAfter(50);
+    await expect(store.insert([randomRow()])).rejects.toMatchObject({ outcome: "none" });
+    late.release();
+    store.giveUpAfter(10_000);
+    expect(await store.read([randomRow().id]), "the pool has its connection again").toEqual([null]);
+    expect(await late.rows()).toEqual([]);
+  });
+
+  test("nothing is sent through a connection that comes after the store was closed", async () => {
+    await using late = await held();
+    const { database } = late.store;
+    const [statement] = database.dialect.insert([randomRow()]);
+    const inserting = database.run(statement!);
+    await database.close();
+    late.release();
+    await expect(inserting).rejects.toBeInstanceOf(ClosedError);
+    expect(await late.rows()).toEqual([]);
+  });
+});
