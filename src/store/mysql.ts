@@ -3,7 +3,7 @@ import { MysqlDatabase } from "../database/mysql-database.ts";
 import { MysqlDialect } from "../database/mysql.ts";
 import { OptionsError } from "../errors.ts";
 import { loadDriver } from "./driver.ts";
-import { assertPoolOptions } from "./pool-options.ts";
+import { assertPoolOptions, CONNECT_TIMEOUT } from "./pool-options.ts";
 import { SqlStore } from "./sql.ts";
 import type { MysqlPool } from "../database/mysql-database.ts";
 import type { PoolStoreOptions } from "./pool-options.ts";
@@ -60,7 +60,7 @@ async function openPool(url: string, options: MysqlStoreOptions): Promise<MysqlP
   return createPool({
     uri: url.replace(/^mariadb:/, "mysql:"),
     connectionLimit: options.poolSize ?? 10,
-    connectTimeout: options.connectTimeout ?? 5_000,
+    connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT,
     enableKeepAlive: true,
     trace: false,
   });

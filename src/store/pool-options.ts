@@ -9,7 +9,11 @@ export interface PoolStoreOptions {
   readonly table?: string;
   /** Connections of a pool opened from a URL, 10 unless given. */
   readonly poolSize?: number;
-  /** Milliseconds to wait for a connection of a pool opened from a URL, 5,000 unless given. */
+  /**
+   * Milliseconds to wait for a connection of a pool opened from a URL, 4,000 unless given: with pg for a free one or
+   * a new one, with mysql2 for a new one's handshake only. Keep it below `storeTimeout`, so that a server that is gone
+   * is told as `none` (the write did not happen) and not as `unknown`.
+   */
   readonly connectTimeout?: number;
   /**
    * Statements under way at once, 4 for reads and 2 for writes unless given, and rows in each at most: 128 on
@@ -17,6 +21,9 @@ export interface PoolStoreOptions {
    */
   readonly lanes?: Partial<Pick<Lanes, "read" | "write" | "maxBatch">>;
 }
+
+/** The default of `connectTimeout`, below that of `storeTimeout` (5,000). */
+export const CONNECT_TIMEOUT = 4_000;
 
 /** Every problem of the options, a sentence each. */
 export function assertPoolOptions(options: PoolStoreOptions): string[] {

@@ -3,7 +3,7 @@ import { PostgresDatabase } from "../database/postgres-database.ts";
 import { PostgresDialect } from "../database/postgres.ts";
 import { OptionsError } from "../errors.ts";
 import { loadDriver } from "./driver.ts";
-import { assertPoolOptions } from "./pool-options.ts";
+import { assertPoolOptions, CONNECT_TIMEOUT } from "./pool-options.ts";
 import { SqlStore } from "./sql.ts";
 import type { PostgresPool } from "../database/postgres-database.ts";
 import type { PoolStoreOptions } from "./pool-options.ts";
@@ -59,7 +59,7 @@ async function openPool(url: string, options: PostgresStoreOptions): Promise<Pos
   const pool = new Pool({
     connectionString: url,
     max: options.poolSize ?? 10,
-    connectionTimeoutMillis: options.connectTimeout ?? 5_000,
+    connectionTimeoutMillis: options.connectTimeout ?? CONNECT_TIMEOUT,
     keepAlive: true,
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
