@@ -1,11 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
-import { ClosedError, StoredSessionError, StoreTimeoutError } from "../errors.ts";
+import { ClosedError, StoredSessionError, StoreError, StoreTimeoutError } from "../errors.ts";
+import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
-import { explain, isBroken, isTransientError } from "./mysql-errors.ts";
+import { explain, isBroken, isReadOnly, isTransientError } from "./mysql-errors.ts";
 import { withPatience } from "./retry.ts";
+import { isLongStanding, seen } from "./standing.ts";
 import { TimeLimit } from "./time-limit.ts";
 import { READ, tripOf, TRANSACTION, UNLIMITED, type Trip } from "./trip.ts";
-import { warnOfWeaknesses } from "./weakness.ts";
+import { WeaknessWarning } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { MysqlDialect } from "./mysql.ts";
 
@@ -15,6 +17,8 @@ export interface MysqlConnection {
   query(options: { sql: string }): Promise<[unknown, ...unknown[]]>;
   release(): void;
   destroy(): void;
+  /** What this is a face of: mysql2 makes a new face each time that it hands the connection out. */
+  readonly connection?: object;
 }
 
 export interface MysqlExecute {
@@ -47,7 +51,9 @@ export class MysqlDatabase implements Database {
   readonly #open: () => Promise<MysqlPool>;
   #opening: Promise<MysqlPool> | null = null;
   #closed = false;
-  #versionKnown = false;
+  /** Connections whose server and settings are known. */
+  readonly #greeted = new WeakSet<object>();
+  readonly #warning = new WeaknessWarning();
 
   constructor(open: () => Promise<MysqlPool>, options: MysqlDatabaseOptions) {
     this.dialect = options.dialect;
@@ -57,7 +63,7 @@ export class MysqlDatabase implements Database {
 
   readonly run: Run = (statement) =>
     withPatience(PATIENCE, isTransient(statement.writes), () =>
-      this.#withConnection(tripOf(statement), (connection) => send(connection, statement)),
+      this.#withConnection(tripOf(statement), (connection) => this.#sendAlone(connection, statement)),
     );
 
   giveUpAfter(milliseconds: number): void {
@@ -86,9 +92,12 @@ export class MysqlDatabase implements Database {
       try {
         await run({ text: leaseTable(leases), values: [], writes: true });
         await this.#waitForLease(connection, lease, holder);
-        const result = await work(run);
-        await this.#lease(connection, lease, holder, 0);
-        return result;
+        try {
+          return await work(run);
+        } finally {
+          // Also after a failure, or the others would wait for the lease to run out and hide the reason.
+          await this.#lease(connection, lease, holder, 0).catch(ignore);
+        }
       } finally {
         await connection.query({ sql: `DO RELEASE_LOCK('${name}')` }).catch(ignore);
       }
@@ -142,15 +151,19 @@ export class MysqlDatabase implements Database {
     let givenUp = false;
     let broken = true;
     try {
-      const working = this.#versionKnown
+      seen(coreOf(connection));
+      const working = this.#greeted.has(coreOf(connection))
         ? work(connection)
-        : this.#askVersion(connection).then(() => work(connection));
+        : this.#greet(connection).then(() => work(connection));
       const result = await this.#limit.hold(trip.limit, working, trip.unanswered, () => (givenUp = true));
       broken = false;
       return result;
     } catch (error) {
       const cause = error instanceof StoredSessionError ? error.cause : error;
-      broken = givenUp || (cause !== undefined && isBroken(cause));
+      broken =
+        givenUp ||
+        (cause !== undefined &&
+          (isBroken(cause) || (isReadOnly(cause) && isLongStanding(coreOf(connection)))));
       if (broken && cause) interrupted.add(cause as object);
       return this.#fail(error, trip.lost);
     } finally {
@@ -170,14 +183,43 @@ export class MysqlDatabase implements Database {
     throw new ClosedError("The store was closed.");
   }
 
-  async #askVersion(connection: MysqlConnection): Promise<void> {
-    const asking = send(connection, { text: "SELECT VERSION() AS version", values: [], writes: false });
-    const { rows } = await asking.catch((error: unknown) => this.#fail(error, "none"));
-    if (/mariadb/i.test(String(rows[0]?.["version"]))) this.dialect.isMariadb();
-    this.#versionKnown = true;
-    // Not worth failing for: what is wrong with the connection is told by the statement that follows.
+  /** Asks a connection at its first use for the server's version, and whether it commits by itself. */
+  async #greet(connection: MysqlConnection): Promise<void> {
+    // Before the statement is sent, so a failure leaves nothing behind.
+    const { version, autocommit } = await send(connection, {
+      text: "SELECT VERSION() AS version, @@autocommit AS autocommit",
+      values: [],
+      writes: false,
+    }).then(
+      ({ rows }) => rows[0] ?? {},
+      (error: unknown) => this.#fail(error, "none"),
+    );
+    if (/mariadb/i.test(String(version))) this.dialect.isMariadb();
+    if (Number(autocommit) === 0) {
+      if (!this.#owned) throw autocommitIsOff();
+      await connection
+        .query({ sql: "SET autocommit = 1" })
+        .catch((error: unknown) => this.#fail(error, "none"));
+    }
+    this.#greeted.add(coreOf(connection));
     const server = this.dialect.name === "mariadb" ? "MariaDB" : "MySQL";
-    await weaknessesOf(connection).then((found) => warnOfWeaknesses(server, found), ignore);
+    await this.#warning.tell(server, () => weaknessesOf(connection));
+  }
+
+  /** A statement that is its own transaction. The pool's owner may have turned that off since the first use. */
+  async #sendAlone(connection: MysqlConnection, statement: Statement): Promise<Result> {
+    const answer = await execute(connection, statement);
+    // Asked once more, because a proxy may tell the state of another connection.
+    if (statement.writes && isLeftOpen(answer)) {
+      const text = "SELECT @@autocommit AS autocommit";
+      const { rows } = await send(connection, { text, values: [], writes: false });
+      if (Number(rows[0]?.["autocommit"]) === 0) {
+        this.#greeted.delete(coreOf(connection));
+        await connection.query({ sql: "ROLLBACK" });
+        throw autocommitIsOff();
+      }
+    }
+    return resultOf(answer, statement);
   }
 
   async #inTransaction(
@@ -205,34 +247,41 @@ export class MysqlDatabase implements Database {
 }
 
 async function send(connection: MysqlConnection, statement: Statement): Promise<Result> {
-  const { text, writes } = statement;
-  const [result] = await connection.execute(
-    { sql: text, rowsAsArray: false, nestTables: false },
-    statement.values as never[],
-  );
-  if (Array.isArray(result)) {
-    const rows = result as Record<string, unknown>[];
+  return resultOf(await execute(connection, statement), statement);
+}
+
+async function execute(connection: MysqlConnection, { text, values }: Statement): Promise<unknown> {
+  const options = { sql: text, rowsAsArray: false, nestTables: false } as const;
+  return (await connection.execute(options, values as never[]))[0];
+}
+
+function resultOf(answer: unknown, { writes }: Statement): Result {
+  if (Array.isArray(answer)) {
+    const rows = answer as Record<string, unknown>[];
     return { rows, changes: writes ? rows.length : 0 };
   }
-  return { rows: [], changes: writes ? (result as { affectedRows: number }).affectedRows : 0 };
+  return { rows: [], changes: writes ? (answer as { affectedRows: number }).affectedRows : 0 };
+}
+
+/** Whether the server says that a transaction is open, and that it does not commit by itself. */
+function isLeftOpen(answer: unknown): boolean {
+  const status = (answer as { serverStatus?: unknown }).serverStatus;
+  return typeof status === "number" && (status & 1) === 1 && (status & 2) === 0;
+}
+
+function coreOf(connection: MysqlConnection): object {
+  return connection.connection ?? connection;
+}
+
+function autocommitIsOff(): StoreError {
+  return new StoreError(
+    "autocommit is off on a connection of the pool given to mysqlStore, so nothing that is written would be kept. Turn it on, or give the store a URL or a pool of its own.",
+  );
 }
 
 async function weaknessesOf(connection: MysqlConnection): Promise<readonly string[]> {
-  const text =
-    "SELECT @@innodb_flush_log_at_trx_commit AS flush, @@log_bin AS log_bin, @@sync_binlog AS sync_binlog";
-  const { rows } = await send(connection, { text, values: [], writes: false });
-  const { flush, log_bin: logBin, sync_binlog: syncBinlog } = rows[0] ?? {};
-  const found: string[] = [];
-  if (Number(flush) !== 1) {
-    found.push(
-      `innodb_flush_log_at_trx_commit is ${String(flush)}, so a crash can lose what was acknowledged.`,
-    );
-  }
-  // Recovery rolls back what the storage engine had prepared and the binary log has not.
-  if (Number(logBin) === 1 && Number(syncBinlog) !== 1) {
-    found.push(`sync_binlog is ${String(syncBinlog)}, so a power failure can lose what was acknowledged.`);
-  }
-  return found;
+  const { rows } = await send(connection, ASK_MYSQL);
+  return weaknessesIn(durabilityOfMysql(rows[0] ?? {}));
 }
 
 /** The leases as the first migration makes them, needed before it. */

@@ -16,11 +16,19 @@ function errorNumber(error: unknown): number | null {
 
 /**
  * True when the connection cannot be used again. 1047: the node has left its cluster. 1053: the server is shutting
- * down. 1927: the connection was killed.
+ * down. 1153: a packet was too large, after which the server closes the connection. 1927: the connection was killed.
  */
 export function isBroken(error: unknown): boolean {
   const number = errorNumber(error);
-  return number === null || number === 1047 || number === 1053 || number === 1927;
+  return number === null || [1047, 1053, 1153, 1927].includes(number);
+}
+
+/** `read_only` and `super_read_only`, a read-only transaction, read-only mode, offline mode. */
+const READ_ONLY = [1290, 1792, 1836, 3032];
+
+/** True when this server takes no writes, which another may. */
+export function isReadOnly(error: unknown): boolean {
+  return READ_ONLY.includes(errorNumber(error) ?? 0);
 }
 
 /**
@@ -47,7 +55,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     }
     case 1146:
       return new NotMigratedError(
-        `The table ${names.sessions} is missing. Run migrate(store) once; the next call after that works.`,
+        `The table ${names.sessions} or one beside it is missing (${said}). Run migrate(store) once; the next call after that works.`,
         options,
       );
     case 1054:
@@ -90,7 +98,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
       return new StoreTimeoutError(`The server ended the statement before it was done (${said}).`, options);
     case 1153:
       return new StoreError(
-        "A batch is larger than the server's max_allowed_packet. Raise that, or lower lanes.maxBatch or maxBytes.",
+        "A statement is larger than the server's max_allowed_packet. Raise that above 4 MiB and above maxBytes, or lower maxBytes.",
         options,
       );
     case 1040:

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { ClosedError, StoredSessionError } from "../errors.ts";
+import { askPostgres, durabilityOfPostgres, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
-import { explain, isBroken, sqlState } from "./postgres-errors.ts";
+import { explain, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
+import { isLongStanding, seen } from "./standing.ts";
 import { TimeLimit } from "./time-limit.ts";
 import { READ, tripOf, TRANSACTION, UNLIMITED, type Trip } from "./trip.ts";
-import { warnOfWeaknesses } from "./weakness.ts";
+import { WeaknessWarning } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { PostgresDialect } from "./postgres.ts";
 
@@ -47,7 +49,7 @@ export class PostgresDatabase implements Database {
   readonly #open: () => Promise<PostgresPool>;
   #opening: Promise<PostgresPool> | null = null;
   #closed = false;
-  #weaknessesTold = false;
+  readonly #warning = new WeaknessWarning();
   readonly #statementNames = new Map<string, string>();
 
   constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
@@ -96,20 +98,10 @@ export class PostgresDatabase implements Database {
   }
 
   async #weaknessesOf(client: PostgresClient): Promise<readonly string[]> {
-    const text =
-      "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, " +
-      "current_setting('synchronous_commit') AS synchronous_commit, " +
-      "(SELECT relpersistence::text FROM pg_catalog.pg_class WHERE oid = to_regclass($1)) AS persistence";
-    const { rows } = await client.query({ text, values: [this.dialect.names.sessions] });
-    const settings = rows[0] ?? {};
-    const found: string[] = [];
-    for (const name of ["fsync", "full_page_writes", "synchronous_commit"]) {
-      if (settings[name] === "off") found.push(`${name} is off, so a crash can lose what was acknowledged.`);
-    }
-    if (settings["persistence"] === "u") {
-      found.push(`the table ${this.dialect.names.sessions} is unlogged, so a crash empties it.`);
-    }
-    return found;
+    const { names } = this.dialect;
+    const { text, values } = askPostgres(names);
+    const { rows } = await client.query({ text, values: [...values] });
+    return weaknessesIn(durabilityOfPostgres(rows[0] ?? {}, names));
   }
 
   /** Opened at first use; a failure to open is not remembered. */
@@ -158,15 +150,18 @@ export class PostgresDatabase implements Database {
     let givenUp = false;
     let broken = true;
     try {
-      const working = this.#weaknessesTold
+      seen(client);
+      const working = this.#warning.isTold
         ? work(client)
-        : this.#tellWeaknesses(client).then(() => work(client));
+        : this.#warning.tell("PostgreSQL", () => this.#weaknessesOf(client)).then(() => work(client));
       const result = await this.#limit.hold(trip.limit, working, trip.unanswered, () => (givenUp = true));
       broken = false;
       return result;
     } catch (error) {
       const cause = error instanceof StoredSessionError ? error.cause : error;
-      broken = givenUp || (cause !== undefined && isBroken(cause));
+      broken =
+        givenUp ||
+        (cause !== undefined && (isBroken(cause) || (isReadOnly(cause) && isLongStanding(client))));
       if (broken && cause) interrupted.add(cause as object);
       return this.#fail(error, trip.lost);
     } finally {
@@ -186,17 +181,13 @@ export class PostgresDatabase implements Database {
     throw new ClosedError("The store was closed.");
   }
 
-  /** Not worth failing for: what is wrong with the connection is told by the statement that follows. */
-  async #tellWeaknesses(client: PostgresClient): Promise<void> {
-    this.#weaknessesTold = true;
-    await this.#weaknessesOf(client).then((found) => warnOfWeaknesses("PostgreSQL", found), ignore);
-  }
-
   async #inTransaction<T>(trip: Trip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
     let committing = false;
     return this.#withClient(trip, async (client) => {
       try {
-        await client.query({ text: "BEGIN", values: [] });
+        // By name, because the role or database may have another default: under "repeatable read" what waited for
+        // the migration lock would not see what its holder did.
+        await client.query({ text: "BEGIN ISOLATION LEVEL READ COMMITTED", values: [] });
         const result = await work(client);
         committing = result !== null;
         await client.query({ text: committing ? "COMMIT" : "ROLLBACK", values: [] });

@@ -14,10 +14,20 @@ export function sqlState(error: unknown): string | null {
   return typeof severity === "string" && typeof code === "string" ? code : null;
 }
 
+/** Ends the connection, whatever the language that the server tells the severity in. */
+const TIME_LIMITS = ["25P03", "25P04", "57P05"];
+
 /** True when the connection cannot be used again. */
 export function isBroken(error: unknown): boolean {
   const state = sqlState(error);
-  return state === null || state.startsWith("08") || state.startsWith("57P") || state.startsWith("26");
+  if (state === null || TIME_LIMITS.includes(state)) return true;
+  if (state.startsWith("08") || state.startsWith("57P") || state.startsWith("26")) return true;
+  return /^(FATAL|PANIC)$/.test((error as { severity: string }).severity);
+}
+
+/** True when this server takes no writes, which another may. */
+export function isReadOnly(error: unknown): boolean {
+  return sqlState(error) === "25006";
 }
 
 /** Turns an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
@@ -35,9 +45,13 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
   }
   switch (state) {
     case "42P01":
-    case "3F000":
       return new NotMigratedError(
-        `The table ${names.sessions} is missing. Call migrate(store) once.`,
+        `The table ${names.sessions} or one beside it is missing (${said}). Call migrate(store) once.`,
+        options,
+      );
+    case "3F000":
+      return new TableError(
+        `The schema of the table ${names.sessions} does not exist (${said}). Create it (CREATE SCHEMA …), or choose another with the option "table".`,
         options,
       );
     case "42703":
@@ -63,12 +77,24 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
         `The database role may not do this (${said}). Grant it SELECT, INSERT, UPDATE and DELETE on the three ${names.sessions} tables.`,
         options,
       );
+    case "40003":
+      return new StoreError(
+        `PostgreSQL does not know whether the statement was carried out (${said}). Committing again is safe.`,
+        { cause: error, outcome: lost },
+      );
     case "40P01":
     case "40001":
       return new StoreError("Other transactions kept this one from finishing. Try again.", options);
     case "57014":
     case "55P03":
       return new StoreTimeoutError(`PostgreSQL's own time limit ended the statement (${said}).`, options);
+    case "25P03":
+    case "25P04":
+    case "57P05":
+      return new StoreTimeoutError(`PostgreSQL's own time limit ended the connection (${said}).`, {
+        cause: error,
+        outcome: lost,
+      });
     case "53300":
       return new StoreUnavailableError(
         "PostgreSQL has no connection left. Make the pools smaller or max_connections larger.",
@@ -87,9 +113,9 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
       options,
     );
   }
-  if (state.startsWith("08") || state.startsWith("57P")) {
+  if (isBroken(error)) {
     return new StoreUnavailableError(
-      `PostgreSQL ended the connection (${said}). It is restarting or shutting down; try again.`,
+      `PostgreSQL ended the connection (${said}). When it restarts or shuts down, try again.`,
       { cause: error, outcome: state === "57P03" ? "none" : lost },
     );
   }

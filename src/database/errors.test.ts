@@ -1,0 +1,77 @@
+import { describe, expect, test } from "vitest";
+import {
+  NotMigratedError,
+  StoreReadOnlyError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+  TableError,
+} from "../errors.ts";
+import * as mysqlErrors from "./mysql-errors.ts";
+import { MysqlDialect } from "./mysql.ts";
+import * as postgresErrors from "./postgres-errors.ts";
+import { PostgresDialect } from "./postgres.ts";
+
+describe("PostgreSQL", () => {
+  const { names } = new PostgresDialect();
+  const said = (code: string, severity = "ERROR", message = "said"): Error =>
+    Object.assign(new Error(message), { code, severity });
+  const explain = (error: Error) => postgresErrors.explain(error, names, "unknown");
+
+  test.each([
+    // PostgreSQL tells the severity in the language of lc_messages.
+    ["25P03", "FATAL"],
+    ["25P04", "FATAL"],
+    ["25P04", "ВАЖНО"],
+    ["57P05", "FATAL"],
+  ])("a time limit that ends the connection (%s %s) leaves a connection that is broken", (code, severity) => {
+    const error = said(code, severity);
+    expect(postgresErrors.isBroken(error)).toBe(true);
+    expect(explain(error)).toBeInstanceOf(StoreTimeoutError);
+    expect(explain(error)).toMatchObject({ outcome: "unknown" });
+  });
+
+  test("whatever is FATAL ends the connection", () => {
+    expect(postgresErrors.isBroken(said("XX000", "FATAL"))).toBe(true);
+    expect(postgresErrors.isBroken(said("XX000", "ERROR"))).toBe(false);
+    expect(explain(said("XX000", "FATAL"))).toBeInstanceOf(StoreUnavailableError);
+    expect(explain(said("XX000", "FATAL"))).toMatchObject({ outcome: "unknown" });
+  });
+
+  test("a statement whose completion the server does not know has an unknown outcome", () => {
+    expect(explain(said("40003"))).toMatchObject({ outcome: "unknown" });
+    expect(postgresErrors.explain(said("40003"), names, "none")).toMatchObject({ outcome: "none" });
+  });
+
+  test("a schema that is missing is not a table that migrate would make", () => {
+    const error = explain(said("3F000", "ERROR", 'schema "app" does not exist'));
+    expect(error).toBeInstanceOf(TableError);
+    expect(error.message).toMatch(/CREATE SCHEMA/);
+    expect(explain(said("42P01"))).toBeInstanceOf(NotMigratedError);
+  });
+
+  test("a server that takes no writes wrote nothing, and may not be the only one", () => {
+    const error = said("25006");
+    expect(explain(error)).toBeInstanceOf(StoreReadOnlyError);
+    expect(explain(error)).toMatchObject({ outcome: "none" });
+    expect(postgresErrors.isReadOnly(error)).toBe(true);
+    expect(postgresErrors.isReadOnly(said("42501"))).toBe(false);
+  });
+});
+
+describe("MySQL and MariaDB", () => {
+  const dialect = new MysqlDialect();
+  const said = (errno: number): Error => Object.assign(new Error("said"), { errno, sqlState: "HY000" });
+  const explain = (error: Error) => mysqlErrors.explain(error, dialect.names, "unknown");
+
+  test.each([1290, 1792, 1836])("error %i: takes no writes, and another server may", (number) => {
+    expect(explain(said(number))).toBeInstanceOf(StoreReadOnlyError);
+    expect(explain(said(number))).toMatchObject({ outcome: "none" });
+    expect(mysqlErrors.isReadOnly(said(number))).toBe(true);
+  });
+
+  test("after a packet that is too large the server closes the connection; nothing was written", () => {
+    expect(mysqlErrors.isBroken(said(1153))).toBe(true);
+    expect(explain(said(1153))).toMatchObject({ outcome: "none" });
+    expect(explain(said(1153)).message).toMatch(/max_allowed_packet/);
+  });
+});

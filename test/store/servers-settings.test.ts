@@ -1,0 +1,189 @@
+/** Servers and pools whose settings are not the usual ones. */
+import mysql from "mysql2/promise";
+import { Pool } from "pg";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { MysqlDatabase } from "../../src/database/mysql-database.ts";
+import { MysqlDialect } from "../../src/database/mysql.ts";
+import { inspectDatabase } from "../../src/database/inspect.ts";
+import { StoreReadOnlyError } from "../../src/errors.ts";
+import { mysqlStore } from "../../src/store/mysql.ts";
+import { postgresStore } from "../../src/store/postgres.ts";
+import { SqlStore } from "../../src/store/sql.ts";
+import { databases, execute } from "../servers/databases.ts";
+import type { CreatedStore, TestDatabase } from "../servers/databases.ts";
+import { randomRow } from "../servers/rows.ts";
+
+const servers = databases.filter((database) => database.url !== null) as (TestDatabase & { url: string })[];
+
+afterEach(() => void vi.useRealTimers());
+
+async function migrated(database: TestDatabase): Promise<CreatedStore> {
+  const created = await database.createStore();
+  await created.store.migrate();
+  return created;
+}
+
+/** A pool of one connection: its store, and what the pool's owner does on that connection. */
+function single({ kind, url }: TestDatabase & { url: string }, table: string) {
+  if (kind === "postgres") {
+    const pool = new Pool({ connectionString: url, max: 1 });
+    return {
+      store: postgresStore(pool, { table }),
+      query: async (text: string) => (await pool.query(text)).rows as Record<string, unknown>[],
+      [Symbol.asyncDispose]: () => pool.end(),
+    };
+  }
+  const pool = mysql.createPool({ uri: url, connectionLimit: 1 });
+  return {
+    store: mysqlStore(pool, { table }),
+    query: async (text: string) => (await pool.query(text))[0] as Record<string, unknown>[],
+    [Symbol.asyncDispose]: () => pool.end(),
+  };
+}
+
+describe.each(servers)("$name", (database) => {
+  const { kind, url } = database;
+  const readOnly =
+    kind === "postgres" ? "SET default_transaction_read_only = on" : "SET SESSION TRANSACTION READ ONLY";
+  const connectionId = kind === "postgres" ? "SELECT pg_backend_pid() AS id" : "SELECT CONNECTION_ID() AS id";
+
+  test("a connection to a primary that takes no writes any more is replaced (promise 8)", async () => {
+    await using created = await migrated(database);
+    await using one = single(database, created.table);
+    vi.useFakeTimers({ toFake: ["performance"] });
+    await one.store.insert([randomRow()]);
+    vi.advanceTimersByTime(1_000);
+    await one.query(readOnly);
+    const refused = one.store.insert([randomRow()]);
+    await expect(refused).rejects.toThrow(StoreReadOnlyError);
+    await expect(refused).rejects.toMatchObject({ outcome: "none" });
+    expect(await one.store.insert([randomRow()])).toEqual([true]);
+  });
+
+  test("a server that never takes writes is not connected to anew for each", async () => {
+    await using created = await migrated(database);
+    await using one = single(database, created.table);
+    vi.useFakeTimers({ toFake: ["performance"] });
+    await one.query(readOnly);
+    const [before] = await one.query(connectionId);
+    for (let write = 0; write < 3; write++) {
+      await expect(one.store.insert([randomRow()])).rejects.toThrow(StoreReadOnlyError);
+    }
+    expect(await one.query(connectionId)).toEqual([before]);
+  });
+
+  test("a migration that fails keeps nobody waiting for its lock", async () => {
+    await using created = await migrated(database);
+    const { exclusively } = (created.store as SqlStore).database;
+    const failing = exclusively.call((created.store as SqlStore).database, async () => {
+      throw new Error("the reason");
+    });
+    await expect(failing).rejects.toThrow(/the reason/);
+    const held = await execute(
+      url,
+      kind,
+      `SELECT name FROM ${created.table}_leases WHERE held_until > ${Date.now()}`,
+    );
+    expect(held).toEqual([]);
+  });
+});
+
+describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", (database) => {
+  test.each(["repeatable read", "serializable"])(
+    "several migrate at once where the default is %s",
+    async (level) => {
+      await using created = await database.createStore();
+      const options = `-c default_transaction_isolation=${level.replace(" ", "\\ ")}`;
+      const pools = [1, 2, 3].map(() => new Pool({ connectionString: database.url, options, max: 1 }));
+      const [first, second, third] = pools.map((pool) => postgresStore(pool, { table: created.table }));
+      const gate = Promise.withResolvers<void>();
+      const entered = Promise.withResolvers<void>();
+      const holding = first!.database.exclusively(async () => {
+        entered.resolve();
+        await gate.promise;
+      });
+      await entered.promise;
+      const migrating = [second!.migrate(), third!.migrate()];
+      await vi.waitFor(
+        async () => {
+          const waiting = await execute(
+            database.url,
+            "postgres",
+            `SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory' AND NOT l.granted AND (l.classid, l.objid) IN (SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND granted)`,
+          );
+          expect(waiting.length).toBeGreaterThanOrEqual(2);
+        },
+        { timeout: 20_000 },
+      );
+      gate.resolve();
+      await Promise.all([holding, ...migrating]);
+      expect(await third!.insert([randomRow()])).toEqual([true]);
+      await Promise.all(pools.map((pool) => pool.end()));
+    },
+  );
+
+  test("a schema that is missing is named when migrating", async () => {
+    const store = postgresStore(database.url, { table: "not_there.stored_sessions" });
+    await expect(store.migrate()).rejects.toThrow(/CREATE SCHEMA/);
+    await store.close();
+  });
+
+  test("an unlogged table is a weakness, at the first use and when inspected (R33)", async () => {
+    await using created = await migrated(database);
+    await execute(database.url, "postgres", `ALTER TABLE ${created.table} SET UNLOGGED`);
+    const { database: inspected } = created.store as SqlStore;
+    const { durability } = await inspectDatabase(inspected);
+    expect(durability.filter(({ weakness }) => weakness !== null)).toMatchObject([{ value: "unlogged" }]);
+    expect(await inspected.weaknesses?.()).toEqual([expect.stringMatching(/is unlogged/)]);
+  });
+});
+
+describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", (database) => {
+  const turnedOff = (): mysql.Pool => {
+    const pool = mysql.createPool({ uri: database.url, connectionLimit: 1 });
+    pool.pool.on("connection", (connection: { query(sql: string): void }) =>
+      connection.query("SET autocommit = 0"),
+    );
+    return pool;
+  };
+
+  test("a pool with autocommit off is refused, and nothing is told as written (promise 7)", async () => {
+    await using created = await migrated(database);
+    const pool = turnedOff();
+    const store = mysqlStore(pool, { table: created.table });
+    const row = randomRow();
+    for (const attempt of [
+      () => store.insert([row]),
+      () => store.read([row.id]),
+      () => store.insert([row]),
+    ]) {
+      await expect(attempt()).rejects.toThrow(/autocommit is off/);
+    }
+    expect(await created.store.read([row.id])).toEqual([null]);
+    await pool.end();
+  });
+
+  test("a pool whose owner turns autocommit off later is refused from then on (promise 7)", async () => {
+    await using created = await migrated(database);
+    await using one = single(database, created.table);
+    const [before, after] = [randomRow(), randomRow()];
+    expect(await one.store.insert([before])).toEqual([true]);
+    await one.query("SET autocommit = 0");
+    await expect(one.store.insert([after])).rejects.toThrow(/autocommit is off/);
+    await expect(one.store.read([after.id])).rejects.toThrow(/autocommit is off/);
+    expect(await created.store.read([before.id, after.id])).toEqual([before, null]);
+    await one.query("SET autocommit = 1");
+    expect(await one.store.insert([after])).toEqual([true]);
+    expect(await created.store.read([after.id])).toEqual([after]);
+  });
+
+  test("connections of a pool of the store's own commit by themselves, whatever the server's default", async () => {
+    await using created = await migrated(database);
+    const dialect = new MysqlDialect({ table: created.table });
+    const store = new SqlStore(new MysqlDatabase(async () => turnedOff(), { dialect, owned: true }));
+    const row = randomRow();
+    expect(await store.insert([row])).toEqual([true]);
+    await store.close();
+    expect(await created.store.read([row.id])).toEqual([row]);
+  });
+});
