@@ -54,7 +54,7 @@ export class Baseline {
   }
 }
 
-/** A save that meets other requests' changes is tried again at most this often. */
+/** A save that meets other requests' changes is tried again at most this often, and no longer than `storeTimeout`. */
 const maxAttempts = 25;
 const day = 86_400_000;
 
@@ -67,7 +67,7 @@ export class ForeignSessions {
   readonly sessions: SessionManager<Values>;
   readonly #settings: Settings;
   readonly #records: Records;
-  readonly #turns: Turns = new Turns();
+  readonly #turns: Turns;
   readonly #ended: EndedIds = new EndedIds(() => this.now());
 
   constructor(options: ForeignStoreOptions) {
@@ -79,6 +79,8 @@ export class ForeignSessions {
     );
     this.#settings = settingsOf(this.sessions as SessionManager<never>);
     this.#records = new Records(this.#settings);
+    // Behind one whose store hangs nobody waits longer than for the store itself.
+    this.#turns = new Turns(this.#settings.storeTimeout);
   }
 
   now(): number {
@@ -143,6 +145,7 @@ export class ForeignSessions {
   }
 
   async #begin(token: Token, mine: Content, plaintext: Uint8Array, expiresAt: number): Promise<Baseline> {
+    const until = this.#patience();
     for (let attempt = 1; ; attempt++) {
       const row = this.#limited(this.#records.begin(token, plaintext, mine.user, undefined), expiresAt);
       if (await this.#records.insert(row, "save")) {
@@ -151,14 +154,13 @@ export class ForeignSessions {
       }
       // The id is taken and nobody here knows by what: as with every other store, the last one to set it wins.
       const present = await this.#records.store.read(token.id);
-      if (present === null) continue;
-      if (this.#records.isAlive(present)) {
+      if (present !== null && this.#records.isAlive(present)) {
         const next = this.#limited(this.#records.next(token, plaintext, mine.user, present), expiresAt);
         if (await this.#records.update(present, next, "save")) return new Baseline(next, plaintext, false);
-      } else {
+      } else if (present !== null) {
         await this.#records.delete(token.id);
       }
-      if (attempt === maxAttempts) throw this.#gaveUp(row);
+      if (attempt === maxAttempts || performance.now() > until) throw this.#gaveUp(row, attempt);
     }
   }
 
@@ -172,7 +174,8 @@ export class ForeignSessions {
   ): Promise<Baseline | null> {
     const { format, onConflict } = this.#settings;
     const base = format.decode(baseline.plaintext);
-    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const until = this.#patience();
+    for (let attempt = 1; ; attempt++) {
       const row = await this.#records.read(token.id);
       // A row begun at another time is another session, whose id somebody chose to be the same.
       const sameSession = row !== null && row.createdAt === baseline.row.createdAt;
@@ -197,8 +200,13 @@ export class ForeignSessions {
       if (sameBytes(plaintext, stored)) return new Baseline(row, minePlaintext, true);
       const next = this.#limited(this.#records.next(token, plaintext, merged.user, row), end);
       if (await this.#records.update(row, next, "save")) return new Baseline(next, minePlaintext, true);
+      if (attempt === maxAttempts || performance.now() > until) throw this.#gaveUp(baseline.row, attempt);
     }
-    throw this.#gaveUp(baseline.row);
+  }
+
+  /** Until when a save tries again. */
+  #patience(): number {
+    return performance.now() + this.#settings.storeTimeout;
   }
 
   #open(row: SessionRow, token: Token): Uint8Array | null {
@@ -301,10 +309,10 @@ export class ForeignSessions {
     return user === undefined || user === null || user === "" ? undefined : String(user as string);
   }
 
-  #gaveUp(row: SessionRow): ConflictError {
-    this.#publishConflict(row, "failed", maxAttempts);
+  #gaveUp(row: SessionRow, attempt: number): ConflictError {
+    this.#publishConflict(row, "failed", attempt);
     return new ConflictError(
-      `Other requests changed session ${handleOf(row.id)} each of ${maxAttempts} times that this one tried to save it. Nothing of this request is stored; try again.`,
+      `Other requests changed session ${handleOf(row.id)} each of the ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
     );
   }
 
