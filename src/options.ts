@@ -94,7 +94,7 @@ export interface SessionManagerOptions<Data = SessionData> {
   client?: boolean;
   /** The store must answer within this. Default 5 seconds. */
   storeTimeout?: Duration;
-  /** The time, in milliseconds since the epoch. Default `Date.now`. */
+  /** The time, in milliseconds since the epoch; fractions are dropped. Default `Date.now`. */
   clock?: () => number;
   /** Another format of tokens and rows, such as that of Rails mode. Default: this package's own. */
   format?: SessionFormat;
@@ -115,6 +115,7 @@ export interface Settings {
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly client: boolean;
   readonly storeTimeout: number;
+  /** Whole milliseconds. */
   readonly clock: () => number;
 }
 
@@ -215,6 +216,7 @@ export function resolveOptions<Data>(
         `\`preset\` is ${JSON.stringify(options.preset)}: use ${Object.keys(presets).join(", ")}.`,
       );
   }
+  const { clock = Date.now } = options;
   const limits = preset ?? presets.aal1;
   const absoluteTimeout = duration("absoluteTimeout", 1) ?? limits.absolute;
   const idleTimeout = duration("idleTimeout", 1) ?? Math.min(limits.idle, absoluteTimeout);
@@ -296,6 +298,7 @@ export function resolveOptions<Data>(
     upgrade: options.upgrade,
     client: options.client ?? true,
     storeTimeout,
-    clock: options.clock ?? Date.now,
+    // Times are stored as integers; performance.timeOrigin + performance.now(), say, has fractions.
+    clock: clock === Date.now ? clock : () => Math.floor(clock()),
   };
 }

@@ -31,6 +31,8 @@ export interface ExpireJob {
   absoluteTimeout: number;
   /** Asked before every batch; false stops. */
   mayGoOn?: () => Promise<boolean>;
+  /** Nobody waits for it: its rests keep no process alive. */
+  background?: boolean;
 }
 
 /** @throws {TypeError} an option that cannot work */
@@ -59,7 +61,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     // Batches of at most a second's work, so that a pause never outlasts the lease.
     limit: Math.min(batchSize, maxPerSecond),
   };
-  const pace = new Pace({ ...options, maxPerSecond });
+  const pace = new Pace({ ...options, maxPerSecond }, !job.background);
   let deleted = 0;
   let cursor: ExpireCursor | null = null;
   let scan = query.limit;

@@ -19,14 +19,21 @@ export const defaultShare = 0.33;
 
 interface Time {
   now(): number;
-  pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void>;
-  turn(): Promise<void>;
+  pause(milliseconds: number, options: RestOptions): Promise<void>;
+  turn(options: RestOptions): Promise<void>;
+}
+
+interface RestOptions {
+  readonly signal: AbortSignal | undefined;
+  /** False where the process may end meanwhile. */
+  readonly ref: boolean;
 }
 
 const time: Time = {
   now: () => performance.now(),
-  pause: (milliseconds, signal) => pause(milliseconds, undefined, { signal: signal! }).catch(() => {}),
-  turn: () => turn(),
+  pause: (milliseconds, { signal, ref }) =>
+    pause(milliseconds, undefined, { signal: signal!, ref }).catch(() => {}),
+  turn: ({ ref }) => turn(undefined, { ref }),
 };
 
 /** So that no rest outlasts a lease. */
@@ -39,17 +46,19 @@ const arrears = 50;
 export class Pace {
   readonly #perRow: number;
   readonly #perWork: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #rest: RestOptions;
   readonly #time: Time;
   /** Milliseconds of work since the last rest. */
   #worked = 0;
   /** When the rate allows the next step. */
   #due: number;
 
-  constructor({ maxPerSecond = Infinity, share = defaultShare, signal }: PaceOptions, clock: Time = time) {
+  /** @param ref false where a rest keeps no process alive, because nobody waits for the job */
+  constructor(options: PaceOptions, ref = true, clock: Time = time) {
+    const { maxPerSecond = Infinity, share = defaultShare, signal } = options;
     this.#perRow = 1_000 / maxPerSecond;
     this.#perWork = 1 / share - 1;
-    this.#signal = signal;
+    this.#rest = { signal, ref };
     this.#time = clock;
     this.#due = clock.now();
   }
@@ -63,10 +72,10 @@ export class Pace {
     if (rest < 1) {
       // What is not rested now is added to the next rest. Without a turn, a store that answers at once (in memory)
       // would let nobody else have one.
-      await this.#time.turn();
+      await this.#time.turn(this.#rest);
       return;
     }
-    await this.#time.pause(Math.ceil(rest), this.#signal); // timers drop the fraction
+    await this.#time.pause(Math.ceil(rest), this.#rest); // timers drop the fraction
     this.#worked = 0;
   }
 }

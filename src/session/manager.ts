@@ -202,18 +202,29 @@ export class SessionManager<Data = SessionData> {
     return new Lease(this.#records.store, name, { duration, clock: this.#settings.clock });
   }
 
-  #expire(options: ExpireOptions | undefined, mayGoOn?: () => Promise<boolean>): Promise<number> {
+  #expire(
+    options: ExpireOptions | undefined,
+    mayGoOn?: () => Promise<boolean>,
+    background = false,
+  ): Promise<number> {
     const { idleTimeout, absoluteTimeout } = this.#settings;
     const deleteExpired = this.#records.store.deleteExpired.bind(this.#records.store);
     return expireRows(
-      { deleteExpired, now: this.#records.now(), idleTimeout, absoluteTimeout, ...(mayGoOn && { mayGoOn }) },
+      {
+        deleteExpired,
+        now: this.#records.now(),
+        idleTimeout,
+        absoluteTimeout,
+        background,
+        ...(mayGoOn && { mayGoOn }),
+      },
       options,
     );
   }
 
   /**
    * Runs `expire` about every so often (each pause between 0.5 and 1.5 of it), in one process of the cluster at a
-   * time, until `close()` or `stop()`. Its timer does not keep the process alive. A run that fails is reported as a
+   * time, until `close()` or `stop()`. Neither its timer nor the rests of a run keep the process alive. A run that fails is reported as a
    * process warning and the next one tries again.
    * @param options.every default "10 min"
    */
@@ -231,7 +242,7 @@ export class SessionManager<Data = SessionData> {
     const lease = this.#lease("expire", expireOptions);
     const run = (stopped: AbortSignal) => {
       const signal = expireOptions.signal ? AbortSignal.any([stopped, expireOptions.signal]) : stopped;
-      return whileHeld(lease, (mayGoOn) => this.#expire({ ...expireOptions, signal }, mayGoOn));
+      return whileHeld(lease, (mayGoOn) => this.#expire({ ...expireOptions, signal }, mayGoOn, true));
     };
     const job = schedule(pause, run, (error) => {
       const reason = error instanceof Error ? error.message : String(error);

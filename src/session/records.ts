@@ -36,7 +36,7 @@ export class Records {
   }
 
   now(): number {
-    return Math.floor(this.settings.clock());
+    return this.settings.clock();
   }
 
   /** The row, unless it is missing, has ended (promise 5), or its times were tampered with. */

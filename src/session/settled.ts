@@ -14,7 +14,7 @@ export function settledWithoutStore(state: SessionState): boolean {
   if (state.opened && settings.userOf !== undefined) return false;
   if (stored === null) return isEmpty(state.content);
   const { row, token } = stored;
-  const now = Math.floor(settings.clock());
+  const now = settings.clock();
   return (
     !token.stale &&
     now < endOf(row, settings) &&

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, test } from "vitest";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { expireRows } from "../../src/jobs/expire.ts";
 import { Pace, type PaceOptions } from "../../src/jobs/pace.ts";
 import type { ExpireQuery, ExpireResult } from "../../src/row.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import { answerOf } from "../cli/command.ts";
 import { around } from "../session/doubles.ts";
 import { HandClock, manage, visit } from "./sessions.ts";
 
 /** A pace over a clock that moves only by the work and the rests; each rest lasts `late` longer than it should. */
 function paced(options: PaceOptions, late = 0) {
   const clock = { now: 1_000, rests: [] as number[], turns: 0 };
-  const pace = new Pace(options, {
+  const pace = new Pace(options, true, {
     now: () => clock.now,
     async pause(milliseconds) {
       clock.rests.push(milliseconds);
@@ -95,6 +98,24 @@ test("R34 expiry looks at more rows than it may delete only where few of them ar
   };
   assert.equal(await expireRows(job, { share: 1, maxPerSecond: Infinity }), 399);
   assert.deepEqual(scans, [100, 100, 100, 400, 400, 100]);
+});
+
+test("a scheduled run keeps no process alive, also while it rests", async () => {
+  const { out } = await answerOf(
+    spawn(process.execPath, [new URL("./schedule.worker.ts", import.meta.url).pathname], {
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
+  );
+  assert.equal(out, "deleted 1 of 4\n");
+});
+
+test("R34 a clock with fractions takes a lease, and expires", async () => {
+  const clock = new HandClock();
+  const sessions = manage(sqliteStore(":memory:"), generateKey(), { clock: () => clock.time + 0.7 });
+  await visit(sessions);
+  clock.time += 31 * 86_400_000;
+  assert.equal(await sessions.expire({ exclusive: true }), 1);
+  await sessions.close();
 });
 
 test("R34 a lease is renewed when a twentieth of it has passed, not at every step", async () => {
