@@ -8,7 +8,7 @@ type Labels = Record<string, string>;
 export interface PrometheusClient {
   readonly Histogram: new (configuration: any) => { observe(labels: any, value: number): void };
   readonly Counter: new (configuration: any) => { inc(labels: any, value?: number): void };
-  readonly Gauge: new (configuration: any) => { set(value: number): void };
+  readonly Gauge: new (configuration: any) => { set(value: number): void; remove(): void };
   readonly register: PrometheusRegistry;
 }
 
@@ -99,6 +99,13 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
   };
 }
 
+/** A scrape has ten seconds unless Prometheus was told otherwise, and has more to ask for than this. */
+const countTimeout = 3_000;
+
+/**
+ * A count that fails, or is not there in time, leaves no sample: neither the figure of before, which would look like
+ * one of now, nor a zero. What comes late is there for the next scrape.
+ */
 function gaugeOfLive(
   client: PrometheusClient,
   about: object,
@@ -114,14 +121,26 @@ function gaugeOfLive(
       if (now - countedAt < every) return;
       counting ??= sessions
         .count()
-        .then((live) => {
-          gauge.set(live);
-          countedAt = now;
-        })
-        // A store that is down fails requests, not the page that would tell of it.
-        .catch(() => {})
+        .then(
+          (live) => {
+            gauge.set(live);
+            countedAt = now;
+          },
+          // A store that is down fails requests, not the page that would tell of it.
+          () => gauge.remove(),
+        )
         .finally(() => (counting = null));
-      await counting;
+      if (!(await settledWithin(countTimeout, counting))) gauge.remove();
     },
   });
+}
+
+async function settledWithin(milliseconds: number, work: Promise<void>): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), milliseconds);
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -12,7 +12,7 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 import client from "prom-client";
-import { describe, test } from "vitest";
+import { describe, test, vi } from "vitest";
 import { generateKey, memoryStore, type SessionStore } from "../../src/index.ts";
 import { instrumentSessions } from "../../src/instrumentation/opentelemetry.ts";
 import { measureSessions } from "../../src/instrumentation/prometheus.ts";
@@ -145,14 +145,40 @@ describe("Prometheus", () => {
     assert.equal(await registry.metrics(), "\n");
   });
 
-  test("a store that is down does not break the page", async () => {
+  test("a store that is down does not break the page, and leaves no figure that would look like one of now", async () => {
     const registry = new client.Registry();
+    let up = true;
     const stop = measureSessions(client, {
       registry,
-      sessions: { count: () => Promise.reject(new StoreUnavailableError("Nobody answers.")) },
+      countEvery: 0,
+      sessions: {
+        count: () => (up ? Promise.resolve(7) : Promise.reject(new StoreUnavailableError("Nobody answers."))),
+      },
     });
-    assert.match(await registry.metrics(), /stored_session_live 0/);
+    assert.match(await registry.metrics(), /^stored_session_live 7$/m);
+    up = false;
+    assert.doesNotMatch(await registry.metrics(), /^stored_session_live/m);
+    up = true;
+    assert.match(await registry.metrics(), /^stored_session_live 7$/m);
     stop();
+  });
+
+  test("a database that hangs does not hold the page up; what it says late is on the next one", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const registry = new client.Registry();
+      const hung = Promise.withResolvers<number>();
+      const stop = measureSessions(client, { registry, sessions: { count: () => hung.promise } });
+      const page = registry.metrics();
+      await vi.advanceTimersByTimeAsync(10_000);
+      assert.doesNotMatch(await page, /^stored_session_live/m);
+      hung.resolve(5);
+      await hung.promise;
+      assert.match(await registry.metrics(), /^stored_session_live 5$/m);
+      stop();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 
