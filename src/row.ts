@@ -14,11 +14,14 @@ export interface SessionRow {
   /** Time of the last write or touch. */
   readonly updatedAt: number;
   readonly absoluteExpiresAt: number;
-  /** Never later than `absoluteExpiresAt`. */
+  /** Never later than `absoluteExpiresAt`. {@link NEVER} in both where the table stores no end. */
   readonly expiresAt: number;
   /** Sealed address and user agent; null when there is none. */
   readonly client: Uint8Array | null;
 }
+
+/** The end of a row of a table that stores none: there, the manager's limits and the other two times decide. */
+export const NEVER: number = Number.MAX_SAFE_INTEGER;
 
 /** A conditional write: `next` takes the place of the row that still has the `version` of `loaded`. */
 export interface RowUpdate {

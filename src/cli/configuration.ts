@@ -102,11 +102,17 @@ async function fromFile(file: string, needs: { keys: boolean }): Promise<Configu
   }
   if (typeof exported !== "object" || exported === null) {
     throw new Failure(
-      `${file} has no default export: export the options of createSessionManager, or a manager.`,
+      `${file} has no default export: export the options of createSessionManager, a manager or a StoredSessionStore.`,
       exitCodes.usage,
     );
   }
-  if (exported.constructor?.name === "SessionManager") {
+  // A drop-in store of another library's sessions: it has a manager of its own, with its own timeouts.
+  const { sessions: within, close } = exported as { sessions?: object; close?: () => Promise<void> };
+  if (within instanceof SessionManager && close !== undefined) {
+    const { store } = settingsOf(within as SessionManager<never>);
+    return { sessions: within, store, source: file, hasKeys: true, rails, close: () => close.call(exported) };
+  }
+  if ([exported, within].some((one) => one?.constructor?.name === "SessionManager")) {
     throw new Failure(
       `${file} uses another copy of stored-session than this command. Run the command of that copy: "npx stored-session" in its folder.`,
       exitCodes.usage,

@@ -34,7 +34,7 @@ export interface ResealResult {
   readonly waiting: number;
   /** Rows that requests kept changing: they stay under an older key until their next save, or the next run. */
   readonly contended: number;
-  /** Rows that had ended; expiry deletes them. */
+  /** Rows that had reached the end that is stored in them, whatever the timeouts of this process; expiry deletes them. */
   readonly ended: number;
   /** Rows that do not open: edited, or under a key that is not in the ring. They were left as they are. */
   readonly refused: number;

@@ -1,6 +1,13 @@
 import type { Database } from "../database/dialect.ts";
 import { ClosedError, NotMigratedError, OptionsError, StoredSessionError, TableError } from "../errors.ts";
-import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import {
+  NEVER,
+  type ExpireQuery,
+  type ExpireResult,
+  type RowTouch,
+  type RowUpdate,
+  type SessionRow,
+} from "../row.ts";
 import {
   mysqlStore,
   type MysqlCallbackPool,
@@ -30,7 +37,6 @@ export interface RailsStoreOptions extends SqliteStoreOptions, PostgresStoreOpti
 export type RailsDatabase = string | SqliteHandle | PostgresPool | MysqlPool | MysqlCallbackPool;
 
 const SID = /^2::[0-9a-f]{64}$/;
-const NEVER = Number.MAX_SAFE_INTEGER;
 /** No MessagePack begins with this byte, so a row of it is refused. */
 const REFUSED = Uint8Array.of(0xc1);
 

@@ -1,14 +1,14 @@
 import { RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
 import { idOf } from "./handle.ts";
-import { endOf } from "./lifetime.ts";
+import { storedEndOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { fractionOf } from "./reseal.ts";
 import { sessionInfo, type SessionInfo } from "./users.ts";
 
 /** A stored session with its content, for its user's own request for their data, or for an operator who asks to see it. */
 export interface ExportedSession extends SessionInfo {
-  /** Whether it had ended and only waits to be deleted. */
+  /** Whether it had reached the end that is stored with it, and only waits to be deleted. */
   readonly ended: boolean;
   readonly absoluteExpiresAt: Date;
   /** Length of the sealed session. */
@@ -22,7 +22,10 @@ export interface ExportedSession extends SessionInfo {
   readonly unreadable: string | null;
 }
 
-/** What the table holds, counted in one pass over it. */
+/**
+ * What the table holds, counted in one pass over it. A session is live until the end that is stored with it: a shorter
+ * timeout that was configured since refuses it at its next request, but does not show here.
+ */
 export interface SessionStats {
   readonly total: number;
   readonly live: number;
@@ -86,7 +89,7 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
   const now = records.now();
 
   for await (const row of walk(records, options)) {
-    const alive = now < endOf(row, records.settings);
+    const alive = now < storedEndOf(row, records.settings);
     const { length } = row.data;
     count.total++;
     count[alive ? "live" : "ended"]++;
@@ -119,12 +122,17 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
   return { ...count, bytes: { ...bytes, median }, ages, keys };
 }
 
+/** As an operator sees it: it ends by what is stored in it. */
+function lifeOf(records: Records, row: SessionRow): SessionInfo & { readonly ended: boolean } {
+  const end = storedEndOf(row, records.settings);
+  return { ...sessionInfo(records, row), expiresAt: new Date(end), ended: records.now() >= end };
+}
+
 /** A row with its content where it opens without its cookie. */
 export function exportRow(records: Records, row: SessionRow): ExportedSession {
   const { format } = records.settings;
   const base = {
-    ...sessionInfo(records, row),
-    ended: records.now() >= endOf(row, records.settings),
+    ...lifeOf(records, row),
     absoluteExpiresAt: new Date(row.absoluteExpiresAt),
     bytes: row.data.length,
   };
@@ -152,7 +160,7 @@ export async function rowOf(records: Records, handle: string): Promise<SessionRo
   return id === null ? null : records.store.read(id);
 }
 
-/** How many rows `expire` would delete now. Reads every row and deletes nothing. */
+/** How many rows `expire` would delete now, by the rule of the store. Reads every row and deletes nothing. */
 export async function countDue(
   records: Records,
   limits: { maxCreatedAge?: number | undefined; maxUpdatedAge?: number | undefined },
@@ -161,8 +169,9 @@ export async function countDue(
   const now = records.now();
   const { maxCreatedAge = Infinity, maxUpdatedAge = Infinity } = limits;
   let due = 0;
-  for await (const { expiresAt, createdAt, updatedAt } of walk(records, options)) {
-    if (expiresAt <= now || createdAt < now - maxCreatedAge || updatedAt < now - maxUpdatedAge) due++;
+  for await (const row of walk(records, options)) {
+    const end = storedEndOf(row, records.settings);
+    if (end <= now || row.createdAt < now - maxCreatedAge || row.updatedAt < now - maxUpdatedAge) due++;
   }
   return due;
 }
@@ -195,8 +204,7 @@ export interface ListedSession extends SessionInfo {
 
 export function infoOf(records: Records, row: SessionRow): ListedSession {
   return {
-    ...sessionInfo(records, row),
-    ended: records.now() >= endOf(row, records.settings),
+    ...lifeOf(records, row),
     signedIn: row.userRef !== null,
     bytes: row.data.length,
   };

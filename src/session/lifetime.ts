@@ -1,5 +1,5 @@
 import { RefusedError } from "../errors.ts";
-import type { SessionRow } from "../row.ts";
+import { NEVER, type SessionRow } from "../row.ts";
 
 interface Limits {
   readonly idleTimeout: number;
@@ -17,6 +17,15 @@ export function endOf(row: SessionRow, limits: Limits): number {
     row.absoluteExpiresAt,
     row.createdAt + limits.absoluteTimeout,
   );
+}
+
+/**
+ * When a row ends for an operator: by what is stored in it. Whoever looks may have other timeouts configured than the
+ * application (a command that was given an address alone has the defaults), and must not take a session for dead that
+ * is alive there. Stores count and delete by the same rule. Only where the table stores no end, as that of Rails, the configured limits are all there is.
+ */
+export function storedEndOf(row: SessionRow, limits: Limits): number {
+  return row.expiresAt === NEVER ? endOf(row, limits) : row.expiresAt;
 }
 
 /** The idle limit of a row used now, never past its absolute limit. */

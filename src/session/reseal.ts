@@ -4,7 +4,7 @@ import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { SessionRow } from "../row.ts";
 import { handleOf, idOf } from "./handle.ts";
-import { checkTimes, endOf } from "./lifetime.ts";
+import { checkTimes } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { publishRefusal } from "./state.ts";
 
@@ -79,7 +79,8 @@ async function resealRow(
 ): Promise<{ outcome: Outcome; wrote?: boolean }> {
   let row: SessionRow | null = loaded;
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    if (row === null || records.now() >= endOf(row, records.settings)) return { outcome: "ended" };
+    // By what is stored alone: an application with longer timeouts may still open it, and needs its key until then.
+    if (row === null || records.now() >= row.expiresAt) return { outcome: "ended" };
     if (records.settings.format.isCurrent(row)) return { outcome: "current" };
     let next: SessionRow | null;
     try {

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { walk } from "../../session/admin.ts";
-import { endOf } from "../../session/lifetime.ts";
+import { storedEndOf } from "../../session/lifetime.ts";
 import type { Records } from "../../session/records.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { generateKey } from "../../sealing/keyring.ts";
-import { moment, number, plural, span, table } from "../format.ts";
+import { moment, number, plural, table } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
 import { date } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -51,7 +51,7 @@ export function keysCommand(program: Command, terminal: Terminal): void {
         progress.clear();
         if (signal.aborted)
           throw new Failure("Stopped before the end: there are no figures.", exitCodes.interrupted);
-        report(terminal, options, { keys: uses }, () => lines(uses, options.since, records, terminal));
+        report(terminal, options, { keys: uses }, () => lines(uses, options.since, terminal));
       }),
     ),
   );
@@ -66,13 +66,14 @@ interface Use {
   unreturned: number | null;
   /** False while rows or cookies need it; null when that cannot be known. */
   retirable: boolean | null;
-  /** When it can be retired at the latest, if nothing else changes; null when that cannot be known. */
+  /** When it can be retired at the latest: the end of the last session that needs it. Null while rows are under it. */
   retirableAt: Date | null;
 }
 
 /**
  * A row names the key that sealed it. A cookie's tag does not show in the database; but whoever comes back is given a
  * fresh one, so only sessions that began before the newest key and were not used since can depend on an older key.
+ * Without `--since` that may be any. Ends are those that are stored: other timeouts may be configured here.
  */
 async function usesOf(
   records: Records,
@@ -90,7 +91,7 @@ async function usesOf(
     signal,
     onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
   })) {
-    const end = endOf(row, records.settings);
+    const end = storedEndOf(row, records.settings);
     const sealed = format.sealedUnder!(row);
     for (const key of new Set([
       sealed.data ?? "no envelope",
@@ -100,7 +101,7 @@ async function usesOf(
       count[now < end ? "live" : "ended"]++;
       counts.set(key, count);
     }
-    if (since !== undefined && now < end && row.updatedAt < since.getTime()) {
+    if (now < end && row.updatedAt < (since?.getTime() ?? Infinity)) {
       unreturned++;
       lastEnd = Math.max(lastEnd, end);
     }
@@ -110,19 +111,14 @@ async function usesOf(
     const place = index === 0 ? "newest" : index > 0 ? "older" : "unknown";
     const common = { key, place, live, ended } as const;
     if (place !== "older") return { ...common, unreturned: null, retirable: null, retirableAt: null };
-    if (since === undefined)
-      return { ...common, unreturned: null, retirable: live > 0 ? false : null, retirableAt: null };
+    const retirableAt = live > 0 ? null : new Date(lastEnd);
     const retirable = live === 0 && unreturned === 0;
-    return { ...common, unreturned, retirable, retirableAt: new Date(retirable ? now : lastEnd) };
+    if (since !== undefined || retirable) return { ...common, unreturned, retirable, retirableAt };
+    return { ...common, unreturned: null, retirable: live > 0 ? false : null, retirableAt };
   });
 }
 
-function lines(
-  uses: readonly Use[],
-  since: Date | undefined,
-  records: Records,
-  terminal: Terminal,
-): string[] {
+function lines(uses: readonly Use[], since: Date | undefined, terminal: Terminal): string[] {
   const style = paint(terminal);
   const [head = "", ...rows] = table(
     ["key", "", "live rows", "ended rows"],
@@ -134,7 +130,6 @@ function lines(
     ]),
   );
   const out = [style("bold", head), ...rows, ""];
-  const { absoluteTimeout } = records.settings;
   for (const use of uses) {
     if (use.place === "unknown" && use.live > 0) {
       out.push(
@@ -153,7 +148,7 @@ function lines(
       );
     } else if (since === undefined) {
       out.push(
-        `${use.key}: no row needs it. Cookies of its time may: keep it until ${span(absoluteTimeout)} after the newest key came, or ask again with --since <when it came>.`,
+        `${use.key}: no row needs it. Cookies of its time may, until ${moment(use.retirableAt!)} at the latest: keep it until then, or ask again with --since <when the newest key came>.`,
       );
     } else {
       out.push(
