@@ -1,5 +1,7 @@
+import { ConflictError } from "../errors.ts";
 import { trace } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
+import type { CoalescedStore } from "../store/coalesce.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf, idOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
@@ -30,7 +32,10 @@ export interface UserSessions {
   list(options?: { current?: Session<any> }): Promise<SessionInfo[]>;
   /** Ends one of this user's sessions by its handle. False when this user has no such session. */
   revoke(handle: string): Promise<boolean>;
-  /** Ends them all, apart from `except`; answers how many. Every process sees it at its next request (R44). */
+  /**
+   * Ends them all, apart from `except`; answers how many. Every process sees it at its next request (R44).
+   * @throws {ConflictError} new sessions of the user kept coming, a hundred times as fast as they were ended
+   */
   revokeAll(options?: { except?: Session<any> }): Promise<number>;
 }
 
@@ -74,28 +79,35 @@ export function userSessions(records: Records, user: string): UserSessions {
       return trace(
         "delete",
         () => ({ operation: "revoke-all" }),
-        () => deleteAll((limited) => store.deleteByUser(refs, limited), except),
+        () => deleteAll(store, refs, except),
         (event, count) => (event.deleted = count),
       );
     },
   };
 }
 
+/** Each takes two statements, so only a user whose sessions never stop coming meets the end of them. */
+const maxPasses = 100;
+
 /**
- * Deletes until a pass after the first finds nothing. A session that is getting a new id in a transaction under way
- * can hide its new row from the first pass, which waits for that transaction and then sees the old row gone.
+ * Deletes until there is nothing left. What a pass deletes does not tell that: a session that is getting a new id in
+ * a transaction under way hides its new row from a pass, which waits for that transaction and then sees the old row
+ * gone; given new ids again and again, it can hide from any number of passes that delete nothing.
  */
 async function deleteAll(
-  deletePass: (filter: { except: readonly Uint8Array[] }) => Promise<number>,
+  store: CoalescedStore,
+  refs: readonly Uint8Array[],
   except: readonly Uint8Array[],
 ): Promise<number> {
-  let deleted = await deletePass({ except });
-  for (let pass = 2; pass <= 10; pass++) {
-    const more = await deletePass({ except });
-    deleted += more;
-    if (more === 0) break;
+  let deleted = 0;
+  for (let pass = 1; pass <= maxPasses; pass++) {
+    deleted += await store.deleteByUser(refs, { except });
+    const rows = await store.listByUser(refs, except.length + 1);
+    if (rows.every(({ id }) => except.some((one) => Buffer.compare(one, id) === 0))) return deleted;
   }
-  return deleted;
+  throw new ConflictError(
+    `${deleted} sessions of the user are ended, but new ones kept coming. Close the account for logging in first, and try again.`,
+  );
 }
 
 /** The ids of a session: as stored, and the one that its commit will give it. */
