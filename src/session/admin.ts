@@ -149,9 +149,24 @@ export function exportRow(records: Records, row: SessionRow): ExportedSession {
 
 /** Everything that is stored of a user, sessions that ended and were not yet deleted included (R36). */
 export async function exportUser(records: Records, user: string): Promise<ExportedSession[]> {
-  const refs = records.settings.format.userRefs(user);
-  const rows = await records.store.listByUser(refs, 100_000);
+  const rows = await rowsOfUser(records, user);
   return rows.map((row) => exportRow(records, row));
+}
+
+/** More of one user than a single statement should bring. */
+const mostOfUser = 10_000;
+
+/** Every row of a user, ended or not, newest first. For a user with more rows than that it goes over the table. */
+export async function rowsOfUser(records: Records, user: string): Promise<SessionRow[]> {
+  const refs = records.settings.format.userRefs(user);
+  const rows = await records.store.listByUser(refs, mostOfUser + 1);
+  if (rows.length <= mostOfUser) return rows;
+  const all: SessionRow[] = [];
+  for await (const row of walk(records)) {
+    const { userRef } = row;
+    if (userRef !== null && refs.some((ref) => Buffer.compare(ref, userRef) === 0)) all.push(row);
+  }
+  return all.toSorted((a, b) => b.createdAt - a.createdAt);
 }
 
 /** A stored row by its handle, ended or not; null when there is none. */

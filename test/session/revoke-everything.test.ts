@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, test, vi } from "vitest";
 import { ConflictError, memoryStore, type SessionStore } from "../../src/index.ts";
-import { revokeEverything } from "../../src/session/admin.ts";
+import { exportUser, revokeEverything } from "../../src/session/admin.ts";
 import { recordsOf } from "../../src/session/manager.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
 import { cookieOf, HandClock, manage, visit } from "../jobs/sessions.ts";
 import { around, testKeys } from "./doubles.ts";
 
@@ -93,4 +94,24 @@ test("promise 3, R44: revokeAll of a user goes on while anything is there, whate
   assert.equal((await store.scan(null, 10)).length, 1);
   blind = Infinity;
   await assert.rejects(sessions.forUser("42").revokeAll(), ConflictError);
+});
+
+test("R36 an export is whole, also of a user with more sessions than one statement should bring", async () => {
+  const store = sqliteStore(":memory:");
+  const sessions = manage(store, testKeys);
+  await visit(sessions, "42");
+  const [row] = await store.scan(null, 1);
+  const count = 100_001;
+  for (let from = 1; from < count; from += 10_000) {
+    const rows = Array.from({ length: Math.min(10_000, count - from) }, (_, nth) => {
+      const id = Buffer.alloc(32);
+      id.writeUInt32BE(from + nth);
+      return { ...row!, id, createdAt: row!.createdAt - from - nth, client: null };
+    });
+    await store.insert(rows);
+  }
+  const found = await exportUser(recordsOf(sessions as never), "42");
+  assert.equal(found.length, count);
+  assert.ok(found.every(({ createdAt }, nth) => nth === 0 || createdAt <= found[nth - 1]!.createdAt));
+  await sessions.close();
 });

@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { infoOf, walk, type ListedSession } from "../../session/admin.ts";
+import { infoOf, rowsOfUser, walk, type ListedSession } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
 import { count } from "../options.ts";
@@ -38,7 +38,7 @@ export function listCommand(program: Command, terminal: Terminal): void {
 }
 
 async function* ofUser(records: Parameters<typeof walk>[0], user: string) {
-  yield* await records.store.listByUser(records.settings.format.userRefs(user), 100_000);
+  yield* await rowsOfUser(records, user);
 }
 
 function lines(found: ListedSession[], more: boolean, now: number, terminal: Terminal): string[] {
