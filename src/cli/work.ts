@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { Option, type Command } from "commander";
+import type { RefusedError } from "../errors.ts";
 import { assertMigrated } from "../migrations/migrator.ts";
+import { refusalOf, walk } from "../session/admin.ts";
 import type { Records } from "../session/records.ts";
 import { recordsOf } from "../session/manager.ts";
 import { SqliteDatabase } from "../database/sqlite-database.ts";
@@ -45,6 +47,8 @@ export function reporting(command: Command): Command {
 export interface Needs {
   /** Whether the command opens rows or names users. */
   readonly keys: boolean;
+  /** What a stored row must be to these keys, one of them at least. Default "known": under one of them. */
+  readonly fit?: "any" | "known" | "open";
   /** False for a command that works on a database without our tables. */
   readonly tables?: boolean;
 }
@@ -60,7 +64,7 @@ export async function withSessions(
   try {
     const records = recordsOf(configuration.sessions as never);
     if (needs.tables !== false) await assertTables(configuration);
-    if (needs.keys) await assertKeysFit(records);
+    if (needs.keys && needs.fit !== "any") await assertKeysFit(records, needs.fit ?? "known");
     await work({ ...configuration, records });
   } finally {
     await configuration.close().catch(() => {});
@@ -84,18 +88,36 @@ export function assertFile(store: SqlStore): void {
   }
 }
 
-/** Other keys than the rows' would find no user and open nothing, and look like an empty database. */
-async function assertKeysFit(records: Records): Promise<void> {
+/**
+ * Other keys than the rows' would find no user and open nothing, and look like an empty database. One row that fits is
+ * enough, because most may be under a key that was taken away; so where none does, it looks at the whole table.
+ */
+async function assertKeysFit(records: Records, fit: "known" | "open"): Promise<void> {
   const { format } = records.settings;
   if (format.sealedUnder === undefined || format.keyNames === undefined) return;
-  const rows = await records.store.scan(null, 50);
-  const sealed = new Set(rows.map((row) => format.sealedUnder!(row).data));
-  if (sealed.size === 0 || [...sealed].some((key) => key !== null && format.keyNames!.includes(key))) return;
+  const others = new Set<string>();
+  let refusal: RefusedError | null = null;
+  for await (const row of walk(records, { batchSize: 100 })) {
+    const key = format.sealedUnder(row).data ?? "no envelope";
+    if (!format.keyNames.includes(key)) others.add(key);
+    else if (fit === "known") return;
+    else {
+      refusal = refusalOf(records, row);
+      if (refusal === null) return;
+    }
+  }
+  if (refusal !== null)
+    throw new Failure(`No stored session opens here. ${refusal.message} ${otherSettings}`, exitCodes.usage);
+  if (others.size === 0) return;
   throw new Failure(
-    `The stored sessions were sealed with other keys (${[...sealed].join(", ")}) than those given (${format.keyNames.join(", ")}): set STORED_SESSION_KEYS to the keys that the application has. Nothing was changed.`,
+    `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}): set STORED_SESSION_KEYS to the keys that the application has. Nothing was changed.`,
     exitCodes.usage,
   );
 }
+
+/** Where the keys are there and rows do not open all the same. */
+export const otherSettings =
+  "An address alone says nothing of `app`, `sealTo` and `maxBytes`: if the application sets one of them, give its configuration file.";
 
 /** Prints lines, or the value when `--json` was given. */
 export function report(

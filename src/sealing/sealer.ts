@@ -70,15 +70,16 @@ export class Sealer {
   }
 
   /**
-   * Seals the `data` column under the newest key. `sid` is used when sealing to the cookie.
+   * Seals the `data` column under the newest key. `sid` is used when sealing to the cookie. `compress`, where it is
+   * given, decides in the place of `compressAbove`.
    *
    * @throws {LimitError} when `plaintext` has more than `maxBytes`
    * @throws {TypeError} when `context` or `sid` cannot be sealed
    */
-  seal(plaintext: Uint8Array, context: SealContext, sid: Uint8Array): Uint8Array {
-    if (!this.#toCookie) return this.#seal(this.#row, plaintext, context, null);
+  seal(plaintext: Uint8Array, context: SealContext, sid: Uint8Array, compress?: boolean): Uint8Array {
+    if (!this.#toCookie) return this.#seal(this.#row, plaintext, context, null, compress);
     if (sid.length === 0) throw new TypeError("Sealing to the cookie needs its sid, and this one is empty.");
-    return this.#seal(this.#row, plaintext, context, sid);
+    return this.#seal(this.#row, plaintext, context, sid, compress);
   }
 
   /**
@@ -105,11 +106,17 @@ export class Sealer {
     return envelope.length < OVERHEAD || envelope[0] !== SUITE ? null : keyIdOf(envelope);
   }
 
+  /** Whether an envelope's plaintext was deflated. */
+  static isDeflated(envelope: Uint8Array): boolean {
+    return (envelope[1]! & DEFLATED) !== 0;
+  }
+
   #seal(
     writer: ContextWriter,
     plaintext: Uint8Array,
     context: SealContext,
     sid: Uint8Array | null,
+    compress = plaintext.length > this.#compressAbove,
   ): Uint8Array {
     if (plaintext.length > this.#maxBytes) {
       throw new LimitError(
@@ -122,7 +129,7 @@ export class Sealer {
         "A row is sealed with an id of 32 bytes, a version and times that are integers, and a user reference of 32 bytes or null.",
       );
     }
-    const deflated = plaintext.length > this.#compressAbove ? deflate(plaintext) : null;
+    const deflated = compress ? deflate(plaintext) : null;
     const content = deflated ?? plaintext;
     const flags = (deflated === null ? 0 : DEFLATED) | (sid === null ? 0 : TO_COOKIE);
     const key = this.#keys.newest;

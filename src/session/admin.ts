@@ -4,6 +4,7 @@ import { idOf } from "./handle.ts";
 import { storedEndOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { fractionOf } from "./reseal.ts";
+import type { Token } from "./token.ts";
 import { sessionInfo, type SessionInfo } from "./users.ts";
 
 /** A stored session with its content, for its user's own request for their data, or for an operator who asks to see it. */
@@ -122,6 +123,9 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
   return { ...count, bytes: { ...bytes, median }, ages, keys };
 }
 
+/** `unreadable` of a session that only its cookie opens. */
+export const sealedToCookie = "sealed to the cookie";
+
 /** As an operator sees it: it ends by what is stored in it. */
 function lifeOf(records: Records, row: SessionRow): SessionInfo & { readonly ended: boolean } {
   const end = storedEndOf(row, records.settings);
@@ -137,7 +141,7 @@ export function exportRow(records: Records, row: SessionRow): ExportedSession {
     bytes: row.data.length,
   };
   const without = (unreadable: string) => ({ ...base, user: undefined, data: null, flash: null, unreadable });
-  if (!format.opensWithoutToken) return without("sealed to the cookie");
+  if (!format.opensWithoutToken) return without(sealedToCookie);
   try {
     const { data, user, flash } = format.decode(format.open(row, null));
     return { ...base, user, data, flash, unreadable: null };
@@ -145,6 +149,29 @@ export function exportRow(records: Records, row: SessionRow): ExportedSession {
     if (!(error instanceof RefusedError)) throw error;
     return without(error.reason);
   }
+}
+
+const anyone: Token = { text: "", sid: new Uint8Array(1), id: new Uint8Array(0), stale: false };
+
+/**
+ * Why a row does not open with these keys and settings; null when it does. Of a row that is sealed to its cookie only
+ * so much can be told as shows without it: how it is sealed, and whether its client column opens.
+ */
+export function refusalOf(records: Records, row: SessionRow): RefusedError | null {
+  const { format } = records.settings;
+  const attempt = (open: () => unknown): RefusedError | null => {
+    try {
+      open();
+      return null;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return error;
+    }
+  };
+  if (format.opensWithoutToken) return attempt(() => format.open(row, null));
+  const refusal = attempt(() => format.open(row, anyone));
+  // Somebody else's cookie is refused for its commitment, after everything that does not depend on it was looked at.
+  return refusal?.reason === "commitment" ? attempt(() => format.openClient(row)) : refusal;
 }
 
 /** Everything that is stored of a user, sessions that ended and were not yet deleted included (R36). */

@@ -39,8 +39,12 @@ export interface SessionFormat {
   decode(plaintext: Uint8Array): Content;
   /** Whether two values are stored as the same bytes. */
   same(a: unknown, b: unknown): boolean;
-  /** @param token null when an operator reseals a row of a format that `opensWithoutToken` */
-  seal(plaintext: Uint8Array, row: BareRow, token: Token | null): Uint8Array;
+  /**
+   * @param token null when an operator reseals a row of a format that `opensWithoutToken`
+   * @param loaded the row then, which decides whether its next one is compressed: the operator's settings may be other
+   *   than the application's
+   */
+  seal(plaintext: Uint8Array, row: BareRow, token: Token | null, loaded?: SessionRow): Uint8Array;
   /**
    * @param token null when a row is opened for an operator rather than for its owner
    * @throws {RefusedError} a row that does not open

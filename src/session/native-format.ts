@@ -37,7 +37,13 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     encode: (content) => codec.encode(content),
     decode: (plaintext) => codec.decode(plaintext),
     same: (a, b) => codec.same(a, b),
-    seal: (plaintext, row, token) => sealer.seal(plaintext, row, token === null ? noSid : token.sid),
+    seal: (plaintext, row, token, loaded) =>
+      sealer.seal(
+        plaintext,
+        row,
+        token === null ? noSid : token.sid,
+        loaded === undefined ? undefined : Sealer.isDeflated(loaded.data),
+      ),
     open: (row, token) => sealer.open(row.data, row, token === null ? null : token.sid),
     sealClient(client, row) {
       const map: Record<string, string> = {};

@@ -120,7 +120,7 @@ function sealAnew(records: Records, row: SessionRow): SessionRow | null {
   const client = row.client === null ? null : format.openClient(row);
   return {
     ...bare,
-    data: format.seal(plaintext, bare, null),
+    data: format.seal(plaintext, bare, null, row),
     client: client === null ? null : format.sealClient(client, bare),
   };
 }

@@ -4,7 +4,9 @@ import { writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import { StoredSessionStore } from "../../src/adapters/express-session.ts";
 import { generateKey } from "../../src/index.ts";
+import { Sealer } from "../../src/sealing/sealer.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
+import { manage, visit } from "../jobs/sessions.ts";
 import { Folder } from "./command.ts";
 
 const [older, newest] = [generateKey(), generateKey()];
@@ -20,6 +22,13 @@ beforeEach(() => {
 afterEach(() => folder.remove());
 
 const open = () => sqliteStore(folder.file("sessions.sqlite3"));
+
+/** Sessions of an application, each used just now. */
+async function fill(count: number, options: Parameters<typeof manage>[2] = {}, key: string = newest) {
+  const sessions = manage(open(), key, options);
+  for (let i = 0; i < count; i++) await visit(sessions, "42", "tea ".repeat(1_000));
+  await sessions.close();
+}
 
 describe("longer timeouts than the command's", () => {
   /** Three sessions of a drop-in store, begun 40 days ago, with a cookie of 365 days, used an hour ago. */
@@ -83,5 +92,103 @@ describe("longer timeouts than the command's", () => {
       (await folder.run("count", "-c", "strange.mjs")).err,
       /uses another copy of stored-session than this command/,
     );
+  });
+});
+
+describe("rows under a key that was taken away", () => {
+  test("the commands go on where a few rows are under the keys that are left", async () => {
+    await fill(150, {}, older);
+    const sessions = manage(open(), newest);
+    // Two that come last in the table: no look at its beginning would meet them.
+    for (let found = 0; found < 2;) {
+      const session = await sessions.load(await visit(sessions, "42"));
+      if (Buffer.from(session.handle, "base64url")[0]! >= 0xf0) found++;
+      else await sessions.forUser("42").revoke(session.handle);
+    }
+    await sessions.close();
+    folder.env["STORED_SESSION_KEYS"] = newest;
+    const { keys } = await folder.json("keys", "status");
+    assert.deepEqual(
+      keys.map(({ place, live }: any) => [place, live]),
+      [
+        ["newest", 2],
+        ["unknown", 150],
+      ],
+    );
+    assert.equal((await folder.json("list", "--limit", "200")).sessions.length, 152);
+    assert.equal((await folder.json("export", "--user", "42")).sessions.length, 2);
+    const resealed = await folder.run("reseal");
+    assert.equal(resealed.code, 1);
+    assert.match(resealed.err, /150 sessions did not open and stayed as they are/);
+    assert.deepEqual(await folder.json("revoke", "--user", "42"), { revoked: 2 });
+    // What is left is of nobody that these keys can name.
+    const unnamed = await folder.run("erase", "--user", "42", "--yes");
+    assert.equal(unnamed.code, 2);
+    assert.match(unnamed.err, /were sealed with other keys/);
+    assert.equal((await folder.json("keys", "status")).keys[1].live, 150);
+  });
+});
+
+describe("another app, sealTo or compressAbove", () => {
+  test("check, reseal and export say that nothing opens, and which settings an address cannot name", async () => {
+    await fill(3, { app: "shop" });
+    const checked = await folder.run("check");
+    assert.equal(checked.code, 1);
+    assert.match(checked.out, /of 3 rows under these keys, 3 do not open/);
+    const resealed = await folder.run("reseal");
+    assert.equal(resealed.code, 2);
+    const exported = await folder.run("export", "--user", "42");
+    assert.equal(exported.code, 1);
+    assert.equal(JSON.parse(exported.out).sessions.length, 3, "what is known is printed all the same");
+    for (const said of [checked.out, resealed.err, exported.err]) {
+      assert.match(said, /nothing of `app`, `sealTo` and `maxBytes`.* configuration file/);
+    }
+    // A user's sessions are found and ended all the same.
+    assert.deepEqual(await folder.json("revoke", "--user", "42"), { revoked: 3 });
+  });
+
+  test("promise 6 rows that are sealed to the cookie are told, whichever side does not know it", async () => {
+    await fill(1, { sealTo: "cookie" });
+    assert.match((await folder.run("reseal")).err, /No stored session opens here\..*`sealTo`/);
+    const config = (options: string) => {
+      writeFileSync(
+        folder.file("config.mjs"),
+        `import { sqliteStore } from ${source("store/sqlite.ts")};
+         export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS, ${options} };`,
+      );
+      return ["-c", "config.mjs"];
+    };
+    assert.equal((await folder.run("reseal", ...config('sealTo: "cookie"'))).code, 0);
+    assert.equal((await folder.run("check", ...config('sealTo: "cookie"'))).code, 0);
+    assert.equal((await folder.run("reseal", ...config('sealTo: "cookie", app: "shop"'))).code, 2);
+    assert.equal((await folder.run("revoke", "--all", "--yes")).code, 0);
+    await fill(1);
+    assert.equal((await folder.run("reseal", ...config('sealTo: "cookie"'))).code, 2);
+  });
+
+  test("R29 a reseal compresses no row that the application did not compress, nor the other way round", async () => {
+    const deflated = async () => {
+      const store = open();
+      const rows = await store.scan(null, 10);
+      await store.close();
+      return rows.map(({ data }) => Sealer.isDeflated(data));
+    };
+    for (const compressAbove of [false, 1_024] as const) {
+      await fill(1, { compressAbove }, older);
+      assert.equal((await folder.json("reseal")).resealed, 1);
+      assert.deepEqual(await deflated(), [compressAbove !== false]);
+      await folder.run("revoke", "--all", "--yes");
+    }
+  });
+
+  test("R27 a row above this maxBytes does not end the run", async () => {
+    await fill(1, { maxBytes: 2_000_000 }, older);
+    const sessions = manage(open(), older, { maxBytes: 2_000_000, compressAbove: false });
+    await visit(sessions, "42", "tea ".repeat(300_000));
+    await sessions.close();
+    const { code, out, err } = await folder.run("reseal");
+    assert.equal(code, 1);
+    assert.match(out, /^Resealed 1 session;/);
+    assert.match(err, /1 session did not open .*`maxBytes`/);
   });
 });

@@ -3,13 +3,16 @@ import type { Command } from "commander";
 import { inspectDatabase, type Inspection } from "../../database/inspect.ts";
 import { OptionsError, StoredSessionError } from "../../errors.ts";
 import { migrationStatus } from "../../migrations/migrator.ts";
+import type { SessionRow } from "../../row.ts";
+import { refusalOf } from "../../session/admin.ts";
 import { recordsOf, settingsOf } from "../../session/manager.ts";
+import type { Records } from "../../session/records.ts";
 import { SqlStore } from "../../store/sql.ts";
 import { configure, type CommonOptions, type Configuration } from "../configuration.ts";
 import { explain, Failure } from "../failure.ts";
 import { bytes, plural, span, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
-import { assertFile, paint, report, reporting } from "../work.ts";
+import { assertFile, otherSettings, paint, report, reporting } from "../work.ts";
 
 interface Finding {
   readonly about: string;
@@ -138,7 +141,8 @@ async function checkRows(
       add("Writing", "problem", error.message);
     }
   }
-  const { format } = recordsOf(configuration.sessions as never).settings;
+  const records = recordsOf(configuration.sessions as never);
+  const { format } = records.settings;
   if (format.keyNames === undefined || format.sealedUnder === undefined) return;
   const rows = await store.scan(null, 1_000);
   const strange = rows
@@ -152,6 +156,23 @@ async function checkRows(
       `of ${plural(rows.length, "row")} looked at, ${strange.length} are under keys that are not in the ring (${keys}): these users are logged out. Add the key at the end of the ring.`,
     );
   } else if (rows.length > 0) add("Rows", "good", `the keys fit the ${plural(rows.length, "row")} looked at`);
+  checkOpening(records, rows, add);
+}
+
+/** Keys can be right and rows closed all the same. */
+function checkOpening(
+  records: Records,
+  rows: readonly SessionRow[],
+  add: (about: string, level: Finding["level"], message: string) => void,
+): void {
+  const refusals = rows.map((row) => refusalOf(records, row)).filter((refusal) => refusal?.reason !== "key");
+  const refused = refusals.filter((refusal) => refusal !== null);
+  if (refused.length === 0) return;
+  add(
+    "Rows",
+    refused.length === refusals.length ? "problem" : "warning",
+    `of ${plural(refusals.length, "row")} under these keys, ${refused.length} do not open. ${refused[0]!.message} ${otherSettings}`,
+  );
 }
 
 function checkDurability(

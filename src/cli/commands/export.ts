@@ -1,8 +1,10 @@
 import type { Command } from "commander";
+import { sealedToCookie } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
+import { Failure } from "../failure.ts";
 import { json, plural } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
-import { located, withSessions } from "../work.ts";
+import { located, otherSettings, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
   user: string;
@@ -20,10 +22,16 @@ export function exportCommand(program: Command, terminal: Terminal): void {
       const found = await sessions.exportUser(options.user);
       const value = { user: options.user, exportedAt: new Date(records.now()), sessions: found };
       terminal.out.write(`${json(value)}\n`);
-      const closed = found.filter(({ unreadable }) => unreadable !== null).length;
-      if (terminal.err.isTTY || closed > 0) {
+      const closed = found.filter(({ unreadable }) => unreadable !== null);
+      const refused = closed.filter(({ unreadable }) => unreadable !== sealedToCookie);
+      if (refused.length > 0) {
+        throw new Failure(
+          `The data of ${plural(refused.length, "session")} cannot be read here: see "unreadable". ${otherSettings}`,
+        );
+      }
+      if (terminal.err.isTTY || closed.length > 0) {
         terminal.err.write(
-          `${plural(found.length, "session")}.${closed > 0 ? ` The data of ${closed} cannot be read here: see "unreadable".` : ""}\n`,
+          `${plural(found.length, "session")}.${closed.length > 0 ? ` The data of ${closed.length} cannot be read here: see "unreadable".` : ""}\n`,
         );
       }
     }),

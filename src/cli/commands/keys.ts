@@ -37,7 +37,7 @@ export function keysCommand(program: Command, terminal: Terminal): void {
       .description("count rows per key, and say which key can be retired and when")
       .option("--since <date>", "when the newest key had reached every server", date),
   ).action((options: StatusOptions) =>
-    withSessions(terminal, options, { keys: true }, ({ records }) =>
+    withSessions(terminal, options, { keys: true, fit: "any" }, ({ records }) =>
       interruptible(terminal, async (signal) => {
         const { keyNames } = records.settings.format;
         if (keyNames === undefined) {

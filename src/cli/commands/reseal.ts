@@ -27,7 +27,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
       .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 10)
       .option("--after <handle>", "go on where an earlier run stopped"),
   ).action((options: Options) =>
-    withSessions(terminal, options, { keys: true }, ({ sessions, records }) =>
+    withSessions(terminal, options, { keys: true, fit: "open" }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {
         const progress = new Progress(terminal, "Resealing", "session");
         const result = await sessions.reseal({
@@ -76,7 +76,7 @@ function leftBehind({ refused, contended }: ResealResult): string[] {
   const left: string[] = [];
   if (refused > 0)
     left.push(
-      `${plural(refused, "session")} did not open and stayed as they are: they were edited, or their key is not in the ring.`,
+      `${plural(refused, "session")} did not open and stayed as they are: they were edited, their key is not in the ring, or the application has other settings (\`app\`, \`sealTo\`, \`maxBytes\`) than this command.`,
     );
   if (contended > 0)
     left.push(`${plural(contended, "session")} changed at every try, and kept an older key: run it again.`);
