@@ -1,3 +1,4 @@
+import type { INDEXED, TableName } from "./shape.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
 /** How many statements of a kind may be under way at once, and how many operations one may carry. */
@@ -168,7 +169,14 @@ export interface Dialect {
   decode(row: Record<string, unknown>): SessionRow;
 
   /** The columns of a table, one row each with `name`; no rows when there is no such table. */
-  columns(table: "sessions" | "migrations"): Statement;
+  columns(table: TableName): Statement;
+  /**
+   * The indexes of the sessions table that can be used, the primary key among them, one row each: `name` is the
+   * first column, `alone` is 1 or true where it is unique over that column alone.
+   */
+  indexes(): Statement;
+  /** For databases whose tables are made with their indexes: adds one to a table that is there without it. */
+  addIndex?(column: (typeof INDEXED)[number]): Statement;
   readonly journal: {
     /** CREATE TABLE IF NOT EXISTS. */
     create(): Statement;

@@ -4,6 +4,7 @@ import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
 import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
+import type { INDEXED, TableName } from "./shape.ts";
 
 const COLUMNS =
   "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
@@ -274,13 +275,23 @@ export class MysqlDialect implements Dialect {
     ];
   }
 
-  columns(table: "sessions" | "migrations"): Statement {
-    const parts = this.names[table].split(".").map((part) => part.slice(1, -1));
-    const schema = parts.length > 1 ? "?" : "DATABASE()";
+  columns(table: TableName): Statement {
+    const { where, parts } = this.#inSchema(table);
+    return query(`SELECT column_name AS name FROM information_schema.columns WHERE ${where}`, ...parts);
+  }
+
+  indexes(): Statement {
+    const { where, parts } = this.#inSchema("sessions");
     return query(
-      `SELECT column_name AS name FROM information_schema.columns WHERE table_schema = ${schema} AND table_name = ?`,
+      `SELECT MAX(CASE seq_in_index WHEN 1 THEN column_name END) AS name, MAX(non_unique) = 0 AND COUNT(*) = 1 AS alone FROM information_schema.statistics WHERE ${where} GROUP BY index_name`,
       ...parts,
     );
+  }
+
+  addIndex(column: (typeof INDEXED)[number]): Statement {
+    const { sessions, userIndex, expiryIndex } = this.names;
+    const index = column === "user_ref" ? userIndex : expiryIndex;
+    return write(`CREATE INDEX ${index} ON ${sessions} (${column})`);
   }
 
   decode(row: Record<string, unknown>): SessionRow {
@@ -296,6 +307,12 @@ export class MysqlDialect implements Dialect {
       expiresAt: Number(row["expires_at"]),
       client: client && asBytes(client),
     };
+  }
+
+  #inSchema(table: TableName): { where: string; parts: readonly string[] } {
+    const parts = this.names[table].split(".").map((part) => part.slice(1, -1));
+    const schema = parts.length > 1 ? "?" : "DATABASE()";
+    return { where: `table_schema = ${schema} AND table_name = ?`, parts };
   }
 
   #versions(ids: readonly Uint8Array[]): Statement {

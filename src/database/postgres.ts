@@ -3,6 +3,7 @@ import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
 import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
+import type { TableName } from "./shape.ts";
 
 /** A whole row as one text, because node-postgres takes as long for a column as we for reading all nine out of it. */
 const ROW =
@@ -186,8 +187,12 @@ export class PostgresDialect implements Dialect {
     return [write(this.#text.lease, name, holder, until, now)];
   }
 
-  columns(table: "sessions" | "migrations"): Statement {
+  columns(table: TableName): Statement {
     return query(this.#text.columns, this.names[table]);
+  }
+
+  indexes(): Statement {
+    return query(this.#text.indexes, this.names.sessions);
   }
 
   decode(row: Record<string, unknown>): SessionRow {
@@ -271,6 +276,11 @@ function texts(names: Names) {
     columns:
       "SELECT attname::text AS name FROM pg_catalog.pg_attribute " +
       "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+    // Those that a failed CREATE INDEX CONCURRENTLY left behind are not valid.
+    indexes:
+      "SELECT a.attname::text AS name, i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AS alone FROM pg_catalog.pg_index i " +
+      "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] " +
+      "WHERE i.indrelid = to_regclass($1) AND i.indisvalid",
     journalCreate:
       `CREATE TABLE IF NOT EXISTS ${names.migrations} (version integer PRIMARY KEY, name text NOT NULL, ` +
       `checksum text NOT NULL, applied_at bigint NOT NULL)`,

@@ -1,5 +1,6 @@
 import { ClosedError } from "../errors.ts";
-import { COLUMNS_OF_SESSIONS, sqliteDialect } from "./sqlite.ts";
+import { COLUMNS } from "./shape.ts";
+import { sqliteDialect } from "./sqlite.ts";
 import { SqliteCheckpoints } from "./sqlite-checkpoints.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./sqlite-errors.ts";
 import { withPatience } from "./retry.ts";
@@ -190,11 +191,15 @@ export class SqliteDatabase implements Database {
   }
 
   #shape(): "missing" | "foreign" | "ours" {
-    if (!this.#handle) return "ours";
-    const { rows } = this.#execute(this.#handle, this.dialect.columns("sessions"));
-    const found = new Set(rows.map(({ name }) => name));
-    if (found.size === 0) return "missing";
-    return COLUMNS_OF_SESSIONS.every((column) => found.has(column)) ? "ours" : "foreign";
+    const handle = this.#handle;
+    if (!handle) return "ours";
+    const shapes = (["sessions", "leases"] as const).map((table) => {
+      const { rows } = this.#execute(handle, this.dialect.columns(table));
+      const found = new Set(rows.map(({ name }) => name));
+      if (found.size === 0) return "missing";
+      return COLUMNS[table].every((column) => found.has(column)) ? "ours" : "foreign";
+    });
+    return shapes.find((shape) => shape !== "ours") ?? "ours";
   }
 }
 

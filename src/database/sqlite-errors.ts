@@ -48,7 +48,7 @@ export interface Circumstances {
   readonly table: string;
   readonly busyTimeout: number;
   readonly writes: boolean;
-  /** What the sessions table looks like. SQLite has one code for all mistakes in a statement, so it is asked. */
+  /** What the tables look like. SQLite has one code for all mistakes in a statement, so it is asked. */
   readonly shape: () => "missing" | "foreign" | "ours";
 }
 
@@ -114,13 +114,13 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
 function explainStatement(error: unknown, table: string, shape: "missing" | "foreign" | "ours"): StoreError {
   if (shape === "missing") {
     return new NotMigratedError(
-      `There is no table ${table}. Run migrate(store) once before the first request; the next call after that works.`,
+      `There is no table ${table}, or one beside it is missing. Run migrate(store) once before the first request; the next call after that works.`,
       { cause: error },
     );
   }
   if (shape === "foreign") {
     return new TableError(
-      `The table ${table} has another shape than the store's. Give the store another name with the option "table", or rename that table.`,
+      `The table ${table}, or one beside it, has another shape than the store's. Give the store another name with the option "table", or rename that table.`,
       { cause: error },
     );
   }

@@ -2,20 +2,6 @@ import { BUCKET, bucketOf } from "./dialect.ts";
 import type { Dialect, Names, Statement } from "./dialect.ts";
 import type { ExpireQuery, SessionRow } from "../row.ts";
 
-/** What a table must have to be the store's. */
-export const COLUMNS_OF_SESSIONS: readonly string[] = [
-  "id",
-  "data",
-  "version",
-  "user_ref",
-  "created_at",
-  "updated_at",
-  "absolute_expires_at",
-  "expires_at",
-  "expires_bucket",
-  "client",
-];
-
 /** The dialect of SQLite 3.37 and later, for tables of these names. */
 export function sqliteDialect(names: Names): Dialect {
   const { sessions, leases, migrations } = names;
@@ -170,6 +156,11 @@ export function sqliteDialect(names: Names): Dialect {
     columns: (table) => ({
       text: `SELECT name FROM pragma_table_info(?)`,
       values: [names[table].slice(1, -1)],
+      writes: false,
+    }),
+    indexes: () => ({
+      text: `SELECT first.name AS name, i."unique" = 1 AND (SELECT count(*) FROM pragma_index_info(i.name)) = 1 AS alone FROM pragma_index_list(?) i JOIN pragma_index_info(i.name) first ON first.seqno = 0`,
+      values: [sessions.slice(1, -1)],
       writes: false,
     }),
     journal: {

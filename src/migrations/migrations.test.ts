@@ -82,7 +82,7 @@ describe("migrating", () => {
     ]);
     const checksum = checksumOf(sessions, "sqlite");
     const applied = [{ version: 1, name: "sessions", checksum, appliedAt: 1_234 }];
-    expect(await migrationStatus(database)).toEqual({ applied, pending: [] });
+    expect(await migrationStatus(database)).toEqual({ applied, pending: [], missing: [], repair: [] });
     await assertMigrated(database);
     await migrateDatabase(database, { now: 9_999 });
     expect((await migrationStatus(database)).applied).toEqual(applied);
@@ -129,6 +129,22 @@ describe("migrating", () => {
     expect(handle.isTransaction).toBe(false);
   });
 
+  test("a journal of another shape is left as it is", async () => {
+    handle.exec("CREATE TABLE stored_sessions_migrations (id INTEGER, batch INTEGER)");
+    await expect(migrationStatus(open())).rejects.toThrow(
+      /"stored_sessions_migrations" exists with another shape/,
+    );
+    await expect(migrateDatabase(open())).rejects.toThrow(TableError);
+    expect(objects()).toEqual(["stored_sessions_migrations"]);
+  });
+
+  test("looking at a table of another shape says so, and does not announce a migration", async () => {
+    handle.exec("CREATE TABLE stored_sessions (sid TEXT)");
+    for (const look of [migrationStatus, pendingMigrations, assertMigrated]) {
+      await expect(look(open())).rejects.toThrow(TableError);
+    }
+  });
+
   test("a migration that fails halfway is undone as a whole, and can run again", async () => {
     handle.exec("CREATE TABLE elsewhere (x); CREATE VIEW stored_sessions_leases AS SELECT 1");
     handle.exec("CREATE INDEX stored_sessions_leases_i ON elsewhere (x)");
@@ -140,5 +156,87 @@ describe("migrating", () => {
     handle.exec("DROP INDEX stored_sessions_leases");
     await migrateDatabase(database);
     await assertMigrated(database);
+  });
+});
+
+describe("tables that are not what the journal says", () => {
+  const migrated = async (): Promise<SqliteDatabase> => {
+    const database = open();
+    await migrateDatabase(database);
+    return database;
+  };
+  const whole = [
+    "stored_sessions",
+    "stored_sessions_expires_bucket",
+    "stored_sessions_leases",
+    "stored_sessions_migrations",
+    "stored_sessions_user_ref",
+  ];
+
+  test.each([
+    ["DROP TABLE stored_sessions", ['the table "stored_sessions"']],
+    ["DROP TABLE stored_sessions_leases", ['the table "stored_sessions_leases"']],
+    ["DROP INDEX stored_sessions_user_ref", ["an index that begins with user_ref"]],
+    ["DROP INDEX stored_sessions_expires_bucket", ["an index that begins with expires_bucket"]],
+  ])("after %s what is missing is named, and migrating makes it again", async (loss, missing) => {
+    const database = await migrated();
+    handle.exec(loss);
+    const status = await migrationStatus(database);
+    expect(status).toMatchObject({ pending: [], missing, applied: [{ version: 1 }] });
+    const lostTable = loss.startsWith("DROP TABLE");
+    await expect(assertMigrated(database).then(() => "fine", String)).resolves.toMatch(
+      lostTable ? /is missing\. Run migrate/ : /^fine$/,
+    );
+    await migrateDatabase(database);
+    expect(objects()).toEqual(whole);
+    expect(await migrationStatus(database)).toMatchObject({
+      missing: [],
+      repair: [],
+      applied: [{ version: 1 }],
+    });
+  });
+
+  test("what is printed for it makes it again as well", async () => {
+    const database = await migrated();
+    handle.exec("DROP TABLE stored_sessions");
+    for (const text of (await migrationStatus(database)).repair) handle.exec(text);
+    expect((await migrationStatus(database)).missing).toEqual([]);
+  });
+
+  test("a column that is missing is no gap that could be filled", async () => {
+    const database = await migrated();
+    handle.exec(
+      "DROP INDEX stored_sessions_expires_bucket; ALTER TABLE stored_sessions DROP COLUMN expires_bucket",
+    );
+    for (const look of [migrationStatus, assertMigrated, migrateDatabase]) {
+      await expect(look(database)).rejects.toThrow(/and not expires_bucket\. /);
+    }
+  });
+
+  test("an index of any name will do", async () => {
+    const database = await migrated();
+    handle.exec("DROP INDEX stored_sessions_user_ref; CREATE INDEX mine ON stored_sessions (user_ref, id)");
+    expect((await migrationStatus(database)).missing).toEqual([]);
+  });
+
+  test("indexes whose names a renamed table kept are not taken for those of the new one", async () => {
+    const database = await migrated();
+    handle.exec(
+      "ALTER TABLE stored_sessions RENAME TO old; ALTER TABLE stored_sessions_migrations RENAME TO olds",
+    );
+    await expect(migrateDatabase(database)).rejects.toThrow(
+      /lacks an index that begins with user_ref and .*expires_bucket.* keeps the names of its indexes/,
+    );
+    expect(objects(), "nothing was changed").not.toContain("stored_sessions");
+    handle.exec("DROP INDEX stored_sessions_user_ref; DROP INDEX stored_sessions_expires_bucket");
+    await migrateDatabase(database);
+    expect((await migrationStatus(database)).missing).toEqual([]);
+  });
+
+  test("an adopted table without a primary key is refused", async () => {
+    const columns =
+      "data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
+    handle.exec(`CREATE TABLE stored_sessions (id BLOB, ${columns})`);
+    await expect(migrateDatabase(open())).rejects.toThrow(/lacks a primary key over id/);
   });
 });

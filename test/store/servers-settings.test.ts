@@ -1,11 +1,13 @@
 /** Servers and pools whose settings are not the usual ones. */
+import { randomBytes } from "node:crypto";
 import mysql from "mysql2/promise";
 import { Pool } from "pg";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { MysqlDatabase } from "../../src/database/mysql-database.ts";
 import { MysqlDialect } from "../../src/database/mysql.ts";
 import { inspectDatabase } from "../../src/database/inspect.ts";
-import { StoreReadOnlyError } from "../../src/errors.ts";
+import { StoreReadOnlyError, TableError } from "../../src/errors.ts";
+import { migrationStatus } from "../../src/migrations/migrator.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import { SqlStore } from "../../src/store/sql.ts";
@@ -185,5 +187,86 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
     expect(await store.insert([row])).toEqual([true]);
     await store.close();
     expect(await created.store.read([row.id])).toEqual([row]);
+  });
+});
+
+describe.each(servers)("tables that are not what the journal says: $name", ({ kind, url, createStore }) => {
+  const drop = (index: string, table: string): string =>
+    kind === "postgres" ? `DROP INDEX ${index}` : `DROP INDEX ${index} ON ${table}`;
+
+  test("what is missing is named, and migrating makes it again", async () => {
+    await using created = await createStore();
+    const store = created.store as SqlStore;
+    const { table } = created;
+    await store.migrate();
+    const losses = [
+      [`DROP TABLE ${table}`, /^the table .*[^s]$/],
+      [`DROP TABLE ${table}_leases`, /^the table .*_leases/],
+      [drop(`${table}_user_ref`, table), /^an index that begins with user_ref$/],
+      [drop(`${table}_expires_bucket`, table), /^an index that begins with expires_bucket$/],
+    ] as const;
+    for (const [loss, what] of losses) {
+      await execute(url, kind, loss);
+      expect(await migrationStatus(store.database)).toMatchObject({
+        pending: [],
+        missing: [expect.stringMatching(what)],
+      });
+      await store.migrate();
+      expect(await migrationStatus(store.database)).toMatchObject({ missing: [], applied: [{ version: 1 }] });
+      expect(await store.insert([randomRow()])).toEqual([true]);
+    }
+    await execute(url, kind, `ALTER TABLE ${table} DROP COLUMN expires_bucket`);
+    await expect(migrationStatus(store.database)).rejects.toThrow(/and not expires_bucket/);
+    await expect(store.migrate()).rejects.toThrow(TableError);
+  });
+
+  test("a table that was renamed keeps the names of its indexes", async () => {
+    await using created = await createStore();
+    const store = created.store as SqlStore;
+    const { table } = created;
+    await store.migrate();
+    const old = `old_${table.slice(0, 30)}`;
+    await execute(url, kind, `ALTER TABLE ${table} RENAME TO ${old}`);
+    await execute(url, kind, `DROP TABLE ${table}_migrations`);
+    try {
+      if (kind === "postgres") {
+        await expect(store.migrate()).rejects.toThrow(/keeps the names of its indexes/);
+        await execute(url, kind, `ALTER INDEX ${table}_user_ref RENAME TO ${old}_u`);
+        await execute(url, kind, `ALTER INDEX ${table}_expires_bucket RENAME TO ${old}_e`);
+      }
+      await store.migrate();
+      expect((await migrationStatus(store.database)).missing).toEqual([]);
+    } finally {
+      await execute(url, kind, `DROP TABLE ${old}`);
+    }
+  });
+
+  test("a role that may only read and write sees that nothing is missing", async () => {
+    await using created = await createStore();
+    await created.store.migrate();
+    const { table } = created;
+    const role = `w${randomBytes(6).toString("hex")}`;
+    const account = kind === "postgres" ? role : `'${role}'@'%'`;
+    await execute(
+      url,
+      kind,
+      kind === "postgres"
+        ? `CREATE ROLE ${role} LOGIN PASSWORD 'p'`
+        : `CREATE USER ${account} IDENTIFIED BY 'p'`,
+    );
+    for (const name of [table, `${table}_leases`, `${table}_migrations`]) {
+      await execute(url, kind, `GRANT SELECT, INSERT, UPDATE, DELETE ON ${name} TO ${account}`);
+    }
+    const address = new URL(url);
+    [address.username, address.password] = [role, "p"];
+    const store = (kind === "postgres" ? postgresStore : mysqlStore)(address.href, { table });
+    try {
+      expect(await migrationStatus(store.database)).toMatchObject({ pending: [], missing: [] });
+      await store.migrate();
+    } finally {
+      await store.close();
+      if (kind === "postgres") await execute(url, kind, `DROP OWNED BY ${role}`);
+      await execute(url, kind, kind === "postgres" ? `DROP ROLE ${role}` : `DROP USER ${account}`);
+    }
   });
 });

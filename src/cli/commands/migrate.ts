@@ -21,44 +21,56 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
   const migrate = reporting(
     program
       .command("migrate")
-      .description("create or upgrade the tables; does nothing when they are up to date")
+      .description(
+        "create or upgrade the tables, make again what is missing; does nothing when they are up to date",
+      )
       .option("-p, --print", "print the SQL that is pending, for your own tool; runs nothing")
       .option("-n, --dry-run", "say what would run; runs nothing"),
   ).action((options: Options) =>
     withSessions(terminal, options, needs, async (place) => {
       const store = sqlStoreOf(place);
-      const { pending } = await statusOf(store);
+      const { pending, missing, repair } = await statusOf(store);
       const names = pending.map(({ version, name }) => `${version} ${name}`);
+      const again = missing.join(", ");
       if (options.print) {
-        const sql = pending.flatMap(({ statements }) => statements);
-        report(terminal, options, { statements: sql }, () =>
-          pending.flatMap(({ version, name, statements }) => [
+        const sql = [...pending.flatMap(({ statements }) => statements), ...repair];
+        report(terminal, options, { statements: sql }, () => [
+          ...pending.flatMap(({ version, name, statements }) => [
             `-- ${version} ${name}`,
-            ...statements.map((statement) => `${statement};\n`),
+            ...ended(statements),
           ]),
-        );
+          ...(repair.length > 0 ? [`-- missing: ${again}`, ...ended(repair)] : []),
+        ]);
         return;
       }
-      if (pending.length === 0) {
-        report(terminal, options, { applied: [] }, () => ["The tables are up to date."]);
+      if (pending.length === 0 && missing.length === 0) {
+        report(terminal, options, { applied: [], madeAgain: [] }, () => ["The tables are up to date."]);
         return;
       }
       if (options.dryRun) {
-        report(terminal, options, { wouldApply: names }, () => [
-          `${plural(names.length, "migration")} would run: ${names.join(", ")}. Nothing was changed.`,
+        report(terminal, options, { wouldApply: names, wouldMakeAgain: missing }, () => [
+          missing.length > 0
+            ? `What is missing would be made again: ${again}. Nothing was changed.`
+            : `${plural(names.length, "migration")} would run: ${names.join(", ")}. Nothing was changed.`,
         ]);
         return;
       }
       await store.migrate();
-      report(terminal, options, { applied: names }, () => [
-        `${paint(terminal)("green", "✓")} Ran ${plural(names.length, "migration")}: ${names.join(", ")}.`,
-      ]);
+      report(terminal, options, { applied: names, madeAgain: missing }, () => {
+        const done =
+          missing.length > 0
+            ? `Made again what was missing: ${again}.`
+            : `Ran ${plural(names.length, "migration")}: ${names.join(", ")}.`;
+        return [`${paint(terminal)("green", "✓")} ${done}`];
+      });
     }),
   );
 
   // `--json` and the others belong to `migrate` as well, so they are read from both.
   reporting(
-    migrate.command("status").description("say which migrations have run and which are pending"),
+    migrate
+      .command("status")
+      .description("say which migrations have run, which are pending, and what is missing"),
   ).action((_: CommonOptions, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();
     return withSessions(terminal, options, needs, async (place) => {
@@ -67,8 +79,18 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
       if (status.pending.length > 0) {
         throw new Failure(`${plural(status.pending.length, "migration")} pending.`, exitCodes.pending);
       }
+      if (status.missing.length > 0) {
+        throw new Failure(
+          'Something is missing. "stored-session migrate" makes it again, a table empty.',
+          exitCodes.pending,
+        );
+      }
     });
   });
+}
+
+function ended(statements: readonly string[]): string[] {
+  return statements.map((statement) => `${statement};\n`);
 }
 
 /** Looking creates no file: of one that is not there, everything is pending. */
@@ -82,7 +104,7 @@ async function statusOf(store: SqlStore): Promise<MigrationStatus> {
   return migrationStatus(database);
 }
 
-function summaryOf({ applied, pending }: MigrationStatus) {
+function summaryOf({ applied, pending, missing }: MigrationStatus) {
   return {
     applied: applied.map(({ version, name, appliedAt }) => ({
       version,
@@ -90,14 +112,16 @@ function summaryOf({ applied, pending }: MigrationStatus) {
       appliedAt: new Date(appliedAt),
     })),
     pending: pending.map(({ version, name }) => ({ version, name })),
+    missing,
   };
 }
 
-function lines({ applied, pending }: MigrationStatus): string[] {
+function lines({ applied, pending, missing }: MigrationStatus): string[] {
   return [
     ...applied.map(
       ({ version, name, appliedAt }) => `${version} ${name}  ran ${moment(new Date(appliedAt))}`,
     ),
     ...pending.map(({ version, name }) => `${version} ${name}  pending`),
+    ...missing.map((what) => `missing: ${what}`),
   ];
 }

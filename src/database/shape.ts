@@ -1,0 +1,25 @@
+import type { Names } from "./dialect.ts";
+
+/** The three tables, as {@link Names} calls them. */
+export type TableName = keyof Pick<Names, "sessions" | "leases" | "migrations">;
+
+/** The columns that a table must have to be the store's. */
+export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
+  sessions: [
+    "id",
+    "data",
+    "version",
+    "user_ref",
+    "created_at",
+    "updated_at",
+    "absolute_expires_at",
+    "expires_at",
+    "expires_bucket",
+    "client",
+  ],
+  leases: ["name", "holder", "held_until"],
+  migrations: ["version", "name", "checksum", "applied_at"],
+};
+
+/** Columns of the sessions table with an index that begins with them, whatever its name. */
+export const INDEXED = ["user_ref", "expires_bucket"] as const;
