@@ -6,6 +6,8 @@ import { OptionsError } from "../errors.ts";
 import type { SessionManagerOptions } from "../options.ts";
 import { generateKey } from "../sealing/keyring.ts";
 import { createSessionManager, SessionManager, settingsOf } from "../session/manager.ts";
+import type { Database } from "../database/dialect.ts";
+import { RailsStore } from "../rails/store.ts";
 import { SqlStore } from "../store/sql.ts";
 import type { SessionStore } from "../store/store.ts";
 import { exitCodes, Failure } from "./failure.ts";
@@ -98,6 +100,7 @@ async function fromFile(file: string, needs: { keys: boolean }): Promise<Configu
   if (exported instanceof SessionManager) {
     const sessions = exported as SessionManager;
     const { store } = settingsOf(sessions as SessionManager<never>);
+    assertOwn(store, file);
     return { sessions, store, source: file, hasKeys: true, rails, close: () => sessions.close() };
   }
   if (typeof exported !== "object" || exported === null) {
@@ -112,13 +115,28 @@ async function fromFile(file: string, needs: { keys: boolean }): Promise<Configu
     const { store } = settingsOf(within as SessionManager<never>);
     return { sessions: within, store, source: file, hasKeys: true, rails, close: () => close.call(exported) };
   }
-  if ([exported, within].some((one) => one?.constructor?.name === "SessionManager")) {
-    throw new Failure(
-      `${file} uses another copy of stored-session than this command. Run the command of that copy: "npx stored-session" in its folder.`,
-      exitCodes.usage,
-    );
-  }
+  if ([exported, within].some((one) => one?.constructor?.name === "SessionManager")) throw otherCopy(file);
+  assertOwn((exported as Partial<SessionManagerOptions>).store, file);
   return { ...fromOptions(exported as SessionManagerOptions, file, needs), rails };
+}
+
+/** A store over a database that is not of this copy's classes is another copy's, whose tables may differ. */
+function assertOwn(store: unknown, file: string): void {
+  if (databaseOf(store) !== null || typeof store !== "object" || store === null) return;
+  const { database } = store as { database?: { exclusively?: unknown; dialect?: unknown } };
+  if (typeof database?.exclusively === "function" && database.dialect !== undefined) throw otherCopy(file);
+}
+
+function otherCopy(file: string): Failure {
+  return new Failure(
+    `${file} uses another copy of stored-session than this command. Run the command of that copy: "npx stored-session" in its folder.`,
+    exitCodes.usage,
+  );
+}
+
+/** What a store of this package keeps its rows in; null for one that has no database, or is not of this package. */
+export function databaseOf(store: unknown): Database | null {
+  return store instanceof SqlStore || store instanceof RailsStore ? store.database : null;
 }
 
 async function load(file: string): Promise<{ default?: object; rails?: unknown }> {

@@ -5,6 +5,7 @@ import { assertMigrated } from "../migrations/migrator.ts";
 import { refusalOf, walk } from "../session/admin.ts";
 import type { Records } from "../session/records.ts";
 import { recordsOf } from "../session/manager.ts";
+import type { Database } from "../database/dialect.ts";
 import { SqliteDatabase } from "../database/sqlite-database.ts";
 import { SqlStore } from "../store/sql.ts";
 import { configure, type CommonOptions, type Configuration } from "./configuration.ts";
@@ -74,13 +75,12 @@ export async function withSessions(
 async function assertTables(configuration: Configuration): Promise<void> {
   const { store } = configuration;
   if (!(store instanceof SqlStore)) return;
-  assertFile(store);
+  assertFile(store.database);
   await assertMigrated(store.database);
 }
 
 /** Looking never creates a file. */
-export function assertFile(store: SqlStore): void {
-  const { database } = store;
+export function assertFile(database: Database): void {
   if (database instanceof SqliteDatabase && database.file !== undefined && !existsSync(database.file)) {
     throw new Failure(
       `There is no file ${database.file}. "stored-session migrate" creates it with its tables.`,

@@ -78,6 +78,8 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
 
   return {
     opensWithoutToken: true,
+    // A message of Rails' is base64.
+    maxSealedBytes: Math.ceil((encryption.maxBytes * 4) / 3),
     mint: mintRailsToken,
     read: readRailsToken,
     refresh: (token) => token,

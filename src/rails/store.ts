@@ -91,6 +91,11 @@ export class RailsStore implements SessionStore {
     this.#createTable = createTable;
   }
 
+  /** @internal for the command line */
+  get database(): Database {
+    return this.#database;
+  }
+
   giveUpAfter(milliseconds: number): void {
     this.#database.giveUpAfter?.(milliseconds);
   }

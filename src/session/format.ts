@@ -59,6 +59,8 @@ export interface SessionFormat {
   readonly keyNames?: readonly string[];
   /** The names of the keys that sealed a row's columns, known or not; null where there is nothing sealed. */
   sealedUnder?(row: SessionRow): { readonly data: string | null; readonly client: string | null };
+  /** Bytes that the `data` of a row has at most, or a little less, for formats that have a limit. */
+  readonly maxSealedBytes?: number;
   /** Whether rows can be opened without the cookie: false when they are sealed to it. */
   readonly opensWithoutToken: boolean;
 }

@@ -29,6 +29,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
 
   return {
     opensWithoutToken: options.sealTo === "keys",
+    maxSealedBytes: options.maxBytes,
     mint: () => mintToken(keys),
     read: (value) => readToken(keys, value),
     refresh: (token) => refreshToken(keys, token),

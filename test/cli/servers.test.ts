@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import mysql from "mysql2/promise";
 import pg from "pg";
 import { afterEach, beforeEach, describe, inject, test } from "vitest";
@@ -70,6 +71,29 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
       }
     });
 
+    test("check compares the largest statement with maxBytes and with a full batch", async (context) => {
+      const url = inject("servers")[kind];
+      if (url === undefined) return context.skip("its server is not there");
+      if (kind === "postgres") return context.skip("it has no such limit");
+      const source = (file: string) =>
+        JSON.stringify(new URL(`../../src/store/${file}`, import.meta.url).href);
+      const packets = async (maxBytes: number) => {
+        writeFileSync(
+          folder.file("stored-session.config.mjs"),
+          `import { mysqlStore } from ${source("mysql.ts")};
+          export default { store: mysqlStore(${JSON.stringify(url)}), keys: process.env.STORED_SESSION_KEYS, maxBytes: ${maxBytes} };`,
+        );
+        const { findings } = JSON.parse((await folder.run("check", "--json")).out);
+        return findings.find(({ about }: any) => about === "Packets");
+      };
+      const [row] = await inMysql(url, ["SELECT @@max_allowed_packet AS packet"]);
+      const largest = Number(row!["packet"]);
+      assert.equal((await packets(1_048_576)).level, "good");
+      const { level, message } = await packets(largest);
+      assert.equal(level, "warning");
+      assert.match(message, /too small for a session of maxBytes/);
+    });
+
     test("a role that may only read: one sentence, and nothing changed", async (context) => {
       const url = inject("servers")[kind];
       if (url === undefined) return context.skip("its server is not there");
@@ -99,6 +123,13 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
         const { out, code } = await folder.run("check", ...where);
         assert.equal(code, 1);
         assert.match(out, /✗ Writing/);
+        // A role that may take leases and read sessions passes for one that may write as little.
+        await grant(kind, url, `${table}_leases`, "INSERT, UPDATE", role);
+        assert.match((await folder.run("check", ...where)).out, /✗ Writing.*Grant it/);
+        await grant(kind, url, table, "INSERT, UPDATE", role);
+        assert.match((await folder.run("check", ...where)).out, /✗ Writing.*Grant it/);
+        await grant(kind, url, table, "DELETE", role);
+        assert.match((await folder.run("check", ...where)).out, /✓ Writing/);
         assert.equal((await sessions.stats()).total, 2);
         await store.close();
       } finally {
@@ -133,6 +164,12 @@ async function readerOf(kind: string, url: string, table: string, role: string):
   return address.href;
 }
 
+async function grant(kind: string, url: string, table: string, what: string, role: string): Promise<void> {
+  const to = kind === "postgres" ? role : `'${role}'@'%'`;
+  const work = kind === "postgres" ? inPostgres : inMysql;
+  await work(url, [`GRANT ${what} ON ${table} TO ${to}`]);
+}
+
 async function inPostgres(url: string, statements: string[]): Promise<void> {
   const client = new pg.Client(url);
   await client.connect();
@@ -140,10 +177,13 @@ async function inPostgres(url: string, statements: string[]): Promise<void> {
   await client.end();
 }
 
-async function inMysql(url: string, statements: string[]): Promise<void> {
+/** The rows of the last statement. */
+async function inMysql(url: string, statements: string[]): Promise<Record<string, unknown>[]> {
   const connection = await mysql.createConnection(url);
   try {
-    for (const statement of statements) await connection.query(statement);
+    let rows: unknown = [];
+    for (const statement of statements) [rows] = await connection.query(statement);
+    return rows as Record<string, unknown>[];
   } finally {
     await connection.end();
   }

@@ -1,5 +1,7 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { Command } from "commander";
+import type { Database } from "../../database/dialect.ts";
+import { weaknessesIn } from "../../database/durability.ts";
 import { inspectDatabase, type Inspection } from "../../database/inspect.ts";
 import { OptionsError, StoredSessionError } from "../../errors.ts";
 import { migrationStatus } from "../../migrations/migrator.ts";
@@ -8,11 +10,14 @@ import { refusalOf } from "../../session/admin.ts";
 import { recordsOf, settingsOf } from "../../session/manager.ts";
 import type { Records } from "../../session/records.ts";
 import { SqlStore } from "../../store/sql.ts";
-import { configure, type CommonOptions, type Configuration } from "../configuration.ts";
+import type { SessionStore } from "../../store/store.ts";
+import { configure, databaseOf, type CommonOptions, type Configuration } from "../configuration.ts";
 import { explain, Failure } from "../failure.ts";
 import { bytes, plural, span, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import { assertFile, otherSettings, paint, report, reporting } from "../work.ts";
+
+type Add = (about: string, level: Finding["level"], message: string) => void;
 
 interface Finding {
   readonly about: string;
@@ -45,8 +50,7 @@ export function checkCommand(program: Command, terminal: Terminal): void {
 
 async function check(terminal: Terminal, options: CommonOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const add = (about: string, level: Finding["level"], message: string) =>
-    findings.push({ about, level, message });
+  const add: Add = (about, level, message) => findings.push({ about, level, message });
   let configuration: Configuration;
   try {
     configuration = await configure(terminal, options, { keys: true });
@@ -66,8 +70,9 @@ async function check(terminal: Terminal, options: CommonOptions): Promise<Findin
     if (keyNames !== undefined)
       add("Keys", "good", `${plural(keyNames.length, "key")}, newest ${keyNames[0]!}`);
     const { store } = configuration;
-    if (store instanceof SqlStore) await checkDatabase(configuration, store, add);
-    else add("Database", "warning", "the store is no SQL store: what it keeps is not known here");
+    const database = databaseOf(store);
+    if (database !== null) await checkDatabase(configuration, database, add);
+    else await checkUnknown(store, add);
   } catch (error) {
     if (!(error instanceof StoredSessionError || error instanceof Failure)) throw error;
     add("Database", "problem", explain(error).message!);
@@ -77,32 +82,38 @@ async function check(terminal: Terminal, options: CommonOptions): Promise<Findin
   return findings;
 }
 
-async function checkDatabase(
-  configuration: Configuration,
-  store: SqlStore,
-  add: (about: string, level: Finding["level"], message: string) => void,
-): Promise<void> {
-  assertFile(store);
+/** A store that is not of this package: that it answers is all that can be tried. */
+async function checkUnknown(store: SessionStore, add: Add): Promise<void> {
+  try {
+    await store.scan(null, 1);
+    add("Database", "warning", "the store answers, but it is no SQL store: what it keeps is not known here");
+  } catch (error) {
+    add("Database", "problem", explain(error).message ?? String(error));
+  }
+}
+
+async function checkDatabase(configuration: Configuration, database: Database, add: Add): Promise<void> {
+  const { store } = configuration;
+  assertFile(database);
   const began = performance.now();
   const before = Date.now();
-  const inspection = await inspectDatabase(store.database);
+  const inspection = await inspectDatabase(database);
   const took = performance.now() - began;
   add("Database", "good", `${inspection.server}, answers in ${Math.max(1, Math.round(took))} ms`);
   try {
-    const { applied, pending } = await migrationStatus(store.database);
-    if (pending.length > 0) {
-      add(
-        "Tables",
-        "problem",
-        `${plural(pending.length, "migration")} pending. Run "stored-session migrate".`,
-      );
-    } else add("Tables", "good", `at version ${applied.at(-1)?.version ?? 0}, as this package needs them`);
-    if (pending.length === 0) await checkRows(configuration, store, inspection, add);
+    if (store instanceof SqlStore) await checkTables(configuration, store, inspection, add);
+    else {
+      // Rails' table, whose shape and rows its store knows.
+      await store.scan(null, 1);
+      add("Tables", "good", `the table ${database.dialect.names.sessions} is that of the gem`);
+      if (inspection.readOnly) add("Writing", "problem", TAKES_NO_WRITES);
+    }
   } catch (error) {
     if (!(error instanceof StoredSessionError)) throw error;
     add("Tables", "problem", error.message);
   }
   checkDurability(inspection, add);
+  checkPackets(configuration, inspection, add);
   if (inspection.clock !== null) {
     const difference = inspection.clock - (before + took / 2);
     const apart = Math.abs(difference);
@@ -121,26 +132,62 @@ async function checkDatabase(
   }
 }
 
-async function checkRows(
+async function checkTables(
   configuration: Configuration,
   store: SqlStore,
-  { readOnly }: Inspection,
-  add: (about: string, level: Finding["level"], message: string) => void,
+  inspection: Inspection,
+  add: Add,
 ): Promise<void> {
-  if (readOnly) add("Writing", "problem", "the database takes no writes: it is a standby, or read-only.");
-  else {
-    try {
-      // A lease is taken and given back: the only write that touches no session.
-      const holder = randomUUID();
-      const now = Date.now();
-      await store.lease("check", holder, now + 1_000, now);
-      await store.lease("check", holder, 0, now);
-      add("Writing", "good", "this role may write");
-    } catch (error) {
-      if (!(error instanceof StoredSessionError)) throw error;
-      add("Writing", "problem", error.message);
-    }
+  const { applied, pending, missing } = await migrationStatus(store.database);
+  if (pending.length > 0) {
+    add("Tables", "problem", `${plural(pending.length, "migration")} pending. Run "stored-session migrate".`);
+    return;
   }
+  if (missing.length > 0) {
+    const what = missing.join(", ");
+    add("Tables", "problem", `missing: ${what}. "stored-session migrate" makes it again, a table empty.`);
+    return;
+  }
+  add("Tables", "good", `at version ${applied.at(-1)?.version ?? 0}, as this package needs them`);
+  await checkWriting(store, inspection, add);
+  await checkRows(configuration, store, add);
+}
+
+const TAKES_NO_WRITES = "the database takes no writes: it is a standby, or read-only.";
+
+async function checkWriting(store: SqlStore, { readOnly }: Inspection, add: Add): Promise<void> {
+  if (readOnly) return add("Writing", "problem", TAKES_NO_WRITES);
+  try {
+    // A lease is taken and given back.
+    const holder = randomUUID();
+    const now = Date.now();
+    await store.lease("check", holder, now + 1_000, now);
+    await store.lease("check", holder, 0, now);
+    await writeNothing(store.database);
+    add("Writing", "good", "this role may write");
+  } catch (error) {
+    if (!(error instanceof StoredSessionError)) throw error;
+    add("Writing", "problem", error.message);
+  }
+}
+
+/** A row is added, changed and deleted, in a transaction that is rolled back. */
+async function writeNothing(database: Database): Promise<void> {
+  const { dialect } = database;
+  const id = randomBytes(dialect.idBytes);
+  const times = { createdAt: 0, updatedAt: 0, absoluteExpiresAt: 0, expiresAt: 0 };
+  const row = { id, data: new Uint8Array(1), version: 1, userRef: null, client: null, ...times };
+  const statements = [
+    ...dialect.insert([row]),
+    ...dialect.update([{ loaded: row, next: { ...row, version: 2 } }]),
+    ...dialect.delete([id]),
+  ];
+  const last = statements.pop()!;
+  // More than any statement changes, so that the transaction is rolled back.
+  await database.transaction([...statements, { ...last, atLeast: Infinity }]);
+}
+
+async function checkRows(configuration: Configuration, store: SqlStore, add: Add): Promise<void> {
   const records = recordsOf(configuration.sessions as never);
   const { format } = records.settings;
   if (format.keyNames === undefined || format.sealedUnder === undefined) return;
@@ -160,11 +207,7 @@ async function checkRows(
 }
 
 /** Keys can be right and rows closed all the same. */
-function checkOpening(
-  records: Records,
-  rows: readonly SessionRow[],
-  add: (about: string, level: Finding["level"], message: string) => void,
-): void {
+function checkOpening(records: Records, rows: readonly SessionRow[], add: Add): void {
   const refusals = rows.map((row) => refusalOf(records, row)).filter((refusal) => refusal?.reason !== "key");
   const refused = refusals.filter((refusal) => refusal !== null);
   if (refused.length === 0) return;
@@ -175,27 +218,36 @@ function checkOpening(
   );
 }
 
-function checkDurability(
-  { durability, largestStatement }: Inspection,
-  add: (about: string, level: Finding["level"], message: string) => void,
-): void {
-  for (const { name, value, weakness } of durability) {
-    if (weakness !== null) add("Durability", "warning", `${name}=${value}: ${weakness}.`);
-  }
-  if (durability.length > 0 && durability.every(({ weakness }) => weakness === null)) {
+function checkDurability({ durability }: Inspection, add: Add): void {
+  const weaknesses = weaknessesIn(durability);
+  for (const weakness of weaknesses) add("Durability", "warning", weakness);
+  if (durability.length > 0 && weaknesses.length === 0) {
     add("Durability", "good", durability.map(({ name, value }) => `${name}=${value}`).join(", "));
   }
-  if (largestStatement !== null) {
-    // A session of maxBytes goes into one statement with room to spare for the rest of its row.
-    const needed = 1_048_576 + 65_536;
-    if (largestStatement < needed) {
-      add(
-        "Packets",
-        "warning",
-        `max_allowed_packet=${bytes(largestStatement)} is too small for a session of 1 MiB, the default of maxBytes: raise it, or lower maxBytes.`,
-      );
-    } else add("Packets", "good", `max_allowed_packet=${bytes(largestStatement)}`);
-  }
+}
+
+/** Bytes that a statement over many rows has at most, unless one of them is larger. */
+const LARGEST_BATCH = 4_194_304;
+/** Bytes beside the content: ids, times, user agents. */
+const REST_OF_A_STATEMENT = 131_072;
+
+function checkPackets(configuration: Configuration, { largestStatement }: Inspection, add: Add): void {
+  if (largestStatement === null) return;
+  const { maxSealedBytes = 0 } = settingsOf(configuration.sessions as never).format;
+  const size = `max_allowed_packet=${bytes(largestStatement)}`;
+  if (largestStatement < maxSealedBytes + REST_OF_A_STATEMENT) {
+    add(
+      "Packets",
+      "warning",
+      `${size} is too small for a session of maxBytes (${bytes(maxSealedBytes)} sealed), which would be refused: raise it, or lower maxBytes.`,
+    );
+  } else if (largestStatement < LARGEST_BATCH + REST_OF_A_STATEMENT) {
+    add(
+      "Packets",
+      "warning",
+      `${size} is too small for many sessions in one statement (up to ${bytes(LARGEST_BATCH)}): raise it.`,
+    );
+  } else add("Packets", "good", size);
 }
 
 function lines(findings: readonly Finding[], terminal: Terminal): string[] {

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { cpSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, test } from "vitest";
+import { generateKey } from "../../src/index.ts";
+import { freePort } from "../../scripts/services/processes.ts";
+import { Folder } from "./command.ts";
+
+const key = generateKey();
+const database = ["-d", "sqlite:sessions.sqlite3"];
+const source = new URL("../../src", import.meta.url).pathname;
+let folder: Folder;
+beforeEach(() => {
+  folder = new Folder();
+  folder.env["STORED_SESSION_KEYS"] = key;
+});
+afterEach(() => folder.remove());
+
+function raw(sql: string): Record<string, unknown>[] {
+  const handle = new DatabaseSync(folder.file("sessions.sqlite3"));
+  try {
+    return handle.prepare(sql).all();
+  } finally {
+    handle.close();
+  }
+}
+
+function configure(text: string): void {
+  writeFileSync(folder.file("stored-session.config.mjs"), text);
+}
+
+/** The findings of `check` about one thing, and its exit code. */
+async function check(...args: string[]): Promise<{ code: number | null; about(name: string): any[] }> {
+  const { code, out } = await folder.run("check", "--json", ...args);
+  const { findings } = JSON.parse(out);
+  return { code, about: (name) => findings.filter((finding: any) => finding.about === name) };
+}
+
+test.each([
+  ["DROP TABLE stored_sessions", /the table "stored_sessions"/, true],
+  ["DROP TABLE stored_sessions_leases", /the table "stored_sessions_leases"/, true],
+  ["DROP INDEX stored_sessions_user_ref", /an index that begins with user_ref/, false],
+])(
+  "after %s every way of looking says what is missing, and migrate makes it again",
+  async (loss, what, stops) => {
+    await folder.run("migrate", ...database);
+    raw(loss);
+
+    const checked = await check(...database);
+    assert.equal(checked.code, 1);
+    assert.match(checked.about("Tables")[0].message, what);
+    const status = await folder.run("migrate", "status", ...database);
+    assert.equal(status.code, 3);
+    assert.match(status.out, what);
+    assert.match(
+      (await folder.run("migrate", "--dry-run", ...database)).out,
+      /would be made again: .*Nothing was changed/,
+    );
+    assert.match((await folder.run("migrate", "--print", ...database)).out, /-- missing: .*\n.*CREATE TABLE/);
+    const expire = await folder.run("expire", ...database);
+    assert.equal(expire.code, stops ? 1 : 0);
+    if (stops) assert.match(expire.err, /Run migrate\(store\) once, or "stored-session migrate"/);
+
+    // Without its index the command above worked, and the store made it again at its first use.
+    if (!stops) raw(loss);
+    assert.match((await folder.run("migrate", ...database)).out, /Made again what was missing: /);
+    assert.equal((await folder.run("migrate", "status", ...database)).code, 0);
+    assert.equal((await check(...database)).code, 0);
+    assert.match((await folder.run("migrate", ...database)).out, /up to date/);
+  },
+);
+
+test("a column that is missing is told by check, and is no migration that would run", async () => {
+  await folder.run("migrate", ...database);
+  raw("DROP INDEX stored_sessions_expires_bucket");
+  raw("ALTER TABLE stored_sessions DROP COLUMN expires_bucket");
+  const { code, about } = await check(...database);
+  assert.equal(code, 1);
+  assert.match(about("Tables")[0].message, /another shape: .*and not expires_bucket/);
+  for (const args of [[], ["--dry-run"], ["--print"], ["status"]]) {
+    const answer = await folder.run("migrate", ...args, ...database);
+    assert.equal(answer.code, 1, args.join());
+    assert.match(answer.err, /another shape/);
+  }
+});
+
+test("a table of another's is told before anything would run", async () => {
+  raw("CREATE TABLE stored_sessions (sid TEXT, sess TEXT)");
+  const { code, about } = await check(...database);
+  assert.equal(code, 1);
+  assert.match(about("Tables")[0].message, /another shape: it has sid, sess/);
+  for (const args of [["--dry-run"], ["--print"], ["status"], []]) {
+    const answer = await folder.run("migrate", ...args, ...database);
+    assert.equal(answer.code, 1, args.join());
+    assert.match(answer.err, /another shape/);
+  }
+});
+
+test("check tries writing a session, and leaves none", async () => {
+  await folder.run("migrate", ...database);
+  for (const [event, work] of [
+    ["INSERT", "inserted"],
+    ["UPDATE", "updated"],
+    ["DELETE", "deleted"],
+  ]) {
+    raw(`CREATE TRIGGER no BEFORE ${event} ON stored_sessions BEGIN SELECT RAISE(ABORT, 'not ${work}'); END`);
+    const { code, about } = await check(...database);
+    assert.equal(code, 1);
+    assert.match(about("Writing")[0].message, new RegExp(`not ${work}`));
+    raw("DROP TRIGGER no");
+  }
+  assert.equal((await check(...database)).about("Writing")[0].level, "good");
+  assert.deepEqual(raw("SELECT * FROM stored_sessions"), []);
+});
+
+test("check of a database of Rails looks at its table, and fails where nobody answers", async () => {
+  const rails = (where: string, more = "") =>
+    configure(`import { railsFormat, railsStore } from ${JSON.stringify(`${source}/rails/index.ts`)};
+      export default {
+        store: railsStore(${where}${more}),
+        format: railsFormat({ primaryKey: "p".repeat(32), keyDerivationSalt: "s".repeat(32), hashDigestClass: "SHA256" }),
+        cookie: { name: "_app_session" },
+      };`);
+  rails(`"postgres://u:p@127.0.0.1:${await freePort()}/d"`);
+  const away = await check();
+  assert.equal(away.code, 1);
+  assert.match(away.about("Database")[0].message, /could not be reached/);
+
+  const file = JSON.stringify(folder.file("sessions.sqlite3"));
+  rails(file);
+  assert.match((await check()).about("Database")[0].message, /There is no file/);
+  raw("CREATE TABLE stored_sessions (sid TEXT)");
+  const strange = await check();
+  assert.equal(strange.code, 1);
+  assert.match(strange.about("Tables")[0].message, /not that of the stored_session gem/);
+
+  rails(file, ', { table: "gem_sessions", createTable: true }');
+  const { railsStore } = await import("../../src/rails/index.ts");
+  const store = railsStore(folder.file("sessions.sqlite3"), { table: "gem_sessions", createTable: true });
+  await store.migrate();
+  await store.close();
+  const good = await check("--strict");
+  assert.equal(good.code, 0);
+  assert.match(good.about("Tables")[0].message, /"gem_sessions" is that of the gem/);
+  assert.equal(good.about("Durability")[0].level, "good");
+});
+
+test("a store of another copy of the package is named, by every command", async () => {
+  cpSync(source, folder.file("copy"), { recursive: true });
+  for (const exported of ["{ store, keys: process.env.STORED_SESSION_KEYS }", "{ store, format: {} }"]) {
+    configure(`import { sqliteStore } from "./copy/store/sqlite.ts";
+      const store = sqliteStore("sessions.sqlite3");
+      export default ${exported};`);
+    for (const args of [["check"], ["migrate"], ["count"]]) {
+      const { code, err } = await folder.run(...args);
+      assert.equal(code, 2, args.join());
+      assert.match(err, /uses another copy of stored-session than this command/);
+    }
+  }
+});
+
+test("a store of somebody's own that does not answer is a problem", async () => {
+  configure(`const never = async () => { throw new Error("no answer"); };
+    const methods = ["read", "insert", "update", "replace", "touch", "delete", "listByUser", "deleteByUser",
+      "deleteExpired", "count", "scan", "lease", "migrate"];
+    export default {
+      store: { lanes: { read: 1, write: 1, maxBatch: 1 }, close: async () => {}, ...Object.fromEntries(methods.map((name) => [name, never])) },
+      keys: process.env.STORED_SESSION_KEYS,
+    };`);
+  const { code, about } = await check();
+  assert.equal(code, 1);
+  assert.deepEqual(
+    about("Database").map(({ level, message }: any) => [level, message]),
+    [["problem", "no answer"]],
+  );
+});
