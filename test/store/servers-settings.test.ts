@@ -8,7 +8,11 @@ import { MysqlDialect } from "../../src/database/mysql.ts";
 import { inspectDatabase } from "../../src/database/inspect.ts";
 import { StoreReadOnlyError, TableError } from "../../src/errors.ts";
 import { migrationStatus } from "../../src/migrations/migrator.ts";
+import { generateKey } from "../../src/sealing/keyring.ts";
+import { createSessionManager, settingsOf } from "../../src/session/manager.ts";
+import { memoryStore } from "../../src/store/memory.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
+import { CONNECT_TIMEOUT } from "../../src/store/pool-options.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import { SqlStore } from "../../src/store/sql.ts";
 import { databases, execute } from "../servers/databases.ts";
@@ -18,6 +22,11 @@ import { randomRow } from "../servers/rows.ts";
 const servers = databases.filter((database) => database.url !== null) as (TestDatabase & { url: string })[];
 
 afterEach(() => void vi.useRealTimers());
+
+test("connecting is given up before the operation that waits for it, so that nothing was written", () => {
+  const manager = createSessionManager({ store: memoryStore(), keys: generateKey() });
+  expect(CONNECT_TIMEOUT).toBeLessThan(settingsOf(manager as never).storeTimeout);
+});
 
 async function migrated(database: TestDatabase): Promise<CreatedStore> {
   const created = await database.createStore();

@@ -15,12 +15,8 @@ import {
 } from "../../src/errors.ts";
 import { checksumOf } from "../../src/migrations/migration.ts";
 import { sessions } from "../../src/migrations/0001-sessions.ts";
-import { generateKey } from "../../src/sealing/keyring.ts";
-import { createSessionManager, settingsOf } from "../../src/session/manager.ts";
 import { loadDriver } from "../../src/store/driver.ts";
-import { memoryStore } from "../../src/store/memory.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
-import { CONNECT_TIMEOUT } from "../../src/store/pool-options.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import type { SqlStore } from "../../src/store/sql.ts";
 import { databases, execute } from "../servers/databases.ts";
@@ -385,11 +381,6 @@ describe("options", () => {
     });
     expect(mysqlStore("mysql://h/d", { lanes }).lanes).toMatchObject({ read: 4, write: 1, maxBatch: 64 });
     expect(postgresStore("postgres://h/d").lanes).toMatchObject({ read: 4, write: 2 });
-  });
-
-  test("connecting is given up before the operation that waits for it, so that nothing was written", () => {
-    const manager = createSessionManager({ store: memoryStore(), keys: generateKey() });
-    expect(CONNECT_TIMEOUT).toBeLessThan(settingsOf(manager as never).storeTimeout);
   });
 
   test("a driver that is not installed is named", async () => {

@@ -13,7 +13,8 @@ import { SqlStore } from "../../store/sql.ts";
 import type { SessionStore } from "../../store/store.ts";
 import { configure, databaseOf, type CommonOptions, type Configuration } from "../configuration.ts";
 import { explain, Failure } from "../failure.ts";
-import { bytes, plural, span, table } from "../format.ts";
+import { plural, span, table } from "../format.ts";
+import { judgePackets } from "../packets.ts";
 import type { Terminal } from "../terminal.ts";
 import { assertFile, otherSettings, paint, report, reporting } from "../work.ts";
 
@@ -226,28 +227,11 @@ function checkDurability({ durability }: Inspection, add: Add): void {
   }
 }
 
-/** Bytes that a statement over many rows has at most, unless one of them is larger. */
-const LARGEST_BATCH = 4_194_304;
-/** Bytes beside the content: ids, times, user agents. */
-const REST_OF_A_STATEMENT = 131_072;
-
 function checkPackets(configuration: Configuration, { largestStatement }: Inspection, add: Add): void {
   if (largestStatement === null) return;
   const { maxSealedBytes = 0 } = settingsOf(configuration.sessions as never).format;
-  const size = `max_allowed_packet=${bytes(largestStatement)}`;
-  if (largestStatement < maxSealedBytes + REST_OF_A_STATEMENT) {
-    add(
-      "Packets",
-      "warning",
-      `${size} is too small for a session of maxBytes (${bytes(maxSealedBytes)} sealed), which would be refused: raise it, or lower maxBytes.`,
-    );
-  } else if (largestStatement < LARGEST_BATCH + REST_OF_A_STATEMENT) {
-    add(
-      "Packets",
-      "warning",
-      `${size} is too small for many sessions in one statement (up to ${bytes(LARGEST_BATCH)}): raise it.`,
-    );
-  } else add("Packets", "good", size);
+  const { level, message } = judgePackets(largestStatement, maxSealedBytes);
+  add("Packets", level, message);
 }
 
 function lines(findings: readonly Finding[], terminal: Terminal): string[] {
