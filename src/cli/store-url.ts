@@ -12,7 +12,8 @@ export function openStore(
   cwd: string,
 ): { readonly store: SqlStore; readonly label: string } {
   const options = table === undefined ? {} : { table };
-  const scheme = /^([a-z][a-z0-9+]*):/i.exec(url)?.[1]?.toLowerCase();
+  // One letter is a drive of Windows.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase();
   switch (scheme) {
     case "postgres":
     case "postgresql":
@@ -37,7 +38,15 @@ export function openStore(
   );
 }
 
-/** For messages: an address never shows its password. */
+const host = String.raw`(?:[\w.-]+|\[[\da-f:.]+\])?(?::\d+)?`;
+const shownPart = new RegExp(`^//(?:[^/?#]*@)?(${host}(?:,${host})*(?:/[^/?#@:]*)?)(?:[?#][^@]*)?$`, "i");
+
+/**
+ * For messages: an address with its host and its database, and nothing else of it. Where a password may be in an
+ * unusual place (an "@" behind the host may end one with a slash in it), only what kind of address it is.
+ */
 export function withoutPassword(url: string): string {
-  return url.replace(/^([a-z0-9+]+:\/\/[^:@/]*):[^@]*@/i, "$1@");
+  const [, scheme, rest = ""] = /^([a-z][a-z0-9+.-]+:)(.*)$/is.exec(url) ?? [];
+  if (scheme === undefined || /^(sqlite|file):$/i.test(scheme)) return url;
+  return `${scheme}//${shownPart.exec(rest)?.[1] ?? "…"}`;
 }
