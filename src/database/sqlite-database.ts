@@ -27,6 +27,8 @@ export interface SqliteDatabaseOptions {
   readonly names: Names;
   /** Called before the first statement, and again when it threw. */
   readonly open: () => SqliteHandle;
+  /** Called before the first statement or transaction that writes, outside of it. */
+  readonly beforeFirstWrite?: (handle: SqliteHandle) => void;
   /** Whether `close` closes the handle. */
   readonly owned: boolean;
   /** The path, where the store opens the file itself. */
@@ -54,6 +56,7 @@ export class SqliteDatabase implements Database {
   #handle: SqliteHandle | null = null;
   #checkpoints: SqliteCheckpoints | null = null;
   #exclusive: Promise<void> | null = null;
+  #hasWritten = false;
   #closed = false;
 
   constructor(options: SqliteDatabaseOptions) {
@@ -128,6 +131,10 @@ export class SqliteDatabase implements Database {
           if (this.#closed) throw new ClosedError("The store was closed.");
           this.#handle ??= this.#open();
           if (isInTransaction(this.#handle)) throw new OpenTransactionError();
+          if (writes && !this.#hasWritten) {
+            this.#options.beforeFirstWrite?.(this.#handle);
+            this.#hasWritten = true;
+          }
           return work(this.#handle);
         },
       );

@@ -17,19 +17,23 @@ const LEVELS: readonly Synchronous[] = ["OFF", "NORMAL", "FULL", "EXTRA"];
  */
 const BLOCKING_TIMEOUT = 5;
 
-/** Opens the file, in WAL mode, and creates it for this user alone when there is none. */
+/** Opens the file, and creates it for this user alone when there is none. Changes nothing in one that is there. */
 export function openSqlite(path: string, driver: SqliteDriver, synchronous: Synchronous): SqliteHandle {
   if (isFile(path)) createFile(path);
   const handle = driver === "node:sqlite" ? openNode(path) : openBetter(path);
   try {
     handle.exec(`PRAGMA busy_timeout = ${BLOCKING_TIMEOUT}`);
-    handle.exec("PRAGMA journal_mode = WAL");
     handle.exec(`PRAGMA synchronous = ${synchronous}`);
     return handle;
   } catch (error) {
     handle.close();
     throw error;
   }
+}
+
+/** The file remembers this mode: it is for whoever writes, and not for whoever only looks. */
+export function useWal(handle: SqliteHandle): void {
+  handle.exec("PRAGMA journal_mode = WAL");
 }
 
 /** Whether SQLite takes it for the path of a file, and not for memory or a URI. */

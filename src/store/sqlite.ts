@@ -1,7 +1,7 @@
 /** `stored-session/sqlite`: sessions in an SQLite file, with node:sqlite or better-sqlite3. */
 import { namesOf } from "../database/names.ts";
 import { SqliteDatabase } from "../database/sqlite-database.ts";
-import { isFile, openSqlite, weaknessOf, weaknessOfLevel } from "../database/sqlite-open.ts";
+import { isFile, openSqlite, useWal, weaknessOf, weaknessOfLevel } from "../database/sqlite-open.ts";
 import { OptionsError } from "../errors.ts";
 import { SqlStore } from "./sql.ts";
 import type { SqliteHandle } from "../database/sqlite-database.ts";
@@ -33,8 +33,8 @@ export interface SqliteStoreOptions {
 /**
  * A store in an SQLite file.
  *
- * A path is opened at the first operation: the file is created for this user alone (mode 600) when there is none,
- * put into WAL mode, and its tables are created or upgraded; `close` closes it. ":memory:" works.
+ * A path is opened at the first operation: the file is created for this user alone (mode 600) when there is none, and
+ * its tables are created or upgraded; before the first write it is put into WAL mode. `close` closes it. ":memory:" works.
  *
  * A handle (a `DatabaseSync` of node:sqlite or a `Database` of better-sqlite3) stays its owner's: the owner runs
  * `migrate(store)` before the first request and closes it, and its settings are left as they are. When these are
@@ -55,6 +55,7 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
     const database = new SqliteDatabase({
       names,
       open,
+      beforeFirstWrite: useWal,
       owned: true,
       label,
       busyTimeout,

@@ -86,6 +86,24 @@ test("a file that is not there is not created by looking", async () => {
   assert.equal(existsSync(folder.file("sessions.sqlite3")), false);
 });
 
+test("looking changes nothing in a file of somebody else, its journal mode included", async () => {
+  const handle = new DatabaseSync(folder.file("other.sqlite3"));
+  handle.exec("CREATE TABLE notes (text TEXT)");
+  handle.close();
+  const other = ["-d", "sqlite:other.sqlite3"];
+  const before = contents();
+  await refused(["count", ...other], 1, /migration 1 \(sessions\) is pending/);
+  await refused(["revoke", "--all", "--yes", ...other], 1, /migration 1 \(sessions\) is pending/);
+  assert.equal((await folder.run("check", ...other)).code, 1);
+  assert.equal((await folder.run("migrate", "status", ...other)).code, 3);
+  assert.equal((await folder.run("migrate", "--dry-run", ...other)).code, 0);
+  assert.deepEqual(contents(), before);
+  assert.equal((await folder.run("migrate", ...other)).code, 0);
+  const migrated = new DatabaseSync(folder.file("other.sqlite3"));
+  assert.deepEqual({ ...migrated.prepare("PRAGMA journal_mode").get() }, { journal_mode: "wal" });
+  migrated.close();
+});
+
 test("R28 keys that are missing, malformed or of another database, never printed", async () => {
   await filled();
   delete folder.env["STORED_SESSION_KEYS"];
