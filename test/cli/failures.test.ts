@@ -169,3 +169,18 @@ test("a database that takes no writes", async (context) => {
   chmodSync(folder.file("sessions.sqlite3"), 0o400);
   await refused(["revoke", "--all", "--yes", ...database], 1, /cannot be written to/);
 });
+
+test("a reader that closes its pipes changes neither the work nor the exit code", async () => {
+  await filled();
+  for (const [args, code] of [
+    [["count", ...database], 0],
+    [["list", ...database, "--json"], 0],
+    [["count", "-d", "redis://host"], 2],
+    [["lisst"], 2],
+  ] as const) {
+    const child = folder.start(...args);
+    child.stdout!.destroy();
+    child.stderr!.destroy();
+    assert.equal(await new Promise((resolve) => child.on("exit", resolve)), code, args.join(" "));
+  }
+});
