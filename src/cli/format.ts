@@ -87,10 +87,17 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 /**
  * Session values as JSON for people and other programs: dates as ISO text, BigInt as decimal text, URL as text, bytes
- * as base64, Set as an array, Map as an array of pairs.
+ * as base64, Set as an array, Map as an array of pairs. What could move a terminal's cursor is escaped (R50): JSON itself
+ * asks that only of the first 32 characters.
  */
 export function json(value: unknown): string {
-  return JSON.stringify(plain(value), null, 2);
+  return JSON.stringify(plain(value), null, 2).replace(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, (mark) =>
+    Array.from({ length: mark.length }, (_, at) => escaped(mark.charCodeAt(at))).join(""),
+  );
+}
+
+function escaped(unit: number): string {
+  return `\\u${unit.toString(16).padStart(4, "0")}`;
 }
 
 function plain(value: unknown): unknown {

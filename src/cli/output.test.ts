@@ -73,10 +73,18 @@ describe("progress", () => {
 describe("text", () => {
   test("R50 nothing from outside moves a cursor or breaks a line", () => {
     const hostile = "a\u001b[2Jb\nc\u202ed\u2028e\u0007\u009b";
-    for (const text of [printable(hostile), shown({ text: hostile }, false)]) {
+    for (const text of [printable(hostile), shown({ text: hostile }, false), json(hostile)]) {
       for (const mark of ["\u001b", "\u0007", "\u009b", "b\nc"])
         assert.ok(!text.includes(mark), JSON.stringify(text));
     }
+  });
+
+  test("R50 JSON escapes what a terminal or a log could act on, and reads back the same", () => {
+    const hostile = { "a\u009b": "\u007f\u0085\u009b2J\u2028\u2029\u202e\u200b\ufeff\u{e0041}é漢😀" };
+    const text = json(hostile);
+    assert.doesNotMatch(text, /[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+    assert.match(text, /é漢😀/);
+    assert.deepEqual(JSON.parse(text), hostile);
   });
 
   test("numbers, sizes and times read well", () => {

@@ -59,6 +59,10 @@ describe("looking", () => {
     const stats = await folder.json("stats");
     assert.deepEqual([stats.total, stats.live, stats.ended, stats.signedIn], [15, 12, 3, 9]);
     assert.equal(stats.keys[0].live, 12);
+    assert.deepEqual(
+      stats.ages.map(({ under }: any) => under),
+      [day / 24, day, 7 * day, 30 * day, null],
+    );
     const text = await folder.run("list");
     assert.equal(text.out.split("\n").length, 1 + 12 + 1);
     assert.ok(!text.out.includes("\u001b"), "no colours where nobody looks");
