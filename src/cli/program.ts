@@ -15,6 +15,7 @@ import { resealCommand } from "./commands/reseal.ts";
 import { revokeCommand } from "./commands/revoke.ts";
 import { showCommand } from "./commands/show.ts";
 import { statsCommand } from "./commands/stats.ts";
+import { idOf } from "../session/handle.ts";
 import { exitCodes, explain } from "./failure.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
@@ -63,7 +64,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
 
   try {
     if (args.length === 0) program.help();
-    await program.parseAsync(withHandles(args), { from: "user" });
+    await program.parseAsync(withHandles(args, program), { from: "user" });
     return exitCodes.done;
   } catch (error) {
     const { message, exitCode } = explain(error);
@@ -78,10 +79,18 @@ function fail(terminal: Terminal, message: string): string {
   return `${styled(terminal.err, terminal.env, "red", "Error:")} ${message}`;
 }
 
-/** One handle in 64 begins with a hyphen. It goes behind "--", where it is not taken for an option. */
-function withHandles(args: readonly string[]): string[] {
+/**
+ * One handle in 64 begins with a hyphen. It goes behind "--", where it is not taken for an option; what an option takes
+ * as its value stays where it is.
+ */
+function withHandles(args: readonly string[], program: Command): string[] {
+  const { options = [] } = program.commands.find((command) => command.name() === args[0]) ?? {};
+  const takesValue = (arg: string | undefined) =>
+    options.some(
+      ({ short, long, required, optional }) => (required || optional) && (arg === short || arg === long),
+    );
   const isHandle = (arg: string, index: number) =>
-    /^-[\w-]{42}$/.test(arg) && !arg.startsWith("--") && !args[index - 1]?.startsWith("-");
+    /^-[\w-]{42}$/.test(arg) && idOf(arg) !== null && !takesValue(args[index - 1]);
   const handles = args.filter(isHandle);
   if (handles.length === 0 || args.includes("--")) return [...args];
   return [...args.filter((arg, index) => !isHandle(arg, index)), "--", ...handles];

@@ -91,10 +91,21 @@ describe("looking", () => {
 
   test("a handle that begins with a hyphen is a handle", async () => {
     await fill(1);
-    const handle = `-${"A".repeat(42)}`;
-    const { err, code } = await folder.run("show", handle);
-    assert.equal(err, `Error: No stored session has the handle ${handle}.\n`);
-    assert.equal(code, 1);
+    for (const handle of [`-${"A".repeat(42)}`, `--${"A".repeat(41)}`, `-n${"A".repeat(41)}`]) {
+      for (const args of [
+        ["show", handle],
+        ["show", "--reveal", handle],
+        ["show", handle, "--reveal"],
+        ["revoke", "--json", handle],
+        ["revoke", "-d", "sqlite:sessions.sqlite3", handle],
+      ]) {
+        const { err, code } = await folder.run(...args);
+        assert.equal(err, `Error: No stored session has the handle ${handle}.\n`, args.join(" "));
+        assert.equal(code, 1);
+      }
+      // What an option takes is its value, and nothing else.
+      assert.deepEqual((await folder.json("list", "--user", handle)).sessions, []);
+    }
   });
 
   test("promise 6 data sealed to the cookie is never revealed", async () => {
