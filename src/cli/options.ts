@@ -1,12 +1,21 @@
 import { InvalidArgumentError } from "commander";
 import { milliseconds } from "../session/duration.ts";
 
-/** Reads "30 days", "12h" or milliseconds. */
+/** Reads "30 days" or "12h". A bare number is refused: taken for milliseconds it would delete everything. */
 export function duration(text: string): number {
-  const value = milliseconds(/^\d+$/.test(text) ? Number(text) : text);
-  if (value === null)
-    throw new InvalidArgumentError('Use a length of time such as "30 days", "12 h" or "15 min".');
+  const value = milliseconds(text.trim());
+  if (value === null || value === 0) {
+    throw new InvalidArgumentError(
+      'Use a length of time with its unit, such as "30 days", "12 h" or "15 min".',
+    );
+  }
   return value;
+}
+
+/** A user's id. An empty one, such as a variable of the shell that is not set, would find nobody. */
+export function userId(text: string): string {
+  if (text === "") throw new InvalidArgumentError("Give the id of a user: this one is empty.");
+  return text;
 }
 
 export function count(text: string): number {

@@ -59,6 +59,25 @@ test("no configuration, or one that cannot be used", async () => {
   await refused(["count"], 2, /`stor` is not an option/);
 });
 
+test("R34 an age without a unit, or none at all, deletes nothing", async () => {
+  await filled();
+  for (const option of ["--max-created-age", "--max-updated-age"]) {
+    for (const age of ["30", "0", "0 days", "-1 day", "soon"]) {
+      await refused(["expire", `${option}=${age}`, ...database], 2, /Use a length of time with its unit/);
+    }
+  }
+  const lifetime = ["import", "connect-pg-simple", "--from", "sqlite:other.sqlite3", "--lifetime", "30"];
+  await refused([...lifetime, ...database], 2, /Use a length of time with its unit/);
+  assert.deepEqual(await folder.json("count", ...database), { live: 5 });
+});
+
+test("R36 a user's id that is empty, as a variable is that is not set", async () => {
+  await filled();
+  for (const command of ["list", "export", "erase", "revoke"]) {
+    await refused([command, "--user", "", ...database], 2, /Give the id of a user: this one is empty/);
+  }
+});
+
 test("an address that is none, and one where nobody answers; the password is not printed", async () => {
   await refused(["count", "-d", "redis://user:hunter2@host"], 2, /no database address/);
   for (const scheme of ["postgres", "mysql"]) {

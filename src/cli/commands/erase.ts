@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { CommonOptions } from "../configuration.ts";
 import { plural } from "../format.ts";
+import { userId } from "../options.ts";
 import { printable, type Terminal } from "../terminal.ts";
 import { confirm, report, reporting, withSessions } from "../work.ts";
 
@@ -14,7 +15,7 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
     program
       .command("erase")
       .description("delete everything stored of a user, for a request to be forgotten")
-      .requiredOption("-u, --user <id>", "the application's id of the user")
+      .requiredOption("-u, --user <id>", "the application's id of the user", userId)
       .option("-y, --yes", "do not ask"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true }, async ({ sessions }) => {

@@ -24,8 +24,16 @@ export function expireCommand(program: Command, terminal: Terminal): void {
     program
       .command("expire")
       .description("delete the sessions that have ended (they are dead without it; this frees space)")
-      .option("--max-created-age <time>", "also those created longer ago than this, used or not", duration)
-      .option("--max-updated-age <time>", "also those not saved or touched for this long", duration)
+      .option(
+        "--max-created-age <time>",
+        'also those created longer ago than this, such as "30 days", used or not',
+        duration,
+      )
+      .option(
+        "--max-updated-age <time>",
+        'also those not saved or touched for this long, such as "30 days"',
+        duration,
+      )
       .option("--rate <rows>", "rows deleted in a second at most", count, 5_000)
       .option("--share <part>", "part of its time that it works at most, up to 1", share, defaultShare)
       .option("--batch-size <rows>", "rows deleted by one statement at most", count, 100)

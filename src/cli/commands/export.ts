@@ -3,6 +3,7 @@ import { sealedToCookie } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { Failure } from "../failure.ts";
 import { json, plural } from "../format.ts";
+import { userId } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
 import { located, otherSettings, withSessions } from "../work.ts";
 
@@ -15,7 +16,7 @@ export function exportCommand(program: Command, terminal: Terminal): void {
     program
       .command("export")
       .description("print everything stored of a user as JSON, for a request for their own data")
-      .requiredOption("-u, --user <id>", "the application's id of the user")
+      .requiredOption("-u, --user <id>", "the application's id of the user", userId)
       .option("--json", "(always)"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true }, async ({ sessions, records }) => {

@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import { infoOf, rowsOfUser, walk, type ListedSession } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
-import { count } from "../options.ts";
+import { count, userId } from "../options.ts";
 import { printable, type Terminal } from "../terminal.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
 
@@ -17,7 +17,7 @@ export function listCommand(program: Command, terminal: Terminal): void {
     program
       .command("list")
       .description("list live sessions: handle, times, address; never data")
-      .option("-u, --user <id>", "those of one user, newest first")
+      .option("-u, --user <id>", "those of one user, newest first", userId)
       .addOption(new Option("-n, --limit <count>", "at most this many").argParser(count).default(50))
       .option("--ended", "those that have ended and wait to be deleted, too"),
   ).action((options: Options) =>

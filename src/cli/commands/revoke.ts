@@ -5,6 +5,7 @@ import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
+import { userId } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { printable, type Terminal } from "../terminal.ts";
 import { confirm, report, reporting, withSessions } from "../work.ts";
@@ -21,7 +22,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
       .command("revoke")
       .argument("[handle]", "end this session")
       .description("end sessions; every server sees it at the next request")
-      .option("-u, --user <id>", "end all sessions of one user")
+      .option("-u, --user <id>", "end all sessions of one user", userId)
       .option("--all", "end every session there is")
       .option("-y, --yes", "do not ask before --all"),
   ).action((handle: string | undefined, options: Options) => {
