@@ -1,8 +1,9 @@
+import { wipe } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**
  * Lets Ctrl-C (and SIGTERM) stop long work between two batches, so that it can say what was done. A second Ctrl-C
- * ends the process at once.
+ * ends the process at once. However it ends, its progress bar is gone before the next line.
  */
 export async function interruptible<Answer>(
   terminal: Terminal,
@@ -19,6 +20,7 @@ export async function interruptible<Answer>(
   try {
     return await work(controller.signal);
   } finally {
+    wipe(terminal);
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }

@@ -1,6 +1,14 @@
 import { number, plural, span } from "./format.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
+/** Terminals on whose last line a bar stands. */
+const drawn = new WeakSet<Terminal>();
+
+/** Wipes the bar, if there is one, so that what follows begins on a line of its own. */
+export function wipe(terminal: Terminal): void {
+  if (drawn.delete(terminal)) terminal.err.write("\r\u001b[2K");
+}
+
 /**
  * How long work goes: a bar that redraws itself with rate and time left on a terminal, and a plain line every ten
  * seconds elsewhere. Work of less than a second shows nothing.
@@ -12,7 +20,6 @@ export class Progress {
   readonly #clock: () => number;
   readonly #began: number;
   #drawn = 0;
-  #isDrawn = false;
 
   constructor(
     terminal: Terminal,
@@ -32,7 +39,7 @@ export class Progress {
   update(done: number, fraction?: number): void {
     const now = this.#clock();
     const terminal = this.#terminal.err.isTTY === true;
-    if (now - this.#drawn < (terminal ? (this.#isDrawn ? 100 : 1_000) : 10_000)) return;
+    if (now - this.#drawn < (terminal ? (drawn.has(this.#terminal) ? 100 : 1_000) : 10_000)) return;
     this.#drawn = now;
     const elapsed = now - this.#began;
     const parts = [`${plural(done, this.#noun)}`, `${number((done / elapsed) * 1_000)}/s`];
@@ -47,13 +54,11 @@ export class Progress {
     const bar = fraction === undefined ? "" : `${this.#bar(fraction)} `;
     const line = `${this.#title} ${bar}${percent}${parts.join("  ")}`;
     this.#terminal.err.write(`\r\u001b[2K${line}`);
-    this.#isDrawn = true;
+    drawn.add(this.#terminal);
   }
 
-  /** Wipes the bar, so that what follows begins on a line of its own. */
   clear(): void {
-    if (this.#isDrawn) this.#terminal.err.write("\r\u001b[2K");
-    this.#isDrawn = false;
+    wipe(this.#terminal);
   }
 
   #bar(fraction: number): string {

@@ -174,6 +174,35 @@ describe("ending", () => {
     assert.equal(dump().length, 6);
   });
 
+  test("R34 an expiry that fails in the middle says what it did", async () => {
+    await fill(1);
+    await fill(60, { age: 31 });
+    const database = new DatabaseSync(folder.file("sessions.sqlite3"));
+    database.exec(`CREATE TRIGGER stuck BEFORE DELETE ON stored_sessions
+      WHEN (SELECT COUNT(*) FROM stored_sessions) < 40 BEGIN SELECT RAISE(ABORT, 'stuck'); END`);
+    database.close();
+    const { code, out, err } = await folder.run("expire", "--batch-size", "10", "--share", "1");
+    assert.equal(code, 1);
+    assert.equal(out, "Deleted 20 sessions.\n");
+    assert.match(err, /^Error: .*stuck/);
+    const again = await folder.run("expire", "--json");
+    assert.equal(again.code, 1);
+    assert.equal(again.out, "", "a run that did nothing has nothing to say");
+    assert.equal(dump().length, 41);
+  });
+
+  test("R44 revoke --all that fails in the middle says what it did", async () => {
+    await fill(510);
+    const database = new DatabaseSync(folder.file("sessions.sqlite3"));
+    database.exec(`CREATE TRIGGER stuck BEFORE DELETE ON stored_sessions
+      WHEN (SELECT COUNT(*) FROM stored_sessions) <= 10 BEGIN SELECT RAISE(ABORT, 'stuck'); END`);
+    database.close();
+    const { code, out, err } = await folder.run("revoke", "--all", "--yes", "--json");
+    assert.equal(code, 1);
+    assert.deepEqual(JSON.parse(out), { revoked: 500, finished: false });
+    assert.match(err, /^Error: .*stuck/);
+  });
+
   test("expire takes ages, as the gem's task does", async () => {
     await fill(2);
     await fill(3, { age: 8 });
@@ -253,6 +282,25 @@ describe("keys", () => {
     const again = await folder.run("reseal");
     assert.equal(again.code, 1);
     assert.match(again.err, /Another process is resealing these sessions; nothing was done here\./);
+    assert.match(again.err, /its lease runs out within a minute/);
+  });
+
+  test("R27 a reseal that fails in the middle says what it did and how to go on", async () => {
+    await fill(40, { keys: older });
+    folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
+    const database = new DatabaseSync(folder.file("sessions.sqlite3"));
+    database.exec(`CREATE TRIGGER stuck BEFORE UPDATE ON stored_sessions
+      WHEN (SELECT COUNT(*) FROM stored_sessions WHERE id < NEW.id) = 25 BEGIN SELECT RAISE(ABORT, 'stuck'); END`);
+    const { code, out, err } = await folder.run("reseal", "--share", "1", "--json");
+    assert.equal(code, 1);
+    const { resealed, finished, cursor } = JSON.parse(out);
+    assert.deepEqual([resealed, finished], [20, false]);
+    assert.match(err, /^Error: .*stuck.* Go on with: stored-session reseal --after (\S+)\n$/);
+    assert.ok(err.endsWith(` --after ${cursor}\n`));
+    database.exec("DROP TRIGGER stuck");
+    database.close();
+    await folder.json("reseal", "--after", cursor);
+    assert.equal((await folder.json("stats")).keys[1].live, 0);
   });
 
   test("R27 rows that changed at each try are told, fail the command, and a next run does them", async () => {

@@ -60,18 +60,25 @@ export function expireCommand(program: Command, terminal: Terminal): void {
           ]);
           return;
         }
-        const deleted = await sessions.expire({
-          ...ages,
-          batchSize,
-          maxPerSecond: rate,
-          share: options.share,
-          signal,
-          onProgress: (step) => progress.update(step.deleted),
-        });
-        progress.clear();
-        report(terminal, options, { deleted, finished: !signal.aborted }, () => [
-          `Deleted ${plural(deleted, "session")}.`,
-        ]);
+        const tell = (deleted: number, finished: boolean) => {
+          progress.clear();
+          report(terminal, options, { deleted, finished }, () => [`Deleted ${plural(deleted, "session")}.`]);
+        };
+        let sofar = 0;
+        try {
+          const deleted = await sessions.expire({
+            ...ages,
+            batchSize,
+            maxPerSecond: rate,
+            share: options.share,
+            signal,
+            onProgress: (step) => progress.update((sofar = step.deleted)),
+          });
+          tell(deleted, !signal.aborted);
+        } catch (error) {
+          if (sofar > 0) tell(sofar, false);
+          throw error;
+        }
         if (signal.aborted) {
           throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
         }

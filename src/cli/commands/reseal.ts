@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { defaultShare } from "../../jobs/pace.ts";
 import type { ResealResult } from "../../jobs/reseal.ts";
 import type { CommonOptions } from "../configuration.ts";
-import { exitCodes, Failure } from "../failure.ts";
+import { exitCodes, explain, Failure } from "../failure.ts";
 import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, share } from "../options.ts";
@@ -30,26 +30,39 @@ export function resealCommand(program: Command, terminal: Terminal): void {
     withSessions(terminal, options, { keys: true, fit: "open" }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {
         const progress = new Progress(terminal, "Resealing", "session");
-        const result = await sessions.reseal({
-          exclusive: true,
-          batchSize: options.batchSize,
-          maxPerSecond: options.rate,
-          share: options.share,
-          ...(options.after !== undefined && { after: options.after }),
-          signal,
-          onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
-        });
-        progress.clear();
-        report(terminal, options, result, () => lines(result, records.settings.format.opensWithoutToken));
+        const tell = (result: ResealResult) => {
+          progress.clear();
+          report(terminal, options, result, () => lines(result, records.settings.format.opensWithoutToken));
+        };
+        let sofar: ResealResult | null = null;
+        let result: ResealResult;
+        try {
+          result = await sessions.reseal({
+            exclusive: true,
+            batchSize: options.batchSize,
+            maxPerSecond: options.rate,
+            share: options.share,
+            ...(options.after !== undefined && { after: options.after }),
+            signal,
+            onProgress: (step) => {
+              sofar = step;
+              progress.update(step.scanned, step.fraction);
+            },
+          });
+        } catch (error) {
+          if (sofar === null) throw error;
+          tell(sofar);
+          const { message, exitCode } = explain(error);
+          throw new Failure(`${message}${goOn(sofar)}`, exitCode, { cause: error });
+        }
+        tell(result);
         if (signal.aborted) {
-          const goOn =
-            result.cursor === null ? "" : ` Go on with: stored-session reseal --after ${result.cursor}`;
-          throw new Failure(`Stopped before the end.${goOn}`, exitCodes.interrupted);
+          throw new Failure(`Stopped before the end.${goOn(result)}`, exitCodes.interrupted);
         }
         if (!result.finished)
           throw new Failure(
             result.scanned === 0
-              ? "Another process is resealing these sessions; nothing was done here."
+              ? "Another process is resealing these sessions; nothing was done here. If that process was killed, its lease runs out within a minute: run this again then."
               : "Another process has taken over resealing these sessions, because this one was silent too long; it goes on from the start.",
           );
         const left = leftBehind(result);
@@ -69,6 +82,10 @@ function lines(result: ResealResult, opensWithoutToken: boolean): string[] {
     );
   }
   return out;
+}
+
+function goOn({ cursor }: ResealResult): string {
+  return cursor === null ? "" : ` Go on with: stored-session reseal --after ${cursor}`;
 }
 
 /** What a finished run left under an older key, although nobody's cookie was needed: the key cannot go yet. */

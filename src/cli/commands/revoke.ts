@@ -47,14 +47,23 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
         await confirm(terminal, options.yes, "This logs everybody out.");
         await interruptible(terminal, async (signal) => {
           const progress = new Progress(terminal, "Revoking", "session");
-          const revoked = await revokeEverything(records, {
-            signal,
-            onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
-          });
-          progress.clear();
-          report(terminal, options, { revoked, finished: !signal.aborted }, () => [
-            `Revoked ${plural(revoked, "session")}.`,
-          ]);
+          const tell = (revoked: number, finished: boolean) => {
+            progress.clear();
+            report(terminal, options, { revoked, finished }, () => [
+              `Revoked ${plural(revoked, "session")}.`,
+            ]);
+          };
+          let sofar = 0;
+          try {
+            const revoked = await revokeEverything(records, {
+              signal,
+              onProgress: ({ scanned, fraction }) => progress.update((sofar = scanned), fraction),
+            });
+            tell(revoked, !signal.aborted);
+          } catch (error) {
+            if (sofar > 0) tell(sofar, false);
+            throw error;
+          }
           if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
         });
       }
