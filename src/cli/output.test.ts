@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { describe, test } from "vitest";
+import { interruptible } from "./interrupt.ts";
 import { ago, bytes, json, moment, plural, remaining, shown, span, table } from "./format.ts";
 import { runCommand } from "./program.ts";
 import { Progress } from "./progress.ts";
+import { confirm } from "./work.ts";
 import { printable, styled, type Terminal } from "./terminal.ts";
 
 function terminal(options: { isTTY: boolean; env?: Record<string, string>; columns?: number }) {
@@ -68,6 +70,46 @@ describe("progress", () => {
     progress.clear();
     assert.equal(place.err(), "Deleting: 20,000 sessions, 2,000/s\nDeleting: 40,000 sessions, 2,000/s\n");
   });
+});
+
+describe("long work that ends", () => {
+  test("in whatever way leaves no bar behind", async () => {
+    const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
+    let now = 0;
+    const failing = interruptible(place.terminal, async () => {
+      const progress = new Progress(place.terminal, "Deleting", "session", () => now);
+      now = 2_000;
+      progress.update(100, 0.5);
+      throw new Error("the disk is full");
+    });
+    await assert.rejects(failing, /disk/);
+    const [before, bar, after] = place.err().split("\r\u001b[2K");
+    assert.match(bar!, /^Deleting .* left$/);
+    assert.deepEqual([before, after], ["", ""]);
+  });
+});
+
+describe("a question", () => {
+  const ends = {
+    "Ctrl-C": (input: PassThrough) => input.write("\u0003"),
+    "Ctrl-D": (input: PassThrough) => input.write("\u0004"),
+    "a terminal that closes": (input: PassThrough) => input.end(),
+  };
+  for (const [name, end] of Object.entries(ends)) {
+    test(`${name} at it is a stop, not a failure, and nothing was changed`, async () => {
+      const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
+      const answer = confirm(place.terminal, undefined, "This logs everybody out.");
+      end(place.terminal.in as PassThrough);
+      await assert.rejects(answer, { message: "\nNothing was changed.", exitCode: 130 });
+
+      const other = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
+      const command = runCommand(["init"], other.terminal);
+      end(other.terminal.in as PassThrough);
+      assert.equal(await command, 130);
+      assert.match(other.err(), /Where do sessions live\?[^]*\nNothing was changed\.\n$/);
+      assert.equal(other.out(), "");
+    });
+  }
 });
 
 describe("text", () => {

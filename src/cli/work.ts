@@ -8,6 +8,7 @@ import { recordsOf } from "../session/manager.ts";
 import type { Database } from "../database/dialect.ts";
 import { SqliteDatabase } from "../database/sqlite-database.ts";
 import { SqlStore } from "../store/sql.ts";
+import { asking, canAsk } from "./ask.ts";
 import { configure, type CommonOptions, type Configuration } from "./configuration.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { json } from "./format.ts";
@@ -30,7 +31,7 @@ export function located(command: Command): Command {
     .addOption(
       new Option(
         "-d, --database-url <url>",
-        "postgres://…, mysql://… or sqlite:file; then no configuration is read",
+        "postgres://…, mysql://… or sqlite:file; then no configuration is read. Others see its password in ps: STORED_SESSION_DATABASE_URL keeps it to you",
       ).helpGroup("Where the sessions are:"),
     )
     .addOption(
@@ -137,15 +138,9 @@ export function paint(terminal: Terminal): (style: Style, text: string) => strin
 /** A yes or no on a terminal; elsewhere it must have been given with `--yes`. */
 export async function confirm(terminal: Terminal, yes: boolean | undefined, question: string): Promise<void> {
   if (yes) return;
-  if (!terminal.in.isTTY || !terminal.err.isTTY) {
+  if (!canAsk(terminal)) {
     throw new Failure(`${question} Say so with --yes. Nothing was changed.`, exitCodes.usage);
   }
-  const { createInterface } = await import("node:readline/promises");
-  const asking = createInterface({ input: terminal.in, output: terminal.err });
-  try {
-    const answer = await asking.question(`${question} [y/N] `);
-    if (!/^y(es)?$/i.test(answer.trim())) throw new Failure("Nothing was changed.");
-  } finally {
-    asking.close();
-  }
+  const answer = await asking(terminal, (ask) => ask(`${question} [y/N] `));
+  if (!/^y(es)?$/i.test(answer)) throw new Failure("Nothing was changed.");
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { Option, type Command } from "commander";
 import { generateKey } from "../../sealing/keyring.ts";
+import { asking, canAsk } from "../ask.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import type { Terminal } from "../terminal.ts";
 import { paint } from "../work.ts";
@@ -94,27 +95,21 @@ function isModule(cwd: string): boolean {
 }
 
 async function answers(terminal: Terminal, options: Options): Promise<{ kind: Kind; file: string }> {
-  const asks = !options.yes && terminal.in.isTTY === true && terminal.err.isTTY === true;
-  if (!asks) return { kind: options.database ?? "sqlite", file: options.file ?? "sessions.sqlite3" };
-  const { createInterface } = await import("node:readline/promises");
-  const asking = createInterface({ input: terminal.in, output: terminal.err });
-  try {
+  const usual = "sessions.sqlite3";
+  if (options.yes || !canAsk(terminal)) {
+    return { kind: options.database ?? "sqlite", file: options.file ?? usual };
+  }
+  return await asking(terminal, async (ask) => {
     let kind = options.database;
     while (kind === undefined) {
-      const answer =
-        (await asking.question("Where do sessions live? sqlite, postgres or mysql [sqlite] ")).trim() ||
-        "sqlite";
+      const answer = (await ask("Where do sessions live? sqlite, postgres or mysql [sqlite] ")) || "sqlite";
       if (answer === "sqlite" || answer === "postgres" || answer === "mysql") kind = answer;
     }
-    let file = options.file;
-    if (kind === "sqlite" && file === undefined) {
-      file = (await asking.question("In which file? [sessions.sqlite3] ")).trim() || undefined;
-    }
+    let { file } = options;
+    if (kind === "sqlite" && file === undefined) file = await ask(`In which file? [${usual}] `);
     terminal.err.write("\n");
-    return { kind, file: file ?? "sessions.sqlite3" };
-  } finally {
-    asking.close();
-  }
+    return { kind, file: file || usual };
+  });
 }
 
 function configText(kind: Kind, file: string, typescript: boolean): string {
