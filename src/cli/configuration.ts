@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { parseEnv } from "node:util";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { inspect, parseEnv } from "node:util";
 import { OptionsError } from "../errors.ts";
 import type { SessionManagerOptions } from "../options.ts";
 import { generateKey } from "../sealing/keyring.ts";
@@ -39,7 +40,8 @@ const names = ["ts", "mts", "js", "mjs"].map((ending) => `stored-session.config.
 
 /**
  * The configuration: `--config`, else `--database-url` or STORED_SESSION_DATABASE_URL, else the file
- * `stored-session.config.{ts,mts,js,mjs}` of this folder. Variables that are not set are looked up in `.env`.
+ * `stored-session.config.{ts,mts,js,mjs}` of this folder. Variables that are not set are looked up in the `.env` beside
+ * the file of `--config`, then in that of this folder.
  * @param needs.keys false for a command that opens no row
  */
 export async function configure(
@@ -47,9 +49,11 @@ export async function configure(
   options: CommonOptions,
   needs: { keys: boolean },
 ): Promise<Configuration> {
+  if (options.config) readEnvironmentFile(terminal, dirname(resolve(terminal.cwd, options.config)));
   readEnvironmentFile(terminal);
-  const url =
-    options.databaseUrl ?? (options.config ? undefined : terminal.env["STORED_SESSION_DATABASE_URL"]);
+  // A variable that is set to nothing is not set.
+  const variable = terminal.env["STORED_SESSION_DATABASE_URL"] || undefined;
+  const url = options.databaseUrl ?? (options.config ? undefined : variable);
   const file = options.config ? resolve(terminal.cwd, options.config) : findFile(terminal.cwd);
   if (options.config && options.databaseUrl) {
     throw new Failure("Give --config or --database-url, not both.", exitCodes.usage);
@@ -96,7 +100,7 @@ function fromOptions(
 }
 
 async function fromFile(file: string, needs: { keys: boolean }): Promise<Configuration> {
-  const { default: exported, rails } = await load(file);
+  const { exported, rails } = await load(file);
   if (exported instanceof SessionManager) {
     const sessions = exported as SessionManager;
     const { store } = settingsOf(sessions as SessionManager<never>);
@@ -105,7 +109,7 @@ async function fromFile(file: string, needs: { keys: boolean }): Promise<Configu
   }
   if (typeof exported !== "object" || exported === null) {
     throw new Failure(
-      `${file} has no default export: export the options of createSessionManager, a manager or a StoredSessionStore.`,
+      `${file} has no default export${exported === undefined ? "" : " that is an object"}: export the options of createSessionManager, a manager or a StoredSessionStore.`,
       exitCodes.usage,
     );
   }
@@ -139,29 +143,62 @@ export function databaseOf(store: unknown): Database | null {
   return store instanceof SqlStore || store instanceof RailsStore ? store.database : null;
 }
 
-async function load(file: string): Promise<{ default?: object; rails?: unknown }> {
+interface Exports {
+  default?: unknown;
+  rails?: unknown;
+}
+
+/** What the file exports: also as a promise, from a function, or from a module that was compiled to CommonJS. */
+async function load(file: string): Promise<{ exported: unknown; rails?: unknown }> {
   if (!existsSync(file)) throw new Failure(`There is no file ${file}.`, exitCodes.usage);
   try {
-    return (await import(pathToFileURL(file).href)) as { default?: object; rails?: unknown };
+    const module = (await import(pathToFileURL(file).href)) as Exports;
+    const inner = module.default as Exports | null | undefined;
+    const isCompiled = typeof inner === "object" && inner !== null && "default" in inner;
+    const { default: exported, rails = module.rails } = isCompiled ? inner : module;
+    return {
+      exported: await (typeof exported === "function" ? (exported as () => unknown)() : exported),
+      rails,
+    };
   } catch (error) {
     if (error instanceof OptionsError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    const hint =
-      (error as { code?: string }).code === "ERR_UNKNOWN_FILE_EXTENSION"
-        ? "This Node does not read TypeScript: use Node 22.18 or later, or write the configuration as .mjs."
-        : reason;
-    throw new Failure(`${file} could not be loaded: ${hint}`, exitCodes.usage, { cause: error });
+    throw new Failure(`${file} could not be loaded: ${reasonOf(error, file)}`, exitCodes.usage, {
+      cause: error,
+    });
   }
+}
+
+function reasonOf(error: unknown, file: string): string {
+  if ((error as { code?: string } | null | undefined)?.code === "ERR_UNKNOWN_FILE_EXTENSION") {
+    return "This Node does not read TypeScript: use Node 22.18 or later, or write the configuration as .mjs.";
+  }
+  if (!(error instanceof Error)) return `it threw ${inspect(error)}.`;
+  const place = error instanceof SyntaxError ? (placeIn(error.stack) ?? placeFound(file)) : null;
+  return place === null ? error.message : `${error.message} (${place})`;
+}
+
+/** "file:line", which Node puts before the stack of some errors in a program's text. */
+function placeIn(text: string | undefined): string | null {
+  const [, path, line] = /^((?:file:\/\/)?(?:\/|[a-z]:[\\/])[^\n]*):(\d+)\n/i.exec(text ?? "") ?? [];
+  if (path === undefined) return null;
+  return `${path.startsWith("file:") ? fileURLToPath(path) : path}:${line}`;
+}
+
+/** The place of an error in a module's text: only a Node that dies of it tells. */
+function placeFound(file: string): string | null {
+  const { stderr } = spawnSync(process.execPath, ["--check", file], { encoding: "utf8", timeout: 10_000 });
+  return placeIn(stderr);
 }
 
 function findFile(folder: string): string | null {
   return names.map((name) => resolve(folder, name)).find((path) => existsSync(path)) ?? null;
 }
 
-/** Fills in what is not set from `.env`, as `node --env-file` would. */
-export function readEnvironmentFile({ cwd, env }: Terminal): void {
-  const path = resolve(cwd, ".env");
-  if (!existsSync(path)) return;
+/** Fills in what is not set from the `.env` of a folder, as `node --env-file` would. */
+function readEnvironmentFile({ cwd, env }: Terminal, folder: string = cwd): void {
+  const path = resolve(folder, ".env");
+  // A folder of that name is somebody else's, such as a virtual environment of Python.
+  if (!existsSync(path) || statSync(path).isDirectory()) return;
   for (const [name, value] of Object.entries(parseEnv(readFileSync(path, "utf8")))) env[name] ??= value;
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
 import { Folder } from "./command.ts";
@@ -32,6 +32,85 @@ test("options or a manager, in TypeScript or JavaScript, with keys from .env", a
   assert.match(err, /uses another copy of stored-session/);
 });
 
+test("a configuration that exports a promise, a function, or CommonJS that a compiler made", async () => {
+  folder.env["STORED_SESSION_KEYS"] = generateKey();
+  assert.equal((await folder.run("migrate", "-d", "sqlite:sessions.sqlite3")).code, 0);
+  const imports = `import { sqliteStore } from ${source("store/sqlite.ts")};`;
+  const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
+  const compiled = `Object.defineProperty(exports, "__esModule", { value: true });
+    const { sqliteStore } = require(${JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).pathname)});
+    exports.default = ${options};`;
+  for (const [name, text] of [
+    ["promise.mjs", `${imports}\nexport default Promise.resolve(${options});`],
+    ["function.mjs", `${imports}\nexport default async () => (${options});`],
+    ["compiled.cjs", compiled],
+  ] as const) {
+    writeFileSync(folder.file(name), text);
+    assert.deepEqual(await folder.json("count", "-c", name), { live: 0 }, name);
+  }
+});
+
+test("a configuration that does not load: why, and where in the file", async () => {
+  const path = folder.file("broken.mjs");
+  for (const [text, sentence] of [
+    ["\nexport default {", `Unexpected end of input (${path}:2)`],
+    ["throw null;", "it threw null."],
+    ["export default async () => { throw new Error('no vault'); };", "no vault"],
+    ["import './other.cjs';", `Unexpected token ';' (${folder.file("other.cjs")}:2)`],
+    ["import { nothing } from 'node:fs';", `does not provide an export named 'nothing' (${path}:1)`],
+  ] as const) {
+    writeFileSync(path, text);
+    writeFileSync(folder.file("other.cjs"), "\nconst x = ;");
+    const { err, code } = await folder.run("count", "-c", "broken.mjs");
+    assert.ok(err.startsWith(`Error: ${path} could not be loaded: `), err);
+    assert.ok(err.endsWith(`${sentence}\n`), err);
+    assert.equal(code, 2);
+  }
+  writeFileSync(path, "export default async () => 'options';");
+  assert.match(
+    (await folder.run("count", "-c", "broken.mjs")).err,
+    /has no default export that is an object/,
+  );
+});
+
+test("keys are in the .env beside the configuration, wherever the command runs", async () => {
+  const app = folder.file("app");
+  mkdirSync(app);
+  const path = JSON.stringify(folder.file("app/sessions.sqlite3"));
+  writeFileSync(
+    folder.file("app/c.mjs"),
+    `import { sqliteStore } from ${source("store/sqlite.ts")};
+    export default { store: sqliteStore(${path}), keys: process.env.STORED_SESSION_KEYS };`,
+  );
+  writeFileSync(folder.file("app/.env"), `STORED_SESSION_KEYS=${generateKey()}\n`);
+  // The other folder's own key is for another application.
+  writeFileSync(folder.file(".env"), `STORED_SESSION_KEYS=nonsense\n`);
+  assert.equal((await folder.run("migrate", "-c", "app/c.mjs")).code, 0);
+  assert.deepEqual((await folder.json("list", "-c", "app/c.mjs")).sessions, []);
+});
+
+test("a variable that is empty is not set, and a folder called .env is no file of variables", async () => {
+  mkdirSync(folder.file(".env"));
+  folder.env["STORED_SESSION_KEYS"] = generateKey();
+  folder.env["STORED_SESSION_DATABASE_URL"] = "";
+  const none = await folder.run("count");
+  assert.match(none.err, /There is no configuration: run "stored-session init"/);
+  assert.equal((await folder.run("migrate", "-d", "sqlite:sessions.sqlite3")).code, 0);
+});
+
+test("what a configuration keeps open does not keep a command from ending", async () => {
+  // A pool of the application would: pg's for ten seconds, mysql2's for ever.
+  writeFileSync(
+    folder.file("stored-session.config.mjs"),
+    `import { createServer } from "node:net";
+    import { sqliteStore } from ${source("store/sqlite.ts")};
+    createServer().listen(0, "127.0.0.1");
+    export default { store: sqliteStore("sessions.sqlite3") };`,
+  );
+  assert.equal((await folder.run("migrate")).code, 0);
+  assert.equal((await folder.run("count")).out, "0 live sessions\n");
+});
+
 test("init writes a configuration that works, a key that only its owner reads, and overwrites nothing", async () => {
   mkdirSync(folder.file(".git"));
   const first = await folder.run("init");
@@ -46,6 +125,7 @@ test("init writes a configuration that works, a key that only its owner reads, a
     ".env\nsessions.sqlite3\nsessions.sqlite3-wal\nsessions.sqlite3-shm\n",
   );
   const config = readFileSync(folder.file("stored-session.config.mjs"), "utf8");
+  assert.match(config, /store: sqliteStore\(join\(import\.meta\.dirname, "sessions\.sqlite3"\)\),/);
 
   const again = await folder.run("init");
   assert.equal(again.code, 2);
@@ -64,4 +144,44 @@ test("init follows the project: TypeScript where there is a tsconfig.json, and t
   assert.match(config, /satisfies SessionManagerOptions;/);
   assert.match(out, /npm install pg/);
   assert.match(out, /DATABASE_URL/);
+});
+
+test("R28 init in a folder of a repository keeps the key out of it, and warns of a .env that others may read", async () => {
+  mkdirSync(folder.file(".git"));
+  mkdirSync(folder.file("app"));
+  const app = new Folder();
+  app.remove();
+  Object.assign(app, { path: folder.file("app") });
+  writeFileSync(app.file(".env"), "PORT=3000", { mode: 0o644 });
+  const { out, code } = await app.run("init");
+  assert.equal(code, 0);
+  assert.match(readFileSync(app.file(".gitignore"), "utf8"), /^\.env$/m);
+  assert.match(readFileSync(app.file(".env"), "utf8"), /^PORT=3000\nSTORED_SESSION_KEYS=ssk1_/);
+  assert.match(out, /Other users of this machine may open \.env: "chmod 600 \.env" keeps the key from them/);
+});
+
+test("init without a place for the key writes nothing, and then goes on with a key from elsewhere", async () => {
+  mkdirSync(folder.file(".env"));
+  const { err, code } = await folder.run("init");
+  assert.match(err, /\.env is no file here, so it cannot take the key/);
+  assert.equal(code, 2);
+  assert.deepEqual(readdirSync(folder.path), [".env"]);
+  folder.env["STORED_SESSION_KEYS"] = generateKey();
+  assert.equal((await folder.run("init")).code, 0);
+});
+
+test("init's configuration names the variable that is missing", async () => {
+  for (const [database, typescript, name] of [
+    ["postgres", "--no-typescript", "stored-session.config.mjs"],
+    ["mysql", "--typescript", "stored-session.config.mts"],
+  ] as const) {
+    assert.equal((await folder.run("init", "--database", database, typescript, "--force")).code, 0);
+    const text = readFileSync(folder.file(name), "utf8");
+    const store = JSON.stringify(new URL(`../../src/store/${database}.ts`, import.meta.url).href);
+    writeFileSync(folder.file(name), text.replace(`"stored-session/${database}"`, store));
+    const { err, code } = await folder.run("count", "-c", name);
+    assert.match(err, /DATABASE_URL is not set: it says where the database of the sessions is\./);
+    assert.equal(code, 2);
+    rmSync(folder.file(name));
+  }
 });

@@ -139,6 +139,17 @@ test("a newcomer with the packed tarball: init, migrate, an app, list, revoke, e
       "R44 the running server sees it at the next request",
     );
     await step("npx stored-session count");
+    // The configuration that init wrote names one file, from wherever it is read.
+    const elsewhere = [
+      "shop/node_modules/.bin/stored-session",
+      "count",
+      "-c",
+      "shop/stored-session.config.mjs",
+    ];
+    assert.equal(
+      execFileSync(process.execPath, elsewhere, { cwd: work, encoding: "utf8" }),
+      "0 live sessions\n",
+    );
     await step("npx stored-session expire");
     await step("npx stored-session revoke --user 42");
     await step("npx stored-session lsit", 2);

@@ -1,5 +1,5 @@
-import { appendFileSync, chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
 import { parseEnv } from "node:util";
 import { Option, type Command } from "commander";
 import { generateKey } from "../../sealing/keyring.ts";
@@ -43,11 +43,13 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
       exitCodes.usage,
     );
   }
+  const place = keyPlace(terminal);
   const { kind, file } = await answers(terminal, options);
+  // The key first: without it the configuration is of no use, and would stand in the way of another try.
+  writeKey(terminal, place);
   const name = there ?? configName(endingFor(cwd, options.typescript));
   writeFileSync(join(cwd, name), configText(kind, file, /\.m?ts$/.test(name)));
   out.write(`${style("green", "✓")} Wrote ${name}\n`);
-  writeKey(terminal);
   ignore(terminal, kind === "sqlite" ? [".env", file, `${file}-wal`, `${file}-shm`] : [".env"]);
 
   const driver = { sqlite: null, postgres: "pg", mysql: "mysql2" }[kind];
@@ -113,16 +115,27 @@ async function answers(terminal: Terminal, options: Options): Promise<{ kind: Ki
 }
 
 function configText(kind: Kind, file: string, typescript: boolean): string {
+  const isBeside =
+    kind === "sqlite" && !isAbsolute(file) && !file.startsWith(":") && !file.startsWith("file:");
   const store = {
-    sqlite: `sqliteStore(${JSON.stringify(file)})`,
-    postgres: `postgresStore(process.env.DATABASE_URL${typescript ? ' ?? ""' : ""})`,
-    mysql: `mysqlStore(process.env.DATABASE_URL${typescript ? ' ?? ""' : ""})`,
+    // Beside this file, wherever the application and the command are started.
+    sqlite: `sqliteStore(${isBeside ? `join(import.meta.dirname, ${JSON.stringify(file)})` : JSON.stringify(file)})`,
+    postgres: "postgresStore(url)",
+    mysql: "mysqlStore(url)",
   }[kind];
+  const joining = isBeside ? 'import { join } from "node:path";\n' : "";
+  const url =
+    kind === "sqlite"
+      ? ""
+      : `const url = process.env.DATABASE_URL;
+if (!url) throw new Error("DATABASE_URL is not set: it says where the database of the sessions is.");
+
+`;
   const types = typescript ? 'import type { SessionManagerOptions } from "stored-session";\n' : "";
   const annotation = typescript ? "" : '/** @type {import("stored-session").SessionManagerOptions} */\n';
-  return `${types}import { ${kind}Store } from "stored-session/${kind}";
+  return `${joining}${types}import { ${kind}Store } from "stored-session/${kind}";
 
-// Read by the application and by the command "stored-session".
+${url}// Read by the application and by the command "stored-session".
 ${annotation}export default {
   store: ${store},
   // Newest first, comma-separated: the first seals, all open.
@@ -131,27 +144,50 @@ ${annotation}export default {
 `;
 }
 
-function writeKey(terminal: Terminal): void {
-  const { cwd, env, out } = terminal;
-  const style = paint(terminal);
+/** The `.env` of this folder and what is in it; null when a key is there already and it need not be written. */
+function keyPlace({ cwd, env }: Terminal): { path: string; before: string } | null {
+  if (env["STORED_SESSION_KEYS"]) return null;
   const path = join(cwd, ".env");
+  if (existsSync(path) && !statSync(path).isFile()) {
+    throw new Failure(
+      '.env is no file here, so it cannot take the key: put one into STORED_SESSION_KEYS ("stored-session keys generate" makes it) and try again. Nothing was changed.',
+      exitCodes.usage,
+    );
+  }
   const before = existsSync(path) ? readFileSync(path, "utf8") : "";
-  if (env["STORED_SESSION_KEYS"] || parseEnv(before)["STORED_SESSION_KEYS"]) {
+  return parseEnv(before)["STORED_SESSION_KEYS"] ? null : { path, before };
+}
+
+function writeKey(terminal: Terminal, place: ReturnType<typeof keyPlace>): void {
+  const { out } = terminal;
+  const style = paint(terminal);
+  if (place === null) {
     out.write(`${style("green", "✓")} Kept the keys that are in STORED_SESSION_KEYS\n`);
     return;
   }
+  const { path, before } = place;
   const gap = before === "" || before.endsWith("\n") ? "" : "\n";
   appendFileSync(path, `${gap}STORED_SESSION_KEYS=${generateKey()}\n`, { mode: 0o600 });
   if (before === "") chmodSync(path, 0o600);
   out.write(
     `${style("green", "✓")} Wrote a new key into .env: keep it secret, and keep it (without it nobody stays logged in)\n`,
   );
+  if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0) {
+    out.write(
+      `${style("yellow", "!")} Other users of this machine may open .env: "chmod 600 .env" keeps the key from them\n`,
+    );
+  }
+}
+
+function isInRepository(folder: string): boolean {
+  if (existsSync(join(folder, ".git"))) return true;
+  return dirname(folder) !== folder && isInRepository(dirname(folder));
 }
 
 /** Keeps secrets and data out of the repository. */
 function ignore(terminal: Terminal, names: readonly string[]): void {
   const { cwd, out } = terminal;
-  if (!existsSync(join(cwd, ".git")) && !existsSync(join(cwd, ".gitignore"))) return;
+  if (!isInRepository(cwd) && !existsSync(join(cwd, ".gitignore"))) return;
   const path = join(cwd, ".gitignore");
   const before = existsSync(path) ? readFileSync(path, "utf8") : "";
   const known = new Set(before.split(/\r?\n/).map((line) => line.trim().replace(/^\//, "")));
