@@ -308,3 +308,28 @@ test("an import that cannot be is one sentence, and changes nothing", async () =
     /is no table name/,
   );
 });
+
+test("an import that fails in the middle says what it did", async () => {
+  const old = new DatabaseSync(folder.file("old.sqlite3"));
+  old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expire TEXT)");
+  const end = new Date(Date.now() + 3_600_000).toISOString();
+  for (let i = 0; i < 20; i++)
+    old.prepare("INSERT INTO sessions VALUES (?, ?, ?)").run(`session ${i}`, '{"cookie":{}}', end);
+  old.close();
+  const ours = new DatabaseSync(folder.file("ours.sqlite3"));
+  ours.exec(`CREATE TRIGGER stuck BEFORE INSERT ON stored_sessions
+    WHEN (SELECT COUNT(*) FROM stored_sessions) >= 15 BEGIN SELECT RAISE(ABORT, 'stuck'); END`);
+  ours.close();
+  const from = [
+    "import",
+    "better-sqlite3-session-store",
+    "--from",
+    "sqlite:old.sqlite3",
+    "--batch-size",
+    "1",
+  ];
+  const { code, out, err } = await folder.run(...from);
+  assert.equal(code, 1);
+  assert.match(out, /^Imported 15 of 16 sessions/);
+  assert.match(err, /^Error: .*stuck/);
+});

@@ -32,10 +32,18 @@ export function importCommand(program: Command, terminal: Terminal): void {
       interruptible(terminal, async (signal) => {
         const progress = new Progress(terminal, "Importing", "session");
         const tally = newTally();
-        await work({ terminal, options, place, tally, progress, signal });
-        progress.clear();
+        const tell = () => {
+          progress.clear();
+          report(terminal, options, tally, () => lines(tally, options.dryRun));
+        };
+        try {
+          await work({ terminal, options, place, tally, progress, signal });
+        } catch (error) {
+          if (tally.imported > 0) tell();
+          throw error;
+        }
         tally.finished = !signal.aborted;
-        report(terminal, options, tally, () => lines(tally, options.dryRun));
+        tell();
         if (signal.aborted)
           throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
       }),
