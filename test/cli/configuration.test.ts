@@ -85,7 +85,8 @@ test("keys are in the .env beside the configuration, wherever the command runs",
   writeFileSync(folder.file("app/.env"), `STORED_SESSION_KEYS=${generateKey()}\n`);
   // The other folder's own key is for another application.
   writeFileSync(folder.file(".env"), `STORED_SESSION_KEYS=nonsense\n`);
-  assert.equal((await folder.run("migrate", "-c", "app/c.mjs")).code, 0);
+  const migrated = await folder.run("migrate", "-c", "app/c.mjs");
+  assert.ok(migrated.out.startsWith(`✓ Created ${folder.file("app/sessions.sqlite3")}\n✓ Ran 1 migration`));
   assert.deepEqual((await folder.json("list", "-c", "app/c.mjs")).sessions, []);
 });
 

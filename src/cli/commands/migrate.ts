@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { migrationStatus, type MigrationStatus } from "../../migrations/migrator.ts";
 import { SqliteDatabase } from "../../database/sqlite-database.ts";
@@ -55,13 +56,15 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
         ]);
         return;
       }
+      const created = missingFile(store);
       await store.migrate();
+      const mark = paint(terminal)("green", "✓");
       report(terminal, options, { applied: names, madeAgain: missing }, () => {
         const done =
           missing.length > 0
             ? `Made again what was missing: ${again}.`
             : `Ran ${plural(names.length, "migration")}: ${names.join(", ")}.`;
-        return [`${paint(terminal)("green", "✓")} ${done}`];
+        return [...(created === null ? [] : [`${mark} Created ${created}`]), `${mark} ${done}`];
       });
     }),
   );
@@ -96,12 +99,18 @@ function ended(statements: readonly string[]): string[] {
 /** Looking creates no file: of one that is not there, everything is pending. */
 async function statusOf(store: SqlStore): Promise<MigrationStatus> {
   const { database } = store;
-  if (database instanceof SqliteDatabase && database.file !== undefined && !existsSync(database.file)) {
+  if (missingFile(store) !== null) {
     const { names } = database.dialect;
     const open = () => openSqlite(":memory:", "node:sqlite", "FULL");
     return migrationStatus(new SqliteDatabase({ names, open, owned: true, label: "Memory", busyTimeout: 0 }));
   }
   return migrationStatus(database);
+}
+
+/** The file of SQLite that the first write would create, in full: it may be in another folder than was meant. */
+function missingFile({ database }: SqlStore): string | null {
+  const file = database instanceof SqliteDatabase ? database.file : undefined;
+  return file === undefined || existsSync(file) ? null : resolve(file);
 }
 
 function summaryOf({ applied, pending, missing }: MigrationStatus) {
