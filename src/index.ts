@@ -22,6 +22,7 @@ export type {
   RowUpdate,
   SessionRow,
   SessionStore,
+  TakenOver,
 } from "./store/store.ts";
 export { generateKey, KeyRing } from "./sealing/keyring.ts";
 export { memoryStore } from "./store/memory.ts";

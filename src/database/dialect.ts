@@ -88,6 +88,8 @@ export interface Names {
   readonly sessions: string;
   readonly leases: string;
   readonly migrations: string;
+  /** Of the ledger of imports, which is there once something was imported. */
+  readonly imports: string;
   /** Names of the two indexes, quoted, without a schema. */
   readonly userIndex: string;
   readonly expiryIndex: string;

@@ -32,6 +32,7 @@ export function namesOf(
     sessions: qualified(base),
     leases: qualified(`${base}_leases`),
     migrations: qualified(`${base}_migrations`),
+    imports: qualified(`${base}_imports`),
     userIndex: quote(`${base}_user_ref`),
     expiryIndex: quote(`${base}_expires_bucket`),
   };

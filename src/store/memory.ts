@@ -1,5 +1,5 @@
 import { ClosedError, StoreError } from "../errors.ts";
-import type { Lanes, SessionStore } from "./store.ts";
+import type { Lanes, SessionStore, TakenOver } from "./store.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
 export interface MemoryStoreOptions {
@@ -24,6 +24,7 @@ class MemoryStore implements SessionStore {
   readonly lanes: Lanes = { read: Infinity, write: Infinity, maxBatch: 1 };
   readonly #rows = new Map<string, SessionRow>();
   readonly #leases = new Map<string, Lease>();
+  readonly #takenOver = new Set<string>();
   readonly #maxSessions: number;
   #closed = false;
 
@@ -164,6 +165,23 @@ class MemoryStore implements SessionStore {
     return true;
   }
 
+  async takeOver(
+    rows: readonly SessionRow[],
+    options: { readonly dryRun?: boolean } = {},
+  ): Promise<TakenOver[]> {
+    this.#assertOpen();
+    const isNew = ({ id }: SessionRow): boolean => !this.#takenOver.has(keyOf(id));
+    const fresh = rows.filter(isNew);
+    const added = options.dryRun
+      ? fresh.map(({ id }) => !this.#rows.has(keyOf(id)))
+      : await this.insert(fresh);
+    const answers = rows.map((row): TakenOver =>
+      !isNew(row) ? "before" : added[fresh.indexOf(row)] ? "imported" : "present",
+    );
+    if (!options.dryRun) for (const { id } of fresh) this.#takenOver.add(keyOf(id));
+    return answers;
+  }
+
   async migrate(): Promise<void> {
     this.#assertOpen();
   }
@@ -171,6 +189,7 @@ class MemoryStore implements SessionStore {
   async close(): Promise<void> {
     this.#closed = true;
     this.#rows.clear();
+    this.#takenOver.clear();
   }
 
   #assertOpen(): void {

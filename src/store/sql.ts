@@ -3,7 +3,8 @@ import { ClosedError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
-import type { Lanes, SessionStore } from "./store.ts";
+import { takeOver } from "./take-over.ts";
+import type { Lanes, SessionStore, TakenOver } from "./store.ts";
 
 export interface SqlStoreOptions {
   /** Migrates before the first operation. For files that the store itself creates; default false. */
@@ -34,23 +35,7 @@ export class SqlStore implements SessionStore {
   }
 
   read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
-    return this.#guard(async () => {
-      const asked = ids.filter((id) => this.#isId(id));
-      if (asked.length === 0) return ids.map(() => null);
-      const results = await this.#send(asked, (some) => [this.#dialect.read(some)]);
-      if (ids.length === 1) {
-        const row = results[0]?.rows[0];
-        return [row ? this.#dialect.decode(row) : null];
-      }
-      const found = new Map<string, SessionRow>();
-      for (const { rows } of results) {
-        for (const columns of rows) {
-          const row = this.#dialect.decode(columns);
-          found.set(keyOf(row.id), row);
-        }
-      }
-      return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
-    });
+    return this.#guard(() => this.#read(ids));
   }
 
   insert(rows: readonly SessionRow[]): Promise<boolean[]> {
@@ -171,6 +156,21 @@ export class SqlStore implements SessionStore {
     });
   }
 
+  takeOver(rows: readonly SessionRow[], options: { readonly dryRun?: boolean } = {}): Promise<TakenOver[]> {
+    return this.#guard(async () => {
+      for (const { id } of rows) this.#assertId(id);
+      const store = {
+        database: this.database,
+        insert: (some: readonly SessionRow[]) =>
+          this.#statements(some, (batch) => this.#dialect.insert(batch)),
+        inserted: (results: readonly Result[], some: readonly SessionRow[]) =>
+          this.#told(results, some, this.#dialect.tells === "versions"),
+        read: (ids: readonly Uint8Array[]) => this.#read(ids),
+      };
+      return await takeOver(store, rows, options.dryRun ?? false);
+    });
+  }
+
   migrate(): Promise<void> {
     return this.#enter(() => this.#migrateOnce());
   }
@@ -185,19 +185,43 @@ export class SqlStore implements SessionStore {
     await this.database.close();
   }
 
+  async #read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
+    const asked = ids.filter((id) => this.#isId(id));
+    if (asked.length === 0) return ids.map(() => null);
+    const results = await this.#send(asked, (some) => [this.#dialect.read(some)]);
+    if (ids.length === 1) {
+      const row = results[0]?.rows[0];
+      return [row ? this.#dialect.decode(row) : null];
+    }
+    const found = new Map<string, SessionRow>();
+    for (const { rows } of results) {
+      for (const columns of rows) {
+        const row = this.#dialect.decode(columns);
+        found.set(keyOf(row.id), row);
+      }
+    }
+    return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
+  }
+
   /** Sends a batch as the dialect wants it and answers the results, one of them when it left as one statement. */
   async #send<Item>(
     items: readonly Item[],
     statementsOf: (items: readonly Item[]) => readonly Statement[],
   ): Promise<readonly Result[]> {
     if (items.length === 0) return [];
-    const statements =
-      this.#dialect.batches === "statement" || items.length === 1
-        ? statementsOf(items)
-        : items.flatMap((item) => statementsOf([item]));
+    const statements = this.#statements(items, statementsOf);
     const [only] = statements;
     if (only && statements.length === 1) return [await this.database.run(only)];
     return (await this.database.transaction(statements)) ?? [];
+  }
+
+  #statements<Item>(
+    items: readonly Item[],
+    statementsOf: (items: readonly Item[]) => readonly Statement[],
+  ): readonly Statement[] {
+    return this.#dialect.batches === "statement" || items.length === 1
+      ? statementsOf(items)
+      : items.flatMap((item) => statementsOf([item]));
   }
 
   /** Which of the batch's rows were written, by the rules that stand at {@link Dialect}. */

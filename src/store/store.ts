@@ -15,6 +15,15 @@ export type { ExpireCursor, ExpireQuery, ExpireResult, RowTouch, RowUpdate, Sess
 
 export type { Lanes } from "../database/dialect.ts";
 
+/** What became of a row that `takeOver` was given. */
+export type TakenOver =
+  /** it was added */
+  | "imported"
+  /** a row of that id was there already, though never taken over, and stays; its id is remembered from now on */
+  | "present"
+  /** it was taken over before, whether its row is there still or has ended since */
+  | "before";
+
 export interface SessionStore {
   /** How this store is best driven. Memory needs no batching; a pool likes a few lanes. */
   readonly lanes: Lanes;
@@ -84,6 +93,15 @@ export interface SessionStore {
    * was the holder's own; false when another holder has it. `until <= now` gives it back.
    */
   lease(name: string, holder: string, until: number, now: number): Promise<boolean>;
+
+  /**
+   * For an import from another table: adds the rows whose id was never taken over, and remembers these ids for good,
+   * in the transaction that adds the rows, so that a later run brings back no session that has ended since
+   * (promise 3). Many rows may take several transactions. With `dryRun` answers the same and writes nothing.
+   *
+   * Optional: nothing can be imported into a store without it.
+   */
+  takeOver?(rows: readonly SessionRow[], options?: { readonly dryRun?: boolean }): Promise<TakenOver[]>;
 
   /** Brings the tables to the shape of this version, or does nothing. Safe when many processes start at once. */
   migrate(): Promise<void>;

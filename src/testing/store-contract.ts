@@ -50,6 +50,7 @@ export function storeContract(name: string, options: StoreContractOptions): void
   expiring(check);
   walking(check);
   leasing(check);
+  takingOver(check);
   living(check);
 }
 
@@ -572,6 +573,24 @@ function leasing(check: Check): void {
       Array.from({ length: 12 }, (_, nth) => store.lease("expire", `holder ${nth}`, NOW + 100, NOW)),
     );
     assert.equal(answers.filter(Boolean).length, 1);
+  });
+}
+
+function takingOver(check: Check): void {
+  check("takeOver, where there is one, adds a row once and never again (promise 3)", async (store) => {
+    if (store.takeOver === undefined) return;
+    const [a, b, c, d] = rows(4, "taken over ");
+    await store.insert([b]);
+    same(await store.takeOver([a, b], { dryRun: true }), ["imported", "present"]);
+    same(await all(store), [b]);
+    same(await store.takeOver([a, nextOf(b), c]), ["imported", "present", "imported"]);
+    same((await all(store)).toSorted(byId), [a, b, c].toSorted(byId));
+    await store.delete([a.id, b.id]);
+    const left = ["before", "before", "before", "imported"];
+    same(await store.takeOver([a, b, c, d], { dryRun: true }), left);
+    same(await store.takeOver([a, b, c, d]), left);
+    same((await all(store)).toSorted(byId), [c, d].toSorted(byId));
+    same(await store.takeOver([]), []);
   });
 }
 

@@ -109,5 +109,6 @@ function created(open: () => SessionStore, table: string, dropAll: () => Promise
 }
 
 async function dropTables(url: string, kind: DatabaseName, table: string): Promise<void> {
-  await execute(url, kind, `DROP TABLE IF EXISTS ${table}, ${table}_leases, ${table}_migrations`);
+  const tables = ["", "_leases", "_migrations", "_imports"].map((suffix) => table + suffix);
+  await execute(url, kind, `DROP TABLE IF EXISTS ${tables.join(", ")}`);
 }
