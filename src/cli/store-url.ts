@@ -1,16 +1,18 @@
 import { resolve } from "node:path";
+import { fromRailsUrl } from "../rails/url.ts";
 import { mysqlStore } from "../store/mysql.ts";
 import { postgresStore } from "../store/postgres.ts";
 import { sqliteStore } from "../store/sqlite.ts";
 import type { SqlStore } from "../store/sql.ts";
 import { exitCodes, Failure } from "./failure.ts";
 
-/** The store of an address: `postgres://…`, `mysql://…`, `mariadb://…`, `sqlite:path` or a path. */
+/** The store of an address: `postgres://…`, `mysql://…`, `mariadb://…`, `sqlite:path` or a path, or one of Rails. */
 export function openStore(
-  url: string,
+  given: string,
   table: string | undefined,
   cwd: string,
 ): { readonly store: SqlStore; readonly label: string } {
+  const url = fromRailsUrl(given);
   const options = table === undefined ? {} : { table };
   // One letter is a drive of Windows.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase();

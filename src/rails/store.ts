@@ -20,6 +20,7 @@ import { sqliteStore, type SqliteHandle, type SqliteStoreOptions } from "../stor
 import type { Lanes, SessionStore } from "../store/store.ts";
 import { isTaken, RailsStatements, type RailsWrite } from "./statements.ts";
 import { timeOf } from "./times.ts";
+import { fromRailsUrl } from "./url.ts";
 import { versionOf } from "./version.ts";
 
 /** Options of the database underneath, and of the gem's table in it. */
@@ -57,7 +58,8 @@ export function railsStore(database: RailsDatabase, options: RailsStoreOptions =
   return new RailsStore(storeBelow(database, below), createTable);
 }
 
-function storeBelow(database: RailsDatabase, options: Omit<RailsStoreOptions, "createTable">): SqlStore {
+function storeBelow(given: RailsDatabase, options: Omit<RailsStoreOptions, "createTable">): SqlStore {
+  const database = typeof given === "string" ? fromRailsUrl(given) : given;
   if (typeof database === "string") {
     if (/^postgres(ql)?:\/\//.test(database)) return postgresStore(database, options);
     if (/^(mysql|mariadb):\/\//.test(database)) return mysqlStore(database, options);
