@@ -91,7 +91,14 @@ export interface ImportOptions {
 
 export interface ImportResult {
   readonly imported: number;
-  /** Imported by an earlier run. What Rails wrote since is not taken over: let nothing write before the switch. */
+  /** Of those imported: with a user, as `userOf` found it. */
+  readonly withUser: number;
+  /**
+   * Taken over by an earlier run, whether they are there still or have ended since. What Rails wrote since is not
+   * taken over: let nothing write before the switch.
+   */
+  readonly before: number;
+  /** There already, though no import brought them. */
   readonly present: number;
   /** Past a limit of the native manager, or empty. */
   readonly ended: number;
@@ -105,9 +112,11 @@ const SID = /^2::([0-9a-f]{64})$/;
 /**
  * The last step of a migration: reads the rows of Rails, writes native ones with the same user, data and times, and
  * leaves Rails' table as it is. Users stay logged in where the native manager has {@link afterRailsFormat} and the
- * cookie's name of Rails. Can be run again: what is there already stays.
+ * cookie's name of Rails. Can be run again, at any time: the store remembers which sessions were taken over
+ * (`<table>_imports`), and none of them is brought back when it has ended since.
  * @param from railsStore, and railsFormat with its `userOf`
  * @param sessions a native manager, its tables migrated
+ * @throws {OptionsError} the manager's store cannot remember what it took over (`SessionStore.takeOver`)
  */
 export async function importRailsSessions(
   from: { readonly store: SessionStore; readonly format: SessionFormat },
@@ -125,17 +134,23 @@ export async function importRailsSessions(
   } = options;
   const settings = settingsOf(sessions as SessionManager<never>);
   const { format, store } = settings;
-  const counts = { imported: 0, present: 0, ended: 0, refused: 0 };
+  if (store.takeOver === undefined) {
+    throw new OptionsError([
+      "importRailsSessions: the store of `sessions` has no `takeOver`, so it could not tell on another run which sessions had ended since. Import into sqliteStore, postgresStore or mysqlStore.",
+    ]);
+  }
+  const counts = { imported: 0, withUser: 0, before: 0, present: 0, ended: 0, refused: 0 };
   let read = 0;
   let waiting: SessionRow[] = [];
   const write = async (): Promise<void> => {
     const rows = waiting;
     waiting = [];
     if (rows.length === 0) return;
-    const added = dryRun
-      ? (await store.read(rows.map(({ id }) => id))).map((row) => row === null)
-      : await store.insert(rows);
-    for (const isNew of added) counts[isNew ? "imported" : "present"]++;
+    const answers = await store.takeOver!(rows, { dryRun });
+    for (const [index, answer] of answers.entries()) {
+      counts[answer]++;
+      if (answer === "imported" && rows[index]!.userRef !== null) counts.withUser++;
+    }
   };
 
   for await (const row of railsRows(from.store, from.format, {

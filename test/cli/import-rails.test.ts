@@ -40,9 +40,14 @@ async function railsTable(database: TestDatabase): Promise<RailsTable & { from: 
   }
   const broken = Buffer.from(rows[0]!.data!, "hex").fill(0, 10, 20);
   await gemWrites(held, database.kind, `2::${"ab".repeat(32)}`, broken, Date.now());
-  if (database.url !== null) return { ...held, from: ["--from", database.url, "--from-table", held.table] };
+  // The addresses are written as Rails has them, with options of its pool.
+  if (database.url !== null) {
+    const scheme = { postgres: "postgresql", mysql: "mysql2", mariadb: "trilogy", sqlite: "" }[database.kind];
+    const url = `${database.url.replace(/^\w+/, scheme)}?pool=5`;
+    return { ...held, from: ["--from", url, "--from-table", held.table] };
+  }
   const [file] = await held.ask("PRAGMA database_list");
-  return { ...held, from: ["--from", `sqlite:${String(file!["file"])}`] };
+  return { ...held, from: ["--from", `sqlite3:${String(file!["file"])}?pool=5&timeout=5000`] };
 }
 
 function serve(format: ReturnType<typeof afterRailsFormat>) {
@@ -71,7 +76,7 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
       const tried = await folder.run(...args, "--dry-run");
       assert.match(
         tried.out,
-        /^Would import 2 of 5 sessions; left out 3: 2 ended, 1 unreadable\.\n {2}[\w-]{43} unreadable: /,
+        /^Would import 2 of 5 sessions, 1 with a user; left out 3: 2 ended, 1 unreadable\.\n {2}[\w-]{43} unreadable: /,
       );
       assert.equal((await folder.json("count")).live, 0);
 
@@ -82,8 +87,8 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
 
       const first = await folder.json(...args, "--batch-size", "2");
       const { examples, ...counts } = first;
-      const skipped = { ended: 2, unreadable: 1, unfit: 0, "there already": 0 };
-      assert.deepEqual(counts, { read: 5, imported: 2, skipped, finished: true });
+      const skipped = { ended: 2, unreadable: 1, unfit: 0, "taken over before": 0, "there already": 0 };
+      assert.deepEqual(counts, { read: 5, imported: 2, withUser: 1, skipped, finished: true });
       assert.equal(examples.length, 1);
       for (const secret of [railsKeys.primaryKey, railsKeys.keyDerivationSalt, "2::", "abab"])
         assert.ok(
@@ -93,9 +98,9 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
       const again = await folder.run(...args);
       assert.match(
         again.out,
-        /^Imported 0 of 5 sessions; left out 5: 2 ended, 1 unreadable, 2 there already\./,
+        /^Imported 0 of 5 sessions; left out 5: 2 ended, 1 unreadable, 2 taken over before\./,
       );
-      assert.equal((await folder.json(...args, "--dry-run")).skipped["there already"], 2);
+      assert.equal((await folder.json(...args, "--dry-run")).skipped["taken over before"], 2);
       assert.deepEqual(await held.ask(`SELECT * FROM ${held.table} ORDER BY sid`), before, "it is only read");
       const { sessions } = await folder.json("list", "--user", "42");
       assert.equal(sessions.length, 1);
@@ -144,12 +149,14 @@ describe.runIf(sqlite !== undefined)("keys and options", () => {
   test("several keys in the environment are a JSON array", async () => {
     const several = JSON.stringify([railsKeys.primaryKey, "a newer one"]);
     Object.assign(folder.env, salt, { STORED_SESSION_RAILS_PRIMARY_KEY: several });
-    assert.equal((await folder.json("import", "stored_session", ...held.from)).imported, 2);
+    // So is the address, which may hold a password.
+    folder.env["STORED_SESSION_IMPORT_URL"] = held.from[1]!;
+    assert.equal((await folder.json("import", "stored_session")).imported, 2);
   });
 
   test("the table and its keys from the configuration file's `rails`", async () => {
     const source = (file: string) => JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href);
-    const file = held.from[1]!.slice("sqlite:".length);
+    const [file] = held.from[1]!.split("?");
     writeFileSync(
       folder.file("stored-session.config.mjs"),
       `import { railsFormat, railsStore } from ${source("rails/index.ts")};
@@ -194,7 +201,7 @@ export const rails = {
       1,
       /could not be read: There is no table .*--from-table/,
     );
-    await refused(["stored_session"], 2, /Say with --from/);
+    await refused(["stored_session"], 2, /Say with --from or STORED_SESSION_IMPORT_URL/);
     await refused(["stored_session", "--from", "sqlite:missing.sqlite3"], 1, /There is no file/);
     await refused(
       ["stored_session", "--from", "sqlite:ours.sqlite3"],

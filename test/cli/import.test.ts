@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
+import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { DatabaseSync } from "node:sqlite";
@@ -11,6 +12,8 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, inject, test } from "vitest";
 import { StoredSessionStore } from "../../src/adapters/express-session.ts";
 import { generateKey } from "../../src/index.ts";
+import { ForeignTable } from "../../src/cli/import/read.ts";
+import { sourceNamed } from "../../src/cli/import/sources.ts";
 import { recordsOf } from "../../src/session/manager.ts";
 import { rowIdOf } from "../../src/session/token.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
@@ -33,7 +36,13 @@ beforeEach(async () => {
   folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:ours.sqlite3";
   assert.equal((await folder.run("migrate")).code, 0);
 });
-afterEach(() => folder.remove());
+/** The other library's, closed where a test fails as well: connect-pg-simple's index has one name for all tables. */
+let opened: { close(): Promise<void> } | null = null;
+afterEach(async () => {
+  await opened?.close();
+  opened = null;
+  folder.remove();
+});
 
 /** The same application, whatever store it has. */
 async function serve(store: Store): Promise<{ url: string; close(): Promise<void> }> {
@@ -68,6 +77,23 @@ async function logIn(store: Store, users: string[]): Promise<string[]> {
   }
   await close();
   return cookies;
+}
+
+/** The ids in the ledger of imports, and nothing but ids; null where there is none. */
+function ledger(): string[] | null {
+  const ours = new DatabaseSync(folder.file("ours.sqlite3"), { readOnly: true });
+  try {
+    const columns = ours.prepare("SELECT name FROM pragma_table_info('stored_sessions_imports')").all();
+    if (columns.length === 0) return null;
+    assert.deepEqual(
+      columns.map(({ name }) => name),
+      ["id"],
+    );
+    const ids = ours.prepare("SELECT hex(id) AS id FROM stored_sessions_imports").all();
+    return ids.map(({ id }) => String(id).toLowerCase()).toSorted();
+  } finally {
+    ours.close();
+  }
 }
 
 /** `connect.sid=s%3A<id>.<signature>` */
@@ -204,6 +230,7 @@ for (const [index, library] of libraries.entries()) {
     test("its sessions are taken over, and the same cookie is logged in afterwards", async (context) => {
       const old = await library.open();
       if (old === null) return context.skip("its server is not there");
+      opened = old;
       const cookies = await logIn(old.store, ["anna", "bert"]);
       const sid = "text-that-is-no-session";
       await old.write(sid, "not a session {");
@@ -219,13 +246,17 @@ for (const [index, library] of libraries.entries()) {
         "passport.user",
       ];
       const tried = await folder.json(...args, "--dry-run");
-      assert.deepEqual([tried.read, tried.imported], [3, 2]);
+      assert.deepEqual([tried.read, tried.imported, tried.withUser], [3, 2, 2]);
       assert.equal((await folder.json("count")).live, 0);
+      assert.equal(ledger(), null, "a dry run makes no table");
       const first = await folder.json(...args, "--batch-size", "1");
       assert.deepEqual([first.read, first.imported, first.skipped.unreadable], [3, 2, 1]);
       assert.ok(!JSON.stringify(first).includes(sid), "the id of a session is a secret, read or not");
       const again = await folder.json(...args);
-      assert.deepEqual([again.imported, again.skipped["there already"]], [0, 2]);
+      assert.deepEqual([again.imported, again.skipped["taken over before"]], [0, 2]);
+      assert.equal((await folder.json(...args, "--dry-run")).skipped["taken over before"], 2);
+      const ids = cookies.map((cookie) => Buffer.from(rowIdOf(Buffer.from(idIn(cookie)))).toString("hex"));
+      assert.deepEqual(ledger(), ids.toSorted());
 
       const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), keys);
       const { format } = recordsOf(sessions as never).settings;
@@ -246,19 +277,137 @@ for (const [index, library] of libraries.entries()) {
       await sessions.close();
 
       // The application with the drop-in in the place of its old store, and the cookies of before.
-      const store = new StoredSessionStore({ store: sqliteStore(folder.file("ours.sqlite3")), keys });
+      const store = new StoredSessionStore({
+        store: sqliteStore(folder.file("ours.sqlite3")),
+        keys,
+        userOf: (data) => (data["passport"] as { user?: string } | undefined)?.user,
+      });
       const { url, close } = await serve(store);
       for (const [place, user] of ["anna", "bert"].entries()) {
         const response = await fetch(url, { headers: { cookie: cookies[place]! } });
         assert.deepEqual(await response.json(), { user, cart: [{ sku: "Tee für zwei", count: 2 }] });
       }
       assert.equal(((await (await fetch(url)).json()) as { user: unknown }).user, null);
+
+      // Promise 3: what ended after the switch stays ended, however often the import is run.
+      assert.equal((await folder.json("erase", "--user", "anna", "--yes")).erased, 1);
+      const late = await folder.json(...args);
+      assert.deepEqual([late.read, late.imported, late.skipped["taken over before"]], [3, 0, 2]);
+      const users = cookies.map(async (cookie) => {
+        const response = await fetch(url, { headers: { cookie } });
+        return ((await response.json()) as { user: unknown }).user;
+      });
+      assert.deepEqual(await Promise.all(users), [null, "bert"]);
       await close();
       await store.close();
-      await old.close();
     });
   });
 }
+
+/** Alphabets in which `_`, `-`, capitals and digits stand in other orders than in the text of the answer. */
+const orders = [
+  ["sqlite", "NOCASE"],
+  ["mysql", "utf8mb4_bin"],
+  ["mysql", "utf8mb4_general_ci"],
+  ["mysql", "latin1_swedish_ci"],
+  ["mariadb", "utf8mb4_bin"],
+  ["mariadb", "utf8mb4_unicode_ci"],
+] as const;
+
+describe.each(orders)("a table of many pages, %s %s", (kind, collation) => {
+  test("every row is met, in whatever order the database has them", async (context) => {
+    const url = kind === "sqlite" ? "sqlite:old.sqlite3" : inject("servers")[kind];
+    if (url === undefined) return context.skip("its server is not there");
+    const tableName = table();
+    const file = folder.file("old.sqlite3");
+    const database = knex({
+      client: kind === "sqlite" ? "better-sqlite3" : "mysql2",
+      connection: kind === "sqlite" ? { filename: file } : url,
+      useNullAsDefault: true,
+    });
+    try {
+      if (kind === "sqlite") {
+        await database.raw(
+          `CREATE TABLE ${tableName} (sid varchar(255) COLLATE NOCASE PRIMARY KEY, sess json NOT NULL, expired datetime NOT NULL)`,
+        );
+      } else {
+        const { ConnectSessionKnexStore } = require("connect-session-knex");
+        const store = new ConnectSessionKnexStore({ knex: database, tableName, cleanupInterval: 0 });
+        await new Promise((resolve) => store.get("nobody", resolve));
+        const [characters] = collation.split("_");
+        await database.raw(
+          `ALTER TABLE ${tableName} CONVERT TO CHARACTER SET ${characters} COLLATE ${collation}`,
+        );
+      }
+      const expired = new Date(Date.now() + 3_600_000).toISOString().slice(0, 19).replace("T", " ");
+      const rows = Array.from({ length: 160 }, (_, i) => ({
+        sid: `${"_-09aAzZ"[i % 8]}${"_zA5-Z0a"[(i >> 3) % 8]}${i}`,
+        sess: JSON.stringify({ cookie: {}, place: i }),
+        expired,
+      }));
+      await database(tableName).insert(rows);
+      const args = ["import", "connect-session-knex", "--from", url, "--from-table", tableName];
+      const tally = await folder.json(...args, "--batch-size", "7");
+      assert.deepEqual([tally.read, tally.imported, tally.withUser], [160, 160, 0]);
+      assert.equal((await folder.json("count")).live, 160);
+    } finally {
+      await database.schema.dropTable(tableName);
+      await database.destroy();
+    }
+  });
+});
+
+test("rows that were not met are an error, unless they are gone", async () => {
+  const old = new DatabaseSync(folder.file("old.sqlite3"));
+  old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expired TEXT)");
+  for (const sid of ["a", "b", "c"]) old.prepare("INSERT INTO sessions VALUES (?, '{}', '')").run(sid);
+  const source = sourceNamed("connect-session-knex");
+  const foreign = ForeignTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
+  await foreign.assertWhole(3, 3);
+  await assert.rejects(foreign.assertWhole(2, 3), /Only 2 of 3 rows of connect-session-knex were met/);
+  old.exec("DELETE FROM sessions WHERE sid = 'c'");
+  await foreign.assertWhole(2, 3);
+  await foreign.close();
+  old.close();
+});
+
+test.each(["timestamp(6)", "timestamptz"])(
+  "activerecord-session_store on PostgreSQL: its %s is UTC, whatever zone the connection is in",
+  async (type) => {
+    const url = inject("servers").postgres;
+    if (url === undefined) return;
+    const tableName = table();
+    const pool = new pg.Pool({ connectionString: url });
+    try {
+      await pool.query(
+        `CREATE TABLE ${tableName} (id bigserial PRIMARY KEY, session_id varchar NOT NULL UNIQUE, data text, created_at ${type} NOT NULL, updated_at ${type} NOT NULL)`,
+      );
+      const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), keys);
+      for (const zone of ["America/New_York", "Asia/Tokyo"]) {
+        // As Rails does, whose connections are in UTC.
+        const at = new Date(Date.now() - 60_000);
+        const text = at
+          .toISOString()
+          .replace("T", " ")
+          .replace("Z", type === "timestamptz" ? "+00" : "");
+        await pool.query(
+          `INSERT INTO ${tableName} (session_id, data, created_at, updated_at) VALUES ($1, $2, $3, $3)`,
+          [zone, "{}", text],
+        );
+        const from = `${url}${url.includes("?") ? "&" : "?"}options=${encodeURIComponent(`-c TimeZone=${zone}`)}`;
+        const args = ["activerecord-session_store", "--from", from, "--from-table", tableName];
+        const tally = await folder.json("import", ...args, "--lifetime", "1 h");
+        assert.equal(tally.imported, 1);
+        const row = await recordsOf(sessions as never).store.read(rowIdOf(Buffer.from(zone)));
+        assert.equal(row?.expiresAt, at.getTime() + 3_600_000);
+      }
+      await sessions.close();
+    } finally {
+      await pool.query(`DROP TABLE IF EXISTS ${tableName}`);
+      await pool.end();
+    }
+  },
+);
 
 test("activerecord-session_store with JSON: what can be read is taken over, by the id that its table has", async () => {
   const old = new DatabaseSync(folder.file("rails.sqlite3"));
@@ -275,15 +424,17 @@ test("activerecord-session_store with JSON: what can be read is taken over, by t
   write("2::bbbb", "BAh7B0kiDHVzZXJfaWQGOgZFVGkM", 60_000); // a marshalled session
   write("2::cccc", '{"user_id":8}', 40 * 86_400_000);
   old.close();
-  const tally = await folder.json(
-    "import",
-    "activerecord-session_store",
-    "--from",
-    "sqlite:rails.sqlite3",
-    "--user-path",
-    "user_id",
+  const args = ["import", "activerecord-session_store", "--user-path"];
+  // The address may hold a password, so it is taken from the environment as well, or from .env.
+  writeFileSync(folder.file(".env"), "STORED_SESSION_IMPORT_URL=sqlite:rails.sqlite3\n");
+  const wrong = await folder.run(...args, "user.id", "--dry-run");
+  assert.match(
+    wrong.out,
+    /^Would import 1 of 3 sessions, none with a user; left out 2: 1 ended, 1 unreadable\./,
   );
-  assert.deepEqual([tally.imported, tally.skipped.unreadable, tally.skipped.ended], [1, 1, 1]);
+  const tally = await folder.json(...args, "user_id");
+  assert.deepEqual([tally.imported, tally.withUser], [1, 1]);
+  assert.deepEqual([tally.skipped.unreadable, tally.skipped.ended], [1, 1]);
   assert.equal((await folder.json("list", "--user", "7")).sessions.length, 1);
 });
 
@@ -294,6 +445,7 @@ test("an import that cannot be is one sentence, and changes nothing", async () =
     assert.match(answer.err, sentence);
     assert.equal((await folder.json("count")).live, 0);
   };
+  await refused(["connect-session-knex"], 2, /Say with --from or STORED_SESSION_IMPORT_URL where/);
   await refused(["connect-mongo", "--from", "sqlite:x"], 2, /There is no import from "connect-mongo"/);
   await refused(["connect-pg-simple", "--from", "sqlite:x"], 2, /keeps its sessions in postgres/);
   await refused(["connect-session-knex", "--from", "sqlite:missing.sqlite3"], 1, /There is no file/);

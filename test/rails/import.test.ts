@@ -76,11 +76,13 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     const sessions = native();
     const options = { batchSize: 7, onRefused: (row: RailsRow) => void refused.push(row) };
     const result = await importRailsSessions({ store: held.store, format }, sessions, options);
-    expect(result).toEqual({ imported: 23, present: 0, ended: 2, refused: 1 });
+    expect(result).toEqual({ imported: 23, withUser: 23, before: 0, present: 0, ended: 2, refused: 1 });
     expect(refused.map(({ sid }) => sid)).toEqual([privateId(ids[3]!)]);
     expect(await importRailsSessions({ store: held.store, format }, sessions)).toEqual({
       imported: 0,
-      present: 23,
+      withUser: 0,
+      before: 23,
+      present: 0,
       ended: 2,
       refused: 1,
     });
@@ -97,6 +99,21 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await sessions.forUser("7").list()).toHaveLength(1);
     expect(await sessions.forUser("7").revokeAll()).toBe(1);
     expect((await sessions.load(old)).isNew).toBe(true);
+
+    // promise 3: another import brings back neither what was revoked nor what its visitor ended or left for a new id
+    const leaving = await sessions.load(`_my_app_session=${ids[5]}`);
+    leaving.destroy();
+    await sessions.commit(leaving);
+    const renewed = await sessions.load(`_my_app_session=${ids[6]}`);
+    renewed.regenerate();
+    await sessions.commit(renewed);
+    const live = await sessions.count();
+    for (const dryRun of [true, false]) {
+      const again = await importRailsSessions({ store: held.store, format }, sessions, { dryRun });
+      expect(again).toMatchObject({ imported: 0, before: 23, present: 0 });
+    }
+    expect(await sessions.count()).toBe(live);
+    for (const id of [5, 6, 7]) expect((await sessions.load(`_my_app_session=${ids[id]}`)).isNew).toBe(true);
     expect((await sessions.load(`_my_app_session=${ids[3]}`)).isNew).toBe(true);
 
     // without it a cookie of Rails is nothing
@@ -122,7 +139,7 @@ test("an import tells how far it is, stops between two batches, and a dry run wr
   const from = { store: held.store, format };
 
   const dry = await importRailsSessions(from, sessions, { dryRun: true });
-  expect(dry).toEqual({ imported: 40, present: 0, ended: 0, refused: 0 });
+  expect(dry).toEqual({ imported: 40, withUser: 40, before: 0, present: 0, ended: 0, refused: 0 });
   expect(await sessions.count()).toBe(0);
 
   const stop = new AbortController();
@@ -131,19 +148,19 @@ test("an import tells how far it is, stops between two batches, and a dry run wr
     signal: stop.signal,
     onProgress: ({ read }) => read === 20 && stop.abort(),
   });
-  expect(stopped).toEqual({ imported: 20, present: 0, ended: 0, refused: 0 });
+  expect(stopped).toMatchObject({ imported: 20, before: 0 });
   expect(await sessions.count()).toBe(20);
 
   const told: { read: number; fraction: number }[] = [];
   const rest = await importRailsSessions(from, sessions, { batchSize: 10, onProgress: (p) => told.push(p) });
-  expect(rest).toEqual({ imported: 20, present: 20, ended: 0, refused: 0 });
+  expect(rest).toMatchObject({ imported: 20, before: 20, present: 0 });
   expect(told.map(({ read }) => read)).toEqual([10, 20, 30, 40]);
   const sids = Array.from({ length: 40 }, (_, i) => privateId(i.toString(16).padStart(32, "0"))).toSorted();
   for (const { read, fraction } of told)
     expect(fraction).toBeCloseTo(parseInt(sids[read - 1]!.slice(3, 9), 16) / 2 ** 24, 9);
   expect(await importRailsSessions(from, sessions, { dryRun: true })).toMatchObject({
     imported: 0,
-    present: 40,
+    before: 40,
   });
   await created.drop();
   await held.drop();

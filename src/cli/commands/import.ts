@@ -2,10 +2,10 @@ import { Argument, type Command } from "commander";
 import { exitCodes, Failure } from "../failure.ts";
 import { ForeignTable } from "../import/read.ts";
 import { importRails, railsFlags, railsSource } from "../import/rails.ts";
-import { sourceNamed, sources } from "../import/sources.ts";
-import { lines, newTally, note } from "../import/tally.ts";
+import { sourceNamed, sources, urlVariable } from "../import/sources.ts";
+import { lines, newTally } from "../import/tally.ts";
 import type { ImportCommandOptions, ImportWork } from "../import/work.ts";
-import { rowFor } from "../import/write.ts";
+import { writeRows } from "../import/write.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, duration } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -17,8 +17,8 @@ export function importCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("import")
     .addArgument(new Argument("<library>", names.join(", ")))
-    .description("take over the sessions of another library; may be run again")
-    .option("--from <url>", "its database, which is only read")
+    .description("take over the sessions of another library, each once; may be run again")
+    .option("--from <url>", `its database, which is only read; or ${urlVariable}`)
     .option("--from-table <name>", "its table, when it has another name than usual")
     .option("--user-path <path>", 'where a session holds its user\'s id, such as "passport.user"')
     .option("--lifetime <time>", "of a session since its last use, where its table does not say", duration)
@@ -32,18 +32,16 @@ export function importCommand(program: Command, terminal: Terminal): void {
       interruptible(terminal, async (signal) => {
         const progress = new Progress(terminal, "Importing", "session");
         const tally = newTally();
-        const tell = () => {
-          progress.clear();
-          report(terminal, options, tally, () => lines(tally, options.dryRun));
-        };
+        let failed = true;
         try {
           await work({ terminal, options, place, tally, progress, signal });
-        } catch (error) {
-          if (tally.imported > 0) tell();
-          throw error;
+          failed = false;
+        } finally {
+          progress.clear();
+          tally.finished = !failed && !signal.aborted;
+          // What was done before a failure is told with it.
+          if (!failed || tally.read > 0) report(terminal, options, tally, () => lines(tally, options.dryRun));
         }
-        tally.finished = !signal.aborted;
-        tell();
         if (signal.aborted)
           throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
       }),
@@ -54,7 +52,6 @@ export function importCommand(program: Command, terminal: Terminal): void {
 /** Sessions as JSON text, for the express-session drop-in. */
 function importJson(library: string, options: ImportCommandOptions): (work: ImportWork) => Promise<void> {
   const source = sourceNamed(library);
-  const { from } = options;
   const wrong = Object.keys(options).find((name) => name === "userKey" || name.startsWith("rails"));
   if (wrong !== undefined) {
     throw new Failure(
@@ -62,10 +59,14 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
       exitCodes.usage,
     );
   }
-  if (from === undefined) {
-    throw new Failure(`Say with --from where the database of ${library} is.`, exitCodes.usage);
-  }
-  return async ({ terminal, place: { records }, tally, progress, signal }) => {
+  return async ({ terminal, place: { records, store }, tally, progress, signal }) => {
+    const from = options.from ?? (terminal.env[urlVariable] || undefined);
+    if (from === undefined) {
+      throw new Failure(
+        `Say with --from or ${urlVariable} where the database of ${library} is.`,
+        exitCodes.usage,
+      );
+    }
     const table = ForeignTable.open({
       url: from,
       source,
@@ -77,21 +78,11 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
       const total = await table.count();
       const userPath = options.userPath?.split(".") ?? null;
       for await (const page of table.pages(options.batchSize)) {
-        if (signal.aborted) break;
-        const rows = page.map((foreign) => rowFor(records, foreign, { userPath }));
-        await Promise.all(
-          rows.map(async (row) => {
-            tally.read++;
-            if ("reason" in row) return note(tally, row);
-            const isNew = options.dryRun
-              ? (await records.store.read(row.id)) === null
-              : await records.insert(row, "save");
-            if (isNew) tally.imported++;
-            else tally.skipped["there already"]++;
-          }),
-        );
+        if (signal.aborted) return;
+        await writeRows({ records, store, userPath, dryRun: options.dryRun ?? false }, page, tally);
         progress.update(tally.read, Math.min(1, tally.read / total));
       }
+      await table.assertWhole(tally.read, total);
     } finally {
       await table.close();
     }

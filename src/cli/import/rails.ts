@@ -14,7 +14,7 @@ import { SqlStore } from "../../store/sql.ts";
 import type { SessionStore } from "../../store/store.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { openForeign } from "./read.ts";
-import type { Source } from "./sources.ts";
+import { urlVariable, type Source } from "./sources.ts";
 import { note } from "./tally.ts";
 import type { ImportCommandOptions, ImportWork, RailsFlags } from "./work.ts";
 
@@ -92,9 +92,11 @@ export async function importRails({
       },
     });
     tally.imported = counts.imported;
+    tally.withUser = counts.withUser;
+    tally.skipped["taken over before"] = counts.before;
     tally.skipped["there already"] = counts.present;
     tally.skipped.ended = counts.ended;
-    tally.read = counts.imported + counts.present + counts.ended + counts.refused;
+    tally.read = counts.imported + counts.before + counts.present + counts.ended + counts.refused;
   } finally {
     await from.store.close();
   }
@@ -112,7 +114,7 @@ function assertOptions({ userPath, lifetime }: ImportCommandOptions): void {
   }
 }
 
-/** Table and keys: each from the command line, else from the configuration's `rails`, the keys else from the environment. */
+/** Table and keys: each from the command line, else from the configuration's `rails`, else from the environment. */
 function sourceOf(
   options: ImportCommandOptions,
   terminal: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
@@ -132,17 +134,19 @@ function sourceOf(
   }
   const format =
     given.format !== undefined && !isGiven ? given.format : railsFormat(formatOptions(options, terminal.env));
-  if (options.from !== undefined) {
+  const fromEnvironment = given.store === undefined ? terminal.env[urlVariable] || undefined : undefined;
+  const from = options.from ?? fromEnvironment;
+  if (from !== undefined) {
     const { fromTable: table = railsSource.table } = options;
-    const database = openForeign(options.from, railsSource, table, terminal.cwd);
+    const database = openForeign(from, railsSource, table, terminal.cwd);
     return { format, store: new RailsStore(new SqlStore(database), false) };
   }
   if (options.fromTable !== undefined) {
-    throw new Failure("--from-table goes with --from.", exitCodes.usage);
+    throw new Failure(`--from-table goes with --from or ${urlVariable}.`, exitCodes.usage);
   }
   if (given.store === undefined) {
     throw new Failure(
-      "Say with --from where the database of Rails is, or let the configuration file export `rails`: { store, format }.",
+      `Say with --from or ${urlVariable} where the database of Rails is, or let the configuration file export \`rails\`: { store, format }.`,
       exitCodes.usage,
     );
   }

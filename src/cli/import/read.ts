@@ -37,29 +37,47 @@ export class ForeignTable {
   }
 
   async count(): Promise<number> {
-    const { rows } = await this.#ask(`SELECT COUNT(*) AS count FROM ${this.#table}`, []);
+    const id = quoted(this.#source.id, this.#database.dialect.name);
+    // Not the rows: where ids are not unique, a page begins behind all that have the last one of the page before.
+    const { rows } = await this.#ask(`SELECT COUNT(DISTINCT ${id}) AS count FROM ${this.#table}`, []);
     return Number(rows[0]?.["count"]);
+  }
+
+  /**
+   * Rows that a walk did not meet would be missing, and nobody would notice before their users do.
+   * @param total what `count` answered before the walk; rows that were deleted meanwhile are not missed
+   */
+  async assertWhole(read: number, total: number): Promise<void> {
+    const expected = Math.min(total, await this.count());
+    if (read >= expected) return;
+    throw new Failure(
+      `Only ${read} of ${expected} rows of ${this.#source.name} were met: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was taken over stays.`,
+      exitCodes.failed,
+    );
   }
 
   /** Rows in order of id, a bounded page at a time. */
   async *pages(size: number): AsyncGenerator<ForeignRow[]> {
-    const { id, data, end, endsAt } = this.#source;
+    const { id, data, end, endInUtc = false, endsAt } = this.#source;
     const kind = this.#database.dialect.name;
     const name = (column: string) => quoted(column, kind);
-    const columns = `${text(name(id), kind)} AS sid, ${text(name(data), kind)} AS content, ${instant(name(end), kind)} AS ends`;
+    // Names that no column has, and each column with its table's: of two things with one name ORDER BY takes the
+    // text of the answer, which may be in another order than the column, so that rows between two pages are lost.
+    const key = `theirs.${name(id)}`;
+    const columns = `${text(key, kind)} AS read_id, ${text(`theirs.${name(data)}`, kind)} AS read_text, ${instant(`theirs.${name(end)}`, kind, endInUtc)} AS read_end`;
     const [mark, limit] = kind === "postgres" ? ["$1", "$2"] : ["?", "?"];
     let after: string | null = null;
     for (;;) {
-      const condition: string = after === null ? "" : ` WHERE ${name(id)} > ${mark}`;
+      const condition: string = after === null ? `${key} IS NOT NULL` : `${key} > ${mark}`;
       const bound = after === null ? (kind === "postgres" ? "$1" : "?") : limit;
       const { rows } = await this.#ask(
-        `SELECT ${columns} FROM ${this.#table}${condition} ORDER BY ${name(id)} LIMIT ${bound}`,
+        `SELECT ${columns} FROM ${this.#table} theirs WHERE ${condition} ORDER BY ${key} LIMIT ${bound}`,
         after === null ? [size] : [after, size],
       );
       const page = rows.map((row) => ({
-        sid: String(row["sid"]),
-        text: typeof row["content"] === "string" ? row["content"] : JSON.stringify(row["content"]),
-        expiresAt: endsAt(row["ends"], this.#lifetime),
+        sid: String(row["read_id"]),
+        text: typeof row["read_text"] === "string" ? row["read_text"] : JSON.stringify(row["read_text"]),
+        expiresAt: endsAt(row["read_end"], this.#lifetime),
       }));
       if (page.length > 0) yield page;
       if (page.length < size) return;
@@ -129,8 +147,11 @@ function text(column: string, kind: Dialect["name"]): string {
   return kind === "sqlite" ? `CAST(${column} AS TEXT)` : `CONVERT(${column} USING utf8mb4)`;
 }
 
-function instant(column: string, kind: Dialect["name"]): string {
-  // A timestamp without a zone is in the zone of the connection, which wrote it.
-  if (kind === "postgres") return `extract(epoch FROM ${column}::timestamptz)::float8`;
+function instant(column: string, kind: Dialect["name"], inUtc: boolean): string {
+  if (kind === "postgres") {
+    // With AT TIME ZONE a time that has no zone is one of UTC, and one that has stays the instant that it is.
+    const time = inUtc ? `${column} AT TIME ZONE 'UTC'` : `${column}::timestamptz`;
+    return `extract(epoch FROM ${time})::float8`;
+  }
   return kind === "sqlite" ? column : `CAST(${column} AS CHAR)`;
 }

@@ -1,5 +1,8 @@
 import { exitCodes, Failure } from "../failure.ts";
 
+/** The address of the other database, for those who keep its password out of the list of processes. */
+export const urlVariable = "STORED_SESSION_IMPORT_URL";
+
 /** A row of another library's table, as text and milliseconds. */
 export interface ForeignRow {
   readonly sid: string;
@@ -19,6 +22,8 @@ export interface Source {
   readonly id: string;
   readonly data: string;
   readonly end: string;
+  /** Whether a time without a zone is in UTC; otherwise it is in the zone of the connection, which wrote it. */
+  readonly endInUtc?: boolean;
   /** Milliseconds of the end column, which was read as text or number; `lifetime` is added where it tells a start. */
   readonly endsAt: (value: unknown, lifetime: number) => number;
 }
@@ -78,6 +83,7 @@ export const sources: readonly Source[] = [
     id: "session_id",
     data: "data",
     end: "updated_at",
+    endInUtc: true,
     // It keeps no end: the application decides, as ours does from the last use on.
     endsAt: (value, lifetime) => moment(value) + lifetime,
   },

@@ -6,6 +6,8 @@ import type { Skipped, SkipReason } from "./write.ts";
 export interface Tally {
   read: number;
   imported: number;
+  /** Of those imported: with a user, so that they are found by it. */
+  withUser: number;
   skipped: Record<SkipReason, number>;
   /** The first of those that could not be read or stored. */
   examples: Skipped[];
@@ -15,8 +17,8 @@ export interface Tally {
 const mostExamples = 10;
 
 export function newTally(): Tally {
-  const skipped = { ended: 0, unreadable: 0, unfit: 0, "there already": 0 };
-  return { read: 0, imported: 0, skipped, examples: [], finished: false };
+  const skipped = { ended: 0, unreadable: 0, unfit: 0, "taken over before": 0, "there already": 0 };
+  return { read: 0, imported: 0, withUser: 0, skipped, examples: [], finished: false };
 }
 
 export function note(tally: Tally, skipped: Skipped): void {
@@ -24,13 +26,17 @@ export function note(tally: Tally, skipped: Skipped): void {
   if (skipped.reason !== "ended" && tally.examples.length < mostExamples) tally.examples.push(skipped);
 }
 
-export function lines({ read, imported, skipped, examples }: Tally, dryRun: boolean | undefined): string[] {
+export function lines(
+  { read, imported, withUser, skipped, examples }: Tally,
+  dryRun: boolean | undefined,
+): string[] {
   const why = Object.entries(skipped)
     .filter(([, times]) => times > 0)
     .map(([reason, times]) => `${number(times)} ${reason}`);
   const left = read - imported;
+  const users = imported > 0 ? `, ${withUser === 0 ? "none" : number(withUser)} with a user` : "";
   return [
-    `${dryRun ? "Would import" : "Imported"} ${number(imported)} of ${plural(read, "session")}${left > 0 ? `; left out ${number(left)}: ${why.join(", ")}` : ""}.`,
+    `${dryRun ? "Would import" : "Imported"} ${number(imported)} of ${plural(read, "session")}${users}${left > 0 ? `; left out ${number(left)}: ${why.join(", ")}` : ""}.`,
     ...examples.map(
       ({ handle, reason, detail }) =>
         `  ${handle} ${reason}${detail === null ? "" : `: ${printable(detail)}`}`,

@@ -4,7 +4,10 @@ import { randomVersion } from "../../sealing/random.ts";
 import type { Records } from "../../session/records.ts";
 import { rowIdOf } from "../../session/token.ts";
 import { handleOf } from "../../session/handle.ts";
+import type { SessionStore } from "../../store/store.ts";
+import { exitCodes, Failure } from "../failure.ts";
 import type { ForeignRow } from "./sources.ts";
+import { note, type Tally } from "./tally.ts";
 
 /** Why a session was not taken over. */
 export type SkipReason =
@@ -14,7 +17,9 @@ export type SkipReason =
   | "unreadable"
   /** it holds what ours cannot hold, or is too large */
   | "unfit"
-  /** it was taken over before, or made since */
+  /** an earlier run took it over, and it may have ended since */
+  | "taken over before"
+  /** a session of that id is there, though no run took it over */
   | "there already";
 
 export interface Skipped {
@@ -25,15 +30,56 @@ export interface Skipped {
 }
 
 export interface ImportOptions {
+  readonly records: Records;
+  readonly store: SessionStore;
   /** Where in the session its user's id is: "passport.user", or null. */
   readonly userPath: readonly string[] | null;
+  readonly dryRun: boolean;
+}
+
+/** Takes a page of another table over, and counts what became of its rows. */
+export async function writeRows(
+  options: ImportOptions,
+  page: readonly ForeignRow[],
+  tally: Tally,
+): Promise<void> {
+  const { records, store, userPath, dryRun } = options;
+  if (store.takeOver === undefined) {
+    throw new Failure(
+      "Sessions cannot be imported into this store: it does not remember what it took over, so another run would bring back sessions that had ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
+      exitCodes.usage,
+    );
+  }
+  // A table without a unique id may have one twice; the first is taken, as a look-up would take it.
+  const rows = new Map<string, SessionRow>();
+  for (const foreign of page) {
+    const row = rowFor(records, foreign, userPath);
+    tally.read++;
+    if ("reason" in row) note(tally, row);
+    else if (rows.has(handleOf(row.id))) tally.skipped["there already"]++;
+    else rows.set(handleOf(row.id), row);
+  }
+  const fresh = [...rows.values()];
+  const answers = await store.takeOver(fresh, { dryRun });
+  for (const [index, answer] of answers.entries()) {
+    if (answer === "before") tally.skipped["taken over before"]++;
+    else if (answer === "present") tally.skipped["there already"]++;
+    else {
+      tally.imported++;
+      if (fresh[index]!.userRef !== null) tally.withUser++;
+    }
+  }
 }
 
 /**
  * The row that the express-session drop-in reads for this session id (formats.md): row id `SHA-256(L("id") ‖ id)`, its
  * data the session as JSON.
  */
-export function rowFor(records: Records, foreign: ForeignRow, options: ImportOptions): SessionRow | Skipped {
+function rowFor(
+  records: Records,
+  foreign: ForeignRow,
+  userPath: readonly string[] | null,
+): SessionRow | Skipped {
   const { settings } = records;
   const { format } = settings;
   const sid = Buffer.from(foreign.sid, "utf8");
@@ -55,7 +101,7 @@ export function rowFor(records: Records, foreign: ForeignRow, options: ImportOpt
   if (Number.isNaN(foreign.expiresAt)) return skip("unreadable", "no time of expiry");
   if (foreign.expiresAt <= now) return skip("ended");
 
-  const user = userIn(data, options.userPath);
+  const user = userIn(data, userPath);
   const absoluteExpiresAt = now + settings.absoluteTimeout;
   const row = {
     id,
