@@ -43,12 +43,11 @@ export function generateCommand(program: Command, terminal: Terminal): void {
           exitCodes.usage,
         );
       }
-      terminal.out.write(tool === "sql" ? sqlOf(table, dialect) : tools[tool](table, dialect));
-      if (tool !== "sql" && terminal.err.isTTY) {
-        terminal.err.write(
-          '\nWhen your tool has made the tables, run "stored-session migrate" once: it notes that they are there.\n',
-        );
-      }
+      const text =
+        tool === "sql"
+          ? sqlOf(table, dialect)
+          : `// When the tables are made, run "stored-session migrate" once: it notes that they are there.\n${tools[tool](table, dialect)}`;
+      terminal.out.write(text);
     });
 }
 

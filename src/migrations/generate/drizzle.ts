@@ -1,4 +1,11 @@
-import { camelCase, tablesOf, type Column, type ColumnType, type SchemaDialect } from "./tables.ts";
+import {
+  constantFor,
+  settingsComment,
+  tablesOf,
+  type Column,
+  type ColumnType,
+  type SchemaDialect,
+} from "./tables.ts";
 
 const names: Record<SchemaDialect, { module: string; table: string }> = {
   sqlite: { module: "sqlite-core", table: "sqliteTable" },
@@ -44,6 +51,8 @@ export function generateDrizzle(table: string, dialect: SchemaDialect): string {
   const tables = tablesOf(table, dialect);
   const { module, table: make } = names[dialect];
   const used = new Set<string>([make, "index"]);
+  const taken = new Set(["sql", "customType", ...used]);
+  for (const text of Object.values(types[dialect])) taken.add(/^\w+/.exec(text)![0]);
   const type = (column: Column) => {
     const text = types[dialect][column.type];
     used.add(/^\w+/.exec(text)![0]);
@@ -60,7 +69,7 @@ export function generateDrizzle(table: string, dialect: SchemaDialect): string {
       return `    index("${indexName}").on(${over.map((column) => `table.${column}`).join(", ")})${where},`;
     });
     const rest = made.length === 0 ? "" : `  (table) => [\n${made.join("\n")}\n  ],\n`;
-    return `export const ${camelCase(name)} = ${make}(\n  "${name}",\n  {\n${lines.join("\n")}\n  },\n${rest});`;
+    return `export const ${constantFor(name, taken)} = ${make}(\n  "${name}",\n  {\n${lines.join("\n")}\n  },\n${rest});`;
   });
   const own = ["bytea", "longblob", "mediumblob"].filter((one) => used.delete(one));
   if (own.length > 0) used.add("customType");
@@ -69,6 +78,7 @@ export function generateDrizzle(table: string, dialect: SchemaDialect): string {
   );
   const sql = dialect === "mysql" ? [] : ['import { sql } from "drizzle-orm";'];
   return `${[
+    ...settingsComment(table, dialect),
     ...sql,
     `import { ${[...used].toSorted().join(", ")} } from "drizzle-orm/${module}";`,
     "",

@@ -1,4 +1,4 @@
-import { sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
+import { settingsOf, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
 
 /** A migration for Knex. */
 export function generateKnex(table: string, dialect: SchemaDialect): string {
@@ -17,13 +17,7 @@ export function generateKnex(table: string, dialect: SchemaDialect): string {
     }),
     "  });",
   ]);
-  const settings =
-    dialect === "postgres"
-      ? [
-          `  await knex.raw("ALTER TABLE ${table} SET (fillfactor = 90)");`,
-          `  await knex.raw("ALTER TABLE ${table} ALTER COLUMN data SET STORAGE EXTERNAL, ALTER COLUMN client SET STORAGE EXTERNAL");`,
-        ]
-      : [];
+  const settings = settingsOf(table, dialect).map((statement) => `  await knex.raw('${statement}');`);
   return `${[
     '/** @param {import("knex").Knex} knex */',
     "export async function up(knex) {",

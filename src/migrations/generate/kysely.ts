@@ -1,4 +1,4 @@
-import { sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
+import { settingsOf, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
 
 /** A migration for Kysely. */
 export function generateKysely(table: string, dialect: SchemaDialect): string {
@@ -11,7 +11,6 @@ export function generateKysely(table: string, dialect: SchemaDialect): string {
       const marks = calls.length === 0 ? "" : `, (column) => column.${calls.join(".")}`;
       return `    .addColumn("${column.name}", sql\`${sqlTypes[dialect][column.type]}\`${marks})`;
     }),
-    ...(dialect === "postgres" && name === table ? ["    .modifyEnd(sql`with (fillfactor = 90)`)"] : []),
     "    .execute();",
     ...indexes.flatMap(({ name: indexName, columns: over, whereNotNull }) => [
       "  await db.schema",
@@ -22,12 +21,7 @@ export function generateKysely(table: string, dialect: SchemaDialect): string {
       "    .execute();",
     ]),
   ]);
-  const settings =
-    dialect === "postgres"
-      ? [
-          `  await sql\`alter table ${table} alter column data set storage external, alter column client set storage external\`.execute(db);`,
-        ]
-      : [];
+  const settings = settingsOf(table, dialect).map((statement) => `  await sql\`${statement}\`.execute(db);`);
   return `${[
     'import { type Kysely, sql } from "kysely";',
     "",

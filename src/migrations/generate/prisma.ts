@@ -1,4 +1,4 @@
-import { pascalCase, tablesOf, type ColumnType, type SchemaDialect } from "./tables.ts";
+import { pascalCase, settingsComment, tablesOf, type ColumnType, type SchemaDialect } from "./tables.ts";
 
 const types: Record<ColumnType, string> = {
   id: "Bytes",
@@ -26,19 +26,17 @@ const native: Record<SchemaDialect, Partial<Record<ColumnType, string>>> = {
 
 /** Models for a Prisma schema. Prisma has no partial indexes, so that of users has every row. */
 export function generatePrisma(table: string, dialect: SchemaDialect): string {
-  return tablesOf(table, dialect)
-    .map(({ name, columns, indexes }) => {
-      const fields = columns.map((column) => {
-        const { type, nullable, primary } = column;
-        const nativeType = native[dialect][type];
-        // A native binary type goes with Bytes alone.
-        const base = nativeType?.startsWith("@db.VarBinary") ? "Bytes" : types[type];
-        const words = [`${base}${nullable ? "?" : ""}`, primary ? "@id" : "", nativeType ?? ""];
-        return `  ${column.name} ${words.filter(Boolean).join(" ")}`;
-      });
-      const maps = indexes.map((index) => `  @@index([${index.columns.join(", ")}], map: "${index.name}")`);
-      return [`model ${pascalCase(name)} {`, ...fields, "", ...maps, `  @@map("${name}")`, "}"].join("\n");
-    })
-    .join("\n\n")
-    .concat("\n");
+  const models = tablesOf(table, dialect).map(({ name, columns, indexes }) => {
+    const fields = columns.map((column) => {
+      const { type, nullable, primary } = column;
+      const nativeType = native[dialect][type];
+      // A native binary type goes with Bytes alone.
+      const base = nativeType?.startsWith("@db.VarBinary") ? "Bytes" : types[type];
+      const words = [`${base}${nullable ? "?" : ""}`, primary ? "@id" : "", nativeType ?? ""];
+      return `  ${column.name} ${words.filter(Boolean).join(" ")}`;
+    });
+    const maps = indexes.map((index) => `  @@index([${index.columns.join(", ")}], map: "${index.name}")`);
+    return [`model ${pascalCase(name)} {`, ...fields, "", ...maps, `  @@map("${name}")`, "}"].join("\n");
+  });
+  return `${[...settingsComment(table, dialect), models.join("\n\n")].join("\n")}\n`;
 }

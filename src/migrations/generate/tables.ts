@@ -140,12 +140,49 @@ export const sqlTypes: Readonly<Record<SchemaDialect, Readonly<Record<ColumnType
   },
 };
 
-/** "stored_sessions_leases" as "storedSessionsLeases". */
+/** What most tools have no words for: statements of PostgreSQL that come after the tables, as in the migrations. */
+export function settingsOf(table: string, dialect: SchemaDialect): readonly string[] {
+  if (dialect !== "postgres") return [];
+  return [
+    `ALTER TABLE "${table}" SET (fillfactor = 90)`,
+    `ALTER TABLE "${table}" ALTER COLUMN data SET STORAGE EXTERNAL, ALTER COLUMN client SET STORAGE EXTERNAL`,
+  ];
+}
+
+/** Lines of a comment with these statements, for a tool whose files hold no statements. */
+export function settingsComment(table: string, dialect: SchemaDialect): readonly string[] {
+  const settings = settingsOf(table, dialect);
+  if (settings.length === 0) return [];
+  return [
+    "// Add these to the migration that this makes. The tables work without them, with more writing for each update:",
+    ...settings.map((statement) => `// ${statement};`),
+    "",
+  ];
+}
+
+/** "stored_sessions_leases" as "storedSessionsLeases"; it begins with a letter. */
 export function camelCase(name: string): string {
-  return name.replace(/_+([a-z0-9])/gi, (_, letter: string) => letter.toUpperCase());
+  const camel = name.replace(/_+([a-z0-9])/gi, (_, letter: string) => letter.toUpperCase());
+  return /^[a-z]/i.test(camel) ? camel : `t${camel}`;
 }
 
 export function pascalCase(name: string): string {
   const camel = camelCase(name);
   return camel[0]!.toUpperCase() + camel.slice(1);
+}
+
+/** Words that no constant of a module can be called. */
+const RESERVED = new Set(
+  (
+    "arguments await break case catch class const continue debugger default delete do else enum eval export extends " +
+    "false finally for function if implements import in instanceof interface let new null package private protected " +
+    "public return static super switch this throw true try typeof undefined var void while with yield"
+  ).split(" "),
+);
+
+/** The name of a table as that of a constant, other than those that are `taken`. */
+export function constantFor(table: string, taken: ReadonlySet<string>): string {
+  let name = camelCase(table);
+  while (RESERVED.has(name) || taken.has(name)) name += "Table";
+  return name;
 }

@@ -1,4 +1,4 @@
-import { pascalCase, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
+import { pascalCase, settingsOf, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
 
 /** A migration for TypeORM. */
 export function generateTypeorm(table: string, dialect: SchemaDialect): string {
@@ -36,6 +36,7 @@ export function generateTypeorm(table: string, dialect: SchemaDialect): string {
     `export class ${pascalCase(table)}0000000000001 implements MigrationInterface {`,
     "  async up(queryRunner: QueryRunner): Promise<void> {",
     ...body,
+    ...settingsOf(table, dialect).map((statement) => `    await queryRunner.query('${statement}');`),
     "  }",
     "",
     "  async down(queryRunner: QueryRunner): Promise<void> {",
