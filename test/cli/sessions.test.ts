@@ -148,15 +148,19 @@ describe("ending", () => {
   test("R36 export prints everything of one user, and erase deletes exactly that", async () => {
     await fill(8);
     await fill(4, { age: 31 });
-    const { sessions, user } = await folder.json("export", "--user", "user 3");
+    const { sessions, user, withoutUser } = await folder.json("export", "--user", "user 3");
     assert.equal(user, "user 3");
+    assert.equal(withoutUser, 3);
     assert.equal(sessions.length, 3, "the one that has ended is still stored");
     for (const session of sessions) {
       assert.equal(session.user, "user 3");
       assert.match(session.data.items[0], /^item/);
     }
     assert.equal((await folder.run("erase", "--user", "user 3")).code, 2);
-    assert.deepEqual(await folder.json("erase", "--user", "user 3", "--yes"), { erased: 3 });
+    assert.deepEqual(await folder.json("erase", "--user", "user 3", "--yes"), {
+      erased: 3,
+      withoutUser: 3,
+    });
     assert.equal((await folder.json("export", "--user", "user 3")).sessions.length, 0);
     assert.equal(dump().length, 9);
   });

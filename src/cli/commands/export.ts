@@ -5,6 +5,7 @@ import { Failure } from "../failure.ts";
 import { json, plural } from "../format.ts";
 import { userId } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
+import { countWithoutUser, withoutUserLines } from "../without-user.ts";
 import { located, otherSettings, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
@@ -15,14 +16,22 @@ export function exportCommand(program: Command, terminal: Terminal): void {
   located(
     program
       .command("export")
-      .description("print everything stored of a user as JSON, for a request for their own data")
+      .description("print every session that names a user as JSON, for a request for their own data")
       .requiredOption("-u, --user <id>", "the application's id of the user", userId)
       .option("--json", "(always)"),
   ).action((options: Options) =>
-    withSessions(terminal, options, { keys: true }, async ({ sessions, records }) => {
+    withSessions(terminal, options, { keys: true }, async (place) => {
+      const { sessions, records } = place;
       const found = await sessions.exportUser(options.user);
-      const value = { user: options.user, exportedAt: new Date(records.now()), sessions: found };
+      const withoutUser = await countWithoutUser(place);
+      const value = {
+        user: options.user,
+        exportedAt: new Date(records.now()),
+        sessions: found,
+        withoutUser,
+      };
       terminal.out.write(`${json(value)}\n`);
+      for (const line of withoutUserLines(withoutUser)) terminal.err.write(`${line}\n`);
       const closed = found.filter(({ unreadable }) => unreadable !== null);
       const refused = closed.filter(({ unreadable }) => unreadable !== sealedToCookie);
       if (refused.length > 0) {
