@@ -166,6 +166,18 @@ test("an import tells how far it is, stops between two batches, and a dry run wr
   await held.drop();
 });
 
+test("promise 3: a store that cannot remember what it took over takes nothing", async () => {
+  const { memoryStore } = await import("../../src/index.ts");
+  const forgetful = Object.assign(memoryStore(), { takeOver: undefined });
+  const sessions = createSessionManager({
+    store: forgetful as never,
+    format: afterRailsFormat({ keys: testKeys }),
+  });
+  const from = { store: memoryStore(), format };
+  for (const dryRun of [true, false])
+    await expect(importRailsSessions(from, sessions, { dryRun })).rejects.toThrow(/has no `takeOver`/);
+});
+
 test("every value of the vectors has a plain form that a native session holds", async () => {
   const { memoryStore } = await import("../../src/index.ts");
   const sessions = createSessionManager<Data>({ store: memoryStore(), keys: testKeys });
