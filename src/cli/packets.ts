@@ -1,7 +1,6 @@
+import { LARGEST_BATCH } from "../store/coalesce.ts";
 import { bytes } from "./format.ts";
 
-/** Bytes that a statement over many rows has at most, unless one of them is larger. */
-const LARGEST_BATCH = 4_194_304;
 /** Bytes beside the content: ids, times, user agents. */
 const REST_OF_A_STATEMENT = 131_072;
 

@@ -458,14 +458,14 @@ function share(waiting: number, lanes: number): number {
  * Bytes of the rows in a statement at most, or one row that is larger: a server refuses statements above a size of its
  * own (16 MiB is MariaDB's), and whoever met one of many large sessions would fail with it.
  */
-const MOST_BYTES = 4 * 2 ** 20;
+export const LARGEST_BATCH = 4 * 2 ** 20;
 
 /** How many of the first `most` operations make one statement. */
 function fitting(queue: readonly Operation[], most: number): number {
   let bytes = 0;
   for (let count = 0; count < most; count++) {
     bytes += queue[count]!.bytes;
-    if (bytes > MOST_BYTES && count > 0) return count;
+    if (bytes > LARGEST_BATCH && count > 0) return count;
   }
   return most;
 }
