@@ -18,18 +18,18 @@ export interface Limited {
  * arrival and a timer for its head are enough. The timer keeps the process alive only while something is listed.
  */
 export class Deadlines {
-  readonly #limit: number;
+  readonly limit: number;
   #first: Limited | null = null;
   #last: Limited | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   /** @param limit milliseconds */
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   add(entry: Limited): void {
-    entry.deadline = performance.now() + this.#limit;
+    entry.deadline = performance.now() + this.limit;
     entry.earlier = this.#last;
     entry.later = null;
     if (this.#last) this.#last.later = entry;
@@ -53,7 +53,7 @@ export class Deadlines {
     this.#first = entry;
     // A timer that is still running fires too early at worst, and is then set again.
     if (this.#timer) this.#timer.ref();
-    else this.#set(this.#limit);
+    else this.#set(this.limit);
   }
 
   #set(milliseconds: number): void {

@@ -1,12 +1,18 @@
 import { createHash, randomUUID } from "node:crypto";
-import { ClosedError, StoredSessionError, StoreError, StoreTimeoutError } from "../errors.ts";
+import {
+  ClosedError,
+  StoredSessionError,
+  StoreError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+} from "../errors.ts";
 import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
 import { explain, isBroken, isReadOnly, isTransientError } from "./mysql-errors.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
-import { TimeLimit } from "./time-limit.ts";
-import { READ, tripOf, TRANSACTION, UNLIMITED, type Trip } from "./trip.ts";
+import { TimeLimit, type Trip } from "./time-limit.ts";
+import { READ, tripOf, TRANSACTION, UNLIMITED } from "./trip.ts";
 import { WeaknessWarning } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { MysqlDialect } from "./mysql.ts";
@@ -29,6 +35,8 @@ export interface MysqlExecute {
 
 /** What is used of a pool of `mysql2/promise`. */
 export interface MysqlPool {
+  /** The pool of callbacks underneath. */
+  readonly pool?: { readonly config?: { readonly connectionLimit?: number } };
   getConnection(): Promise<MysqlConnection>;
   end(): Promise<void>;
 }
@@ -47,6 +55,7 @@ const MIGRATION_LEASE = 60_000;
 export class MysqlDatabase implements Database {
   readonly dialect: MysqlDialect;
   readonly #limit = new TimeLimit();
+  #connections: number | undefined;
   readonly #owned: boolean;
   readonly #open: () => Promise<MysqlPool>;
   #opening: Promise<MysqlPool> | null = null;
@@ -148,33 +157,37 @@ export class MysqlDatabase implements Database {
     } catch (error) {
       return this.#fail(error, "none");
     }
-    let givenUp = false;
-    let broken = true;
+    seen(coreOf(connection));
     try {
-      seen(coreOf(connection));
-      const working = this.#greeted.has(coreOf(connection))
-        ? work(connection)
-        : this.#greet(connection).then(() => work(connection));
-      const result = await this.#limit.hold(trip.limit, working, trip.unanswered, () => (givenUp = true));
-      broken = false;
-      return result;
+      return await this.#limit.lend({
+        trip,
+        connections: this.#connections,
+        work: () =>
+          this.#greeted.has(coreOf(connection))
+            ? work(connection)
+            : this.#greet(connection).then(() => work(connection)),
+        back: (broken) => {
+          if (broken) destroy(connection);
+          else connection.release();
+        },
+        isBroken: (error) => {
+          const cause = error instanceof StoredSessionError ? error.cause : error;
+          if (cause === undefined) return false;
+          const broken = isBroken(cause) || (isReadOnly(cause) && isLongStanding(coreOf(connection)));
+          if (broken && typeof cause === "object" && cause !== null) interrupted.add(cause);
+          return broken;
+        },
+      });
     } catch (error) {
-      const cause = error instanceof StoredSessionError ? error.cause : error;
-      broken =
-        givenUp ||
-        (cause !== undefined &&
-          (isBroken(cause) || (isReadOnly(cause) && isLongStanding(coreOf(connection)))));
-      if (broken && cause) interrupted.add(cause as object);
       return this.#fail(error, trip.lost);
-    } finally {
-      if (broken) connection.destroy();
-      else connection.release();
     }
   }
 
   /** A connection that comes too late, or to a store that was closed meanwhile, goes back as it came. */
   async #connect({ limit }: Trip): Promise<MysqlConnection> {
-    const connecting = (await this.#pool()).getConnection();
+    const pool = await this.#pool();
+    this.#connections = pool.pool?.config?.connectionLimit;
+    const connecting = pool.getConnection();
     const connection = await this.#limit.hold(limit, connecting, "none", () => {
       connecting.then((late) => late.release(), ignore);
     });
@@ -211,11 +224,8 @@ export class MysqlDatabase implements Database {
     const answer = await execute(connection, statement);
     // Asked once more, because a proxy may tell the state of another connection.
     if (statement.writes && isLeftOpen(answer)) {
-      const text = "SELECT @@autocommit AS autocommit";
-      const { rows } = await send(connection, { text, values: [], writes: false });
-      if (Number(rows[0]?.["autocommit"]) === 0) {
+      if (await isRolledBack(connection)) {
         this.#greeted.delete(coreOf(connection));
-        await connection.query({ sql: "ROLLBACK" });
         throw autocommitIsOff();
       }
     }
@@ -267,6 +277,31 @@ function resultOf(answer: unknown, { writes }: Statement): Result {
 function isLeftOpen(answer: unknown): boolean {
   const status = (answer as { serverStatus?: unknown }).serverStatus;
   return typeof status === "number" && (status & 1) === 1 && (status & 2) === 0;
+}
+
+/** Whether the write was left in an open transaction, which is then undone. */
+async function isRolledBack(connection: MysqlConnection): Promise<boolean> {
+  try {
+    const text = "SELECT @@autocommit AS autocommit";
+    const { rows } = await send(connection, { text, values: [], writes: false });
+    if (Number(rows[0]?.["autocommit"]) !== 0) return false;
+    await connection.query({ sql: "ROLLBACK" });
+    return true;
+  } catch (error) {
+    // Of a kind that ends the connection, whatever the server said: the write stands there as it may.
+    const cause = new Error("The connection was not told whether it commits by itself.", { cause: error });
+    throw new StoreUnavailableError("A write was answered, and whether it is kept could not be asked.", {
+      cause,
+      outcome: "unknown",
+    });
+  }
+}
+
+/** Of mysql2 `destroy` says goodbye and waits for the server, which may have vanished. */
+function destroy(connection: MysqlConnection): void {
+  connection.destroy();
+  const { stream } = coreOf(connection) as { stream?: { destroy?(): void } };
+  stream?.destroy?.();
 }
 
 function coreOf(connection: MysqlConnection): object {

@@ -5,8 +5,8 @@ import { inOrder } from "./in-order.ts";
 import { explain, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
-import { TimeLimit } from "./time-limit.ts";
-import { READ, tripOf, TRANSACTION, UNLIMITED, type Trip } from "./trip.ts";
+import { TimeLimit, type Trip } from "./time-limit.ts";
+import { READ, tripOf, TRANSACTION, UNLIMITED } from "./trip.ts";
 import { WeaknessWarning } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
 import type { PostgresDialect } from "./postgres.ts";
@@ -27,6 +27,7 @@ export interface PostgresClient {
 
 /** What is used of a pool of node-postgres. */
 export interface PostgresPool {
+  readonly options?: { readonly max?: number };
   connect(): Promise<PostgresClient>;
   end(): Promise<void>;
 }
@@ -44,6 +45,7 @@ const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause
 export class PostgresDatabase implements Database {
   readonly dialect: PostgresDialect;
   readonly #limit = new TimeLimit();
+  #connections: number | undefined;
   readonly #named: boolean;
   readonly #owned: boolean;
   readonly #open: () => Promise<PostgresPool>;
@@ -147,32 +149,37 @@ export class PostgresDatabase implements Database {
     // A connection that breaks while it is checked out says so twice: to the query, and as an event that would
     // end the process when nobody listens.
     client.on("error", ignore);
-    let givenUp = false;
-    let broken = true;
+    seen(client);
     try {
-      seen(client);
-      const working = this.#warning.isTold
-        ? work(client)
-        : this.#warning.tell("PostgreSQL", () => this.#weaknessesOf(client)).then(() => work(client));
-      const result = await this.#limit.hold(trip.limit, working, trip.unanswered, () => (givenUp = true));
-      broken = false;
-      return result;
+      return await this.#limit.lend({
+        trip,
+        connections: this.#connections,
+        work: () =>
+          this.#warning.isTold
+            ? work(client)
+            : this.#warning.tell("PostgreSQL", () => this.#weaknessesOf(client)).then(() => work(client)),
+        back: (broken) => {
+          client.removeListener("error", ignore);
+          client.release(broken);
+        },
+        isBroken: (error) => {
+          const cause = error instanceof StoredSessionError ? error.cause : error;
+          if (cause === undefined) return false;
+          const broken = isBroken(cause) || (isReadOnly(cause) && isLongStanding(client));
+          if (broken && typeof cause === "object" && cause !== null) interrupted.add(cause);
+          return broken;
+        },
+      });
     } catch (error) {
-      const cause = error instanceof StoredSessionError ? error.cause : error;
-      broken =
-        givenUp ||
-        (cause !== undefined && (isBroken(cause) || (isReadOnly(cause) && isLongStanding(client))));
-      if (broken && cause) interrupted.add(cause as object);
       return this.#fail(error, trip.lost);
-    } finally {
-      client.removeListener("error", ignore);
-      client.release(broken);
     }
   }
 
   /** A connection that comes too late, or to a store that was closed meanwhile, goes back as it came. */
   async #connect({ limit }: Trip): Promise<PostgresClient> {
-    const connecting = (await this.#pool()).connect();
+    const pool = await this.#pool();
+    this.#connections = pool.options?.max;
+    const connecting = pool.connect();
     const client = await this.#limit.hold(limit, connecting, "none", () => {
       connecting.then((late) => late.release(), ignore);
     });

@@ -1,14 +1,5 @@
 import type { Statement } from "./dialect.ts";
-import type { Limit } from "./time-limit.ts";
-
-/** What is done with one connection between its leaving the pool and its return. */
-export interface Trip {
-  /** The outcome when the connection breaks. A transaction tells its own, so it says `none` here. */
-  readonly lost: "none" | "unknown";
-  /** The outcome when it has no answer in time. */
-  readonly unanswered: "none" | "unknown";
-  readonly limit: Limit;
-}
+import type { Trip } from "./time-limit.ts";
 
 export const READ: Trip = { lost: "none", unanswered: "none", limit: "usual" };
 const LONG_READ: Trip = { ...READ, limit: "longer" };

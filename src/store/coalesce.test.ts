@@ -484,6 +484,26 @@ describe("time limits", () => {
     expect(after.state).toBe("kept");
   });
 
+  test("what is turned away leaves its lane to the other kinds (promise 10)", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    void coalesced.insert(rowOf(9)); // holds the lane
+    const late = watch(coalesced.insert(rowOf(1)));
+    const ofTheSame = watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(40);
+    const inTime = watch(coalesced.touch(touchOf(2)));
+    const next = watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(20);
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    await calls[2]?.answer();
+    expect([late.state, ofTheSame.state, inTime.state, next.state]).toEqual([
+      "broken",
+      "broken",
+      "kept",
+      "kept",
+    ]);
+  });
+
   test("an overloaded store goes on answering as many as it can, and none of unknown outcome (promise 10)", async () => {
     // 1 ms an operation in the order of arrival, and 13 come in 10 ms
     let free = 0;
@@ -541,6 +561,19 @@ describe("time limits", () => {
     expect(counting.state).toBe("pending");
     await vi.advanceTimersByTimeAsync(1);
     expect(counting.error).toBeInstanceOf(StoreTimeoutError);
+    expect(String(counting.error)).toContain("within 1200 ms");
+  });
+
+  test("close does not wait for a count, and others go at once beside it", async () => {
+    const { coalesced, calls, isClosed } = setUp({ ...LANES, gather: "busy" }, { storeTimeout: 100 });
+    (coalesced.store as { count: unknown }).count = () => new Promise(() => {});
+    watch(coalesced.count(0));
+    const reading = watch(coalesced.read(idOf(1)));
+    expect(calls).toHaveLength(1);
+    await calls[0]?.answer();
+    expect(reading.state).toBe("kept");
+    await coalesced.close();
+    expect(isClosed()).toBe(true);
   });
 
   test("a write whose predecessor of the same id ran out of time goes on", async () => {

@@ -29,8 +29,8 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
  * failure never fails its neighbours. An operation without an answer within `storeTimeout` rejects with a
  * StoreTimeoutError whose `outcome` is `none` when it had not been sent; its lane is given free. None is sent that
- * has waited for half of that time: a store that falls behind would else work for callers who are gone when it
- * answers, and for nobody else.
+ * has less time left than two statements take of late, or half of its time where they take longer: a store that falls
+ * behind would else work for callers who are gone when it answers, and for nobody else.
  */
 export class CoalescedStore {
   readonly store: SessionStore;
@@ -54,6 +54,8 @@ export class CoalescedStore {
   #waiting = 0;
   #open = 0;
   #flushing = false;
+  /** Milliseconds that a statement takes of late: up at once with a slow one, and slowly down again. */
+  #pace = 0;
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
 
@@ -207,8 +209,13 @@ export class CoalescedStore {
   }
 
   #begin(operation: Operation): void {
-    this.#open++;
+    if (!this.#isLong(operation)) this.#open++;
     operation.deadlines.add(operation);
+  }
+
+  /** Those are not waited for by `close`, and leave others alone. */
+  #isLong({ deadlines }: Operation): boolean {
+    return deadlines === this.#laterDeadlines;
   }
 
   /** Answers the caller, once. */
@@ -220,7 +227,7 @@ export class CoalescedStore {
     operation.deadlines.remove(operation);
     if (error === null) operation.resolve(value);
     else operation.reject(error);
-    if (--this.#open === 0) this.#idle?.();
+    if (!this.#isLong(operation) && --this.#open === 0) this.#idle?.();
   }
 
   /** @internal */
@@ -233,8 +240,9 @@ export class CoalescedStore {
       return;
     }
     const outcome = kind === "read" ? "none" : "unknown";
-    const message = `The session store did not answer a ${kind} in time (\`storeTimeout\` is ${this.#timeout} ms)${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
+    const message = `The session store did not answer a ${kind} within ${operation.deadlines.limit} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
+    this.#took(this.#timeout);
     // Of its batch, the others are still under way: their ids stay taken.
     if (batch) this.#freeLane(batch);
     if (kind !== "read" && operation.key !== "") this.#leaveChain(operation);
@@ -301,15 +309,17 @@ export class CoalescedStore {
       void this.#send(batch);
     }
     while (this.#freeWrites > 0) {
-      const batch = this.#take(this.#oldestWrite(), this.#freeWrites);
-      if (!batch) break;
+      const kind = this.#oldestWrite();
+      if (kind === null) break;
+      const batch = this.#take(kind, this.#freeWrites);
+      if (!batch) continue; // all of that kind had waited too long
       this.#freeWrites--;
       void this.#send(batch);
     }
   }
 
-  #oldestWrite(): BatchKind {
-    let oldest: BatchKind = "update";
+  #oldestWrite(): BatchKind | null {
+    let oldest: BatchKind | null = null;
     let deadline = Infinity;
     for (const kind of WRITES) {
       const queue = this.#queues[kind];
@@ -325,7 +335,7 @@ export class CoalescedStore {
 
   #take(kind: BatchKind, lanes: number): Batch | null {
     const queue = this.#queues[kind];
-    const due = performance.now() + this.#timeout / 2;
+    const due = performance.now() + Math.min(2 * this.#pace, this.#timeout / 2);
     let operations: Operation[];
     do {
       if (queue.length === 0) return null;
@@ -371,12 +381,18 @@ export class CoalescedStore {
 
   async #attempt(kind: BatchKind, operations: readonly Operation[]): Promise<void> {
     this.#onBatch?.(kind, operations.length);
+    const began = performance.now();
     const answers = await this.#call(kind, operations);
+    this.#took(performance.now() - began);
     if (operations.length > AT_ONCE) this.#hasAnswered(operations);
     for (const [index, operation] of operations.entries()) {
       if (index > 0 && index % AT_ONCE === 0) await new Promise<void>((resolve) => void endOfTurn(resolve));
       this.#settle(operation, answers[index], null);
     }
+  }
+
+  #took(milliseconds: number): void {
+    this.#pace = Math.max(milliseconds, this.#pace + (milliseconds - this.#pace) / 8);
   }
 
   /** Some of their callers hear of it a turn or more later: meanwhile no time runs out, and the lane goes on. */
@@ -458,7 +474,7 @@ function share(waiting: number, lanes: number): number {
  * Bytes of the rows in a statement at most, or one row that is larger: a server refuses statements above a size of its
  * own (16 MiB is MariaDB's), and whoever met one of many large sessions would fail with it.
  */
-export const LARGEST_BATCH = 4 * 2 ** 20;
+export const LARGEST_BATCH: number = 4 * 2 ** 20;
 
 /** How many of the first `most` operations make one statement. */
 function fitting(queue: readonly Operation[], most: number): number {

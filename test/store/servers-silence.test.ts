@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import mysql from "mysql2/promise";
-import { Pool } from "pg";
+import { Client, Pool } from "pg";
 import { describe, expect, test } from "vitest";
-import { ClosedError, StoreError } from "../../src/errors.ts";
+import { ClosedError, StoreError, StoreTimeoutError } from "../../src/errors.ts";
 import { CoalescedStore } from "../../src/store/coalesce.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
@@ -11,6 +11,12 @@ import { databases, execute } from "../servers/databases.ts";
 import { randomRow } from "../servers/rows.ts";
 
 const servers = databases.filter((database) => database.url !== null);
+
+/** Whether a line of MySQL's list of processes waits for this table. */
+function isWaiting(line: unknown, table: string): boolean {
+  const { State, Info } = line as { State: unknown; Info: unknown };
+  return /^Waiting for table/.test(String(State)) && Buffer.from(String(Info)).includes(table);
+}
 
 describe.each(servers)("$name", ({ kind, url }) => {
   test("R37 promise 8 a server that says nothing any more keeps no connection: the store goes on with others", async () => {
@@ -52,6 +58,50 @@ describe.each(servers)("$name", ({ kind, url }) => {
     }
   });
 
+  test("promise 10 a locked table fills the server with twice the pool's connections at most", async () => {
+    await using created = await held();
+    created.release();
+    const { table } = created;
+    const poolSize = 2;
+    const pool =
+      kind === "postgres"
+        ? new Pool({ connectionString: url!, max: poolSize })
+        : mysql.createPool({ uri: url!, connectionLimit: poolSize });
+    const store = (kind === "postgres" ? postgresStore : mysqlStore)(pool as never, { table });
+    store.giveUpAfter(100);
+    const [locks, frees] =
+      kind === "postgres"
+        ? [`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`, "ROLLBACK"]
+        : [`LOCK TABLES ${table} WRITE`, "UNLOCK TABLES"];
+    const locker = kind === "postgres" ? new Client({ connectionString: url! }) : null;
+    await locker?.connect();
+    const other = locker ? null : await mysql.createConnection(url!);
+    const run = (text: string): Promise<unknown> => (locker ? locker.query(text) : other!.query(text));
+    const id = randomRow().id;
+    try {
+      expect(await store.read([id])).toEqual([null]);
+      await run(locks);
+      for (let reading = 0; reading < 10; reading++)
+        await expect(store.read([id])).rejects.toBeInstanceOf(StoreTimeoutError);
+      const waiting = await execute(
+        url!,
+        kind,
+        kind === "postgres"
+          ? `SELECT pid FROM pg_stat_activity WHERE query LIKE '%${table}%' AND wait_event_type = 'Lock'`
+          : `SHOW FULL PROCESSLIST`,
+      );
+      const ofTheTable = waiting.filter((row) => kind === "postgres" || isWaiting(row, table));
+      expect(ofTheTable.length).toBeGreaterThan(0);
+      expect(ofTheTable.length).toBeLessThanOrEqual(2 * poolSize);
+      await run(frees);
+      store.giveUpAfter(10_000);
+      expect(await store.read([id]), "what was kept is back in the pool").toEqual([null]);
+    } finally {
+      await (locker ?? other)!.end();
+      await pool.end();
+    }
+  });
+
   /** A store over a pool of one connection, which the test holds. */
   async function held() {
     const table = `s_${randomBytes(8).toString("hex")}`;
@@ -67,6 +117,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     const connection = await ("connect" in pool ? pool.connect() : pool.getConnection());
     return {
       store,
+      table,
       release: () => connection.release(),
       rows: () => execute(url!, kind, `SELECT 1 AS one FROM ${table}`),
       async [Symbol.asyncDispose]() {
