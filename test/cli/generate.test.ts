@@ -10,12 +10,14 @@ import knex from "knex";
 import { Kysely, MysqlDialect, PostgresDialect, SqliteDialect } from "kysely";
 import mysql from "mysql2";
 import pg from "pg";
+import { DataSource, type DataSourceOptions, type MigrationInterface } from "typeorm";
 import { afterEach, beforeEach, describe, inject, test } from "vitest";
 import { migrate } from "../../src/index.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
 import type { SqlStore } from "../../src/store/sql.ts";
+import type { DatabaseName } from "../servers/chosen.ts";
 import type {} from "../servers/global-setup.ts";
 import { Folder } from "./command.ts";
 
@@ -34,6 +36,7 @@ type Row = Record<string, unknown>;
 
 /** A database with room for two sets of tables: the tool's and ours. */
 interface Place {
+  database: DatabaseName;
   kind: Kind;
   url: string;
   store(table: string): SqlStore;
@@ -41,12 +44,13 @@ interface Place {
   close(tables: string[]): Promise<void>;
 }
 
-function open(kind: Kind): Place | null {
-  if (kind === "sqlite") {
+function open(database: DatabaseName): Place | null {
+  if (database === "sqlite") {
     const file = folder.file("made.sqlite3");
     const handle = new BetterSqlite3(file);
     return {
-      kind,
+      database,
+      kind: database,
       url: file,
       store: (table) => sqliteStore(handle, { table }),
       ask: async (statement) => {
@@ -56,8 +60,9 @@ function open(kind: Kind): Place | null {
       close: async () => void handle.close(),
     };
   }
-  const url = inject("servers")[kind];
+  const url = inject("servers")[database];
   if (url === undefined) return null;
+  const kind = database === "postgres" ? "postgres" : "mysql";
   const store = kind === "postgres" ? postgresStore : mysqlStore;
   const mark = kind === "postgres" ? '"' : "`";
   const opened: SqlStore[] = [];
@@ -68,6 +73,7 @@ function open(kind: Kind): Place | null {
     return answer as Row[];
   };
   return {
+    database,
     kind,
     url,
     store: (table) => (opened.push(store(url, { table })), opened.at(-1)!),
@@ -139,7 +145,7 @@ async function shapeOf({ kind, ask }: Place, table: string): Promise<unknown> {
       // Tools give the index of a primary key a name of their own.
       indexes: indexes
         .map((row) => ({ ...row, name: bare(row["name"]) }))
-        .map((row) => (/pkey$|PRIMARY/.test(row.name) ? { ...row, name: "primary key" } : row))
+        .map((row) => (/pkey$|^PK_|PRIMARY/.test(row.name) ? { ...row, name: "primary key" } : row))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     };
   }
@@ -182,6 +188,24 @@ const tools: Record<string, (place: Place, file: string) => Promise<void>> = {
     await migration.up(database);
     await database.destroy();
   },
+  async typeorm({ database, url }, file) {
+    const exported = (await import(pathToFileURL(file).href)) as Record<string, new () => MigrationInterface>;
+    const options: DataSourceOptions =
+      database === "sqlite" ? { type: "better-sqlite3", database: url } : { type: database, url };
+    const journal = `t_${randomBytes(4).toString("hex")}`;
+    const source = new DataSource({
+      ...options,
+      migrations: Object.values(exported),
+      migrationsTableName: journal,
+    });
+    await source.initialize();
+    try {
+      assert.equal((await source.runMigrations()).length, 1);
+      await source.createQueryRunner().dropTable(journal);
+    } finally {
+      await source.destroy();
+    }
+  },
   async drizzle(place, file) {
     const dialect = { sqlite: "sqlite", postgres: "postgresql", mysql: "mysql" }[place.kind];
     const { stdout } = await run(
@@ -200,14 +224,21 @@ const tools: Record<string, (place: Place, file: string) => Promise<void>> = {
 /** Tools whose files have no place for what PostgreSQL is told; a comment in them has it. */
 const withComment = ["drizzle"];
 
-const endings: Record<string, string> = { sql: "sql", knex: "mjs", kysely: "ts", drizzle: "ts" };
+const endings: Record<string, string> = {
+  sql: "sql",
+  knex: "mjs",
+  kysely: "ts",
+  drizzle: "ts",
+  typeorm: "ts",
+};
 
-for (const kind of ["sqlite", "postgres", "mysql"] as const) {
-  describe(kind, () => {
+for (const database of ["sqlite", "postgres", "mysql", "mariadb"] as const) {
+  describe(database, () => {
     for (const [tool, runTool] of Object.entries(tools)) {
       test(`${tool} makes the tables that our migrations make, and migrate finds them done`, async (context) => {
-        const place = open(kind);
+        const place = open(database);
         if (place === null) return context.skip("its server is not there");
+        const { kind } = place;
         const suffix = randomBytes(4).toString("hex");
         // With a capital, which a tool that does not quote a name loses on PostgreSQL.
         const [theirs, ours] = [`TheirOwn_${suffix}`, `ourown_${suffix}`];
