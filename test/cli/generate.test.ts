@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -13,6 +13,7 @@ import pg from "pg";
 import { DataSource, type DataSourceOptions, type MigrationInterface } from "typeorm";
 import { afterEach, beforeEach, describe, inject, test } from "vitest";
 import { migrate } from "../../src/index.ts";
+import { tablesOf } from "../../src/migrations/generate/tables.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
@@ -20,6 +21,7 @@ import type { SqlStore } from "../../src/store/sql.ts";
 import type { DatabaseName } from "../servers/chosen.ts";
 import type {} from "../servers/global-setup.ts";
 import { Folder } from "./command.ts";
+import { prismaMigration } from "./prisma.ts";
 
 const BetterSqlite3 = createRequire(import.meta.url)("better-sqlite3");
 const root = new URL("../..", import.meta.url).pathname;
@@ -104,10 +106,12 @@ async function settingsOf({ kind, ask }: Place, table: string): Promise<unknown>
   return { options, storage };
 }
 
+type Shape = Record<string, { columns: Row[]; indexes: Row[] }>;
+
 /** Columns and indexes as the database's catalogue tells them, without the table's own name. */
-async function shapeOf({ kind, ask }: Place, table: string): Promise<unknown> {
+async function shapeOf({ kind, ask }: Place, table: string): Promise<Shape> {
   const bare = (text: unknown) => String(text).replaceAll(table, "T");
-  const shape: Row = {};
+  const shape: Shape = {};
   for (const suffix of ["", "_leases", "_migrations"]) {
     const name = table + suffix;
     let columns: Row[];
@@ -152,12 +156,34 @@ async function shapeOf({ kind, ask }: Place, table: string): Promise<unknown> {
   return shape;
 }
 
+/** Our tables with what Prisma has no words for left out, as docs/cli.md lists it. */
+function inPrismasWords(kind: Kind, shape: Shape): Shape {
+  const tables = tablesOf("", kind);
+  return Object.fromEntries(
+    Object.entries(shape).map(([suffix, { columns, indexes }]) => {
+      const wide = tables
+        .find(({ name }) => name === suffix)!
+        .columns.flatMap(({ name, type }) => (type === "bigint" ? [name] : []));
+      const named = (row: Row) => kind === "sqlite" && wide.includes(String(row["name"]));
+      return [
+        suffix,
+        {
+          columns: columns.map((row) => (named(row) ? { ...row, type: "BIGINT" } : row)),
+          indexes: indexes.map((row) => ({
+            ...row,
+            text: row["text"] === "partial" ? "whole" : String(row["text"]).replace(/ WHERE .*/, ""),
+          })),
+        },
+      ];
+    }),
+  );
+}
+
 const run = promisify(execFile);
 
 /** How each tool is made to run its text. */
 const tools: Record<string, (place: Place, file: string) => Promise<void>> = {
   async sql(place, file) {
-    const { readFileSync } = await import("node:fs");
     for (const statement of readFileSync(file, "utf8").split(/;\n/))
       if (statement.trim()) await place.ask(statement);
   },
@@ -219,10 +245,16 @@ const tools: Record<string, (place: Place, file: string) => Promise<void>> = {
     for (const statement of stdout.slice(stdout.indexOf("CREATE")).split(";"))
       if (statement.trim()) await place.ask(statement);
   },
+  async prisma({ kind, ask }, file) {
+    assert.notEqual(kind, "mysql");
+    const provider = kind === "sqlite" ? "sqlite" : "postgresql";
+    const script = await prismaMigration(readFileSync(file, "utf8"), provider);
+    for (const statement of script.split(";")) if (statement.trim()) await ask(statement);
+  },
 };
 
 /** Tools whose files have no place for what PostgreSQL is told; a comment in them has it. */
-const withComment = ["drizzle"];
+const withComment = ["drizzle", "prisma"];
 
 const endings: Record<string, string> = {
   sql: "sql",
@@ -230,11 +262,14 @@ const endings: Record<string, string> = {
   kysely: "ts",
   drizzle: "ts",
   typeorm: "ts",
+  prisma: "prisma",
 };
 
 for (const database of ["sqlite", "postgres", "mysql", "mariadb"] as const) {
   describe(database, () => {
     for (const [tool, runTool] of Object.entries(tools)) {
+      // Only a program that Prisma downloads writes MySQL's statements.
+      if (tool === "prisma" && (database === "mysql" || database === "mariadb")) continue;
       test(`${tool} makes the tables that our migrations make, and migrate finds them done`, async (context) => {
         const place = open(database);
         if (place === null) return context.skip("its server is not there");
@@ -249,7 +284,9 @@ for (const database of ["sqlite", "postgres", "mysql", "mariadb"] as const) {
           writeFileSync(file, out);
           await runTool(place, file);
           await migrate(place.store(ours));
-          assert.deepEqual(await shapeOf(place, theirs), await shapeOf(place, ours));
+          const shape = await shapeOf(place, ours);
+          const expected = tool === "prisma" ? inPrismasWords(kind, shape) : shape;
+          assert.deepEqual(await shapeOf(place, theirs), expected);
           if (withComment.includes(tool) && kind === "postgres") {
             const statements = out.match(/(?<=^\/\/ )ALTER TABLE .*;$/gm) ?? [];
             assert.equal(statements.length, 2);
@@ -282,6 +319,18 @@ for (const table of ["class", "sql", "index", "text", "blob", "_1", "arguments"]
     }
   });
 }
+
+test.each(["sqlite", "postgres"])(
+  "Prisma's preview of partial indexes makes that of users on %s as docs/cli.md says",
+  async (kind) => {
+    const { out } = await folder.run("generate", "prisma", "--dialect", kind);
+    const [, where] = /`(where: raw\(.*?\))`/.exec(readFileSync(`${root}docs/cli.md`, "utf8"))!;
+    const models = out.replace("@@index([user_ref],", `@@index([user_ref], ${where},`);
+    const provider = kind === "sqlite" ? "sqlite" : "postgresql";
+    const script = await prismaMigration(models, provider, ["partialIndexes"]);
+    assert.match(script, /"stored_sessions"\("user_ref"\) WHERE \(?user_ref IS NOT NULL\b/);
+  },
+);
 
 test.each(["drizzle", "prisma", "kysely", "knex", "typeorm"])(
   "what %s is given says that migrate is to be run afterwards",

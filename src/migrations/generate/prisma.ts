@@ -24,7 +24,7 @@ const native: Record<SchemaDialect, Partial<Record<ColumnType, string>>> = {
   },
 };
 
-/** Models for a Prisma schema. Prisma has no partial indexes, so that of users has every row. */
+/** Models for a Prisma schema. Prisma has partial indexes as a preview only, so that of users has every row. */
 export function generatePrisma(table: string, dialect: SchemaDialect): string {
   const models = tablesOf(table, dialect).map(({ name, columns, indexes }) => {
     const fields = columns.map((column) => {
