@@ -170,7 +170,10 @@ export class StoreReadOnlyError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_READ_ONLY";
 }
 
-/** The tables are missing. Run `migrate(store)` once; the next call after that works, nothing is remembered. */
+/**
+ * The tables are missing. Run `migrate(store)` once; the next call after that works, nothing is remembered. Tables that
+ * got lost afterwards only the command `stored-session migrate` makes again.
+ */
 export class NotMigratedError extends StoreError {
   static override code = "ERR_STORED_SESSION_NOT_MIGRATED";
 }
@@ -180,7 +183,7 @@ export class TableError extends StoreError {
   static override code = "ERR_STORED_SESSION_TABLE";
 }
 
-/** The migration journal and this version of the package disagree. */
+/** The migration journal disagrees with this version of the package, or with the tables there are. */
 export class MigrationError extends StoreError {
   static override code = "ERR_STORED_SESSION_MIGRATION";
 }

@@ -173,12 +173,18 @@ export interface Dialect {
   /** The columns of a table, one row each with `name`; no rows when there is no such table. */
   columns(table: TableName): Statement;
   /**
-   * The indexes of the sessions table that can be used, the primary key among them, one row each: `name` is the
-   * first column, `alone` is 1 or true where it is unique over that column alone.
+   * The indexes of the sessions table, the primary key among them, one row each: `name` is the first column, `alone`
+   * is 1 or true where it is unique over that column alone. `invalid` is the name of one that cannot be used yet or
+   * any more, and otherwise null or not there.
    */
   indexes(): Statement;
   /** For databases whose tables are made with their indexes: adds one to a table that is there without it. */
   addIndex?(column: (typeof INDEXED)[number]): Statement;
+  /**
+   * For databases where all others queue behind a statement that waits for a table: lets the rest of the transaction
+   * give up waiting soon.
+   */
+  impatience?(): Statement;
   readonly journal: {
     /** CREATE TABLE IF NOT EXISTS. */
     create(): Statement;

@@ -8,7 +8,7 @@ import {
 } from "../errors.ts";
 import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
-import { explain, isBroken, isReadOnly, isTransientError } from "./mysql-errors.ts";
+import { explain, explainMigration, isBroken, isReadOnly, isTransientError } from "./mysql-errors.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
 import { TimeLimit, type Trip } from "./time-limit.ts";
@@ -95,7 +95,9 @@ export class MysqlDatabase implements Database {
     const [holder, lease] = [randomUUID(), "stored-session:migrate"];
     return await this.#withConnection(UNLIMITED, async (connection) => {
       const run: Run = (statement) =>
-        send(connection, statement).catch((error: unknown) => this.#fail(error, "none"));
+        send(connection, statement).catch((error: unknown) =>
+          this.#fail(explainMigration(error, this.dialect.names) ?? error, "none"),
+        );
       const { rows } = await run(locking("SELECT GET_LOCK(?, ?) AS held", name, MIGRATION_LEASE / 1_000));
       if (Number(rows[0]?.["held"]) !== 1) throw tooLong();
       try {

@@ -39,6 +39,27 @@ export function isTransientError(error: unknown): boolean {
   return [1213, 1205, 1020, 1615].includes(errorNumber(error) ?? 0);
 }
 
+/** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
+export function explainMigration(error: unknown, names: Names): StoreError | null {
+  const options = { cause: error, outcome: "none" } as const;
+  switch (errorNumber(error)) {
+    case 1044:
+    case 1142:
+    case 1143:
+    case 1227:
+      return new StoreError(
+        `The database user may not make or change the tables of ${names.sessions} (${(error as Error).message}). Migrate as a user who has CREATE, ALTER and INDEX on them, or let one run what "stored-session migrate --print" prints.`,
+        options,
+      );
+    case 1061:
+      return new TableError(
+        `An index of that name is on the table ${names.sessions} already, and begins with another column (${(error as Error).message}). Drop it or rename it (ALTER TABLE … RENAME INDEX … TO …), then migrate again.`,
+        options,
+      );
+  }
+  return null;
+}
+
 /** Turns an error of mysql2 into one of ours. `lost` is what a broken connection leaves of the outcome. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const number = errorNumber(error);
@@ -55,7 +76,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     }
     case 1146:
       return new NotMigratedError(
-        `The table ${names.sessions} or one beside it is missing (${said}). Run migrate(store) once; the next call after that works.`,
+        `The table ${names.sessions} or one beside it is missing (${said}). Run migrate(store) once; the next call after that works. What got lost later "stored-session migrate" makes again.`,
         options,
       );
     case 1054:

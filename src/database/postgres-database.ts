@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { ClosedError, StoredSessionError } from "../errors.ts";
 import { askPostgres, durabilityOfPostgres, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
-import { explain, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
+import { explain, explainMigration, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
 import { TimeLimit, type Trip } from "./time-limit.ts";
@@ -84,7 +84,9 @@ export class PostgresDatabase implements Database {
     return await this.#inTransaction(UNLIMITED, async (client) => {
       await client.query({ text: lock, values: [`stored-session ${this.dialect.names.migrations}`] });
       return await work((statement) =>
-        this.#send(client, statement).catch((error: unknown) => this.#fail(error, "none")),
+        this.#send(client, statement).catch((error: unknown) =>
+          this.#fail(explainMigration(error, this.dialect.names) ?? error, "none"),
+        ),
       );
     });
   }

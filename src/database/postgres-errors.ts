@@ -30,6 +30,25 @@ export function isReadOnly(error: unknown): boolean {
   return sqlState(error) === "25006";
 }
 
+/** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
+export function explainMigration(error: unknown, names: Names): StoreError | null {
+  const state = sqlState(error);
+  const options = { cause: error, outcome: "none" } as const;
+  if (state === "42501") {
+    return new StoreError(
+      `The database role may not make or change the tables of ${names.sessions} (${(error as Error).message}). Migrate as the role that owns them, with CREATE on their schema, or let it run what "stored-session migrate --print" prints. Nothing was changed.`,
+      options,
+    );
+  }
+  if (state === "55P03") {
+    return new StoreTimeoutError(
+      `Others hold a lock on a table of ${names.sessions} (${(error as Error).message}), and while migrating waits for it, everybody waits behind it; so it gave up. Look in pg_stat_activity for a long transaction or a CREATE INDEX CONCURRENTLY, let it end, and migrate again. Nothing was changed.`,
+      options,
+    );
+  }
+  return null;
+}
+
 /** Turns an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const state = sqlState(error);
@@ -46,7 +65,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
   switch (state) {
     case "42P01":
       return new NotMigratedError(
-        `The table ${names.sessions} or one beside it is missing (${said}). Call migrate(store) once.`,
+        `The table ${names.sessions} or one beside it is missing (${said}). Call migrate(store) once; what got lost later "stored-session migrate" makes again.`,
         options,
       );
     case "3F000":

@@ -10,6 +10,9 @@ const ROW =
   "concat_ws(' ', s.version, s.created_at, s.updated_at, s.absolute_expires_at, s.expires_at, encode(s.id, 'base64'), " +
   "encode(s.data, 'base64'), coalesce(encode(s.user_ref, 'base64'), '-'), coalesce(encode(s.client, 'base64'), '-')) AS row";
 
+/** How long, in milliseconds, making an index waits for the table while all who write to it queue behind it. */
+const LOCK_TIMEOUT = 3_000;
+
 /**
  * The texts for one table. Bytes travel to the server in binary and come back as base64 text: node-postgres
  * decodes binary results as UTF-8, and base64 is shorter and cheaper to read than bytea's hex. A column `id` is turned
@@ -195,6 +198,10 @@ export class PostgresDialect implements Dialect {
     return query(this.#text.indexes, this.names.sessions);
   }
 
+  impatience(): Statement {
+    return query(this.#text.impatience, LOCK_TIMEOUT);
+  }
+
   decode(row: Record<string, unknown>): SessionRow {
     const columns = (row["row"] as string).split(" ");
     return {
@@ -276,11 +283,16 @@ function texts(names: Names) {
     columns:
       "SELECT attname::text AS name FROM pg_catalog.pg_attribute " +
       "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
-    // Those that a failed CREATE INDEX CONCURRENTLY left behind are not valid.
+    // Those that CREATE INDEX CONCURRENTLY still builds, or left behind when it failed, are not valid.
     indexes:
-      "SELECT a.attname::text AS name, i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AS alone FROM pg_catalog.pg_index i " +
+      "SELECT a.attname::text AS name, i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AS alone, " +
+      "CASE WHEN i.indisvalid THEN NULL ELSE i.indexrelid::regclass::text END AS invalid FROM pg_catalog.pg_index i " +
       "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] " +
-      "WHERE i.indrelid = to_regclass($1) AND i.indisvalid",
+      "WHERE i.indrelid = to_regclass($1)",
+    // A shorter one of the operator's stays.
+    impatience:
+      "SELECT set_config('lock_timeout', CASE WHEN setting::int8 BETWEEN 1 AND $1::int8 THEN setting ELSE $1::int8::text END, true) " +
+      "FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'",
     journalCreate:
       `CREATE TABLE IF NOT EXISTS ${names.migrations} (version integer PRIMARY KEY, name text NOT NULL, ` +
       `checksum text NOT NULL, applied_at bigint NOT NULL)`,

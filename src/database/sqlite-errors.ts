@@ -114,7 +114,7 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
 function explainStatement(error: unknown, table: string, shape: "missing" | "foreign" | "ours"): StoreError {
   if (shape === "missing") {
     return new NotMigratedError(
-      `There is no table ${table}, or one beside it is missing. Run migrate(store) once before the first request; the next call after that works.`,
+      `There is no table ${table}, or one beside it is missing. Run migrate(store) once before the first request; the next call after that works. What got lost later "stored-session migrate" makes again.`,
       { cause: error },
     );
   }

@@ -9,11 +9,14 @@ export interface Migration {
   readonly texts: Readonly<Record<Dialect["name"], readonly string[]>>;
 }
 
-/** The statements with the names of this database's tables in the place of the words in braces. */
-export function statementsOf(migration: Migration, dialect: Dialect): string[] {
-  return migration.texts[dialect.name].map((text) =>
-    text.replace(/\{(\w+)\}/g, (_, word: keyof Names) => dialect.names[word]),
-  );
+/**
+ * The statements with the names of this database's tables in the place of the words in braces. Given `about`, only
+ * those that name this table or index.
+ */
+export function statementsOf(migration: Migration, dialect: Dialect, about?: keyof Names): string[] {
+  return migration.texts[dialect.name]
+    .filter((text) => about === undefined || text.includes(`{${about}}`))
+    .map((text) => text.replace(/\{(\w+)\}/g, (_, word: keyof Names) => dialect.names[word]));
 }
 
 /** SHA-256 of the frozen text, in hex; the names of the tables do not count. */

@@ -2,6 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, describe, expect, test } from "vitest";
 import { MigrationError, NotMigratedError, TableError } from "../errors.ts";
 import { sqliteDialect } from "../database/sqlite.ts";
+import { PostgresDialect } from "../database/postgres.ts";
 import { SqliteDatabase } from "../database/sqlite-database.ts";
 import { namesOf } from "../database/names.ts";
 import { checksumOf, statementsOf } from "./migration.ts";
@@ -82,7 +83,14 @@ describe("migrating", () => {
     ]);
     const checksum = checksumOf(sessions, "sqlite");
     const applied = [{ version: 1, name: "sessions", checksum, appliedAt: 1_234 }];
-    expect(await migrationStatus(database)).toEqual({ applied, pending: [], missing: [], repair: [] });
+    expect(await migrationStatus(database)).toEqual({
+      applied,
+      pending: [],
+      missing: [],
+      repair: [],
+      obstacles: [],
+      lost: false,
+    });
     await assertMigrated(database);
     await migrateDatabase(database, { now: 9_999 });
     expect((await migrationStatus(database)).applied).toEqual(applied);
@@ -174,26 +182,70 @@ describe("tables that are not what the journal says", () => {
   ];
 
   test.each([
-    ["DROP TABLE stored_sessions", ['the table "stored_sessions"']],
-    ["DROP TABLE stored_sessions_leases", ['the table "stored_sessions_leases"']],
-    ["DROP INDEX stored_sessions_user_ref", ["an index that begins with user_ref"]],
-    ["DROP INDEX stored_sessions_expires_bucket", ["an index that begins with expires_bucket"]],
-  ])("after %s what is missing is named, and migrating makes it again", async (loss, missing) => {
+    ["DROP TABLE stored_sessions", ['the table "stored_sessions"'], 3],
+    ["DROP TABLE stored_sessions_leases", ['the table "stored_sessions_leases"'], 1],
+    ["DROP INDEX stored_sessions_user_ref", ["an index that begins with user_ref"], 1],
+    ["DROP INDEX stored_sessions_expires_bucket", ["an index that begins with expires_bucket"], 1],
+  ])(
+    "after %s what is missing is named, and made again on request only",
+    async (loss, missing, statements) => {
+      const database = await migrated();
+      handle.exec(loss);
+      const status = await migrationStatus(database);
+      expect(status).toMatchObject({ pending: [], missing, applied: [{ version: 1 }], obstacles: [] });
+      expect(status.repair, "nothing for what is there").toHaveLength(statements);
+      const lostTable = loss.startsWith("DROP TABLE");
+      await expect(assertMigrated(database).then(() => "fine", String)).resolves.toMatch(
+        lostTable ? /is missing\. Restore it, or run "stored-session migrate"/ : /^fine$/,
+      );
+      const before = objects();
+      await migrateDatabase(database);
+      expect(objects(), "as an application starts").toEqual(before);
+      await migrateDatabase(database, { repair: true, empty: true });
+      expect(objects()).toEqual(whole);
+      expect(await migrationStatus(database)).toMatchObject({
+        missing: [],
+        repair: [],
+        applied: [{ version: 1 }],
+      });
+    },
+  );
+
+  test("a lost table of sessions is not made again, empty, unless that was confirmed (promise 7)", async () => {
     const database = await migrated();
-    handle.exec(loss);
+    handle.exec("DROP TABLE stored_sessions; DROP TABLE stored_sessions_leases");
     const status = await migrationStatus(database);
-    expect(status).toMatchObject({ pending: [], missing, applied: [{ version: 1 }] });
-    const lostTable = loss.startsWith("DROP TABLE");
-    await expect(assertMigrated(database).then(() => "fine", String)).resolves.toMatch(
-      lostTable ? /is missing\. Run migrate/ : /^fine$/,
-    );
-    await migrateDatabase(database);
+    expect(status).toMatchObject({ lost: true });
+    expect(status.missing).toHaveLength(2);
+    const before = objects();
+    const refused = migrateDatabase(database, { repair: true });
+    await expect(refused).rejects.toThrow(MigrationError);
+    await expect(refused).rejects.toThrow(/it is missing\. Restore it.*migrate --yes/);
+    expect(objects()).toEqual(before);
+    await migrateDatabase(database, { repair: true, empty: true });
     expect(objects()).toEqual(whole);
-    expect(await migrationStatus(database)).toMatchObject({
-      missing: [],
-      repair: [],
-      applied: [{ version: 1 }],
-    });
+  });
+
+  test("a table of sessions that gets lost while a repair waits for the lock is not made again", async () => {
+    const database = await migrated();
+    handle.exec("DROP INDEX stored_sessions_user_ref");
+    const losing = Object.create(database, {
+      dialect: { value: database.dialect },
+      run: { value: database.run },
+      exclusively: {
+        value: (work: Parameters<SqliteDatabase["exclusively"]>[0]) => {
+          handle.exec("DROP TABLE stored_sessions");
+          return database.exclusively(work);
+        },
+      },
+    }) as SqliteDatabase;
+    await expect(migrateDatabase(losing, { repair: true })).rejects.toThrow(/Restore it/);
+    expect(objects()).not.toContain("stored_sessions");
+  });
+
+  test("PostgreSQL's index is made without altering the table", () => {
+    const texts = statementsOf(sessions, new PostgresDialect(), "userIndex");
+    expect(texts).toEqual([expect.stringMatching(/^CREATE INDEX/)]);
   });
 
   test("what is printed for it makes it again as well", async () => {

@@ -1,14 +1,18 @@
 import { COLUMNS, INDEXED, type TableName } from "../database/shape.ts";
 import { TableError } from "../errors.ts";
-import type { Dialect, Run, Statement } from "../database/dialect.ts";
+import type { Dialect, Names, Run, Statement } from "../database/dialect.ts";
 
 /** Something of the tables that is not there. */
 export interface Gap {
   readonly kind: "table" | "index";
   /** "the table "stored_sessions_leases"" or "an index that begins with user_ref". */
   readonly what: string;
-  /** Adds it where the statements of the migrations do not. */
+  /** What the statements of the migrations that make it name. */
+  readonly object: keyof Names;
+  /** Adds it where these statements make it only together with its table. */
   readonly add?: Statement;
+  /** Why it cannot be made, and what to do, in sentences. */
+  readonly obstacle?: string;
 }
 
 /**
@@ -31,18 +35,36 @@ export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]
   const gaps: Gap[] = [];
   for (const table of ["sessions", "leases"] as const) {
     if (await isOurs(dialect, run, table)) continue;
-    gaps.push({ kind: "table", what: `the table ${dialect.names[table]}` });
-    // Which is made with its indexes.
-    if (table === "sessions") return gaps;
+    gaps.push({ kind: "table", what: `the table ${dialect.names[table]}`, object: table });
   }
+  // A table that is missing is made with its indexes.
+  if (gaps.some(({ object }) => object === "sessions")) return gaps;
   const { rows } = await run(dialect.indexes());
-  if (!rows.some(({ name, alone }) => name === "id" && alone)) {
-    gaps.push({ kind: "index", what: "a primary key over id" });
+  const usable = rows.filter(({ invalid }) => !invalid);
+  if (!usable.some(({ name, alone }) => name === "id" && alone)) {
+    gaps.push({
+      kind: "index",
+      what: "a primary key over id",
+      object: "sessions",
+      obstacle: `A table made by another tool needs id as its primary key: ALTER TABLE ${dialect.names.sessions} ADD PRIMARY KEY (id).`,
+    });
   }
   for (const column of INDEXED) {
-    if (rows.some(({ name }) => name === column)) continue;
+    if (usable.some(({ name }) => name === column)) continue;
+    const invalid = rows.find(({ name }) => name === column)?.["invalid"];
     const add = dialect.addIndex?.(column);
-    gaps.push({ kind: "index", what: `an index that begins with ${column}`, ...(add && { add }) });
+    gaps.push({
+      kind: "index",
+      what: `an index that begins with ${column}`,
+      object: column === "user_ref" ? "userIndex" : "expiryIndex",
+      ...(add && { add }),
+      ...(invalid ? { obstacle: notValid(String(invalid)) } : {}),
+    });
   }
   return gaps;
+}
+
+/** What is known of it is not told to every role, so the two cases are not told apart. */
+function notValid(index: string): string {
+  return `The index ${index} is not valid: CREATE INDEX CONCURRENTLY is still building it, or has failed. Wait for its end (pg_stat_progress_create_index shows it), or drop the index and make it again.`;
 }

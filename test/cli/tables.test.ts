@@ -37,12 +37,12 @@ async function check(...args: string[]): Promise<{ code: number | null; about(na
 }
 
 test.each([
-  ["DROP TABLE stored_sessions", /the table "stored_sessions"/, true],
-  ["DROP TABLE stored_sessions_leases", /the table "stored_sessions_leases"/, true],
-  ["DROP INDEX stored_sessions_user_ref", /an index that begins with user_ref/, false],
+  ["DROP TABLE stored_sessions", /the table "stored_sessions"/, true, true],
+  ["DROP TABLE stored_sessions_leases", /the table "stored_sessions_leases"/, true, false],
+  ["DROP INDEX stored_sessions_user_ref", /an index that begins with user_ref/, false, false],
 ])(
   "after %s every way of looking says what is missing, and migrate makes it again",
-  async (loss, what, stops) => {
+  async (loss, what, stops, asks) => {
     await folder.run("migrate", ...database);
     raw(loss);
 
@@ -56,14 +56,19 @@ test.each([
       (await folder.run("migrate", "--dry-run", ...database)).out,
       /would be made again: .*Nothing was changed/,
     );
-    assert.match((await folder.run("migrate", "--print", ...database)).out, /-- missing: .*\n.*CREATE TABLE/);
+    assert.match((await folder.run("migrate", "--print", ...database)).out, /-- missing: .*\nCREATE /);
     const expire = await folder.run("expire", ...database);
     assert.equal(expire.code, stops ? 1 : 0);
-    if (stops) assert.match(expire.err, /Run migrate\(store\) once, or "stored-session migrate"/);
+    if (stops) assert.match(expire.err, /Restore it, or run "stored-session migrate"/);
 
-    // Without its index the command above worked, and the store made it again at its first use.
-    if (!stops) raw(loss);
-    assert.match((await folder.run("migrate", ...database)).out, /Made again what was missing: /);
+    if (asks) {
+      const asked = await folder.run("migrate", ...database);
+      assert.equal(asked.code, 2);
+      assert.match(asked.err, /Restore it, .*logs everybody out\. Say so with --yes\. Nothing was changed/);
+      assert.match((await folder.run("migrate", "status", ...database)).out, what);
+    }
+    const yes = asks ? ["--yes"] : [];
+    assert.match((await folder.run("migrate", ...yes, ...database)).out, /Made again what was missing: /);
     assert.equal((await folder.run("migrate", "status", ...database)).code, 0);
     assert.equal((await check(...database)).code, 0);
     assert.match((await folder.run("migrate", ...database)).out, /up to date/);

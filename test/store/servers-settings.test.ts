@@ -6,8 +6,8 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { MysqlDatabase } from "../../src/database/mysql-database.ts";
 import { MysqlDialect } from "../../src/database/mysql.ts";
 import { inspectDatabase } from "../../src/database/inspect.ts";
-import { StoreReadOnlyError, TableError } from "../../src/errors.ts";
-import { migrationStatus } from "../../src/migrations/migrator.ts";
+import { StoreReadOnlyError, StoreTimeoutError, TableError } from "../../src/errors.ts";
+import { migrateDatabase, migrationStatus } from "../../src/migrations/migrator.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
 import { createSessionManager, settingsOf } from "../../src/session/manager.ts";
 import { memoryStore } from "../../src/store/memory.ts";
@@ -199,11 +199,96 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
   });
 });
 
+describe.each(servers.filter(({ kind }) => kind === "postgres"))("repairing $name", (database) => {
+  const query = (text: string) => execute(database.url, "postgres", text);
+  const broken = async () => {
+    const created = await migrated(database);
+    await query(`DROP INDEX ${created.table}_user_ref`);
+    return { created, store: created.store as SqlStore };
+  };
+
+  test("an index that is not valid is named instead of tried, and an application starts beside it", async () => {
+    const { created, store } = await broken();
+    await using _ = created;
+    const { table } = created;
+    const userRef = Buffer.alloc(32);
+    await store.insert([
+      { ...randomRow(), userRef },
+      { ...randomRow(), userRef },
+    ]);
+    // Fails for the two equal ones, and leaves an index that is not valid.
+    const failing = query(`CREATE UNIQUE INDEX CONCURRENTLY ${table}_user_ref ON ${table} (user_ref)`);
+    await expect(failing).rejects.toThrow(/unique/);
+    await store.migrate();
+    const status = await migrationStatus(store.database);
+    expect(status).toMatchObject({ repair: [], missing: ["an index that begins with user_ref"] });
+    expect(status.obstacles).toEqual([expect.stringMatching(`${table}_user_ref is not valid`)]);
+    const refused = migrateDatabase(store.database, { repair: true });
+    await expect(refused).rejects.toThrow(TableError);
+    await expect(refused).rejects.toThrow(/still building it, or has failed\. .*migrate again/);
+    await query(`DROP INDEX ${table}_user_ref`);
+    await migrateDatabase(store.database, { repair: true });
+    expect((await migrationStatus(store.database)).missing).toEqual([]);
+  });
+
+  test("the table itself is not altered", async () => {
+    const { created, store } = await broken();
+    await using _ = created;
+    await query(`ALTER TABLE ${created.table} ALTER COLUMN data SET STORAGE MAIN`);
+    await migrateDatabase(store.database, { repair: true });
+    const [column] = await query(
+      `SELECT attstorage AS kept FROM pg_attribute WHERE attrelid = '${created.table}'::regclass AND attname = 'data'`,
+    );
+    expect(column).toMatchObject({ kept: "m" });
+  });
+
+  test("a table that others hold is given up, so that nobody queues behind", async () => {
+    const { created, store } = await broken();
+    await using _ = created;
+    const pool = new Pool({ connectionString: database.url, max: 1 });
+    const holder = await pool.connect();
+    await holder.query("BEGIN");
+    await holder.query(`LOCK TABLE ${created.table} IN ROW EXCLUSIVE MODE`);
+    try {
+      const refused = migrateDatabase(store.database, { repair: true });
+      await expect(refused).rejects.toThrow(StoreTimeoutError);
+      await expect(refused).rejects.toThrow(/pg_stat_activity.*migrate again/);
+      expect(await store.insert([randomRow()])).toEqual([true]);
+    } finally {
+      await holder.query("ROLLBACK");
+      holder.release();
+      await pool.end();
+    }
+    await migrateDatabase(store.database, { repair: true });
+    const { rows } = await store.database.run({ text: "SHOW lock_timeout", values: [], writes: false });
+    expect(rows, "only of that transaction").toEqual([{ lock_timeout: "0" }]);
+  });
+});
+
+describe.each(servers.filter(({ kind }) => kind !== "postgres"))("repairing $name", (database) => {
+  test("an index of that name over another column is told, each time, and where tables are adopted", async () => {
+    await using created = await migrated(database);
+    const { database: opened } = created.store as SqlStore;
+    const { table } = created;
+    const query = (text: string) => execute(database.url, database.kind, text);
+    await query(`DROP INDEX ${table}_user_ref ON ${table}`);
+    await query(`CREATE INDEX ${table}_user_ref ON ${table} (created_at)`);
+    const taken = /index of that name is on the table .* begins with another column/;
+    await expect(migrateDatabase(opened, { repair: true })).rejects.toThrow(TableError);
+    await expect(migrateDatabase(opened, { repair: true })).rejects.toThrow(taken);
+    await query(`DROP TABLE ${table}_migrations`);
+    for (let start = 0; start < 2; start++) await expect(migrateDatabase(opened)).rejects.toThrow(taken);
+    await query(`ALTER TABLE ${table} RENAME INDEX ${table}_user_ref TO other`);
+    await migrateDatabase(opened);
+    expect(await migrationStatus(opened)).toMatchObject({ missing: [], applied: [{ version: 1 }] });
+  });
+});
+
 describe.each(servers)("tables that are not what the journal says: $name", ({ kind, url, createStore }) => {
   const drop = (index: string, table: string): string =>
     kind === "postgres" ? `DROP INDEX ${index}` : `DROP INDEX ${index} ON ${table}`;
 
-  test("what is missing is named, and migrating makes it again", async () => {
+  test("what is missing is named, and made again on request only", async () => {
     await using created = await createStore();
     const store = created.store as SqlStore;
     const { table } = created;
@@ -221,6 +306,8 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
         missing: [expect.stringMatching(what)],
       });
       await store.migrate();
+      expect((await migrationStatus(store.database)).missing, "as an application starts").toHaveLength(1);
+      await migrateDatabase(store.database, { repair: true, empty: true });
       expect(await migrationStatus(store.database)).toMatchObject({ missing: [], applied: [{ version: 1 }] });
       expect(await store.insert([randomRow()])).toEqual([true]);
     }
@@ -250,7 +337,7 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
     }
   });
 
-  test("a role that may only read and write sees that nothing is missing", async () => {
+  test("a role that may only read and write starts, and is told what making an index needs", async () => {
     await using created = await createStore();
     await created.store.migrate();
     const { table } = created;
@@ -272,6 +359,12 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
     try {
       expect(await migrationStatus(store.database)).toMatchObject({ pending: [], missing: [] });
       await store.migrate();
+      await execute(url, kind, drop(`${table}_user_ref`, table));
+      await store.migrate();
+      expect(await store.insert([randomRow()])).toEqual([true]);
+      await expect(migrateDatabase(store.database, { repair: true })).rejects.toThrow(
+        /may not make or change the tables .*migrate --print/,
+      );
     } finally {
       await store.close();
       if (kind === "postgres") await execute(url, kind, `DROP OWNED BY ${role}`);

@@ -139,14 +139,16 @@ async function checkTables(
   inspection: Inspection,
   add: Add,
 ): Promise<void> {
-  const { applied, pending, missing } = await migrationStatus(store.database);
+  const { applied, pending, missing, obstacles } = await migrationStatus(store.database);
   if (pending.length > 0) {
     add("Tables", "problem", `${plural(pending.length, "migration")} pending. Run "stored-session migrate".`);
     return;
   }
   if (missing.length > 0) {
     const what = missing.join(", ");
-    add("Tables", "problem", `missing: ${what}. "stored-session migrate" makes it again, a table empty.`);
+    const remedy =
+      obstacles.length > 0 ? obstacles.join(" ") : '"stored-session migrate" makes it again, a table empty.';
+    add("Tables", "problem", `missing: ${what}. ${remedy}`);
     return;
   }
   add("Tables", "good", `at version ${applied.at(-1)?.version ?? 0}, as this package needs them`);

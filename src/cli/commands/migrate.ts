@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { migrationStatus, type MigrationStatus } from "../../migrations/migrator.ts";
+import { migrateDatabase, migrationStatus, type MigrationStatus } from "../../migrations/migrator.ts";
 import { SqliteDatabase } from "../../database/sqlite-database.ts";
 import { openSqlite } from "../../database/sqlite-open.ts";
 import type { SqlStore } from "../../store/sql.ts";
@@ -9,11 +9,12 @@ import { sqlStoreOf, type CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { moment, plural } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
-import { paint, report, reporting, withSessions } from "../work.ts";
+import { confirm, paint, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
   print?: boolean;
   dryRun?: boolean;
+  yes?: boolean;
 }
 
 const needs = { keys: false, tables: false };
@@ -26,11 +27,12 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
         "create or upgrade the tables, make again what is missing; does nothing when they are up to date",
       )
       .option("-p, --print", "print the SQL that is pending, for your own tool; runs nothing")
-      .option("-n, --dry-run", "say what would run; runs nothing"),
+      .option("-n, --dry-run", "say what would run; runs nothing")
+      .option("-y, --yes", "do not ask before making a lost table of sessions again, empty"),
   ).action((options: Options) =>
     withSessions(terminal, options, needs, async (place) => {
       const store = sqlStoreOf(place);
-      const { pending, missing, repair } = await statusOf(store);
+      const { pending, missing, repair, obstacles, lost } = await statusOf(store);
       const names = pending.map(({ version, name }) => `${version} ${name}`);
       const again = missing.join(", ");
       if (options.print) {
@@ -40,7 +42,9 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
             `-- ${version} ${name}`,
             ...ended(statements),
           ]),
-          ...(repair.length > 0 ? [`-- missing: ${again}`, ...ended(repair)] : []),
+          ...(missing.length > 0 ? [`-- missing: ${again}`] : []),
+          ...obstacles.map((obstacle) => `-- ${obstacle}`),
+          ...ended(repair),
         ]);
         return;
       }
@@ -49,15 +53,21 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
         return;
       }
       if (options.dryRun) {
-        report(terminal, options, { wouldApply: names, wouldMakeAgain: missing }, () => [
-          missing.length > 0
-            ? `What is missing would be made again: ${again}. Nothing was changed.`
-            : `${plural(names.length, "migration")} would run: ${names.join(", ")}. Nothing was changed.`,
+        const wouldMakeAgain = obstacles.length > 0 ? [] : missing;
+        report(terminal, options, { wouldApply: names, wouldMakeAgain, missing, obstacles }, () => [
+          wouldRun(names, again, obstacles, lost),
         ]);
         return;
       }
+      if (lost) {
+        await confirm(
+          terminal,
+          options.yes,
+          `The journal says that there is a table ${store.database.dialect.names.sessions}, and it is missing. Restore it, or name it again as it was, if you can: made again it is empty, which logs everybody out.`,
+        );
+      }
       const created = missingFile(store);
-      await store.migrate();
+      await migrateDatabase(store.database, { repair: true, empty: lost });
       const mark = paint(terminal)("green", "✓");
       report(terminal, options, { applied: names, madeAgain: missing }, () => {
         const done =
@@ -84,12 +94,30 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
       }
       if (status.missing.length > 0) {
         throw new Failure(
-          'Something is missing. "stored-session migrate" makes it again, a table empty.',
+          status.obstacles.length > 0
+            ? `Something is missing. ${status.obstacles.join(" ")}`
+            : 'Something is missing. "stored-session migrate" makes it again, a table empty.',
           exitCodes.pending,
         );
       }
     });
   });
+}
+
+function wouldRun(
+  names: readonly string[],
+  again: string,
+  obstacles: readonly string[],
+  lost: boolean,
+): string {
+  if (again === "") {
+    return `${plural(names.length, "migration")} would run: ${names.join(", ")}. Nothing was changed.`;
+  }
+  if (obstacles.length > 0) {
+    return `Missing, and it cannot be made now: ${again}. ${obstacles.join(" ")} Nothing was changed.`;
+  }
+  const asked = lost ? "It would ask first, because that logs everybody out. " : "";
+  return `What is missing would be made again: ${again}. ${asked}Nothing was changed.`;
 }
 
 function ended(statements: readonly string[]): string[] {
