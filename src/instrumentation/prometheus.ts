@@ -103,8 +103,9 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
 const countTimeout = 3_000;
 
 /**
- * A count that fails, or is not there in time, leaves no sample: neither the figure of before, which would look like
- * one of now, nor a zero. What comes late is there for the next scrape.
+ * A count that fails leaves no sample: neither the figure of before, which would look like one of now, nor a zero. One
+ * that is not there in time leaves the figure of before while that is younger than twice `every`. What comes late is
+ * there for the next scrape, however much later that is: where each count takes too long there would be none for good.
  */
 function gaugeOfLive(
   client: PrometheusClient,
@@ -113,26 +114,34 @@ function gaugeOfLive(
   every: number,
 ): void {
   let countedAt = -Infinity;
+  /** Whether a page had the figure that is there. */
+  let shown = true;
+  const age = () => performance.now() - countedAt;
   let counting: Promise<void> | null = null;
   const gauge = new client.Gauge({
     ...about,
     async collect() {
-      const now = performance.now();
-      if (now - countedAt < every) return;
-      counting ??= sessions
-        .count()
-        .then(
-          (live) => {
-            gauge.set(live);
-            countedAt = now;
-          },
-          // A store that is down fails requests, not the page that would tell of it.
-          () => gauge.remove(),
-        )
-        .finally(() => (counting = null));
-      if (!(await settledWithin(countTimeout, counting))) gauge.remove();
+      if (age() >= every) await recount();
+      shown = true;
     },
   });
+
+  async function recount(): Promise<void> {
+    counting ??= sessions
+      .count()
+      .then(
+        (live) => {
+          gauge.set(live);
+          countedAt = performance.now();
+          shown = false;
+        },
+        // A store that is down fails requests, not the page that would tell of it.
+        () => gauge.remove(),
+      )
+      .finally(() => (counting = null));
+    if (await settledWithin(countTimeout, counting)) return;
+    if (shown && age() >= 2 * every) gauge.remove();
+  }
 }
 
 async function settledWithin(milliseconds: number, work: Promise<void>): Promise<boolean> {

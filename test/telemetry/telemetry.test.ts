@@ -180,6 +180,56 @@ describe("Prometheus", () => {
       vi.useRealTimers();
     }
   });
+
+  test.each([15_000, 60_000, 300_000])(
+    "counts that always take too long are each on a later page, with one every %i ms",
+    async (interval) => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+      try {
+        const registry = new client.Registry();
+        let counts = 0;
+        const count = () => new Promise<number>((resolve) => setTimeout(() => resolve(++counts), 4_000));
+        const stop = measureSessions(client, { registry, sessions: { count } });
+        const figures: (string | undefined)[] = [];
+        for (let nth = 0; nth < 12; nth++) {
+          const page = registry.metrics();
+          await vi.advanceTimersByTimeAsync(3_000);
+          figures.push(/^stored_session_live (\d+)$/m.exec(await page)?.[1]);
+          await vi.advanceTimersByTimeAsync(interval - 3_000);
+        }
+        assert.deepEqual([figures[0], figures[1]], [undefined, "1"]);
+        assert.ok(!figures.slice(1).includes(undefined), figures.join());
+        if (interval >= 120_000)
+          assert.deepEqual(
+            figures.slice(1),
+            Array.from({ length: 11 }, (_, n) => `${n + 1}`),
+          );
+        stop();
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+  );
+
+  test("a database that hangs takes the figure of before off the page when that is twice as old as it may be", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      const registry = new client.Registry();
+      const answers = [Promise.resolve(7), new Promise<number>(() => {})];
+      const stop = measureSessions(client, { registry, sessions: { count: () => answers.shift()! } });
+      assert.match(await registry.metrics(), /^stored_session_live 7$/m);
+      await vi.advanceTimersByTimeAsync(116_999);
+      const last = registry.metrics();
+      await vi.advanceTimersByTimeAsync(3_000);
+      assert.match(await last, /^stored_session_live 7$/m);
+      const none = registry.metrics();
+      await vi.advanceTimersByTimeAsync(3_000);
+      assert.doesNotMatch(await none, /^stored_session_live/m);
+      stop();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });
 
 test("the pages and the dashboard name the metrics and channels that there are, and all of them", async () => {
