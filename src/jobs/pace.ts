@@ -33,7 +33,11 @@ const time: Time = {
   now: () => performance.now(),
   pause: (milliseconds, { signal, ref }) =>
     pause(milliseconds, undefined, { signal: signal!, ref }).catch(() => {}),
-  turn: ({ ref }) => turn(undefined, { ref }),
+  // An unreferenced turn comes only when something else wakes the loop, so in an idle process a timer does.
+  turn: ({ ref }) => {
+    const next = turn(undefined, { ref });
+    return ref ? next : Promise.race([next, pause(1, undefined, { ref })]);
+  },
 };
 
 /** So that no rest outlasts a lease. */

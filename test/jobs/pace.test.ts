@@ -100,13 +100,19 @@ test("R34 expiry looks at more rows than it may delete only where few of them ar
   assert.deepEqual(scans, [100, 100, 100, 400, 400, 100]);
 });
 
+async function scheduled(pace: "slow" | "fast", meanwhile: "ending" | "idle"): Promise<string> {
+  const worker = new URL("./schedule.worker.ts", import.meta.url).pathname;
+  const args = [worker, pace, meanwhile];
+  return (await answerOf(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] }))).out;
+}
+
 test("a scheduled run keeps no process alive, also while it rests", async () => {
-  const { out } = await answerOf(
-    spawn(process.execPath, [new URL("./schedule.worker.ts", import.meta.url).pathname], {
-      stdio: ["ignore", "pipe", "pipe"],
-    }),
-  );
-  assert.equal(out, "deleted 1 of 4\n");
+  assert.equal(await scheduled("slow", "ending"), "deleted 1 of 100\n");
+  assert.notEqual(await scheduled("fast", "ending"), "deleted 100 of 100\n");
+});
+
+test("R34 a scheduled run goes on in a process where nothing else happens", async () => {
+  assert.equal(await scheduled("fast", "idle"), "deleted 100 of 100\n");
 });
 
 test("R34 a clock with fractions takes a lease, and expires", async () => {
