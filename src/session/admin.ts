@@ -228,8 +228,10 @@ const restOfPass = 100;
 /**
  * Ends every session, in bounded batches; answers how many. A session that gets a new id meanwhile can come to lie
  * behind the cursor, so the table is gone over until a pass meets none that began before this did: a new id keeps the
- * time of the beginning. A login begins a session of its own, with what its user has just proved.
- * @throws {ConflictError} sessions that began before this did kept coming
+ * time of the beginning. A login begins a session of its own, with what its user has just proved; it is ended like the
+ * others where the first pass meets it, in the first five seconds, and where it began on a server whose clock is more
+ * than five seconds ahead: when that was cannot be told.
+ * @throws {ConflictError} sessions that began before this did, or on a server whose clock is ahead, kept coming
  */
 export async function revokeEverything(records: Records, options: WalkOptions = {}): Promise<number> {
   const { batchSize = 500, signal, onProgress } = options;
@@ -241,7 +243,9 @@ export async function revokeEverything(records: Records, options: WalkOptions = 
     for (;;) {
       if (signal?.aborted) return deleted;
       const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
-      const due = pass === 1 ? rows : rows.filter(({ createdAt }) => createdAt <= latest);
+      const future = records.now() + clockTolerance;
+      const due =
+        pass === 1 ? rows : rows.filter(({ createdAt }) => createdAt <= latest || createdAt > future);
       const gone = await Promise.all(due.map((row) => records.delete(row.id, "revoke")));
       met += due.length;
       deleted += gone.filter(Boolean).length;
@@ -255,7 +259,7 @@ export async function revokeEverything(records: Records, options: WalkOptions = 
     if (pass > 1) await new Promise((resolve) => setTimeout(resolve, restOfPass));
   }
   throw new ConflictError(
-    `${deleted} sessions are ended, but others that began before that kept coming. Look whether the clock of a server is behind, and run it again.`,
+    `${deleted} sessions are ended, but others that seem to have begun before that kept coming. Look whether the clock of a server is behind or ahead, and run it again.`,
   );
 }
 

@@ -66,6 +66,45 @@ test("promise 3, R44: revoking all ends sessions that get new ids behind the cur
   assert.ok(revoked >= 7);
 });
 
+test("promise 3, R44: revoking all ends a session that began on a server whose clock is ahead and gets a new id meanwhile", async () => {
+  const store = memoryStore();
+  const clock = new HandClock();
+  const ahead = manage(store, testKeys, { clock: () => clock.time + 10_000 });
+  for (let nth = 0; nth < 6; nth++) await visit(ahead, "other");
+  let cookie = await visit(ahead, "42");
+  const watched = afterScan(store, async (page, last) => {
+    if (page > 1) return;
+    for (;;) {
+      const session = await ahead.load(cookie);
+      session.regenerate();
+      cookie = cookieOf(await ahead.commit(session));
+      if (Buffer.compare(Buffer.from(session.handle, "base64url"), last) < 0) break;
+    }
+  });
+  const records = recordsOf(manage(watched, testKeys, { clock: clock.now }) as never);
+  assert.equal(await revokeEverything(records, { batchSize: 4 }), 7);
+  assert.deepEqual(await store.scan(null, 10), []);
+});
+
+test("R44: a login behind the cursor is left alone by later passes from the sixth second on", async () => {
+  for (const [later, left] of [
+    [5_000, 0],
+    [5_001, 1],
+  ] as const) {
+    const store = memoryStore();
+    const clock = new HandClock();
+    const app = manage(store, testKeys, { clock: clock.now });
+    await visit(app);
+    const watched = afterScan(store, async (page) => {
+      if (page > 1) return;
+      clock.time += later;
+      await visit(app, "42");
+    });
+    await revokeEverything(recordsOf(manage(watched, testKeys, { clock: clock.now }) as never));
+    assert.equal((await store.scan(null, 10)).length, left);
+  }
+});
+
 test("promise 10: revoking all gives up where sessions of before never stop coming", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const store = memoryStore();
