@@ -1,4 +1,5 @@
 import { ClosedError, StoreError } from "../errors.ts";
+import { onceEach } from "./once-each.ts";
 import type { Lanes, SessionStore, TakenOver } from "./store.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
@@ -170,15 +171,17 @@ class MemoryStore implements SessionStore {
     options: { readonly dryRun?: boolean } = {},
   ): Promise<TakenOver[]> {
     this.#assertOpen();
+    return onceEach(rows, (distinct) => this.#takeOver(distinct, options.dryRun ?? false));
+  }
+
+  async #takeOver(rows: readonly SessionRow[], dryRun: boolean): Promise<TakenOver[]> {
     const isNew = ({ id }: SessionRow): boolean => !this.#takenOver.has(keyOf(id));
     const fresh = rows.filter(isNew);
-    const added = options.dryRun
-      ? fresh.map(({ id }) => !this.#rows.has(keyOf(id)))
-      : await this.insert(fresh);
+    const added = dryRun ? fresh.map(({ id }) => !this.#rows.has(keyOf(id))) : await this.insert(fresh);
     const answers = rows.map((row): TakenOver =>
       !isNew(row) ? "before" : added[fresh.indexOf(row)] ? "imported" : "present",
     );
-    if (!options.dryRun) for (const { id } of fresh) this.#takenOver.add(keyOf(id));
+    if (!dryRun) for (const { id } of fresh) this.#takenOver.add(keyOf(id));
     return answers;
   }
 

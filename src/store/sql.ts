@@ -3,6 +3,7 @@ import { ClosedError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import { onceEach } from "./once-each.ts";
 import { takeOver } from "./take-over.ts";
 import type { Lanes, SessionStore, TakenOver } from "./store.ts";
 
@@ -167,7 +168,7 @@ export class SqlStore implements SessionStore {
           this.#told(results, some, this.#dialect.tells === "versions"),
         read: (ids: readonly Uint8Array[]) => this.#read(ids),
       };
-      return await takeOver(store, rows, options.dryRun ?? false);
+      return await onceEach(rows, (distinct) => takeOver(store, distinct, options.dryRun ?? false));
     });
   }
 

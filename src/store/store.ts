@@ -97,7 +97,8 @@ export interface SessionStore {
   /**
    * For an import from another table: adds the rows whose id was never taken over, and remembers these ids for good,
    * in the transaction that adds the rows, so that a later run brings back no session that has ended since
-   * (promise 3). Many rows may take several transactions. With `dryRun` answers the same and writes nothing.
+   * (promise 3). Many rows may take several transactions. Of rows with one id the first is taken; the others answer
+   * "before". With `dryRun` answers the same and writes nothing.
    *
    * Optional: nothing can be imported into a store without it.
    */

@@ -592,6 +592,17 @@ function takingOver(check: Check): void {
     same((await all(store)).toSorted(byId), [c, d].toSorted(byId));
     same(await store.takeOver([]), []);
   });
+
+  check("takeOver takes the first of several rows with one id, and answers the others", async (store) => {
+    if (store.takeOver === undefined) return;
+    const [a, b, c] = rows(3, "twice ");
+    await store.insert([b]);
+    const twice = [a, b, nextOf(a), a, c, nextOf(b)];
+    const answers = ["imported", "present", "before", "before", "imported", "before"];
+    same(await store.takeOver(twice, { dryRun: true }), answers);
+    same(await store.takeOver(twice), answers);
+    same((await all(store)).toSorted(byId), [a, b, c].toSorted(byId));
+  });
 }
 
 function living(check: Check): void {
