@@ -15,7 +15,7 @@ const servers = databases.filter((database) => database.url !== null);
 /** Whether a line of MySQL's list of processes waits for this table. */
 function isWaiting(line: unknown, table: string): boolean {
   const { State, Info } = line as { State: unknown; Info: unknown };
-  return /^Waiting for table/.test(String(State)) && Buffer.from(String(Info)).includes(table);
+  return String(State).startsWith("Waiting for table") && Buffer.from(String(Info)).includes(table);
 }
 
 describe.each(servers)("$name", ({ kind, url }) => {
