@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { LimitError, OptionsError, type RefusedError, ValueError } from "../errors.ts";
 import { randomVersion } from "../sealing/random.ts";
@@ -83,8 +84,15 @@ export interface ImportOptions {
   readonly dryRun?: boolean;
   /** Ends the import between two batches; what was imported stays, and another run goes on. */
   readonly signal?: AbortSignal;
-  /** Told after each batch: the rows read until then, and how far through the table that is, from 0 to 1. */
-  readonly onProgress?: (progress: { readonly read: number; readonly fraction: number }) => void;
+  /**
+   * Told after each full batch: the rows read until then, how far through the table that is, from 0 to 1, and what
+   * became of them, which is all that is known of an import that fails later.
+   */
+  readonly onProgress?: (progress: {
+    readonly read: number;
+    readonly fraction: number;
+    readonly counts: ImportResult;
+  }) => void;
   /** Told of each row that was not imported because it does not open, or holds what a native session cannot. */
   readonly onRefused?: (row: RailsRow, error: RefusedError | ValueError | LimitError) => void;
 }
@@ -157,15 +165,15 @@ export async function importRailsSessions(
     batchSize,
     ...(after !== undefined && { after }),
   })) {
-    if (read > 0 && read % batchSize === 0) {
-      await write();
-      if (signal?.aborted) break;
-    }
     read++;
     const native = nativeRow(row);
     if (native !== null) waiting.push(native);
-    if (read % batchSize === 0)
-      onProgress?.({ read, fraction: fractionOf(new TextEncoder().encode(row.sid)) });
+    if (read % batchSize !== 0) continue;
+    await write();
+    onProgress?.({ read, fraction: fractionOf(new TextEncoder().encode(row.sid)), counts: { ...counts } });
+    // node:sqlite answers without one, and no signal would be heard until the end.
+    await turn();
+    if (signal?.aborted) break;
   }
   await write();
   return counts;

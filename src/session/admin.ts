@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { ConflictError, RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
 import { idOf } from "./handle.ts";
@@ -72,6 +73,8 @@ export async function* walk(records: Records, options: WalkOptions = {}): AsyncG
     onProgress?.({ scanned, fraction: finished ? 1 : fractionOf(last.id) });
     if (finished) return;
     cursor = last.id;
+    // node:sqlite answers without one, and no signal would be heard until the end.
+    await turn();
   }
 }
 

@@ -21,7 +21,7 @@ interface Lease {
   readonly until: number;
 }
 
-class MemoryStore implements SessionStore {
+export class MemoryStore implements SessionStore {
   readonly lanes: Lanes = { read: Infinity, write: Infinity, maxBatch: 1 };
   readonly #rows = new Map<string, SessionRow>();
   readonly #leases = new Map<string, Lease>();

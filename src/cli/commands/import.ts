@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { Argument, type Command } from "commander";
 import { exitCodes, Failure } from "../failure.ts";
 import { ForeignTable } from "../import/read.ts";
@@ -9,6 +10,8 @@ import { writeRows } from "../import/write.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, duration } from "../options.ts";
 import { Progress } from "../progress.ts";
+import { MemoryStore } from "../../store/memory.ts";
+import type { SessionStore } from "../../store/store.ts";
 import type { Terminal } from "../terminal.ts";
 import { report, reporting, withSessions } from "../work.ts";
 
@@ -28,8 +31,10 @@ export function importCommand(program: Command, terminal: Terminal): void {
   reporting(command).action((library: string, options: ImportCommandOptions) => {
     const isRails = library === railsSource.name;
     const work = isRails ? importRails : importJson(library, options);
-    return withSessions(terminal, options, { keys: true }, (place) =>
+    // Another "app" or "sealTo" than the application's would import what it cannot open, once and for all.
+    return withSessions(terminal, options, { keys: true, fit: "open" }, (place) =>
       interruptible(terminal, async (signal) => {
+        assertKept(place.store);
         const progress = new Progress(terminal, "Importing", "session");
         const tally = newTally();
         let failed = true;
@@ -47,6 +52,14 @@ export function importCommand(program: Command, terminal: Terminal): void {
       }),
     );
   });
+}
+
+function assertKept(store: SessionStore): void {
+  if (!(store instanceof MemoryStore)) return;
+  throw new Failure(
+    "The configuration has a memoryStore, which ends with this command: import into the store that the application has, sqliteStore, postgresStore or mysqlStore.",
+    exitCodes.usage,
+  );
 }
 
 /** Sessions as JSON text, for the express-session drop-in. */
@@ -81,8 +94,10 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
         if (signal.aborted) return;
         await writeRows({ records, store, userPath, dryRun: options.dryRun ?? false }, page, tally);
         progress.update(tally.read, Math.min(1, tally.read / total));
+        // node:sqlite answers without one, and no signal would be heard until the end.
+        await turn();
       }
-      await table.assertWhole(tally.read, total);
+      await table.assertWhole(table.met, total);
     } finally {
       await table.close();
     }

@@ -5,6 +5,7 @@ import {
   railsFormat,
   railsRows,
   RailsStore,
+  type ImportResult,
   type RailsFormatOptions,
 } from "../../rails/index.ts";
 import type { SessionFormat } from "../../session/format.ts";
@@ -14,13 +15,13 @@ import { SqlStore } from "../../store/sql.ts";
 import type { SessionStore } from "../../store/store.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { openForeign } from "./read.ts";
-import { urlVariable, type Source } from "./sources.ts";
-import { note } from "./tally.ts";
+import { railsName, urlVariable, type Source } from "./sources.ts";
+import { note, type Tally } from "./tally.ts";
 import type { ImportCommandOptions, ImportWork, RailsFlags } from "./work.ts";
 
 /** The table of the Ruby gem `stored_session`. */
 export const railsSource: Pick<Source, "name" | "table" | "databases"> = {
-  name: "stored_session",
+  name: railsName,
   table: "stored_sessions",
   databases: ["sqlite", "postgres", "mysql", "mariadb"],
 };
@@ -83,7 +84,10 @@ export async function importRails({
       batchSize: options.batchSize,
       dryRun: options.dryRun ?? false,
       signal,
-      onProgress: ({ read, fraction }) => progress.update(read, fraction),
+      onProgress({ read, fraction, counts: sofar }) {
+        fill(tally, sofar);
+        progress.update(read, fraction);
+      },
       onRefused({ sid }, error) {
         const hash = /^2::([0-9a-f]{64})$/.exec(sid)?.[1];
         const id = rowIdOf(hash === undefined ? Buffer.from(sid) : Buffer.from(hash, "hex"));
@@ -91,15 +95,20 @@ export async function importRails({
         note(tally, { handle: handleOf(id), reason, detail: error.message });
       },
     });
-    tally.imported = counts.imported;
-    tally.withUser = counts.withUser;
-    tally.skipped["taken over before"] = counts.before;
-    tally.skipped["there already"] = counts.present;
-    tally.skipped.ended = counts.ended;
-    tally.read = counts.imported + counts.before + counts.present + counts.ended + counts.refused;
+    fill(tally, counts);
   } finally {
+    // Those of a batch that then failed were noted as well.
+    tally.read = tally.imported + Object.values(tally.skipped).reduce((sum, times) => sum + times);
     await from.store.close();
   }
+}
+
+function fill(tally: Tally, counts: ImportResult): void {
+  tally.imported = counts.imported;
+  tally.withUser = counts.withUser;
+  tally.skipped["taken over before"] = counts.before;
+  tally.skipped["there already"] = counts.present;
+  tally.skipped.ended = counts.ended;
 }
 
 function assertOptions({ userPath, lifetime }: ImportCommandOptions): void {

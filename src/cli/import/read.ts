@@ -13,6 +13,8 @@ export class ForeignTable {
   readonly #source: Source;
   readonly #table: string;
   readonly #lifetime: number;
+  #met = 0;
+  #given = false;
 
   /** @param lifetime of a session, in milliseconds, for a source that keeps only the time of the last use */
   static open(options: {
@@ -43,15 +45,20 @@ export class ForeignTable {
     return Number(rows[0]?.["count"]);
   }
 
+  /** Different ids that `pages` gave, to be compared with what `count` answers. */
+  get met(): number {
+    return this.#met;
+  }
+
   /**
    * Rows that a walk did not meet would be missing, and nobody would notice before their users do.
    * @param total what `count` answered before the walk; rows that were deleted meanwhile are not missed
    */
-  async assertWhole(read: number, total: number): Promise<void> {
+  async assertWhole(met: number, total: number): Promise<void> {
     const expected = Math.min(total, await this.count());
-    if (read >= expected) return;
+    if (met >= expected) return;
     throw new Failure(
-      `Only ${read} of ${expected} rows of ${this.#source.name} were met: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was taken over stays.`,
+      `Only ${met} of ${expected} rows of ${this.#source.name} were met: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was taken over stays.`,
       exitCodes.failed,
     );
   }
@@ -64,9 +71,12 @@ export class ForeignTable {
     // Names that no column has, and each column with its table's: of two things with one name ORDER BY takes the
     // text of the answer, which may be in another order than the column, so that rows between two pages are lost.
     const key = `theirs.${name(id)}`;
-    const columns = `${text(key, kind)} AS read_id, ${text(`theirs.${name(data)}`, kind)} AS read_text, ${instant(`theirs.${name(end)}`, kind, endInUtc)} AS read_end`;
+    // A number and its text are two ids of SQLite, where a column may hold both.
+    const type = kind === "sqlite" ? `, typeof(${key}) AS read_type` : "";
+    const columns = `${text(key, kind)} AS read_id${type}, ${text(`theirs.${name(data)}`, kind)} AS read_text, ${instant(`theirs.${name(end)}`, kind, endInUtc)} AS read_end`;
     const [mark, limit] = kind === "postgres" ? ["$1", "$2"] : ["?", "?"];
     let after: string | null = null;
+    let before = "";
     for (;;) {
       const condition: string = after === null ? `${key} IS NOT NULL` : `${key} > ${mark}`;
       const bound = after === null ? (kind === "postgres" ? "$1" : "?") : limit;
@@ -79,7 +89,15 @@ export class ForeignTable {
         text: typeof row["read_text"] === "string" ? row["read_text"] : JSON.stringify(row["read_text"]),
         expiresAt: endsAt(row["read_end"], this.#lifetime),
       }));
-      if (page.length > 0) yield page;
+      for (const row of rows) {
+        const met = `${String(row["read_type"])} ${String(row["read_id"])}`;
+        if (met !== before) this.#met++;
+        before = met;
+      }
+      if (page.length > 0) {
+        this.#given = true;
+        yield page;
+      }
       if (page.length < size) return;
       after = page.at(-1)!.sid;
     }
@@ -90,8 +108,11 @@ export class ForeignTable {
       return await this.#database.run({ text: statement, values, writes: false });
     } catch (error) {
       const reason = (error as { cause?: { message?: string } }).cause?.message;
+      const rest = this.#given
+        ? "What was taken over until then stays: run the import again to go on."
+        : "--from-table names another table. Nothing was changed.";
       throw new Failure(
-        `The table of ${this.#source.name} could not be read: ${reason ?? (error as Error).message}. --from-table names another table. Nothing was changed.`,
+        `The table of ${this.#source.name} could not be read: ${reason ?? (error as Error).message}. ${rest}`,
         exitCodes.failed,
         { cause: error },
       );

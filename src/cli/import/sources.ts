@@ -3,6 +3,9 @@ import { exitCodes, Failure } from "../failure.ts";
 /** The address of the other database, for those who keep its password out of the list of processes. */
 export const urlVariable = "STORED_SESSION_IMPORT_URL";
 
+/** The Ruby gem, whose sessions are encrypted: read in a way of its own. */
+export const railsName = "stored_session";
+
 /** A row of another library's table, as text and milliseconds. */
 export interface ForeignRow {
   readonly sid: string;
@@ -93,7 +96,7 @@ export function sourceNamed(name: string): Source {
   const source = sources.find((one) => one.name === name);
   if (source !== undefined) return source;
   throw new Failure(
-    `There is no import from ${JSON.stringify(name)}: there is ${sources.map((one) => one.name).join(", ")}.`,
+    `There is no import from ${JSON.stringify(name)}: there is ${[...sources.map((one) => one.name), railsName].join(", ")}.`,
     exitCodes.usage,
   );
 }

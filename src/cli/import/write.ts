@@ -52,15 +52,20 @@ export async function writeRows(
   }
   // A table without a unique id may have one twice; the first is taken, as a look-up would take it.
   const rows = new Map<string, SessionRow>();
+  const skipped: Skipped[] = [];
+  let twice = 0;
   for (const foreign of page) {
     const row = rowFor(records, foreign, userPath);
-    tally.read++;
-    if ("reason" in row) note(tally, row);
-    else if (rows.has(handleOf(row.id))) tally.skipped["there already"]++;
+    if ("reason" in row) skipped.push(row);
+    else if (rows.has(handleOf(row.id))) twice++;
     else rows.set(handleOf(row.id), row);
   }
   const fresh = [...rows.values()];
   const answers = await store.takeOver(fresh, { dryRun });
+  // Not before: where it fails, nothing is known of the page.
+  tally.read += page.length;
+  tally.skipped["there already"] += twice;
+  for (const one of skipped) note(tally, one);
   for (const [index, answer] of answers.entries()) {
     if (answer === "before") tally.skipped["taken over before"]++;
     else if (answer === "present") tally.skipped["there already"]++;

@@ -1,0 +1,179 @@
+/** What an import says when it fails, and what it refuses before it could do harm. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, test } from "vitest";
+import { ForeignTable } from "../../src/cli/import/read.ts";
+import { sourceNamed } from "../../src/cli/import/sources.ts";
+import { generateKey } from "../../src/index.ts";
+import { Gem, railsKeys } from "../rails/gem.ts";
+import { createTable } from "../rails/tables.ts";
+import { databases } from "../servers/databases.ts";
+import { sqliteStore } from "../../src/store/sqlite.ts";
+import { Folder } from "./command.ts";
+import { manage, visit } from "../jobs/sessions.ts";
+
+let folder: Folder;
+beforeEach(async () => {
+  folder = new Folder();
+  folder.env["STORED_SESSION_KEYS"] = generateKey();
+  folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:ours.sqlite3";
+  const store = sqliteStore(folder.file("ours.sqlite3"));
+  await store.migrate();
+  await store.close();
+});
+afterEach(() => folder.remove());
+
+const from = ["import", "better-sqlite3-session-store", "--from", "sqlite:old.sqlite3"];
+
+/** The other library's table, so many of its rows no sessions. */
+function writeOld(rows: number, broken = 0): void {
+  const old = new DatabaseSync(folder.file("old.sqlite3"));
+  old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expire TEXT)");
+  const end = new Date(Date.now() + 3_600_000).toISOString();
+  old.exec("BEGIN");
+  for (let i = 0; i < rows; i++) {
+    const text = i < broken ? "no session" : '{"cookie":{}}';
+    old.prepare("INSERT INTO sessions VALUES (?, ?, ?)").run(String(i).padStart(4, "0"), text, end);
+  }
+  old.exec("COMMIT");
+  old.close();
+}
+
+/** Our table takes no more than so many rows. */
+function stickAt(rows: number): void {
+  const ours = new DatabaseSync(folder.file("ours.sqlite3"));
+  ours.exec(`CREATE TRIGGER stuck BEFORE INSERT ON stored_sessions
+    WHEN (SELECT COUNT(*) FROM stored_sessions) >= ${rows} BEGIN SELECT RAISE(ABORT, 'stuck'); END`);
+  ours.close();
+}
+
+test("a page that fails is not counted, and nothing is left out without a reason", async () => {
+  writeOld(20, 3);
+  stickAt(12);
+  const { code, out, err } = await folder.run(...from, "--batch-size", "5");
+  assert.equal(code, 1);
+  // 2 of the first page, then two pages of 5; the fourth fails.
+  assert.match(out, /^Imported 12 of 15 sessions, none with a user; left out 3: 3 unreadable\./);
+  assert.match(err, /^Error: .*stuck/);
+  const again = await folder.run(...from, "--batch-size", "50");
+  assert.equal(again.out, "", "nothing is known of the only page");
+});
+
+test("a reading that fails after rows were taken over says that they stay", async () => {
+  writeOld(20);
+  const source = sourceNamed("better-sqlite3-session-store");
+  const open = () => ForeignTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
+  const lose = () => {
+    const old = new DatabaseSync(folder.file("old.sqlite3"));
+    old.exec("DROP TABLE sessions");
+    old.close();
+  };
+  const table = open();
+  const total = await table.count();
+  const pages = table.pages(5);
+  await pages.next();
+  lose();
+  const stays =
+    /could not be read: no such table.*What was taken over until then stays: run the import again/;
+  await assert.rejects(pages.next(), stays);
+  await assert.rejects(table.assertWhole(20, total), stays);
+  await table.close();
+  const other = open();
+  await assert.rejects(other.count(), /--from-table names another table\. Nothing was changed\./);
+  await other.close();
+});
+
+test("rows that were lost are missed, though others have one id in two types", async () => {
+  const old = new DatabaseSync(folder.file("old.sqlite3"));
+  old.exec("CREATE TABLE sessions (sid, sess TEXT, expire TEXT)");
+  const insert = old.prepare("INSERT INTO sessions VALUES (?, '{}', '')");
+  // The page ends with the number 2; every text is greater than "2" but "1", and 3 is no text.
+  for (const sid of [1, 1, 1, 2, 3, "9", "9"]) insert.run(sid);
+  const source = sourceNamed("better-sqlite3-session-store");
+  const read = async (size: number) => {
+    const table = ForeignTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
+    try {
+      const total = await table.count();
+      let rows = 0;
+      for await (const page of table.pages(size)) rows += page.length;
+      assert.ok(rows >= total, "by their number alone none would be missed");
+      await table.assertWhole(table.met, total);
+    } finally {
+      await table.close();
+    }
+  };
+  await assert.rejects(read(4), /Only 3 of 4 rows/);
+  await read(100);
+  old.exec("DELETE FROM sessions");
+  for (const sid of [1, "1"]) insert.run(sid);
+  await read(100);
+  old.close();
+});
+
+test("an import with another `app` than the stored sessions' is refused before it writes", async () => {
+  const keys = folder.env["STORED_SESSION_KEYS"]!;
+  const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), keys, { app: "shop" });
+  await visit(sessions, "anna");
+  await sessions.close();
+  writeOld(3);
+  const { code, out, err } = await folder.run(...from);
+  assert.deepEqual([code, out], [2, ""]);
+  assert.match(err, /No stored session opens here\..*`app`/);
+  assert.equal((await folder.json("count")).live, 1);
+});
+
+test("an import into a memoryStore is refused, because it ends with the command", async () => {
+  writeOld(3);
+  const module = JSON.stringify(new URL("../../src/index.ts", import.meta.url).href);
+  writeFileSync(
+    folder.file("memory.mjs"),
+    `import { memoryStore } from ${module};
+export default { store: memoryStore(), keys: process.env.STORED_SESSION_KEYS };`,
+  );
+  for (const library of [from, ["import", "stored_session"]]) {
+    const { code, out, err } = await folder.run(...library, "--config", "memory.mjs");
+    assert.deepEqual([code, out], [2, ""]);
+    assert.match(err, /has a memoryStore, which ends with this command/);
+  }
+});
+
+test("a library that is not known is answered with all that are", async () => {
+  const { code, err } = await folder.run("import", "nope");
+  assert.equal(code, 2);
+  assert.match(err, /there is connect-pg-simple, .*, stored_session\./);
+});
+
+const sqlite = databases.find(({ name }) => name === "sqlite");
+describe.runIf(sqlite !== undefined)("from the table of Rails", () => {
+  test("an import that fails in the middle says what it did", async () => {
+    const held = await createTable(sqlite!);
+    try {
+      const gem = new Gem(held, "sqlite", Date.now);
+      for (let i = 0; i < 18; i++) await gem.write(i.toString(16).padStart(32, "0"), { user_id: i });
+      await gem.write("aa".repeat(16), {});
+      stickAt(14);
+      const [file] = await held.ask("PRAGMA database_list");
+      folder.env["STORED_SESSION_RAILS_PRIMARY_KEY"] = railsKeys.primaryKey;
+      folder.env["STORED_SESSION_RAILS_KEY_DERIVATION_SALT"] = railsKeys.keyDerivationSalt;
+      const rails = ["import", "stored_session", "--from", `sqlite:${String(file!["file"])}`];
+      const { code, out, err } = await folder.run(
+        ...rails,
+        "--user-key",
+        "user_id",
+        "--batch-size",
+        "7",
+        "--json",
+      );
+      assert.equal(code, 1);
+      assert.match(err, /stuck/);
+      const tally = JSON.parse(out);
+      const stored = (await folder.json("count")).live;
+      assert.deepEqual([tally.imported, tally.withUser, tally.finished], [stored, stored, false]);
+      assert.ok(stored >= 13 && stored <= 14);
+      assert.equal(tally.read, 14);
+    } finally {
+      await held.drop();
+    }
+  });
+});
