@@ -1,9 +1,12 @@
 /** R36: an answer about a user says what it cannot know. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { afterEach, beforeEach, test } from "vitest";
 import { StoredSessionStore } from "../../src/adapters/express-session.ts";
-import { countWithoutUser } from "../../src/cli/without-user.ts";
+import { countWithoutUser, withoutUserLines } from "../../src/cli/without-user.ts";
+import type { Statement } from "../../src/database/dialect.ts";
+import { StoreError } from "../../src/errors.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { recordsOf } from "../../src/session/manager.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
@@ -22,6 +25,8 @@ beforeEach(async () => {
 afterEach(() => folder.remove());
 
 test("R36 a drop-in without userOf: nothing is found, and nobody is told that nothing is stored", async () => {
+  assert.equal((await folder.run("list", "--user", "42")).out, "There are no such sessions.\n");
+  assert.equal((await folder.run("revoke", "--user", "42")).out, "This user has no sessions.\n");
   const nothing = await folder.run("erase", "--user", "42", "--yes");
   assert.equal(nothing.out, "Nothing is stored of this user.\n");
 
@@ -40,6 +45,13 @@ test("R36 a drop-in without userOf: nothing is found, and nobody is told that no
   assert.deepEqual([sessions, withoutUser], [[], 2]);
   assert.match(exported.err, /^Sessions are found by the user they name, and 2 sessions name none: /);
 
+  for (const command of ["list", "revoke"]) {
+    const { out, code } = await folder.run(command, "--user", "42");
+    assert.match(out, /^No session names this user\.\nSessions are found by the user they name, and 2 /);
+    assert.equal(code, 0);
+    assert.equal((await folder.json(command, "--user", "42")).withoutUser, 2);
+  }
+
   const erased = await folder.run("erase", "--user", "42", "--yes");
   assert.match(erased.out, /^No session names this user\.\nSessions are found by the user they name, and 2 /);
   assert.equal((await folder.json("count")).live, 2);
@@ -52,4 +64,64 @@ test("a store without SQL is walked through", async () => {
   const place = { sessions, records, store: records.settings.store } as unknown;
   assert.equal(await countWithoutUser(place as Parameters<typeof countWithoutUser>[0]), 3);
   await sessions.close();
+});
+
+/** A place whose database notes the limit of each count, and does not answer when told so. */
+function counting(answers: boolean) {
+  const store = sqliteStore(folder.file("sessions.sqlite3"));
+  const { database } = store;
+  const run = database.run.bind(database);
+  const counts: Statement[] = [];
+  const noted = async (statement: Statement) => {
+    if (!statement.text.includes("user_ref IS NULL")) return await run(statement);
+    counts.push(statement);
+    if (!answers) throw new StoreError("No answer came in time.");
+    return await run(statement);
+  };
+  Object.assign(database, { run: noted });
+  const sessions = manage(store, folder.env["STORED_SESSION_KEYS"]!);
+  const place = { sessions, records: recordsOf(sessions as never), store } as unknown;
+  return { counts, sessions, place: place as Parameters<typeof countWithoutUser>[0] };
+}
+
+test("R36 the count goes over the whole table, and has the time for it", async () => {
+  const { counts, sessions, place } = counting(true);
+  assert.equal(await countWithoutUser(place), 0);
+  assert.deepEqual(
+    counts.map(({ long }) => long),
+    [true],
+  );
+  await sessions.close();
+});
+
+test("R36 a count that fails hides no answer", async () => {
+  const { sessions, place } = counting(false);
+  assert.equal(await countWithoutUser(place), null);
+  assert.match(withoutUserLines(null).join(), /^Sessions are found by .* name none could not be counted: /);
+  await sessions.close();
+});
+
+test("R36 erase tells what it did where the count fails", async () => {
+  const owner = manage(sqliteStore(folder.file("sessions.sqlite3")), folder.env["STORED_SESSION_KEYS"]!);
+  await visit(owner, "42");
+  await owner.close();
+  const source = (file: string) => JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href);
+  writeFileSync(
+    folder.file("slow.mjs"),
+    `import { StoreError } from ${source("errors.ts")};
+    import { sqliteStore } from ${source("store/sqlite.ts")};
+    const store = sqliteStore("sessions.sqlite3");
+    const run = store.database.run.bind(store.database);
+    store.database.run = async (statement) => {
+      if (statement.text.includes("user_ref IS NULL")) throw new StoreError("No answer came in time.");
+      return await run(statement);
+    };
+    export default { store, keys: process.env.STORED_SESSION_KEYS };`,
+  );
+  const exported = await folder.json("export", "--user", "42", "-c", "slow.mjs");
+  assert.deepEqual([exported.sessions.length, exported.withoutUser], [1, null]);
+  assert.deepEqual(await folder.json("erase", "--user", "42", "--yes", "-c", "slow.mjs"), {
+    erased: 1,
+    withoutUser: null,
+  });
 });

@@ -21,8 +21,9 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true }, async (place) => {
       await confirm(terminal, options.yes, `This erases every session of user ${printable(options.user)}.`);
-      const erased = await place.sessions.eraseUser(options.user);
+      // Counted first: what could fail comes before what cannot be undone.
       const withoutUser = await countWithoutUser(place);
+      const erased = await place.sessions.eraseUser(options.user);
       const nothing = withoutUser === 0 ? "Nothing is stored of this user." : "No session names this user.";
       report(terminal, options, { erased, withoutUser }, () => [
         erased === 0 ? nothing : `Erased ${plural(erased, "session")}.`,

@@ -4,6 +4,7 @@ import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
 import { count, userId } from "../options.ts";
 import { printable, type Terminal } from "../terminal.ts";
+import { countWithoutUser, withoutUserLines } from "../without-user.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
@@ -21,16 +22,27 @@ export function listCommand(program: Command, terminal: Terminal): void {
       .addOption(new Option("-n, --limit <count>", "at most this many").argParser(count).default(50))
       .option("--ended", "those that have ended and wait to be deleted, too"),
   ).action((options: Options) =>
-    withSessions(terminal, options, { keys: true }, async ({ records }) => {
+    withSessions(terminal, options, { keys: true }, async (place) => {
+      const { records } = place;
       const { user, limit, ended = false } = options;
+      let named = 0;
       const found: ListedSession[] = [];
       let more = false;
       for await (const row of user === undefined ? walk(records) : ofUser(records, user)) {
+        named++;
         const info = infoOf(records, row);
         if (info.ended && !ended) continue;
         more = found.length === limit;
         if (more) break;
         found.push(info);
+      }
+      if (user !== undefined && named === 0) {
+        const withoutUser = await countWithoutUser(place);
+        report(terminal, options, { sessions: [], more, withoutUser }, () => [
+          withoutUser === 0 ? "There are no such sessions." : "No session names this user.",
+          ...withoutUserLines(withoutUser),
+        ]);
+        return;
       }
       report(terminal, options, { sessions: found, more }, () => lines(found, more, records.now(), terminal));
     }),

@@ -8,6 +8,7 @@ import { interruptible } from "../interrupt.ts";
 import { userId } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { printable, type Terminal } from "../terminal.ts";
+import { countWithoutUser, withoutUserLines } from "../without-user.ts";
 import { confirm, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
@@ -31,7 +32,8 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
       throw new Failure("Say what to revoke: a handle, --user <id> or --all, one of them.", exitCodes.usage);
     }
     const needs = { keys: options.user !== undefined };
-    return withSessions(terminal, options, needs, async ({ sessions, records }) => {
+    return withSessions(terminal, options, needs, async (place) => {
+      const { sessions, records } = place;
       if (handle !== undefined) {
         const id = idOf(handle);
         if (id === null || !(await records.delete(id, "revoke"))) {
@@ -40,8 +42,14 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
         report(terminal, options, { revoked: 1 }, () => ["Revoked 1 session."]);
       } else if (options.user !== undefined) {
         const revoked = await sessions.forUser(options.user).revokeAll();
-        report(terminal, options, { revoked }, () => [
-          revoked === 0 ? "This user has no sessions." : `Revoked ${plural(revoked, "session")}.`,
+        if (revoked > 0) {
+          report(terminal, options, { revoked }, () => [`Revoked ${plural(revoked, "session")}.`]);
+          return;
+        }
+        const withoutUser = await countWithoutUser(place);
+        report(terminal, options, { revoked, withoutUser }, () => [
+          withoutUser === 0 ? "This user has no sessions." : "No session names this user.",
+          ...withoutUserLines(withoutUser),
         ]);
       } else {
         await confirm(terminal, options.yes, "This logs everybody out.");
