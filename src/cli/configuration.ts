@@ -3,6 +3,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect, parseEnv } from "node:util";
+import { StoredSessionStore } from "../adapters/express-session.ts";
+import { StoredSessionKoaStore } from "../adapters/koa-session.ts";
 import { OptionsError } from "../errors.ts";
 import type { SessionManagerOptions } from "../options.ts";
 import { generateKey } from "../sealing/keyring.ts";
@@ -29,6 +31,10 @@ export interface Configuration {
   readonly store: SessionStore;
   /** What was read, for people: the file, or the address without its password. */
   readonly source: string;
+  /** Whether it is an address, which says nothing of the application's other options. */
+  readonly isAddress?: boolean;
+  /** Whether the sessions are another library's, whose cookies have no tag of a key. */
+  readonly isDropIn?: boolean;
   /** Whether real keys are there; commands that open nothing do without. */
   readonly hasKeys: boolean;
   /** What the configuration file exports as `rails`, for an import from the table of a Rails application. */
@@ -49,6 +55,10 @@ export async function configure(
   options: CommonOptions,
   needs: { keys: boolean },
 ): Promise<Configuration> {
+  // As of a variable that is not set: without it the command would work on another database.
+  if (options.config === "") {
+    throw new Failure("--config is empty: give it the path of a file, or leave it out.", exitCodes.usage);
+  }
   if (options.config) readEnvironmentFile(terminal, dirname(resolve(terminal.cwd, options.config)));
   readEnvironmentFile(terminal);
   // A variable that is set to nothing is not set.
@@ -70,7 +80,8 @@ export async function configure(
     (url !== undefined && options.config === undefined)
   ) {
     const { store, label } = openStore(url!, options.table, terminal.cwd);
-    return fromOptions({ store, keys: terminal.env["STORED_SESSION_KEYS"] }, label, needs);
+    const keys = terminal.env["STORED_SESSION_KEYS"];
+    return { ...fromOptions({ store, keys }, label, needs), isAddress: true };
   }
   if (options.table !== undefined) {
     throw new Failure(
@@ -117,7 +128,15 @@ async function fromFile(file: string, needs: { keys: boolean }): Promise<Configu
   const { sessions: within, close } = exported as { sessions?: object; close?: () => Promise<void> };
   if (within instanceof SessionManager && close !== undefined) {
     const { store } = settingsOf(within as SessionManager<never>);
-    return { sessions: within, store, source: file, hasKeys: true, rails, close: () => close.call(exported) };
+    return {
+      sessions: within,
+      store,
+      source: file,
+      isDropIn: exported instanceof StoredSessionStore || exported instanceof StoredSessionKoaStore,
+      hasKeys: true,
+      rails,
+      close: () => close.call(exported),
+    };
   }
   if ([exported, within].some((one) => one?.constructor?.name === "SessionManager")) throw otherCopy(file);
   assertOwn((exported as Partial<SessionManagerOptions>).store, file);
@@ -152,19 +171,48 @@ interface Exports {
 async function load(file: string): Promise<{ exported: unknown; rails?: unknown }> {
   if (!existsSync(file)) throw new Failure(`There is no file ${file}.`, exitCodes.usage);
   try {
-    const module = (await import(pathToFileURL(file).href)) as Exports;
-    const inner = module.default as Exports | null | undefined;
-    const isCompiled = typeof inner === "object" && inner !== null && "default" in inner;
-    const { default: exported, rails = module.rails } = isCompiled ? inner : module;
-    return {
-      exported: await (typeof exported === "function" ? (exported as () => unknown)() : exported),
-      rails,
-    };
+    return await settled(evaluated(file));
   } catch (error) {
     if (error instanceof OptionsError) throw error;
     throw new Failure(`${file} could not be loaded: ${reasonOf(error, file)}`, exitCodes.usage, {
       cause: error,
     });
+  }
+}
+
+async function evaluated(file: string): Promise<{ exported: unknown; rails?: unknown }> {
+  const module = (await import(pathToFileURL(file).href)) as Exports;
+  const inner = module.default as Exports | null | undefined;
+  const isCompiled = typeof inner === "object" && inner !== null && "default" in inner;
+  const { default: given, rails = module.rails } = isCompiled ? inner : module;
+  const exported = await valueOf(given);
+  // What CommonJS has beside its options is among them: module.exports = { ...options, rails }.
+  if (rails === undefined && isPlain(exported) && "rails" in exported) {
+    const { rails: among, ...options } = exported;
+    return { exported: options, rails: await valueOf(among) };
+  }
+  return { exported, rails: await valueOf(rails) };
+}
+
+/** A value, or what a promise or a function answers. */
+async function valueOf(given: unknown): Promise<unknown> {
+  return await (typeof given === "function" ? (given as () => unknown)() : given);
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** What the promise answers. Rejects when nothing is left that could settle it: the process would end without a word. */
+async function settled<Value>(promise: Promise<Value>): Promise<Value> {
+  const { promise: never, reject } = Promise.withResolvers<never>();
+  const giveUp = () =>
+    reject(new Error("it waits for a promise that nothing settles any more. Look what it awaits."));
+  process.once("beforeExit", giveUp);
+  try {
+    return await Promise.race([promise, never]);
+  } finally {
+    process.off("beforeExit", giveUp);
   }
 }
 

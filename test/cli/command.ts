@@ -7,7 +7,7 @@ import { vi } from "vitest";
 // Each test starts many processes, and a busy machine takes its time over each.
 vi.setConfig({ testTimeout: 120_000 });
 
-const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+export const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 
 export interface Answer {
   code: number | null;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
@@ -73,6 +74,59 @@ test("a configuration that does not load: why, and where in the file", async () 
   );
 });
 
+test("a configuration that waits for what never comes is one sentence", async () => {
+  const path = folder.file("never.mjs");
+  for (const text of [
+    "export default new Promise(() => {});",
+    "export default () => new Promise(() => {});",
+    "await new Promise(() => {}); export default {};",
+    "export default {}; export const rails = new Promise(() => {});",
+  ]) {
+    writeFileSync(path, text);
+    const { err, code } = await folder.run("count", "-c", "never.mjs");
+    assert.equal(
+      err,
+      `Error: ${path} could not be loaded: it waits for a promise that nothing settles any more. Look what it awaits.\n`,
+    );
+    assert.equal(code, 2);
+  }
+});
+
+test("a configuration's `rails`: a promise, a function, or beside the options of CommonJS", async () => {
+  folder.env["STORED_SESSION_KEYS"] = generateKey();
+  assert.equal((await folder.run("migrate", "-d", "sqlite:sessions.sqlite3")).code, 0);
+  // In a process of its own: the files load the sources as Node does.
+  writeFileSync(
+    folder.file("print.mjs"),
+    `import { configure } from ${source("cli/configuration.ts")};
+    import { processTerminal } from ${source("cli/terminal.ts")};
+    const { rails } = await configure(processTerminal(), { config: process.argv[2] }, { keys: false });
+    console.log(JSON.stringify(rails));`,
+  );
+  const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
+  const imports = `import { sqliteStore } from ${source("store/sqlite.ts")};\nexport default ${options};`;
+  const required = `const { sqliteStore } = require(${JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).pathname)});`;
+  for (const [name, text] of [
+    ["object.mjs", `${imports}\nexport const rails = { format: 1 };`],
+    ["promise.mjs", `${imports}\nexport const rails = Promise.resolve({ format: 1 });`],
+    ["function.mjs", `${imports}\nexport const rails = async () => ({ format: 1 });`],
+    ["beside.cjs", `${required}\nmodule.exports = { ...${options}, rails: { format: 1 } };`],
+    [
+      "later.cjs",
+      `${required}\nmodule.exports = async () => ({ ...${options}, rails: async () => ({ format: 1 }) });`,
+    ],
+  ] as const) {
+    writeFileSync(folder.file(name), text);
+    assert.deepEqual(await folder.json("count", "-c", name), { live: 0 }, name);
+    const printed = spawnSync(process.execPath, ["print.mjs", name], {
+      cwd: folder.path,
+      env: folder.env,
+      encoding: "utf8",
+    });
+    assert.equal(printed.stdout, '{"format":1}\n', `${name}: ${printed.stderr}`);
+  }
+});
+
 test("keys are in the .env beside the configuration, wherever the command runs", async () => {
   const app = folder.file("app");
   mkdirSync(app);
@@ -134,6 +188,49 @@ test("init writes a configuration that works, a key that only its owner reads, a
   assert.equal((await folder.run("init", "--force")).code, 0);
   assert.equal(readFileSync(folder.file(".env"), "utf8"), env, "the key that is there stays");
   assert.equal(readFileSync(folder.file("stored-session.config.mjs"), "utf8"), config);
+});
+
+test("init takes an empty --file for none", async () => {
+  assert.equal((await folder.run("init", "--yes", "--file", "")).code, 0);
+  const config = readFileSync(folder.file("stored-session.config.mjs"), "utf8");
+  assert.match(config, /join\(import\.meta\.dirname, "sessions\.sqlite3"\)/);
+});
+
+test("R28 init names the file for git as git matches it, and nothing that is no file of this folder", async () => {
+  const app = folder.file("app");
+  mkdirSync(app);
+  mkdirSync(folder.file("app/.git"));
+  const inApp = new Folder();
+  inApp.remove();
+  Object.assign(inApp, { path: app });
+  const ignored = async (file: string) => {
+    rmSync(inApp.file(".gitignore"), { force: true });
+    assert.equal((await inApp.run("init", "--force", "--file", file)).code, 0);
+    return readFileSync(inApp.file(".gitignore"), "utf8");
+  };
+  for (const file of ["./x.sqlite3", "data/../x.sqlite3"]) {
+    assert.equal(await ignored(file), ".env\nx.sqlite3\nx.sqlite3-wal\nx.sqlite3-shm\n");
+  }
+  for (const file of ["../x.sqlite3", ":memory:", "file:x.sqlite3?cache=shared", folder.file("y.sqlite3")]) {
+    assert.equal(await ignored(file), ".env\n");
+  }
+});
+
+test("init makes the folder of the file, or says why it cannot and changes nothing", async () => {
+  const { out, code } = await folder.run("init", "--file", "data/deep/s.sqlite3");
+  assert.equal(code, 0);
+  assert.ok(out.includes(`✓ Made the folder ${folder.file("data/deep")}: it must be there wherever`), out);
+  const name = folder.file("stored-session.config.mjs");
+  const text = readFileSync(name, "utf8");
+  writeFileSync(name, text.replace('"stored-session/sqlite"', source("store/sqlite.ts")));
+  assert.equal((await folder.run("migrate")).code, 0);
+  rmSync(name);
+  rmSync(folder.file(".env"));
+  writeFileSync(folder.file("taken"), "");
+  const failed = await folder.run("init", "--file", "taken/deep/s.sqlite3");
+  assert.equal(failed.code, 1);
+  assert.match(failed.err, /The folder .*taken\/deep could not be made .* Nothing was changed\.\n$/);
+  assert.deepEqual(readdirSync(folder.path).toSorted(), ["data", "taken"]);
 });
 
 test("init follows the project: TypeScript where there is a tsconfig.json, and the database asked for", async () => {

@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
 import { sqliteStore } from "../../src/store/sqlite.ts";
 import { manage, visit } from "../jobs/sessions.ts";
-import { Folder } from "./command.ts";
+import { Folder, main } from "./command.ts";
 
 const key = generateKey();
 let folder: Folder;
@@ -93,6 +102,15 @@ test("a share of time that is none", async () => {
       await refused([command, "--share", share, ...database], 2, /Use a part of 1, such as 0\.5/);
     }
   }
+});
+
+test("a --config that is empty, as a variable is that is not set, is no other configuration", async () => {
+  await filled();
+  folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:sessions.sqlite3";
+  for (const args of [["revoke", "--all", "--yes"], ["erase", "--user", "42", "--yes"], ["count"]]) {
+    await refused([...args, "-c", ""], 2, /--config is empty: give it the path of a file, or leave it out/);
+  }
+  assert.deepEqual(await folder.json("count"), { live: 5 });
 });
 
 test("a file that is not there is not created by looking", async () => {
@@ -202,4 +220,29 @@ test("a reader that closes its pipes changes neither the work nor the exit code"
     child.stderr!.destroy();
     assert.equal(await new Promise((resolve) => child.on("exit", resolve)), code, args.join(" "));
   }
+});
+
+test("output that cannot be written ends with one sentence, and the work is done", async (context) => {
+  if (!existsSync("/dev/full")) return context.skip("only Linux has /dev/full");
+  await filled();
+  const full = openSync("/dev/full", "w");
+  for (const [args, code] of [
+    [["stats", ...database], 1],
+    [["--help"], 1],
+    [["revoke", "--all", "--yes", ...database], 1],
+    [["count", "-d", "redis://host"], 2],
+  ] as const) {
+    const child = spawn(process.execPath, [main, ...args], {
+      cwd: folder.path,
+      env: folder.env,
+      stdio: ["ignore", full, "pipe"],
+    });
+    let err = "";
+    child.stderr!.on("data", (chunk: Buffer) => (err += chunk.toString()));
+    assert.equal(await new Promise((resolve) => child.on("close", resolve)), code, err);
+    const sentence = code === 1 ? /^Error: The output could not be written: ENOSPC.*\.\n$/ : /^Error: .*\n$/;
+    assert.match(err, sentence);
+  }
+  closeSync(full);
+  assert.deepEqual(await folder.json("count", ...database), { live: 0 });
 });

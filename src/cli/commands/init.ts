@@ -1,5 +1,13 @@
-import { appendFileSync, chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, isAbsolute, join, normalize, resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { Option, type Command } from "commander";
 import { generateKey } from "../../sealing/keyring.ts";
@@ -45,12 +53,13 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
   }
   const place = keyPlace(terminal);
   const { kind, file } = await answers(terminal, options);
+  if (kind === "sqlite") makeFolder(terminal, file);
   // The key first: without it the configuration is of no use, and would stand in the way of another try.
   writeKey(terminal, place);
   const name = there ?? configName(endingFor(cwd, options.typescript));
   writeFileSync(join(cwd, name), configText(kind, file, /\.m?ts$/.test(name)));
   out.write(`${style("green", "✓")} Wrote ${name}\n`);
-  ignore(terminal, kind === "sqlite" ? [".env", file, `${file}-wal`, `${file}-shm`] : [".env"]);
+  ignore(terminal, [".env", ...(kind === "sqlite" ? ignoredOf(file) : [])]);
 
   const driver = { sqlite: null, postgres: "pg", mysql: "mysql2" }[kind];
   const steps = [
@@ -99,7 +108,7 @@ function isModule(cwd: string): boolean {
 async function answers(terminal: Terminal, options: Options): Promise<{ kind: Kind; file: string }> {
   const usual = "sessions.sqlite3";
   if (options.yes || !canAsk(terminal)) {
-    return { kind: options.database ?? "sqlite", file: options.file ?? usual };
+    return { kind: options.database ?? "sqlite", file: options.file || usual };
   }
   return await asking(terminal, async (ask) => {
     let kind = options.database;
@@ -114,9 +123,37 @@ async function answers(terminal: Terminal, options: Options): Promise<{ kind: Ki
   });
 }
 
+/** Whether it names a file: SQLite has names that are none, such as :memory:. */
+function isPath(file: string): boolean {
+  return !file.startsWith(":") && !file.startsWith("file:");
+}
+
+/** SQLite makes a file, and never its folder. */
+function makeFolder(terminal: Terminal, file: string): void {
+  const folder = dirname(resolve(terminal.cwd, file));
+  if (!isPath(file) || existsSync(folder)) return;
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new Failure(
+      `The folder ${folder} could not be made (${(error as Error).message}): make it, or give another --file. Nothing was changed.`,
+      exitCodes.failed,
+      { cause: error },
+    );
+  }
+  const mark = paint(terminal)("green", "✓");
+  terminal.out.write(`${mark} Made the folder ${folder}: it must be there wherever the application runs\n`);
+}
+
+/** The names of a file of SQLite as git matches them; none for what is not in this folder. */
+function ignoredOf(file: string): string[] {
+  const name = normalize(file).replaceAll("\\", "/");
+  if (!isPath(file) || isAbsolute(file) || name.startsWith("../")) return [];
+  return [name, `${name}-wal`, `${name}-shm`];
+}
+
 function configText(kind: Kind, file: string, typescript: boolean): string {
-  const isBeside =
-    kind === "sqlite" && !isAbsolute(file) && !file.startsWith(":") && !file.startsWith("file:");
+  const isBeside = kind === "sqlite" && isPath(file) && !isAbsolute(file);
   const store = {
     // Beside this file, wherever the application and the command are started.
     sqlite: `sqliteStore(${isBeside ? `join(import.meta.dirname, ${JSON.stringify(file)})` : JSON.stringify(file)})`,
@@ -191,7 +228,7 @@ function ignore(terminal: Terminal, names: readonly string[]): void {
   const path = join(cwd, ".gitignore");
   const before = existsSync(path) ? readFileSync(path, "utf8") : "";
   const known = new Set(before.split(/\r?\n/).map((line) => line.trim().replace(/^\//, "")));
-  const missing = names.filter((name) => !known.has(name) && !name.startsWith("/"));
+  const missing = names.filter((name) => !known.has(name));
   if (missing.length === 0) return;
   const gap = before === "" || before.endsWith("\n") ? "" : "\n";
   appendFileSync(path, `${gap}${missing.join("\n")}\n`);
