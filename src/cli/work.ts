@@ -66,7 +66,7 @@ export async function withSessions(
   try {
     const records = recordsOf(configuration.sessions as never);
     if (needs.tables !== false) await assertTables(configuration);
-    if (needs.keys && needs.fit !== "any") await assertKeysFit(records, needs.fit ?? "known");
+    if (needs.keys && needs.fit !== "any") await assertKeysFit(configuration, records, needs.fit ?? "known");
     await work({ ...configuration, records });
   } finally {
     await configuration.close().catch(() => {});
@@ -93,7 +93,11 @@ export function assertFile(database: Database): void {
  * Other keys than the rows' would find no user and open nothing, and look like an empty database. One row that fits is
  * enough, because most may be under a key that was taken away; so where none does, it looks at the whole table.
  */
-async function assertKeysFit(records: Records, fit: "known" | "open"): Promise<void> {
+async function assertKeysFit(
+  configuration: Configuration,
+  records: Records,
+  fit: "known" | "open",
+): Promise<void> {
   const { format } = records.settings;
   if (format.sealedUnder === undefined || format.keyNames === undefined) return;
   const others = new Set<string>();
@@ -107,8 +111,12 @@ async function assertKeysFit(records: Records, fit: "known" | "open"): Promise<v
       if (refusal === null) return;
     }
   }
-  if (refusal !== null)
-    throw new Failure(`No stored session opens here. ${refusal.message} ${otherSettings}`, exitCodes.usage);
+  if (refusal !== null) {
+    throw new Failure(
+      `No stored session opens here. ${refusal.message}${otherSettings(configuration, refusal.reason)}`,
+      exitCodes.usage,
+    );
+  }
   if (others.size === 0) return;
   throw new Failure(
     `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}): set STORED_SESSION_KEYS to the keys that the application has. Nothing was changed.`,
@@ -116,9 +124,11 @@ async function assertKeysFit(records: Records, fit: "known" | "open"): Promise<v
   );
 }
 
-/** Where the keys are there and rows do not open all the same. */
-export const otherSettings =
-  "An address alone says nothing of `app`, `sealTo` and `maxBytes`: if the application sets one of them, give its configuration file.";
+/** To be added where rows do not open: what else than the keys may be missing, if anything may. */
+export function otherSettings({ isAddress = false }: Configuration, ...reasons: readonly string[]): string {
+  if (!isAddress || reasons.every((reason) => reason === "key")) return "";
+  return " An address alone says nothing of `app`, `sealTo` and `maxBytes`: if the application sets one of them, give its configuration file.";
+}
 
 /** Prints lines, or the value when `--json` was given. */
 export function report(

@@ -66,6 +66,18 @@ describe("longer timeouts than the command's", () => {
     assert.ok(new Date(after.retirableAt).getTime() > Date.now() + 300 * day, "by what is stored");
     const text = (await folder.run("keys", "status")).out;
     assert.match(text, /no row needs it\. Cookies of its time may, until \d{4}-/);
+    // The store itself is told apart: its cookies are another library's, without a tag.
+    writeFileSync(
+      folder.file("store.mjs"),
+      `import { StoredSessionStore } from ${source("adapters/express-session.ts")};
+       import { sqliteStore } from ${source("store/sqlite.ts")};
+       export default new StoredSessionStore({ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS });`,
+    );
+    for (const since of [[], ["--since", new Date().toISOString()]]) {
+      const [, old] = (await folder.json("keys", "status", "-c", "store.mjs", ...since)).keys;
+      assert.deepEqual([old.live, old.unreturned, old.retirable], [0, 0, true]);
+    }
+    assert.match((await folder.run("keys", "status", "-c", "store.mjs")).out, /: can be retired now\./);
 
     const app = new StoredSessionStore({ store: open(), keys: newest });
     for (const id of ["a", "b", "c"]) assert.equal((await app.get(id))?.user, id);
@@ -130,6 +142,19 @@ describe("rows under a key that was taken away", () => {
 });
 
 describe("another app, sealTo or compressAbove", () => {
+  test("a row whose key is gone is not laid to other settings", async () => {
+    await fill(1, {}, older);
+    await fill(1);
+    folder.env["STORED_SESSION_KEYS"] = newest;
+    const answers = [];
+    for (const { handle } of (await folder.json("list")).sessions)
+      answers.push(await folder.run("show", handle, "--reveal"));
+    const [failed, ...others] = answers.filter(({ code }) => code !== 0);
+    assert.equal(others.length, 0);
+    assert.match(failed!.err, /names a key that is not in the key ring/);
+    assert.doesNotMatch(failed!.err, /An address alone/);
+  });
+
   test("check, reseal and export say that nothing opens, and which settings an address cannot name", async () => {
     await fill(3, { app: "shop" });
     const checked = await folder.run("check");
@@ -142,6 +167,21 @@ describe("another app, sealTo or compressAbove", () => {
     assert.equal(JSON.parse(exported.out).sessions.length, 3, "what is known is printed all the same");
     for (const said of [checked.out, resealed.err, exported.err]) {
       assert.match(said, /nothing of `app`, `sealTo` and `maxBytes`.* configuration file/);
+    }
+    const [{ handle }] = (await folder.json("list")).sessions;
+    const shown = await folder.run("show", handle, "--reveal");
+    assert.equal(shown.code, 1);
+    assert.match(shown.err, /does not open\. .*`app` has another value\. .* give its configuration file/);
+    // With a configuration file nobody is told to give one.
+    writeFileSync(
+      folder.file("config.mjs"),
+      `import { sqliteStore } from ${source("store/sqlite.ts")};
+       export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS };`,
+    );
+    for (const args of [["check"], ["reseal"], ["export", "--user", "42"], ["show", handle, "--reveal"]]) {
+      const { out, err, code } = await folder.run(...args, "-c", "config.mjs");
+      assert.notEqual(code, 0);
+      assert.doesNotMatch(out + err, /An address alone/, args.join(" "));
     }
     // A user's sessions are found and ended all the same.
     assert.deepEqual(await folder.json("revoke", "--user", "42"), { revoked: 3 });

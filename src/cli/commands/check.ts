@@ -206,18 +206,23 @@ async function checkRows(configuration: Configuration, store: SqlStore, add: Add
       `of ${plural(rows.length, "row")} looked at, ${strange.length} are under keys that are not in the ring (${keys}): these users are logged out. Add the key at the end of the ring.`,
     );
   } else if (rows.length > 0) add("Rows", "good", `the keys fit the ${plural(rows.length, "row")} looked at`);
-  checkOpening(records, rows, add);
+  checkOpening(configuration, records, rows, add);
 }
 
 /** Keys can be right and rows closed all the same. */
-function checkOpening(records: Records, rows: readonly SessionRow[], add: Add): void {
+function checkOpening(
+  configuration: Configuration,
+  records: Records,
+  rows: readonly SessionRow[],
+  add: Add,
+): void {
   const refusals = rows.map((row) => refusalOf(records, row)).filter((refusal) => refusal?.reason !== "key");
   const refused = refusals.filter((refusal) => refusal !== null);
   if (refused.length === 0) return;
   add(
     "Rows",
     refused.length === refusals.length ? "problem" : "warning",
-    `of ${plural(refusals.length, "row")} under these keys, ${refused.length} do not open. ${refused[0]!.message} ${otherSettings}`,
+    `of ${plural(refusals.length, "row")} under these keys, ${refused.length} do not open. ${refused[0]!.message}${otherSettings(configuration, refused[0]!.reason)}`,
   );
 }
 

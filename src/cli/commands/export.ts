@@ -36,7 +36,7 @@ export function exportCommand(program: Command, terminal: Terminal): void {
       const refused = closed.filter(({ unreadable }) => unreadable !== sealedToCookie);
       if (refused.length > 0) {
         throw new Failure(
-          `The data of ${plural(refused.length, "session")} cannot be read here: see "unreadable". ${otherSettings}`,
+          `The data of ${plural(refused.length, "session")} cannot be read here: see "unreadable".${otherSettings(place, ...refused.map(({ unreadable }) => unreadable!))}`,
         );
       }
       if (terminal.err.isTTY || closed.length > 0) {

@@ -37,7 +37,7 @@ export function keysCommand(program: Command, terminal: Terminal): void {
       .description("count rows per key, and say which key can be retired and when")
       .option("--since <date>", "when the newest key had reached every server", date),
   ).action((options: StatusOptions) =>
-    withSessions(terminal, options, { keys: true, fit: "any" }, ({ records }) =>
+    withSessions(terminal, options, { keys: true, fit: "any" }, ({ records, isDropIn = false }) =>
       interruptible(terminal, async (signal) => {
         const { keyNames } = records.settings.format;
         if (keyNames === undefined) {
@@ -47,7 +47,7 @@ export function keysCommand(program: Command, terminal: Terminal): void {
           );
         }
         const progress = new Progress(terminal, "Counting", "session");
-        const uses = await usesOf(records, keyNames, options.since, signal, progress);
+        const uses = await usesOf(records, keyNames, { since: options.since, isDropIn }, signal, progress);
         progress.clear();
         if (signal.aborted)
           throw new Failure("Stopped before the end: there are no figures.", exitCodes.interrupted);
@@ -73,12 +73,13 @@ interface Use {
 /**
  * A row names the key that sealed it. A cookie's tag does not show in the database; but whoever comes back is given a
  * fresh one, so only sessions that began before the newest key and were not used since can depend on an older key.
- * Without `--since` that may be any. Ends are those that are stored: other timeouts may be configured here.
+ * Without `--since` that may be any. A drop-in store's cookies have no tag. Ends are those that are stored: other
+ * timeouts may be configured here.
  */
 async function usesOf(
   records: Records,
   ring: readonly string[],
-  since: Date | undefined,
+  { since, isDropIn }: { since: Date | undefined; isDropIn: boolean },
   signal: AbortSignal,
   progress: Progress,
 ): Promise<Use[]> {
@@ -101,7 +102,7 @@ async function usesOf(
       count[now < end ? "live" : "ended"]++;
       counts.set(key, count);
     }
-    if (now < end && row.updatedAt < (since?.getTime() ?? Infinity)) {
+    if (!isDropIn && now < end && row.updatedAt < (since?.getTime() ?? Infinity)) {
       unreturned++;
       lastEnd = Math.max(lastEnd, end);
     }

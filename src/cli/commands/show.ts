@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import { exportRow, infoOf, rowOf } from "../../session/admin.ts";
+import { exportRow, infoOf, refusalOf, rowOf } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { ago, bytes, moment, remaining, shown, table } from "../format.ts";
 import { printable, type Terminal } from "../terminal.ts";
-import { report, reporting, withSessions } from "../work.ts";
+import { otherSettings, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
   reveal?: boolean;
@@ -18,7 +18,8 @@ export function showCommand(program: Command, terminal: Terminal): void {
       .description("show one session: times, address, size, key")
       .option("--reveal", "its user and data as well (impossible when sealed to the cookie)"),
   ).action((handle: string, options: Options) =>
-    withSessions(terminal, options, { keys: true }, async ({ records }) => {
+    withSessions(terminal, options, { keys: true }, async (place) => {
+      const { records } = place;
       const { format } = records.settings;
       if (options.reveal && !format.opensWithoutToken) {
         throw new Failure(
@@ -32,7 +33,9 @@ export function showCommand(program: Command, terminal: Terminal): void {
       const key = format.sealedUnder?.(row).data ?? null;
       const opened = options.reveal ? exportRow(records, row) : null;
       if (opened !== null && opened.unreadable !== null) {
-        throw new Failure(`The session does not open: it was refused for its ${opened.unreadable}.`);
+        const { unreadable } = opened;
+        const why = refusalOf(records, row)?.message ?? `It was refused for its ${unreadable}.`;
+        throw new Failure(`The session does not open. ${why}${otherSettings(place, unreadable)}`);
       }
       const value = {
         ...info,
