@@ -3,12 +3,14 @@
  *
  *   node test/campaigns/operations.ts --database postgres|mysql|mariadb [--rows 1000000] [--clients 64]
  *     [--work 10] [--rest 5] [--rate N] [--reseal-rate N] [--batch N] [--share N]
+ *     [--memory 0]
  *
  * On a server of its own it fills a table with `rows` that have ended and `rows` that live, expires the former, and
  * reseals the latter with ten interruptions. The job works and rests by turns of so many seconds, so that what
  * drifts on the machine hits both alike. It fails when the 99th percentile of the reads while it works is more than
  * twice that while it rests, when memory or the time for a tenth of the rows grows, or when a row is lost, wrong,
- * or still under the older key.
+ * or still under the older key. `memory` is what InnoDB has for its pages and for its log, in MiB; unless given, the
+ * little that it has as installed.
  */
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
@@ -30,6 +32,7 @@ const { values } = parseArgs({
     "reseal-rate": { type: "string" },
     batch: { type: "string" },
     share: { type: "string" },
+    memory: { type: "string", default: "0" },
   },
 });
 if (!servers.includes(values.database)) {
@@ -120,7 +123,7 @@ function judge(name: string, turns: Turns, tenths: Tenths, before: Measured, aft
 }
 
 const [older, newest] = [generateKey(), generateKey()];
-await using database = await ownDatabase(values.database);
+await using database = await ownDatabase(values.database, Number(values.memory));
 const store = database.open();
 const gate = new Gate(store);
 // Longer than a job is held up.

@@ -2,6 +2,7 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createConnection } from "mysql2/promise";
 import { stopProcess } from "../../scripts/services/processes.ts";
 import { provide, release, startPrivate, type ServerName } from "../../scripts/services/services.ts";
 import type { SqlStore } from "../../src/store/sql.ts";
@@ -16,7 +17,8 @@ export interface OwnDatabase extends AsyncDisposable {
   open(): SqlStore;
 }
 
-export async function ownDatabase(name: string): Promise<OwnDatabase> {
+/** @param memory MiB that InnoDB has for its pages, and for its log; as the tests have it (128) when 0 */
+export async function ownDatabase(name: string, memory = 0): Promise<OwnDatabase> {
   const directory = mkdtempSync(join(tmpdir(), `stored-session-${name}-`));
   const remove = () => rmSync(directory, { recursive: true, force: true });
   if (name === "sqlite") {
@@ -37,6 +39,7 @@ export async function ownDatabase(name: string): Promise<OwnDatabase> {
   // A server outlives the process that started it.
   const interrupted = () => void stop().finally(() => process.exit(130));
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  if (memory > 0 && server !== "postgres") await enlarge(server, url, memory);
   return {
     open: () => (server === "postgres" ? postgresStore(url) : mysqlStore(url)),
     async [Symbol.asyncDispose]() {
@@ -44,4 +47,12 @@ export async function ownDatabase(name: string): Promise<OwnDatabase> {
       await stop();
     },
   };
+}
+
+async function enlarge(server: "mysql" | "mariadb", url: string, memory: number): Promise<void> {
+  const connection = await createConnection({ uri: url });
+  const log = server === "mysql" ? "innodb_redo_log_capacity" : "innodb_log_file_size";
+  for (const setting of ["innodb_buffer_pool_size", log])
+    await connection.query(`SET GLOBAL ${setting} = ${memory * 2 ** 20}`);
+  await connection.end();
 }
