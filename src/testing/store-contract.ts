@@ -597,7 +597,7 @@ function takingOver(check: Check): void {
     if (store.takeOver === undefined) return;
     const [a, b, c] = rows(3, "twice ");
     await store.insert([b]);
-    const twice = [a, b, nextOf(a), a, c, nextOf(b)];
+    const twice = [a, nextOf(b), nextOf(a), a, c, b];
     const answers = ["imported", "present", "before", "before", "imported", "before"];
     same(await store.takeOver(twice, { dryRun: true }), answers);
     same(await store.takeOver(twice), answers);
