@@ -187,9 +187,10 @@ async function evaluated(file: string): Promise<{ exported: unknown; rails?: unk
   const { default: given, rails = module.rails } = isCompiled ? inner : module;
   const exported = await valueOf(given);
   // What CommonJS has beside its options is among them: module.exports = { ...options, rails }.
-  if (rails === undefined && isPlain(exported) && "rails" in exported) {
+  // Node sees some of that, and then tells of an export of that name besides.
+  if (isPlain(exported) && "rails" in exported) {
     const { rails: among, ...options } = exported;
-    return { exported: options, rails: await valueOf(among) };
+    return { exported: options, rails: await valueOf(rails ?? among) };
   }
   return { exported, rails: await valueOf(rails) };
 }

@@ -49,6 +49,15 @@ export class Deadlines {
     if (!this.#first) this.#timer?.unref();
   }
 
+  /** Ends the time of everything that is listed now. */
+  expireAll(): void {
+    while (this.#first) {
+      const entry = this.#first;
+      this.remove(entry);
+      entry.expire();
+    }
+  }
+
   #begin(entry: Limited): void {
     this.#first = entry;
     // A timer that is still running fires too early at worst, and is then set again.

@@ -79,6 +79,8 @@ export interface Database {
   exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
   /** Settings under which an acknowledged write may be lost, a sentence each that names it; none when all is well (R33). */
   weaknesses?(): Promise<readonly string[]>;
+  /** Called before `close`: gives up what may take long, so that nobody waits for it. */
+  closing?(): void;
   /** Waits for what is under way and closes what it opened, and only that. Later calls reject with a ClosedError. */
   close(): Promise<void>;
 }

@@ -119,6 +119,10 @@ export class MysqlDatabase implements Database {
     return await this.#withConnection(READ, (connection) => weaknessesOf(connection));
   }
 
+  closing(): void {
+    this.#limit.close();
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

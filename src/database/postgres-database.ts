@@ -95,6 +95,10 @@ export class PostgresDatabase implements Database {
     return await this.#withClient(READ, (client) => this.#weaknessesOf(client));
   }
 
+  closing(): void {
+    this.#limit.close();
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

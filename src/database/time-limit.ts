@@ -1,4 +1,4 @@
-import { StoreTimeoutError } from "../errors.ts";
+import { ClosedError, StoreTimeoutError } from "../errors.ts";
 import { Deadlines, type Limited } from "./deadlines.ts";
 
 /** How much more time than the others statements have that read a whole table. */
@@ -34,12 +34,15 @@ const OF_A_POOL = 10;
  * under it: a server that vanishes without a word would otherwise keep the connections of the pool, one after another,
  * until the system gives them up, and that takes it a quarter of an hour.
  *
- * Between two answers as many connections are given up as the pool may have, and no more: a server that lives, but
- * lets statements wait for a lock, does not notice that a connection was closed, and would be filled with them.
+ * In the longer limit as many connections are given up as the pool may have, and those beyond that when that limit has
+ * passed for them: a server that lives, but lets statements wait for a lock, does not notice that a connection was
+ * closed, and would soon be filled with them.
  */
 export class TimeLimit {
   #milliseconds = 0;
-  #givenUp = 0;
+  #closing = false;
+  /** When connections were given up. */
+  #givenUp: number[] = [];
   #lists: { readonly usual: Deadlines; readonly longer: Deadlines } | null = null;
 
   /** Of several users the most patient one counts. Without any, nothing is limited. */
@@ -51,26 +54,50 @@ export class TimeLimit {
 
   /** Works with a connection and brings it back, which is later where it was not given up. */
   async lend<T>(lent: Lent<T>): Promise<T> {
-    const { trip, connections = OF_A_POOL, back, isBroken } = lent;
+    const { trip, connections = OF_A_POOL, isBroken, back } = lent;
     const now: { late: "no" | "given up" | "kept" } = { late: "no" };
-    const working = lent.work();
+    const working = begun(lent.work);
+    let answer: T;
     try {
-      const answer = await this.hold(trip.limit, working, trip.unanswered, () => {
-        now.late = this.#givenUp < connections ? "given up" : "kept";
-        if (now.late === "given up") this.#givenUp++;
+      answer = await this.hold(trip.limit, working, trip.unanswered, () => {
+        now.late = this.#mayGiveUp(connections) ? "given up" : "kept";
       });
-      this.#givenUp = 0;
-      back(false);
-      return answer;
     } catch (error) {
-      if (now.late === "kept")
-        working.then(
-          () => back(false),
-          (reason: unknown) => back(isBroken(reason)),
-        );
+      if (now.late === "kept") this.#keep(working, lent);
       else back(now.late === "given up" || isBroken(error));
       throw error;
     }
+    back(false);
+    return answer;
+  }
+
+  /** Gives up at once what may take longer, because the store is to be closed. */
+  close(): void {
+    this.#closing = true;
+    this.#lists?.longer.expireAll();
+  }
+
+  #keep<T>(working: Promise<T>, { isBroken, back }: Lent<T>): void {
+    let givenUp = false;
+    const over = () => {
+      givenUp = true;
+      this.#givenUp.push(performance.now());
+    };
+    this.hold("longer", working, "unknown", over)
+      .then(
+        () => back(false),
+        (error: unknown) => back(givenUp || isBroken(error)),
+      )
+      .catch(() => {});
+    if (this.#closing) this.close();
+  }
+
+  #mayGiveUp(connections: number): boolean {
+    const now = performance.now();
+    this.#givenUp = this.#givenUp.filter((at) => at > now - LONGER * this.#milliseconds);
+    if (!this.#closing && this.#givenUp.length >= connections) return false;
+    this.#givenUp.push(now);
+    return true;
   }
 
   /**
@@ -85,7 +112,11 @@ export class TimeLimit {
       const entry = new Held(() => {
         const waited = Math.round(performance.now() - began);
         late();
-        reject(new StoreTimeoutError(`The database did not answer within ${waited} ms.`, { outcome }));
+        reject(
+          this.#closing
+            ? new ClosedError("The store was closed.")
+            : new StoreTimeoutError(`The database did not answer within ${waited} ms.`, { outcome }),
+        );
       });
       list.add(entry);
       work.then(
@@ -99,6 +130,15 @@ export class TimeLimit {
         },
       );
     });
+  }
+}
+
+/** A function that throws fails as one that rejects. */
+function begun<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work();
+  } catch (error) {
+    return Promise.reject(error as Error);
   }
 }
 

@@ -260,6 +260,7 @@ export class RailsStore implements SessionStore {
   }
 
   async #close(): Promise<void> {
+    this.#database.closing?.();
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.#database.close();
   }

@@ -53,6 +53,7 @@ export class CoalescedStore {
   #freeWrites: number;
   #waiting = 0;
   #open = 0;
+  #openLong = 0;
   #flushing = false;
   /** Milliseconds that a statement takes of late: up at once with a slow one, and slowly down again. */
   #pace = 0;
@@ -116,7 +117,7 @@ export class CoalescedStore {
     return this.#direct(true, () => this.store.deleteExpired(query));
   }
 
-  /** It reads the whole table, so it may take 12 times as long as the others. */
+  /** It reads the whole table, so it may take 12 times as long as the others; `close` does not wait for it. */
   count(now: number): Promise<number> {
     return this.#direct(false, () => this.store.count(now), this.#laterDeadlines);
   }
@@ -188,7 +189,7 @@ export class CoalescedStore {
   /** An operation that takes no lane, with the same limits of time and number. */
   async #direct<T>(writes: boolean, work: () => Promise<T>, deadlines = this.#deadlines): Promise<T> {
     this.#assertOpen();
-    this.#assertPlace(this.#open, this.#maxQueue);
+    this.#assertPlace(deadlines === this.#laterDeadlines ? this.#openLong : this.#open, this.#maxQueue);
     return await new Promise<T>((resolve, reject) => {
       const operation = new Operation(
         this,
@@ -209,7 +210,8 @@ export class CoalescedStore {
   }
 
   #begin(operation: Operation): void {
-    if (!this.#isLong(operation)) this.#open++;
+    if (this.#isLong(operation)) this.#openLong++;
+    else this.#open++;
     operation.deadlines.add(operation);
   }
 
@@ -227,7 +229,8 @@ export class CoalescedStore {
     operation.deadlines.remove(operation);
     if (error === null) operation.resolve(value);
     else operation.reject(error);
-    if (!this.#isLong(operation) && --this.#open === 0) this.#idle?.();
+    if (this.#isLong(operation)) this.#openLong--;
+    else if (--this.#open === 0) this.#idle?.();
   }
 
   /** @internal */
@@ -242,7 +245,7 @@ export class CoalescedStore {
     const outcome = kind === "read" ? "none" : "unknown";
     const message = `The session store did not answer a ${kind} within ${operation.deadlines.limit} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
-    this.#took(this.#timeout);
+    if (batch) this.#took(this.#timeout);
     // Of its batch, the others are still under way: their ids stay taken.
     if (batch) this.#freeLane(batch);
     if (kind !== "read" && operation.key !== "") this.#leaveChain(operation);

@@ -182,6 +182,7 @@ export class SqlStore implements SessionStore {
   }
 
   async #close(): Promise<void> {
+    this.database.closing?.();
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.database.close();
   }

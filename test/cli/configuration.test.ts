@@ -112,6 +112,11 @@ test("a configuration's `rails`: a promise, a function, or beside the options of
     ["function.mjs", `${imports}\nexport const rails = async () => ({ format: 1 });`],
     ["beside.cjs", `${required}\nmodule.exports = { ...${options}, rails: { format: 1 } };`],
     [
+      // Node takes this for an export of that name besides
+      "short.cjs",
+      `${required}\nconst options = ${options};\nconst rails = { format: 1 };\nmodule.exports = { ...options, rails };`,
+    ],
+    [
       "later.cjs",
       `${required}\nmodule.exports = async () => ({ ...${options}, rails: async () => ({ format: 1 }) });`,
     ],

@@ -58,6 +58,21 @@ describe.each(servers)("$name", ({ kind, url }) => {
     }
   });
 
+  /** Keeps everybody away from a table. */
+  async function lock(table: string) {
+    const postgres = kind === "postgres" ? new Client({ connectionString: url! }) : null;
+    await postgres?.connect();
+    const other = postgres ? null : await mysql.createConnection(url!);
+    const run = (text: string): Promise<unknown> => (postgres ? postgres.query(text) : other!.query(text));
+    await run(
+      postgres ? `BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE` : `LOCK TABLES ${table} WRITE`,
+    );
+    return {
+      free: () => run(postgres ? "ROLLBACK" : "UNLOCK TABLES"),
+      [Symbol.asyncDispose]: () => (postgres ?? other)!.end(),
+    };
+  }
+
   test("promise 10 a locked table fills the server with twice the pool's connections at most", async () => {
     await using created = await held();
     created.release();
@@ -68,38 +83,79 @@ describe.each(servers)("$name", ({ kind, url }) => {
         ? new Pool({ connectionString: url!, max: poolSize })
         : mysql.createPool({ uri: url!, connectionLimit: poolSize });
     const store = (kind === "postgres" ? postgresStore : mysqlStore)(pool as never, { table });
-    store.giveUpAfter(100);
-    const [locks, frees] =
-      kind === "postgres"
-        ? [`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`, "ROLLBACK"]
-        : [`LOCK TABLES ${table} WRITE`, "UNLOCK TABLES"];
-    const locker = kind === "postgres" ? new Client({ connectionString: url! }) : null;
-    await locker?.connect();
-    const other = locker ? null : await mysql.createConnection(url!);
-    const run = (text: string): Promise<unknown> => (locker ? locker.query(text) : other!.query(text));
+    store.giveUpAfter(150);
     const id = randomRow().id;
     try {
       expect(await store.read([id])).toEqual([null]);
-      await run(locks);
-      for (let reading = 0; reading < 10; reading++)
+      await using locked = await lock(table);
+      for (let reading = 0; reading < 8; reading++)
         await expect(store.read([id])).rejects.toBeInstanceOf(StoreTimeoutError);
       const waiting = await execute(
         url!,
         kind,
         kind === "postgres"
           ? `SELECT pid FROM pg_stat_activity WHERE query LIKE '%${table}%' AND wait_event_type = 'Lock'`
-          : `SHOW FULL PROCESSLIST`,
+          : "SHOW FULL PROCESSLIST",
       );
       const ofTheTable = waiting.filter((row) => kind === "postgres" || isWaiting(row, table));
       expect(ofTheTable.length).toBeGreaterThan(0);
       expect(ofTheTable.length).toBeLessThanOrEqual(2 * poolSize);
-      await run(frees);
+      await locked.free();
       store.giveUpAfter(10_000);
       expect(await store.read([id]), "what was kept is back in the pool").toEqual([null]);
     } finally {
-      await (locker ?? other)!.end();
       await pool.end();
     }
+  });
+
+  test("promise 8 a connection that is kept although it is late is given up in the end", async () => {
+    await using created = await held();
+    created.release();
+    const address = new URL(url!);
+    await using way = await Switch.to(Number(address.port));
+    address.port = String(way.port);
+    const store = (kind === "postgres" ? postgresStore : mysqlStore)(address.href, {
+      table: created.table,
+      poolSize: 1,
+    });
+    store.giveUpAfter(150);
+    const id = randomRow().id;
+    const read = () =>
+      store.read([id]).then(
+        () => true,
+        () => false,
+      );
+    try {
+      while (!(await read()));
+      way.silence();
+      expect(await read(), "the first is given up").toBe(false);
+      while (!(await read()));
+      way.silence();
+      expect(await read(), "the second is kept").toBe(false);
+      let tries = 0;
+      while (!(await read()) && tries < 60) tries++;
+      expect(tries, "and given up later").toBeLessThan(60);
+    } finally {
+      await store.close();
+    }
+  });
+
+  test("close gives up a count instead of waiting for it", async () => {
+    await using created = await held();
+    created.release();
+    const { table } = created;
+    const store = new CoalescedStore((kind === "postgres" ? postgresStore : mysqlStore)(url!, { table }));
+    await store.count(0);
+    await using locked = await lock(table);
+    const counting = store.count(0);
+    counting.catch(() => {});
+    // meanwhile it arrives at the server
+    await expect
+      .poll(async () => (await execute(url!, kind, "SELECT 1 AS one")).length, { timeout: 5_000 })
+      .toBe(1);
+    await store.close();
+    await expect(counting).rejects.toBeInstanceOf(ClosedError);
+    await locked.free();
   });
 
   /** A store over a pool of one connection, which the test holds. */
