@@ -37,8 +37,15 @@ export async function settle(database: DatabaseName, server: Server): Promise<vo
       await run("CHECKPOINT");
       return;
     }
-    const [before] = await run("SELECT @@innodb_max_dirty_pages_pct AS dirty");
-    await run("SET GLOBAL innodb_max_dirty_pages_pct = 0");
+    // As fast as the disk can: as installed it writes 200 pages a second, and would go on for minutes.
+    const hurried = [
+      ["innodb_io_capacity_max", 20_000],
+      ["innodb_io_capacity", 20_000],
+      ["innodb_max_dirty_pages_pct", 0],
+    ] as const;
+    const columns = hurried.map(([name]) => `@@${name} AS ${name}`).join(", ");
+    const [before] = await run(`SELECT ${columns}`);
+    for (const [name, value] of hurried) await run(`SET GLOBAL ${name} = ${value}`);
     try {
       for (let left = Infinity, tries = 0; left > 100 && tries < 600; tries++) {
         await wait(500);
@@ -46,7 +53,7 @@ export async function settle(database: DatabaseName, server: Server): Promise<vo
         left = Number(row?.["Value"]);
       }
     } finally {
-      await run(`SET GLOBAL innodb_max_dirty_pages_pct = ${Number(before?.["dirty"])}`);
+      for (const [name] of hurried.toReversed()) await run(`SET GLOBAL ${name} = ${Number(before?.[name])}`);
     }
   });
 }
