@@ -1,3 +1,5 @@
+import { COLUMNS } from "../../src/database/shape.ts";
+
 /** A table of ours or of a peer's, for filling it with rows that nobody asks for. */
 export interface Fillable {
   readonly table: string;
@@ -7,23 +9,11 @@ export interface Fillable {
   readonly columns: readonly string[];
 }
 
-const ourColumns = [
-  "data",
-  "version",
-  "user_ref",
-  "created_at",
-  "updated_at",
-  "absolute_expires_at",
-  "expires_at",
-  "expires_bucket",
-  "client",
-];
-
 export const ourTable = (table: string, newKey: Fillable["newKey"]): Fillable => ({
   table,
   key: "id",
   newKey,
-  columns: ourColumns,
+  columns: COLUMNS.sessions.filter((name) => name !== "id"),
 });
 
 /**

@@ -189,14 +189,11 @@ export class MysqlDatabase implements Database {
     }
   }
 
-  /** A connection that comes too late, or to a store that was closed meanwhile, goes back as it came. */
+  /** A connection that comes when the store was closed goes back as it came. */
   async #connect({ limit }: Trip): Promise<MysqlConnection> {
     const pool = await this.#pool();
     this.#connections = pool.pool?.config?.connectionLimit;
-    const connecting = pool.getConnection();
-    const connection = await this.#limit.hold(limit, connecting, "none", () => {
-      connecting.then((late) => late.release(), ignore);
-    });
+    const connection = await this.#limit.obtain(limit, pool.getConnection());
     if (!this.#closed) return connection;
     connection.release();
     throw new ClosedError("The store was closed.");

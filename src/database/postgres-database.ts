@@ -181,14 +181,11 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  /** A connection that comes too late, or to a store that was closed meanwhile, goes back as it came. */
+  /** A connection that comes when the store was closed goes back as it came. */
   async #connect({ limit }: Trip): Promise<PostgresClient> {
     const pool = await this.#pool();
     this.#connections = pool.options?.max;
-    const connecting = pool.connect();
-    const client = await this.#limit.hold(limit, connecting, "none", () => {
-      connecting.then((late) => late.release(), ignore);
-    });
+    const client = await this.#limit.obtain(limit, pool.connect());
     if (!this.#closed) return client;
     client.release();
     throw new ClosedError("The store was closed.");

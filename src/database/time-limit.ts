@@ -71,6 +71,16 @@ export class TimeLimit {
     return answer;
   }
 
+  /** A connection of the pool. One that comes too late goes back as it came. */
+  obtain<C extends { release(): void }>(limit: Limit, connecting: Promise<C>): Promise<C> {
+    return this.hold(limit, connecting, "none", () => {
+      connecting.then(
+        (late) => late.release(),
+        () => {},
+      );
+    });
+  }
+
   /** Gives up at once what may take longer, because the store is to be closed. */
   close(): void {
     this.#closing = true;

@@ -2,6 +2,7 @@ import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from
 import { keyOf } from "../database/bytes.ts";
 import { Deadlines } from "../database/deadlines.ts";
 import { LONGER } from "../database/time-limit.ts";
+import { batchSize } from "./batch.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { SessionStore } from "./store.ts";
@@ -245,9 +246,11 @@ export class CoalescedStore {
     const outcome = kind === "read" ? "none" : "unknown";
     const message = `The session store did not answer a ${kind} within ${operation.deadlines.limit} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
-    if (batch) this.#took(this.#timeout);
-    // Of its batch, the others are still under way: their ids stay taken.
-    if (batch) this.#freeLane(batch);
+    if (batch) {
+      this.#took(this.#timeout);
+      // Its other members are still under way: their ids stay taken.
+      this.#freeLane(batch);
+    }
     if (kind !== "read" && operation.key !== "") this.#leaveChain(operation);
     this.#pump();
   }
@@ -342,9 +345,9 @@ export class CoalescedStore {
     let operations: Operation[];
     do {
       if (queue.length === 0) return null;
-      const most = kind === "replace" ? 1 : Math.min(this.store.lanes.maxBatch, share(queue.length, lanes));
+      const size = kind === "replace" ? 1 : batchSize(queue, lanes, this.store.lanes.maxBatch);
       operations = [];
-      for (const operation of queue.splice(0, fitting(queue, most))) {
+      for (const operation of queue.splice(0, size)) {
         if (operation.state !== "waiting") continue;
         if (operation.deadline < due) this.#turnAway(operation);
         else operations.push(operation);
@@ -464,30 +467,6 @@ const endOfTurn = setImmediate;
 
 /** Callers that are answered in one turn: what each then does, such as a response, takes the event loop's time. */
 const AT_ONCE = 16;
-
-/** As many operations as make a statement of their own worth it. */
-const WORTH_A_LANE = 16;
-
-/** What one of the free lanes takes: many are divided, so that the process and the server work at the same time. */
-function share(waiting: number, lanes: number): number {
-  return Math.ceil(waiting / Math.max(1, Math.min(lanes, Math.floor(waiting / WORTH_A_LANE))));
-}
-
-/**
- * Bytes of the rows in a statement at most, or one row that is larger: a server refuses statements above a size of its
- * own (16 MiB is MariaDB's), and whoever met one of many large sessions would fail with it.
- */
-export const LARGEST_BATCH: number = 4 * 2 ** 20;
-
-/** How many of the first `most` operations make one statement. */
-function fitting(queue: readonly Operation[], most: number): number {
-  let bytes = 0;
-  for (let count = 0; count < most; count++) {
-    bytes += queue[count]!.bytes;
-    if (bytes > LARGEST_BATCH && count > 0) return count;
-  }
-  return most;
-}
 
 const NO_ID = new Uint8Array(0);
 
