@@ -123,7 +123,7 @@ describe("readToken", () => {
   });
 
   test("refuses letters that look alike or fold to the alphabet", () => {
-    for (const character of ["Ａ", "А", "ſ", "K", "é", "\u{1f36a}"]) {
+    for (const character of ["\uff21", "\u0410", "\u017f", "\u212a", "\u00e9", "\u{1f36a}"]) {
       expect(readToken(before, character + token.text.slice(character.length))).toBeNull();
       expect(readToken(before, token.text.slice(0, 64 - character.length) + character)).toBeNull();
     }
