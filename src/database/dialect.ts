@@ -138,6 +138,11 @@ export interface Dialect {
   insert(rows: readonly SessionRow[]): readonly Statement[];
   update(updates: readonly RowUpdate[]): readonly Statement[];
   /**
+   * Where `update` of several rows needs a transaction: one statement that writes those of the rows that are there,
+   * or fails with a VersionError, and writes nothing, when one of them has another version than was loaded.
+   */
+  updateAtOnce?(updates: readonly RowUpdate[]): Statement;
+  /**
    * Delete with the loaded version, then insert, each with `atLeast: 1` and neither an error when the new id is
    * taken. One statement, whose `changes` are 1 or 0, where one can do it.
    */

@@ -1,5 +1,6 @@
 import { keyOf } from "../database/bytes.ts";
-import { ClosedError } from "../errors.ts";
+import { ClosedError, StoreUnavailableError } from "../errors.ts";
+import { VersionError } from "../database/version-error.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
@@ -50,9 +51,7 @@ export class SqlStore implements SessionStore {
   update(updates: readonly RowUpdate[]): Promise<boolean[]> {
     return this.#guard(async () => {
       const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
-      const results = await this.#send(asked, (some) => this.#dialect.update(some));
-      const next = asked.map((update) => update.next);
-      const told = this.#told(results, next, this.#dialect.tells === "versions");
+      const told = (await this.#updateAtOnce(asked)) ?? (await this.#update(asked));
       if (asked.length === updates.length) return told;
       return updates.map((update) => told[asked.indexOf(update)] ?? false);
     });
@@ -185,6 +184,35 @@ export class SqlStore implements SessionStore {
     this.database.closing?.();
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.database.close();
+  }
+
+  async #update(updates: readonly RowUpdate[]): Promise<boolean[]> {
+    const results = await this.#send(updates, (some) => this.#dialect.update(some));
+    const next = updates.map((update) => update.next);
+    return this.#told(results, next, this.#dialect.tells === "versions");
+  }
+
+  /** Null where the dialect has no such statement, or a row has another version (decisions/0020). */
+  async #updateAtOnce(updates: readonly RowUpdate[]): Promise<boolean[] | null> {
+    if (updates.length < 2 || !this.#dialect.updateAtOnce) return null;
+    let changes: number;
+    try {
+      ({ changes } = await this.database.run(this.#dialect.updateAtOnce(updates)));
+    } catch (error) {
+      if (error instanceof VersionError) return null;
+      throw error;
+    }
+    if (changes === updates.length) return updates.map(() => true);
+    if (changes === 0) return updates.map(() => false);
+    // All that were there were written, and another may have written or ended one since.
+    const rows = await this.#read(updates.map(({ next }) => next.id)).catch((cause: unknown) => {
+      const message = "A batch of sessions was saved, and which of them were gone could not be asked.";
+      throw new StoreUnavailableError(message, { cause, outcome: "unknown" });
+    });
+    const isUsedAgain = rows.filter((row) => row !== null).length > changes;
+    return rows.map(
+      (row, index) => row !== null && (!isUsedAgain || row.version === updates[index]!.next.version),
+    );
   }
 
   async #read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {

@@ -1,0 +1,194 @@
+/**
+ * Batches of updates where the server cannot say which rows it wrote: all in one statement when nothing stands in the
+ * way, and row by row when something does (promise 2). MySQL and MariaDB have such statements; what a batch answers is
+ * the same everywhere.
+ */
+import assert from "node:assert/strict";
+import mysql from "mysql2/promise";
+import { describe, test } from "vitest";
+import type { Statement } from "../../src/database/dialect.ts";
+import { migrate, StoreError } from "../../src/index.ts";
+import type { SessionRow } from "../../src/row.ts";
+import { mysqlStore } from "../../src/store/mysql.ts";
+import { SqlStore } from "../../src/store/sql.ts";
+import { databases, type CreatedStore } from "../servers/databases.ts";
+import { nextRow, randomRows } from "../servers/rows.ts";
+
+interface Told {
+  readonly alone: string[];
+  readonly transactions: number;
+}
+
+/** Another store on the same tables, which keeps what it sent; `after` happens behind each statement. */
+function watched(
+  created: CreatedStore,
+  after: (statement: Statement) => Promise<void> = async () => {},
+): { store: SqlStore; told: Told } {
+  const { database } = created.another() as SqlStore;
+  const told = { alone: [] as string[], transactions: 0 };
+  const store = new SqlStore({
+    dialect: database.dialect,
+    async run(statement) {
+      told.alone.push(statement.text.slice(0, 6));
+      const result = await database.run(statement);
+      await after(statement);
+      return result;
+    },
+    transaction(statements) {
+      told.transactions++;
+      return database.transaction(statements);
+    },
+    exclusively: (work) => database.exclusively(work),
+    close: () => database.close(),
+  });
+  return { store, told };
+}
+
+const updatesOf = (rows: readonly SessionRow[]) => rows.map((loaded) => ({ loaded, next: nextRow(loaded) }));
+const isMysql = (kind: string) => kind === "mysql" || kind === "mariadb";
+
+for (const database of databases) {
+  const { kind } = database;
+  describe(database.name, () => {
+    const filled = async (count: number): Promise<{ created: CreatedStore; rows: SessionRow[] }> => {
+      const created = await database.createStore();
+      await migrate(created.store);
+      const rows = randomRows(count);
+      await created.store.insert(rows);
+      return { created, rows };
+    };
+
+    test.each([2, 3, 31, 64])(
+      "a batch of %i that finds its versions is one statement on servers",
+      async (size) => {
+        const { created, rows } = await filled(size);
+        await using _ = created;
+        // The first statement of a MySQL store asks for the server's name.
+        const { store, told } = watched(created);
+        const updates = updatesOf(rows);
+        assert.deepEqual(
+          await store.update(updates),
+          rows.map(() => true),
+        );
+        assert.deepEqual(
+          await created.store.read(rows.map(({ id }) => id)),
+          updates.map(({ next }) => next),
+        );
+        if (kind !== "sqlite") assert.deepEqual(told, { alone: ["UPDATE"], transactions: 0 });
+      },
+    );
+
+    test.each([0, 1, 4])("row %i of five was changed: it alone is told so, and stays", async (place) => {
+      const { created, rows } = await filled(5);
+      await using _ = created;
+      const meanwhile = nextRow(rows[place]!);
+      await created.store.update([{ loaded: rows[place]!, next: meanwhile }]);
+      const { store, told } = watched(created);
+      const updates = updatesOf(rows);
+      assert.deepEqual(
+        await store.update(updates),
+        rows.map((_row, index) => index !== place),
+      );
+      assert.deepEqual(
+        await created.store.read(rows.map(({ id }) => id)),
+        updates.map(({ next }, index) => (index === place ? meanwhile : next)),
+      );
+      if (isMysql(kind)) assert.deepEqual(told, { alone: ["UPDATE"], transactions: 1 });
+    });
+
+    test("rows that are gone are told so, the others are written, and nothing comes back (promise 3)", async () => {
+      const { created, rows } = await filled(6);
+      await using _ = created;
+      await created.store.delete([rows[1]!.id, rows[4]!.id]);
+      const { store, told } = watched(created);
+      assert.deepEqual(await store.update(updatesOf(rows)), [true, false, true, true, false, true]);
+      assert.equal(await created.store.count(0), 4);
+      if (isMysql(kind)) assert.deepEqual(told, { alone: ["UPDATE", "SELECT"], transactions: 0 });
+      await created.store.delete(rows.map(({ id }) => id));
+      assert.deepEqual(
+        await store.update(updatesOf(rows)),
+        rows.map(() => false),
+      );
+      assert.equal(await created.store.count(0), 0);
+    });
+
+    test("one gone and one changed in the same batch are told apart from those written", async () => {
+      const { created, rows } = await filled(4);
+      await using _ = created;
+      await created.store.delete([rows[0]!.id]);
+      await created.store.update([{ loaded: rows[3]!, next: nextRow(rows[3]!) }]);
+      assert.deepEqual(await created.store.update(updatesOf(rows)), [false, true, true, false]);
+    });
+  });
+}
+
+for (const database of databases.filter(({ kind }) => isMysql(kind))) {
+  describe(`${database.name}: between a batch and the look at what was gone`, () => {
+    const interrupted = async (
+      meanwhile: (store: CreatedStore["store"], updates: ReturnType<typeof updatesOf>) => Promise<unknown>,
+    ): Promise<boolean[]> => {
+      await using created = await database.createStore();
+      await migrate(created.store);
+      const rows = randomRows(4);
+      await created.store.insert(rows.slice(1));
+      const updates = updatesOf(rows);
+      const { store } = watched(created, async ({ text }) => {
+        if (text.startsWith("UPDATE")) await meanwhile(created.store, updates);
+      });
+      return await store.update(updates);
+    };
+
+    test("a row that another goes on writing counts as written (promise 2)", async () => {
+      const answers = await interrupted((store, updates) =>
+        store.update([{ loaded: updates[2]!.next, next: nextRow(updates[2]!.next) }]),
+      );
+      assert.deepEqual(answers, [false, true, true, true]);
+    });
+
+    test("a row that ends counts as gone (promise 3)", async () => {
+      const answers = await interrupted((store, updates) => store.delete([updates[2]!.next.id]));
+      assert.deepEqual(answers, [false, true, false, true]);
+    });
+
+    test("an id that is used again was not written", async () => {
+      const answers = await interrupted((store, updates) => store.insert([updates[0]!.loaded]));
+      assert.deepEqual(answers, [false, true, true, true]);
+    });
+
+    test("a failure to look leaves the outcome unknown (promise 8)", async () => {
+      await using created = await database.createStore();
+      await migrate(created.store);
+      const rows = randomRows(3);
+      await created.store.insert(rows.slice(1));
+      const { store } = watched(created, async ({ text }) => {
+        if (text.startsWith("SELECT")) throw new StoreError("The connection broke.", { outcome: "none" });
+      });
+      await assert.rejects(store.update(updatesOf(rows)), { outcome: "unknown" });
+    });
+  });
+
+  test.each(["", "TRADITIONAL", "ANSI_QUOTES,PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES"])(
+    `${database.name}: a changed row undoes the whole statement under sql_mode '%s'`,
+    async (mode) => {
+      await using created = await database.createStore();
+      await migrate(created.store);
+      const rows = randomRows(8);
+      await created.store.insert(rows);
+      const meanwhile = nextRow(rows[7]!);
+      await created.store.update([{ loaded: rows[7]!, next: meanwhile }]);
+      const pool = mysql.createPool({ uri: database.url!, connectionLimit: 1 });
+      await pool.query(`SET SESSION sql_mode = '${mode}'`);
+      const { database: under } = mysqlStore(pool, { table: created.table });
+      try {
+        const statement = under.dialect.updateAtOnce!(updatesOf(rows));
+        await assert.rejects(under.run(statement), { name: "VersionError", outcome: "none" });
+        assert.deepEqual(await created.store.read(rows.map(({ id }) => id)), [
+          ...rows.slice(0, 7),
+          meanwhile,
+        ]);
+      } finally {
+        await pool.end();
+      }
+    },
+  );
+}
