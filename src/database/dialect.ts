@@ -138,10 +138,11 @@ export interface Dialect {
   insert(rows: readonly SessionRow[]): readonly Statement[];
   update(updates: readonly RowUpdate[]): readonly Statement[];
   /**
-   * Where `update` of several rows needs a transaction: one statement that writes those of the rows that are there,
-   * or fails with a VersionError, and writes nothing, when one of them has another version than was loaded.
+   * Where `update` of several rows needs a transaction: one statement that writes all of the rows that are there, or
+   * fails and writes nothing when one of them has another version than was loaded; and a look, for when fewer were
+   * there, at `id`, `version` and `created_at` of those that are, none older than what was written.
    */
-  updateAtOnce?(updates: readonly RowUpdate[]): Statement;
+  updateAtOnce?(updates: readonly RowUpdate[]): { readonly write: Statement; readonly look: Statement };
   /**
    * Delete with the loaded version, then insert, each with `atLeast: 1` and neither an error when the new id is
    * taken. One statement, whose `changes` are 1 or 0, where one can do it.

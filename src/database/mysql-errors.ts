@@ -7,7 +7,6 @@ import {
   TableError,
 } from "../errors.ts";
 import type { Names } from "./dialect.ts";
-import { VersionError } from "./version-error.ts";
 
 /** The number of an error that the server itself reported (it has an SQLSTATE). */
 function errorNumber(error: unknown): number | null {
@@ -110,8 +109,6 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
         `The database user may not do this (${said}). Grant it SELECT, INSERT, UPDATE and DELETE on ${names.sessions} and the tables beside it.`,
         options,
       );
-    case 1242:
-      return new VersionError("A row of the batch has another version.", options);
     case 1213:
     case 1205:
     case 1020:

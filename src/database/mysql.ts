@@ -107,15 +107,22 @@ export class MysqlDialect implements Dialect {
     ];
   }
 
-  updateAtOnce(updates: readonly RowUpdate[]): Statement {
+  updateAtOnce(updates: readonly RowUpdate[]): { write: Statement; look: Statement } {
     const { text, values, ids, bind, byId } = this.#setEach(updates);
     bind(({ loaded }) => loaded.version, 0);
     bind(({ next }) => next.version, 0);
     values.push(...ids);
-    return write(
-      `${text}, version = IF(version = ${byId(INTEGER)}, ${byId(INTEGER)}, ${REFUSAL}) WHERE ${inList("id", ids)}`,
-      ...values,
-    );
+    return {
+      write: write(
+        `${text}, version = IF(version = ${byId(INTEGER)}, ${byId(INTEGER)}, ${REFUSAL}) WHERE ${inList("id", ids)}`,
+        ...values,
+      ),
+      // With a lock, because it then waits for those who write and takes nothing from an older snapshot.
+      look: query(
+        `SELECT id, version, created_at FROM ${this.names.sessions} WHERE ${inList("id", ids)} LOCK IN SHARE MODE`,
+        ...ids,
+      ),
+    };
   }
 
   /** The beginning of an UPDATE that gives each row its own values, but for the version. */

@@ -1,11 +1,11 @@
 import { keyOf } from "../database/bytes.ts";
-import { ClosedError, StoreUnavailableError } from "../errors.ts";
-import { VersionError } from "../database/version-error.ts";
+import { ClosedError, StoreError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import { onceEach } from "./once-each.ts";
 import { takeOver } from "./take-over.ts";
+import { writtenOf } from "./written.ts";
 import type { Lanes, SessionStore, TakenOver } from "./store.ts";
 
 export interface SqlStoreOptions {
@@ -19,6 +19,8 @@ export class SqlStore implements SessionStore {
   /** For the migrator and the command line. */
   readonly database: Database;
   readonly #dialect: Dialect;
+  /** Whether the last updates met a row that another had written or ended: so may the next. */
+  #hasRivals = false;
   #unmigrated: boolean;
   #migrating: Promise<void> | null = null;
   #underWay = 0;
@@ -51,7 +53,9 @@ export class SqlStore implements SessionStore {
   update(updates: readonly RowUpdate[]): Promise<boolean[]> {
     return this.#guard(async () => {
       const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
-      const told = (await this.#updateAtOnce(asked)) ?? (await this.#update(asked));
+      const atOnce = asked.length > 1 && !this.#hasRivals && this.#dialect.updateAtOnce !== undefined;
+      const told = (atOnce && (await this.#updateAtOnce(asked))) || (await this.#update(asked));
+      this.#hasRivals = told.includes(false);
       if (asked.length === updates.length) return told;
       return updates.map((update) => told[asked.indexOf(update)] ?? false);
     });
@@ -192,27 +196,25 @@ export class SqlStore implements SessionStore {
     return this.#told(results, next, this.#dialect.tells === "versions");
   }
 
-  /** Null where the dialect has no such statement, or a row has another version (decisions/0020). */
+  /** Null when nothing was written, and whose fault that is has to be asked row by row (decisions/0020). */
   async #updateAtOnce(updates: readonly RowUpdate[]): Promise<boolean[] | null> {
-    if (updates.length < 2 || !this.#dialect.updateAtOnce) return null;
+    const { write, look } = this.#dialect.updateAtOnce!(updates);
     let changes: number;
     try {
-      ({ changes } = await this.database.run(this.#dialect.updateAtOnce(updates)));
+      ({ changes } = await this.database.run(write));
     } catch (error) {
-      if (error instanceof VersionError) return null;
+      if (error instanceof StoreError && error.code === StoreError.code && error.outcome === "none")
+        return null;
       throw error;
     }
     if (changes === updates.length) return updates.map(() => true);
     if (changes === 0) return updates.map(() => false);
-    // All that were there were written, and another may have written or ended one since.
-    const rows = await this.#read(updates.map(({ next }) => next.id)).catch((cause: unknown) => {
+    try {
+      return writtenOf(updates, (await this.database.run(look)).rows);
+    } catch (cause) {
       const message = "A batch of sessions was saved, and which of them were gone could not be asked.";
       throw new StoreUnavailableError(message, { cause, outcome: "unknown" });
-    });
-    const isUsedAgain = rows.filter((row) => row !== null).length > changes;
-    return rows.map(
-      (row, index) => row !== null && (!isUsedAgain || row.version === updates[index]!.next.version),
-    );
+    }
   }
 
   async #read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {

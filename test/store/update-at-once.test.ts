@@ -19,10 +19,14 @@ interface Told {
   readonly transactions: number;
 }
 
-/** Another store on the same tables, which keeps what it sent; `after` happens behind each statement. */
+/**
+ * Another store on the same tables, which keeps what it sent; `after` happens behind each statement, and `found` is what
+ * queries then find.
+ */
 function watched(
   created: CreatedStore,
   after: (statement: Statement) => Promise<void> = async () => {},
+  found?: readonly Record<string, unknown>[],
 ): { store: SqlStore; told: Told } {
   const { database } = created.another() as SqlStore;
   const told = { alone: [] as string[], transactions: 0 };
@@ -32,7 +36,7 @@ function watched(
       told.alone.push(statement.text.slice(0, 6));
       const result = await database.run(statement);
       await after(statement);
-      return result;
+      return found && !statement.writes ? { rows: found, changes: 0 } : result;
     },
     transaction(statements) {
       told.transactions++;
@@ -106,7 +110,7 @@ for (const database of databases) {
       if (isMysql(kind)) assert.deepEqual(told, { alone: ["UPDATE", "SELECT"], transactions: 0 });
       await created.store.delete(rows.map(({ id }) => id));
       assert.deepEqual(
-        await store.update(updatesOf(rows)),
+        await watched(created).store.update(updatesOf(rows)),
         rows.map(() => false),
       );
       assert.equal(await created.store.count(0), 0);
@@ -150,9 +154,69 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       assert.deepEqual(answers, [false, true, false, true]);
     });
 
-    test("an id that is used again was not written", async () => {
-      const answers = await interrupted((store, updates) => store.insert([updates[0]!.loaded]));
-      assert.deepEqual(answers, [false, true, true, true]);
+    test("an id that is used again was not written, whatever happens to those that were", async () => {
+      const again = (updates: ReturnType<typeof updatesOf>) => {
+        const { loaded } = updates[0]!;
+        return { ...nextRow(loaded), createdAt: loaded.createdAt + 1 };
+      };
+      const alone = await interrupted((store, updates) => store.insert([again(updates)]));
+      assert.deepEqual(alone, [false, true, true, true]);
+      const oneEnds = await interrupted(async (store, updates) => {
+        await store.insert([again(updates)]);
+        await store.delete([updates[3]!.next.id]);
+      });
+      assert.deepEqual(oneEnds, [false, true, true, false]);
+      const oneGoesOn = await interrupted(async (store, updates) => {
+        await store.insert([again(updates)]);
+        await store.update([{ loaded: updates[2]!.next, next: nextRow(updates[2]!.next) }]);
+      });
+      assert.deepEqual(oneGoesOn, [false, true, true, true]);
+    });
+
+    test("a look that is older than the batch leaves the outcome unknown (promises 2, 8)", async () => {
+      await using created = await database.createStore();
+      await migrate(created.store);
+      const rows = randomRows(3);
+      await created.store.insert(rows);
+      const { database: there } = created.another() as SqlStore;
+      const older = (await there.run(there.dialect.updateAtOnce!(updatesOf(rows)).look)).rows;
+      await created.store.delete([rows[0]!.id]);
+      const { store } = watched(created, async () => {}, older);
+      await assert.rejects(store.update(updatesOf(rows)), { outcome: "unknown" });
+    });
+
+    test("a look waits for a rival who deletes a row and thinks better of it (promise 2)", async () => {
+      await using created = await database.createStore();
+      await migrate(created.store);
+      const rows = randomRows(3);
+      await created.store.insert(rows.slice(1));
+      const rival = await mysql.createConnection(database.url!);
+      const { store } = watched(created, async ({ text }) => {
+        if (!text.startsWith("UPDATE")) return;
+        await rival.query("START TRANSACTION");
+        await rival.query(`DELETE FROM ${created.table} WHERE id = ?`, [Buffer.from(rows[1]!.id)]);
+        setTimeout(() => void rival.query("ROLLBACK"), 200);
+      });
+      assert.deepEqual(await store.update(updatesOf(rows)), [false, true, true]);
+      await rival.end();
+    });
+
+    test("after a conflict the next batch goes row by row at once, and the one after it as one again", async () => {
+      await using created = await database.createStore();
+      await migrate(created.store);
+      const rows = randomRows(2);
+      await created.store.insert(rows);
+      const { store, told } = watched(created);
+      const meanwhile = nextRow(rows[0]!);
+      await created.store.update([{ loaded: rows[0]!, next: meanwhile }]);
+      const first = updatesOf(rows);
+      assert.deepEqual(await store.update(first), [false, true]);
+      assert.deepEqual(told, { alone: ["UPDATE"], transactions: 1 });
+      const second = updatesOf([meanwhile, first[1]!.next]);
+      assert.deepEqual(await store.update(second), [true, true]);
+      assert.deepEqual(told, { alone: ["UPDATE"], transactions: 2 });
+      assert.deepEqual(await store.update(updatesOf(second.map(({ next }) => next))), [true, true]);
+      assert.deepEqual(told, { alone: ["UPDATE", "UPDATE"], transactions: 2 });
     });
 
     test("a failure to look leaves the outcome unknown (promise 8)", async () => {
@@ -180,8 +244,8 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       await pool.query(`SET SESSION sql_mode = '${mode}'`);
       const { database: under } = mysqlStore(pool, { table: created.table });
       try {
-        const statement = under.dialect.updateAtOnce!(updatesOf(rows));
-        await assert.rejects(under.run(statement), { name: "VersionError", outcome: "none" });
+        const { write } = under.dialect.updateAtOnce!(updatesOf(rows));
+        await assert.rejects(under.run(write), { name: "StoreError", outcome: "none" });
         assert.deepEqual(await created.store.read(rows.map(({ id }) => id)), [
           ...rows.slice(0, 7),
           meanwhile,
