@@ -1,9 +1,11 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canInstallPackages, installPackages } from "../../scripts/services/packages.ts";
-import { answers, freePort } from "../../scripts/services/processes.ts";
+import { freePort, pause } from "../../scripts/services/processes.ts";
 
 const program = "/usr/bin/redis-server";
 
@@ -17,21 +19,39 @@ export async function startRedis(): Promise<{ port: number; stop(): Promise<void
     }
     await installPackages(["redis-server"]);
   }
-  const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "stored-session-redis-"));
-  const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder];
-  const server = spawn(program, args, { stdio: "ignore" });
-  const exited = new Promise<void>((resolve) => server.once("exit", () => resolve()));
-  while (!(await answers(port))) {
-    if (server.exitCode !== null) throw new Error("redis-server did not start.");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  // Another program may take the port first.
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const port = await freePort();
+    const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder];
+    const server = spawn(program, args, { stdio: "ignore" });
+    let runs = true;
+    const exited = once(server, "exit").then(() => (runs = false));
+    while (runs && !(await isRedis(port, server.pid!))) await pause(50);
+    if (!runs) continue;
+    return {
+      port,
+      async stop() {
+        server.kill("SIGKILL");
+        await exited;
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
   }
-  return {
-    port,
-    async stop() {
-      server.kill("SIGKILL");
-      await exited;
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+  rmSync(folder, { recursive: true, force: true });
+  throw new Error("redis-server did not start.");
+}
+
+/** Whether the Redis server that answers at this port is the process `pid`. */
+async function isRedis(port: number, pid: number): Promise<boolean> {
+  const socket = connect({ host: "127.0.0.1", port }).setEncoding("utf8").setTimeout(1_000);
+  socket.on("timeout", () => socket.destroy());
+  socket.write("INFO server\r\nQUIT\r\n");
+  let answer = "";
+  try {
+    for await (const text of socket) answer += text as string;
+  } catch {
+    // Nobody answers yet.
+  }
+  return answer.includes(`process_id:${pid}\r\n`);
 }
