@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { killServer, stopProcess } from "../../scripts/services/processes.ts";
 import { startPrivate } from "../../scripts/services/services.ts";
 import type { ServerName } from "../../scripts/services/services.ts";
@@ -31,7 +31,16 @@ for (const name of servers) {
         await store.migrate();
         for (let round = 0; round < ROUNDS; round++) {
           let running = true;
-          const workers = Array.from({ length: 8 }, () => work(store, () => running));
+          let finished = 0;
+          const workers = Array.from({ length: 8 }, () =>
+            work(
+              store,
+              () => running,
+              () => finished++,
+            ),
+          );
+          // A server that has just started may take long for its first statements.
+          await vi.waitFor(() => expect(finished).toBeGreaterThan(8), { timeout: 60_000 });
           await new Promise((resolve) => setTimeout(resolve, 500));
           await killServer(server.pid!);
           running = false;
@@ -49,7 +58,7 @@ for (const name of servers) {
         rmSync(directory, { recursive: true, force: true });
       }
     },
-    90_000 + ROUNDS * 15_000,
+    90_000 + ROUNDS * 75_000,
   );
 }
 
@@ -60,7 +69,7 @@ interface Ledger {
 }
 
 /** Inserts, updates and deletes rows of its own until the server is gone, and accounts for each. */
-async function work(store: SessionStore, running: () => boolean): Promise<Ledger[]> {
+async function work(store: SessionStore, running: () => boolean, finished: () => void): Promise<Ledger[]> {
   const ledgers: Ledger[] = [];
   while (running()) {
     let row: SessionRow = randomRow();
@@ -83,6 +92,7 @@ async function work(store: SessionStore, running: () => boolean): Promise<Ledger
         acknowledged = null;
       }
       ledgers.push({ id, possible: [acknowledged] });
+      finished();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       ledgers.push({ id, possible: error.outcome === "none" ? [acknowledged] : [acknowledged, attempted] });

@@ -4,7 +4,6 @@ import { promisify } from "node:util";
 import mysql from "mysql2/promise";
 import { Client, Pool } from "pg";
 import { describe, expect, test } from "vitest";
-import { freePort } from "../../scripts/services/processes.ts";
 import {
   NotMigratedError,
   OptionsError,
@@ -139,7 +138,7 @@ for (const database of servers) {
 
     test("a server that is not there is a store that is down, and nothing was written (promise 8)", async () => {
       const away = new URL(url);
-      away.port = String(await freePort());
+      away.port = "9";
       const store = storeFor(database, away.href);
       for (const attempt of [() => store.read([randomRow().id]), () => store.insert([randomRow()])]) {
         const error = await attempt().then(undefined, (thrown: unknown) => thrown);
@@ -211,7 +210,7 @@ for (const database of servers) {
     test("a pool without a free connection is a store that is down", async () => {
       const pool =
         kind === "postgres"
-          ? new Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 1_000 })
+          ? new Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 4_000 })
           : mysql.createPool({ uri: url, connectionLimit: 1, waitForConnections: false });
       const held =
         kind === "postgres" ? await (pool as Pool).connect() : await (pool as mysql.Pool).getConnection();
