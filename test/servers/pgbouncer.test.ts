@@ -5,7 +5,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Pool } from "pg";
+import { Pool, type PoolClient } from "pg";
 import { afterAll, beforeAll, describe, inject, test } from "vitest";
 import { startPgbouncer, type Pooler } from "../../scripts/services/pgbouncer.ts";
 import { askedVersion } from "../../scripts/services/versions.ts";
@@ -44,12 +44,31 @@ describe.runIf(chosenDatabases().includes("postgres"))("pgbouncer in transaction
 
   test("eight clients share three connections, and one client has several", async () => {
     const pool = new Pool({ connectionString: pooler.url, max: 8 });
-    const server = async (): Promise<number> =>
-      (await pool.query("SELECT pg_backend_pid() AS id, pg_sleep(0.005)")).rows[0].id;
-    const used = new Set(await Promise.all(Array.from({ length: 80 }, server)));
-    assert.equal(pool.totalCount, 8);
-    assert.equal(used.size, connections);
-    await pool.end();
+    const clients = await Promise.all(Array.from({ length: 8 }, () => pool.connect()));
+    const serverOf = async (client: PoolClient): Promise<number> =>
+      (await client.query("SELECT pg_backend_pid() AS id, pg_sleep(0.005)")).rows[0].id;
+    try {
+      // A transaction keeps its connection, so these three have all there are.
+      const keeping = clients.slice(0, connections);
+      await Promise.all(keeping.map((client) => client.query("BEGIN")));
+      const servers = await Promise.all(keeping.map(serverOf));
+      assert.equal(new Set(servers).size, connections);
+      const used = new Set<number>();
+      const others = clients.slice(connections).map(async (client) => {
+        for (let query = 0; query < 16; query++) used.add(await serverOf(client));
+      });
+      const [first, second] = keeping as [PoolClient, PoolClient];
+      await first.query("COMMIT");
+      await Promise.all(others);
+      assert.deepEqual([...used], [servers[0]]);
+      // Another one takes what was the first's, and leaves it what was the second's.
+      await clients.at(-1)!.query("BEGIN");
+      await second.query("COMMIT");
+      assert.equal(await serverOf(first), servers[1]);
+    } finally {
+      for (const client of clients) client.release(true);
+      await pool.end();
+    }
   });
 
   test("statements with names are refused with the option that helps, unless the pooler follows them", async () => {
