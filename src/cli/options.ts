@@ -31,10 +31,38 @@ export function share(text: string): number {
   return value;
 }
 
-export function date(text: string): Date {
-  const value = new Date(text);
-  if (Number.isNaN(value.getTime())) {
-    throw new InvalidArgumentError('Use a date such as "2026-11-23" or "2026-11-23T18:00Z".');
+const instantText = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
+
+/**
+ * A moment in ISO 8601 with its zone. A day alone is its end in UTC: what is asked for is when something was done
+ * everywhere, and taken too early it would let a key go that is still needed.
+ */
+export function instant(text: string): Date {
+  const [, day, time = "T24:00Z"] = instantText.exec(text) ?? [];
+  const value = new Date(`${day}${time}`);
+  // Date takes 30 February for 2 March.
+  const isDay = new Date(`${day}T00:00Z`).getUTCDate() === Number(day?.slice(-2));
+  if (!isDay || Number.isNaN(value.getTime())) {
+    throw new InvalidArgumentError(
+      'Use a time with its zone, such as "2026-11-23T18:00Z" or "2026-11-23T19:00+01:00", or a day such as "2026-11-23", which counts as its end in UTC.',
+    );
   }
   return value;
+}
+
+/** Where in a session its user's id is: "passport.user". An empty name in it would find nobody. */
+export function pathToUser(text: string): readonly string[] {
+  const path = text.split(".");
+  if (path.includes("")) {
+    throw new InvalidArgumentError(
+      'Give the names that lead to the id of a user, such as "passport.user": one of these is empty.',
+    );
+  }
+  return path;
+}
+
+export function keyOfUser(text: string): string {
+  if (text === "")
+    throw new InvalidArgumentError("Give the key that holds the id of a user: this one is empty.");
+  return text;
 }

@@ -80,6 +80,27 @@ test("R34 an age without a unit, or none at all, deletes nothing", async () => {
   assert.deepEqual(await folder.json("count", ...database), { live: 5 });
 });
 
+test("R27 a time without its zone, which would be guessed, lets no key go", async () => {
+  await filled();
+  for (const since of ["Nov 26", "11/26", "5", "2026-11-26T08:00"]) {
+    await refused(
+      ["keys", "status", "--since", since, ...database],
+      2,
+      /Use a time with its zone, such as "/,
+    );
+  }
+});
+
+test("an import by a path or a key of users that is empty, as a variable is that is not set", async () => {
+  await filled();
+  const other = ["import", "better-sqlite3-session-store", "--from", "sqlite:other.sqlite3"];
+  for (const path of ["", "a..b"]) {
+    await refused([...other, "--user-path", path, ...database], 2, /one of these is empty/);
+  }
+  const rails = ["import", "stored_session", "--from", "sqlite:other.sqlite3"];
+  await refused([...rails, "--user-key", "", ...database], 2, /this one is empty/);
+});
+
 test("R36 a user's id that is empty, as a variable is that is not set", async () => {
   await filled();
   for (const command of ["list", "export", "erase", "revoke"]) {

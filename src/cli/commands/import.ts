@@ -8,7 +8,7 @@ import { lines, newTally } from "../import/tally.ts";
 import type { ImportCommandOptions, ImportWork } from "../import/work.ts";
 import { writeRows } from "../import/write.ts";
 import { interruptible } from "../interrupt.ts";
-import { count, duration } from "../options.ts";
+import { count, duration, pathToUser } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import type { SessionStore } from "../../store/store.ts";
@@ -23,7 +23,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
     .description("take over the sessions of another library, each once; may be run again")
     .option("--from <url>", `its database, which is only read; or ${urlVariable}`)
     .option("--from-table <name>", "its table, when it has another name than usual")
-    .option("--user-path <path>", 'where a session holds its user\'s id, such as "passport.user"')
+    .option("--user-path <path>", 'where a session holds its user\'s id, such as "passport.user"', pathToUser)
     .option("--lifetime <time>", "of a session since its last use, where its table does not say", duration)
     .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 500)
     .option("-n, --dry-run", "say what would be taken over, and write nothing");
@@ -89,10 +89,10 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
     });
     try {
       const total = await table.count();
-      const userPath = options.userPath?.split(".") ?? null;
+      const into = { records, store, userPath: options.userPath ?? null, dryRun: options.dryRun ?? false };
       for await (const page of table.pages(options.batchSize)) {
         if (signal.aborted) return;
-        await writeRows({ records, store, userPath, dryRun: options.dryRun ?? false }, page, tally);
+        await writeRows(into, page, tally);
         progress.update(tally.read, Math.min(1, tally.read / total));
         // node:sqlite answers without one, and no signal would be heard until the end.
         await turn();

@@ -7,7 +7,7 @@ import { exitCodes, Failure } from "../failure.ts";
 import { generateKey } from "../../sealing/keyring.ts";
 import { moment, number, plural, table } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
-import { date } from "../options.ts";
+import { instant } from "../options.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
@@ -35,7 +35,11 @@ export function keysCommand(program: Command, terminal: Terminal): void {
     keys
       .command("status")
       .description("count rows per key, and say which key can be retired and when")
-      .option("--since <date>", "when the newest key had reached every server", date),
+      .option(
+        "--since <time>",
+        'when the newest key had reached every server, such as "2026-11-23T18:00Z"; a day alone counts as its end in UTC',
+        instant,
+      ),
   ).action((options: StatusOptions) =>
     withSessions(terminal, options, { keys: true, fit: "any" }, ({ records, isDropIn = false }) =>
       interruptible(terminal, async (signal) => {

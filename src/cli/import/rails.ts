@@ -14,6 +14,7 @@ import { rowIdOf } from "../../session/token.ts";
 import { SqlStore } from "../../store/sql.ts";
 import type { SessionStore } from "../../store/store.ts";
 import { exitCodes, Failure } from "../failure.ts";
+import { keyOfUser } from "../options.ts";
 import { openForeign } from "./read.ts";
 import { railsName, urlVariable, type Source } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";
@@ -39,7 +40,7 @@ export function railsFlags(command: Command): void {
     if (parse !== undefined) option.argParser(parse);
     command.addOption(option);
   };
-  add("--user-key <key>", `the session's key that holds its user: user_id, warden.user.user.key`);
+  add("--user-key <key>", `the session's key that holds its user: user_id, warden.user.user.key`, keyOfUser);
   add(
     "--rails-primary-key <key>",
     `or ${variables.primaryKey}; several times where Rails has several`,

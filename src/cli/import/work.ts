@@ -14,7 +14,7 @@ export interface RailsFlags {
 export interface ImportCommandOptions extends CommonOptions, RailsFlags {
   from?: string;
   fromTable?: string;
-  userPath?: string;
+  userPath?: readonly string[];
   lifetime?: number;
   batchSize: number;
   dryRun?: boolean;
