@@ -110,9 +110,11 @@ export function trace<Name extends keyof Traced, Answer>(
   const traced: TracingChannel<unknown, object> = channels[name];
   if (!traced.hasSubscribers) return work();
   const payload = event();
-  return traced.tracePromise(async () => {
-    const answer = await work();
+  let answer!: Answer;
+  // Kept from `tracePromise`, which would put it into the payload as `result`: that of a read is the whole row.
+  const done = traced.tracePromise(async () => {
+    answer = await work();
     note?.(payload, answer);
-    return answer;
   }, payload);
+  return done.then(() => answer);
 }

@@ -73,7 +73,13 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
     ]),
   );
   if (sessions !== undefined)
-    gaugeOfLive(client, about("live", "Sessions that have not ended."), sessions, countEvery);
+    gaugeOfLive(
+      client,
+      // Each worker of a cluster counts the same table.
+      about("live", "Sessions that have not ended.", [], { aggregator: "max" }),
+      sessions,
+      countEvery,
+    );
 
   const stops = [
     followOperations<void>({

@@ -15,6 +15,7 @@ import client from "prom-client";
 import { describe, test, vi } from "vitest";
 import { generateKey, memoryStore, type SessionStore } from "../../src/index.ts";
 import { instrumentSessions } from "../../src/instrumentation/opentelemetry.ts";
+import { channels } from "../../src/instrumentation/channels.ts";
 import { measureSessions } from "../../src/instrumentation/prometheus.ts";
 import { StoreUnavailableError } from "../../src/errors.ts";
 import { HandClock, manage, visit } from "../jobs/sessions.ts";
@@ -145,6 +146,19 @@ describe("Prometheus", () => {
     assert.equal(await registry.metrics(), "\n");
   });
 
+  test("of the figures of a cluster's workers, which count one table, the page has one and not their sum", async () => {
+    const workers = [7, 9, 7].map((live) => {
+      const registry = new client.Registry();
+      return {
+        registry,
+        stop: measureSessions(client, { registry, sessions: { count: async () => live } }),
+      };
+    });
+    const pages = await Promise.all(workers.map(({ registry }) => registry.getMetricsAsJSON()));
+    assert.match(await client.AggregatorRegistry.aggregate(pages).metrics(), /^stored_session_live 9$/m);
+    for (const { stop } of workers) stop();
+  });
+
   test("a store that is down does not break the page, and leaves no figure that would look like one of now", async () => {
     const registry = new client.Registry();
     let up = true;
@@ -253,4 +267,52 @@ test("the pages and the dashboard name the metrics and channels that there are, 
   const source = readFileSync(new URL("../../src/instrumentation/channels.ts", import.meta.url), "utf8");
   for (const [, name] of source.matchAll(/"(stored-session\.\w+)"/g))
     assert.ok(page.includes(`\`${name!}\``), name);
+});
+
+test("R2 R48 a payload has the keys that the page lists for its channel, and nothing else", async () => {
+  const { readFileSync } = await import("node:fs");
+  const page = readFileSync(new URL("../../docs/telemetry.md", import.meta.url), "utf8");
+  const listed = Object.fromEntries(
+    [...page.matchAll(/^\| `stored-session\.(\w+)` \| (.*) \|$/gm)].map(([, name, payload]) => [
+      name!,
+      [...payload!.matchAll(/`(\w+)`/g)].map(([, key]) => key!).toSorted(),
+    ]),
+  );
+
+  const payloads: [name: string, payload: object][] = [];
+  const stops: (() => void)[] = [];
+  for (const [name, channel] of Object.entries(channels)) {
+    const note = (payload: unknown) => void payloads.push([name, { ...(payload as object) }]);
+    if ("asyncEnd" in channel) {
+      const subscribers = { start: note, end: note, asyncStart: note, asyncEnd: note, error: note };
+      channel.subscribe(subscribers);
+      stops.push(() => channel.unsubscribe(subscribers));
+    } else {
+      channel.subscribe(note);
+      stops.push(() => channel.unsubscribe(note));
+    }
+  }
+  await day();
+  const clock = new HandClock();
+  const sessions = manage(memoryStore(), keys, { clock: clock.now });
+  const cookie = await visit(sessions, "user-in-clear");
+  clock.time += 86_400_000;
+  await sessions.commit(await sessions.load(cookie)); // a touch
+  const session = await sessions.load(cookie);
+  session.destroy();
+  await sessions.commit(session);
+  await visit(sessions, "user-in-clear");
+  assert.equal(await sessions.forUser("user-in-clear").revokeAll(), 1);
+  await sessions.close();
+  for (const stop of stops) stop();
+
+  const told: Record<string, string[]> = {};
+  for (const [name, payload] of payloads) {
+    for (const [key, value] of Object.entries(payload)) {
+      if (value === undefined) continue; // as `result` is
+      assert.ok(["string", "number", "boolean"].includes(typeof value), `${name}: ${key} is an object`);
+      told[name] = [...new Set([...(told[name] ?? []), key])].toSorted();
+    }
+  }
+  assert.deepEqual(told, listed);
 });
