@@ -4,9 +4,9 @@ import { channels, type ConflictEvent } from "../instrumentation/channels.ts";
 import type { SessionManagerOptions, Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
 import { handleOf } from "../session/handle.ts";
-import { createSessionManager, settingsOf, type SessionManager } from "../session/manager.ts";
+import { createSessionManager, recordsOf, settingsOf, type SessionManager } from "../session/manager.ts";
 import { mergeContent } from "../session/merge.ts";
-import { Records } from "../session/records.ts";
+import type { Records } from "../session/records.ts";
 import { publishRefusal } from "../session/state.ts";
 import { rowIdOf, type Token } from "../session/token.ts";
 import { Turns } from "../session/turns.ts";
@@ -78,7 +78,7 @@ export class ForeignSessions {
       preset === undefined ? { ...options, absoluteTimeout, idleTimeout } : options,
     );
     this.#settings = settingsOf(this.sessions as SessionManager<never>);
-    this.#records = new Records(this.#settings);
+    this.#records = recordsOf(this.sessions as SessionManager<never>);
     // Behind one whose store hangs nobody waits longer than for the store itself.
     this.#turns = new Turns(this.#settings.storeTimeout);
   }
@@ -239,7 +239,7 @@ export class ForeignSessions {
     const end = this.#limited(row, wanted).expiresAt;
     const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
     if (Math.abs(end - row.expiresAt) < every || !this.#records.isAlive(row)) return baseline;
-    this.#touchUnlessSaved(row, now, end).catch(() => {});
+    this.#records.inBackground(this.#touchUnlessSaved(row, now, end));
     return new Baseline({ ...row, updatedAt: now, expiresAt: end }, baseline.plaintext, baseline.merged);
   }
 
@@ -292,10 +292,9 @@ export class ForeignSessions {
     }
   }
 
-  /** Waits for touches under way and closes what the store opened. */
-  async close(): Promise<void> {
-    await this.#records.close();
-    await this.sessions.close();
+  /** Stops schedules, waits for what is under way, touches included, and closes what the store opened. */
+  close(): Promise<void> {
+    return this.sessions.close();
   }
 
   #limited(row: SessionRow, expiresAt: number): SessionRow {

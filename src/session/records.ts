@@ -184,10 +184,15 @@ export class Records {
   touchLater(row: SessionRow): SessionRow {
     const updatedAt = this.now();
     const expiresAt = idleEnd(row, this.settings, updatedAt);
-    const touching = this.touch(row.id, updatedAt, expiresAt).catch(() => {});
+    this.inBackground(this.touch(row.id, updatedAt, expiresAt));
+    return { ...row, updatedAt, expiresAt };
+  }
+
+  /** Takes care of a touch that nobody waits for, apart from `settled` and `close`. */
+  inBackground(touch: Promise<void>): void {
+    const touching = touch.catch(() => {});
     this.#touching.add(touching);
     void touching.then(() => this.#touching.delete(touching));
-    return { ...row, updatedAt, expiresAt };
   }
 
   touch(id: Uint8Array, updatedAt: number, expiresAt: number): Promise<void> {
