@@ -56,10 +56,17 @@ export interface ExpireQuery {
   readonly cursor: ExpireCursor | null;
 }
 
-export type ExpireCursor = { readonly bucket: number; readonly id: Uint8Array };
+export type ExpireCursor = {
+  readonly bucket: number;
+  readonly id: Uint8Array;
+  /** The bucket that the run began with, for a store that tells how far it is. */
+  readonly from?: number;
+};
 
 export interface ExpireResult {
   readonly deleted: number;
   /** Pass it to the next call; null when the end was reached. */
   readonly cursor: ExpireCursor | null;
+  /** From 0 to 1, how far the run is, where the store knows that. It never goes back. */
+  readonly fraction?: number;
 }

@@ -20,8 +20,12 @@ export interface ExpireOptions extends LeaseOptions {
   share?: number;
   /** Stops between two batches; the promise then resolves with what was deleted so far. */
   signal?: AbortSignal;
-  /** Called after every batch. */
-  onProgress?: (progress: { deleted: number }) => void;
+  /**
+   * Called after every batch. `fraction` is from 0 to 1, how far the run is: by the days on which sessions ended, or
+   * with an age by their ids. It is undefined where that is not known: in a run over a single day, and in memory and
+   * in Rails' table, until the end.
+   */
+  onProgress?: (progress: { deleted: number; fraction?: number | undefined }) => void;
 }
 
 export interface ExpireJob {
@@ -78,7 +82,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     cursor = step.cursor;
     // Among rows that still live, as most of the newest bucket do, it looks at more: reading them takes the time.
     scan = step.deleted < query.limit / 2 ? 4 * query.limit : query.limit;
-    onProgress?.({ deleted });
+    onProgress?.({ deleted, fraction: cursor === null ? 1 : step.fraction });
     if (cursor !== null) await pace.rest(step.deleted, performance.now() - began);
   } while (cursor !== null);
   return deleted;

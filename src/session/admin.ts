@@ -1,10 +1,10 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { ConflictError, RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
+import { fractionOf } from "../store/fraction.ts";
 import { idOf } from "./handle.ts";
 import { storedEndOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
-import { fractionOf } from "./reseal.ts";
 import type { Token } from "./token.ts";
 import { sessionInfo, type SessionInfo } from "./users.ts";
 

@@ -3,6 +3,7 @@ import { Pace, paceProblem } from "../jobs/pace.ts";
 import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { SessionRow } from "../row.ts";
+import { fractionOf } from "../store/fraction.ts";
 import { handleOf, idOf } from "./handle.ts";
 import { checkTimes } from "./lifetime.ts";
 import type { Records } from "./records.ts";
@@ -123,12 +124,4 @@ function sealAnew(records: Records, row: SessionRow): SessionRow | null {
     data: format.seal(plaintext, bare, null, row),
     client: client === null ? null : format.sealClient(client, bare),
   };
-}
-
-/** How far through the table an id is: ids are evenly distributed hashes, and those of Rails have theirs as text. */
-export function fractionOf(id: Uint8Array | null): number {
-  if (id === null) return 0;
-  const text = id.length === 67 ? new TextDecoder().decode(id.subarray(0, 9)) : "";
-  const [a = 0, b = 0, c = 0] = text.startsWith("2::") ? Buffer.from(text.slice(3), "hex") : id;
-  return (a * 65_536 + b * 256 + c) / 16_777_216;
 }

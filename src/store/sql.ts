@@ -3,6 +3,7 @@ import { ClosedError, StoreError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import { fractionOfExpiry } from "./fraction.ts";
 import { onceEach } from "./once-each.ts";
 import { takeOver } from "./take-over.ts";
 import { writtenOf } from "./written.ts";
@@ -129,8 +130,12 @@ export class SqlStore implements SessionStore {
         ? (await this.database.run(this.#dialect.deleteExpired(due, query))).changes
         : 0;
       const last = rows[seen - 1];
-      const ended = !last || (seen === rows.length && rows.length < scan);
-      return { deleted, cursor: ended ? null : this.#dialect.expireCursor(last) };
+      if (!last || (seen === rows.length && rows.length < scan))
+        return { deleted, cursor: null, fraction: 1 };
+      const { from = this.#dialect.expireCursor(rows[0]!).bucket } = query.cursor ?? {};
+      const cursor = { ...this.#dialect.expireCursor(last), from };
+      const fraction = fractionOfExpiry(query, cursor);
+      return { deleted, cursor, ...(fraction !== null && { fraction }) };
     });
   }
 

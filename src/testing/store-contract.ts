@@ -477,9 +477,13 @@ function expiring(check: Check): void {
     let cursor: ExpireQuery["cursor"] = null;
     let deleted = 0;
     let steps = 0;
+    let told = 0;
     do {
       const step = await store.deleteExpired(queryOf({ before: NOW, limit: 20, cursor }));
       assert.ok(step.deleted <= 20);
+      const { fraction = told } = step;
+      assert.ok(fraction >= told && fraction <= 1, "what is told of the progress never goes back");
+      told = fraction;
       deleted += step.deleted;
       cursor = step.cursor;
       assert.ok(++steps < 60, "a run comes to an end");

@@ -33,7 +33,61 @@ function agrees(create: () => Promise<TestStore>, options: Partial<SessionManage
   });
 }
 
-eachStore((_name, create) => agrees(create, { keys: testKeys }));
+function tells(name: string, create: () => Promise<TestStore>): void {
+  test("R34 it tells how far it is: by the days on which sessions ended, and with an age by their ids", async () => {
+    const { store, drop } = await create();
+    const clock = new HandClock();
+    const sessions = createSessionManager<Basket>({ keys: testKeys, store, clock: clock.now });
+    const visitDaily = async (days: number) => {
+      for (let nth = 0; nth < days * 4; nth++) {
+        await visit(sessions);
+        clock.time += day / 4;
+      }
+    };
+    const told = async (ages: { maxCreatedAge?: number }) => {
+      const fractions: (number | undefined)[] = [];
+      const onProgress = ({ fraction }: { fraction?: number | undefined }) => fractions.push(fraction);
+      const deleted = await sessions.expire({ ...ages, batchSize: 1, share: 1, onProgress });
+      return { deleted, last: fractions.pop(), fractions };
+    };
+    const rises = (fractions: (number | undefined)[]) => {
+      const known = fractions.map((fraction) => fraction ?? NaN);
+      assert.deepEqual(
+        known,
+        known.toSorted((a, b) => a - b),
+      );
+      assert.ok(
+        known.every((fraction) => fraction >= 0 && fraction < 1),
+        known.join(" "),
+      );
+      return known;
+    };
+
+    await visitDaily(8);
+    clock.time += 40 * day;
+    const byDay = await told({});
+    assert.deepEqual([byDay.deleted, byDay.last], [32, 1]);
+    await visitDaily(5);
+    const byAge = await told({ maxCreatedAge: day });
+    assert.deepEqual([byAge.deleted, byAge.last], [16, 1]);
+    if (name === "memory") {
+      assert.deepEqual(new Set([...byDay.fractions, ...byAge.fractions]), new Set([undefined]));
+    } else {
+      // Of the 19 days until today, sessions ended on the first nine.
+      assert.deepEqual(
+        [...new Set(rises(byDay.fractions))],
+        Array.from({ length: 9 }, (_, nth) => nth / 19),
+      );
+      assert.ok(new Set(rises(byAge.fractions)).size > 1);
+    }
+    await drop();
+  });
+}
+
+eachStore((name, create) => {
+  agrees(create, { keys: testKeys });
+  tells(name, create);
+});
 
 const rails = async () => {
   const store = railsStore(":memory:", { createTable: true });

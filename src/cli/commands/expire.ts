@@ -72,7 +72,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
             maxPerSecond: rate,
             share: options.share,
             signal,
-            onProgress: (step) => progress.update((sofar = step.deleted)),
+            onProgress: ({ deleted, fraction }) => progress.update((sofar = deleted), fraction),
           });
           tell(deleted, !signal.aborted);
         } catch (error) {
