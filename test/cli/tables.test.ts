@@ -179,3 +179,16 @@ test("a store of somebody's own that does not answer is a problem", async () => 
     [["problem", "no answer"]],
   );
 });
+
+test("with --strict a warning is no all-clear, in JSON either", async () => {
+  configure(`import { memoryStore } from ${JSON.stringify(`${source}/index.ts`)};
+    export default { store: memoryStore(), keys: process.env.STORED_SESSION_KEYS };`);
+  for (const [strict, ok] of [
+    [[], true],
+    [["--strict"], false],
+  ] as const) {
+    const { code, out, err } = await folder.run("check", "--json", ...strict);
+    assert.deepEqual([JSON.parse(out).ok, code], [ok, ok ? 0 : 1]);
+    assert.equal(err, ok ? "" : "Error: 0 problems, 1 warning.\n");
+  }
+});

@@ -40,12 +40,11 @@ export function checkCommand(program: Command, terminal: Terminal): void {
   ).action(async (options: CommonOptions & { strict?: boolean }) => {
     const findings = await check(terminal, options);
     const worst = (level: Finding["level"]) => findings.filter((finding) => finding.level === level).length;
-    report(terminal, options, { ok: worst("problem") === 0, findings }, () => lines(findings, terminal));
     const problems = worst("problem");
     const warnings = worst("warning");
-    if (problems > 0 || (options.strict && warnings > 0)) {
-      throw new Failure(`${plural(problems, "problem")}, ${plural(warnings, "warning")}.`);
-    }
+    const ok = problems === 0 && !(options.strict && warnings > 0);
+    report(terminal, options, { ok, findings }, () => lines(findings, terminal));
+    if (!ok) throw new Failure(`${plural(problems, "problem")}, ${plural(warnings, "warning")}.`);
   });
 }
 
