@@ -87,21 +87,27 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 /**
  * Session values as JSON for people and other programs: dates as ISO text, BigInt as decimal text, URL as text, bytes
- * as base64, Set as an array, Map as an array of pairs. What could move a terminal's cursor is escaped (R50): JSON itself
- * asks that only of the first 32 characters.
+ * as base64, Set as an array, Map as an array of pairs, and the numbers that JSON has not as "NaN", "Infinity" and
+ * "-Infinity". What could move a terminal's cursor is escaped (R50): JSON itself asks that only of the first 32
+ * characters.
  */
 export function json(value: unknown): string {
-  return JSON.stringify(plain(value), null, 2).replace(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, (mark) =>
-    Array.from({ length: mark.length }, (_, at) => escaped(mark.charCodeAt(at))).join(""),
-  );
+  return escaped(JSON.stringify(plain(value), null, 2));
 }
 
-function escaped(unit: number): string {
-  return `\\u${unit.toString(16).padStart(4, "0")}`;
+/** Of text in quotes, whose ASCII control characters are escaped already. */
+function escaped(text: string): string {
+  return text.replace(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, (mark) =>
+    Array.from({ length: mark.length }, (_, at) => {
+      const unit = mark.charCodeAt(at).toString(16);
+      return `\\u${unit.padStart(4, "0")}`;
+    }).join(""),
+  );
 }
 
 function plain(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Date) return value.toISOString();
   if (value instanceof URL) return value.href;
@@ -112,7 +118,9 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
 }
 
-/** Session values for the eye. Control characters in them come out escaped (R50). */
+/** Session values for the eye. Control and format characters in them come out escaped (R50). */
 export function shown(value: unknown, colors: boolean): string {
-  return inspect(value, { depth: 32, colors, maxArrayLength: 1_000, maxStringLength: 10_000, compact: 3 });
+  return escaped(
+    inspect(value, { depth: 32, colors, maxArrayLength: 1_000, maxStringLength: 10_000, compact: 3 }),
+  );
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 import { describe, test } from "vitest";
 import { interruptible } from "./interrupt.ts";
 import { ago, bytes, json, moment, plural, remaining, shown, span, table } from "./format.ts";
@@ -72,6 +73,37 @@ describe("progress", () => {
   });
 });
 
+describe("a terminal", () => {
+  const drawn = (columns: number, env: Record<string, string>) => {
+    const place = terminal({ isTTY: true, env, columns });
+    let now = 0;
+    const progress = new Progress(place.terminal, "Resealing", "session", () => now);
+    now = 10_000;
+    progress.update(5_000, 0.25);
+    progress.clear();
+    return place.err();
+  };
+
+  test("that is narrow gets a line that does not wrap, in whole colours", () => {
+    for (const columns of [1, 12, 20, 40, 79, 80]) {
+      const [, bar] = drawn(columns, {}).split("\r\u001b[2K");
+      const plain = stripVTControlCharacters(bar!);
+      assert.ok(plain.length < columns, `${plain.length} of ${columns} columns`);
+      assert.ok(
+        "Resealing ███░░░░░░░  25%  5,000 sessions  500/s  30 seconds left".startsWith(plain) ||
+          columns === 80,
+      );
+      // As many colours begin as end.
+      assert.equal(bar!.match(/\u001b\[(32|2)m/g)?.length, bar!.match(/\u001b\[(39|22)m/g)?.length);
+    }
+    assert.match(drawn(0, {}), /30 seconds left/, "one that does not say how wide it is");
+  });
+
+  test("that is dumb gets plain lines", () => {
+    assert.equal(drawn(80, { TERM: "dumb" }), "Resealing: 25%, 5,000 sessions, 500/s, 30 seconds left\n");
+  });
+});
+
 describe("long work that ends", () => {
   test("in whatever way leaves no bar behind", async () => {
     const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
@@ -129,6 +161,19 @@ describe("text", () => {
     assert.deepEqual(JSON.parse(text), hostile);
   });
 
+  test("R50 values shown to the eye have no mark that turns or hides text, in strings and in keys", () => {
+    const hostile = {
+      "a\u200bb": "\u202e\u2066\u2028\u2029\ufeff\u{e0041}\u009bé漢😀",
+      list: new Set(["\u00ad"]),
+    };
+    for (const colors of [false, true]) {
+      const text = shown(hostile, colors);
+      assert.doesNotMatch(stripVTControlCharacters(text), /[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+      assert.ok(text.includes("a\\u200bb") && text.includes("\\u202e") && text.includes("é漢😀"), text);
+      assert.equal(text.includes("\u001b["), colors);
+    }
+  });
+
   test("numbers, sizes and times read well", () => {
     assert.equal(plural(1, "session"), "1 session");
     assert.equal(plural(12_345, "session"), "12,345 sessions");
@@ -176,6 +221,7 @@ describe("text", () => {
       map: new Map([["a", new Set([1])]]),
       url: new URL("https://example.com/"),
       none: null,
+      numbers: [NaN, Infinity, -Infinity, 1.5],
     };
     assert.deepEqual(JSON.parse(json(value)), {
       at: "1970-01-01T00:00:00.000Z",
@@ -184,6 +230,7 @@ describe("text", () => {
       map: [["a", [1]]],
       url: "https://example.com/",
       none: null,
+      numbers: ["NaN", "Infinity", "-Infinity", 1.5],
     });
   });
 });

@@ -10,8 +10,8 @@ export function wipe(terminal: Terminal): void {
 }
 
 /**
- * How long work goes: a bar that redraws itself with rate and time left on a terminal, and a plain line every ten
- * seconds elsewhere. Work of less than a second shows nothing.
+ * How long work goes: a bar that redraws itself with rate and time left on a terminal, cut to its width, and a plain
+ * line every ten seconds elsewhere (as where TERM is dumb). Work of less than a second shows nothing.
  */
 export class Progress {
   readonly #terminal: Terminal;
@@ -38,7 +38,7 @@ export class Progress {
   /** @param fraction from 0 to 1; leave it out where the end is not known */
   update(done: number, fraction?: number): void {
     const now = this.#clock();
-    const terminal = this.#terminal.err.isTTY === true;
+    const terminal = this.#redraws();
     if (now - this.#drawn < (terminal ? (drawn.has(this.#terminal) ? 100 : 1_000) : 10_000)) return;
     this.#drawn = now;
     const elapsed = now - this.#began;
@@ -53,7 +53,7 @@ export class Progress {
     }
     const bar = fraction === undefined ? "" : `${this.#bar(fraction)} `;
     const line = `${this.#title} ${bar}${percent}${parts.join("  ")}`;
-    this.#terminal.err.write(`\r\u001b[2K${line}`);
+    this.#terminal.err.write(`\r\u001b[2K${this.#colored(line.slice(0, this.#columns() - 1))}`);
     drawn.add(this.#terminal);
   }
 
@@ -61,10 +61,26 @@ export class Progress {
     wipe(this.#terminal);
   }
 
+  /** Whether a line can be written over: a terminal that is called dumb would print how that is done. */
+  #redraws(): boolean {
+    return this.#terminal.err.isTTY === true && this.#terminal.env["TERM"] !== "dumb";
+  }
+
+  /** A line that fills the last column wraps on some terminals, and what has wrapped is not wiped. */
+  #columns(): number {
+    return this.#terminal.err.columns || 80; // 0 where the terminal does not say
+  }
+
   #bar(fraction: number): string {
-    const width = (this.#terminal.err.columns ?? 80) < 80 ? 10 : 24;
+    const width = this.#columns() < 80 ? 10 : 24;
     const full = Math.min(width, Math.round(fraction * width));
+    return "█".repeat(full) + "░".repeat(width - full);
+  }
+
+  #colored(line: string): string {
     const { err, env } = this.#terminal;
-    return styled(err, env, "green", "█".repeat(full)) + styled(err, env, "dim", "░".repeat(width - full));
+    return line
+      .replace(/█+/, (full) => styled(err, env, "green", full))
+      .replace(/░+/, (rest) => styled(err, env, "dim", rest));
   }
 }

@@ -23,7 +23,7 @@ export function statsCommand(program: Command, terminal: Terminal): void {
         if (signal.aborted)
           throw new Failure("Stopped before the end: there are no figures.", exitCodes.interrupted);
         const seen = hasKeys ? stats : withoutRing(stats);
-        report(terminal, options, seen, () => lines(seen, paint(terminal)));
+        report(terminal, options, inJson(seen), () => lines(seen, paint(terminal)));
       }),
     ),
   );
@@ -32,6 +32,12 @@ export function statsCommand(program: Command, terminal: Terminal): void {
 /** Without keys nothing is known of the ring: the keys found are just keys. */
 function withoutRing(stats: SessionStats): SessionStats {
   return { ...stats, keys: stats.keys.filter(({ place }) => place === "unknown") };
+}
+
+/** The last age has no upper bound, and JSON no Infinity. */
+function inJson(stats: SessionStats) {
+  const ages = stats.ages.map(({ under, live }) => ({ under: under === Infinity ? null : under, live }));
+  return { ...stats, ages };
 }
 
 function lines(stats: SessionStats, style: ReturnType<typeof paint>): string[] {
