@@ -111,6 +111,41 @@ test("rows that were lost are missed, though others have one id in two types", a
   old.close();
 });
 
+/** The other library's table with a session under each of these ids, which are SQL. */
+function writeIds(...ids: string[]): void {
+  const old = new DatabaseSync(folder.file("old.sqlite3"));
+  old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expire TEXT)");
+  const end = new Date(Date.now() + 3_600_000).toISOString();
+  for (const id of ids) old.exec(`INSERT INTO sessions VALUES (${id}, '{"cookie":{}}', '${end}')`);
+  old.close();
+}
+
+test.each(["1", "2", "500"])(
+  "rows of SQLite whose ids are bytes are left out, in pages of %s",
+  async (size) => {
+    // Those of which one would be the text of another, and those that are no text, are rows of their own.
+    writeIds("'a'", "'b'", "x'61'", "x'62'", "x'fd'", "x'fe'", "x'ff'");
+    const { code, out } = await folder.run(...from, "--batch-size", size);
+    assert.match(
+      out,
+      /^Imported 2 of 7 sessions, none with a user; left out 5: 5 unreadable\.\n {2}[\w-]{43} unreadable: its id is bytes, and no text\n/,
+    );
+    assert.equal(code, 0);
+  },
+);
+
+test("a table that is not gone through, because behind an id comes that id again, ends the import", async () => {
+  // As text the byte that is no text has another code, before which it stands.
+  writeIds("'a'", "CAST(x'61ff' AS TEXT)", "'z'");
+  const { code, out, err } = await folder.run(...from, "--batch-size", "1");
+  assert.match(
+    err,
+    /could not be read to its end: behind the last session that was read .* the same one again/,
+  );
+  assert.match(out, /^Imported 2 of 2 sessions/);
+  assert.equal(code, 1);
+});
+
 test("an import with another `app` than the stored sessions' is refused before it writes", async () => {
   const keys = folder.env["STORED_SESSION_KEYS"]!;
   const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), keys, { app: "shop" });

@@ -13,6 +13,8 @@ export interface ForeignRow {
   readonly text: string;
   /** When it ends; NaN where the row does not say so in a way that is understood. */
   readonly expiresAt: number;
+  /** Why it is no session that its library would find, whatever its text. */
+  readonly unreadable?: string;
 }
 
 /** How another library keeps its sessions. */

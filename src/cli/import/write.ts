@@ -13,7 +13,7 @@ import { note, type Tally } from "./tally.ts";
 export type SkipReason =
   /** it had ended */
   | "ended"
-  /** its text is not a JSON object */
+  /** its text is not a JSON object, or its id no text */
   | "unreadable"
   /** it holds what ours cannot hold, or is too large */
   | "unfit"
@@ -94,6 +94,7 @@ function rowFor(
     reason,
     detail,
   });
+  if (foreign.unreadable !== undefined) return skip("unreadable", foreign.unreadable);
   const now = records.now();
   let data: unknown;
   try {
