@@ -4,7 +4,7 @@ import { KeyRingError, OptionsError, StoredSessionError } from "../errors.ts";
 /** How the command ends. Part of the interface: scripts read it. */
 export const exitCodes = {
   done: 0,
-  /** The database, or the work itself, failed; `check` found a problem; nothing has that handle. */
+  /** The database, or the work itself, failed; `check` found a problem; nothing has that handle; a key is missing. */
   failed: 1,
   /** A wrong command, option or configuration: nothing was tried. */
   usage: 2,

@@ -136,7 +136,9 @@ describe("ending", () => {
     const again = await folder.run("revoke", sessions[0].handle);
     assert.equal(again.code, 1);
     const left = (await folder.json("list", "--user", "user 2")).sessions.length;
-    assert.deepEqual(await folder.json("revoke", "--user", "user 2"), { revoked: left });
+    const { withoutUser, ...ended } = await folder.json("revoke", "--user", "user 2");
+    assert.deepEqual(ended, { revoked: left, underUnknownKey: 0 });
+    assert.ok(withoutUser >= 2 && withoutUser <= 3, "one of them may have been the first of the list");
     const refused = await folder.run("revoke", "--all");
     assert.equal(refused.code, 2);
     assert.match(refused.err, /--yes/);
@@ -160,6 +162,7 @@ describe("ending", () => {
     assert.deepEqual(await folder.json("erase", "--user", "user 3", "--yes"), {
       erased: 3,
       withoutUser: 3,
+      underUnknownKey: 0,
     });
     assert.equal((await folder.json("export", "--user", "user 3")).sessions.length, 0);
     assert.equal(dump().length, 9);

@@ -3,7 +3,13 @@ import type { CommonOptions } from "../configuration.ts";
 import { plural } from "../format.ts";
 import { userId } from "../options.ts";
 import { printable, type Terminal } from "../terminal.ts";
-import { countWithoutUser, withoutUserLines } from "../without-user.ts";
+import {
+  assertKeysKnown,
+  countUnfindable,
+  nothingFound,
+  uncountedKeyLines,
+  withoutUserLines,
+} from "../unfindable.ts";
 import { confirm, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
@@ -22,13 +28,16 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
     withSessions(terminal, options, { keys: true }, async (place) => {
       await confirm(terminal, options.yes, `This erases every session of user ${printable(options.user)}.`);
       // Counted first: what could fail comes before what cannot be undone.
-      const withoutUser = await countWithoutUser(place);
+      const unfindable = await countUnfindable(place);
       const erased = await place.sessions.eraseUser(options.user);
-      const nothing = withoutUser === 0 ? "Nothing is stored of this user." : "No session names this user.";
-      report(terminal, options, { erased, withoutUser }, () => [
-        erased === 0 ? nothing : `Erased ${plural(erased, "session")}.`,
-        ...withoutUserLines(withoutUser),
+      report(terminal, options, { erased, ...unfindable }, () => [
+        erased === 0
+          ? nothingFound(unfindable, "Nothing is stored of this user.")
+          : `Erased ${plural(erased, "session")}.`,
+        ...withoutUserLines(unfindable),
+        ...uncountedKeyLines(unfindable),
       ]);
+      assertKeysKnown(unfindable);
     }),
   );
 }

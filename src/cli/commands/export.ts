@@ -5,7 +5,7 @@ import { Failure } from "../failure.ts";
 import { json, plural } from "../format.ts";
 import { userId } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
-import { countWithoutUser, withoutUserLines } from "../without-user.ts";
+import { countUnfindable, uncountedKeyLines, unknownKeys, withoutUserLines } from "../unfindable.ts";
 import { located, otherSettings, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
@@ -23,27 +23,31 @@ export function exportCommand(program: Command, terminal: Terminal): void {
     withSessions(terminal, options, { keys: true }, async (place) => {
       const { sessions, records } = place;
       const found = await sessions.exportUser(options.user);
-      const withoutUser = await countWithoutUser(place);
+      const unfindable = await countUnfindable(place);
       const value = {
         user: options.user,
         exportedAt: new Date(records.now()),
         sessions: found,
-        withoutUser,
+        ...unfindable,
       };
       terminal.out.write(`${json(value)}\n`);
-      for (const line of withoutUserLines(withoutUser)) terminal.err.write(`${line}\n`);
+      for (const line of [...withoutUserLines(unfindable), ...uncountedKeyLines(unfindable)])
+        terminal.err.write(`${line}\n`);
       const closed = found.filter(({ unreadable }) => unreadable !== null);
       const refused = closed.filter(({ unreadable }) => unreadable !== sealedToCookie);
+      const problems: string[] = [];
       if (refused.length > 0) {
-        throw new Failure(
+        problems.push(
           `The data of ${plural(refused.length, "session")} cannot be read here: see "unreadable".${otherSettings(place, ...refused.map(({ unreadable }) => unreadable!))}`,
         );
-      }
-      if (terminal.err.isTTY || closed.length > 0) {
+      } else if (terminal.err.isTTY || closed.length > 0) {
         terminal.err.write(
           `${plural(found.length, "session")}.${closed.length > 0 ? ` The data of ${closed.length} cannot be read here: see "unreadable".` : ""}\n`,
         );
       }
+      const missing = unknownKeys(unfindable);
+      if (missing !== null) problems.push(missing);
+      if (problems.length > 0) throw new Failure(problems.join("\n"));
     }),
   );
 }

@@ -4,7 +4,13 @@ import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
 import { count, userId } from "../options.ts";
 import { printable, type Terminal } from "../terminal.ts";
-import { countWithoutUser, withoutUserLines } from "../without-user.ts";
+import {
+  assertKeysKnown,
+  countUnfindable,
+  nothingFound,
+  uncountedKeyLines,
+  withoutUserLines,
+} from "../unfindable.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
@@ -36,15 +42,20 @@ export function listCommand(program: Command, terminal: Terminal): void {
         if (more) break;
         found.push(info);
       }
-      if (user !== undefined && named === 0) {
-        const withoutUser = await countWithoutUser(place);
-        report(terminal, options, { sessions: [], more, withoutUser }, () => [
-          withoutUser === 0 ? "There are no such sessions." : "No session names this user.",
-          ...withoutUserLines(withoutUser),
-        ]);
+      const listed = () => lines(found, more, records.now(), terminal);
+      const none = "There are no such sessions.";
+      if (user === undefined) {
+        report(terminal, options, { sessions: found, more }, () => (found.length > 0 ? listed() : [none]));
         return;
       }
-      report(terminal, options, { sessions: found, more }, () => lines(found, more, records.now(), terminal));
+      const unfindable = await countUnfindable(place);
+      // Where all that name the user have ended, those that name nobody are of no interest.
+      const open = named > 0 ? { ...unfindable, withoutUser: 0 } : unfindable;
+      report(terminal, options, { sessions: found, more, ...unfindable }, () => [
+        ...(found.length > 0 ? listed() : [nothingFound(open, none), ...withoutUserLines(open)]),
+        ...uncountedKeyLines(open),
+      ]);
+      assertKeysKnown(unfindable);
     }),
   );
 }
@@ -54,7 +65,6 @@ async function* ofUser(records: Parameters<typeof walk>[0], user: string) {
 }
 
 function lines(found: ListedSession[], more: boolean, now: number, terminal: Terminal): string[] {
-  if (found.length === 0) return ["There are no such sessions."];
   const style = paint(terminal);
   const width = terminal.out.isTTY ? (terminal.out.columns ?? 80) : Infinity;
   const [head = "", ...rows] = table(

@@ -8,8 +8,14 @@ import { interruptible } from "../interrupt.ts";
 import { userId } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { printable, type Terminal } from "../terminal.ts";
-import { countWithoutUser, withoutUserLines } from "../without-user.ts";
-import { confirm, report, reporting, withSessions } from "../work.ts";
+import {
+  assertKeysKnown,
+  countUnfindable,
+  nothingFound,
+  uncountedKeyLines,
+  withoutUserLines,
+} from "../unfindable.ts";
+import { confirm, report, reporting, withSessions, type Workplace } from "../work.ts";
 
 interface Options extends CommonOptions {
   user?: string;
@@ -33,7 +39,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
     }
     const needs = { keys: options.user !== undefined };
     return withSessions(terminal, options, needs, async (place) => {
-      const { sessions, records } = place;
+      const { records } = place;
       if (handle !== undefined) {
         const id = idOf(handle);
         if (id === null || !(await records.delete(id, "revoke"))) {
@@ -41,16 +47,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
         }
         report(terminal, options, { revoked: 1 }, () => ["Revoked 1 session."]);
       } else if (options.user !== undefined) {
-        const revoked = await sessions.forUser(options.user).revokeAll();
-        if (revoked > 0) {
-          report(terminal, options, { revoked }, () => [`Revoked ${plural(revoked, "session")}.`]);
-          return;
-        }
-        const withoutUser = await countWithoutUser(place);
-        report(terminal, options, { revoked, withoutUser }, () => [
-          withoutUser === 0 ? "This user has no sessions." : "No session names this user.",
-          ...withoutUserLines(withoutUser),
-        ]);
+        await revokeUser(place, options.user, terminal, options);
       } else {
         await confirm(terminal, options.yes, "This logs everybody out.");
         await interruptible(terminal, async (signal) => {
@@ -77,4 +74,21 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
       }
     });
   });
+}
+
+async function revokeUser(
+  place: Workplace,
+  user: string,
+  terminal: Terminal,
+  options: Options,
+): Promise<void> {
+  const revoked = await place.sessions.forUser(user).revokeAll();
+  const unfindable = await countUnfindable(place);
+  report(terminal, options, { revoked, ...unfindable }, () => [
+    ...(revoked > 0
+      ? [`Revoked ${plural(revoked, "session")}.`]
+      : [nothingFound(unfindable, "This user has no sessions."), ...withoutUserLines(unfindable)]),
+    ...uncountedKeyLines(unfindable),
+  ]);
+  assertKeysKnown(unfindable);
 }

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { afterEach, beforeEach, test } from "vitest";
 import { StoredSessionStore } from "../../src/adapters/express-session.ts";
-import { countWithoutUser, withoutUserLines } from "../../src/cli/without-user.ts";
+import { countUnfindable, uncountedKeyLines, withoutUserLines } from "../../src/cli/unfindable.ts";
 import type { Statement } from "../../src/database/dialect.ts";
 import { StoreError } from "../../src/errors.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
@@ -57,12 +57,56 @@ test("R36 a drop-in without userOf: nothing is found, and nobody is told that no
   assert.equal((await folder.json("count")).live, 2);
 });
 
+test("R36 with an incomplete key ring nobody is told that nothing is stored, or that all of it is gone", async () => {
+  const [older, newest] = [generateKey(), generateKey()];
+  const visits = async (key: string, ...users: string[]) => {
+    const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), key);
+    for (const user of users) await visit(sessions, user);
+    await sessions.close();
+  };
+  await visits(older, "42", "42", "7");
+  await visits(newest, "8");
+  folder.env["STORED_SESSION_KEYS"] = newest;
+  const open =
+    /^Error: 3 sessions name their user under a key that is not in the ring, .* "stored-session keys status" names/m;
+
+  const commands = [["list"], ["revoke"], ["erase", "--yes"], ["export"]];
+  for (const [command, ...options] of commands) {
+    const { out, err, code } = await folder.run(command!, "--user", "42", ...options);
+    assert.equal(code, 1, command);
+    assert.match(err, open);
+    if (command !== "export") assert.equal(out, "No such session is under these keys.\n");
+    const json = JSON.parse((await folder.run(command!, "--user", "42", ...options, "--json")).out);
+    assert.deepEqual([json.underUnknownKey, json.withoutUser], [3, 0], command);
+  }
+  // Where some are found, they are not all.
+  await visits(newest, "42", "42");
+  const listed = await folder.run("list", "--user", "42");
+  assert.deepEqual([listed.out.split("\n").length, listed.code], [1 + 2 + 1, 1]);
+  assert.match(listed.err, open);
+  const revoked = await folder.run("revoke", "--user", "42");
+  assert.deepEqual([revoked.out, revoked.code], ["Revoked 2 sessions.\n", 1]);
+  assert.match(revoked.err, open);
+
+  folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
+  assert.deepEqual(await folder.json("erase", "--user", "42", "--yes"), {
+    erased: 2,
+    withoutUser: 0,
+    underUnknownKey: 0,
+  });
+  assert.equal((await folder.run("list", "--user", "42")).out, "There are no such sessions.\n");
+});
+
 test("a store without SQL is walked through", async () => {
-  const sessions = manage(memoryStore(), generateKey());
-  for (const user of ["a", undefined, "b", undefined, undefined]) await visit(sessions, user, "item");
-  const records = recordsOf(sessions as never);
-  const place = { sessions, records, store: records.settings.store } as unknown;
-  assert.equal(await countWithoutUser(place as Parameters<typeof countWithoutUser>[0]), 3);
+  const store = memoryStore();
+  const [before, sessions] = [manage(store, generateKey()), manage(store, generateKey())];
+  for (const user of ["a", undefined, "c", "d"]) await visit(before, user, "item");
+  for (const user of ["a", undefined, "b", undefined]) await visit(sessions, user, "item");
+  const place = { sessions, records: recordsOf(sessions as never), store } as unknown;
+  assert.deepEqual(await countUnfindable(place as Parameters<typeof countUnfindable>[0]), {
+    withoutUser: 3,
+    underUnknownKey: 3,
+  });
   await sessions.close();
 });
 
@@ -81,12 +125,12 @@ function counting(answers: boolean) {
   Object.assign(database, { run: noted });
   const sessions = manage(store, folder.env["STORED_SESSION_KEYS"]!);
   const place = { sessions, records: recordsOf(sessions as never), store } as unknown;
-  return { counts, sessions, place: place as Parameters<typeof countWithoutUser>[0] };
+  return { counts, sessions, place: place as Parameters<typeof countUnfindable>[0] };
 }
 
 test("R36 the count goes over the whole table, and has the time for it", async () => {
   const { counts, sessions, place } = counting(true);
-  assert.equal(await countWithoutUser(place), 0);
+  assert.deepEqual(await countUnfindable(place), { withoutUser: 0, underUnknownKey: 0 });
   assert.deepEqual(
     counts.map(({ long }) => long),
     [true],
@@ -96,8 +140,13 @@ test("R36 the count goes over the whole table, and has the time for it", async (
 
 test("R36 a count that fails hides no answer", async () => {
   const { sessions, place } = counting(false);
-  assert.equal(await countWithoutUser(place), null);
-  assert.match(withoutUserLines(null).join(), /^Sessions are found by .* name none could not be counted: /);
+  const unfindable = await countUnfindable(place);
+  assert.deepEqual(unfindable, { withoutUser: null, underUnknownKey: null });
+  assert.match(
+    withoutUserLines(unfindable).join(),
+    /^Sessions are found by .* name none could not be counted: /,
+  );
+  assert.match(uncountedKeyLines(unfindable).join(), /^How many .* not in the ring could not be counted: /);
   await sessions.close();
 });
 
@@ -123,5 +172,6 @@ test("R36 erase tells what it did where the count fails", async () => {
   assert.deepEqual(await folder.json("erase", "--user", "42", "--yes", "-c", "slow.mjs"), {
     erased: 1,
     withoutUser: null,
+    underUnknownKey: null,
   });
 });
