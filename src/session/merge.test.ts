@@ -60,6 +60,16 @@ describe("promise 2, R39: key by key", () => {
     expect(merged({ a: null }, { a: undefined }, { a: null })).toStrictEqual({});
   });
 
+  test("a value that is the same on both sides is mine, which the application may hold on to", () => {
+    const mine = { kept: [1], changed: [2], mineOnly: [2] };
+    const result = merged({ kept: [1], changed: [1], mineOnly: [1] }, mine, {
+      kept: [1],
+      changed: [2],
+      mineOnly: [1],
+    });
+    for (const key of ["kept", "changed", "mineOnly"] as const) expect(result[key]).toBe(mine[key]);
+  });
+
   test("order: theirs, then what is new in mine", () => {
     expect(
       Object.keys(merged({ a: 1, b: 1 }, { n: 1, b: 2, a: 1, m: 1 }, { z: 1, b: 1, a: 1 })),

@@ -15,7 +15,8 @@ type Decide = (key: string, versions: Versions) => unknown;
  * Applies my changes on top of theirs (promise 2, R39): three-way, each key of `data` and each name of the flash for
  * itself, the user as one value. Deleting a key is a change like any other. Where both sides changed the same thing
  * to something else, mine, the later commit, wins. None of the three contents is changed; the result shares their
- * values. Keys come in the order of theirs, then those that are new in mine.
+ * values, mine where theirs is the same: the application may hold on to it. Keys come in the order of theirs, then
+ * those that are new in mine.
  *
  * @param codec its `same` tells whether a value changed
  * @param base as both sides loaded it
@@ -47,9 +48,9 @@ export function mergeContent(
   };
 
   const mergeValue = (key: string, versions: Versions, decide: Decide) => {
+    if (codec.same(versions.mine, versions.theirs)) return versions.mine;
     if (codec.same(versions.base, versions.mine)) return versions.theirs;
     if (codec.same(versions.base, versions.theirs)) return versions.mine;
-    if (codec.same(versions.mine, versions.theirs)) return versions.theirs;
     return decide(key, versions);
   };
 
