@@ -37,7 +37,7 @@ export interface SessionFormat {
   encode(content: Content, loaded: Uint8Array | null): Uint8Array;
   /** @throws {RefusedError} bytes that `encode` did not make */
   decode(plaintext: Uint8Array): Content;
-  /** Whether two values are stored as the same bytes. */
+  /** Whether two values are stored as the same bytes. One that cannot be stored is the same as itself only. */
   same(a: unknown, b: unknown): boolean;
   /**
    * @param token null when an operator reseals a row of a format that `opensWithoutToken`

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { RefusedError } from "../../src/errors.ts";
+import { RefusedError, ValueError } from "../../src/errors.ts";
+import { createSessionManager } from "../../src/index.ts";
 import { decodeRuby } from "../../src/rails/decode.ts";
 import { encodeRuby } from "../../src/rails/encode.ts";
 import { railsFormat, railsRows, railsStore, RubyFloat, RubyString } from "../../src/rails/index.ts";
@@ -75,4 +76,24 @@ test("a flash has the limits of the format, which may be above the usual (R45)",
   const small = railsFormat({ ...keys, maxBytes: 1_024 });
   const large = { data: {}, user: undefined, flash: { notice } };
   expect(() => small.encode(large, null)).toThrow(expect.objectContaining({ limit: "bytes" }));
+});
+
+test("promise 7: an update is kept although something is in hand that cannot be stored", async () => {
+  const store = railsStore(":memory:", { createTable: true });
+  await store.migrate();
+  const sessions = createSessionManager<Record<string, unknown>>({
+    store,
+    format: railsFormat(keys),
+    cookie: { name: "_my_app_session", persist: false },
+  });
+  const session = await sessions.load(null);
+  session.data["n"] = 0;
+  const cookie = (await sessions.commit(session))!.split(";")[0]!;
+  session.data["bad"] = () => 1;
+  await sessions.update(session, (data) => void (data["n"] = 1));
+  await expect(sessions.commit(session)).rejects.toThrow(ValueError);
+  delete session.data["bad"];
+  await sessions.commit(session);
+  expect((await sessions.load(cookie)).data).toEqual({ n: 1 });
+  await sessions.close();
 });
