@@ -1,4 +1,5 @@
-import { isEmpty, type SessionState } from "../session/state.ts";
+import { isEmpty } from "../session/content.ts";
+import type { SessionState } from "../session/state.ts";
 import { isUnchanged } from "../session/unchanged.ts";
 
 /** Whether a commit would find nothing to do, known without waiting for anything. */

@@ -1,244 +1,196 @@
 import type { Content } from "../codec/codec.ts";
-import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
-import { channels, type ConflictEvent, type WriteEvent } from "../instrumentation/channels.ts";
-import type { Conflict, Settings } from "../options.ts";
-import type { SessionRow } from "../row.ts";
-import { addOwn } from "../codec/own.ts";
-import type { ClientInfo } from "./format.ts";
-import { handleOf } from "./handle.ts";
-import { plainAnswer, userIdOf } from "./hooks.ts";
-import { endOf } from "./lifetime.ts";
-import { mergeContent } from "./merge.ts";
+import { RefusedError, StoreError } from "../errors.ts";
+import type { Settings } from "../options.ts";
+import { isEmpty } from "./content.ts";
+import { userIn } from "./hooks.ts";
 import type { Records } from "./records.ts";
-import { conformForSaving, conformStored } from "./schema.ts";
-import { isEmpty, publishRefusal, type Intent, type SessionState } from "./state.ts";
-import { Turns } from "./turns.ts";
-
-/** A commit that meets other requests' changes is tried again at most this often, and no longer than `storeTimeout`. */
-const maxAttempts = 25;
+import { Retries } from "./retries.ts";
+import { conformForSaving } from "./schema.ts";
+import type { SessionState } from "./state.ts";
+import { sameBytes } from "./unchanged.ts";
+import type { Wanted, Writes } from "./writes.ts";
 
 /**
  * What commit does for each state a session can be in: the table of design §3. Nothing here knows of requests; the
  * answer is a `Set-Cookie` value, or null when there is nothing to send.
+ *
+ * The application may ask for something at any time, also while a step waits for the store or for a hook. Each step
+ * is given `asks`, the count of when it began, and looks again after waiting: what was asked for since is left to the
+ * next step (decision 19).
  */
 export class Committer {
   readonly #records: Records;
   readonly #settings: Settings;
-  readonly #turns: Turns;
+  readonly #writes: Writes;
+  readonly #hasHooks: boolean;
 
-  constructor(records: Records) {
+  constructor(records: Records, writes: Writes) {
     this.#records = records;
     this.#settings = records.settings;
-    // Behind one whose store hangs nobody waits longer than for the store itself.
-    this.#turns = new Turns(records.settings.storeTimeout);
+    this.#writes = writes;
+    this.#hasHooks = this.#settings.userOf !== undefined || this.#settings.schema !== undefined;
   }
 
   async commit(state: SessionState): Promise<string | null> {
-    await this.#commit(state);
+    const { asks } = state;
+    await this.settle(state);
     const due = state.cookieDue ? state.setCookie : null;
-    state.cookieDue = false;
+    // Who asked for something meanwhile may look to the next commit for its cookie.
+    state.cookieDue &&= state.asks !== asks;
     return due;
   }
 
-  async #commit(state: SessionState): Promise<void> {
+  /** Does all that was asked for, also what is asked for meanwhile. */
+  async settle(state: SessionState): Promise<void> {
     if (state.settings !== this.#settings) {
       throw new TypeError("This session was loaded by another manager: commit it there.");
     }
-    if (state.ended) return;
-    if (state.intent === "destroy") return this.#destroy(state);
-    if (state.unsure.size > 0) await this.#findLostWrite(state);
+    for (;;) {
+      const { asks } = state;
+      if ((await this.#step(state, asks)) && state.asks === asks) return;
+    }
+  }
+
+  /** False when there is more to do. */
+  async #step(state: SessionState, asks: number): Promise<boolean> {
+    if (state.ended) return true;
+    if (state.intent === "destroy") return this.#destroy(state, asks);
+    if (state.unsure.size > 0 && (await this.#writes.findLost(state))) return false;
     if (state.intent !== "save") void state.content; // opens it, which may show that there is nothing to continue
-    if (state.opened) await this.#runHooks(state);
-    if (this.#isPastLimit(state) && !(await this.#stillAlive(state))) return end(state);
-    if (state.stored !== null) return state.intent === "save" ? this.#save(state) : this.#rotate(state);
-    if (!isEmpty(state.content)) await this.#insert(state, state.content);
-  }
-
-  /** `sessions.update`: atomic and saved at once, apart from what else this request changed. */
-  async update(state: SessionState, change: Change): Promise<void> {
-    if (state.ended || state.intent === "destroy") throw hasEnded();
-    if (state.unsure.size > 0) await this.#findLostWrite(state);
-    void state.content; // opens it: a row that is refused makes this a new session
-    if (state.stored === null) return this.#updateNew(state, change);
-    // a new id that is due comes first, so that the change is made to the session that goes on
-    if (state.intent !== "save") await this.#commit(state);
-    else if (this.#isPastLimit(state) && !(await this.#stillAlive(state))) end(state);
-    if (!state.ended && !(await this.#updateOnce(state, change))) {
-      await this.#inTurn(state, state.stored.row, () => this.#updateOnce(state, change));
+    let wanted: Prepared | null = null;
+    if (state.opened) wanted = this.#hasHooks ? await this.#prepare(state, asks) : prepared(state);
+    if (this.#writes.isPastLimit(state) && !(await this.#writes.isAlive(state))) {
+      return this.#endedElsewhere(state, asks);
     }
-    if (state.ended) throw hasEnded();
-  }
-
-  async #updateNew(state: SessionState, change: Change): Promise<void> {
-    const { format } = this.#settings;
-    const draft = await this.#draft(format.encode(state.content, null), change);
-    if (!isEmpty(draft)) await this.#insert(state, draft);
-    adopt(state, draft);
-  }
-
-  async #updateOnce(state: SessionState, change: Change): Promise<boolean> {
-    const { format } = this.#settings;
-    const loaded = state.plaintext!;
-    const draft = await this.#draft(loaded, change);
-    const plaintext = format.encode(draft, loaded);
-    if (!sameBytes(plaintext, loaded) && !(await this.#write(state, plaintext, draft.user, "save")))
-      return false;
-    adopt(state, mergeContent(format, format.decode(loaded), state.content, format.decode(plaintext)));
-    return true;
-  }
-
-  /** A copy of the content with a change of the application's made to it, as it would be saved. */
-  async #draft(plaintext: Uint8Array, change: Change): Promise<Content> {
-    const { format, schema } = this.#settings;
-    const draft = format.decode(plaintext);
-    const answer: unknown = plainAnswer("sessions.update", change(draft.data));
-    if (answer !== undefined) {
-      if (typeof answer !== "object" || answer === null || Array.isArray(answer)) {
-        throw new TypeError(
-          "sessions.update takes a function that changes the data it is given, or returns an object.",
-        );
-      }
-      draft.data = answer as Record<string, unknown>;
+    if (state.asks !== asks) return false;
+    if (state.stored === null) {
+      if (wanted === null || wanted.empty) return true;
+      return this.#writes.insert(state, wanted, state.write(state.nextToken));
     }
-    if (this.#settings.userOf !== undefined) draft.user = this.#userOf(draft.data);
-    return schema === undefined ? draft : conformForSaving(schema, draft);
+    return state.intent === "save" ? this.#save(state, wanted, asks) : this.#rotate(state, wanted!, asks);
   }
 
-  #userOf(data: Record<string, unknown>): string | undefined {
-    const user: unknown = plainAnswer("userOf", this.#settings.userOf!(data));
-    return user === undefined || user === null || user === "" ? undefined : userIdOf(user, "userOf");
-  }
-
-  /** Runs the application's hooks. One that throws never leaves a session valid that was to end (R43). */
-  async #runHooks(state: SessionState): Promise<void> {
+  /** The content as it is to be written, after the application's hooks. Null when it will not be written. */
+  async #prepare(state: SessionState, asks: number): Promise<Prepared | null> {
     const { userOf, schema, format } = this.#settings;
-    try {
-      if (userOf !== undefined) {
-        const user = this.#userOf(state.content.data);
-        if (state.intent === "login" && user !== state.content.user) {
-          throw new TypeError(
-            "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",
-          );
-        }
-        state.content.user = user;
-      }
-      if (schema === undefined) return;
-      const unchanged =
-        state.plaintext !== null &&
-        state.intent === "save" &&
-        sameBytes(format.encode(state.content, state.plaintext), state.plaintext);
-      if (!unchanged) adopt(state, await conformForSaving(schema, state.content));
-    } catch (error) {
-      if (state.intent !== "save") await this.#endNow(state);
-      throw error;
-    }
+    if (userOf !== undefined) await this.#hook(state, asks, () => this.#setUser(state));
+    const before = prepared(state);
+    const { plaintext } = before;
+    const isUnchanged = state.intent === "save" && state.stored !== null && isStored(state, before);
+    if (schema === undefined || before.empty || isUnchanged) return before;
+    // The schema is given a copy, so that what it passed is what is written, whatever the application does meanwhile.
+    const copy = format.decode(plaintext);
+    const conforming = await this.#hook(state, asks, () => conformForSaving(schema, copy));
+    if (conforming === null || state.asks !== asks) return null;
+    const answer = prepared(state, conforming);
+    state.adopt(plaintext, conforming);
+    return answer;
   }
 
-  #isPastLimit({ stored }: SessionState): boolean {
-    return stored !== null && this.#records.now() >= endOf(stored.row, this.#settings);
+  #setUser({ content, intent }: SessionState): void {
+    const user = userIn(this.#settings.userOf!, content.data);
+    if (intent === "login" && user !== content.user) {
+      throw new TypeError(
+        "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",
+      );
+    }
+    content.user = user;
   }
 
   /**
-   * A session that passed its limit since it was loaded is only saved when another request has moved that limit:
-   * a save in flight brings nothing back (promise 3). A login goes on without it.
+   * Runs a hook of the application's. One that throws never leaves a session valid that was to end (R43). Null when it
+   * threw about what will not be written.
    */
-  async #stillAlive(state: SessionState): Promise<boolean> {
-    if ((await this.#records.read(state.stored!.row.id)) !== null) return true;
-    if (state.intent !== "login") return false;
-    state.forgetStored();
-    return true;
-  }
-
-  async #endNow(state: SessionState): Promise<void> {
-    if (state.stored !== null) await this.#records.delete(state.stored.row.id);
-    end(state);
-  }
-
-  async #destroy(state: SessionState): Promise<void> {
-    const doomed = state.stored ?? state.refused;
-    if (doomed === null) return end(state);
-    let deleted: boolean;
+  async #hook<Answer>(
+    state: SessionState,
+    asks: number,
+    hook: () => Answer | Promise<Answer>,
+  ): Promise<Answer | null> {
     try {
-      deleted = await this.#records.delete(doomed.row.id);
+      return await hook();
     } catch (error) {
-      state.deleteUnsure ||= isUnknown(error);
+      if (state.asks !== asks) return null;
+      if (state.intent !== "save") await this.#endNow(state, asks);
       throw error;
     }
-    end(state);
-    if (deleted || state.deleteUnsure) this.#owe(state, this.#settings.cookie.clear());
   }
 
-  async #insert(state: SessionState, content: Content): Promise<void> {
-    const token = state.nextToken;
-    const plaintext = this.#settings.format.encode(content, null);
-    const row = this.#records.begin(token, plaintext, content.user, this.#clientOf(state));
-    const reason = reasonOf(state.intent);
-    if (await this.#attempt(state, row, () => this.#records.insert(row, reason))) {
-      state.settle({ row, token }, plaintext);
-      this.#oweCookie(state);
-    } else if (await this.#findLostWrite(state)) {
-      await this.#commit(state);
-    } else {
-      throw new StoreError(
-        "A row with this session's random id exists already: does another program write this table?",
+  async #endNow(state: SessionState, asks: number): Promise<void> {
+    if (state.stored !== null) await this.#writes.delete(state);
+    state.end(asks);
+  }
+
+  /** What another request ended is not continued. */
+  #endedElsewhere(state: SessionState, asks: number): boolean {
+    const { intent, deleted } = state;
+    // Who logs in is owed a session although the one before it ended; who only changes the id is not.
+    if (intent === "login" || (intent === "reset" && deleted)) {
+      state.forgetStored();
+      return false;
+    }
+    state.end(asks);
+    return state.ended;
+  }
+
+  async #destroy(state: SessionState, asks: number): Promise<boolean> {
+    await this.#writes.delete(state);
+    const { deleted } = state;
+    state.end(asks);
+    if (deleted) state.owe(this.#settings.cookie.clear());
+    return state.ended;
+  }
+
+  async #rotate(state: SessionState, first: Wanted, asks: number): Promise<boolean> {
+    const retries = new Retries(state.stored!.row, this.#settings.storeTimeout);
+    let wanted: Wanted | null = first;
+    for (;;) {
+      if (await this.#writes.replace(state, wanted, state.write(state.nextToken))) return true;
+      if (await this.#writes.findLost(state)) return false;
+      const alive = await this.#orEnd(state, asks, () =>
+        state.startsOver ? this.#writes.reread(state) : this.#writes.rebase(state),
       );
+      retries.publish(alive ? "merged" : "ended");
+      if (!alive) return this.#endedElsewhere(state, asks);
+      await retries.pause();
+      wanted = await this.#orEnd(state, asks, () => this.#prepare(state, asks));
+      if (wanted === null || state.asks !== asks) return false;
     }
   }
 
-  async #rotate(state: SessionState): Promise<void> {
-    const { intent } = state;
-    const { format } = this.#settings;
-    const until = performance.now() + this.#settings.storeTimeout;
-    let plaintext = format.encode(state.content, carriedOver(state));
-    for (let attempt = 1; state.stored !== null; attempt++) {
-      const { row: loaded } = state.stored;
-      const { content, nextToken: token } = state;
-      const client = this.#clientOf(state) ?? this.#clientOfRow(loaded);
-      const next =
-        intent === "regenerate"
-          ? this.#records.continue(token, plaintext, content.user, client, loaded)
-          : this.#records.begin(token, plaintext, content.user, client);
-      if (await this.#attempt(state, next, () => this.#records.replace(loaded, next, reasonOf(intent)))) {
-        state.settle({ row: next, token }, plaintext);
-        return this.#oweCookie(state);
-      }
-      if (await this.#findLostWrite(state)) return this.#commit(state);
-      let alive: boolean;
-      try {
-        alive = await this.#rebase(state);
-        if (alive) plaintext = format.encode(state.content, carriedOver(state));
-      } catch (error) {
-        if (!(error instanceof StoreError)) await this.#endNow(state); // `onConflict` threw or answered junk (R43)
-        throw error;
-      }
-      this.#publishConflict(loaded, alive ? "merged" : "ended", attempt);
-      if (!alive) {
-        // Who logs in is owed a session although the one before it ended; who only changes the id is not.
-        if (intent !== "login") return end(state);
-        state.forgetStored();
-      } else if (attempt === maxAttempts || performance.now() > until) {
-        throw this.#gaveUp(loaded, attempt);
-      } else {
-        await pause(attempt);
-      }
+  /** `onConflict` is a hook as well: it may throw, or answer what cannot be stored (R43). */
+  async #orEnd<Answer>(state: SessionState, asks: number, work: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof StoreError) && !state.ended) await this.#endNow(state, asks);
+      throw error;
     }
-    await this.#insert(state, state.content);
   }
 
-  async #save(state: SessionState): Promise<void> {
-    const { format, cookie, touchEvery } = this.#settings;
+  async #save(state: SessionState, wanted: Wanted | null, asks: number): Promise<boolean> {
+    // Where a write may have arrived, what is stored is not known: writing it anew tells.
+    if (isStored(state, wanted) && state.unsure.size === 0) {
+      await this.#keep(state);
+      return true;
+    }
+    if (await this.#writes.update(state, wanted!, state.write(null))) return true;
+    const outcome = await this.#writes.inTurn(state, async () => {
+      const merged = await this.#prepare(state, asks);
+      if (merged === null || state.asks !== asks) return "asked";
+      if (isStored(state, merged)) return "done";
+      return (await this.#writes.update(state, merged, state.write(null))) ? "done" : "beaten";
+    });
+    if (outcome === "gone") return this.#endedElsewhere(state, asks);
+    return outcome === "done";
+  }
+
+  /** An unchanged session is touched when that is due, or renewed. */
+  async #keep(state: SessionState): Promise<void> {
+    const { cookie, touchEvery } = this.#settings;
     const { row, token } = state.stored!;
-    const plaintext = state.opened ? format.encode(state.content, state.plaintext) : null;
-    if (plaintext === null || sameBytes(plaintext, state.plaintext!)) {
-      const due = this.#records.now() - row.updatedAt >= touchEvery;
-      if (token.stale || (cookie.rolling && due)) await this.#renew(state);
-      else if (due) state.stored = { row: this.#records.touchLater(row), token };
-    } else if (!(await this.#write(state, plaintext, state.content.user, "save"))) {
-      await this.#inTurn(state, row, async () => {
-        const merged = format.encode(state.content, state.plaintext);
-        return sameBytes(merged, state.plaintext!) || this.#write(state, merged, state.content.user, "save");
-      });
-    }
+    const due = this.#records.now() - row.updatedAt >= touchEvery;
+    if (token.stale || (cookie.rolling && due)) await this.#renew(state);
+    else if (due) state.stored = { row: this.#records.touchLater(row), token };
   }
 
   /**
@@ -253,191 +205,31 @@ export class Committer {
       if (!(error instanceof RefusedError)) throw error;
       return; // `onUnreadable: "throw"` is for those who look
     }
-    if (state.stored !== null) await this.#write(state, state.plaintext!, state.content.user, "renew");
-  }
-
-  /** The conditional write over the stored row. Only one that was confirmed sends the cookie again (R41). */
-  async #write(
-    state: SessionState,
-    plaintext: Uint8Array,
-    user: string | undefined,
-    reason: WriteEvent["reason"],
-  ): Promise<boolean> {
-    const { row, token } = state.stored!;
-    const next = this.#records.next(token, plaintext, user, row);
-    if (!(await this.#attempt(state, next, () => this.#records.update(row, next, reason)))) return false;
-    const { format, cookie } = this.#settings;
-    state.settle({ row: next, token: token.stale ? format.refresh(token) : token }, plaintext);
-    if (token.stale || cookie.rolling) this.#oweCookie(state);
-    return true;
-  }
-
-  /**
-   * Rebases the session on what is stored now and tries again, in turn with the other conflicting commits of this
-   * session in this process: so 64 of them need 64 tries, not 2,000. Marks the session when it has ended.
-   */
-  #inTurn(state: SessionState, loaded: SessionRow, tryAgain: () => Promise<boolean>): Promise<void> {
-    return this.#turns.take(handleOf(loaded.id), async () => {
-      const until = performance.now() + this.#settings.storeTimeout;
-      for (let attempt = 1; ; attempt++) {
-        const alive = await this.#rebase(state);
-        this.#publishConflict(loaded, alive ? "merged" : "ended", attempt);
-        if (!alive) return end(state);
-        if (await tryAgain()) return;
-        if (attempt === maxAttempts || performance.now() > until) throw this.#gaveUp(loaded, attempt);
-        await pause(attempt);
-      }
-    });
-  }
-
-  /** Takes the row as it is now for the base, with this request's changes on top. False when the session has ended. */
-  async #rebase(state: SessionState): Promise<boolean> {
-    const { format, schema, upgrade, onConflict } = this.#settings;
-    const { row: loaded, token } = state.stored!;
-    const row = await this.#records.read(loaded.id);
-    if (row === null) return false;
-    if (state.startsOver) {
-      state.stored = { row, token };
-      return true;
-    }
-    let theirs: Content;
-    let plaintext: Uint8Array;
-    try {
-      plaintext = format.open(row, token);
-      theirs = format.decode(plaintext);
-      if (schema !== undefined) {
-        theirs = await conformStored(schema, upgrade, theirs);
-        plaintext = format.encode(theirs, plaintext);
-      }
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
-      return false;
-    }
-    if (!state.unsure.has(row.version)) {
-      const ask = onConflict && ((conflict: Conflict) => plainAnswer("onConflict", onConflict(conflict)));
-      adopt(state, mergeContent(format, format.decode(state.plaintext!), state.content, theirs, ask));
-    }
-    state.stored = { row, token };
-    state.plaintext = plaintext;
-    return true;
-  }
-
-  /**
-   * After a write whose answer was lost: looks for the row that it would have made under the new id, and goes on from
-   * there. What the application wants beyond what arrived is still to be done.
-   */
-  async #findLostWrite(state: SessionState): Promise<boolean> {
-    if (state.unsure.size === 0 || (state.stored !== null && state.intent === "save")) return false; // the version will tell
-    const token = state.nextToken;
-    const row = await this.#records.read(token.id);
-    const arrived = row === null ? undefined : state.unsure.get(row.version);
-    if (row === null || arrived === undefined) return false;
-    const { format } = this.#settings;
-    const { intent, content, startsOver } = state;
-    const plaintext = format.open(row, token);
-    const wanted = format.encode(content, startsOver ? null : plaintext);
-    state.settle({ row, token }, plaintext);
-    if (intent !== arrived || !sameBytes(wanted, plaintext)) {
-      state.intent = intent;
-      state.startsOver = startsOver;
-    }
-    this.#oweCookie(state);
-    return true;
-  }
-
-  async #attempt(state: SessionState, row: SessionRow, write: () => Promise<boolean>): Promise<boolean> {
-    try {
-      return await write();
-    } catch (error) {
-      if (isUnknown(error)) state.unsure.set(row.version, state.intent);
-      throw error;
-    }
-  }
-
-  #clientOf(state: SessionState): ClientInfo | undefined {
-    return this.#settings.client ? state.client : undefined;
-  }
-
-  #clientOfRow(row: SessionRow): ClientInfo | undefined {
-    return (this.#settings.client ? this.#records.clientOf(row) : null) ?? undefined;
-  }
-
-  #oweCookie(state: SessionState): void {
-    const { row, token } = state.stored!;
-    const { cookie } = this.#settings;
-    const expiresAt = cookie.rolling ? row.expiresAt : row.absoluteExpiresAt;
-    this.#owe(state, cookie.set(token.text, { now: this.#records.now(), expiresAt }));
-  }
-
-  #owe(state: SessionState, setCookie: string): void {
-    state.setCookie = setCookie;
-    state.cookieDue = true;
-  }
-
-  #gaveUp(row: SessionRow, attempt: number): ConflictError {
-    this.#publishConflict(row, "failed", attempt);
-    return new ConflictError(
-      `Other requests changed session ${handleOf(row.id)} each of the ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
+    if (state.stored === null) return;
+    const { content, plaintext } = state;
+    await this.#writes.update(
+      state,
+      { plaintext: plaintext!, user: content.user },
+      state.write(null),
+      "renew",
     );
   }
-
-  #publishConflict(row: SessionRow, outcome: ConflictEvent["outcome"], attempt: number): void {
-    if (!channels.conflict.hasSubscribers) return;
-    channels.conflict.publish({ handle: handleOf(row.id), outcome, attempt } satisfies ConflictEvent);
-  }
 }
 
-/** What `sessions.update` is given: changes the draft, or returns another. */
-export type Change = (data: Record<string, unknown>) => void | Record<string, unknown>;
-
-/** Nothing is written for this session any more, and no cookie that an earlier commit made is sent (R41). */
-function end(state: SessionState): void {
-  state.ended = true;
-  state.setCookie = null;
-  state.cookieDue = false;
+interface Prepared extends Wanted {
+  /** Nothing in a new session, which is not worth a row. */
+  readonly empty: boolean;
 }
 
-/** What was stored, for formats that give back what the application did not touch: nothing for who starts over. */
-function carriedOver(state: SessionState): Uint8Array | null {
-  return state.startsOver ? null : state.plaintext;
+const nothing: Prepared = { plaintext: new Uint8Array(0), user: undefined, empty: true };
+
+function prepared(state: SessionState, content: Content = state.content): Prepared {
+  if (state.stored === null && isEmpty(content)) return nothing;
+  const plaintext = state.settings.format.encode(content, state.carriedOver);
+  return { plaintext, user: content.user, empty: false };
 }
 
-/** Puts new content into the working copy, keeping the data object that the application may hold on to. */
-function adopt(state: SessionState, content: Content): void {
-  const { data } = state.content;
-  const kept = content.data === data || refill(data, content.data);
-  state.content = kept ? { ...content, data } : content;
-}
-
-/** False when the object cannot be changed, because the application froze it. */
-function refill(target: Record<string, unknown>, source: Record<string, unknown>): boolean {
-  if (!Object.isExtensible(target)) return false;
-  for (const key of Object.keys(target)) if (!Reflect.deleteProperty(target, key)) return false;
-  for (const key of Object.keys(source)) addOwn(target, key, source[key]);
-  return true;
-}
-
-function reasonOf(intent: Intent): WriteEvent["reason"] {
-  return intent === "destroy" ? "save" : intent;
-}
-
-function isUnknown(error: unknown): boolean {
-  return error instanceof StoreError && error.outcome === "unknown";
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && Buffer.compare(a, b) === 0;
-}
-
-function hasEnded(): SessionEndedError {
-  return new SessionEndedError(
-    "The session has ended: it was destroyed, revoked, expired or given a new id meanwhile.",
-  );
-}
-
-/** The first tries follow at once; after that others get a growing, random chance to finish. */
-function pause(attempt: number): Promise<void> {
-  if (attempt < 3) return Promise.resolve();
-  return new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(2 ** attempt, 50)));
+/** Whether nothing is to be written: the session was not looked at, or is as it was loaded. */
+function isStored({ plaintext }: SessionState, wanted: Wanted | null): boolean {
+  return wanted === null || sameBytes(wanted.plaintext, plaintext!);
 }

@@ -16,3 +16,12 @@ export function userIdOf(user: unknown, from: string): string {
   if (typeof user === "bigint" || Number.isSafeInteger(user)) return String(user);
   throw new TypeError(`${from} takes the user's id: non-empty text, or a whole number.`);
 }
+
+/** The user that `userOf` finds in a session's data; undefined for nobody. */
+export function userIn(
+  userOf: (data: Record<string, unknown>) => unknown,
+  data: Record<string, unknown>,
+): string | undefined {
+  const user: unknown = plainAnswer("userOf", userOf(data));
+  return user === undefined || user === null || user === "" ? undefined : userIdOf(user, "userOf");
+}

@@ -17,7 +17,9 @@ import { conformStored } from "./schema.ts";
 import { sessionOver, stateOf, type Session } from "./session.ts";
 import { publishRefusal, SessionState, type Stored } from "./state.ts";
 import type { Token } from "./token.ts";
+import { Updater, type Change } from "./update.ts";
 import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./users.ts";
+import { Writes } from "./writes.ts";
 
 const none: readonly Token[] = [];
 
@@ -37,6 +39,7 @@ export class SessionManager<Data = SessionData> {
   readonly #settings: Settings;
   readonly #records: Records;
   readonly #committer: Committer;
+  readonly #updater: Updater;
   readonly #schedules: Set<Schedule> = new Set();
   #closed = false;
 
@@ -49,7 +52,9 @@ export class SessionManager<Data = SessionData> {
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#records = new Records(settings);
-    this.#committer = new Committer(this.#records);
+    const writes = new Writes(this.#records);
+    this.#committer = new Committer(this.#records, writes);
+    this.#updater = new Updater(settings, writes, this.#committer);
   }
 
   /**
@@ -109,7 +114,9 @@ export class SessionManager<Data = SessionData> {
 
   /**
    * Saves what the request did to its session, before the response's first byte. An unchanged session is not written.
-   * Committing again after an error is safe: nothing is applied twice.
+   * Committing again after an error is safe: nothing is applied twice. A login, reset, regenerate or destroy that comes
+   * while the commit is under way is done as well, and the next commit answers its cookie again; data that is changed
+   * meanwhile is the next commit's to save.
    * @returns the value of a `Set-Cookie` header to send, or null when there is nothing to send
    * @throws {StoreError} the store is down; {ValueError}, {LimitError}, {SchemaError} the data cannot be stored;
    *   {ConflictError} other requests kept changing it. What is stored stays as it was.
@@ -122,8 +129,9 @@ export class SessionManager<Data = SessionData> {
   /**
    * Changes the stored data atomically and at once: for counters and everything else that must read and write
    * without another request in between. Changes made to `session.data` before stay unsaved until commit, unless a
-   * login, regenerate or reset is pending: that is committed first. After a StoreError whose `outcome` is "unknown"
-   * the change may have been made: look before you repeat it.
+   * login, regenerate or reset is pending: that is committed first. What is done to the session while an update is
+   * under way comes after it. After a StoreError whose `outcome` is "unknown" the change may have been made: look
+   * before you repeat it.
    * @param change a plain function that changes the data it is given, or returns an object to take its place; called
    *   again with fresher data when another request was faster
    * @throws {SessionEndedError} the session ended meanwhile
@@ -131,7 +139,7 @@ export class SessionManager<Data = SessionData> {
   update(session: Session<Data>, change: (data: Partial<Data>) => void | Partial<Data>): Promise<void> {
     const state = stateOf(session as Session<never>);
     state.accessed = true;
-    return inTurn(state, () => this.#committer.update(state, change as Parameters<Committer["update"]>[1]));
+    return inTurn(state, () => this.#updater.update(state, change as Change));
   }
 
   /** A live session by its handle, without its data; null when there is none. */

@@ -108,9 +108,9 @@ export class Session<Data = SessionData> {
     const state = this.#used;
     state.beginAnew();
     const before = state.content.user;
-    if (before !== undefined && before !== user) state.startOver("login");
+    if (before !== undefined && before !== user) state.startOver();
     state.content.user = user;
-    state.intent = "login";
+    state.ask("login");
   }
 
   /**
@@ -118,20 +118,22 @@ export class Session<Data = SessionData> {
    * when Passport asks. Where another request ended the session meanwhile it stays ended.
    */
   regenerate(): void {
-    const state = this.#opened;
-    if (state.intent === "save") state.intent = "regenerate";
+    this.#opened.ask("regenerate");
   }
 
   /** Ends this session and begins an empty one under a new id: nobody is logged in, both limits start again. */
   reset(): void {
     const state = this.#used;
     state.beginAnew();
-    state.startOver("reset");
+    state.startOver();
+    state.ask("reset");
   }
 
   /** Ends the session: log-out. At commit the row is deleted and the cookie cleared; later changes are not saved. */
   destroy(): void {
-    this.#used.startOver("destroy");
+    const state = this.#used;
+    state.startOver();
+    state.ask("destroy");
   }
 
   /**

@@ -1,5 +1,6 @@
+import { isEmpty } from "./content.ts";
 import { endOf } from "./lifetime.ts";
-import { isEmpty, type SessionState } from "./state.ts";
+import type { SessionState } from "./state.ts";
 import { isUnchanged } from "./unchanged.ts";
 
 /**

@@ -1,10 +1,12 @@
 import type { Content } from "../codec/codec.ts";
-import { RefusedError } from "../errors.ts";
+import { RefusedError, StoreError } from "../errors.ts";
 import { channels, type RefuseEvent } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
+import { emptyContent, refill } from "./content.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
-import type { Settings } from "../options.ts";
+import type { Conflict, Settings } from "../options.ts";
+import { mergeContent } from "./merge.ts";
 import type { Token } from "./token.ts";
 
 /** What the application asked of the session; decides what commit does. */
@@ -16,6 +18,22 @@ export interface Stored {
   readonly token: Token;
 }
 
+/**
+ * What a write does, noted when its bytes are made: whatever the application does from then on comes after it, also
+ * where the write is still under way, or its answer was lost and it is found later.
+ */
+export interface Write {
+  readonly intent: Intent;
+  /** `asks` of then. */
+  readonly asks: number;
+  /** The new id's; null for a write over the stored row. */
+  readonly token: Token | null;
+  /** Which start from nothing the bytes belong to. */
+  readonly start: number;
+  /** What `sessions.update` made its draft from; null for a commit, which writes the content itself. */
+  readonly draftOf: Uint8Array | null;
+}
+
 /** What stands behind one `Session`: the manager reads and writes it, the application never sees it. */
 export class SessionState {
   readonly settings: Settings;
@@ -25,9 +43,12 @@ export class SessionState {
   stored: Stored | null;
   /** The row that was stored and did not open: only `destroy` still cares for it. */
   refused: Stored | null = null;
+  /** What is still to be done, at the next commit. */
   intent: Intent = "save";
-  /** Nothing of the stored content may be carried over: reset, destroyed, or another user logs in. */
-  startsOver = false;
+  /** Counts what was asked for: whoever waited for something sees by it that the intent is another one now. */
+  asks = 0;
+  /** How much of it was done. */
+  #done = 0;
   /** Whether the application looked at the session: its response then varies by cookie (R12). */
   accessed = false;
   /** For adapters: told of each use of the session, once its response is over. */
@@ -38,16 +59,20 @@ export class SessionState {
   setCookie: string | null = null;
   /** Whether the next commit still has to answer `setCookie`. */
   cookieDue = false;
-  /** Versions of writes whose answer was lost, and what they were for. Finding one means that it was done. */
-  readonly unsure: Map<number, Intent> = new Map();
-  /** A delete's answer was lost: finding the row gone then means that it was ours. */
-  deleteUnsure = false;
+  /** Writes whose answer was lost, by the version of their row. Finding one means that it was done. */
+  readonly unsure: Map<number, Write> = new Map();
+  /** This session's own delete was done, or may have been: finding the row gone then tells of no other request. */
+  deleted = false;
   /** Commits and updates of one session object run one after another. */
   turn: Promise<unknown> | null = null;
   #content: Content | null;
   /** Bytes of the content as stored; null while nothing is stored, or was not looked at. */
   plaintext: Uint8Array | null = null;
   #token: Token | null = null;
+  #underWay: Write | null = null;
+  /** How often the content was started from nothing, and at which of these starts what is stored was written. */
+  #start = 0;
+  #storedStart = 0;
 
   constructor(settings: Settings, stored: Stored | null, client: ClientInfo | undefined, now: number) {
     this.settings = settings;
@@ -85,6 +110,16 @@ export class SessionState {
     this.#content = content;
   }
 
+  /** Nothing of what is stored may be carried over: reset, destroyed, or another user logs in. */
+  get startsOver(): boolean {
+    return this.#start !== this.#storedStart;
+  }
+
+  /** What was stored, for formats that give back what the application did not touch: nothing for who starts over. */
+  get carriedOver(): Uint8Array | null {
+    return this.startsOver ? null : this.plaintext;
+  }
+
   /** The stored row is refused: what follows is a fresh anonymous session (R26). */
   abandon(): void {
     this.refused = this.stored;
@@ -96,14 +131,36 @@ export class SessionState {
   forgetStored(): void {
     this.stored = null;
     this.plaintext = null;
+    this.deleted = false;
     this.#content ??= emptyContent();
   }
 
+  /** What the next commit is to do. A new id that is due already is all that `regenerate` wants. */
+  ask(intent: Intent): void {
+    this.asks++;
+    if (intent !== "regenerate" || this.intent === "save") this.intent = intent;
+  }
+
+  /** Whether something is still to be done that was asked for by the time that `asks` tells. */
+  isDue(asks: number): boolean {
+    return this.#done < asks;
+  }
+
   /** Nothing that was stored or changed so far is kept. */
-  startOver(intent: Intent): void {
+  startOver(): void {
     this.#content = emptyContent();
-    this.startsOver = true;
-    this.intent = intent;
+    this.#start++;
+  }
+
+  /**
+   * Nothing is written for this session any more, and no cookie that an earlier commit made is sent (R41).
+   * @param asks of when this began: a login or a reset of later comes after the end
+   */
+  end(asks: number): void {
+    this.ended = true;
+    this.setCookie = null;
+    this.cookieDue = false;
+    if (this.asks !== asks && (this.intent === "login" || this.intent === "reset")) this.beginAnew();
   }
 
   /** What begins after the end: a login or a reset that follows it is owed a session of its own. */
@@ -113,6 +170,11 @@ export class SessionState {
     this.forgetStored();
   }
 
+  owe(setCookie: string): void {
+    this.setCookie = setCookie;
+    this.cookieDue = true;
+  }
+
   /** The token of the next insert or replace. Kept across attempts, so that a repeated commit finds its own row. */
   get nextToken(): Token {
     return (this.#token ??= this.settings.format.mint());
@@ -120,31 +182,90 @@ export class SessionState {
 
   /** The token that names this session after its commit. */
   get token(): Token {
-    const rotates = this.intent === "login" || this.intent === "regenerate" || this.intent === "reset";
-    return this.stored === null || rotates ? this.nextToken : this.stored.token;
+    const { intent, stored } = this;
+    const { token = null, asks } = this.#underWay ?? {};
+    if (token !== null && asks === this.asks) return token;
+    const rotates = intent === "login" || intent === "regenerate" || intent === "reset";
+    return stored === null || rotates ? this.nextToken : stored.token;
   }
 
-  /** Takes over what was written. */
-  settle(stored: Stored, plaintext: Uint8Array): void {
+  /** A write of what was asked for and changed up to now, under a new token or over the stored row. */
+  write(token: Token | null, draftOf: Uint8Array | null = null): Write {
+    const { intent, asks } = this;
+    // A draft of what is stored belongs to the start of that, also where the working copy was started anew since.
+    const start = token === null && draftOf !== null ? this.#storedStart : this.#start;
+    return { intent, asks, token, start, draftOf };
+  }
+
+  /** Does a write, and takes over what was written. What is asked for meanwhile gets a token of its own. */
+  async during(
+    write: Write,
+    stored: Stored,
+    plaintext: Uint8Array,
+    work: () => Promise<boolean>,
+  ): Promise<boolean> {
+    this.#underWay = write;
+    if (write.token !== null) this.#token = null;
+    let done = false;
+    try {
+      done = await work();
+      if (done) this.settle(write, stored, plaintext);
+      return done;
+    } catch (error) {
+      if (isUnknown(error)) this.unsure.set(stored.row.version, write);
+      throw error;
+    } finally {
+      this.#underWay = null;
+      if (!done && write.token !== null) this.#token = write.token;
+    }
+  }
+
+  /** Takes over what was written. What was asked for since is still to be done. */
+  settle(write: Write, stored: Stored, plaintext: Uint8Array): void {
     this.stored = stored;
     this.plaintext = plaintext;
-    this.intent = "save";
-    this.startsOver = false;
-    this.#token = null;
+    this.#storedStart = write.start;
+    if (write.token !== null) this.#done = write.asks;
+    if (this.#done === this.asks) this.intent = "save";
+    if (this.#token === write.token) this.#token = null;
     this.unsure.clear();
+    this.adoptDraft(write, plaintext);
+  }
+
+  /** Takes what `sessions.update` made into the working copy, beside the other changes of the request. */
+  adoptDraft({ draftOf, start }: Write, plaintext: Uint8Array): void {
+    if (draftOf === null || start !== this.#start) return;
+    this.adopt(draftOf, this.settings.format.decode(plaintext));
+  }
+
+  /** Takes what another request stored for the base, with the changes of this one on top. */
+  rebase(
+    stored: Stored,
+    plaintext: Uint8Array,
+    theirs: Content,
+    onConflict?: (conflict: Conflict) => unknown,
+  ): void {
+    if (!this.startsOver) this.adopt(this.plaintext!, theirs, onConflict);
+    this.stored = stored;
+    this.plaintext = plaintext;
+    this.unsure.clear(); // writes over the row of before, which can come no more
+  }
+
+  /**
+   * Brings into the working copy what others made of `base`, keeping what changed here since.
+   * The data object, which the application may hold on to, stays the same.
+   */
+  adopt(base: Uint8Array, theirs: Content, onConflict?: (conflict: Conflict) => unknown): void {
+    const { format } = this.settings;
+    const merged = mergeContent(format, format.decode(base), this.content, theirs, onConflict);
+    const { data } = this.content;
+    this.content = refill(data, merged.data) ? { ...merged, data } : merged;
   }
 }
 
-export function emptyContent(): Content {
-  return { data: {}, user: undefined, flash: {} };
-}
-
-export function isEmpty(content: Content): boolean {
-  return (
-    content.user === undefined &&
-    Object.keys(content.data).length === 0 &&
-    Object.keys(content.flash).length === 0
-  );
+/** Whether a write that failed may have been done all the same. */
+export function isUnknown(error: unknown): boolean {
+  return error instanceof StoreError && error.outcome === "unknown";
 }
 
 export function publishRefusal(row: SessionRow, error: RefusedError): void {

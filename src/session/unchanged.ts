@@ -5,9 +5,12 @@ export function isUnchanged(state: SessionState): boolean {
   if (!state.opened) return true;
   if (state.plaintext === null) return false;
   try {
-    const now = state.settings.format.encode(state.content, state.plaintext);
-    return now.length === state.plaintext.length && Buffer.compare(now, state.plaintext) === 0;
+    return sameBytes(state.settings.format.encode(state.content, state.plaintext), state.plaintext);
   } catch {
     return false; // something was put there that cannot be stored
   }
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
 }

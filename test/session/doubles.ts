@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from "../../src/errors.ts";
 import type { SessionStore } from "../../src/store/store.ts";
 
 const operations = [
@@ -127,3 +128,51 @@ export function cookieOf(setCookie: string | null): string {
 
 export const testKeys: string = "ssk1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 export const olderKey: string = "ssk1_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+
+/**
+ * What becomes of a call that is stopped: before it is `sent`, or when it is `answered`; the answer is `lost`, or it
+ * `failed`, and of both the caller learns only that the outcome is unknown.
+ */
+export type Fate = "sent" | "answered" | "lost" | "failed";
+
+/** Stops one call, of a store or of anything else, until it is opened. */
+export class Gate {
+  #name = "";
+  #skip = 0;
+  #fate: Fate = "sent";
+  readonly #reached = Promise.withResolvers<void>();
+  readonly #opened = Promise.withResolvers<void>();
+
+  over(store: SessionStore): SessionStore {
+    return around(store, (operation, call) => this.pass(operation, call));
+  }
+
+  /** @param at a name, with the number of the call that is meant: "update 2"; the first unless given */
+  stop(at: string, fate: Fate): void {
+    const [name = "", nth = "1"] = at.split(" ");
+    this.#name = name;
+    this.#skip = Number(nth) - 1;
+    this.#fate = fate;
+  }
+
+  get reached(): Promise<void> {
+    return this.#reached.promise;
+  }
+
+  open(): void {
+    this.#opened.resolve();
+  }
+
+  async pass<Answer>(name: string, call: () => Promise<Answer>): Promise<Answer> {
+    if (name !== this.#name || this.#skip-- > 0) return call();
+    this.#name = "";
+    const fate = this.#fate;
+    const answer = fate === "answered" || fate === "lost" ? await call() : null;
+    this.#reached.resolve();
+    await this.#opened.promise;
+    if (fate === "lost" || fate === "failed") {
+      throw new StoreUnavailableError("The connection was lost.", { outcome: "unknown" });
+    }
+    return answer ?? call();
+  }
+}

@@ -6,9 +6,11 @@ import {
   createSessionManager,
   memoryStore,
   RefusedError,
+  SchemaError,
   SessionEndedError,
   StoreUnavailableError,
   ValueError,
+  type Session,
   type SessionManager,
   type SessionStore,
 } from "../../src/index.ts";
@@ -16,7 +18,7 @@ import { channels } from "../../src/instrumentation/channels.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
 import { commitForResponse } from "../../src/session/manager.ts";
 import { stateOf } from "../../src/session/session.ts";
-import { around, cookieOf, testKeys } from "./doubles.ts";
+import { around, cookieOf, Gate, testKeys } from "./doubles.ts";
 
 type Data = Record<string, any>;
 type Sessions = SessionManager<Data>;
@@ -66,6 +68,19 @@ describe("schemas", () => {
     assert.deepEqual((await checked.load(cookie)).data, { a: 2, b: 3 });
   });
 
+  test("what one leaves out, and what it adds, is so in hand as well", async () => {
+    const strict = manager({
+      schema: v.object({ a: v.number(), b: v.optional(v.number(), 2) }) as never,
+    });
+    const session = await strict.load(null);
+    Object.assign(session.data, { a: 1, c: 3 });
+    await strict.commit(session);
+    assert.deepEqual(session.data, { a: 1, b: 2 });
+    Object.assign(session.data, { c: 3 });
+    await strict.commit(session);
+    assert.deepEqual(session.data, { a: 1, b: 2 });
+  });
+
   test("a session without data fits every schema, before and after a reset", async () => {
     const strict = manager({ schema: v.object({ name: v.string() }) as never, onUnreadable: "throw" });
     const session = await strict.load(null);
@@ -108,6 +123,19 @@ describe("R42: nothing crosses from one user to the next", () => {
   }
 });
 
+test("who starts over needs nothing of the old row, be it one that does not open any more", async () => {
+  const cookie = await begin({ a: 1 }, "alice");
+  const session = await sessions.load(cookie);
+  session.reset();
+  session.data["b"] = 1;
+  const [row] = await store.scan(null, 1);
+  const version = row!.version + 1;
+  await store.update([{ loaded: row!, next: { ...row!, version, data: new Uint8Array(row!.data.length) } }]);
+  const next = await sessions.load(cookieOf(await sessions.commit(session)));
+  assert.deepEqual(next.data, { b: 1 });
+  assert.equal((await store.scan(null, 10)).length, 1);
+});
+
 describe("after the end", () => {
   test("who logs in after the session's end was noticed is logged in", async () => {
     const cookie = await begin({ a: 1 }, "alice");
@@ -133,6 +161,17 @@ describe("after the end", () => {
       const next = await sessions.load(cookieOf(await sessions.commit(session)));
       assert.deepEqual([next.user, next.data], [undefined, { b: 1 }]);
     }
+  });
+
+  test("R41: nor is the cookie of that one cleared where another request ended it", async () => {
+    const session = await sessions.load(await begin({ a: 1 }));
+    session.destroy();
+    await sessions.commit(session);
+    session.login("alice");
+    await sessions.commit(session);
+    await sessions.forUser("alice").revokeAll();
+    session.destroy();
+    assert.equal(await sessions.commit(session), null);
   });
 
   test("R41: a cookie of an earlier commit is not sent when the session has ended since", async () => {
@@ -223,6 +262,79 @@ describe("update", () => {
   });
 });
 
+describe("promise 2: what the application holds on to stays the session's", () => {
+  const flows: Record<string, (by: Sessions, session: Session<Data>, cookie: string) => Promise<unknown>> = {
+    "an update": (by, session) => by.update(session, (data) => void (data["n"] = 1)),
+    "a commit": (by, session) => ((session.data["n"] = 1), by.commit(session)),
+    "a commit that merged": async (by, session, cookie) => {
+      await change(cookie, { b: 1 });
+      session.data["n"] = 1;
+      await by.commit(session);
+    },
+  };
+  const rebuilding = v.record(v.string(), v.any());
+  for (const [name, flow] of Object.entries(flows)) {
+    for (const schema of [undefined, rebuilding]) {
+      test(`after ${name}${schema ? " with a schema" : ""}`, async () => {
+        const by = manager(schema && { schema: schema as never });
+        const cookie = await begin({ cart: ["tea"] });
+        const session = await by.load(cookie);
+        const cart = session.data["cart"] as string[];
+        await flow(by, session, cookie);
+        cart.push("cup");
+        await by.commit(session);
+        assert.deepEqual((await sessions.load(cookie)).data["cart"], ["tea", "cup"]);
+      });
+    }
+  }
+});
+
+test("what is changed while a schema validates is written when it was validated itself, and not before", async () => {
+  const waiting = Promise.withResolvers<void>();
+  let validating = Promise.withResolvers<void>();
+  const validate = async (value: unknown) => {
+    validating.resolve();
+    const isFine = typeof (value as Data)["n"] === "number";
+    await waiting.promise;
+    return isFine ? { value } : { issues: [{ message: "no number", path: ["n"] }] };
+  };
+  const checked = manager({ schema: { "~standard": { version: 1, vendor: "test", validate } } as never });
+  const session = await checked.load(null);
+  session.data["n"] = 1;
+  const committing = checked.commit(session);
+  await validating.promise;
+  session.data["n"] = "none";
+  session.data["m"] = 2;
+  waiting.resolve();
+  const cookie = cookieOf(await committing);
+  assert.deepEqual((await sessions.load(cookie)).data, { n: 1 });
+  validating = Promise.withResolvers();
+  await assert.rejects(checked.commit(session), SchemaError);
+  assert.deepEqual((await sessions.load(cookie)).data, { n: 1 });
+  session.data["n"] = 3;
+  await checked.commit(session);
+  assert.deepEqual((await sessions.load(cookie)).data, { n: 3, m: 2 });
+});
+
+test("R42: what a schema derives is not carried into the session of who starts over while it validates", async () => {
+  let meanwhile = () => {};
+  const validate = async (value: unknown) => {
+    meanwhile();
+    const { name } = value as Data;
+    return { value: { ...(value as Data), ...(name && { greeting: `Hello ${name}` }) } };
+  };
+  const derived = manager({ schema: { "~standard": { version: 1, vendor: "test", validate } } as never });
+  const session = await derived.load(await begin({ a: 1 }, "alice"));
+  session.data["name"] = "Alice";
+  meanwhile = () => {
+    meanwhile = () => {};
+    session.login("bob");
+    session.data["b"] = 1;
+  };
+  const { user, data } = await sessions.load(cookieOf(await derived.commit(session)));
+  assert.deepEqual([user, data], ["bob", { b: 1 }]);
+});
+
 test("frozen data can be merged and updated", async () => {
   const cookie = await begin({ a: 1 });
   const session = await sessions.load(cookie);
@@ -245,10 +357,14 @@ test("R46: `__proto__` as an own key never reaches a prototype, in a merge eithe
 
 describe("an unknown outcome", () => {
   /** A manager over a store that loses one answer, after doing what was asked, or while it is done later. */
-  function losing(): { sessions: Sessions; lose(operation: string, land?: Promise<void>): void } {
+  function losing(options: Parameters<typeof manager>[0] = {}): {
+    sessions: Sessions;
+    lose(operation: string, land?: Promise<void>): void;
+  } {
     let lost: string | null = null;
     let landing: Promise<void> | undefined;
     const flaky = manager({
+      ...options,
       store: around(store, async (operation, call) => {
         if (operation !== lost) return call();
         lost = null;
@@ -277,6 +393,51 @@ describe("an unknown outcome", () => {
       assert.equal((await flaky.load(cookie)).isNew, true);
     });
   }
+
+  test("a save that was lost and arrived is what the next changes are measured against", async () => {
+    const { sessions: flaky, lose } = losing();
+    const cookie = await begin({ n: 0 });
+    const session = await flaky.load(cookie);
+    session.data["n"] = 1;
+    lose("update");
+    await assert.rejects(flaky.commit(session), StoreUnavailableError);
+    session.data["n"] = 0;
+    await flaky.commit(session);
+    assert.equal((await flaky.load(cookie)).data["n"], 0);
+  });
+
+  test("an update that was lost and arrived is no conflict with what the request itself sets", async () => {
+    const { sessions: flaky, lose } = losing({ onConflict: () => assert.fail("asked") });
+    const cookie = await begin({ n: 0 });
+    const session = await flaky.load(cookie);
+    lose("update");
+    await assert.rejects(
+      flaky.update(session, (data) => void (data["n"] = 1)),
+      StoreUnavailableError,
+    );
+    session.data["n"] = 9;
+    await flaky.commit(session);
+    assert.equal((await flaky.load(cookie)).data["n"], 9);
+  });
+
+  test("an update that looks for a lost first save makes no session of one that is destroyed meanwhile", async () => {
+    const gate = new Gate();
+    const failing = new Gate();
+    const flaky = manager({ store: failing.over(gate.over(store)) });
+    const session = await flaky.load(null);
+    session.data["n"] = 1;
+    failing.stop("insert", "failed");
+    failing.open();
+    await assert.rejects(flaky.commit(session), StoreUnavailableError);
+    gate.stop("read", "sent");
+    const updating = flaky.update(session, (data) => void (data["n"] = 2));
+    await gate.reached;
+    session.destroy();
+    gate.open();
+    await assert.rejects(updating, SessionEndedError);
+    assert.equal(await flaky.commit(session), null);
+    assert.deepEqual(await store.scan(null, 10), []);
+  });
 
   test("R17: a login after a lost regenerate restarts both limits all the same", async () => {
     const { sessions: flaky, lose } = losing();

@@ -1,0 +1,43 @@
+import { ConflictError } from "../errors.ts";
+import { channels, type ConflictEvent } from "../instrumentation/channels.ts";
+import type { SessionRow } from "../row.ts";
+import { handleOf } from "./handle.ts";
+
+/** A commit that meets other requests' changes is tried again at most this often, and no longer than its limit. */
+const maxAttempts = 25;
+
+/** The tries of one commit or update that met other requests' changes of its session. */
+export class Retries {
+  readonly #row: SessionRow;
+  readonly #until: number;
+  #attempt = 1;
+
+  /** @param limit milliseconds */
+  constructor(row: SessionRow, limit: number) {
+    this.#row = row;
+    this.#until = performance.now() + limit;
+  }
+
+  publish(outcome: ConflictEvent["outcome"]): void {
+    if (!channels.conflict.hasSubscribers) return;
+    const handle = handleOf(this.#row.id);
+    channels.conflict.publish({ handle, outcome, attempt: this.#attempt } satisfies ConflictEvent);
+  }
+
+  /**
+   * Comes before the next try. The first ones follow at once; after that others get a growing, random chance to finish.
+   * @throws {ConflictError} these were enough
+   */
+  async pause(): Promise<void> {
+    const attempt = this.#attempt;
+    if (attempt === maxAttempts || performance.now() > this.#until) {
+      this.publish("failed");
+      throw new ConflictError(
+        `Other requests changed session ${handleOf(this.#row.id)} each of the ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
+      );
+    }
+    this.#attempt++;
+    if (attempt < 3) return;
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(2 ** attempt, 50)));
+  }
+}

@@ -1,0 +1,98 @@
+import type { Content } from "../codec/codec.ts";
+import { SessionEndedError } from "../errors.ts";
+import type { Settings } from "../options.ts";
+import type { Committer } from "./commit.ts";
+import { isEmpty } from "./content.ts";
+import { plainAnswer, userIn } from "./hooks.ts";
+import { conformForSaving } from "./schema.ts";
+import type { SessionState } from "./state.ts";
+import { sameBytes } from "./unchanged.ts";
+import type { Outcome, Writes } from "./writes.ts";
+
+/** What `sessions.update` is given: changes the draft, or returns another. */
+export type Change = (data: Record<string, unknown>) => void | Record<string, unknown>;
+
+/**
+ * `sessions.update`: atomic and saved at once, apart from what else this request changed. What the application asks
+ * for while an update is under way comes after it, and is the next commit's to do.
+ */
+export class Updater {
+  readonly #settings: Settings;
+  readonly #writes: Writes;
+  readonly #committer: Committer;
+
+  constructor(settings: Settings, writes: Writes, committer: Committer) {
+    this.#settings = settings;
+    this.#writes = writes;
+    this.#committer = committer;
+  }
+
+  async update(state: SessionState, change: Change): Promise<void> {
+    refuseEnded(state);
+    const { asks } = state;
+    void state.content; // opens it: a row that is refused makes this a new session
+    if (state.unsure.size > 0) await this.#writes.findLost(state);
+    // A new id that is due comes first, so that the change is made to the session that goes on.
+    if (state.stored !== null && state.isDue(asks)) await this.#committer.settle(state);
+    if (state.ended) throw hasEnded();
+    if (state.stored === null) return this.#updateNew(state, change);
+    const isOver = this.#writes.isPastLimit(state) && !(await this.#writes.isAlive(state));
+    if (isOver || (await this.#updateStored(state, change)) === "gone") {
+      state.end(asks);
+      throw hasEnded();
+    }
+  }
+
+  async #updateNew(state: SessionState, change: Change): Promise<void> {
+    refuseEnded(state);
+    const { format } = this.#settings;
+    const loaded = format.encode(state.content, null);
+    const write = state.write(state.nextToken, loaded);
+    const draft = await this.#draft(loaded, change);
+    const plaintext = format.encode(draft, null);
+    if (isEmpty(draft)) return state.adoptDraft(write, plaintext);
+    const inserted = await this.#writes.insert(state, { plaintext, user: draft.user }, write);
+    if (!inserted) await this.update(state, change);
+  }
+
+  async #updateStored(state: SessionState, change: Change): Promise<Outcome> {
+    const tryOnce = async () => ((await this.#tryOnce(state, change)) ? "done" : "beaten");
+    const outcome = await tryOnce();
+    return outcome === "beaten" ? this.#writes.inTurn(state, tryOnce) : outcome;
+  }
+
+  async #tryOnce(state: SessionState, change: Change): Promise<boolean> {
+    const loaded = state.plaintext!;
+    const draft = await this.#draft(loaded, change);
+    const plaintext = this.#settings.format.encode(draft, loaded);
+    if (sameBytes(plaintext, loaded)) return true;
+    return this.#writes.update(state, { plaintext, user: draft.user }, state.write(null, loaded));
+  }
+
+  /** A copy of the content with a change of the application's made to it, as it would be saved. */
+  async #draft(plaintext: Uint8Array, change: Change): Promise<Content> {
+    const { format, schema, userOf } = this.#settings;
+    const draft = format.decode(plaintext);
+    const answer: unknown = plainAnswer("sessions.update", change(draft.data));
+    if (answer !== undefined) {
+      if (typeof answer !== "object" || answer === null || Array.isArray(answer)) {
+        throw new TypeError(
+          "sessions.update takes a function that changes the data it is given, or returns an object.",
+        );
+      }
+      draft.data = answer as Record<string, unknown>;
+    }
+    if (userOf !== undefined) draft.user = userIn(userOf, draft.data);
+    return schema === undefined ? draft : conformForSaving(schema, draft);
+  }
+}
+
+function refuseEnded(state: SessionState): void {
+  if (state.ended || state.intent === "destroy") throw hasEnded();
+}
+
+function hasEnded(): SessionEndedError {
+  return new SessionEndedError(
+    "The session has ended: it was destroyed, revoked, expired or given a new id meanwhile.",
+  );
+}

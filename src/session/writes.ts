@@ -1,0 +1,217 @@
+import type { Content } from "../codec/codec.ts";
+import { RefusedError, StoreError } from "../errors.ts";
+import type { WriteEvent } from "../instrumentation/channels.ts";
+import type { Conflict, Settings } from "../options.ts";
+import type { SessionRow } from "../row.ts";
+import type { ClientInfo } from "./format.ts";
+import { handleOf } from "./handle.ts";
+import { plainAnswer } from "./hooks.ts";
+import { endOf } from "./lifetime.ts";
+import type { Records } from "./records.ts";
+import { Retries } from "./retries.ts";
+import { conformStored } from "./schema.ts";
+import { isUnknown, publishRefusal, type SessionState, type Write } from "./state.ts";
+import { Turns } from "./turns.ts";
+
+/** A content as it is to be written. */
+export interface Wanted {
+  readonly plaintext: Uint8Array;
+  readonly user: string | undefined;
+}
+
+/**
+ * done; beaten: another request's change was faster; asked: the application asked for something else meanwhile; gone:
+ * the session has ended.
+ */
+export type Outcome = "done" | "beaten" | "asked" | "gone";
+
+/**
+ * The writes of a session: each is conditional, only one that was confirmed sends a cookie (R41), and one whose
+ * answer was lost is found again.
+ */
+export class Writes {
+  readonly #records: Records;
+  readonly #settings: Settings;
+  readonly #turns: Turns;
+
+  constructor(records: Records) {
+    this.#records = records;
+    this.#settings = records.settings;
+    // Behind one whose store hangs nobody waits longer than for the store itself.
+    this.#turns = new Turns(records.settings.storeTimeout);
+  }
+
+  /** Makes a new session. False when one that was lost is found to have made it, with what it carried. */
+  async insert(state: SessionState, { plaintext, user }: Wanted, write: Write): Promise<boolean> {
+    const token = write.token!;
+    const row = this.#records.begin(token, plaintext, user, this.#clientOf(state));
+    const insert = () => this.#records.insert(row, reasonOf(write));
+    if (await state.during(write, { row, token }, plaintext, insert)) {
+      this.#oweCookie(state);
+      return true;
+    }
+    if (await this.findLost(state)) return false;
+    throw new StoreError(
+      "A row with this session's random id exists already: does another program write this table?",
+    );
+  }
+
+  /** Puts a row under a new id in the place of the stored one. */
+  async replace(state: SessionState, { plaintext, user }: Wanted, write: Write): Promise<boolean> {
+    const { row: loaded } = state.stored!;
+    const token = write.token!;
+    const client = this.#clientOf(state) ?? this.#clientOfRow(loaded);
+    const row =
+      write.intent === "regenerate"
+        ? this.#records.continue(token, plaintext, user, client, loaded)
+        : this.#records.begin(token, plaintext, user, client);
+    const replace = () => this.#records.replace(loaded, row, reasonOf(write));
+    if (!(await state.during(write, { row, token }, plaintext, replace))) return false;
+    this.#oweCookie(state);
+    return true;
+  }
+
+  /** Writes over the stored row. */
+  async update(
+    state: SessionState,
+    { plaintext, user }: Wanted,
+    write: Write,
+    reason: WriteEvent["reason"] = "save",
+  ): Promise<boolean> {
+    const { format, cookie } = this.#settings;
+    const { row: loaded, token } = state.stored!;
+    const row = this.#records.next(token, plaintext, user, loaded);
+    const stored = { row, token: token.stale ? format.refresh(token) : token };
+    const update = () => this.#records.update(loaded, row, reason);
+    if (!(await state.during(write, stored, plaintext, update))) return false;
+    if (token.stale || cookie.rolling) this.#oweCookie(state);
+    return true;
+  }
+
+  /**
+   * After a write under a new id whose answer was lost: looks for the row that it would have made, and goes on from
+   * there. What the application wants beyond what arrived is still to be done. Of a write over the stored row the
+   * version will tell.
+   */
+  async findLost(state: SessionState): Promise<boolean> {
+    const token = lostToken(state);
+    if (token === null) return false;
+    const row = await this.#records.read(token.id);
+    const write = row === null ? undefined : state.unsure.get(row.version);
+    if (row === null || write === undefined) return false;
+    state.settle(write, { row, token }, this.#settings.format.open(row, token));
+    this.#oweCookie(state);
+    return true;
+  }
+
+  isPastLimit({ stored }: SessionState): boolean {
+    return stored !== null && this.#records.now() >= endOf(stored.row, this.#settings);
+  }
+
+  /**
+   * A session that passed its limit since it was loaded is only saved when another request has moved that limit: a
+   * save in flight brings nothing back (promise 3).
+   */
+  async isAlive({ stored }: SessionState): Promise<boolean> {
+    return (await this.#records.read(stored!.row.id)) !== null;
+  }
+
+  /**
+   * Rebases the session on what is stored now and tries again, in turn with the other conflicting commits of this
+   * session in this process: so 64 of them need 64 tries, not 2,000.
+   */
+  inTurn(state: SessionState, tryAgain: () => Promise<Outcome>): Promise<Outcome> {
+    const { row } = state.stored!;
+    return this.#turns.take(handleOf(row.id), async () => {
+      const retries = new Retries(row, this.#settings.storeTimeout);
+      for (;;) {
+        const alive = await this.rebase(state);
+        retries.publish(alive ? "merged" : "ended");
+        if (!alive) return "gone";
+        const outcome = await tryAgain();
+        if (outcome !== "beaten") return outcome;
+        await retries.pause();
+      }
+    });
+  }
+
+  /** Takes the row as it is now for the base, with this request's changes on top. False when the session has ended. */
+  async rebase(state: SessionState): Promise<boolean> {
+    const { format, schema, upgrade, onConflict } = this.#settings;
+    const { row: loaded, token } = state.stored!;
+    const row = await this.#records.read(loaded.id);
+    if (row === null) return false;
+    const stored = { row, token };
+    let theirs: Content;
+    let plaintext: Uint8Array;
+    try {
+      plaintext = format.open(row, token);
+      theirs = format.decode(plaintext);
+      if (schema !== undefined) {
+        theirs = await conformStored(schema, upgrade, theirs);
+        plaintext = format.encode(theirs, plaintext);
+      }
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      return false;
+    }
+    const own = state.unsure.get(row.version);
+    if (own !== undefined) {
+      state.settle(own, stored, plaintext);
+    } else {
+      const ask = onConflict && ((conflict: Conflict) => plainAnswer("onConflict", onConflict(conflict)));
+      state.rebase(stored, plaintext, theirs, ask);
+    }
+    return true;
+  }
+
+  /** The same for a session that starts over: what is in the row, and whether it opens, does not matter. */
+  async reread(state: SessionState): Promise<boolean> {
+    const { row: loaded, token } = state.stored!;
+    const row = await this.#records.read(loaded.id);
+    if (row === null) return false;
+    state.stored = { row, token };
+    state.unsure.clear(); // writes over the row of before, which can come no more
+    return true;
+  }
+
+  /** Deletes the session's row, and the one that a lost write may have made. */
+  async delete(state: SessionState): Promise<void> {
+    const doomed = state.stored ?? state.refused;
+    // In this order: once the row is gone that a lost write would have replaced, that write can come no more.
+    for (const id of [doomed?.row.id, lostToken(state)?.id]) {
+      if (id === undefined) continue;
+      try {
+        if (await this.#records.delete(id)) state.deleted = true;
+      } catch (error) {
+        if (isUnknown(error)) state.deleted = true;
+        throw error;
+      }
+    }
+  }
+
+  #clientOf(state: SessionState): ClientInfo | undefined {
+    return this.#settings.client ? state.client : undefined;
+  }
+
+  #clientOfRow(row: SessionRow): ClientInfo | undefined {
+    return (this.#settings.client ? this.#records.clientOf(row) : null) ?? undefined;
+  }
+
+  #oweCookie(state: SessionState): void {
+    const { row, token } = state.stored!;
+    const { cookie } = this.#settings;
+    const expiresAt = cookie.rolling ? row.expiresAt : row.absoluteExpiresAt;
+    state.owe(cookie.set(token.text, { now: this.#records.now(), expiresAt }));
+  }
+}
+
+function lostToken(state: SessionState): Write["token"] {
+  for (const { token } of state.unsure.values()) if (token !== null) return token;
+  return null;
+}
+
+function reasonOf({ intent }: Write): WriteEvent["reason"] {
+  return intent === "destroy" ? "save" : intent;
+}
