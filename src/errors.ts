@@ -131,6 +131,12 @@ export class SessionEndedError extends StoredSessionError {
   static override status = 409;
 }
 
+export interface StoreErrorOptions extends ErrorOptions {
+  /** `none` unless given. */
+  readonly outcome?: "none" | "unknown";
+  readonly mayBeOneRow?: boolean;
+}
+
 /**
  * The store could not do what was asked. Down is down: nothing is answered from memory and nothing about the
  * failure is cached.
@@ -143,10 +149,17 @@ export class StoreError extends StoredSessionError {
    * may have been. Committing again is safe in both cases, because the row's version tells.
    */
   readonly outcome: "none" | "unknown";
+  /**
+   * Whether one row of a batch may be the cause, such as one that somebody has locked: the others are then sent
+   * without it. True for an error of this class itself, and never where the outcome is `unknown`.
+   */
+  readonly mayBeOneRow: boolean;
 
-  constructor(message: string, options?: ErrorOptions & { outcome?: "none" | "unknown" }) {
+  constructor(message: string, options?: StoreErrorOptions) {
     super(message, options);
     this.outcome = options?.outcome ?? "none";
+    const mayBeOneRow = options?.mayBeOneRow ?? this.code === StoreError.code;
+    this.mayBeOneRow = mayBeOneRow && this.outcome === "none";
   }
 }
 

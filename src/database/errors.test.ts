@@ -30,6 +30,19 @@ describe("PostgreSQL", () => {
     expect(explain(error)).toMatchObject({ outcome: "unknown" });
   });
 
+  test("a failed transaction that somebody left open is a connection to give up, and nothing was done", () => {
+    const error = said("25P02");
+    expect(postgresErrors.isBroken(error)).toBe(true);
+    expect(explain(error)).toMatchObject({ code: "ERR_STORED_SESSION_STORE", outcome: "none" });
+    expect(explain(error).message).toMatch(/roll back before release/);
+  });
+
+  test.each(["57014", "55P03"])("%s may be one locked row's, and others of a batch go on", (code) => {
+    expect(explain(said(code))).toBeInstanceOf(StoreTimeoutError);
+    expect(explain(said(code))).toMatchObject({ outcome: "none", mayBeOneRow: true });
+    expect(explain(said("25P04"))).toMatchObject({ mayBeOneRow: false });
+  });
+
   test("whatever is FATAL ends the connection", () => {
     expect(postgresErrors.isBroken(said("XX000", "FATAL"))).toBe(true);
     expect(postgresErrors.isBroken(said("XX000", "ERROR"))).toBe(false);
@@ -67,6 +80,26 @@ describe("MySQL and MariaDB", () => {
     expect(explain(said(number))).toBeInstanceOf(StoreReadOnlyError);
     expect(explain(said(number))).toMatchObject({ outcome: "none" });
     expect(mysqlErrors.isReadOnly(said(number))).toBe(true);
+  });
+
+  // a client's own errors, with an SQLSTATE as the server's have
+  test.each([2006, 2013, 2055, 1158, 1159, 1160, 1161, 4031])(
+    "error %i, as a proxy passes it on, is a connection that broke: the outcome is not known",
+    (number) => {
+      expect(mysqlErrors.isBroken(said(number))).toBe(true);
+      expect(explain(said(number))).toBeInstanceOf(StoreUnavailableError);
+      expect(explain(said(number))).toMatchObject({ outcome: "unknown", mayBeOneRow: false });
+      expect(mysqlErrors.explain(said(number), dialect.names, "none")).toMatchObject({ outcome: "none" });
+    },
+  );
+
+  test.each([1157, 1162, 1999, 3000, 4030])("error %i is the server's answer", (number) => {
+    expect(mysqlErrors.isBroken(said(number))).toBe(false);
+    expect(explain(said(number))).toMatchObject({ outcome: "none" });
+  });
+
+  test.each([1205, 1317, 1969, 3024])("%i may be one locked row's, and others of a batch go on", (number) => {
+    expect(explain(said(number))).toMatchObject({ outcome: "none", mayBeOneRow: true });
   });
 
   test("after a packet that is too large the server closes the connection; nothing was written", () => {

@@ -8,7 +8,9 @@ import {
 } from "../errors.ts";
 import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
+import { isUndone, leftOpen, LeftOpenWarning } from "./left-open.ts";
 import { explain, explainMigration, isBroken, isReadOnly, isTransientError } from "./mysql-errors.ts";
+import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./mysql-status.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
 import { TimeLimit, type Trip } from "./time-limit.ts";
@@ -35,7 +37,7 @@ export interface MysqlExecute {
 
 /** What is used of a pool of `mysql2/promise`. */
 export interface MysqlPool {
-  /** The pool of callbacks underneath. */
+  /** The pool of callbacks underneath. A limit of 0 is none. */
   readonly pool?: { readonly config?: { readonly connectionLimit?: number } };
   getConnection(): Promise<MysqlConnection>;
   end(): Promise<void>;
@@ -63,6 +65,7 @@ export class MysqlDatabase implements Database {
   /** Connections whose server and settings are known. */
   readonly #greeted = new WeakSet<object>();
   readonly #warning = new WeaknessWarning();
+  readonly #leftOpen = new LeftOpenWarning("mysqlStore");
 
   constructor(open: () => Promise<MysqlPool>, options: MysqlDatabaseOptions) {
     this.dialect = options.dialect;
@@ -192,18 +195,21 @@ export class MysqlDatabase implements Database {
   /** A connection that comes when the store was closed goes back as it came. */
   async #connect({ limit }: Trip): Promise<MysqlConnection> {
     const pool = await this.#pool();
-    this.#connections = pool.pool?.config?.connectionLimit;
+    this.#connections = pool.pool?.config?.connectionLimit || undefined;
     const connection = await this.#limit.obtain(limit, pool.getConnection());
     if (!this.#closed) return connection;
     connection.release();
     throw new ClosedError("The store was closed.");
   }
 
-  /** Asks a connection at its first use for the server's version, and whether it commits by itself. */
+  /**
+   * Asks a connection at its first use for the server's version, whether it commits by itself, and how long it waits
+   * for a row that somebody has locked: the row's neighbours in a batch wait with it.
+   */
   async #greet(connection: MysqlConnection): Promise<void> {
     // Before the statement is sent, so a failure leaves nothing behind.
-    const { version, autocommit } = await send(connection, {
-      text: "SELECT VERSION() AS version, @@autocommit AS autocommit",
+    const { version, autocommit, patience } = await send(connection, {
+      text: "SELECT VERSION() AS version, @@autocommit AS autocommit, @@innodb_lock_wait_timeout AS patience",
       values: [],
       writes: false,
     }).then(
@@ -211,10 +217,13 @@ export class MysqlDatabase implements Database {
       (error: unknown) => this.#fail(error, "none"),
     );
     if (/mariadb/i.test(String(version))) this.dialect.isMariadb();
-    if (Number(autocommit) === 0) {
-      if (!this.#owned) throw autocommitIsOff();
+    if (Number(autocommit) === 0 && !this.#owned) throw autocommitIsOff();
+    const settings = Number(autocommit) === 0 ? ["autocommit = 1"] : [];
+    const seconds = lockWait(this.#limit.milliseconds);
+    if (this.#owned && Number(patience) > seconds) settings.push(`innodb_lock_wait_timeout = ${seconds}`);
+    if (settings.length > 0) {
       await connection
-        .query({ sql: "SET autocommit = 1" })
+        .query({ sql: `SET ${settings.join(", ")}` })
         .catch((error: unknown) => this.#fail(error, "none"));
     }
     this.#greeted.add(coreOf(connection));
@@ -222,17 +231,55 @@ export class MysqlDatabase implements Database {
     await this.#warning.tell(server, () => weaknessesOf(connection));
   }
 
-  /** A statement that is its own transaction. The pool's owner may have turned that off since the first use. */
+  /** A statement that is its own transaction, unless the pool's owner has left one open on the connection. */
   async #sendAlone(connection: MysqlConnection, statement: Statement): Promise<Result> {
     const answer = await execute(connection, statement);
-    // Asked once more, because a proxy may tell the state of another connection.
-    if (statement.writes && isLeftOpen(answer)) {
-      if (await isRolledBack(connection)) {
-        this.#greeted.delete(coreOf(connection));
-        throw autocommitIsOff();
-      }
+    let status = statusOf(answer, coreOf(connection));
+    const isHidden = status === undefined && Array.isArray(answer);
+    if (isHidden && statement.writes && !this.#owned) status = await this.#ask(connection);
+    if (status !== undefined && status & IN_TRANSACTION) {
+      const lost = statement.writes ? "unknown" : "none";
+      await (status & AUTOCOMMIT ? this.#giveUp(connection, lost) : this.#refuse(connection, lost));
     }
     return resultOf(answer, statement);
+  }
+
+  async #ask(connection: MysqlConnection): Promise<number | undefined> {
+    const [answer] = await connection
+      .query({ sql: "DO 0" })
+      .catch((error: unknown) => notTold(error, "unknown"));
+    return statusOf(answer, coreOf(connection));
+  }
+
+  /** The pool's owner has turned autocommit off since the first use. */
+  async #refuse(connection: MysqlConnection, lost: Trip["lost"]): Promise<void> {
+    const statement = { text: "SELECT @@autocommit AS autocommit", values: [], writes: false };
+    try {
+      // Asked once more, because a proxy may tell the state of another connection.
+      const { rows } = await send(connection, statement);
+      if (Number(rows[0]?.["autocommit"]) !== 0) return;
+      await connection.query({ sql: "ROLLBACK" });
+    } catch (error) {
+      notTold(error, lost);
+    }
+    this.#greeted.delete(coreOf(connection));
+    throw autocommitIsOff();
+  }
+
+  /**
+   * Undoes what was written in a transaction that the application has left open. The connection is given up as well:
+   * what the application still sends through it would else be kept without the rest.
+   */
+  async #giveUp(connection: MysqlConnection, lost: Trip["lost"]): Promise<void> {
+    // Both at once, so that no COMMIT comes between them: a transaction that is open still is the one of the statement.
+    const [[answer]] = await Promise.all([
+      connection.query({ sql: "DO 0" }),
+      connection.query({ sql: "ROLLBACK" }),
+    ]).catch((error: unknown) => notTold(error, lost));
+    const isOpen = (statusOf(answer, coreOf(connection)) ?? 0) & IN_TRANSACTION;
+    if (!isOpen && lost === "none") return;
+    this.#leftOpen.tell();
+    throw leftOpen("mysqlStore", isOpen ? "none" : lost);
   }
 
   async #inTransaction(
@@ -276,28 +323,18 @@ function resultOf(answer: unknown, { writes }: Statement): Result {
   return { rows: [], changes: writes ? (answer as { affectedRows: number }).affectedRows : 0 };
 }
 
-/** Whether the server says that a transaction is open, and that it does not commit by itself. */
-function isLeftOpen(answer: unknown): boolean {
-  const status = (answer as { serverStatus?: unknown }).serverStatus;
-  return typeof status === "number" && (status & 1) === 1 && (status & 2) === 0;
+/** An error that ends the connection, whatever the server said: a write stands there as it may. */
+function notTold(error: unknown, outcome: Trip["lost"]): never {
+  const cause = new Error("The connection did not tell whether it commits by itself.", { cause: error });
+  throw new StoreUnavailableError("A statement was answered, and whether it is kept could not be asked.", {
+    cause,
+    outcome,
+  });
 }
 
-/** Whether the write was left in an open transaction, which is then undone. */
-async function isRolledBack(connection: MysqlConnection): Promise<boolean> {
-  try {
-    const text = "SELECT @@autocommit AS autocommit";
-    const { rows } = await send(connection, { text, values: [], writes: false });
-    if (Number(rows[0]?.["autocommit"]) !== 0) return false;
-    await connection.query({ sql: "ROLLBACK" });
-    return true;
-  } catch (error) {
-    // Of a kind that ends the connection, whatever the server said: the write stands there as it may.
-    const cause = new Error("The connection was not told whether it commits by itself.", { cause: error });
-    throw new StoreUnavailableError("A write was answered, and whether it is kept could not be asked.", {
-      cause,
-      outcome: "unknown",
-    });
-  }
+/** Seconds, so short that a batch can wait and each of its rows again. Without a time limit as the server has it. */
+function lockWait(storeTimeout: number): number {
+  return storeTimeout === 0 ? Infinity : Math.max(1, Math.floor((0.4 * storeTimeout) / 1_000));
 }
 
 /** Of mysql2 `destroy` says goodbye and waits for the server, which may have vanished. */
@@ -346,7 +383,7 @@ const isTransient =
   (writes: boolean) =>
   (error: unknown): boolean => {
     const cause = (error as Error).cause;
-    if (isTransientError(cause)) return true;
+    if (isTransientError(cause) || isUndone(error)) return true;
     // A pool hands out connections of before a restart; a read is worth asking again.
     return !writes && typeof cause === "object" && cause !== null && interrupted.has(cause);
   };

@@ -20,7 +20,15 @@ function errorNumber(error: unknown): number | null {
  */
 export function isBroken(error: unknown): boolean {
   const number = errorNumber(error);
-  return number === null || [1047, 1053, 1153, 1927].includes(number);
+  return number === null || isLost(number) || [1047, 1053, 1153, 1927].includes(number);
+}
+
+/**
+ * The connection to the server broke, as a proxy in front of it tells. 2000 to 2999 are a client's own errors, such as
+ * 2013: lost during the statement. 1158 to 1161: reading or writing packets failed. 4031: it was idle for too long.
+ */
+function isLost(number: number): boolean {
+  return (number >= 2_000 && number < 3_000) || (number >= 1_158 && number <= 1_161) || number === 4_031;
 }
 
 /** `read_only` and `super_read_only`, a read-only transaction, read-only mode, offline mode. */
@@ -32,11 +40,12 @@ export function isReadOnly(error: unknown): boolean {
 }
 
 /**
- * Failures that end by themselves and left nothing behind. 1213: deadlock, or a conflict in a cluster. 1205: lock
- * wait. 1020: a snapshot that another transaction overtook (MariaDB). 1615: a statement to prepare again.
+ * Failures that end by themselves and left nothing behind. 1213: deadlock, or a conflict in a cluster. 1020: a snapshot
+ * that another transaction overtook (MariaDB). 1615: a statement to prepare again. Not 1205: it waited for a lock, for
+ * as long as it may.
  */
 export function isTransientError(error: unknown): boolean {
-  return [1213, 1205, 1020, 1615].includes(errorNumber(error) ?? 0);
+  return [1213, 1020, 1615].includes(errorNumber(error) ?? 0);
 }
 
 /** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
@@ -116,7 +125,10 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     case 1317:
     case 1969:
     case 3024:
-      return new StoreTimeoutError(`The server ended the statement before it was done (${said}).`, options);
+      return new StoreTimeoutError(`The server ended the statement before it was done (${said}).`, {
+        ...options,
+        mayBeOneRow: true,
+      });
     case 1153:
       return new StoreError(
         "A statement is larger than the server's max_allowed_packet. Raise that above 4 MiB and above maxBytes, or lower maxBytes.",
@@ -143,6 +155,12 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
         `The server ended the connection (${said}). It is restarting, shutting down or out of its cluster; try again.`,
         { cause: error, outcome: lost },
       );
+  }
+  if (number !== null && isLost(number)) {
+    return new StoreUnavailableError(
+      `The connection to the server broke (${number}: ${said}). Look for a restart or a time limit of it, or of a proxy; try again.`,
+      { cause: error, outcome: lost },
+    );
   }
   // 1180: an error during COMMIT itself.
   const outcome = number === 1180 ? "unknown" : "none";

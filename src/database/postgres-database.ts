@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { ClosedError, StoredSessionError } from "../errors.ts";
 import { askPostgres, durabilityOfPostgres, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
+import { leftOpen, LeftOpenWarning } from "./left-open.ts";
 import { explain, explainMigration, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
-import { TimeLimit, type Trip } from "./time-limit.ts";
+import { OF_A_POOL, TimeLimit, type Trip } from "./time-limit.ts";
 import { READ, tripOf, TRANSACTION, UNLIMITED } from "./trip.ts";
 import { WeaknessWarning } from "./weakness.ts";
 import type { Database, Result, Run, Statement } from "./dialect.ts";
@@ -23,6 +24,8 @@ export interface PostgresClient {
   release(destroy?: boolean): void;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
+  /** "T" inside a transaction, "E" inside one that failed. Older versions of pg do not tell. */
+  getTransactionStatus?(): string | null;
 }
 
 /** What is used of a pool of node-postgres. */
@@ -52,6 +55,7 @@ export class PostgresDatabase implements Database {
   #opening: Promise<PostgresPool> | null = null;
   #closed = false;
   readonly #warning = new WeaknessWarning();
+  readonly #leftOpen = new LeftOpenWarning("postgresStore");
   readonly #statementNames = new Map<string, string>();
 
   constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
@@ -63,7 +67,7 @@ export class PostgresDatabase implements Database {
 
   readonly run: Run = (statement) =>
     withPatience(PATIENCE, isTransient(statement.writes), () =>
-      this.#withClient(tripOf(statement), (client) => this.#send(client, statement)),
+      this.#withClient(tripOf(statement), (client) => this.#sendAlone(client, statement)),
     );
 
   giveUpAfter(milliseconds: number): void {
@@ -120,6 +124,14 @@ export class PostgresDatabase implements Database {
       throw error;
     });
     return this.#opening;
+  }
+
+  /** A statement that is its own transaction, unless somebody went on with a client that was released. */
+  async #sendAlone(client: PostgresClient, statement: Statement): Promise<Result> {
+    const result = await this.#send(client, statement);
+    if (!isInTransaction(client)) return result;
+    this.#leftOpen.tell();
+    throw leftOpen("postgresStore", statement.writes ? "unknown" : "none");
   }
 
   async #send(client: PostgresClient, statement: Statement): Promise<Result> {
@@ -181,14 +193,24 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  /** A connection that comes when the store was closed goes back as it came. */
+  /**
+   * A connection that comes when the store was closed goes back as it came. One that was released inside a
+   * transaction is given up: the pool hands out first what came back last, so it would be the same one for ever.
+   */
   async #connect({ limit }: Trip): Promise<PostgresClient> {
     const pool = await this.#pool();
     this.#connections = pool.options?.max;
-    const client = await this.#limit.obtain(limit, pool.connect());
-    if (!this.#closed) return client;
-    client.release();
-    throw new ClosedError("The store was closed.");
+    for (let left = this.#connections ?? OF_A_POOL; left >= 0; left--) {
+      const client = await this.#limit.obtain(limit, pool.connect());
+      if (this.#closed) {
+        client.release();
+        throw new ClosedError("The store was closed.");
+      }
+      if (!isInTransaction(client)) return client;
+      this.#leftOpen.tell();
+      client.release(true);
+    }
+    throw leftOpen("postgresStore", "none");
   }
 
   async #inTransaction<T>(trip: Trip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
@@ -216,6 +238,11 @@ export class PostgresDatabase implements Database {
   }
 }
 
+function isInTransaction(client: PostgresClient): boolean {
+  const status = client.getTransactionStatus?.();
+  return status === "T" || status === "E";
+}
+
 function ignore(): void {}
 
 /** Errors of connections that broke after they had been handed out. */
@@ -226,7 +253,7 @@ const isTransient =
   (error: unknown): boolean => {
     const cause = (error as Error).cause;
     const state = sqlState(cause);
-    if (state === "40P01" || state === "40001") return true;
+    if (state === "40P01" || state === "40001" || state === "25P02") return true;
     // A pool hands out connections of before a restart; a read is worth asking again.
     return !writes && typeof cause === "object" && cause !== null && interrupted.has(cause);
   };

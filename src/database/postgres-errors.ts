@@ -17,10 +17,13 @@ export function sqlState(error: unknown): string | null {
 /** Ends the connection, whatever the language that the server tells the severity in. */
 const TIME_LIMITS = ["25P03", "25P04", "57P05"];
 
+/** Somebody's failed transaction is open: every statement fails until it ends, and nobody is there to end it. */
+const ABORTED = "25P02";
+
 /** True when the connection cannot be used again. */
 export function isBroken(error: unknown): boolean {
   const state = sqlState(error);
-  if (state === null || TIME_LIMITS.includes(state)) return true;
+  if (state === null || state === ABORTED || TIME_LIMITS.includes(state)) return true;
   if (state.startsWith("08") || state.startsWith("57P") || state.startsWith("26")) return true;
   return /^(FATAL|PANIC)$/.test((error as { severity: string }).severity);
 }
@@ -106,7 +109,15 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
       return new StoreError("Other transactions kept this one from finishing. Try again.", options);
     case "57014":
     case "55P03":
-      return new StoreTimeoutError(`PostgreSQL's own time limit ended the statement (${said}).`, options);
+      return new StoreTimeoutError(`PostgreSQL's own time limit ended the statement (${said}).`, {
+        ...options,
+        mayBeOneRow: true,
+      });
+    case ABORTED:
+      return new StoreError(
+        `The application released a client inside a transaction that had failed (${said}). The client is given up; roll back before release().`,
+        options,
+      );
     case "25P03":
     case "25P04":
     case "57P05":

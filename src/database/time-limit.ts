@@ -27,7 +27,7 @@ interface Lent<T> {
 }
 
 /** Connections of a pool that does not tell how many it may have. */
-const OF_A_POOL = 10;
+export const OF_A_POOL = 10;
 
 /**
  * How long the users of a database wait for it. What has no answer by then is given up, together with the connection
@@ -44,6 +44,11 @@ export class TimeLimit {
   /** When connections were given up. */
   #givenUp: number[] = [];
   #lists: { readonly usual: Deadlines; readonly longer: Deadlines } | null = null;
+
+  /** The usual limit; 0 when there is none. */
+  get milliseconds(): number {
+    return this.#milliseconds;
+  }
 
   /** Of several users the most patient one counts. Without any, nothing is limited. */
   extendTo(milliseconds: number): void {
@@ -99,7 +104,6 @@ export class TimeLimit {
         (error: unknown) => back(givenUp || isBroken(error)),
       )
       .catch(() => {});
-    if (this.#closing) this.close();
   }
 
   #mayGiveUp(connections: number): boolean {
@@ -123,12 +127,13 @@ export class TimeLimit {
         const waited = Math.round(performance.now() - began);
         late();
         reject(
-          this.#closing
-            ? new ClosedError("The store was closed.")
+          this.#closing && limit === "longer"
+            ? new ClosedError("The store was closed.", { outcome })
             : new StoreTimeoutError(`The database did not answer within ${waited} ms.`, { outcome }),
         );
       });
-      list.add(entry);
+      if (this.#closing && limit === "longer") entry.expire();
+      else list.add(entry);
       work.then(
         (value) => {
           list.remove(entry);

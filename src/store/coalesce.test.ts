@@ -349,6 +349,48 @@ describe("failures", () => {
     expect(seen).toMatchObject([{ state: "kept" }, { state: "broken", error: poisoned }, { state: "kept" }]);
   });
 
+  const locked = () => new StoreTimeoutError("somebody has locked a row", { mayBeOneRow: true });
+
+  test("a row that somebody has locked holds up none of its neighbours, nor what comes later", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, write: 2 });
+    for (const nth of [8, 9]) void coalesced.insert(rowOf(nth));
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    await calls[0]?.answer();
+    expect(calls[2]?.ids).toEqual([1, 2, 3]);
+    const later = [4, 5].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    await calls[2]?.answer(locked());
+    expect(calls.slice(3).map(({ ids }) => ids)).toEqual([[1]]);
+    await calls[1]?.answer();
+    for (let call = 4; call < 7; call++) await calls[call]?.answer();
+    expect(calls.slice(3).map(({ ids }) => ids)).toEqual([[1], [2], [3], [4, 5]]);
+    expect(seen.map(({ state }) => state)).toEqual(["pending", "kept", "kept"]);
+    expect(later.map(({ state }) => state)).toEqual(["kept", "kept"]);
+    await calls[3]?.answer(locked());
+    expect(seen[0]?.error).toMatchObject({ outcome: "none", code: "ERR_STORED_SESSION_STORE_TIMEOUT" });
+  });
+
+  test("of the writes of one id one is under way at a time, also when they leave alone", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.touch(touchOf(9));
+    const seen = [1, 2].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    const next = watch(coalesced.touch(touchOf(1)));
+    await calls[0]?.answer();
+    await calls[1]?.answer(locked());
+    for (let call = 2; call < 5; call++) await calls[call]?.answer();
+    expect(calls.slice(1).map(({ ids }) => ids)).toEqual([[1, 2], [1], [2], [1]]);
+    expect([...seen, next].map(({ state }) => state)).toEqual(["kept", "kept", "kept"]);
+  });
+
+  test("a read whose time was over at the server is not repeated: it waited for no row", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.read(idOf(9));
+    const seen = [1, 2].map((nth) => watch(coalesced.read(idOf(nth))));
+    await calls[0]?.answer();
+    await calls[1]?.answer(locked());
+    expect(calls).toHaveLength(2);
+    expect(seen.map(({ state }) => state)).toEqual(["broken", "broken"]);
+  });
+
   test.each([
     new StoreUnavailableError("gone"),
     new StoreTimeoutError("slow"),
@@ -486,6 +528,28 @@ describe("time limits", () => {
     expect(calls).toHaveLength(4);
     await calls[3]?.answer();
     expect(after.state).toBe("kept");
+  });
+
+  test("of a batch that failed nobody waits longer than its time, and what was not sent again is known", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    void coalesced.touch(touchOf(9)); // holds the lane
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    await calls[0]?.answer();
+    await vi.advanceTimersByTimeAsync(40);
+    await calls[1]?.answer(new StoreTimeoutError("somebody has locked a row", { mayBeOneRow: true }));
+    expect(calls[2]?.ids).toEqual([1]);
+    await vi.advanceTimersByTimeAsync(59);
+    expect(seen.map(({ state }) => state)).toEqual(["pending", "pending", "pending"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(seen.map(({ error }) => error)).toMatchObject([
+      { outcome: "unknown" },
+      { outcome: "none", message: expect.stringContaining("not sent again") },
+      { outcome: "none" },
+    ]);
+    expect(calls).toHaveLength(3);
+    const next = watch(coalesced.touch(touchOf(2)));
+    await calls[3]?.answer();
+    expect(next.state).toBe("kept");
   });
 
   test("what is turned away leaves its lane to the other kinds (promise 10)", async () => {

@@ -3,6 +3,7 @@ import { keyOf } from "../database/bytes.ts";
 import { Deadlines } from "../database/deadlines.ts";
 import { LONGER } from "../database/time-limit.ts";
 import { batchSize } from "./batch.ts";
+import { Lateness } from "./lateness.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { SessionStore } from "./store.ts";
@@ -28,10 +29,11 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  * calls.
  *
  * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
- * failure never fails its neighbours. An operation without an answer within `storeTimeout` rejects with a
- * StoreTimeoutError whose `outcome` is `none` when it had not been sent; its lane is given free. None is sent that
- * has less time left than two statements take of late, or half of its time where they take longer: a store that falls
- * behind would else work for callers who are gone when it answers, and for nobody else.
+ * failure never fails its neighbours: they wait again, each to leave alone, within the same time. An operation without
+ * an answer within `storeTimeout` rejects with a StoreTimeoutError whose `outcome` is `none` when it had not been sent;
+ * its lane is given free. None is sent that has less time left than two statements take of late, or half of its time
+ * where they take longer: a store that falls behind would else work for callers who are gone when it answers, and for
+ * nobody else.
  */
 export class CoalescedStore {
   readonly store: SessionStore;
@@ -58,6 +60,7 @@ export class CoalescedStore {
   #flushing = false;
   /** Milliseconds that a statement takes of late: up at once with a slow one, and slowly down again. */
   #pace = 0;
+  readonly #lateness: Lateness;
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
 
@@ -68,6 +71,7 @@ export class CoalescedStore {
     this.#timeout = options.storeTimeout ?? 5_000;
     this.#deadlines = new Deadlines(this.#timeout);
     this.#laterDeadlines = new Deadlines(LONGER * this.#timeout);
+    this.#lateness = new Lateness(this.#timeout / 50);
     store.giveUpAfter?.(this.#timeout);
     this.#freeReads = store.lanes.read;
     this.#freeWrites = store.lanes.write;
@@ -247,7 +251,7 @@ export class CoalescedStore {
     const message = `The session store did not answer a ${kind} within ${operation.deadlines.limit} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
     if (batch) {
-      this.#took(this.#timeout);
+      this.#took(this.#timeout, batch);
       // Its other members are still under way: their ids stay taken.
       this.#freeLane(batch);
     }
@@ -257,9 +261,10 @@ export class CoalescedStore {
 
   /** An operation that was not sent. */
   #turnAway(operation: Operation): void {
-    const { kind, deadline } = operation;
+    const { kind, deadline, alone } = operation;
     const waited = Math.round(performance.now() - deadline + this.#timeout);
-    const message = `A ${kind} waited ${waited} ms for the session store and was not sent. The store is too slow for this load, or it hangs.`;
+    const sent = alone ? "sent again, after a statement that it shared with others had failed" : "sent";
+    const message = `A ${kind} waited ${waited} ms for the session store and was not ${sent}. The store is too slow for this load, or it hangs.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome: "none" }));
     if (kind !== "read") this.#leaveChain(operation);
   }
@@ -341,7 +346,8 @@ export class CoalescedStore {
 
   #take(kind: BatchKind, lanes: number): Batch | null {
     const queue = this.#queues[kind];
-    const due = performance.now() + Math.min(2 * this.#pace, this.#timeout / 2);
+    const now = performance.now();
+    const due = now + Math.min(2 * this.#pace, this.#timeout / 2);
     let operations: Operation[];
     do {
       if (queue.length === 0) return null;
@@ -354,7 +360,8 @@ export class CoalescedStore {
       }
     } while (operations.length === 0);
     if (operations.length > 1) operations.sort(byId);
-    const batch: Batch = { kind, operations, lane: "taken" };
+    const late = this.#lateness.begin(now);
+    const batch: Batch = { kind, operations, sentAt: now, late, lane: "taken" };
     for (const operation of operations) {
       operation.state = "sent";
       operation.batch = batch;
@@ -364,32 +371,33 @@ export class CoalescedStore {
   }
 
   async #send(batch: Batch): Promise<void> {
-    const { operations } = batch;
+    const { kind, operations } = batch;
     try {
-      await this.#attempt(batch.kind, operations);
+      await this.#attempt(batch);
     } catch (error) {
-      if (operations.length > 1 && mayBeOneRow(error)) await this.#sendEach(batch);
+      if (operations.length > 1 && mayBeOneRow(kind, error)) this.#divide(batch);
       else for (const operation of operations) this.#settle(operation, undefined, error);
     }
     this.#release(batch);
   }
 
-  async #sendEach({ kind, operations }: Batch): Promise<void> {
+  /** Lets the members of a batch that failed wait again, each to leave alone. */
+  #divide({ operations }: Batch): void {
     for (const operation of operations) {
       if (operation.state === "settled") continue;
-      try {
-        await this.#attempt(kind, [operation]);
-      } catch (error) {
-        this.#settle(operation, undefined, error);
-      }
+      operation.state = "waiting";
+      operation.alone = true;
+      operation.batch = null;
+      this.#waiting++;
+      this.#queue(operation);
     }
   }
 
-  async #attempt(kind: BatchKind, operations: readonly Operation[]): Promise<void> {
+  async #attempt(batch: Batch): Promise<void> {
+    const { kind, operations } = batch;
     this.#onBatch?.(kind, operations.length);
-    const began = performance.now();
     const answers = await this.#call(kind, operations);
-    this.#took(performance.now() - began);
+    this.#took(performance.now() - batch.sentAt, batch);
     if (operations.length > AT_ONCE) this.#hasAnswered(operations);
     for (const [index, operation] of operations.entries()) {
       if (index > 0 && index % AT_ONCE === 0) await new Promise<void>((resolve) => void endOfTurn(resolve));
@@ -397,8 +405,10 @@ export class CoalescedStore {
     }
   }
 
-  #took(milliseconds: number): void {
-    this.#pace = Math.max(milliseconds, this.#pace + (milliseconds - this.#pace) / 8);
+  /** Without what the event loop stood still meanwhile, which says nothing of the store. */
+  #took(milliseconds: number, { late }: Batch): void {
+    const own = Math.max(0, milliseconds - (this.#lateness.until(performance.now()) - late));
+    this.#pace = Math.max(own, this.#pace + (own - this.#pace) / 8);
   }
 
   /** Some of their callers hear of it a turn or more later: meanwhile no time runs out, and the lane goes on. */
@@ -449,7 +459,10 @@ export class CoalescedStore {
   /** Frees the lane and the ids, once the batch was answered. */
   #release(batch: Batch): void {
     this.#freeLane(batch);
-    if (batch.kind !== "read") for (const operation of batch.operations) this.#leaveChain(operation);
+    if (batch.kind !== "read") {
+      for (const operation of batch.operations)
+        if (operation.state === "settled") this.#leaveChain(operation);
+    }
     this.#pump();
   }
 
@@ -457,6 +470,7 @@ export class CoalescedStore {
   #freeLane(batch: Batch): void {
     if (batch.lane === "free") return;
     batch.lane = "free";
+    this.#lateness.end();
     if (batch.kind === "read") this.#freeReads++;
     else this.#freeWrites++;
   }
@@ -471,10 +485,11 @@ const AT_ONCE = 16;
 const NO_ID = new Uint8Array(0);
 
 /**
- * Whether a batch may have failed because of what one row holds. A connection, a time limit, a disk or a missing
- * table fails every row alike, and a write that may have happened is not repeated.
+ * Whether a batch may have failed because of one of its rows. A connection, a disk or a missing table fails every row
+ * alike, and a write that may have happened is not repeated. Nor is a read whose time was over: it waits for no row,
+ * so the store is too slow for it, and would be slower with each by itself.
  */
-function mayBeOneRow(error: unknown): boolean {
+function mayBeOneRow(kind: BatchKind, error: unknown): boolean {
   if (!(error instanceof StoreError)) return true;
-  return error.code === StoreError.code && error.outcome === "none";
+  return error.mayBeOneRow && !(kind === "read" && error instanceof StoreTimeoutError);
 }

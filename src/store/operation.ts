@@ -8,6 +8,10 @@ export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "de
 export interface Batch {
   readonly kind: BatchKind;
   readonly operations: readonly Operation[];
+  /** By `performance.now()`. */
+  readonly sentAt: number;
+  /** How late the event loop had been in all by then. */
+  readonly late: number;
   lane: "taken" | "free";
 }
 
@@ -22,6 +26,8 @@ export class Operation implements Limited {
   key = "";
   state: "waiting" | "sent" | "settled" = "waiting";
   batch: Batch | null = null;
+  /** Its batch failed, so it shares no other. */
+  alone = false;
   deadline = 0;
   earlier: Limited | null = null;
   later: Limited | null = null;

@@ -1,7 +1,7 @@
 /** Servers and pools whose settings are not the usual ones. */
 import { randomBytes } from "node:crypto";
 import mysql from "mysql2/promise";
-import { Pool } from "pg";
+import { Client, Pool } from "pg";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { MysqlDatabase } from "../../src/database/mysql-database.ts";
 import { MysqlDialect } from "../../src/database/mysql.ts";
@@ -10,6 +10,7 @@ import { StoreReadOnlyError, StoreTimeoutError, TableError } from "../../src/err
 import { migrateDatabase, migrationStatus } from "../../src/migrations/migrator.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
 import { createSessionManager, settingsOf } from "../../src/session/manager.ts";
+import { CoalescedStore } from "../../src/store/coalesce.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { CONNECT_TIMEOUT } from "../../src/store/pool-options.ts";
@@ -17,7 +18,7 @@ import { postgresStore } from "../../src/store/postgres.ts";
 import { SqlStore } from "../../src/store/sql.ts";
 import { databases, execute } from "../servers/databases.ts";
 import type { CreatedStore, TestDatabase } from "../servers/databases.ts";
-import { randomRow } from "../servers/rows.ts";
+import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
 
 const servers = databases.filter((database) => database.url !== null) as (TestDatabase & { url: string })[];
 
@@ -81,6 +82,41 @@ describe.each(servers)("$name", (database) => {
       await expect(one.store.insert([randomRow()])).rejects.toThrow(StoreReadOnlyError);
     }
     expect(await one.query(connectionId)).toEqual([before]);
+  });
+
+  test("a row that somebody has locked fails alone, and its neighbours in a batch are written", async () => {
+    await using created = await migrated(database);
+    const { table } = created;
+    // What an operator sets for PostgreSQL, the store sets on its own connections to MySQL and MariaDB.
+    const pool =
+      kind === "postgres" ? new Pool({ connectionString: url, options: "-c lock_timeout=500" }) : null;
+    const below = pool ? postgresStore(pool, { table }) : mysqlStore(url, { table });
+    const sizes: number[] = [];
+    const store = new CoalescedStore(below, {
+      storeTimeout: 4_000,
+      onBatch: (sent, size) => void (sent === "update" && sizes.push(size)),
+    });
+    const rows = randomRows(8);
+    await created.store.insert(rows);
+    await Promise.all([1, 2].map(() => store.touch(rows[0]!))); // both lanes have a connection
+    const postgres = kind === "postgres" ? new Client({ connectionString: url }) : null;
+    await postgres?.connect();
+    const other = postgres ? null : await mysql.createConnection(url);
+    const query = (text: string): Promise<unknown> => (postgres ? postgres.query(text) : other!.query(text));
+    const hex = Buffer.from(rows[3]!.id).toString("hex");
+    await query(kind === "postgres" ? "BEGIN" : "START TRANSACTION");
+    await query(`SELECT 1 FROM ${table} WHERE id = ${postgres ? `'\\x${hex}'` : `x'${hex}'`} FOR UPDATE`);
+    const told = await Promise.allSettled([
+      store.update(rows[7]!, nextRow(rows[7]!)),
+      ...rows.slice(0, 7).map((row) => store.update(row, nextRow(row))),
+    ]);
+    await (postgres ?? other)!.end();
+    expect(sizes.slice(0, 2)).toEqual([1, 7]);
+    const [locked] = told.splice(4, 1);
+    expect(locked).toMatchObject({ status: "rejected", reason: { outcome: "none" } });
+    expect(told).toEqual(told.map(() => ({ status: "fulfilled", value: true })));
+    await store.close();
+    await pool?.end();
   });
 
   test("a migration that fails keeps nobody waiting for its lock", async () => {
@@ -186,6 +222,40 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
     await one.query("SET autocommit = 1");
     expect(await one.store.insert([after])).toEqual([true]);
     expect(await created.store.read([after.id])).toEqual([after]);
+  });
+
+  test("how long a connection waits for a locked row is less than storeTimeout, and what its server says if shorter", async () => {
+    await using created = await migrated(database);
+    const { table } = created;
+    const waits = async (storeTimeout: number | null, options: { owned: boolean; before?: string }) => {
+      const pool = mysql.createPool({ uri: database.url, connectionLimit: 1 });
+      const { before } = options;
+      if (before) pool.pool.on("connection", (one: { query(sql: string): void }) => one.query(before));
+      const opened = new MysqlDatabase(async () => pool, {
+        dialect: new MysqlDialect({ table }),
+        ...options,
+      });
+      if (storeTimeout !== null) opened.giveUpAfter(storeTimeout);
+      const text = "SELECT @@innodb_lock_wait_timeout AS seconds, @@autocommit AS autocommit";
+      const { rows } = await opened.run({ text, values: [], writes: false });
+      await pool.end();
+      return rows[0];
+    };
+    const usual = await waits(null, { owned: true });
+    expect(Number(usual?.["seconds"])).toBeGreaterThan(4);
+    expect(await waits(10_000, { owned: true })).toEqual({ ...usual, seconds: 4 });
+    expect(await waits(500, { owned: true })).toEqual({ ...usual, seconds: 1 });
+    expect(await waits(10_000, { owned: true, before: "SET innodb_lock_wait_timeout = 2" })).toEqual({
+      ...usual,
+      seconds: 2,
+    });
+    expect(await waits(10_000, { owned: true, before: "SET autocommit = 0" })).toEqual({
+      ...usual,
+      seconds: 4,
+    });
+    expect(await waits(10_000, { owned: false }), "a pool of the application's stays as it is").toEqual(
+      usual,
+    );
   });
 
   test("connections of a pool of the store's own commit by themselves, whatever the server's default", async () => {

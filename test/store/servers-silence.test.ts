@@ -162,6 +162,37 @@ describe.each(servers)("$name", ({ kind, url }) => {
     await locked.free();
   });
 
+  test("close gives up a count that has only just begun", async () => {
+    await using created = await held();
+    created.release();
+    const { table } = created;
+    const store = new CoalescedStore((kind === "postgres" ? postgresStore : mysqlStore)(url!, { table }));
+    await store.count(0);
+    await using locked = await lock(table);
+    const counting = store.count(0);
+    counting.catch(() => {});
+    await store.close();
+    await expect(counting).rejects.toBeInstanceOf(ClosedError);
+    await locked.free();
+  });
+
+  test("a write that was sent and not answered is of unknown outcome, also while closing (promise 7)", async () => {
+    await using created = await held();
+    created.release();
+    const { table } = created;
+    const store = (kind === "postgres" ? postgresStore : mysqlStore)(url!, { table });
+    store.giveUpAfter(400);
+    const id = randomRow().id;
+    await store.read([id]);
+    await using locked = await lock(table);
+    const writing = store.insert([randomRow()]);
+    writing.catch(() => {});
+    await store.close();
+    await expect(writing).rejects.toBeInstanceOf(StoreTimeoutError);
+    await expect(writing).rejects.toMatchObject({ outcome: "unknown" });
+    await locked.free();
+  });
+
   /** A store over a pool of one connection, which the test holds. */
   async function held() {
     const table = `s_${randomBytes(8).toString("hex")}`;
@@ -207,5 +238,31 @@ describe.each(servers)("$name", ({ kind, url }) => {
     late.release();
     await expect(inserting).rejects.toBeInstanceOf(ClosedError);
     expect(await late.rows()).toEqual([]);
+  });
+});
+
+describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", ({ url }) => {
+  test("a pool without a limit gives up the connection under what is late, too (promise 8)", async () => {
+    const table = `s_${randomBytes(8).toString("hex")}`;
+    const pool = mysql.createPool({ uri: url!, connectionLimit: 0 });
+    const numbers: number[] = [];
+    pool.pool.on("connection", (connection: { threadId: number }) => numbers.push(connection.threadId));
+    const store = mysqlStore(pool, { table });
+    await store.migrate();
+    store.giveUpAfter(150);
+    const locking = await mysql.createConnection(url!);
+    try {
+      await locking.query(`LOCK TABLES ${table} WRITE`);
+      await expect(store.read([randomRow().id])).rejects.toBeInstanceOf(StoreTimeoutError);
+      await locking.query("UNLOCK TABLES");
+      await expect
+        .poll(async () => (await execute(url!, "mysql", "SHOW PROCESSLIST")).map(({ Id }) => Number(Id)))
+        .not.toContain(numbers[0]);
+      expect(numbers).toHaveLength(1);
+    } finally {
+      await locking.end();
+      await pool.end();
+      await execute(url!, "mysql", `DROP TABLE IF EXISTS ${table}, ${table}_leases, ${table}_migrations`);
+    }
   });
 });

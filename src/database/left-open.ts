@@ -1,0 +1,40 @@
+import { StoreError } from "../errors.ts";
+
+/** The cause of an error about a connection that was released inside a transaction. */
+class LeftOpen extends Error {}
+
+type Store = "postgresStore" | "mysqlStore";
+
+const advice = "Commit or roll back before release(), also after an error.";
+
+/** A statement that found itself in a transaction of the pool's owner; `none` when that was undone for certain. */
+export function leftOpen(store: Store, outcome: "none" | "unknown"): StoreError {
+  const kept = outcome === "none" ? "nothing was done there" : "whether a write is kept is not known";
+  const message = `The application left a transaction open on a connection of the pool given to ${store}, so ${kept}. ${advice}`;
+  const cause = new LeftOpen("The connection is given up, and its transaction with it.");
+  return new StoreError(message, { cause, outcome });
+}
+
+/** Whether a statement can be sent again, through another connection. */
+export function isUndone(error: unknown): boolean {
+  return error instanceof StoreError && error.cause instanceof LeftOpen && error.outcome === "none";
+}
+
+/** Tells once of connections that are given up: the transaction that goes with each is the application's own. */
+export class LeftOpenWarning {
+  readonly #store: Store;
+  #isTold = false;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  tell(): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    process.emitWarning(
+      `The application released a connection of the pool given to ${this.#store} inside a transaction. The connection was given up, and what that transaction had written is undone.`,
+      { type: "StoredSessionWarning", code: "STORED_SESSION_OPEN_TRANSACTION", detail: advice },
+    );
+  }
+}
