@@ -143,6 +143,8 @@ export interface Dialect {
    * there, at `id`, `version` and `created_at` of those that are, none older than what was written.
    */
   updateAtOnce?(updates: readonly RowUpdate[]): { readonly write: Statement; readonly look: Statement };
+  /** Whether an error of that statement leaves it to `update` to tell which row it was. */
+  isRefusal?(error: unknown): boolean;
   /**
    * Delete with the loaded version, then insert, each with `atLeast: 1` and neither an error when the new id is
    * taken. One statement, whose `changes` are 1 or 0, where one can do it.

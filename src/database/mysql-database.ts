@@ -9,7 +9,14 @@ import {
 import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
 import { isUndone, leftOpen, LeftOpenWarning } from "./left-open.ts";
-import { explain, explainMigration, isBroken, isReadOnly, isTransientError } from "./mysql-errors.ts";
+import {
+  explain,
+  explainMigration,
+  isBroken,
+  isReadOnly,
+  isRefusal,
+  isTransientError,
+} from "./mysql-errors.ts";
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./mysql-status.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
@@ -233,15 +240,29 @@ export class MysqlDatabase implements Database {
 
   /** A statement that is its own transaction, unless the pool's owner has left one open on the connection. */
   async #sendAlone(connection: MysqlConnection, statement: Statement): Promise<Result> {
-    const answer = await execute(connection, statement);
+    let answer: unknown;
+    try {
+      answer = await execute(connection, statement);
+    } catch (error) {
+      // It was undone, but the locks that it took stay where a transaction is open, and the store would wait for them.
+      if (isRefusal(error) && !this.#owned)
+        await this.#endTransaction(connection, await this.#ask(connection), "none");
+      throw error;
+    }
     let status = statusOf(answer, coreOf(connection));
     const isHidden = status === undefined && Array.isArray(answer);
     if (isHidden && statement.writes && !this.#owned) status = await this.#ask(connection);
-    if (status !== undefined && status & IN_TRANSACTION) {
-      const lost = statement.writes ? "unknown" : "none";
-      await (status & AUTOCOMMIT ? this.#giveUp(connection, lost) : this.#refuse(connection, lost));
-    }
+    await this.#endTransaction(connection, status, statement.writes ? "unknown" : "none");
     return resultOf(answer, statement);
+  }
+
+  async #endTransaction(
+    connection: MysqlConnection,
+    status: number | undefined,
+    lost: Trip["lost"],
+  ): Promise<void> {
+    if (status === undefined || !(status & IN_TRANSACTION)) return;
+    await (status & AUTOCOMMIT ? this.#giveUp(connection, lost) : this.#refuse(connection, lost));
   }
 
   async #ask(connection: MysqlConnection): Promise<number | undefined> {

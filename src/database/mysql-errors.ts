@@ -48,6 +48,11 @@ export function isTransientError(error: unknown): boolean {
   return [1213, 1020, 1615].includes(errorNumber(error) ?? 0);
 }
 
+/** The error by which a batch of updates is undone when a row has another version (decisions/0020). */
+export function isRefusal(error: unknown): boolean {
+  return errorNumber(error) === 1242;
+}
+
 /** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
 export function explainMigration(error: unknown, names: Names): StoreError | null {
   const options = { cause: error, outcome: "none" } as const;

@@ -1,5 +1,5 @@
 import { keyOf } from "../database/bytes.ts";
-import { ClosedError, StoreError, StoreUnavailableError } from "../errors.ts";
+import { ClosedError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
@@ -208,8 +208,7 @@ export class SqlStore implements SessionStore {
     try {
       ({ changes } = await this.database.run(write));
     } catch (error) {
-      if (error instanceof StoreError && error.code === StoreError.code && error.outcome === "none")
-        return null;
+      if (this.#dialect.isRefusal?.(error)) return null;
       throw error;
     }
     if (changes === updates.length) return updates.map(() => true);

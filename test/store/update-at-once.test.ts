@@ -231,6 +231,27 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
     });
   });
 
+  test(`${database.name}: a changed row leaves no locks behind where the application turned autocommit off`, async () => {
+    await using created = await database.createStore();
+    await migrate(created.store);
+    const rows = randomRows(3);
+    await created.store.insert(rows);
+    const pool = mysql.createPool({ uri: database.url!, connectionLimit: 1 });
+    const store = mysqlStore(pool, { table: created.table });
+    await store.read([rows[0]!.id]);
+    const meanwhile = nextRow(rows[0]!);
+    await created.store.update([{ loaded: rows[0]!, next: meanwhile }]);
+    await pool.query("SET autocommit = 0");
+    try {
+      await assert.rejects(store.update(updatesOf(rows)), /autocommit is off/);
+      // Nobody waits for a lock of the other's.
+      const after = [meanwhile, ...rows.slice(1)];
+      assert.deepEqual(await created.store.update(updatesOf(after)), [true, true, true]);
+    } finally {
+      await pool.end();
+    }
+  });
+
   test.each(["", "TRADITIONAL", "ANSI_QUOTES,PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES"])(
     `${database.name}: a changed row undoes the whole statement under sql_mode '%s'`,
     async (mode) => {
