@@ -10,7 +10,8 @@ const WORTH_A_LANE = 16;
 export const LARGEST_BATCH: number = 4 * 2 ** 20;
 
 /**
- * How many from the head of a queue leave as one batch, of `maxBatch` at most; one that is to leave alone does. Many are divided over the free lanes, so
+ * How many from the head of a queue leave as one batch, of `maxBatch` at most; one that is to leave alone does. Many are
+ * divided over the free lanes, so
  * that the process and the server work at the same time.
  */
 export function batchSize(queue: readonly Operation[], lanes: number, maxBatch: number): number {

@@ -68,7 +68,7 @@ async function assertDone({ done }: Runs): Promise<void> {
 
 test("node-cron: the clock strikes in two processes, and one of them works", async () => {
   const runs = new Runs();
-  const plan = (run: () => Promise<void>) => cron.schedule(later, run, { timezone: "UTC" });
+  const plan = (work: () => Promise<void>) => cron.schedule(later, work, { timezone: "UTC" });
   const tasks = workers.flatMap((sessions, worker) => [
     plan(async () => runs.add("expire", worker, await expireSessionsJob(sessions))),
     plan(async () => runs.add("reseal", worker, (await resealJob(sessions)).resealed)),

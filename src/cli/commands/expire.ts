@@ -72,7 +72,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
             maxPerSecond: rate,
             share: options.share,
             signal,
-            onProgress: ({ deleted, fraction }) => progress.update((sofar = deleted), fraction),
+            onProgress: ({ deleted: done, fraction }) => progress.update((sofar = done), fraction),
           });
           tell(deleted, !signal.aborted);
         } catch (error) {
