@@ -11,8 +11,7 @@ export const LARGEST_BATCH: number = 4 * 2 ** 20;
 
 /**
  * How many from the head of a queue leave as one batch, of `maxBatch` at most; one that is to leave alone does. Many are
- * divided over the free lanes, so
- * that the process and the server work at the same time.
+ * divided over the free lanes, so that the process and the server work at the same time.
  */
 export function batchSize(queue: readonly Operation[], lanes: number, maxBatch: number): number {
   const shares = Math.max(1, Math.min(lanes, Math.floor(queue.length / WORTH_A_LANE)));
