@@ -111,7 +111,7 @@ for (const mount of mounts) {
   for (const use of Object.keys(uses) as (keyof typeof uses)[]) {
     const name = `compression ${mount} of the session, which is ${use}`;
 
-    test(`${name}: files, HEAD and 304`, { timeout: 5_000 }, async () => {
+    test(`${name}: files, HEAD and 304`, async () => {
       const { ask } = await start(mount, use);
       for (const path of ["small.css", "big.txt"]) {
         for (const encoding of ["gzip", "identity"]) {
@@ -128,7 +128,7 @@ for (const mount of mounts) {
       }
     });
 
-    test(`${name}: streams and writers that wait for "drain"`, { timeout: 5_000 }, async () => {
+    test(`${name}: streams and writers that wait for "drain"`, async () => {
       const { ask } = await start(mount, use);
       for (const path of Object.keys(writers)) {
         for (const encoding of ["gzip", "identity"]) {
@@ -141,77 +141,65 @@ for (const mount of mounts) {
     });
   }
 
-  test(
-    `compression ${mount}: a client that goes away costs nobody anything`,
-    { timeout: 5_000 },
-    async () => {
-      const { app, ask, cookie, port } = await start(mount, "changed");
-      const sources: Readable[] = [];
-      const closed: Promise<unknown>[] = [];
-      app.get("/endless", (_request, response) => {
-        const source = new Readable({
-          read() {
-            setImmediate(() => this.push("more and more\n".repeat(20)));
-          },
-        });
-        sources.push(source);
-        closed.push(once(response, "close"));
-        response.type("text").on("close", () => source.destroy());
-        source.pipe(response);
+  test(`compression ${mount}: a client that goes away costs nobody anything`, async () => {
+    const { app, ask, cookie, port } = await start(mount, "changed");
+    const sources: Readable[] = [];
+    const closed: Promise<unknown>[] = [];
+    app.get("/endless", (_request, response) => {
+      const source = new Readable({
+        read() {
+          setImmediate(() => this.push("more and more\n".repeat(20)));
+        },
       });
-      for (let n = 0; n < 10; n++) {
-        const request = get({
-          port,
-          path: "/endless",
-          headers: { cookie, "accept-encoding": "gzip" },
-          agent: false,
-        });
-        request.on("error", () => {});
-        if (n % 2 === 0) {
-          await once(request, "response");
-          request.destroy();
-        } else {
-          while (sources.length <= n) await new Promise(setImmediate);
-          request.destroy();
-        }
-      }
-      await Promise.all(closed);
-      assert.ok(sources.every(({ destroyed }) => destroyed));
-      assert.ok((await ask("/stream")).body === text);
-    },
-  );
-
-  test(
-    `compression ${mount}: after a failed commit the error page answers, and only that (promise 4)`,
-    { timeout: 5_000 },
-    async () => {
-      const { ask, watched } = await start(mount, "changed");
-      watched.down("writes");
-      for (const path of [...Object.keys(writers), "/small.css", "/big.txt"]) {
-        const answer = await ask(path);
-        assert.equal(answer.status, 503, path);
-        assert.match(answer.body, /StoreUnavailableError/);
-        assert.equal(answer.headers["cache-control"], "no-store");
-        if (!path.includes(".")) assert.match(answer.headers.vary!, /Cookie/);
-      }
-    },
-  );
-
-  test(
-    `compression ${mount}: an error page of the application's own is complete`,
-    { timeout: 5_000 },
-    async () => {
-      const { app, ask, watched } = await start(mount, "changed");
-      const page = "The shop is closed.\n".repeat(100);
-      app.use((_error: unknown, _request: Request, response: Response, _next: unknown) => {
-        response.status(503).type("text").send(page);
+      sources.push(source);
+      closed.push(once(response, "close"));
+      response.type("text").on("close", () => source.destroy());
+      source.pipe(response);
+    });
+    for (let n = 0; n < 10; n++) {
+      const request = get({
+        port,
+        path: "/endless",
+        headers: { cookie, "accept-encoding": "gzip" },
+        agent: false,
       });
-      watched.down("writes");
-      for (const path of [...Object.keys(writers), "/small.css", "/big.txt"]) {
-        const answer = await ask(path);
-        assert.equal(answer.status, 503, path);
-        assert.ok(answer.body === page, path);
+      request.on("error", () => {});
+      if (n % 2 === 0) {
+        await once(request, "response");
+        request.destroy();
+      } else {
+        while (sources.length <= n) await new Promise(setImmediate);
+        request.destroy();
       }
-    },
-  );
+    }
+    await Promise.all(closed);
+    assert.ok(sources.every(({ destroyed }) => destroyed));
+    assert.ok((await ask("/stream")).body === text);
+  });
+
+  test(`compression ${mount}: after a failed commit the error page answers, and only that (promise 4)`, async () => {
+    const { ask, watched } = await start(mount, "changed");
+    watched.down("writes");
+    for (const path of [...Object.keys(writers), "/small.css", "/big.txt"]) {
+      const answer = await ask(path);
+      assert.equal(answer.status, 503, path);
+      assert.match(answer.body, /StoreUnavailableError/);
+      assert.equal(answer.headers["cache-control"], "no-store");
+      if (!path.includes(".")) assert.match(answer.headers.vary!, /Cookie/);
+    }
+  });
+
+  test(`compression ${mount}: an error page of the application's own is complete`, async () => {
+    const { app, ask, watched } = await start(mount, "changed");
+    const page = "The shop is closed.\n".repeat(100);
+    app.use((_error: unknown, _request: Request, response: Response, _next: unknown) => {
+      response.status(503).type("text").send(page);
+    });
+    watched.down("writes");
+    for (const path of [...Object.keys(writers), "/small.css", "/big.txt"]) {
+      const answer = await ask(path);
+      assert.equal(answer.status, 503, path);
+      assert.ok(answer.body === page, path);
+    }
+  });
 }

@@ -35,7 +35,11 @@ adapterOnEachDatabase("express-session", {
     const app = express();
     app.set("etag", false);
     app.set("env", "test");
-    app.use(middleware(new StoredSessionStore({ store: contract.store, keys: contract.keys })));
+    app.use(
+      middleware(
+        new StoredSessionStore({ store: contract.store, keys: contract.keys, storeTimeout: "1 min" }),
+      ),
+    );
     app.use(async (request, response) => {
       const session = () => request.session as any;
       const face = new ForeignFace({

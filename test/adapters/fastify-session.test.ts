@@ -31,7 +31,11 @@ adapterOnEachDatabase("@fastify/session", {
       reply.code(status).type("text/plain").removeHeader("location").send(body);
     });
     await app.register(fastifyCookie);
-    const store = new StoredSessionStore({ store: contract.store, keys: contract.keys });
+    const store = new StoredSessionStore({
+      store: contract.store,
+      keys: contract.keys,
+      storeTimeout: "1 min",
+    });
     await app.register(fastifySession, { ...options, store, rolling: false });
     app.all("/*", async (request, reply) => {
       const face = new ForeignFace({

@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import { test } from "vitest";
 import { fetchSessions } from "../../src/adapters/fetch.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
-import { contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -42,7 +42,11 @@ adapterOnEachDatabase("fetch", {
 
 function managed() {
   const watched = new WatchedStore(memoryStore());
-  const manager = createSessionManager<{ n: number }>({ store: watched.store, keys: generateKey() });
+  const manager = createSessionManager<{ n: number }>({
+    store: watched.store,
+    keys: generateKey(),
+    clock: fakeClock().now,
+  });
   return { watched, manager, sessions: fetchSessions(manager) };
 }
 

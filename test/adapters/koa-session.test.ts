@@ -35,7 +35,9 @@ const sessionOf = (ctx: Koa.Context) => ctx.session as any;
 adapterOnEachDatabase("koa-session", {
   differs: ["cookies", "late", "ids"],
   async start(contract) {
-    const app = application(new StoredSessionKoaStore({ store: contract.store, keys: contract.keys }));
+    const app = application(
+      new StoredSessionKoaStore({ store: contract.store, keys: contract.keys, storeTimeout: "1 min" }),
+    );
     app.use(async (ctx) => {
       const face = new ForeignFace({
         session: () => sessionOf(ctx),

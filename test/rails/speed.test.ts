@@ -38,8 +38,8 @@ test("load and commit together cost less than a twentieth of one key derivation"
     derivations.push(await timed(derive));
     for (let i = 0; i < 20; i++) requests.push(await timed(request));
   }
-  const median = (times: number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
-  const [one, other] = [median(requests), median(derivations)];
+  // what else the machine does only ever adds to a time
+  const [one, other] = [Math.min(...requests), Math.min(...derivations)];
   console.log(
     `load and commit ${one.toFixed(3)} ms, one derivation ${other.toFixed(2)} ms: ${(other / one).toFixed(0)} times as fast`,
   );

@@ -234,7 +234,9 @@ describe.each(databases.map((database) => [database.name, database] as const))("
       if (loaded.isNew) return false;
       // the touch is off the request's path
       const touched = async () => (await held.store.scan(null, 1))[0]!.updatedAt;
-      await vi.waitFor(async () => expect(now - (await touched())).toBeLessThan(60_000));
+      await vi.waitFor(async () => expect(now - (await touched())).toBeLessThan(60_000), {
+        timeout: 20_000,
+      });
       return true;
     };
     for (let used = 0; used < 17; used++) {

@@ -25,8 +25,15 @@ export function raceSuite(
   });
   afterEach(async () => held.drop());
 
+  // As patient as the tests, so that on a slow machine nobody gives up.
   const manager = (store = held.store, options: Partial<SessionManagerOptions<Data>> = {}): Sessions =>
-    createSessionManager<Data>({ store, keys: testKeys, clock: () => now, ...options });
+    createSessionManager<Data>({
+      store,
+      keys: testKeys,
+      clock: () => now,
+      storeTimeout: "1 min",
+      ...options,
+    });
 
   async function begin(sessions: Sessions, data: Data = { kept: 1 }, user?: string): Promise<string> {
     const session = await sessions.load(null);
@@ -50,7 +57,7 @@ export function raceSuite(
       assert.equal(Object.keys(after.data).length, 65);
       for (let i = 0; i < 64; i++) assert.deepEqual(after.data[`key${i}`], { from: i, at: new Date(now) });
     }
-  });
+  }, 120_000);
 
   test("promise 2, R39: 64 changes in seeded schedules over four processes' worth of managers all survive", async () => {
     const rounds = name === "memory" ? 20 : 3;
@@ -70,7 +77,7 @@ export function raceSuite(
       assert.deepEqual(failed, [], `seed ${seed}`);
       assert.equal(Object.keys((await manager().load(cookie)).data).length, 65, `seed ${seed}`);
     }
-  });
+  }, 120_000);
 
   test("promise 2: 64 parallel atomic updates count to 64", async () => {
     const sessions = manager();
@@ -84,7 +91,7 @@ export function raceSuite(
       }),
     );
     assert.equal((await sessions.load(cookie)).data["count"], 64);
-  });
+  }, 120_000);
 
   /** Runs a save against something that ends the session, in many seeded orders. */
   async function race(
@@ -273,7 +280,7 @@ export function raceSuite(
       );
       assert.equal(cookies.filter((value) => value !== null).length, 1, `seed ${seed}`);
     }
-  });
+  }, 120_000);
 
   test("promise 3: two parallel logins from one session both log in, and the old id is dead", async () => {
     for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
@@ -291,7 +298,7 @@ export function raceSuite(
       await isDead(cookie, seed);
       for (const each of cookies) assert.equal((await manager().load(each)).user, "9", `seed ${seed}`);
     }
-  });
+  }, 120_000);
 
   test("R40: of two parallel regenerations one wins and the other gets no cookie", async () => {
     for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
@@ -312,5 +319,5 @@ export function raceSuite(
       assert.equal(set.length, 1, `seed ${seed}: ${scheduler.trace.join(", ")}`);
       assert.equal((await manager().load(cookieOf(set[0]!))).data["kept"], 1);
     }
-  });
+  }, 120_000);
 }
