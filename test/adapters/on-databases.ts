@@ -14,7 +14,7 @@ export function adapterOnEachDatabase(
     adapterContract(name, {
       ...options,
       short: database !== "sqlite",
-      test: (name, body) => test(name, { timeout: 120_000 }, body),
+      test: (title, body) => test(title, { timeout: 120_000 }, body),
       async create() {
         const { store, drop } = await create();
         // The tables serve the next test too: closing empties them.
