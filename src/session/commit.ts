@@ -1,5 +1,5 @@
 import type { Content } from "../codec/codec.ts";
-import { RefusedError, StoreError } from "../errors.ts";
+import { ConflictError, RefusedError, StoreError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
 import { userIn } from "./hooks.ts";
@@ -8,7 +8,10 @@ import { Retries } from "./retries.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
 import { sameBytes } from "./unchanged.ts";
-import type { Wanted, Writes } from "./writes.ts";
+import type { Outcome, Wanted, Writes } from "./writes.ts";
+
+/** Steps of one commit: far more than an application asks for while one is under way. */
+const MOST_STEPS = 100;
 
 /**
  * What commit does for each state a session can be in: the table of design §3. Nothing here knows of requests; the
@@ -45,10 +48,14 @@ export class Committer {
     if (state.settings !== this.#settings) {
       throw new TypeError("This session was loaded by another manager: commit it there.");
     }
-    for (;;) {
+    for (let step = 0; step < MOST_STEPS; step++) {
       const { asks } = state;
       if ((await this.#step(state, asks)) && state.asks === asks) return;
     }
+    if (state.intent !== "save") await this.#endNow(state, state.asks);
+    throw new TypeError(
+      "Something asks for a login, reset, regenerate or destroy of the session each time that it is to be saved. Hooks such as `schema` and `userOf` must not.",
+    );
   }
 
   /** False when there is more to do. */
@@ -174,11 +181,16 @@ export class Committer {
       return true;
     }
     if (await this.#writes.update(state, wanted!, state.write(null))) return true;
-    const outcome = await this.#writes.inTurn(state, async () => {
+    const retried = this.#writes.inTurn(state, async () => {
       const merged = await this.#prepare(state, asks);
       if (merged === null || state.asks !== asks) return "asked";
       if (isStored(state, merged)) return "done";
       return (await this.#writes.update(state, merged, state.write(null))) ? "done" : "beaten";
+    });
+    const outcome = await retried.catch((error: unknown): Outcome => {
+      // A hook threw about what will not be written: what was asked for meanwhile decides (R43).
+      if (state.asks === asks || error instanceof StoreError || error instanceof ConflictError) throw error;
+      return "asked";
     });
     if (outcome === "gone") return this.#endedElsewhere(state, asks);
     return outcome === "done";

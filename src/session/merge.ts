@@ -54,11 +54,22 @@ export function mergeContent(
     return decide(key, versions);
   };
 
+  const flash = mergeKeys("flash", mineWins);
   return {
     data: mergeKeys("data", ask ?? mineWins),
     user: base.user === mine.user ? theirs.user : mine.user,
-    flash: mergeKeys("flash", mineWins),
+    // The object itself where nothing in it is another: Rails mode knows it again.
+    flash: isSame(flash, mine.flash) ? mine.flash : flash,
   };
+}
+
+/** The same values under the same names in the same order. */
+function isSame(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean {
+  const [names, others] = [Object.keys(a), Object.keys(b)];
+  return (
+    names.length === others.length &&
+    names.every((name, at) => others[at] === name && Object.is(a[name], b[name]))
+  );
 }
 
 /** Never what a key like `constructor` would find on the prototype (R46). */

@@ -49,6 +49,8 @@ export class SessionState {
   asks = 0;
   /** How much of it was done. */
   #done = 0;
+  /** The `asks` of the last that was more than a new id. */
+  #decided = 0;
   /** Whether the application looked at the session: its response then varies by cookie (R12). */
   accessed = false;
   /** For adapters: told of each use of the session, once its response is over. */
@@ -138,7 +140,9 @@ export class SessionState {
   /** What the next commit is to do. A new id that is due already is all that `regenerate` wants. */
   ask(intent: Intent): void {
     this.asks++;
-    if (intent !== "regenerate" || this.intent === "save") this.intent = intent;
+    if (intent === "regenerate" && this.intent !== "save") return;
+    this.intent = intent;
+    if (intent !== "regenerate") this.#decided = this.asks;
   }
 
   /** Whether something is still to be done that was asked for by the time that `asks` tells. */
@@ -227,6 +231,8 @@ export class SessionState {
     this.#storedStart = write.start;
     if (write.token !== null) this.#done = write.asks;
     if (this.#done === this.asks) this.intent = "save";
+    // A login that is done is not done again for a new id that is wanted since: it could bring back what ended.
+    else if (this.#done >= this.#decided) this.intent = "regenerate";
     if (this.#token === write.token) this.#token = null;
     this.unsure.clear();
     this.adoptDraft(write, plaintext);

@@ -137,11 +137,10 @@ export class Writes {
 
   /** Takes the row as it is now for the base, with this request's changes on top. False when the session has ended. */
   async rebase(state: SessionState): Promise<boolean> {
-    const { format, schema, upgrade, onConflict } = this.#settings;
+    const { format, schema, upgrade, onConflict, cookie } = this.#settings;
     const { row: loaded, token } = state.stored!;
     const row = await this.#records.read(loaded.id);
     if (row === null) return false;
-    const stored = { row, token };
     let theirs: Content;
     let plaintext: Uint8Array;
     try {
@@ -157,12 +156,13 @@ export class Writes {
       return false;
     }
     const own = state.unsure.get(row.version);
-    if (own !== undefined) {
-      state.settle(own, stored, plaintext);
-    } else {
+    if (own === undefined) {
       const ask = onConflict && ((conflict: Conflict) => plainAnswer("onConflict", onConflict(conflict)));
-      state.rebase(stored, plaintext, theirs, ask);
+      state.rebase({ row, token }, plaintext, theirs, ask);
+      return true;
     }
+    state.settle(own, { row, token: token.stale ? format.refresh(token) : token }, plaintext);
+    if (token.stale || cookie.rolling) this.#oweCookie(state);
     return true;
   }
 
