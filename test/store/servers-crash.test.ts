@@ -18,6 +18,8 @@ const ROUNDS = Number(process.env["CRASH_ROUNDS"] ?? 1);
 
 const servers = chosenDatabases().filter((name): name is ServerName => name !== "sqlite");
 
+if (servers.length === 0) test.skip("TEST_DATABASES names no server", () => {});
+
 for (const name of servers) {
   test(
     `${name}: killed under load, it keeps what was acknowledged and nothing comes back (promises 3 and 7)`,
