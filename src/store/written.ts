@@ -15,7 +15,8 @@ export function writtenOf(
   return updates.map(({ loaded, next }) => {
     const row = found.get(keyOf(next.id));
     if (row === undefined || Number(row["created_at"]) !== loaded.createdAt) return false;
-    if (Number(row["version"]) !== loaded.version) return true;
+    const version = Number(row["version"]);
+    if (version === next.version || version !== loaded.version) return true;
     throw new Error("What was read is older than what was written: another server answered.");
   });
 }
