@@ -98,6 +98,12 @@ describe("MySQL and MariaDB", () => {
     expect(explain(said(number))).toMatchObject({ outcome: "none" });
   });
 
+  test("a batch goes row by row where one was refused, not where it waited for a lock in vain", () => {
+    for (const number of [1242, 1235]) expect(dialect.isRefusal(explain(said(number)))).toBe(true);
+    for (const number of [1205, 1213, 1317, 2013])
+      expect(dialect.isRefusal(explain(said(number)))).toBe(false);
+  });
+
   test.each([1205, 1317, 1969, 3024])("%i may be one locked row's, and others of a batch go on", (number) => {
     expect(explain(said(number))).toMatchObject({ outcome: "none", mayBeOneRow: true });
   });

@@ -14,7 +14,7 @@ import {
   explainMigration,
   isBroken,
   isReadOnly,
-  isRefusal,
+  isOtherVersion,
   isTransientError,
 } from "./mysql-errors.ts";
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./mysql-status.ts";
@@ -245,7 +245,7 @@ export class MysqlDatabase implements Database {
       answer = await execute(connection, statement);
     } catch (error) {
       // It was undone, but the locks that it took stay where a transaction is open, and the store would wait for them.
-      if (isRefusal(error) && !this.#owned)
+      if (isOtherVersion(error) && !this.#owned)
         await this.#endTransaction(connection, await this.#ask(connection), "none");
       throw error;
     }

@@ -49,8 +49,13 @@ export function isTransientError(error: unknown): boolean {
 }
 
 /** The error by which a batch of updates is undone when a row has another version (decisions/0020). */
-export function isRefusal(error: unknown): boolean {
+export function isOtherVersion(error: unknown): boolean {
   return errorNumber(error) === 1242;
+}
+
+/** A row was locked by somebody for as long as a statement waits. */
+export function isLockWait(error: unknown): boolean {
+  return errorNumber(error) === 1205;
 }
 
 /** An error while tables are made or changed, where that means something else than with rows; otherwise null. */

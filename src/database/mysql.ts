@@ -1,7 +1,7 @@
 /** MySQL and MariaDB: statement texts. */
 import { StoreError } from "../errors.ts";
 import { asBuffer, asBytes } from "./bytes.ts";
-import { isTransientError } from "./mysql-errors.ts";
+import { isLockWait, isTransientError } from "./mysql-errors.ts";
 import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
 import { namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
@@ -130,7 +130,7 @@ export class MysqlDialect implements Dialect {
   isRefusal(error: unknown): boolean {
     // Also where a server takes no such statement at all. What waited for locks in vain does not wait once more.
     const isPlain = error instanceof StoreError && error.code === StoreError.code && error.outcome === "none";
-    return isPlain && !isTransientError(error.cause);
+    return isPlain && !isTransientError(error.cause) && !isLockWait(error.cause);
   }
 
   /** The beginning of an UPDATE that gives each row its own values, but for the version. */
