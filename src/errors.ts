@@ -178,6 +178,24 @@ export class StoreUnavailableError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_UNAVAILABLE";
 }
 
+/**
+ * The database driver failed with an error that is neither the database's answer nor a broken connection, such as a
+ * TypeError of a type parser. It is no outage, so its `status` is 500. The driver's error is the `cause`.
+ */
+export class StoreDriverError extends StoreError {
+  static override code = "ERR_STORED_SESSION_STORE_DRIVER";
+  static override status = 500;
+}
+
+/**
+ * A setting of the pool, connection or handle that the application owns changes what statements do or return, so the
+ * result cannot be trusted. The message names the setting. It is no outage, so its `status` is 500.
+ */
+export class StoreSettingsError extends StoreError {
+  static override code = "ERR_STORED_SESSION_STORE_SETTINGS";
+  static override status = 500;
+}
+
 /** The database takes no writes: a standby, a read-only file or role, or a full disk. */
 export class StoreReadOnlyError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_READ_ONLY";

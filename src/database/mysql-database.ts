@@ -9,7 +9,9 @@ import {
 import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
 import { isUndone, leftOpen, LeftOpenWarning } from "./left-open.ts";
+import { isConnectionError } from "./driver-errors.ts";
 import {
+  errorNumber,
   explain,
   explainMigration,
   isBroken,
@@ -190,7 +192,10 @@ export class MysqlDatabase implements Database {
           const cause = error instanceof StoredSessionError ? error.cause : error;
           if (cause === undefined) return false;
           const broken = isBroken(cause) || (isReadOnly(cause) && isLongStanding(coreOf(connection)));
-          if (broken && typeof cause === "object" && cause !== null) interrupted.add(cause);
+          // An error of the driver alone would come again on every other connection.
+          const isLost =
+            broken && (errorNumber(cause) !== null || cause !== error || isConnectionError(cause));
+          if (isLost && typeof cause === "object" && cause !== null) interrupted.add(cause);
           return broken;
         },
       });

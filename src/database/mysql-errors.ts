@@ -6,10 +6,11 @@ import {
   StoreUnavailableError,
   TableError,
 } from "../errors.ts";
+import { explainDriver } from "./driver-errors.ts";
 import type { Names } from "./dialect.ts";
 
 /** The number of an error that the server itself reported (it has an SQLSTATE). */
-function errorNumber(error: unknown): number | null {
+export function errorNumber(error: unknown): number | null {
   const { errno, sqlState } = (error ?? {}) as { errno?: unknown; sqlState?: unknown };
   return typeof sqlState === "string" && typeof errno === "number" ? errno : null;
 }
@@ -85,14 +86,8 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
   const said = error instanceof Error ? error.message : String(error);
   const options = { cause: error, outcome: "none" } as const;
   switch (number) {
-    case null: {
-      const code = (error as { code?: unknown } | null)?.code;
-      return new StoreUnavailableError(
-        `The MySQL server could not be reached, or the connection broke (${typeof code === "string" ? code : said}). ` +
-          "Check that the server runs, that the pool is large enough, and that the network lets it through.",
-        { cause: error, outcome: lost },
-      );
-    }
+    case null:
+      return explainDriver(error, "The MySQL server", "mysqlStore", lost);
     case 1146:
       return new NotMigratedError(
         `The table ${names.sessions} or one beside it is missing (${said}). Run migrate(store) once; the next call after that works. What got lost later "stored-session migrate" makes again.`,

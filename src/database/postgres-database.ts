@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { ClosedError, StoredSessionError } from "../errors.ts";
 import { askPostgres, durabilityOfPostgres, weaknessesIn } from "./durability.ts";
+import { isConnectionError } from "./driver-errors.ts";
 import { inOrder } from "./in-order.ts";
 import { leftOpen, LeftOpenWarning } from "./left-open.ts";
 import { explain, explainMigration, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
@@ -184,7 +185,9 @@ export class PostgresDatabase implements Database {
           const cause = error instanceof StoredSessionError ? error.cause : error;
           if (cause === undefined) return false;
           const broken = isBroken(cause) || (isReadOnly(cause) && isLongStanding(client));
-          if (broken && typeof cause === "object" && cause !== null) interrupted.add(cause);
+          // An error of the driver alone would come again on every other connection.
+          const isLost = broken && (sqlState(cause) !== null || cause !== error || isConnectionError(cause));
+          if (isLost && typeof cause === "object" && cause !== null) interrupted.add(cause);
           return broken;
         },
       });

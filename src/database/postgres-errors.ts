@@ -6,6 +6,7 @@ import {
   StoreUnavailableError,
   TableError,
 } from "../errors.ts";
+import { explainDriver } from "./driver-errors.ts";
 import type { Names } from "./dialect.ts";
 
 /** An error that the server itself reported, with its SQLSTATE. */
@@ -57,14 +58,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
   const state = sqlState(error);
   const said = error instanceof Error ? error.message : String(error);
   const options = { cause: error, outcome: "none" } as const;
-  if (state === null) {
-    const code = (error as { code?: unknown })?.code;
-    return new StoreUnavailableError(
-      `PostgreSQL could not be reached, or the connection broke (${typeof code === "string" ? code : said}). ` +
-        "Check that the server runs, that the pool is large enough, and that the network lets it through.",
-      { cause: error, outcome: lost },
-    );
-  }
+  if (state === null) return explainDriver(error, "PostgreSQL", "postgresStore", lost);
   switch (state) {
     case "42P01":
       return new NotMigratedError(

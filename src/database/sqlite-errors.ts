@@ -2,6 +2,7 @@ import {
   ClosedError,
   NotMigratedError,
   StoredSessionError,
+  StoreDriverError,
   StoreError,
   StoreReadOnlyError,
   StoreTimeoutError,
@@ -145,7 +146,14 @@ function explainOther(error: unknown, label: string, Label: string): StoredSessi
     case "ERR_INVALID_STATE":
       return new ClosedError(`The handle of ${label} was closed by its owner.`, cause);
   }
-  return new StoreError(`${Label} failed: ${messageOf(error)}`, cause);
+  // Of the operating system: too many open files, a loop of links, a folder in the file's place.
+  if (typeof (error as { syscall?: unknown } | null)?.syscall === "string") {
+    return new StoreUnavailableError(`${Label} cannot be opened: ${messageOf(error)}`, cause);
+  }
+  return new StoreDriverError(
+    `The driver of ${label} failed: ${messageOf(error)}. The database was not the reason. Look at the stack of this error's cause.`,
+    { ...cause, mayBeOneRow: true },
+  );
 }
 
 function messageOf(error: unknown): string {

@@ -66,8 +66,10 @@ function storeBelow(given: RailsDatabase, options: Omit<RailsStoreOptions, "crea
     return sqliteStore(database, options);
   }
   const has = (name: string): boolean => typeof (database as never)?.[name] === "function";
-  if (has("prepare")) return sqliteStore(database as SqliteHandle, options);
-  if (has("getConnection")) return mysqlStore(database as MysqlPool | MysqlCallbackPool, options);
+  // A connection of mysql2 has "prepare" and "connect" as well.
+  if (has("prepare") && !has("execute")) return sqliteStore(database as SqliteHandle, options);
+  if (has("getConnection") || has("execute"))
+    return mysqlStore(database as MysqlPool | MysqlCallbackPool, options);
   if (has("connect")) return postgresStore(database as PostgresPool, options);
   throw new OptionsError([
     "railsStore takes a path, a URL (postgres://…, mysql://…), a handle of SQLite, or a pool of pg or mysql2.",

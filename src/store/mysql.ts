@@ -2,6 +2,7 @@
 import { MysqlDatabase } from "../database/mysql-database.ts";
 import { MysqlDialect } from "../database/mysql.ts";
 import { OptionsError } from "../errors.ts";
+import { problemsOfUrl, withoutSecrets } from "./database-url.ts";
 import { loadDriver } from "./driver.ts";
 import { assertPoolOptions, CONNECT_TIMEOUT } from "./pool-options.ts";
 import { SqlStore } from "./sql.ts";
@@ -32,11 +33,9 @@ export function mysqlStore(
   const problems = assertPoolOptions(options);
   const isUrl = typeof urlOrPool === "string";
   const pool = isUrl ? null : poolOf(urlOrPool);
-  if (isUrl && !/^(mysql|mariadb):\/\//.test(urlOrPool)) {
-    problems.push('the URL given to mysqlStore begins with "mysql://" or "mariadb://".');
-  } else if (!isUrl && !pool) {
-    problems.push("mysqlStore takes a URL, or a pool of mysql2 (createPool(…)).");
-  }
+  if (isUrl)
+    problems.push(...problemsOfUrl(urlOrPool, "mysqlStore", ["mysql", "mariadb"], { decodes: true }));
+  else if (!pool) problems.push(problemOfPool(urlOrPool));
   if (problems.length > 0) throw new OptionsError(problems);
 
   const dialect = new MysqlDialect(options);
@@ -45,10 +44,22 @@ export function mysqlStore(
 }
 
 function poolOf(given: MysqlPool | MysqlCallbackPool | null): MysqlPool | null {
-  if (given && "promise" in given && typeof given.promise === "function") return given.promise();
-  return typeof (given as Partial<MysqlPool> | null)?.getConnection === "function"
-    ? (given as MysqlPool)
-    : null;
+  const { promise, getConnection } = (given ?? {}) as Partial<MysqlPool & MysqlCallbackPool>;
+  // A connection has `promise` as well, and is no pool.
+  if (typeof getConnection !== "function") return null;
+  if (typeof promise === "function") return (given as MysqlCallbackPool).promise();
+  // The pool of the package "mysql", and others that answer through a callback.
+  return getConnection.length > 0 ? null : (given as MysqlPool);
+}
+
+function problemOfPool(given: unknown): string {
+  const { execute, query, getConnection } = (given ?? {}) as Record<string, unknown>;
+  if (typeof getConnection === "function") {
+    return "mysqlStore was given a pool that answers through callbacks. Pass a pool of mysql2 (createPool(…)) or a URL.";
+  }
+  return typeof execute === "function" || typeof query === "function"
+    ? "mysqlStore was given a single connection: requests would share its transactions, and nothing would replace it when it breaks. Pass a pool of mysql2 (createPool(…)) or a URL."
+    : "mysqlStore takes a URL, or a pool of mysql2 (createPool(…)).";
 }
 
 interface MysqlDriver {
@@ -57,11 +68,19 @@ interface MysqlDriver {
 
 async function openPool(url: string, options: MysqlStoreOptions): Promise<MysqlPool> {
   const { createPool } = await loadDriver<MysqlDriver>("mysql2/promise", "mysql2", "mysqlStore");
-  return createPool({
+  const settings = {
     uri: url.replace(/^mariadb:/, "mysql:"),
     connectionLimit: options.poolSize ?? 10,
     connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT,
     enableKeepAlive: true,
     trace: false,
-  });
+  };
+  try {
+    return createPool(settings);
+  } catch (error) {
+    // Without the cause, which may hold the URL and so the password.
+    throw new OptionsError([
+      `mysql2 does not accept the URL given to mysqlStore: ${withoutSecrets((error as Error).message, url)}. Look at its parameters (ssl, charset, timezone).`,
+    ]);
+  }
 }

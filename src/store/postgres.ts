@@ -2,6 +2,7 @@
 import { PostgresDatabase } from "../database/postgres-database.ts";
 import { PostgresDialect } from "../database/postgres.ts";
 import { OptionsError } from "../errors.ts";
+import { problemsOfUrl } from "./database-url.ts";
 import { loadDriver } from "./driver.ts";
 import { assertPoolOptions, CONNECT_TIMEOUT } from "./pool-options.ts";
 import { SqlStore } from "./sql.ts";
@@ -32,11 +33,11 @@ export function postgresStore(
 ): SqlStore {
   const problems = assertPoolOptions(options);
   const isUrl = typeof urlOrPool === "string";
-  if (isUrl && !/^postgres(ql)?:\/\//.test(urlOrPool)) {
-    problems.push('the URL given to postgresStore begins with "postgres://".');
-  } else if (!isUrl && typeof (urlOrPool as Partial<PostgresPool> | null)?.connect !== "function") {
-    problems.push("postgresStore takes a URL, or a pool of pg (new pg.Pool(…)).");
-  }
+  problems.push(
+    ...(isUrl
+      ? problemsOfUrl(urlOrPool, "postgresStore", ["postgres", "postgresql"], { decodes: false })
+      : problemsOfPool(urlOrPool)),
+  );
   if (problems.length > 0) throw new OptionsError(problems);
 
   const dialect = new PostgresDialect(options);
@@ -46,6 +47,20 @@ export function postgresStore(
     owned: isUrl,
   });
   return new SqlStore(database);
+}
+
+function problemsOfPool(given: unknown): string[] {
+  const { connect, connectionParameters } = (given ?? {}) as {
+    connect?: unknown;
+    connectionParameters?: unknown;
+  };
+  if (typeof connect !== "function") {
+    return ["postgresStore takes a URL, or a pool of pg (new pg.Pool(…))."];
+  }
+  if (connectionParameters === undefined) return [];
+  return [
+    "postgresStore was given a pg.Client, which is a single connection: requests would share its transactions, and nothing would replace it when it breaks. Pass a pool (new pg.Pool(…)) or a URL.",
+  ];
 }
 
 interface PostgresDriver {

@@ -1,0 +1,103 @@
+import { ClosedError, StoreDriverError, StoreTimeoutError, StoreUnavailableError } from "../errors.ts";
+import type { StoreError, StoreErrorOptions } from "../errors.ts";
+
+/** What an error of a client library means when the database itself did not report it. */
+export type DriverFault =
+  /** The server was not reached, or the connection broke. */
+  | "connection"
+  /** The driver's own time limit ended the statement. */
+  | "timeout"
+  /** The pool was ended by its owner. */
+  | "closed"
+  /** Anything else: a TypeError, a bad argument, a bug. No outage. */
+  | "driver";
+
+/** Codes of the operating system, of DNS, and of the drivers. */
+const CONNECTION =
+  /^(E(CONN[A-Z]+|PIPE|TIMEDOUT|TIMEOUT|NETUNREACH|NETDOWN|NETRESET|HOSTUNREACH|HOSTDOWN|NOTFOUND|ADDRNOTAVAIL|SERVFAIL|REFUSED|PROTO|AI_[A-Z]+)|PROTOCOL_[A-Z_]+|HANDSHAKE_[A-Z_]+|AUTH_SWITCH_[A-Z_]+|POOL_[A-Z]+)$/;
+
+/** Codes of TLS and of streams. */
+const TRANSPORT =
+  /^(ERR_(TLS|SSL|STREAM|SOCKET_CLOSED|SOCKET_CONNECTION)[A-Z_]*|CERT_[A-Z_]+|[A-Z_]*SELF_SIGNED_CERT[A-Z_]*|UNABLE_TO_[A-Z_]+|HOSTNAME_MISMATCH)$/;
+
+/** node-postgres and mysql2 give these no code. */
+const BROKEN =
+  /^(Connection (terminated|lost|ended)|timeout expired|timeout exceeded when trying to connect|Client (has encountered a connection error|was closed)|Can't (add new command when connection|write) |The server does not support SSL|There was an error establishing an SSL|Server does not support secure|Received unexpected \w+ message from backend|Unexpected packet|Queue limit reached|No connections available|connect ETIMEDOUT)/;
+
+const ENDED = /^(Pool is closed|Cannot use a pool after calling end)/;
+
+/** Tells an outage from a bug. For errors without a code of the database. */
+export function driverFault(error: unknown): DriverFault {
+  if (!(error instanceof Error)) return "driver";
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    const faults = error.errors.map(driverFault);
+    return faults.includes("connection") ? "connection" : (faults[0] as DriverFault);
+  }
+  const { code, syscall, fatal } = error as { code?: unknown; syscall?: unknown; fatal?: unknown };
+  if (ENDED.test(error.message)) return "closed";
+  if (error.message === "Query read timeout" || code === "PROTOCOL_SEQUENCE_TIMEOUT") return "timeout";
+  if (typeof code === "string" && (CONNECTION.test(code) || TRANSPORT.test(code))) return "connection";
+  // A socket file that is missing or closed to this user, or a process without file descriptors.
+  if (syscall === "connect" || syscall === "getaddrinfo") return "connection";
+  if (error instanceof TypeError || error instanceof RangeError) return "driver";
+  // mysql2 marks what ends a connection.
+  return fatal === true || BROKEN.test(error.message) ? "connection" : "driver";
+}
+
+/** True when another connection may do better. */
+export function isConnectionError(error: unknown): boolean {
+  return driverFault(error) === "connection";
+}
+
+/**
+ * Turns an error that carries no code of the database into one of ours.
+ * @param outcome what is known of a write when the connection broke
+ */
+export function explainDriver(
+  error: unknown,
+  server: "PostgreSQL" | "The MySQL server",
+  store: "postgresStore" | "mysqlStore",
+  outcome: "none" | "unknown",
+): StoreError {
+  const options: StoreErrorOptions = { cause: error, outcome };
+  switch (driverFault(error)) {
+    case "connection":
+      return new StoreUnavailableError(
+        `${server} could not be reached, or the connection broke (${codeOf(error) ?? messageOf(error)}). ` +
+          "Check that the server runs, that the pool is large enough, and that the network lets it through.",
+        options,
+      );
+    case "timeout":
+      return new StoreTimeoutError(
+        `The driver's own time limit ended the statement (${messageOf(error)}). Raise query_timeout of the pool given to ${store}, or find out what makes the server slow.`,
+        options,
+      );
+    case "closed":
+      return new ClosedError(
+        `The pool given to ${store} was ended by its owner (${messageOf(error)}). End it after sessions.close().`,
+        options,
+      );
+    case "driver":
+      return new StoreDriverError(
+        `The driver failed: ${nameOf(error)}${messageOf(error)}. The server was not the reason. Look at the stack of this error's cause, and at the settings of the pool given to ${store}.`,
+        { ...options, mayBeOneRow: true },
+      );
+  }
+}
+
+/** Of a driver's AggregateError the first member that has a code: the aggregate's own message is empty. */
+function codeOf(error: unknown): string | null {
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (typeof code === "string") return code;
+  return error instanceof AggregateError
+    ? (error.errors.map(codeOf).find((one) => one !== null) ?? null)
+    : null;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error && error.name !== "Error" ? `${error.name}: ` : "";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
+}

@@ -1,0 +1,60 @@
+/**
+ * What is wrong with the URL of a server, a sentence each, without a word of it: it holds a password. Drivers read it
+ * much later, and put it into their errors.
+ * @param decodes whether the driver refuses a "%" that begins no code
+ */
+export function problemsOfUrl(
+  url: string,
+  store: "postgresStore" | "mysqlStore",
+  schemes: readonly string[],
+  options: { readonly decodes: boolean },
+): string[] {
+  const given = `the URL given to ${store}`;
+  if (!schemes.some((scheme) => url.startsWith(`${scheme}://`))) {
+    return [`${given} begins with ${schemes.map((scheme) => `"${scheme}://"`).join(" or ")}.`];
+  }
+  const parsed = parse(url);
+  if (parsed === null || isMisread(parsed)) {
+    return [
+      `${given} cannot be read (it is not shown, because it may hold a password). Encode special characters in the user and the password: "/" as %2F, "#" as %23, "?" as %3F, "@" as %40, ":" as %3A, "%" as %25. Expected ${schemes[0]}://user:password@host:port/database.`,
+    ];
+  }
+  if (
+    options.decodes &&
+    ![parsed.username, parsed.password, parsed.pathname, parsed.hostname].every(decodes)
+  ) {
+    return [
+      `${given} has a "%" that begins no code (the URL is not shown, because it may hold a password). Encode it as %25.`,
+    ];
+  }
+  return [];
+}
+
+function parse(url: string): URL | null {
+  // A socket's folder goes into ?host=…, and its URL has a user and no host.
+  return URL.parse(url) ?? URL.parse(url.replace("@/", "@localhost/"));
+}
+
+/** A "/", "?" or "#" in a password ends the host early; then the rest of the password is taken for something else. */
+function isMisread({ pathname, searchParams, hash }: URL): boolean {
+  return hash !== "" || pathname.includes("@") || [...searchParams.keys()].some((key) => key.includes("@"));
+}
+
+function decodes(part: string): boolean {
+  return safelyDecoded(part) !== "" || part === "";
+}
+
+function safelyDecoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return "";
+  }
+}
+
+/** A driver's message about a URL, without the URL's user and password. */
+export function withoutSecrets(message: string, url: string): string {
+  const { username = "", password = "" } = parse(url) ?? {};
+  const secrets = [url, password, safelyDecoded(password), username].filter((secret) => secret !== "");
+  return secrets.reduce((shown, secret) => shown.replaceAll(secret, "…"), message);
+}
