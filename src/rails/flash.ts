@@ -1,6 +1,7 @@
 import { RubySymbol } from "./types.ts";
 
-const KEY = "flash";
+/** Where the data holds the flash. */
+export const FLASH_KEY = "flash";
 const known = new WeakMap<object, RailsFlash>();
 
 /**
@@ -125,7 +126,7 @@ export function flashesOf(data: Readonly<Record<string, unknown>>): [string, unk
 }
 
 function storedIn(data: Readonly<Record<string, unknown>>): Map<string, unknown> {
-  const stored = pairs(data[KEY]);
+  const stored = pairs(data[FLASH_KEY]);
   const discard = stored.get("discard");
   const gone = new Set(Array.isArray(discard) ? discard.map(name) : []);
   return new Map([...pairs(stored.get("flashes"))].filter(([key]) => !gone.has(key)));
@@ -136,8 +137,8 @@ function storedIn(data: Readonly<Record<string, unknown>>): Map<string, unknown>
  * list of it, and no flash where nothing is left.
  */
 export function withFlashes(data: Record<string, unknown>, flashes: [string, unknown][]): void {
-  if (flashes.length === 0) delete data[KEY];
-  else data[KEY] = { discard: [], flashes: asHash(flashes) };
+  if (flashes.length === 0) delete data[FLASH_KEY];
+  else data[FLASH_KEY] = { discard: [], flashes: asHash(flashes) };
 }
 
 /** A Hash of any of its kinds, by the text of its keys. */

@@ -5,7 +5,7 @@ import { plainAnswer, userIdOf } from "../session/hooks.ts";
 import { decodeRuby } from "./decode.ts";
 import { encodeRuby } from "./encode.ts";
 import { RailsEncryption } from "./encryption.ts";
-import { flashesOf, withFlashes } from "./flash.ts";
+import { FLASH_KEY, flashesOf, withFlashes } from "./flash.ts";
 import { defaultLimits, SIGNATURE, type RubyLimits } from "./messagepack.ts";
 import type { RailsKeyOptions, RailsFormatOptions as EncryptionOptions } from "./options.ts";
 import {
@@ -105,6 +105,11 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
         throw error;
       }
     },
+    flashInData: {
+      key: FLASH_KEY,
+      agree: (content, before) => agreeOnFlash(content, before, limits),
+      write: (data, flash) => withFlashes(data, Object.entries(flash)),
+    },
     seal: (plaintext, row) =>
       plaintext.length === 0 ? EMPTY : encryption.seal(plaintext, { iv: ivOf(row.version) }),
     open: (row) => (row.data.length === 0 ? EMPTY : encryption.open(row.data)),
@@ -116,7 +121,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
 
 /** The flash as it was loaded, from its bytes. */
 function flashIn(before: Loaded | null, limits: RubyLimits): Record<string, unknown> {
-  const entry = before?.session.entries.get("flash");
+  const entry = before?.session.entries.get(FLASH_KEY);
   if (entry === undefined) return {};
   const flash = decodeRuby(Buffer.concat([SIGNATURE, entry.raw]), { ...limits, maxBytes: Infinity });
   return Object.fromEntries(flashesOf({ flash }));

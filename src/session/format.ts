@@ -1,5 +1,6 @@
 import type { Content } from "../codec/codec.ts";
 import type { SessionRow } from "../row.ts";
+import type { FlashInData } from "./merge.ts";
 import type { Token } from "./token.ts";
 
 /** A row whose data is yet to be sealed. */
@@ -39,6 +40,8 @@ export interface SessionFormat {
   decode(plaintext: Uint8Array): Content;
   /** Whether two values are stored as the same bytes. One that cannot be stored is the same as itself only. */
   same(a: unknown, b: unknown): boolean;
+  /** For formats that keep the flash under a key of the data. */
+  readonly flashInData?: FlashInData;
   /**
    * @param token null when an operator reseals a row of a format that `opensWithoutToken`
    * @param loaded the row then, which decides whether its next one is compressed: the operator's settings may be other

@@ -11,26 +11,48 @@ interface Versions {
 /** Tells what becomes of a key that both sides changed, each to something else. */
 type Decide = (key: string, versions: Versions) => unknown;
 
+/** What merging needs of a format. */
+export interface MergeFormat {
+  /** Whether a value changed. */
+  same(a: unknown, b: unknown): boolean;
+  readonly flashInData?: FlashInData;
+}
+
+/** For formats that keep the flash under a key of `data`, where whole values would compete instead of messages. */
+export interface FlashInData {
+  readonly key: string;
+  /** Brings `flash` and `data` of a content into agreement. `before` is the flash that it was loaded with. */
+  agree(content: Content, before: Readonly<Record<string, unknown>>): void;
+  /** Puts the flash into data. */
+  write(data: Record<string, unknown>, flash: Readonly<Record<string, unknown>>): void;
+}
+
 /**
  * Applies my changes on top of theirs (promise 2, R39): three-way, each key of `data` and each name of the flash for
  * itself, the user as one value. Deleting a key is a change like any other. Where both sides changed the same thing
- * to something else, mine, the later commit, wins. None of the three contents is changed; the result shares their
+ * to something else, mine, the later commit, wins. One exception: taking a flash message does not remove a newer
+ * message of the same name, which this request never showed.
+ *
+ * None of the three contents is changed, apart from what `flashInData.agree` does to mine; the result shares their
  * values, mine where theirs is the same: the application may hold on to it. Keys come in the order of theirs, then
  * those that are new in mine.
  *
- * @param codec its `same` tells whether a value changed
  * @param base as both sides loaded it
  * @param onConflict asked instead of letting mine win, for keys of `data` only. What it returns is taken, undefined
  *   deletes the key, what it throws passes through
  */
 export function mergeContent(
-  codec: { same(a: unknown, b: unknown): boolean },
+  codec: MergeFormat,
   base: Content,
   mine: Content,
   theirs: Content,
   onConflict?: (conflict: { key: string } & Versions) => unknown,
 ): Content {
   const mineWins: Decide = (_key, versions) => versions.mine;
+  // A message that I took is the one that I loaded; theirs is another, and nobody has shown it.
+  const unseenStays: Decide = (_key, { mine: left, theirs: newer }) => (left === undefined ? newer : left);
+  const { flashInData } = codec;
+  flashInData?.agree(mine, base.flash);
   const ask: Decide | undefined = onConflict && ((key, versions) => onConflict({ key, ...versions }));
 
   const mergeKeys = (part: "data" | "flash", decide: Decide) => {
@@ -41,7 +63,9 @@ export function mergeContent(
         mine: own(mine[part], key),
         theirs: own(theirs[part], key),
       };
-      const value = mergeValue(key, versions, decide);
+      // Merged as the flash; this keeps its place among the keys.
+      const isFlash = part === "data" && key === flashInData?.key;
+      const value = isFlash ? versions.theirs : mergeValue(key, versions, decide);
       if (value !== undefined) addOwn(merged, key, value);
     }
     return merged;
@@ -54,9 +78,11 @@ export function mergeContent(
     return decide(key, versions);
   };
 
-  const flash = mergeKeys("flash", mineWins);
+  const flash = mergeKeys("flash", unseenStays);
+  const data = mergeKeys("data", ask ?? mineWins);
+  if (!isSame(flash, theirs.flash)) flashInData?.write(data, flash);
   return {
-    data: mergeKeys("data", ask ?? mineWins),
+    data,
     user: base.user === mine.user ? theirs.user : mine.user,
     // The object itself where nothing in it is another: Rails mode knows it again.
     flash: isSame(flash, mine.flash) ? mine.flash : flash,
