@@ -5,6 +5,7 @@ import { SessionCookie, type CookieOptions } from "./session/cookie.ts";
 import type { SessionData } from "./session/data.ts";
 import { milliseconds, type Duration } from "./session/duration.ts";
 import type { SessionFormat } from "./session/format.ts";
+import { plainAnswer, userIn } from "./session/hooks.ts";
 import { nativeFormat } from "./session/native-format.ts";
 import type { StandardSchema } from "./session/schema.ts";
 
@@ -108,9 +109,11 @@ export interface Settings {
   readonly idleTimeout: number;
   readonly absoluteTimeout: number;
   readonly touchEvery: number;
+  /** Refuses a promise. */
   readonly onConflict: ((conflict: Conflict) => unknown) | undefined;
   readonly onUnreadable: "renew" | "throw";
-  readonly userOf: ((data: Record<string, unknown>) => unknown) | undefined;
+  /** Refuses a promise and whatever is no user's id. */
+  readonly userOf: ((data: Record<string, unknown>) => string | undefined) | undefined;
   readonly schema: StandardSchema<unknown, unknown> | undefined;
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly client: boolean;
@@ -284,6 +287,8 @@ export function resolveOptions<Data>(
   }
 
   if (problems.length > 0) throw new OptionsError(problems);
+  const { onConflict } = options;
+  const userOf = options.userOf as ((data: Record<string, unknown>) => unknown) | undefined;
   return {
     store,
     format: format!,
@@ -291,9 +296,9 @@ export function resolveOptions<Data>(
     idleTimeout,
     absoluteTimeout,
     touchEvery,
-    onConflict: options.onConflict,
+    onConflict: onConflict && ((conflict) => plainAnswer("onConflict", onConflict(conflict))),
     onUnreadable: options.onUnreadable ?? "renew",
-    userOf: options.userOf as Settings["userOf"],
+    userOf: userOf && ((data) => userIn(userOf, data)),
     schema: options.schema,
     upgrade: options.upgrade,
     client: options.client ?? true,

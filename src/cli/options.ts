@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import { milliseconds } from "../session/duration.ts";
+import { parseUserId } from "../session/user-id.ts";
 
 /** Reads "30 days" or "12h". A bare number is refused: taken for milliseconds it would delete everything. */
 export function duration(text: string): number {
@@ -15,7 +16,11 @@ export function duration(text: string): number {
 /** A user's id. An empty one, such as a variable of the shell that is not set, would find nobody. */
 export function userId(text: string): string {
   if (text === "") throw new InvalidArgumentError("Give the id of a user: this one is empty.");
-  return text;
+  try {
+    return parseUserId(text, "--user");
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 export function count(text: string): number {

@@ -1,7 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import { LimitError, ValueError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
-import { plainAnswer, userIdOf } from "../session/hooks.ts";
+import { userIn } from "../session/hooks.ts";
 import { decodeRuby } from "./decode.ts";
 import { encodeRuby } from "./encode.ts";
 import { RailsEncryption } from "./encryption.ts";
@@ -56,10 +56,12 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
   }
   const encryption = new RailsEncryption(keys);
   const limits: RubyLimits = { ...defaultLimits, maxBytes: encryption.maxBytes };
-  const userIn = (data: Readonly<Record<string, unknown>>): string | undefined => {
-    const user: unknown = plainAnswer("userOf", userOf?.(data));
-    return user === undefined || user === null || user === "" ? undefined : userIdOf(user, "userOf");
+  // Rails wrote these sessions too: what it leaves empty names nobody.
+  const orNobody = (data: Readonly<Record<string, unknown>>): unknown => {
+    const user: unknown = userOf?.(data);
+    return user === "" ? undefined : user;
   };
+  const userOfData = (data: Readonly<Record<string, unknown>>): string | undefined => userIn(orNobody, data);
 
   // What a session was loaded from is needed again at its commit. Its values are the application's by then, so only
   // the raw bytes and the user count.
@@ -67,7 +69,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
   const takeApart = (plaintext: Uint8Array): { session: RailsSession; content: Content } => {
     const session = plaintext.length === 0 ? NOTHING : decodeSession(plaintext, limits);
     const data = sessionObject(session);
-    const user = userIn(data);
+    const user = userOfData(data);
     known.set(plaintext, { session, user });
     return { session, content: { data, user, flash: Object.fromEntries(flashesOf(data)) } };
   };
@@ -88,7 +90,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
     encode(content, loaded) {
       const before = loaded === null ? null : loadedFrom(loaded);
       agreeOnFlash(content, flashIn(before, limits), limits);
-      assertUser(content, before?.user, userIn);
+      assertUser(content, before?.user, userOfData);
       const bytes = encodeSession(content.data, before?.session ?? null, limits) ?? EMPTY;
       if (before === null || loaded === null || sameBytes(bytes, loaded)) return bytes;
       // Another writer's form of the very same session is no change, and is left as it is.
@@ -167,10 +169,10 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 function assertUser(
   content: Content,
   before: string | undefined,
-  userIn: (data: Readonly<Record<string, unknown>>) => string | undefined,
+  userFound: (data: Readonly<Record<string, unknown>>) => string | undefined,
 ): void {
   const { user, data } = content;
-  if (user === undefined || user === before || user === userIn(data)) return;
+  if (user === undefined || user === before || user === userFound(data)) return;
   throw new ValueError(
     "user",
     "In Rails mode a login must stand in the session's data, where Rails looks for it: after session.login(user) set what your Rails application sets (session.data.user_id = …), and give railsFormat the `userOf` that reads it.",

@@ -2,7 +2,6 @@ import type { Content } from "../codec/codec.ts";
 import { ConflictError, RefusedError, StoreError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
-import { userIn } from "./hooks.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
 import { conformForSaving } from "./schema.ts";
@@ -95,7 +94,7 @@ export class Committer {
   }
 
   #setUser({ content, intent }: SessionState): void {
-    const user = userIn(this.#settings.userOf!, content.data);
+    const user = this.#settings.userOf!(content.data);
     if (intent === "login" && user !== content.user) {
       throw new TypeError(
         "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",

@@ -18,6 +18,7 @@ import { sessionOver, stateOf, type Session } from "./session.ts";
 import { publishRefusal, SessionState, type Stored } from "./state.ts";
 import type { Token } from "./token.ts";
 import { Updater, type Change } from "./update.ts";
+import { parseUserId, type UserId } from "./user-id.ts";
 import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./users.ts";
 import { Writes } from "./writes.ts";
 
@@ -149,22 +150,25 @@ export class SessionManager<Data = SessionData> {
     return row === null ? null : sessionInfo(this.#records, row);
   }
 
-  /** Lists and ends the sessions of one user. */
-  forUser(userId: string | number | bigint): UserSessions {
-    return userSessions(this.#records, typeof userId === "string" ? userId : String(userId));
+  /**
+   * Lists and ends the sessions of one user.
+   * @throws {TypeError} what is no user's id: see {@link UserId}
+   */
+  forUser(userId: UserId): UserSessions {
+    return userSessions(this.#records, parseUserId(userId, "sessions.forUser"));
   }
 
   /**
    * Everything stored of a user, newest first, with its data where that opens without the cookie: for a request for
    * one's own data (R36). Sessions that have ended and were not yet deleted are included.
    */
-  exportUser(userId: string): Promise<ExportedSession[]> {
-    return exportUser(this.#records, userId);
+  async exportUser(userId: UserId): Promise<ExportedSession[]> {
+    return exportUser(this.#records, parseUserId(userId, "sessions.exportUser"));
   }
 
   /** Erases every stored session of a user, ended or not; answers how many (R36). The same as revoking them all. */
-  eraseUser(userId: string): Promise<number> {
-    return this.forUser(userId).revokeAll();
+  async eraseUser(userId: UserId): Promise<number> {
+    return userSessions(this.#records, parseUserId(userId, "sessions.eraseUser")).revokeAll();
   }
 
   /** Counts the table by life, age, size and key. Reads every row, in bounded memory: for operators, not for requests. */

@@ -2,8 +2,8 @@ import { inspect } from "node:util";
 import type { SessionData } from "./data.ts";
 import { handleOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
-import { userIdOf } from "./hooks.ts";
 import type { SessionState } from "./state.ts";
+import { parseUserId, type UserId } from "./user-id.ts";
 
 /** For the manager and the adapters: what stands behind a session. */
 export let stateOf: (session: Session<never>) => SessionState;
@@ -101,10 +101,11 @@ export class Session<Data = SessionData> {
    * Logs a user in: the session gets a new id at commit, the old one ends, both limits start again, and the row
    * names its user (ASVS 7.2.4, R17). Data and flash are kept, unless another user was logged in: then the session
    * starts empty, so that nothing crosses from one user to the next.
-   * @param userId the application's id of the user, any non-empty text; a number is taken as its decimal text
+   * @param userId the application's id of the user: a non-empty string, a safe integer or a bigint
+   * @throws {TypeError} anything else
    */
-  login(userId: string | number | bigint): void {
-    const user = userIdOf(userId, "session.login");
+  login(userId: UserId): void {
+    const user = parseUserId(userId, "session.login");
     const state = this.#used;
     state.beginAnew();
     const before = state.content.user;

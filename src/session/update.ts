@@ -3,7 +3,7 @@ import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import type { Committer } from "./commit.ts";
 import { isEmpty } from "./content.ts";
-import { plainAnswer, userIn } from "./hooks.ts";
+import { plainAnswer } from "./hooks.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
 import { sameBytes } from "./unchanged.ts";
@@ -82,7 +82,7 @@ export class Updater {
       }
       draft.data = answer as Record<string, unknown>;
     }
-    if (userOf !== undefined) draft.user = userIn(userOf, draft.data);
+    if (userOf !== undefined) draft.user = userOf(draft.data);
     return schema === undefined ? draft : conformForSaving(schema, draft);
   }
 }

@@ -52,8 +52,6 @@ export function sessionInfo(records: Records, row: SessionRow, current?: Session
 }
 
 export function userSessions(records: Records, user: string): UserSessions {
-  if (typeof user !== "string" || user === "" || !user.isWellFormed())
-    throw new TypeError("sessions.forUser takes the user's id: non-empty text.");
   const { store } = records;
   const refs = records.settings.format.userRefs(user);
   return {

@@ -1,11 +1,10 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
 import type { WriteEvent } from "../instrumentation/channels.ts";
-import type { Conflict, Settings } from "../options.ts";
+import type { Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
-import { plainAnswer } from "./hooks.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
@@ -157,8 +156,7 @@ export class Writes {
     }
     const own = state.unsure.get(row.version);
     if (own === undefined) {
-      const ask = onConflict && ((conflict: Conflict) => plainAnswer("onConflict", onConflict(conflict)));
-      state.rebase({ row, token }, plaintext, theirs, ask);
+      state.rebase({ row, token }, plaintext, theirs, onConflict);
       return true;
     }
     state.settle(own, { row, token: token.stale ? format.refresh(token) : token }, plaintext);
