@@ -134,6 +134,7 @@ export class SessionEndedError extends StoredSessionError {
 export interface StoreErrorOptions extends ErrorOptions {
   /** `none` unless given. */
   readonly outcome?: "none" | "unknown";
+  readonly changed?: number;
   readonly mayBeOneRow?: boolean;
 }
 
@@ -146,9 +147,16 @@ export class StoreError extends StoredSessionError {
   static override status = 503;
   /**
    * What is known about a write that failed: `none`, it was not applied; `unknown`, the answer was lost, so it
-   * may have been. Committing again is safe in both cases, because the row's version tells.
+   * may have been. Committing again is safe in both cases, because the row's version tells. An operation of several
+   * statements, such as `revokeAll`, `expire` or `reseal`, that failed after some of them took effect is `unknown` as
+   * well, and `changed` tells how far it got.
    */
   readonly outcome: "none" | "unknown";
+  /**
+   * How many sessions an operation of several statements had changed for certain before it failed. Undefined when no
+   * statement before the failing one changed anything.
+   */
+  readonly changed: number | undefined;
   /**
    * Whether one row of a batch may be the cause, such as one that somebody has locked: the others are then sent
    * without it. True for an error of this class itself, and never where the outcome is `unknown`.
@@ -158,6 +166,7 @@ export class StoreError extends StoredSessionError {
   constructor(message: string, options?: StoreErrorOptions) {
     super(message, options);
     this.outcome = options?.outcome ?? "none";
+    this.changed = options?.changed;
     const mayBeOneRow = options?.mayBeOneRow ?? this.code === StoreError.code;
     this.mayBeOneRow = mayBeOneRow && this.outcome === "none";
   }

@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import { afterChanges } from "../database/partial.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
 import { channels, type ConflictEvent } from "../instrumentation/channels.ts";
 import type { SessionManagerOptions, Settings } from "../options.ts";
@@ -146,21 +147,26 @@ export class ForeignSessions {
 
   async #begin(token: Token, mine: Content, plaintext: Uint8Array, expiresAt: number): Promise<Baseline> {
     const until = this.#patience();
-    for (let attempt = 1; ; attempt++) {
-      const row = this.#limited(this.#records.begin(token, plaintext, mine.user, undefined), expiresAt);
-      if (await this.#records.insert(row, "save")) {
-        this.#ended.alive(handleOf(token.id));
-        return new Baseline(row, plaintext, false);
+    let deleted = 0;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        const row = this.#limited(this.#records.begin(token, plaintext, mine.user, undefined), expiresAt);
+        if (await this.#records.insert(row, "save")) {
+          this.#ended.alive(handleOf(token.id));
+          return new Baseline(row, plaintext, false);
+        }
+        // The id is taken and nobody here knows by what: as with every other store, the last one to set it wins.
+        const present = await this.#records.store.read(token.id);
+        if (present !== null && this.#records.isAlive(present)) {
+          const next = this.#limited(this.#records.next(token, plaintext, mine.user, present), expiresAt);
+          if (await this.#records.update(present, next, "save")) return new Baseline(next, plaintext, false);
+        } else if (present !== null) {
+          if (await this.#records.delete(token.id)) deleted++;
+        }
+        if (attempt === maxAttempts || performance.now() > until) throw this.#gaveUp(row, attempt);
       }
-      // The id is taken and nobody here knows by what: as with every other store, the last one to set it wins.
-      const present = await this.#records.store.read(token.id);
-      if (present !== null && this.#records.isAlive(present)) {
-        const next = this.#limited(this.#records.next(token, plaintext, mine.user, present), expiresAt);
-        if (await this.#records.update(present, next, "save")) return new Baseline(next, plaintext, false);
-      } else if (present !== null) {
-        await this.#records.delete(token.id);
-      }
-      if (attempt === maxAttempts || performance.now() > until) throw this.#gaveUp(row, attempt);
+    } catch (error) {
+      throw afterChanges(error, deleted, "deleted");
     }
   }
 
@@ -276,9 +282,17 @@ export class ForeignSessions {
     return found;
   }
 
-  /** Deletes every session of the table. */
+  /**
+   * Deletes every session of the table.
+   * @throws {StoreError} the store failed; `changed` is how many were deleted by then
+   */
   async clear(): Promise<void> {
-    for await (const row of this.#rows()) await this.#records.delete(row.id);
+    let deleted = 0;
+    try {
+      for await (const row of this.#rows()) if (await this.#records.delete(row.id)) deleted++;
+    } catch (error) {
+      throw afterChanges(error, deleted, "deleted");
+    }
   }
 
   async *#rows(): AsyncGenerator<SessionRow> {

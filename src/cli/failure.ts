@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { KeyRingError, OptionsError, StoredSessionError } from "../errors.ts";
+import { KeyRingError, OptionsError, StoredSessionError, StoreError } from "../errors.ts";
 
 /** How the command ends. Part of the interface: scripts read it. */
 export const exitCodes = {
@@ -21,6 +21,25 @@ export class Failure extends Error {
   constructor(message: string, exitCode: number = exitCodes.failed, options?: ErrorOptions) {
     super(message, options);
     this.exitCode = exitCode;
+  }
+}
+
+/** How many sessions the work had changed before it failed, where the error tells. */
+export function changedBefore(error: unknown): number | undefined {
+  return error instanceof StoreError ? error.changed : undefined;
+}
+
+/** Does the work; tells what was done of it before a failure. */
+export async function orTell<Answer>(
+  work: () => Promise<Answer>,
+  tell: (done: number) => void,
+): Promise<Answer> {
+  try {
+    return await work();
+  } catch (error) {
+    const done = changedBefore(error) ?? 0;
+    if (done > 0) tell(done);
+    throw error;
   }
 }
 

@@ -108,7 +108,11 @@ export class MysqlDatabase implements Database {
     return await this.#withConnection(UNLIMITED, async (connection) => {
       const run: Run = (statement) =>
         send(connection, statement).catch((error: unknown) =>
-          this.#fail(explainMigration(error, this.dialect.names) ?? error, "none"),
+          // No transaction holds a CREATE TABLE: where the answer is lost, it may be there.
+          this.#fail(
+            explainMigration(error, this.dialect.names) ?? error,
+            statement.writes ? "unknown" : "none",
+          ),
         );
       const { rows } = await run(locking("SELECT GET_LOCK(?, ?) AS held", name, MIGRATION_LEASE / 1_000));
       if (Number(rows[0]?.["held"]) !== 1) throw tooLong();

@@ -1,3 +1,4 @@
+import { afterChanges } from "../database/partial.ts";
 import { trace } from "../instrumentation/channels.ts";
 import type { LeaseOptions } from "./lease.ts";
 import { Pace, paceProblem } from "./pace.ts";
@@ -52,7 +53,10 @@ export function checkExpireOptions(options: ExpireOptions): void {
   if (problem !== null) throw new TypeError(`expire: ${problem}`);
 }
 
-/** Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34). */
+/**
+ * Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34).
+ * @throws {StoreError} the store failed; `changed` is how many rows had gone by then
+ */
 export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
   checkExpireOptions(options);
   const { maxCreatedAge, maxUpdatedAge, batchSize = 100, maxPerSecond = 5_000, signal, onProgress } = options;
@@ -69,22 +73,26 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
   let deleted = 0;
   let cursor: ExpireCursor | null = null;
   let scan = query.limit;
-  do {
-    if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
-    const began = performance.now();
-    const step: ExpireResult = await trace(
-      "expire",
-      () => ({ operation: "expire" }),
-      () => job.deleteExpired({ ...query, scan, cursor }),
-      (event, answer) => (event.deleted = answer.deleted),
-    );
-    deleted += step.deleted;
-    cursor = step.cursor;
-    // Among rows that still live, as most of the newest bucket do, it looks at more: reading them takes the time.
-    scan = step.deleted < query.limit / 2 ? 4 * query.limit : query.limit;
-    onProgress?.({ deleted, fraction: cursor === null ? 1 : step.fraction });
-    if (cursor !== null) await pace.rest(step.deleted, performance.now() - began);
-  } while (cursor !== null);
+  try {
+    do {
+      if (signal?.aborted || (job.mayGoOn !== undefined && !(await job.mayGoOn()))) break;
+      const began = performance.now();
+      const step: ExpireResult = await trace(
+        "expire",
+        () => ({ operation: "expire" }),
+        () => job.deleteExpired({ ...query, scan, cursor }),
+        (event, answer) => (event.deleted = answer.deleted),
+      );
+      deleted += step.deleted;
+      cursor = step.cursor;
+      // Among rows that still live, as most of the newest bucket do, it looks at more: reading them takes the time.
+      scan = step.deleted < query.limit / 2 ? 4 * query.limit : query.limit;
+      onProgress?.({ deleted, fraction: cursor === null ? 1 : step.fraction });
+      if (cursor !== null) await pace.rest(step.deleted, performance.now() - began);
+    } while (cursor !== null);
+  } catch (error) {
+    throw afterChanges(error, deleted, "deleted");
+  }
   return deleted;
 }
 

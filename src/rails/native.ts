@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
+import { afterChanges } from "../database/partial.ts";
 import { LimitError, OptionsError, type RefusedError, ValueError } from "../errors.ts";
 import { randomVersion } from "../sealing/random.ts";
 import { KeyRing } from "../sealing/keyring.ts";
@@ -161,21 +162,25 @@ export async function importRailsSessions(
     }
   };
 
-  for await (const row of railsRows(from.store, from.format, {
-    batchSize,
-    ...(after !== undefined && { after }),
-  })) {
-    read++;
-    const native = nativeRow(row);
-    if (native !== null) waiting.push(native);
-    if (read % batchSize !== 0) continue;
+  try {
+    for await (const row of railsRows(from.store, from.format, {
+      batchSize,
+      ...(after !== undefined && { after }),
+    })) {
+      read++;
+      const native = nativeRow(row);
+      if (native !== null) waiting.push(native);
+      if (read % batchSize !== 0) continue;
+      await write();
+      onProgress?.({ read, fraction: fractionOf(new TextEncoder().encode(row.sid)), counts: { ...counts } });
+      // node:sqlite answers without one, and no signal would be heard until the end.
+      await turn();
+      if (signal?.aborted) break;
+    }
     await write();
-    onProgress?.({ read, fraction: fractionOf(new TextEncoder().encode(row.sid)), counts: { ...counts } });
-    // node:sqlite answers without one, and no signal would be heard until the end.
-    await turn();
-    if (signal?.aborted) break;
+  } catch (error) {
+    throw afterChanges(error, dryRun ? 0 : counts.imported, "imported");
   }
-  await write();
   return counts;
 
   function nativeRow(row: RailsRow): SessionRow | null {

@@ -1,4 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
+import { afterChanges, allAnswered } from "../database/partial.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
 import { fractionOf } from "../store/fraction.ts";
@@ -235,31 +236,39 @@ const restOfPass = 100;
  * others where the first pass meets it, in the first five seconds, and where it began on a server whose clock is more
  * than five seconds ahead: when that was cannot be told.
  * @throws {ConflictError} sessions that began before this did, or on a server whose clock is ahead, kept coming
+ * @throws {StoreError} the store failed; `changed` is how many sessions had ended by then
  */
 export async function revokeEverything(records: Records, options: WalkOptions = {}): Promise<number> {
   const { batchSize = 500, signal, onProgress } = options;
   const latest = records.now() + clockTolerance;
   let deleted = 0;
-  for (let pass = 1; pass <= maxPasses; pass++) {
-    let met = 0;
-    let cursor: Uint8Array | null = null;
-    for (;;) {
-      if (signal?.aborted) return deleted;
-      const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
-      const future = records.now() + clockTolerance;
-      const due =
-        pass === 1 ? rows : rows.filter(({ createdAt }) => createdAt <= latest || createdAt > future);
-      const gone = await Promise.all(due.map((row) => records.delete(row.id, "revoke")));
-      met += due.length;
-      deleted += gone.filter(Boolean).length;
-      const last = rows.at(-1);
-      const finished = last === undefined || rows.length < batchSize;
-      onProgress?.({ scanned: deleted, fraction: finished || pass > 1 ? 1 : fractionOf(last.id) });
-      if (finished) break;
-      cursor = last.id;
+  try {
+    for (let pass = 1; pass <= maxPasses; pass++) {
+      let met = 0;
+      let cursor: Uint8Array | null = null;
+      for (;;) {
+        if (signal?.aborted) return deleted;
+        const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
+        const future = records.now() + clockTolerance;
+        const due =
+          pass === 1 ? rows : rows.filter(({ createdAt }) => createdAt <= latest || createdAt > future);
+        const { values: gone, failure } = await allAnswered(
+          due.map((row) => records.delete(row.id, "revoke")),
+        );
+        met += due.length;
+        deleted += gone.filter(Boolean).length;
+        if (failure !== null) throw failure.error;
+        const last = rows.at(-1);
+        const finished = last === undefined || rows.length < batchSize;
+        onProgress?.({ scanned: deleted, fraction: finished || pass > 1 ? 1 : fractionOf(last.id) });
+        if (finished) break;
+        cursor = last.id;
+      }
+      if (met === 0) return deleted;
+      if (pass > 1) await new Promise((resolve) => setTimeout(resolve, restOfPass));
     }
-    if (met === 0) return deleted;
-    if (pass > 1) await new Promise((resolve) => setTimeout(resolve, restOfPass));
+  } catch (error) {
+    throw afterChanges(error, deleted, "deleted");
   }
   throw new ConflictError(
     `${deleted} sessions are ended, but others that seem to have begun before that kept coming. Look whether the clock of a server is behind or ahead, and run it again.`,

@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import { afterChanges } from "../database/partial.ts";
 import { ConflictError, RefusedError, StoreError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
@@ -34,8 +35,12 @@ export class Committer {
   }
 
   async commit(state: SessionState): Promise<string | null> {
-    const { asks } = state;
-    await this.settle(state);
+    const { asks, changes } = state;
+    try {
+      await this.settle(state);
+    } catch (error) {
+      throw afterChanges(error, state.changes - changes, "changed");
+    }
     const due = state.cookieDue ? state.setCookie : null;
     // Who asked for something meanwhile may look to the next commit for its cookie.
     state.cookieDue &&= state.asks !== asks;

@@ -1,3 +1,4 @@
+import { afterChanges, allAnswered } from "../database/partial.ts";
 import { RefusedError } from "../errors.ts";
 import { Pace, paceProblem } from "../jobs/pace.ts";
 import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
@@ -22,6 +23,7 @@ type Outcome = "resealed" | "current" | "waiting" | "contended" | "ended" | "ref
  * write is conditional on the row's version, so nothing that a request saves meanwhile is lost, and the row keeps its
  * times. A touch that falls between the reading and the writing of its own row, milliseconds apart unless `batchSize`
  * is large, is undone: the idle limit then counts from the use before, until the session's next request touches it again.
+ * @throws {StoreError} the store failed; `changed` is how many rows had been written by then
  */
 export async function resealRows(
   records: Records,
@@ -51,26 +53,34 @@ export async function resealRows(
   });
 
   const pace = new Pace({ ...options, maxPerSecond });
+  let written = 0;
   const mayStep = async () => !signal?.aborted && (mayGoOn === undefined || (await mayGoOn()));
-  for (;;) {
-    if (!(await mayStep())) return stand(false);
-    let began = performance.now();
-    const rows = await records.store.scan(cursor, limit);
-    const finished = rows.length < limit;
-    for (let at = 0; at < rows.length; at += maxStep) {
-      if (at > 0 && !(await mayStep())) return stand(false);
-      const step = rows.slice(at, at + maxStep);
-      const done = await Promise.all(step.map((row) => resealRow(records, row)));
-      for (const { outcome } of done) counts[outcome]++;
-      counts.scanned += step.length;
-      cursor = step.at(-1)!.id;
-      if (finished && at + maxStep >= rows.length) break; // nobody waits behind the last
-      await pace.rest(done.filter(({ wrote }) => wrote).length, performance.now() - began);
-      began = performance.now();
+  try {
+    for (;;) {
+      if (!(await mayStep())) return stand(false);
+      let began = performance.now();
+      const rows = await records.store.scan(cursor, limit);
+      const finished = rows.length < limit;
+      for (let at = 0; at < rows.length; at += maxStep) {
+        if (at > 0 && !(await mayStep())) return stand(false);
+        const step = rows.slice(at, at + maxStep);
+        const { values: done, failure } = await allAnswered(step.map((row) => resealRow(records, row)));
+        const wrote = done.filter((row) => row.wrote).length;
+        written += wrote;
+        if (failure !== null) throw failure.error;
+        for (const { outcome } of done) counts[outcome]++;
+        counts.scanned += step.length;
+        cursor = step.at(-1)!.id;
+        if (finished && at + maxStep >= rows.length) break; // nobody waits behind the last
+        await pace.rest(wrote, performance.now() - began);
+        began = performance.now();
+      }
+      const result = stand(finished);
+      onProgress?.(result);
+      if (finished) return result;
     }
-    const result = stand(finished);
-    onProgress?.(result);
-    if (finished) return result;
+  } catch (error) {
+    throw afterChanges(error, written, "resealed");
   }
 }
 

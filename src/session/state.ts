@@ -65,6 +65,8 @@ export class SessionState {
   readonly unsure: Map<number, Write> = new Map();
   /** This session's own delete was done, or may have been: finding the row gone then tells of no other request. */
   deleted = false;
+  /** Writes and deletes that the store has confirmed. */
+  changes = 0;
   /** Commits and updates of one session object run one after another. */
   turn: Promise<unknown> | null = null;
   #content: Content | null;
@@ -213,7 +215,10 @@ export class SessionState {
     let done = false;
     try {
       done = await work();
-      if (done) this.settle(write, stored, plaintext);
+      if (done) {
+        this.changes++;
+        this.settle(write, stored, plaintext);
+      }
       return done;
     } catch (error) {
       if (isUnknown(error)) this.unsure.set(stored.row.version, write);

@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import { afterChanges } from "../database/partial.ts";
 import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import type { Committer } from "./commit.ts";
@@ -28,6 +29,15 @@ export class Updater {
   }
 
   async update(state: SessionState, change: Change): Promise<void> {
+    const { changes } = state;
+    try {
+      await this.#update(state, change);
+    } catch (error) {
+      throw afterChanges(error, state.changes - changes, "changed");
+    }
+  }
+
+  async #update(state: SessionState, change: Change): Promise<void> {
     refuseEnded(state);
     const { asks } = state;
     void state.content; // opens it: a row that is refused makes this a new session
@@ -52,7 +62,7 @@ export class Updater {
     const plaintext = format.encode(draft, null);
     if (isEmpty(draft)) return state.adoptDraft(write, plaintext);
     const inserted = await this.#writes.insert(state, { plaintext, user: draft.user }, write);
-    if (!inserted) await this.update(state, change);
+    if (!inserted) await this.#update(state, change);
   }
 
   async #updateStored(state: SessionState, change: Change): Promise<Outcome> {

@@ -1,3 +1,4 @@
+import { afterChanges } from "../database/partial.ts";
 import { ConflictError } from "../errors.ts";
 import { trace } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
@@ -35,6 +36,7 @@ export interface UserSessions {
   /**
    * Ends them all, apart from `except`; answers how many. Every process sees it at its next request (R44).
    * @throws {ConflictError} new sessions of the user kept coming, a hundred times as fast as they were ended
+   * @throws {StoreError} the store failed; `changed` is how many sessions had ended by then. Calling again is safe
    */
   revokeAll(options?: { except?: Session<any> }): Promise<number>;
 }
@@ -98,10 +100,14 @@ async function deleteAll(
   except: readonly Uint8Array[],
 ): Promise<number> {
   let deleted = 0;
-  for (let pass = 1; pass <= maxPasses; pass++) {
-    deleted += await store.deleteByUser(refs, { except });
-    const rows = await store.listByUser(refs, except.length + 1);
-    if (rows.every(({ id }) => except.some((one) => Buffer.compare(one, id) === 0))) return deleted;
+  try {
+    for (let pass = 1; pass <= maxPasses; pass++) {
+      deleted += await store.deleteByUser(refs, { except });
+      const rows = await store.listByUser(refs, except.length + 1);
+      if (rows.every(({ id }) => except.some((one) => Buffer.compare(one, id) === 0))) return deleted;
+    }
+  } catch (error) {
+    throw afterChanges(error, deleted, "deleted");
   }
   throw new ConflictError(
     `${deleted} sessions of the user are ended, but new ones kept coming. Close the account for logging in first, and try again.`,

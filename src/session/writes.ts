@@ -181,7 +181,10 @@ export class Writes {
     for (const id of [doomed?.row.id, lostToken(state)?.id]) {
       if (id === undefined) continue;
       try {
-        if (await this.#records.delete(id)) state.deleted = true;
+        if (await this.#records.delete(id)) {
+          state.deleted = true;
+          state.changes++;
+        }
       } catch (error) {
         if (isUnknown(error)) state.deleted = true;
         throw error;

@@ -1,4 +1,5 @@
 import { keyOf } from "../database/bytes.ts";
+import { afterChanges } from "../database/partial.ts";
 import { importLedgerOf, type ImportLedger } from "../database/imports.ts";
 import { StoreError } from "../errors.ts";
 import type { Database, Result, Statement } from "../database/dialect.ts";
@@ -32,7 +33,12 @@ export async function takeOver(
   const answers = new Map<string, TakenOver>();
   for (const batch of batchesOf(rows, database.dialect.lanes.maxBatch)) {
     const look = isThere ? (some: readonly SessionRow[]) => known(database, ledger, some) : async () => none;
-    await (dryRun ? compare(store, look, batch, answers) : add(store, ledger, look, batch, answers));
+    try {
+      await (dryRun ? compare(store, look, batch, answers) : add(store, ledger, look, batch, answers));
+    } catch (error) {
+      const taken = dryRun ? [] : [...answers.values()].filter((answer) => answer === "imported");
+      throw afterChanges(error, taken.length, "taken over");
+    }
   }
   return rows.map(({ id }) => answers.get(keyOf(id))!);
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { CommonOptions } from "../configuration.ts";
+import { orTell } from "../failure.ts";
 import { plural } from "../format.ts";
 import { userId } from "../options.ts";
 import { printable, type Terminal } from "../terminal.ts";
@@ -29,7 +30,13 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
       await confirm(terminal, options.yes, `This erases every session of user ${printable(options.user)}.`);
       // Counted first: what could fail comes before what cannot be undone.
       const unfindable = await countUnfindable(place);
-      const erased = await place.sessions.eraseUser(options.user);
+      const erased = await orTell(
+        () => place.sessions.eraseUser(options.user),
+        (done) =>
+          report(terminal, options, { erased: done, finished: false }, () => [
+            `Erased ${plural(done, "session")}.`,
+          ]),
+      );
       report(terminal, options, { erased, ...unfindable }, () => [
         erased === 0
           ? nothingFound(unfindable, "Nothing is stored of this user.")

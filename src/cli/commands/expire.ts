@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { defaultShare } from "../../jobs/pace.ts";
 import { countDue } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
-import { exitCodes, Failure } from "../failure.ts";
+import { changedBefore, exitCodes, Failure } from "../failure.ts";
 import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, duration, share } from "../options.ts";
@@ -76,7 +76,8 @@ export function expireCommand(program: Command, terminal: Terminal): void {
           });
           tell(deleted, !signal.aborted);
         } catch (error) {
-          if (sofar > 0) tell(sofar, false);
+          const done = changedBefore(error) ?? sofar;
+          if (done > 0) tell(done, false);
           throw error;
         }
         if (signal.aborted) {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { revokeEverything } from "../../session/admin.ts";
 import { idOf } from "../../session/handle.ts";
 import type { CommonOptions } from "../configuration.ts";
-import { exitCodes, Failure } from "../failure.ts";
+import { changedBefore, exitCodes, Failure, orTell } from "../failure.ts";
 import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
 import { userId } from "../options.ts";
@@ -66,7 +66,8 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
             });
             tell(revoked, !signal.aborted);
           } catch (error) {
-            if (sofar > 0) tell(sofar, false);
+            const done = changedBefore(error) ?? sofar;
+            if (done > 0) tell(done, false);
             throw error;
           }
           if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
@@ -82,7 +83,13 @@ async function revokeUser(
   terminal: Terminal,
   options: Options,
 ): Promise<void> {
-  const revoked = await place.sessions.forUser(user).revokeAll();
+  const revoked = await orTell(
+    () => place.sessions.forUser(user).revokeAll(),
+    (done) =>
+      report(terminal, options, { revoked: done, finished: false }, () => [
+        `Revoked ${plural(done, "session")}.`,
+      ]),
+  );
   const unfindable = await countUnfindable(place);
   report(terminal, options, { revoked, ...unfindable }, () => [
     ...(revoked > 0

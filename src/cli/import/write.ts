@@ -5,7 +5,7 @@ import type { Records } from "../../session/records.ts";
 import { rowIdOf } from "../../session/token.ts";
 import { handleOf } from "../../session/handle.ts";
 import type { SessionStore } from "../../store/store.ts";
-import { exitCodes, Failure } from "../failure.ts";
+import { exitCodes, Failure, orTell } from "../failure.ts";
 import type { ForeignRow } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";
 
@@ -61,8 +61,14 @@ export async function writeRows(
     else rows.set(handleOf(row.id), row);
   }
   const fresh = [...rows.values()];
-  const answers = await store.takeOver(fresh, { dryRun });
-  // Not before: where it fails, nothing is known of the page.
+  const answers = await orTell(
+    () => store.takeOver!(fresh, { dryRun }),
+    (taken) => {
+      tally.read += taken;
+      tally.imported += taken;
+    },
+  );
+  // Not before: where it fails, no more is known of the page.
   tally.read += page.length;
   tally.skipped["there already"] += twice;
   for (const one of skipped) note(tally, one);
