@@ -4,6 +4,7 @@ import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
 import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node-response.ts";
+import { connectPassport, type Passport } from "./passport.ts";
 import { isLocal } from "./state.ts";
 
 export { sessionOf } from "./loaded.ts";
@@ -34,6 +35,12 @@ export interface ExpressRequest {
 export interface ExpressSessionOptions {
   /** The property of the request that holds the session. Default "session". */
   property?: string;
+  /**
+   * The Passport instance, for `passport.authenticate`, `passport.session()`, `req.login` and `req.logout`. What its
+   * `serializeUser` gives is kept in `data.passport.user`; who that is, for `session.user` and `sessions.forUser`, is
+   * the manager's `userOf`, or the value itself where it is an id.
+   */
+  passport?: Passport;
 }
 
 /**
@@ -47,7 +54,13 @@ export function session<Data>(
   sessions: SessionManager<Data>,
   options: ExpressSessionOptions = {},
 ): (request: ExpressRequest, response: object, next: (error?: unknown) => void) => Promise<void> {
-  const { property = "session" } = options;
+  const { property = "session", passport } = options;
+  if (passport !== undefined && property !== "session") {
+    throw new TypeError(
+      "Passport looks for the session in req.session: give `property` or `passport`, not both.",
+    );
+  }
+  const connect = passport === undefined ? undefined : connectPassport(sessions, passport);
   return async function storedSession(request, response, next) {
     try {
       let visitor = loadedFor(sessions, request);
@@ -55,9 +68,11 @@ export function session<Data>(
         const { headers, socket } = request;
         visitor = await sessions.load(headers.cookie, new Client(request));
         remember(sessions, request, visitor);
+        connect?.(request, visitor);
         guard(sessions, visitor, response, {
           onError: next,
           isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
+          current: () => (request as unknown as Record<string, unknown>)[property],
         });
       }
       (request as unknown as Record<string, unknown>)[property] = visitor;

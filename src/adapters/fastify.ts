@@ -55,6 +55,7 @@ export async function storedSession<Data = SessionData>(
     (request as Guarded)[guarding] = guard(sessions, loaded, reply.raw, {
       onError: (error) => answerError(error, request.raw, reply.raw), // of a hijacked reply
       isSecure: () => request.protocol === "https" || isLocal(request.host) || isLocal(request.ip),
+      current: () => (request as unknown as Record<string, unknown>)[property],
     });
   });
 

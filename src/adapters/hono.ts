@@ -5,7 +5,7 @@ import { commitForResponse, settingsOf, type SessionManager } from "../session/m
 import { stateOf, type Session } from "../session/session.ts";
 import { warn, writeResponseHeaders } from "./fetch.ts";
 import { statusOf } from "./response-calls.ts";
-import { tellOfLateChanges } from "./state.ts";
+import { refuseNull, tellOfLateChanges } from "./state.ts";
 
 /** What the middleware adds to `c.var`, for `new Hono<SessionEnv<MyData>>()`. */
 export interface SessionEnv<Data = SessionData> {
@@ -50,6 +50,7 @@ export function session<Data>(
     const state = stateOf(loaded as Session<never>);
     let setCookie: string | null;
     try {
+      refuseNull(c.get("session"));
       setCookie = await commitForResponse(sessions as SessionManager<never>, loaded as Session<never>);
     } catch (error) {
       dropAnswer(c, state.accessed);

@@ -45,6 +45,7 @@ export function session<Data>(
     const guarding = guard(sessions, loaded, ctx.res, {
       onError: (error) => ctx.onerror(error as Error),
       isSecure: () => ctx.secure || isLocal(ctx.host) || isLocal(ctx.ip),
+      current: () => (ctx as unknown as Record<string, unknown>)[property],
     });
     await next();
     await guarding.commitNow();

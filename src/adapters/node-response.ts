@@ -10,7 +10,7 @@ import { stateOf, type Session } from "../session/session.ts";
 import { settledWithoutStore } from "../session/settled.ts";
 import { statusOf } from "./response-calls.ts";
 import { ResponseGuard } from "./response-guard.ts";
-import { isIdle, isLocal, warnOfInsecureRequest } from "./state.ts";
+import { isIdle, isLocal, refuseNull, warnOfInsecureRequest } from "./state.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -84,15 +84,24 @@ export function guard<Data>(
   sessions: SessionManager<Data>,
   session: Session<Data>,
   response: object,
-  options: { onError: (error: unknown) => void; isSecure: () => boolean },
+  options: {
+    onError: (error: unknown) => void;
+    isSecure: () => boolean;
+    /** What the application now has where the adapter put the session: assigning null ends sessions elsewhere. */
+    current?: () => unknown;
+  },
 ): ResponseGuard {
   const guarding = ResponseGuard.on(response, options.onError);
   const state = stateOf(session as Session<never>);
   const { turn } = state; // another one is a commit or an update of the application's own, perhaps under way
   guarding.add({
     state,
-    isSettled: () => isIdle(state) || (state.turn === turn && settledWithoutStore(state)),
-    commit: () => commitForResponse(sessions as SessionManager<never>, session as Session<never>),
+    isSettled: () =>
+      options.current?.() !== null && (isIdle(state) || (state.turn === turn && settledWithoutStore(state))),
+    commit: async () => {
+      if (options.current !== undefined) refuseNull(options.current());
+      return commitForResponse(sessions as SessionManager<never>, session as Session<never>);
+    },
     onCookie: (setCookie) => warnOfInsecureRequest(setCookie, options.isSecure),
   });
   return guarding;

@@ -15,6 +15,17 @@ export function changedSinceCommit(state: SessionState): boolean {
   return !isUnchanged(state);
 }
 
+/**
+ * @param current what the application now has where the adapter put its session
+ * @throws {TypeError} null, which ends a session in cookie-session, express-session and koa-session
+ */
+export function refuseNull(current: unknown): void {
+  if (current !== null) return;
+  throw new TypeError(
+    "The session was set to null, which ends nothing: call session.destroy() instead. Nothing was saved.",
+  );
+}
+
 /** Tells of a change that came after the commit, and of those that are still to come. */
 export function tellOfLateChanges(state: SessionState): void {
   if (changedSinceCommit(state)) warnOfLateChange();

@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import type { SessionData } from "./data.ts";
+import { refuseCallback, refuseHabits } from "./habits.ts";
 import { handleOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
 import type { SessionState } from "./state.ts";
@@ -29,6 +30,10 @@ export class Session<Data = SessionData> {
         const { handle, isNew, createdAt } = describe(this.#state); // printing is no use of the session
         return `Session { handle: '${handle}', isNew: ${isNew}, createdAt: ${createdAt.toISOString()} }`;
       },
+    });
+    refuseHabits(this.prototype, (session, name) => {
+      if (!(#state in session) || session.#state.lentNames?.test(name) !== true) return undefined;
+      return (session as Session<Record<string, unknown>>).data;
     });
   }
 
@@ -105,6 +110,7 @@ export class Session<Data = SessionData> {
    * @throws {TypeError} anything else
    */
   login(userId: UserId): void {
+    refuseCallback("login", arguments);
     const user = parseUserId(userId, "session.login");
     const state = this.#used;
     state.beginAnew();
@@ -119,11 +125,13 @@ export class Session<Data = SessionData> {
    * when Passport asks. Where another request ended the session meanwhile it stays ended.
    */
   regenerate(): void {
+    refuseCallback("regenerate", arguments);
     this.#opened.ask("regenerate");
   }
 
   /** Ends this session and begins an empty one under a new id: nobody is logged in, both limits start again. */
   reset(): void {
+    refuseCallback("reset", arguments);
     const state = this.#used;
     state.beginAnew();
     state.startOver();
@@ -132,6 +140,7 @@ export class Session<Data = SessionData> {
 
   /** Ends the session: log-out. At commit the row is deleted and the cookie cleared; later changes are not saved. */
   destroy(): void {
+    refuseCallback("destroy", arguments);
     const state = this.#used;
     state.startOver();
     state.ask("destroy");

@@ -53,6 +53,8 @@ export class SessionState {
   #decided = 0;
   /** Whether the application looked at the session: its response then varies by cookie (R12). */
   accessed = false;
+  /** Names on the session that stand for those of its data: another library's, which an adapter admits. */
+  lentNames: RegExp | null = null;
   /** For adapters: told of each use of the session, once its response is over. */
   onUse: (() => void) | null = null;
   /** Ended by this request or by another: nothing is written any more. A login or a reset begins anew. */

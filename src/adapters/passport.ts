@@ -1,0 +1,121 @@
+import { settingsOf, type SessionManager } from "../session/manager.ts";
+import { stateOf, type Session } from "../session/session.ts";
+import { parseUserId } from "../session/user-id.ts";
+import { loadedFor } from "./loaded.ts";
+
+/** As much of a Passport instance as is used: its public `serializeUser(user, req, done)`. */
+export interface Passport {
+  // Passport's own type has only the overloads that register a serializer.
+  serializeUser: (...parameters: never[]) => unknown;
+}
+
+/** What Passport and its strategies keep in a session, by name: who is logged in, and the state of OAuth and OpenID. */
+const names = /^(?:passport$|oauth2?(?::|$)|openidconnect(?::|$))/;
+
+type Done = (error?: unknown) => void;
+interface LogInOptions {
+  readonly session?: boolean;
+  readonly keepSessionInfo?: boolean;
+}
+type Serialize = (user: unknown, request: object, done: (error: unknown, kept?: unknown) => void) => void;
+type PassportRequest = Record<string, unknown>;
+type Kept = Record<string, unknown>;
+
+/**
+ * Connects Passport to the sessions of a manager. Answers what has to be called with each request after its session is
+ * loaded and before Passport's own middleware.
+ *
+ * `req.login` and `req.logout`, which `passport.authenticate` calls as well, become a login and a reset of the session,
+ * so that the rules for a change of user hold. Passport keeps methods that the request has already.
+ */
+export function connectPassport<Data>(
+  sessions: SessionManager<Data>,
+  passport: Passport,
+): (request: object, session: Session<Data>) => void {
+  if (typeof (passport as Passport | null)?.serializeUser !== "function") {
+    throw new TypeError(
+      'session(sessions, { passport }) takes the Passport instance: import passport from "passport".',
+    );
+  }
+  const { userOf } = settingsOf(sessions as SessionManager<never>);
+  const serialize = passport.serializeUser.bind(passport) as Serialize;
+  const sessionOf = (request: object) => loadedFor(sessions, request) as unknown as Session<Kept>;
+
+  const logInto = (session: Session<Kept>, kept: unknown, keepSessionInfo: boolean) => {
+    const entry = { passport: { user: kept } };
+    const data = keepSessionInfo ? { ...session.data, ...entry } : entry;
+    const user = userOf === undefined ? userIdFrom(kept) : userOf(data);
+    if (user === undefined) {
+      throw new TypeError(
+        "`userOf` finds no user in `data.passport.user`, which holds what passport.serializeUser gave: return the user's id from it.",
+      );
+    }
+    session.login(user); // begins anew where somebody else was logged in
+    session.data = keepSessionInfo ? { ...session.data, ...entry } : entry;
+  };
+
+  function logIn(this: PassportRequest, user: unknown, given: LogInOptions | Done, last?: Done): void {
+    const { options, done } = parameters(given, last);
+    const property = userProperty(this);
+    this[property] = user;
+    if (options.session === false) {
+      done?.();
+      return;
+    }
+    const finish = demanded(done, "req.login(user, callback)");
+    const fail = (error: unknown) => {
+      this[property] = null;
+      finish(error);
+    };
+    serialize(user, this, (error, kept) => {
+      if (error) return fail(error);
+      try {
+        logInto(sessionOf(this), kept, options.keepSessionInfo === true);
+      } catch (failure) {
+        return fail(failure);
+      }
+      finish();
+    });
+  }
+
+  function logOut(this: PassportRequest, given: LogInOptions | Done, last?: Done): void {
+    const { options, done } = parameters(given, last);
+    const finish = demanded(done, "req.logout(callback)");
+    this[userProperty(this)] = null;
+    const session = sessionOf(this);
+    const { passport: _, ...others } = session.data;
+    session.reset();
+    if (options.keepSessionInfo === true) session.data = others;
+    finish();
+  }
+
+  return (request, session) => {
+    stateOf(session as Session<never>).lentNames = names;
+    Object.assign(request, { logIn, login: logIn, logOut, logout: logOut });
+  };
+}
+
+/** Where Passport keeps the user: `assignProperty` and old versions of its `initialize` may name another place. */
+function userProperty(request: PassportRequest): string {
+  return (request["_userProperty"] as string | undefined) ?? "user";
+}
+
+function userIdFrom(kept: unknown): string {
+  try {
+    return parseUserId(kept, "passport.serializeUser");
+  } catch (cause) {
+    throw new TypeError(
+      "passport.serializeUser gave something else than the user's id: give the id, or tell createSessionManager which user it is: `userOf: (data) => data.passport?.user.id`.",
+      { cause },
+    );
+  }
+}
+
+function parameters(given: LogInOptions | Done | undefined, last: Done | undefined) {
+  return typeof given === "function" ? { options: {}, done: given } : { options: given ?? {}, done: last };
+}
+
+function demanded(done: Done | undefined, call: string): Done {
+  if (typeof done === "function") return done;
+  throw new TypeError(`Passport's ${call} needs its callback.`);
+}
