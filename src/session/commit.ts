@@ -5,9 +5,9 @@ import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
+import { sameBytes } from "./same-bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
-import { sameBytes } from "./unchanged.ts";
 import type { Outcome, Wanted, Writes } from "./writes.ts";
 
 /** Steps of one commit: far more than an application asks for while one is under way. */
@@ -91,7 +91,7 @@ export class Committer {
     if (schema === undefined || before.empty || isUnchanged) return before;
     // The schema is given a copy, so that what it passed is what is written, whatever the application does meanwhile.
     const copy = format.decode(plaintext);
-    const conforming = await this.#hook(state, asks, () => conformForSaving(schema, copy));
+    const conforming = await this.#hook(state, asks, () => conformForSaving(this.#settings, copy));
     if (conforming === null || state.asks !== asks) return null;
     const answer = prepared(state, conforming);
     state.adopt(plaintext, conforming);

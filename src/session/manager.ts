@@ -96,15 +96,13 @@ export class SessionManager<Data = SessionData> {
   }
 
   async #conform(state: SessionState): Promise<void> {
-    const { schema, upgrade, format, onUnreadable } = this.#settings;
+    const { onUnreadable } = this.#settings;
     const stored = state.content; // opens it; refused, the state is that of a new session
     const row: SessionRow | undefined = state.stored?.row;
     if (row === undefined) return;
     try {
-      const content = await conformStored(schema!, upgrade, stored);
       // what the schema added or upgraded is what changes are measured against: reading alone never writes
-      state.plaintext = format.encode(content, state.plaintext);
-      state.content = content;
+      state.show(await conformStored(this.#settings, state.plaintext!, stored));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error);

@@ -1,5 +1,7 @@
 import type { Content } from "../codec/codec.ts";
-import { RefusedError, SchemaError } from "../errors.ts";
+import { LimitError, RefusedError, SchemaError, ValueError } from "../errors.ts";
+import type { SessionFormat } from "./format.ts";
+import { sameBytes } from "./same-bytes.ts";
 
 /** The one property of a Standard Schema (standardschema.dev, version 1) that is used here. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -21,12 +23,22 @@ export interface StandardIssue {
 
 type AnySchema = StandardSchema<unknown, unknown>;
 
+/** The settings that decide what an application sees of stored data. */
+interface SchemaSettings {
+  readonly schema: AnySchema | undefined;
+  readonly upgrade: ((old: unknown) => unknown) | undefined;
+  readonly format: SessionFormat;
+}
+
 /**
  * The content with its data as the schema gives it.
  * @throws {SchemaError} naming where it does not fit
  */
-export async function conformForSaving(schema: AnySchema, content: Content): Promise<Content> {
-  if (isBare(content)) return content;
+export async function conformForSaving(
+  { schema, format }: Pick<SchemaSettings, "schema" | "format">,
+  content: Content,
+): Promise<Content> {
+  if (schema === undefined || isBare(content)) return content;
   const result = await schema["~standard"].validate(content.data);
   if (result.issues !== undefined) {
     throw new SchemaError(
@@ -34,23 +46,40 @@ export async function conformForSaving(schema: AnySchema, content: Content): Pro
       result.issues,
     );
   }
-  return { ...content, data: dataOf(result.value) };
+  const data = dataOf(result.value);
+  format.flashInData?.write(data, content.flash);
+  return { ...content, data };
+}
+
+/** Stored content as the application sees it. */
+export interface Conforming {
+  readonly content: Content;
+  /** The bytes of `content`. */
+  readonly plaintext: Uint8Array;
+  /** The bytes that stand for it in the store, where these hold more than the schema lets through; null elsewhere. */
+  readonly under: Uint8Array | null;
 }
 
 /**
- * The same for content that was stored, perhaps by an older version of the application: what does not fit goes
- * through `upgrade` once.
+ * The same for content that was stored, perhaps by another version of the application: what does not fit goes through
+ * `upgrade` once. What `upgrade` leaves out is gone with the next save; what the schema leaves out stays stored.
+ * @param plaintext what was stored
+ * @param content the same, decoded for this call
  * @throws {RefusedError} reason "schema"
  */
 export async function conformStored(
-  schema: AnySchema,
-  upgrade: ((old: unknown) => unknown) | undefined,
+  { schema, upgrade, format }: SchemaSettings,
+  plaintext: Uint8Array,
   content: Content,
-): Promise<Content> {
-  if (isBare(content)) return content;
+): Promise<Conforming> {
+  if (schema === undefined || isBare(content)) return { content, plaintext, under: null };
   let result = await schema["~standard"].validate(content.data);
+  let under: Uint8Array | null = plaintext;
   if (result.issues !== undefined && upgrade !== undefined) {
-    result = await schema["~standard"].validate(await upgrade(content.data));
+    const data = await upgrade(content.data);
+    result = await schema["~standard"].validate(data);
+    // Before the application sees any of it: `upgrade` and the schema may have kept values that it changes later.
+    under = result.issues === undefined ? bytesOfUpgraded(format, { ...content, data }, plaintext) : null;
   }
   if (result.issues !== undefined) {
     throw new RefusedError(
@@ -58,7 +87,30 @@ export async function conformStored(
       `The stored session does not fit the schema: ${describe(result.issues)}.`,
     );
   }
-  return { ...content, data: dataOf(result.value) };
+  const seen = { ...content, data: dataOf(result.value) };
+  format.flashInData?.write(seen.data, seen.flash); // the session's own, whatever the schema says of the key
+  const bytes = format.encode(seen, plaintext);
+  return { content: seen, plaintext: bytes, under: under !== null && sameBytes(bytes, under) ? null : under };
+}
+
+/**
+ * Bytes of upgraded data, whose keys that the schema does not know stay as well; null where only the schema makes of it
+ * what can be stored.
+ */
+function bytesOfUpgraded(
+  format: SessionFormat,
+  content: Omit<Content, "data"> & { readonly data: unknown },
+  before: Uint8Array,
+): Uint8Array | null {
+  if (!isObject(content.data)) return null;
+  const data = { ...content.data };
+  format.flashInData?.write(data, content.flash);
+  try {
+    return format.encode({ ...content, data }, before);
+  } catch (error) {
+    if (error instanceof ValueError || error instanceof LimitError) return null;
+    throw error;
+  }
 }
 
 /** A session without data fits every schema: nobody has put anything there yet. */
@@ -67,9 +119,12 @@ function isBare(content: Content): boolean {
 }
 
 function dataOf(value: unknown): Record<string, unknown> {
-  if (typeof value === "object" && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
+  if (isObject(value)) return value;
   throw new SchemaError("The schema must describe an object: a session's data is one.", []);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Issues as one sentence: where and what. At most ten, and never the values. */

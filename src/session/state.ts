@@ -7,7 +7,10 @@ import type { ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import type { Conflict, Settings } from "../options.ts";
 import { mergeContent } from "./merge.ts";
+import { sameBytes } from "./same-bytes.ts";
+import type { Conforming } from "./schema.ts";
 import type { Token } from "./token.ts";
+import { withUnknownKeys } from "./unknown-keys.ts";
 
 /** What the application asked of the session; decides what commit does. */
 export type Intent = "save" | "login" | "regenerate" | "reset" | "destroy";
@@ -32,6 +35,17 @@ export interface Write {
   readonly start: number;
   /** What `sessions.update` made its draft from; null for a commit, which writes the content itself. */
   readonly draftOf: Uint8Array | null;
+}
+
+/** The bytes of a content, and where the schema hides part of what is stored, those that are stored. */
+export interface Written {
+  readonly plaintext: Uint8Array;
+  readonly under: Uint8Array | null;
+}
+
+/** A write whose answer was lost. */
+export interface LostWrite extends Write {
+  readonly written: Written;
 }
 
 /** What stands behind one `Session`: the manager reads and writes it, the application never sees it. */
@@ -64,7 +78,7 @@ export class SessionState {
   /** Whether the next commit still has to answer `setCookie`. */
   cookieDue = false;
   /** Writes whose answer was lost, by the version of their row. Finding one means that it was done. */
-  readonly unsure: Map<number, Write> = new Map();
+  readonly unsure: Map<number, LostWrite> = new Map();
   /** This session's own delete was done, or may have been: finding the row gone then tells of no other request. */
   deleted = false;
   /** Writes and deletes that the store has confirmed. */
@@ -74,6 +88,8 @@ export class SessionState {
   #content: Content | null;
   /** Bytes of the content as stored; null while nothing is stored, or was not looked at. */
   plaintext: Uint8Array | null = null;
+  /** What the row holds where that is more than the schema lets the application see; null elsewhere. */
+  #under: Uint8Array | null = null;
   #token: Token | null = null;
   #underWay: Write | null = null;
   /** How often the content was started from nothing, and at which of these starts what is stored was written. */
@@ -116,6 +132,25 @@ export class SessionState {
     this.#content = content;
   }
 
+  /** Takes what the schema made of the stored content for the content, and for the base of changes. */
+  show({ content, plaintext, under }: Conforming): void {
+    this.#content = content;
+    this.plaintext = plaintext;
+    this.#under = under;
+  }
+
+  /** The bytes to store for those of a content: with what the schema does not let the application see. */
+  written({ start }: Write, plaintext: Uint8Array): Written {
+    if (this.#under === null || start !== this.#storedStart) return { plaintext, under: null };
+    const { format } = this.settings;
+    const mine = format.decode(plaintext);
+    const { data: stored } = format.decode(this.#under);
+    const { data: seen } = format.decode(this.plaintext!);
+    const data = withUnknownKeys(stored, seen, mine.data, (a, b) => format.same(a, b));
+    const under = format.encode({ ...mine, data }, this.#under);
+    return { plaintext, under: sameBytes(under, plaintext) ? null : under };
+  }
+
   /** Nothing of what is stored may be carried over: reset, destroyed, or another user logs in. */
   get startsOver(): boolean {
     return this.#start !== this.#storedStart;
@@ -137,6 +172,7 @@ export class SessionState {
   forgetStored(): void {
     this.stored = null;
     this.plaintext = null;
+    this.#under = null;
     this.deleted = false;
     this.#content ??= emptyContent();
   }
@@ -209,7 +245,7 @@ export class SessionState {
   async during(
     write: Write,
     stored: Stored,
-    plaintext: Uint8Array,
+    written: Written,
     work: () => Promise<boolean>,
   ): Promise<boolean> {
     this.#underWay = write;
@@ -219,11 +255,11 @@ export class SessionState {
       done = await work();
       if (done) {
         this.changes++;
-        this.settle(write, stored, plaintext);
+        this.settle(write, stored, written);
       }
       return done;
     } catch (error) {
-      if (isUnknown(error)) this.unsure.set(stored.row.version, write);
+      if (isUnknown(error)) this.unsure.set(stored.row.version, { ...write, written });
       throw error;
     } finally {
       this.#underWay = null;
@@ -232,9 +268,10 @@ export class SessionState {
   }
 
   /** Takes over what was written. What was asked for since is still to be done. */
-  settle(write: Write, stored: Stored, plaintext: Uint8Array): void {
+  settle(write: Write, stored: Stored, { plaintext, under }: Written): void {
     this.stored = stored;
     this.plaintext = plaintext;
+    this.#under = under;
     this.#storedStart = write.start;
     if (write.token !== null) this.#done = write.asks;
     if (this.#done === this.asks) this.intent = "save";
@@ -254,13 +291,13 @@ export class SessionState {
   /** Takes what another request stored for the base, with the changes of this one on top. */
   rebase(
     stored: Stored,
-    plaintext: Uint8Array,
-    theirs: Content,
+    { content: theirs, plaintext, under }: Conforming,
     onConflict?: (conflict: Conflict) => unknown,
   ): void {
     if (!this.startsOver) this.adopt(this.plaintext!, theirs, onConflict);
     this.stored = stored;
     this.plaintext = plaintext;
+    this.#under = under;
     this.unsure.clear(); // writes over the row of before, which can come no more
   }
 

@@ -1,3 +1,4 @@
+import { sameBytes } from "./same-bytes.ts";
 import type { SessionState } from "./state.ts";
 
 /** Whether what the application holds is what was read or written last, byte by byte. */
@@ -9,8 +10,4 @@ export function isUnchanged(state: SessionState): boolean {
   } catch {
     return false; // something was put there that cannot be stored
   }
-}
-
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && Buffer.compare(a, b) === 0;
 }

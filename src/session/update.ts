@@ -5,9 +5,9 @@ import type { Settings } from "../options.ts";
 import type { Committer } from "./commit.ts";
 import { isEmpty } from "./content.ts";
 import { plainAnswer } from "./hooks.ts";
+import { sameBytes } from "./same-bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
-import { sameBytes } from "./unchanged.ts";
 import type { Outcome, Writes } from "./writes.ts";
 
 /** What `sessions.update` is given: changes the draft, or returns another. */
@@ -93,7 +93,7 @@ export class Updater {
       draft.data = answer as Record<string, unknown>;
     }
     if (userOf !== undefined) draft.user = userOf(draft.data);
-    return schema === undefined ? draft : conformForSaving(schema, draft);
+    return schema === undefined ? draft : conformForSaving(this.#settings, draft);
   }
 }
 

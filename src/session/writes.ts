@@ -1,4 +1,3 @@
-import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
 import type { WriteEvent } from "../instrumentation/channels.ts";
 import type { Settings } from "../options.ts";
@@ -8,8 +7,8 @@ import { handleOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
-import { conformStored } from "./schema.ts";
-import { isUnknown, publishRefusal, type SessionState, type Write } from "./state.ts";
+import { conformStored, type Conforming } from "./schema.ts";
+import { isUnknown, publishRefusal, type SessionState, type Write, type Written } from "./state.ts";
 import { Turns } from "./turns.ts";
 
 /** A content as it is to be written. */
@@ -43,9 +42,10 @@ export class Writes {
   /** Makes a new session. False when one that was lost is found to have made it, with what it carried. */
   async insert(state: SessionState, { plaintext, user }: Wanted, write: Write): Promise<boolean> {
     const token = write.token!;
-    const row = this.#records.begin(token, plaintext, user, this.#clientOf(state));
+    const written = state.written(write, plaintext);
+    const row = this.#records.begin(token, bytesOf(written), user, this.#clientOf(state));
     const insert = () => this.#records.insert(row, reasonOf(write));
-    if (await state.during(write, { row, token }, plaintext, insert)) {
+    if (await state.during(write, { row, token }, written, insert)) {
       this.#oweCookie(state);
       return true;
     }
@@ -60,12 +60,13 @@ export class Writes {
     const { row: loaded } = state.stored!;
     const token = write.token!;
     const client = this.#clientOf(state) ?? this.#clientOfRow(loaded);
+    const written = state.written(write, plaintext);
     const row =
       write.intent === "regenerate"
-        ? this.#records.continue(token, plaintext, user, client, loaded)
-        : this.#records.begin(token, plaintext, user, client);
+        ? this.#records.continue(token, bytesOf(written), user, client, loaded)
+        : this.#records.begin(token, bytesOf(written), user, client);
     const replace = () => this.#records.replace(loaded, row, reasonOf(write));
-    if (!(await state.during(write, { row, token }, plaintext, replace))) return false;
+    if (!(await state.during(write, { row, token }, written, replace))) return false;
     this.#oweCookie(state);
     return true;
   }
@@ -79,10 +80,11 @@ export class Writes {
   ): Promise<boolean> {
     const { format, cookie } = this.#settings;
     const { row: loaded, token } = state.stored!;
-    const row = this.#records.next(token, plaintext, user, loaded);
+    const written = state.written(write, plaintext);
+    const row = this.#records.next(token, bytesOf(written), user, loaded);
     const stored = { row, token: token.stale ? format.refresh(token) : token };
     const update = () => this.#records.update(loaded, row, reason);
-    if (!(await state.during(write, stored, plaintext, update))) return false;
+    if (!(await state.during(write, stored, written, update))) return false;
     if (token.stale || cookie.rolling) this.#oweCookie(state);
     return true;
   }
@@ -98,7 +100,7 @@ export class Writes {
     const row = await this.#records.read(token.id);
     const write = row === null ? undefined : state.unsure.get(row.version);
     if (row === null || write === undefined) return false;
-    state.settle(write, { row, token }, this.#settings.format.open(row, token));
+    state.settle(write, { row, token }, write.written);
     this.#oweCookie(state);
     return true;
   }
@@ -136,19 +138,14 @@ export class Writes {
 
   /** Takes the row as it is now for the base, with this request's changes on top. False when the session has ended. */
   async rebase(state: SessionState): Promise<boolean> {
-    const { format, schema, upgrade, onConflict, cookie } = this.#settings;
+    const { format, onConflict, cookie } = this.#settings;
     const { row: loaded, token } = state.stored!;
     const row = await this.#records.read(loaded.id);
     if (row === null) return false;
-    let theirs: Content;
-    let plaintext: Uint8Array;
+    let theirs: Conforming;
     try {
-      plaintext = format.open(row, token);
-      theirs = format.decode(plaintext);
-      if (schema !== undefined) {
-        theirs = await conformStored(schema, upgrade, theirs);
-        plaintext = format.encode(theirs, plaintext);
-      }
+      const plaintext = format.open(row, token);
+      theirs = await conformStored(this.#settings, plaintext, format.decode(plaintext));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error);
@@ -156,10 +153,10 @@ export class Writes {
     }
     const own = state.unsure.get(row.version);
     if (own === undefined) {
-      state.rebase({ row, token }, plaintext, theirs, onConflict);
+      state.rebase({ row, token }, theirs, onConflict);
       return true;
     }
-    state.settle(own, { row, token: token.stale ? format.refresh(token) : token }, plaintext);
+    state.settle(own, { row, token: token.stale ? format.refresh(token) : token }, own.written);
     if (token.stale || cookie.rolling) this.#oweCookie(state);
     return true;
   }
@@ -211,6 +208,10 @@ export class Writes {
 function lostToken(state: SessionState): Write["token"] {
   for (const { token } of state.unsure.values()) if (token !== null) return token;
   return null;
+}
+
+function bytesOf({ plaintext, under }: Written): Uint8Array {
+  return under ?? plaintext;
 }
 
 function reasonOf({ intent }: Write): WriteEvent["reason"] {
