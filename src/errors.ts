@@ -1,8 +1,11 @@
+import { printableLines } from "./printable.ts";
+
 /**
  * Every error this package throws on purpose, apart from `TypeError` for misuse by the programmer.
  *
  * Each class has one stable `code`, keeps the `cause`, says in its message what to do, and carries the HTTP
- * `status` that fits it (Express, Koa, Fastify and Hono read that property).
+ * `status` that fits it (Express, Koa, Fastify and Hono read that property). Control, format and bidi characters in the
+ * message are escaped: it can quote a key that a visitor chose, or what a database said (R50).
  */
 export class StoredSessionError extends Error {
   static code = "ERR_STORED_SESSION";
@@ -13,7 +16,7 @@ export class StoredSessionError extends Error {
   readonly status: number;
 
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(printableLines(message), options);
     this.code = new.target.code;
     this.status = new.target.status;
     this.name = new.target.name;
@@ -101,10 +104,13 @@ export class ValueError extends StoredSessionError {
 export class LimitError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_LIMIT";
   readonly limit: "bytes" | "depth" | "keys";
+  /** The value at which the limit was passed: `data.cart[3]`. Undefined when only the total size is known. */
+  readonly path: string | undefined;
 
-  constructor(limit: "bytes" | "depth" | "keys", message: string) {
+  constructor(limit: "bytes" | "depth" | "keys", message: string, path?: string) {
     super(message);
     this.limit = limit;
+    this.path = path;
   }
 }
 

@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import { KeyRingError, OptionsError, StoredSessionError, StoreError } from "../errors.ts";
+import { printableLines } from "../printable.ts";
 
 /** How the command ends. Part of the interface: scripts read it. */
 export const exitCodes = {
@@ -43,8 +44,16 @@ export async function orTell<Answer>(
   }
 }
 
-/** What to print for an error, and how to end. Null to print: commander said it already. */
+/**
+ * What to print for an error, and how to end. Null to print: commander said it already. What a visitor or a database
+ * may have put into a message moves no cursor (R50).
+ */
 export function explain(error: unknown): { readonly message: string | null; readonly exitCode: number } {
+  const { message, exitCode } = explanation(error);
+  return { message: message === null ? null : printableLines(message), exitCode };
+}
+
+function explanation(error: unknown): { readonly message: string | null; readonly exitCode: number } {
   if (error instanceof Failure) return { message: error.message, exitCode: error.exitCode };
   if (error instanceof CommanderError) {
     return { message: null, exitCode: error.exitCode === 0 ? exitCodes.done : exitCodes.usage };

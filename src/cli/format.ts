@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { printableJson } from "../printable.ts";
 
 export function number(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
@@ -92,17 +93,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
  * characters.
  */
 export function json(value: unknown): string {
-  return escaped(JSON.stringify(plain(value), null, 2));
-}
-
-/** Of text in quotes, whose ASCII control characters are escaped already. */
-function escaped(text: string): string {
-  return text.replace(/[\u007f-\u009f\u2028\u2029\p{Cf}]/gu, (mark) =>
-    Array.from({ length: mark.length }, (_, at) => {
-      const unit = mark.charCodeAt(at).toString(16);
-      return `\\u${unit.padStart(4, "0")}`;
-    }).join(""),
-  );
+  return printableJson(JSON.stringify(plain(value), null, 2));
 }
 
 function plain(value: unknown): unknown {
@@ -120,7 +111,7 @@ function plain(value: unknown): unknown {
 
 /** Session values for the eye. Control and format characters in them come out escaped (R50). */
 export function shown(value: unknown, colors: boolean): string {
-  return escaped(
+  return printableJson(
     inspect(value, { depth: 32, colors, maxArrayLength: 1_000, maxStringLength: 10_000, compact: 3 }),
   );
 }

@@ -21,10 +21,3 @@ export function styled(stream: Terminal["out"], env: NodeJS.ProcessEnv, style: S
   const colours = stream.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb";
   return colours ? styleText(style, text, { validateStream: false }) : text;
 }
-
-/**
- * Text from outside, such as a user agent, without anything that moves a terminal's cursor or breaks a line (R50).
- */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, "\u{fffd}");
-}

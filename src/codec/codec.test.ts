@@ -446,7 +446,9 @@ describe("what is refused when a session is saved, with the path to it", () => {
     [{ $a_1: () => 1 }, "data.$a_1"],
     [{ _: () => 1 }, "data._"],
     [{ "a\n": () => 1 }, 'data["a\\n"]'],
-    [{ "\u0085": () => 1 }, 'data["\u0085"]'],
+    [{ "\u0085": () => 1 }, 'data["\\u0085"]'],
+    [{ "\u009b2J\u2028\u202e\u200b": () => 1 }, 'data["\\u009b2J\\u2028\\u202e\\u200b"]'],
+    [{ m: new Map([["\u2029\u2066", () => 1]]) }, 'data.m.get("\\u2029\\u2066")'],
     [{ ["k".repeat(64)]: () => 1 }, `data.${"k".repeat(64)}`],
     [{ ["k".repeat(65)]: () => 1 }, `data.${"k".repeat(64)}…`],
     [{ [`k ${"k".repeat(65)}`]: () => 1 }, `data["k ${"k".repeat(62)}…"]`],
@@ -525,7 +527,9 @@ describe("what is refused when a session is saved, with the path to it", () => {
   test("cycles, through every kind of container", () => {
     const object: Record<string, unknown> = { a: {} };
     (object["a"] as Record<string, unknown>)["back"] = object;
-    expect(refusal(object).message).toBe("data.value.a.back is a cycle: it is inside itself.");
+    expect(refusal(object).message).toBe(
+      "data.value.a.back is a cycle: it leads back to data.value. Store an id in its place.",
+    );
     const array: unknown[] = [1];
     array.push([array]);
     expect(refusal(array).path).toBe("data.value[1][0]");
@@ -538,7 +542,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     const data: Record<string, unknown> = {};
     data["data"] = data;
     expect(thrownBy(() => codec.encode(content(data))).message).toBe(
-      "data.data is a cycle: it is inside itself.",
+      "data.data is a cycle: it leads back to data. Store an id in its place.",
     );
   });
 
@@ -604,25 +608,27 @@ describe("R45, promise 10: limits", () => {
   });
 
   test.each<[string, unknown, number]>([
-    ["text", "x".repeat(1000), 1007],
-    ["bytes", new Uint8Array(1000), 1008],
-    ["a long array without elements", Object.assign([], { length: 4_000_000_000 }), 4_000_000_006],
-    ["an array", Array.from({ length: 100 }, () => 0), 106],
+    ["text", "x".repeat(1000), 1008],
+    ["bytes", new Uint8Array(1000), 1009],
+    ["a long array without elements", Object.assign([], { length: 4_000_000_000 }), 4_000_000_007],
+    ["an array", Array.from({ length: 100 }, () => 0), 107],
     ["a huge bigint", 1n << 1_000_000n, 65],
     ["a huge negative bigint", -(1n << 1_000_000n), 65],
   ])("%s stops early", (_name, value, bytes) => {
     const error = thrownBy(() => new Codec({ maxBytes: 64 }).encode(content({ value }))) as LimitError;
     expect(error.message).toBe(
-      `The session takes at least ${bytes} bytes, and maxBytes is 64. Store less in it, or raise maxBytes.`,
+      `The session takes at least ${bytes} bytes, counted up to data.value, and maxBytes is 64. Store less in it, or raise maxBytes.`,
     );
     expect(error.limit).toBe("bytes");
+    expect(error.path).toBe("data.value");
   });
 
-  test("what fills the limit before its header is counted is told exactly", () => {
+  test("a long array whose header alone passes the limit: the exact size", () => {
     const error = thrownBy(() =>
-      new Codec({ maxBytes: 64 }).encodeValue(Array.from({ length: 64 }, () => 0)),
-    );
-    expect(error.message).toMatch(/^The session takes 67 bytes, /);
+      new Codec({ maxBytes: 64 }).encodeValue(Array.from({ length: 63 }, () => 0)),
+    ) as LimitError;
+    expect(error.message).toMatch(/^The session takes 66 bytes, /);
+    expect(error.path).toBeUndefined();
   });
 
   test("levels and keys may be more than the default", () => {
@@ -636,6 +642,79 @@ describe("R45, promise 10: limits", () => {
     for (let level = 0; level < 29; level++) value = [value, value];
     const small = new Codec({ maxBytes: 1000 });
     expect(thrownBy(() => small.encode(content({ value })))).toBeInstanceOf(LimitError);
+  });
+
+  /** Shares `leaf` through so many levels of `make`, and counts how often the codec looks at it. */
+  const sharedBy = (levels: number, make: (a: unknown, b: unknown) => unknown, leaf: object) => {
+    let visits = 0;
+    const counted = new Proxy(leaf, {
+      getPrototypeOf: (target) => {
+        visits++;
+        return Reflect.getPrototypeOf(target);
+      },
+    });
+    let value: unknown = counted;
+    for (let level = 0; level < levels; level++) value = make(value, value);
+    return { value, visits: () => visits };
+  };
+
+  test.each<[string, (a: unknown, b: unknown) => unknown, object]>([
+    ["arrays", (a, b) => [a, b], []],
+    ["objects", (a, b) => ({ a, b }), []],
+    ["objects that are empty", (a, b) => [a, b], {}],
+    [
+      "objects without a value",
+      (a, b) => [a, b],
+      Object.fromEntries(Array.from({ length: 50 }, (_, k) => [k])),
+    ],
+    [
+      "Maps",
+      (a, b) =>
+        new Map([
+          ["a", a],
+          ["b", b],
+        ]),
+      [],
+    ],
+    ["Sets", (a, b) => new Set([[a], [b]]), []],
+  ])(
+    "promise 10: %s shared 2^14 times and more → at most a visit for each byte, an error with the path",
+    (_name, make, leaf) => {
+      const { value, visits } = sharedBy(14, make, leaf);
+      const small = new Codec({ maxBytes: 4096 });
+      const error = thrownBy(() => small.encode(content({ value }))) as LimitError;
+      expect(error).toBeInstanceOf(LimitError);
+      expect(error.path).toMatch(/^data\.value[[.]/);
+      expect(visits()).toBeGreaterThan(0);
+      expect(visits()).toBeLessThanOrEqual(2 * 4096); // each is looked at once for its kind, once for its class
+    },
+  );
+
+  test("promise 10: an object of keys without a value, shared → the keys that are looked at are bounded", () => {
+    let reads = 0;
+    const hollow: object = new Proxy(
+      Object.fromEntries(Array.from({ length: 1000 }, (_, k) => [`k${k}`, 1])),
+      {
+        get: () => void reads++,
+      },
+    );
+    const small = new Codec({ maxBytes: 4096, maxKeys: 1000 });
+    const error = thrownBy(() => small.encode(content({ all: Array.from({ length: 1000 }, () => hollow) })));
+    expect(error).toMatchObject({ code: "ERR_STORED_SESSION_LIMIT", limit: "keys", path: "data.all[4].k96" });
+    expect(reads).toBe(4097);
+    expect(small.decode(small.encode(content({ a: hollow }))).data).toStrictEqual({ a: {} });
+  });
+
+  test.each<[string, unknown]>([
+    ["URL", new URL(`https://a.example/${"x".repeat(1000)}`)],
+    ["bigint", 10n ** 1000n],
+  ])("promise 10: a short %s that many refer to → counted before the next is written", (_name, value) => {
+    const many = new Codec({ maxBytes: 100_000 });
+    const error = thrownBy(() => many.encode(content({ all: Array.from({ length: 50_000 }, () => value) })));
+    expect(error).toMatchObject({
+      limit: "bytes",
+      path: expect.stringMatching(/^data\.all\[(9[789]|100)\]$/),
+    });
   });
 
   test("each kind of value counts", () => {
@@ -656,7 +735,9 @@ describe("R45, promise 10: limits", () => {
       new Uint8Array(),
     ]) {
       const lowerBound = thrownBy(() => new Codec({ maxBytes: 0 }).encodeValue(value, "value")) as LimitError;
-      expect(lowerBound.message).toMatch(/^The session takes at least [12] bytes, and maxBytes is 0\./);
+      expect(lowerBound.message).toMatch(
+        /^The session takes at least [12] bytes, counted up to value, and maxBytes is 0\./,
+      );
     }
   });
 

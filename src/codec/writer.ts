@@ -3,7 +3,7 @@ import { LimitError, ValueError } from "../errors.ts";
 import { extension } from "./extensions.ts";
 import type { Limits } from "./limits.ts";
 import { Output } from "./output.ts";
-import { pathText, type Step } from "./path.ts";
+import { cycle, pathText, type Step } from "./path.ts";
 
 const holds =
   "A session holds null, booleans, numbers, strings, bigints, Dates, URLs, Uint8Arrays, arrays, plain objects, Maps and Sets.";
@@ -27,6 +27,8 @@ export class Writer {
   #root = "";
   #depth = 0;
   #keys = 0;
+  /** Keys without a value, which take no bytes but do take work. */
+  #skipped = 0;
   /** Never more than the bytes that the values so far take. */
   #bytes = 0;
   #problem: Error | undefined;
@@ -88,10 +90,11 @@ export class Writer {
   finish(): Uint8Array {
     const output = this.#output;
     const { maxBytes } = this.#limits;
-    if (output.length > maxBytes) throw tooLarge(output.length, maxBytes, "");
+    if (output.length > maxBytes) throw tooLarge(output.length, maxBytes);
     const bytes = output.copy();
     output.rewind();
     this.#keys = 0;
+    this.#skipped = 0;
     this.#bytes = 0;
     return bytes;
   }
@@ -198,7 +201,10 @@ export class Writer {
       if (key === "__proto__")
         throw this.#refusal("is a key that sessions do not store: it could reach a prototype.");
       const item = (value as Record<string, unknown>)[key];
-      if (item === undefined) continue;
+      if (item === undefined) {
+        this.#skip();
+        continue;
+      }
       if (++this.#keys > this.#limits.maxKeys) throw this.#tooMany();
       count++;
       this.#text(key);
@@ -282,11 +288,14 @@ export class Writer {
   }
 
   #textExtension(type: number, text: string): void {
-    // Long ones are counted before they are written, since many may refer to one. The short ones' limit is told exactly.
-    if (text.length > 1_024) this.#grow(text.length);
+    // Long ones are counted before they are written. A short one is checked with what follows it, so that an error
+    // about it gives the exact size.
+    const isLong = text.length > 1_024;
+    if (isLong) this.#grow(text.length);
     const start = this.#output.length;
     this.#output.payload(text);
     this.#extension(start, type);
+    if (!isLong) this.#bytes += text.length;
   }
 
   #extension(start: number, type: number): void {
@@ -302,9 +311,11 @@ export class Writer {
 
   #enter(container: object): void {
     for (let depth = 0; depth < this.#depth; depth++) {
-      if (this.#ancestors[depth] === container) throw this.#refusal("is a cycle: it is inside itself.");
+      if (this.#ancestors[depth] === container) throw this.#refusal(cycle(this.#path(depth)));
     }
     if (this.#depth === this.#limits.maxDepth) throw this.#tooDeep();
+    // a container that is reached by many ways is written, and counted, once for each of them
+    this.#grow(1);
     this.#ancestors[this.#depth++] = container;
   }
 
@@ -320,8 +331,14 @@ export class Writer {
     if (this.#bytes > this.#limits.maxBytes) throw this.#tooLarge(this.#bytes);
   }
 
-  #path(): string {
-    return pathText(this.#root, this.#steps.slice(0, this.#depth));
+  /** An object that is reached by many ways costs a look at each of its keys every time, stored or not. */
+  #skip(): void {
+    const { maxKeys, maxBytes } = this.#limits;
+    if (++this.#skipped > Math.max(maxKeys, maxBytes)) throw this.#tooMany();
+  }
+
+  #path(depth: number = this.#depth): string {
+    return pathText(this.#root, this.#steps.slice(0, depth));
   }
 
   #refusal(message: string, cause?: unknown): Error {
@@ -338,29 +355,35 @@ export class Writer {
   }
 
   #tooLarge(bytes: number): Error {
-    return (this.#problem = tooLarge(bytes, this.#limits.maxBytes, "at least "));
+    return (this.#problem = tooLarge(bytes, this.#limits.maxBytes, this.#path()));
   }
 
   #tooDeep(): Error {
+    const path = this.#path();
     return (this.#problem = new LimitError(
       "depth",
-      `${this.#path()} lies deeper than ${this.#limits.maxDepth} levels. Store flatter data.`,
+      `${path} lies deeper than ${this.#limits.maxDepth} levels. Store flatter data.`,
+      path,
     ));
   }
 
   #tooMany(): Error {
+    const path = this.#path();
     return (this.#problem = new LimitError(
       "keys",
-      `The session has more than ${this.#limits.maxKeys} keys, the one too many being ${this.#path()}. Store less in it.`,
+      `The session has more than ${this.#limits.maxKeys} keys, the one too many being ${path}. Store less in it.`,
+      path,
     ));
   }
 }
 
-/** @param about `at least ` when the counting stopped there */
-function tooLarge(bytes: number, maxBytes: number, about: "" | "at least "): LimitError {
+/** @param path where the counting stopped; undefined when `bytes` are all that there are */
+function tooLarge(bytes: number, maxBytes: number, path?: string): LimitError {
+  const counted = path === undefined ? `${bytes} bytes` : `at least ${bytes} bytes, counted up to ${path}`;
   return new LimitError(
     "bytes",
-    `The session takes ${about}${bytes} bytes, and maxBytes is ${maxBytes}. Store less in it, or raise maxBytes.`,
+    `The session takes ${counted}, and maxBytes is ${maxBytes}. Store less in it, or raise maxBytes.`,
+    path,
   );
 }
 

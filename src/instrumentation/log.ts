@@ -1,3 +1,4 @@
+import { printable } from "../printable.ts";
 import { channels, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 
 /** What console, pino and winston have in common. */
@@ -57,7 +58,7 @@ export function logSessions(logger: SessionLogger): () => void {
 function describe({ operation, reason, deleted, found, applied, error }: Timed): string {
   const words = [operation];
   if (reason !== undefined && reason !== "save" && reason !== operation) words.push(`for ${reason}`);
-  if (error !== undefined) words.push(`failed: ${error instanceof Error ? error.name : "error"}`);
+  if (error !== undefined) words.push(`failed: ${error instanceof Error ? printable(error.name) : "error"}`);
   else if (found === false) words.push("miss");
   else if (applied === false) words.push("not applied");
   else if (deleted !== undefined) words.push(`deleted ${deleted}`);

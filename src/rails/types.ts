@@ -5,6 +5,7 @@
  * is a plain `Date` when it is in UTC to the millisecond.
  */
 
+import { quoted } from "../printable.ts";
 import { uriText } from "./uri.ts";
 
 /** A Ruby Integer: a `number` within ±(2^53 - 1), else a `bigint`. */
@@ -200,7 +201,7 @@ export class RubyBigDecimal {
       this.precision = precision ?? "9";
     } else {
       const match = DECIMAL.exec(number);
-      if (match === null) throw new TypeError(`${JSON.stringify(number.slice(0, 40))} is no decimal number.`);
+      if (match === null) throw new TypeError(`${quoted(number.slice(0, 40))} is no decimal number.`);
       const [, , whole = "", fraction = "", exponentText = "0"] = match;
       const digits = whole + fraction;
       let start = 0;

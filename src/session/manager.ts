@@ -4,6 +4,7 @@ import { Lease, whileHeld, type LeaseOptions } from "../jobs/lease.ts";
 import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { resolveOptions, type SessionManagerOptions, type Settings } from "../options.ts";
+import { printable } from "../printable.ts";
 import type { SessionRow } from "../row.ts";
 import { exportUser, statsOf, type ExportedSession, type SessionStats, type WalkOptions } from "./admin.ts";
 import { Committer } from "./commit.ts";
@@ -255,7 +256,7 @@ export class SessionManager<Data = SessionData> {
       return whileHeld(lease, (mayGoOn) => this.#expire({ ...expireOptions, signal }, mayGoOn, true));
     };
     const job = schedule(pause, run, (error) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = printable(error instanceof Error ? error.message : String(error));
       process.emitWarning(`Expired sessions could not be deleted, the next run tries again: ${reason}`, {
         code: "STORED_SESSION_EXPIRY_FAILED",
       });

@@ -1,5 +1,7 @@
 import type { Content } from "../codec/codec.ts";
+import { pathText } from "../codec/path.ts";
 import { LimitError, RefusedError, SchemaError, ValueError } from "../errors.ts";
+import { printable } from "../printable.ts";
 import type { SessionFormat } from "./format.ts";
 import { sameBytes } from "./same-bytes.ts";
 
@@ -127,13 +129,14 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Issues as one sentence: where and what. At most ten, and never the values. */
+/** Issues as one sentence: where and what. At most ten, and never the values. Visitors may have chosen the keys (R50). */
 function describe(issues: readonly StandardIssue[]): string {
   return issues
     .slice(0, 10)
     .map((issue) => {
-      const path = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
-      return `${["data", ...path].join(".")}: ${issue.message}`;
+      const path = (issue.path ?? []).map((part) => (typeof part === "object" ? part.key : part));
+      const steps = path.map((key) => (typeof key === "symbol" ? String(key) : key));
+      return `${pathText("data", steps)}: ${printable(issue.message)}`;
     })
     .join("; ");
 }

@@ -191,7 +191,7 @@ describe("what Node writes", () => {
     ["a RegExp", { a: /x/ }, "data.a"],
     ["an invalid Date", { a: new Date(Number.NaN) }, "data.a"],
     ["a lone surrogate", { a: "\ud800" }, "data.a"],
-    ["a lone surrogate in a key", { a: { "\udc00": 1 } }, "data.a.\udc00"],
+    ["a lone surrogate in a key", { a: { "\udc00": 1 } }, 'data.a["\\udc00"]'],
     ["a typed array", { a: new Uint16Array(1) }, "data.a"],
     ["a key named __proto__", JSON.parse('{"__proto__":1}'), "data"],
     ["a bad address", { a: new ruby.RubyIpAddress("10.0.0.0/33") }, "data.a"],

@@ -3,7 +3,8 @@ import type { CommonOptions } from "../configuration.ts";
 import { orTell } from "../failure.ts";
 import { plural } from "../format.ts";
 import { userId } from "../options.ts";
-import { printable, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+import { printable } from "../../printable.ts";
 import {
   assertKeysKnown,
   countUnfindable,

@@ -3,7 +3,8 @@ import { infoOf, rowsOfUser, walk, type ListedSession } from "../../session/admi
 import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
 import { count, userId } from "../options.ts";
-import { printable, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+import { printable } from "../../printable.ts";
 import {
   assertKeysKnown,
   countUnfindable,

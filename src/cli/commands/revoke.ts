@@ -7,7 +7,8 @@ import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
 import { userId } from "../options.ts";
 import { Progress } from "../progress.ts";
-import { printable, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+import { printable } from "../../printable.ts";
 import {
   assertKeysKnown,
   countUnfindable,

@@ -3,7 +3,8 @@ import { exportRow, infoOf, refusalOf, rowOf } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { ago, bytes, moment, remaining, shown, table } from "../format.ts";
-import { printable, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+import { printable } from "../../printable.ts";
 import { otherSettings, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
