@@ -1,16 +1,18 @@
-import { LimitError, ValueError } from "../errors.ts";
+import { cycle } from "../codec/path.ts";
+import { LimitError } from "../errors.ts";
+import { assertDistinct } from "./distinct.ts";
+import { writeInteger, writeIntegers, writeRational } from "./integers.ts";
 import {
   defaultLimits,
   EXT,
   isAddress,
   isNumeric,
-  keyOrder,
+  orderedKeys,
   SIGNATURE,
-  swapWords,
   type RubyLimits,
 } from "./messagepack.ts";
+import { placeText, refusal, within, type Place } from "./place.ts";
 import { isRange } from "./range.ts";
-import { safe } from "./reader.ts";
 import * as ruby from "./types.ts";
 import { uriText } from "./uri.ts";
 import { Writer } from "./writer.ts";
@@ -25,30 +27,40 @@ import { Writer } from "./writer.ts";
  * @throws {LimitError} too large, too deep, too many keys
  */
 export function encodeRuby(value: unknown, limits: RubyLimits = defaultLimits, path = "value"): Uint8Array {
-  const writer = new Writer(limits.maxBytes);
+  const encoder = new Encoder(limits);
+  const writer = encoder.writer();
   writer.raw(SIGNATURE);
-  new Encoder(limits).write(writer, value, path);
+  encoder.write(writer, value, path);
   return writer.finish();
 }
 
 /** Writes values; its limits hold for all that one encoder writes together. */
 export class Encoder {
   readonly #limits: RubyLimits;
-  readonly #parents = new Set<object>();
+  readonly #parents = new Map<object, Place>();
+  #at: Place = "value";
   #keys = 0;
+  /** Keys without a value, which take no bytes but do take work. */
+  #skipped = 0;
 
   constructor(limits: RubyLimits) {
     this.#limits = limits;
   }
 
+  /** A writer whose errors name the value that this encoder writes at the time. */
+  writer(): Writer {
+    return new Writer(this.#limits.maxBytes, () => placeText(this.#at));
+  }
+
   /** Bytes of one value, without a signature. */
-  bare(value: unknown, path: string): Uint8Array {
-    const writer = new Writer(this.#limits.maxBytes);
-    this.write(writer, value, path);
+  bare(value: unknown, place: Place): Uint8Array {
+    const writer = this.writer();
+    this.write(writer, value, place);
     return writer.finish();
   }
 
-  write(writer: Writer, value: unknown, path: string): void {
+  write(writer: Writer, value: unknown, path: Place): void {
+    this.#at = path;
     switch (typeof value) {
       case "string":
         return writer.string(this.#text(value, path));
@@ -62,26 +74,27 @@ export class Encoder {
         return writer.nil();
       case "bigint":
         if (value < -(2n ** 63n) || value >= 2n ** 64n) this.#assertDepth(path);
-        return this.#integer(writer, value);
+        return writeInteger(writer, value);
       case "object":
         return value === null ? writer.nil() : this.#object(writer, value, path);
       default:
-        throw new ValueError(path, `${path} is a ${typeof value}, which no session can hold.`);
+        throw refusal(path, `is a ${typeof value}, which no session can hold.`);
     }
   }
 
-  #object(writer: Writer, value: object, path: string): void {
+  #object(writer: Writer, value: object, path: Place): void {
     if (value instanceof Uint8Array) return writer.binary(value);
     if (value instanceof ruby.RubyFloat) return writer.float(value.value);
     if (value instanceof ruby.RubyString) return writer.stringBytes(value.bytes);
-    if (this.#parents.has(value)) throw new ValueError(path, `${path} contains itself.`);
+    const outer = this.#parents.get(value);
+    if (outer !== undefined) throw refusal(path, cycle(placeText(outer)));
     this.#assertDepth(path);
     if (value instanceof ruby.RubySymbol) return writer.extension(EXT.symbol, Buffer.from(value.name));
-    this.#parents.add(value);
+    this.#parents.set(value, path);
     if (Array.isArray(value)) {
       writer.array(value.length);
       for (let index = 0; index < value.length; index++)
-        this.write(writer, value[index], `${path}[${index}]`);
+        this.write(writer, value[index], within(path, index));
     } else if (value instanceof ruby.RubyIndifferentHash) {
       this.#extension(writer, EXT.indifferentHash, (payload) => this.#map(payload, value, path));
     } else if (value instanceof Map) {
@@ -90,7 +103,9 @@ export class Encoder {
       this.#extension(writer, EXT.set, (payload) => {
         payload.array(value.size);
         let index = 0;
-        for (const entry of value) this.write(payload, entry, `${path}[${index++}]`);
+        for (const key of value)
+          this.write(payload, key, within(path, { of: "values", key, index: index++ }));
+        assertDistinct(value, path);
       });
     } else {
       const prototype: unknown = Object.getPrototypeOf(value);
@@ -102,42 +117,56 @@ export class Encoder {
   }
 
   /** An extension counts as a level, as it does in reading. */
-  #assertDepth(path: string): void {
+  #assertDepth(path: Place): void {
     if (this.#parents.size >= this.#limits.maxDepth) {
-      throw new LimitError("depth", `${path} is more than ${this.#limits.maxDepth} levels deep.`);
-    }
-  }
-
-  #plain(writer: Writer, object: Record<string, unknown>, path: string): void {
-    const keys = orderedKeys(object).filter((key) => object[key] !== undefined);
-    if (Object.getOwnPropertySymbols(object).length > 0) {
-      throw new ValueError(
-        path,
-        `${path} has keys that are symbols of JavaScript. For symbols of Ruby use symbolHash().`,
+      const text = placeText(path);
+      throw new LimitError(
+        "depth",
+        `${text} lies deeper than ${this.#limits.maxDepth} levels. Store flatter data.`,
+        text,
       );
     }
-    this.countKeys(keys.length);
-    writer.map(keys.length);
-    for (const key of keys) {
-      if (key === "__proto__") throw new ValueError(path, `${path} has a key named __proto__.`);
-      const inner = `${path}.${key}`;
+  }
+
+  #plain(writer: Writer, object: Record<string, unknown>, path: Place): void {
+    const entries: [string, unknown][] = [];
+    for (const key of orderedKeys(object)) {
+      const value = object[key];
+      if (value === undefined) this.#skip(path);
+      else entries.push([key, value]);
+    }
+    if (Object.getOwnPropertySymbols(object).length > 0) {
+      throw refusal(path, "has keys that are symbols of JavaScript. For symbols of Ruby use symbolHash().");
+    }
+    this.countKeys(entries.length, path);
+    writer.map(entries.length);
+    for (const [key, value] of entries) {
+      if (key === "__proto__") throw refusal(path, "has a key named __proto__.");
+      const inner = within(path, key);
+      this.#at = inner;
       writer.string(this.#text(key, inner));
-      this.write(writer, object[key], inner);
+      this.write(writer, value, inner);
     }
   }
 
-  #map(writer: Writer, map: ReadonlyMap<unknown, unknown>, path: string): void {
-    this.countKeys(map.size);
+  #map(writer: Writer, map: ReadonlyMap<unknown, unknown>, path: Place): void {
+    this.countKeys(map.size, path);
     writer.map(map.size);
+    let index = 0;
     for (const [key, value] of map) {
-      const name =
-        key instanceof ruby.RubySymbol ? `:${key.name}` : typeof key === "object" ? "…" : String(key);
-      this.write(writer, key, `${path} (a key)`);
-      this.write(writer, value, `${path}[${name}]`);
+      this.write(writer, key, within(path, { of: "keys", key, index }));
+      const name = key instanceof ruby.RubySymbol ? `:${key.name}` : key;
+      this.write(writer, value, within(path, { of: "get", key: name, index: index++ }));
     }
+    assertDistinct(map, path);
   }
 
-  #wrapped(writer: Writer, value: object, path: string): void {
+  #skip(path: Place): void {
+    const { maxKeys, maxBytes } = this.#limits;
+    if (++this.#skipped > Math.max(maxKeys, maxBytes)) throw this.#tooManyKeys(path);
+  }
+
+  #wrapped(writer: Writer, value: object, path: Place): void {
     const nested = (code: number, write: (payload: Writer) => void): void =>
       this.#extension(writer, code, write);
     const named = (code: number, text: string): void => writer.extension(code, Buffer.from(text, "utf8"));
@@ -145,61 +174,62 @@ export class Encoder {
     if (value instanceof ruby.RubyTimeWithZone) {
       return nested(EXT.timeWithZone, (payload) => {
         const { seconds, nanosecond } = this.#instant(value, path);
-        this.#integers(payload, seconds, nanosecond, 0);
+        writeIntegers(payload, seconds, nanosecond, 0);
         payload.string(value.zone);
       });
     }
     if (value instanceof Date) {
       return nested(EXT.time, (payload) => {
         const { seconds, nanosecond } = this.#instant(value, path);
-        this.#integers(payload, seconds, nanosecond, value instanceof ruby.RubyTime ? value.utcOffset : 0);
+        writeIntegers(payload, seconds, nanosecond, value instanceof ruby.RubyTime ? value.utcOffset : 0);
       });
     }
     if (value instanceof ruby.RubyDate)
-      return nested(EXT.date, (payload) => this.#integer(payload, value.julianDay));
+      return nested(EXT.date, (payload) => writeInteger(payload, value.julianDay));
     if (value instanceof ruby.RubyDateTime) {
       return nested(EXT.dateTime, (payload) => {
-        this.#integers(payload, value.date.julianDay, value.hour, value.minute, value.second);
-        this.#rational(payload, value.fraction);
-        this.#rational(payload, value.offset);
+        writeIntegers(payload, value.date.julianDay, value.hour, value.minute, value.second);
+        writeRational(payload, value.fraction);
+        writeRational(payload, value.offset);
       });
     }
     if (value instanceof ruby.RubyTimeZone) return named(EXT.timeZone, value.name);
     if (value instanceof ruby.RubyDuration) {
       return nested(EXT.duration, (payload) => {
-        this.#numeric(payload, value.value, `${path}.value`);
+        this.#numeric(payload, value.value, within(path, "value"));
         payload.array(ruby.durationUnits.length);
         for (const unit of ruby.durationUnits) {
           const part = value.parts[unit];
           if (part === undefined) payload.nil();
-          else this.#numeric(payload, part, `${path}.${unit}`);
+          else this.#numeric(payload, part, within(path, unit));
         }
       });
     }
     if (value instanceof ruby.RubyRational)
-      return nested(EXT.rational, (payload) => this.#rational(payload, value));
+      return nested(EXT.rational, (payload) => writeRational(payload, value));
     if (value instanceof ruby.RubyComplex) {
       return nested(EXT.complex, (payload) => {
-        this.#numeric(payload, value.real, `${path}.real`);
-        this.#numeric(payload, value.imaginary, `${path}.imaginary`);
+        this.#numeric(payload, value.real, within(path, "real"));
+        this.#numeric(payload, value.imaginary, within(path, "imaginary"));
       });
     }
     if (value instanceof ruby.RubyBigDecimal)
       return named(EXT.bigDecimal, `${value.precision}:${value.scientific}`);
     if (value instanceof ruby.RubyRange) {
-      if (!isRange(value.begin, value.end)) {
-        throw new ValueError(path, `${path} is a range between values that Ruby cannot compare.`);
-      }
+      // Compared after they are written, which bounds the work.
       return nested(EXT.range, (payload) => {
-        this.write(payload, value.begin, `${path}.begin`);
-        this.write(payload, value.end, `${path}.end`);
+        this.write(payload, value.begin, within(path, "begin"));
+        this.write(payload, value.end, within(path, "end"));
+        if (!isRange(value.begin, value.end)) {
+          throw refusal(path, "is a range between values that Ruby cannot compare.");
+        }
         payload.boolean(value.excludeEnd);
       });
     }
     if (value instanceof ruby.RubyUri) return named(EXT.uri, value.text);
     if (value instanceof URL) return named(EXT.uri, uriText(value));
     if (value instanceof ruby.RubyIpAddress) {
-      if (!isAddress(value.text)) throw new ValueError(path, `${path} is no IP address.`);
+      if (!isAddress(value.text)) throw refusal(path, "is no IP address.");
       return nested(EXT.ipAddress, (payload) => payload.string(value.text));
     }
     if (value instanceof ruby.RubyPathname) return named(EXT.pathname, value.path);
@@ -211,69 +241,48 @@ export class Encoder {
       return nested(EXT.safeBuffer, (payload) => payload.stringBytes(bytes));
     }
     const name = value.constructor?.name || "an object without a class";
-    throw new ValueError(
+    throw refusal(
       path,
-      `${path} is a ${name}, which Rails cannot read. Store plain values, or a class of stored-session/rails.`,
+      `is a ${name}, which Rails cannot read. Store plain values, or a class of stored-session/rails.`,
     );
   }
 
   /** Payloads are written apart, since their length comes before them. */
   #extension(writer: Writer, code: number, write: (payload: Writer) => void): void {
-    const payload = new Writer(writer.maxBytes);
+    const payload = this.writer();
     write(payload);
     writer.extension(code, payload.finish());
   }
 
-  #integers(writer: Writer, ...values: ruby.RubyInteger[]): void {
-    for (const value of values) this.#integer(writer, value);
-  }
-
-  #integer(writer: Writer, value: ruby.RubyInteger): void {
-    if (typeof value === "number") return writer.integer(value);
-    const small = safe(value);
-    if (typeof small === "number") return writer.integer(small);
-    if (value > -(2n ** 63n) && value < 2n ** 64n) return writer.integer64(value);
-    const hex = (value < 0n ? -value : value).toString(16);
-    const words = swapWords(Buffer.from(hex.padStart(Math.ceil(hex.length / 8) * 8, "0"), "hex"));
-    writer.extension(EXT.bigInteger, Buffer.concat([Uint8Array.of(value < 0n ? 1 : 0), words]));
-  }
-
-  #rational(writer: Writer, value: ruby.RubyRational): void {
-    this.#integer(writer, value.numerator);
-    if (value.numerator !== 0) this.#integer(writer, value.denominator);
-  }
-
-  #numeric(writer: Writer, value: unknown, path: string): void {
-    if (!isNumeric(value)) throw new ValueError(path, `${path} is no number.`);
+  #numeric(writer: Writer, value: unknown, path: Place): void {
+    if (!isNumeric(value)) throw refusal(path, "is no number.");
     this.write(writer, value, path);
   }
 
-  #instant(time: Date, path: string): { seconds: ruby.RubyInteger; nanosecond: number } {
+  #instant(time: Date, path: Place): { seconds: ruby.RubyInteger; nanosecond: number } {
     try {
       return ruby.instantOf(time);
     } catch (cause) {
-      throw new ValueError(path, `${path} is an invalid Date.`, { cause });
+      throw refusal(path, "is an invalid Date.", { cause });
     }
   }
 
-  #text(text: string, path: string): string {
-    if (ruby.hasLoneSurrogate(text))
-      throw new ValueError(path, `${path} holds a lone surrogate, which has no UTF-8 form.`);
+  #text(text: string, path: Place): string {
+    if (ruby.hasLoneSurrogate(text)) throw refusal(path, "holds a lone surrogate, which has no UTF-8 form.");
     return text;
   }
 
-  countKeys(count: number): void {
+  countKeys(count: number, place: Place): void {
     this.#keys += count;
-    if (this.#keys > this.#limits.maxKeys) {
-      throw new LimitError("keys", `The session has more than ${this.#limits.maxKeys} keys.`);
-    }
+    if (this.#keys > this.#limits.maxKeys) throw this.#tooManyKeys(place);
   }
-}
 
-function orderedKeys(object: Record<string, unknown>): string[] {
-  const keys = Object.keys(object);
-  const order = keyOrder.get(object);
-  if (order === undefined) return keys;
-  const remaining = new Set(keys);
-  return [...order.filter((key) => remaining.delete(key)), ...remaining];
+  #tooManyKeys(place: Place): LimitError {
+    const path = placeText(place);
+    return new LimitError(
+      "keys",
+      `The session has more than ${this.#limits.maxKeys} keys, counted up to those of ${path}. Store less in it.`,
+      path,
+    );
+  }
 }

@@ -66,3 +66,12 @@ export function isAddress(text: string): boolean {
 export function swapWords(bytes: Uint8Array): Uint8Array {
   return Buffer.from(bytes.toReversed()).swap32();
 }
+
+/** The keys of an object in the order of {@link keyOrder}, then those that are new. */
+export function orderedKeys(object: Record<string, unknown>): string[] {
+  const keys = Object.keys(object);
+  const order = keyOrder.get(object);
+  if (order === undefined) return keys;
+  const remaining = new Set(keys);
+  return [...order.filter((key) => remaining.delete(key)), ...remaining];
+}

@@ -2,6 +2,7 @@ import { ValueError } from "../errors.ts";
 import { decodeRuby, openRuby, readValue } from "./decode.ts";
 import { Encoder } from "./encode.ts";
 import { defaultLimits, EXT, SIGNATURE, type RubyLimits } from "./messagepack.ts";
+import { placeText, type Place } from "./place.ts";
 import { refused } from "./reader.ts";
 import { RubySymbol } from "./types.ts";
 import { Writer } from "./writer.ts";
@@ -92,20 +93,20 @@ export function encodeSession(
   if (count === 0) return null;
 
   const encoder = innerEncoder(limits);
-  encoder.countKeys(count);
-  const writer = new Writer(limits.maxBytes);
+  encoder.countKeys(count, "data");
+  const writer = encoder.writer();
   writer.raw(SIGNATURE);
   writer.map(count);
   for (const [name, entry] of kept) {
-    const bytes = encoder.bare(data[name], `data.${name}`);
+    const bytes = encoder.bare(data[name], { within: "data", step: name });
     writer.raw(entry.key);
     writer.raw(isSame(entry.raw, bytes, limits) ? entry.raw : bytes);
   }
   for (const name of added) {
-    const path = `data.${name}`;
-    if (name === "__proto__") throw new ValueError(path, "data has a key named __proto__.");
-    writer.raw(encoder.bare(name, path));
-    writer.raw(encoder.bare(data[name], path));
+    const place: Place = { within: "data", step: name };
+    if (name === "__proto__") throw new ValueError(placeText(place), "data has a key named __proto__.");
+    writer.raw(encoder.bare(name, place));
+    writer.raw(encoder.bare(data[name], place));
   }
   for (const bytes of unnamed) writer.raw(bytes);
   return writer.finish();

@@ -3,11 +3,14 @@ import { LimitError } from "../errors.ts";
 /** Writes the wire form of MessagePack, every header in its shortest form as Ruby does, up to `maxBytes`. */
 export class Writer {
   readonly maxBytes: number;
+  readonly #where: () => string | undefined;
   #buffer = Buffer.allocUnsafe(256);
   #length = 0;
 
-  constructor(maxBytes: number) {
+  /** @param where the path of what is being written, for errors */
+  constructor(maxBytes: number, where: () => string | undefined = () => undefined) {
     this.maxBytes = maxBytes;
+    this.#where = where;
   }
 
   /** A copy of what was written. */
@@ -58,6 +61,7 @@ export class Writer {
   }
 
   string(text: string): void {
+    if (text.length > this.maxBytes) throw this.#tooLarge();
     this.stringBytes(Buffer.from(text, "utf8"));
   }
 
@@ -113,10 +117,7 @@ export class Writer {
     const at = this.#length;
     this.#length += length;
     if (this.#length > this.maxBytes) {
-      throw new LimitError(
-        "bytes",
-        `The session needs more than ${this.maxBytes} bytes (maxBytes): keep large things elsewhere.`,
-      );
+      throw this.#tooLarge();
     }
     if (this.#length > this.#buffer.length) {
       const grown = Buffer.allocUnsafe(Math.max(this.#length, 2 * this.#buffer.length));
@@ -124,5 +125,14 @@ export class Writer {
       this.#buffer = grown;
     }
     return at;
+  }
+
+  #tooLarge(): LimitError {
+    const path = this.#where();
+    return new LimitError(
+      "bytes",
+      `The session takes more than ${this.maxBytes} bytes (maxBytes)${path === undefined ? "" : `, counted up to ${path}`}. Store less in it, or raise maxBytes.`,
+      path,
+    );
   }
 }
