@@ -245,14 +245,18 @@ export class ForeignSessions {
     const end = this.#limited(row, wanted).expiresAt;
     const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
     if (Math.abs(end - row.expiresAt) < every || !this.#records.isAlive(row)) return baseline;
-    this.#records.inBackground(this.#touchUnlessSaved(row, now, end));
-    return new Baseline({ ...row, updatedAt: now, expiresAt: end }, baseline.plaintext, baseline.merged);
+    const times = { updatedAt: now, expiresAt: end };
+    const touched = this.#records.touchOnce(row, times, every, () => this.#touchUnlessSaved(row, times));
+    return new Baseline(touched, baseline.plaintext, baseline.merged);
   }
 
   /** A save by another request gave the session an end of its own, perhaps with another cookie. */
-  async #touchUnlessSaved(row: SessionRow, now: number, end: number): Promise<void> {
+  async #touchUnlessSaved(
+    row: SessionRow,
+    times: Pick<SessionRow, "updatedAt" | "expiresAt">,
+  ): Promise<void> {
     const stored = await this.#records.store.read(row.id);
-    if (stored !== null && stored.version === row.version) await this.#records.touch(row.id, now, end);
+    if (stored !== null && stored.version === row.version) await this.#records.touch(row.id, times);
   }
 
   destroy(id: string): Promise<boolean> {

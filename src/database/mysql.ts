@@ -186,22 +186,25 @@ export class MysqlDialect implements Dialect {
       const ids = padList(touches.map((touch) => touch.id));
       const expiresAt = updatedAt + distance;
       return write(
-        set(INTEGER, INTEGER) + inList("id", ids),
+        `${set(INTEGER, INTEGER)}${inList("id", ids)} AND updated_at <= ${INTEGER}`,
         updatedAt,
         expiresAt,
         expiresAt,
         ...ids.map(asBuffer),
+        updatedAt,
       );
     }
     const padded = padList(touches);
     const byId = `CASE id ${`WHEN ? THEN ${INTEGER} `.repeat(padded.length)}ELSE NULL END`;
+    const updatedAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.updatedAt]);
     const expiresAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.expiresAt]);
     return write(
-      set(byId, byId) + inList("id", padded),
-      ...padded.flatMap((touch) => [asBuffer(touch.id), touch.updatedAt]),
+      `${set(byId, byId)}${inList("id", padded)} AND updated_at <= ${byId}`,
+      ...updatedAt,
       ...expiresAt,
       ...expiresAt,
       ...padded.map((touch) => asBuffer(touch.id)),
+      ...updatedAt,
     );
   }
 

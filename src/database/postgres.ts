@@ -232,9 +232,13 @@ function texts(names: Names) {
   const sameId = "s.id = ANY (ARRAY[u.id])";
   const due =
     "(s.expires_at <= $1::int8 OR coalesce(s.created_at < $2::int8, false) OR coalesce(s.updated_at < $3::int8, false))";
+  // Not in the WHERE, where a condition on the row alone lets the planner read the table first and lock in its order.
+  const unlessLater = (updatedAt: string, column: string, value: string): string =>
+    `CASE WHEN s.updated_at > ${updatedAt} THEN s.${column} ELSE ${value} END`;
   const moved = (updatedAt: string, expiresAt: string): string =>
-    `updated_at = ${updatedAt}, expires_at = LEAST(${expiresAt}, s.absolute_expires_at), ` +
-    `expires_bucket = LEAST(${expiresAt}, s.absolute_expires_at) / ${BUCKET}`;
+    `updated_at = GREATEST(${updatedAt}, s.updated_at), ` +
+    `expires_at = ${unlessLater(updatedAt, "expires_at", `LEAST(${expiresAt}, s.absolute_expires_at)`)}, ` +
+    `expires_bucket = ${unlessLater(updatedAt, "expires_bucket", `LEAST(${expiresAt}, s.absolute_expires_at) / ${BUCKET}`)}`;
   return {
     readOne: `SELECT ${ROW} FROM ${table} s WHERE s.id = $1`,
     readMany: `SELECT ${ROW} FROM unnest($1::bytea[]) AS u(id) JOIN ${table} s ON ${sameId}`,

@@ -10,7 +10,7 @@ export function sqliteDialect(names: Names): Dialect {
   const readText = `SELECT ${all} FROM ${sessions} WHERE id = ?`;
   const updateText = `UPDATE ${sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, client = ?, expires_bucket = ? WHERE id = ? AND version = ?`;
   // Numbers are bound as REAL by both drivers, hence the CAST before the integer division.
-  const touchText = `UPDATE ${sessions} SET updated_at = ?, expires_at = MIN(?, absolute_expires_at), expires_bucket = CAST(MIN(?, absolute_expires_at) AS INTEGER) / ${BUCKET} WHERE id = ?`;
+  const touchText = `UPDATE ${sessions} SET updated_at = ?, expires_at = MIN(?, absolute_expires_at), expires_bucket = CAST(MIN(?, absolute_expires_at) AS INTEGER) / ${BUCKET} WHERE id = ? AND updated_at <= ?`;
   const deleteText = `DELETE FROM ${sessions} WHERE id = ?`;
   const replaceText = `DELETE FROM ${sessions} WHERE id = ? AND version = ?`;
   const leaseText = `INSERT INTO ${leases} (name, holder, held_until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until WHERE held_until <= ? OR holder = ?`;
@@ -66,7 +66,7 @@ export function sqliteDialect(names: Names): Dialect {
     ],
     touch: ([touch]) => ({
       text: touchText,
-      values: [touch?.updatedAt, touch?.expiresAt, touch?.expiresAt, touch?.id],
+      values: [touch?.updatedAt, touch?.expiresAt, touch?.expiresAt, touch?.id, touch?.updatedAt],
       writes: true,
     }),
     delete: ([id]) => [{ text: deleteText, values: [id], writes: true }],

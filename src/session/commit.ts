@@ -223,11 +223,9 @@ export class Committer {
     }
     if (state.stored === null) return;
     const { content, plaintext } = state;
-    await this.#writes.update(
-      state,
-      { plaintext: plaintext!, user: content.user },
-      state.write(null),
-      "renew",
+    const wanted = { plaintext: plaintext!, user: content.user };
+    await this.#records.touches.renewOnce(state.stored.row, () =>
+      this.#writes.update(state, wanted, state.write(null), "renew"),
     );
   }
 }

@@ -15,6 +15,7 @@ import { handleOf } from "./handle.ts";
 import { checkTimes, endOf, idleEnd } from "./lifetime.ts";
 import { publishRefusal } from "./state.ts";
 import type { Token } from "./token.ts";
+import { Touches } from "./touches.ts";
 
 /**
  * Rows as the manager thinks of them: alive or not, sealed or opened. Every statement of a session passes here, is
@@ -23,6 +24,7 @@ import type { Token } from "./token.ts";
 export class Records {
   readonly settings: Settings;
   readonly store: CoalescedStore;
+  readonly touches: Touches = new Touches();
   readonly #touching: Set<Promise<void>> = new Set();
 
   constructor(settings: Settings) {
@@ -179,27 +181,41 @@ export class Records {
 
   /**
    * Moves the idle limit, off the request's path: a touch that fails has cost nobody anything, so it is published
-   * (the tracing channel's error event) and not thrown.
+   * (the tracing channel's error event) and not thrown. Of the requests that loaded one row, the first sends it.
    */
   touchLater(row: SessionRow): SessionRow {
     const updatedAt = this.now();
-    const expiresAt = idleEnd(row, this.settings, updatedAt);
-    this.inBackground(this.touch(row.id, updatedAt, expiresAt));
-    return { ...row, updatedAt, expiresAt };
+    const times = { updatedAt, expiresAt: idleEnd(row, this.settings, updatedAt) };
+    return this.touchOnce(row, times, this.settings.touchEvery, () => this.touch(row.id, times));
+  }
+
+  /** The same with times of the caller's, and a touch that may look before it writes. */
+  touchOnce(
+    row: SessionRow,
+    times: Pick<SessionRow, "updatedAt" | "expiresAt">,
+    every: number,
+    touch: () => Promise<void>,
+  ): SessionRow {
+    const touched = this.touches.once(row, times, every, () => {
+      const touching = touch();
+      this.#inBackground(touching);
+      return touching;
+    });
+    return { ...row, ...touched };
   }
 
   /** Takes care of a touch that nobody waits for, apart from `settled` and `close`. */
-  inBackground(touch: Promise<void>): void {
+  #inBackground(touch: Promise<void>): void {
     const touching = touch.catch(() => {});
     this.#touching.add(touching);
     void touching.then(() => this.#touching.delete(touching));
   }
 
-  touch(id: Uint8Array, updatedAt: number, expiresAt: number): Promise<void> {
+  touch(id: Uint8Array, times: Pick<SessionRow, "updatedAt" | "expiresAt">): Promise<void> {
     return trace(
       "touch",
       () => ({ operation: "touch", handle: handleOf(id) }),
-      () => this.store.touch({ id, updatedAt, expiresAt }),
+      () => this.store.touch({ id, updatedAt: times.updatedAt, expiresAt: times.expiresAt }),
     );
   }
 

@@ -188,7 +188,6 @@ describe("batches", () => {
     const { coalesced, calls } = setUp({ read: 1, write: 4, maxBatch: 4 });
     void coalesced.insert(rowOf(1));
     watch(coalesced.update(rowOf(1), rowOf(1)));
-    void coalesced.touch(touchOf(1));
     void coalesced.delete(idOf(1));
     void coalesced.update(rowOf(2), rowOf(2));
     const kinds = (): string[] => calls.map(({ kind, ids }) => `${kind} ${ids.join()}`);
@@ -196,17 +195,71 @@ describe("batches", () => {
     await calls[0]?.answer();
     expect(kinds().slice(2)).toEqual(["update 1"]);
     await calls[2]?.answer(new StoreError("refused"));
-    expect(kinds().slice(3)).toEqual(["touch 1"]);
-    await calls[3]?.answer();
-    expect(kinds().slice(4)).toEqual(["delete 1"]);
+    expect(kinds().slice(3)).toEqual(["delete 1"]);
+  });
+
+  test("a touch that is under way or waits: a logout of its session → it waits behind neither", async () => {
+    const { coalesced, calls } = setUp({ read: 1, write: 2, maxBatch: 4 });
+    const kinds = (): string[] => calls.map(({ kind, ids }) => `${kind} ${ids.join()}`);
+    const first = watch(coalesced.touch(touchOf(1)));
+    const destroyed = watch(coalesced.delete(idOf(1)));
+    expect(kinds()).toEqual(["touch 1", "delete 1"]);
+    // Both lanes are taken now.
+    const waiting = watch(coalesced.touch(touchOf(2)));
+    void coalesced.delete(idOf(2));
+    await settle();
+    expect(waiting.state, "dropped: the session ends").toBe("kept");
+    await calls[1]?.answer();
+    expect(destroyed).toMatchObject({ state: "kept", value: true });
+    expect(first.state).toBe("pending");
+    expect(kinds().slice(2)).toEqual(["delete 2"]);
+    await calls[0]?.answer();
+    await calls[2]?.answer();
+    expect(kinds(), "nothing is left").toHaveLength(3);
+  });
+
+  test.each(["update", "replace"] as const)(
+    "a touch that waits: %s of its session → it is dropped",
+    async (kind) => {
+      const { coalesced, calls } = setUp();
+      void coalesced.delete(idOf(9));
+      const waiting = watch(coalesced.touch(touchOf(1)));
+      const saved = watch(coalesced[kind](rowOf(1), rowOf(1)));
+      await calls[0]?.answer();
+      await calls[1]?.answer();
+      expect(calls.map((call) => call.kind)).toEqual(["delete", kind]);
+      expect([waiting.state, saved.state]).toEqual(["kept", "kept"]);
+    },
+  );
+
+  test("touches of one session that wait → one leaves, with the latest times, and all are answered", async () => {
+    const touched: RowTouch[][] = [];
+    const store = memoryStore();
+    const gate = Promise.withResolvers<void>();
+    const slow = {
+      lanes: { ...LANES, write: 3 },
+      touch: async (touches: RowTouch[]) => {
+        touched.push(touches);
+        await gate.promise;
+      },
+      close: () => store.close(),
+    } as unknown as SessionStore;
+    const coalesced = new CoalescedStore(slow);
+    const answers = [1, 2, 4, 3].map((updatedAt) =>
+      coalesced.touch({ id: idOf(1), updatedAt, expiresAt: 10 + updatedAt }),
+    );
+    gate.resolve();
+    await Promise.all(answers);
+    expect(touched.map((touches) => touches.map(({ updatedAt }) => updatedAt))).toEqual([[1], [4]]);
+    await coalesced.close();
   });
 
   test("a long chain of writes of one id takes its place by age: others that came later do not go first", async () => {
     const { coalesced, calls } = setUp({ ...LANES, maxBatch: 2 });
     const kinds = () => calls.map(({ ids }) => ids);
-    void coalesced.touch(touchOf(1));
-    void coalesced.touch(touchOf(1));
-    for (const nth of [2, 3, 4, 5]) void coalesced.touch(touchOf(nth));
+    void coalesced.delete(idOf(1));
+    void coalesced.delete(idOf(1));
+    for (const nth of [2, 3, 4, 5]) void coalesced.delete(idOf(nth));
     await calls[0]?.answer();
     expect(kinds()).toEqual([[1], [1, 2]]);
     await calls[1]?.answer();
@@ -371,9 +424,9 @@ describe("failures", () => {
 
   test("of the writes of one id one is under way at a time, also when they leave alone", async () => {
     const { coalesced, calls } = setUp();
-    void coalesced.touch(touchOf(9));
-    const seen = [1, 2].map((nth) => watch(coalesced.touch(touchOf(nth))));
-    const next = watch(coalesced.touch(touchOf(1)));
+    void coalesced.delete(idOf(9));
+    const seen = [1, 2].map((nth) => watch(coalesced.delete(idOf(nth))));
+    const next = watch(coalesced.delete(idOf(1)));
     await calls[0]?.answer();
     await calls[1]?.answer(locked());
     for (let call = 2; call < 5; call++) await calls[call]?.answer();
@@ -646,7 +699,7 @@ describe("time limits", () => {
 
   test("a write whose predecessor of the same id ran out of time goes on", async () => {
     const { coalesced, calls } = setUp({ ...LANES, write: 2 }, { storeTimeout: 100 });
-    watch(coalesced.touch(touchOf(1)));
+    watch(coalesced.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(60);
     const next = watch(coalesced.delete(idOf(1)));
     expect(calls).toHaveLength(1);
@@ -658,16 +711,16 @@ describe("time limits", () => {
 
   test("of a batch, one that ran out of time does not let go of the others' ids", async () => {
     const { coalesced, calls } = setUp({ ...LANES, write: 1 }, { storeTimeout: 100 });
-    watch(coalesced.touch(touchOf(9))); // holds the lane
-    const first = watch(coalesced.touch(touchOf(1)));
+    watch(coalesced.delete(idOf(9))); // holds the lane
+    const first = watch(coalesced.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(50);
-    const second = watch(coalesced.touch(touchOf(2)));
+    const second = watch(coalesced.delete(idOf(2)));
     await calls[0]?.answer();
     expect(calls[1]).toMatchObject({ ids: [1, 2] });
     await vi.advanceTimersByTimeAsync(50);
     expect([first.state, second.state]).toEqual(["broken", "pending"]);
-    const later = watch(coalesced.touch(touchOf(2)));
-    void coalesced.touch(touchOf(3)); // the lane is free again
+    const later = watch(coalesced.delete(idOf(2)));
+    void coalesced.delete(idOf(3)); // the lane is free again
     expect(calls.slice(2).map(({ ids }) => ids)).toEqual([[3]]);
     await calls[2]?.answer();
     await calls[1]?.answer(new StoreError("one row spoilt it"));

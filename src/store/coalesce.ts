@@ -7,6 +7,7 @@ import { Lateness } from "./lateness.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { SessionStore } from "./store.ts";
+import { WaitingTouches } from "./waiting-touches.ts";
 
 export interface CoalesceOptions {
   /** Milliseconds until an operation that has no answer is given up; 5,000 unless given. */
@@ -25,8 +26,8 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  * There is no timer to wait for: while a lane is free an operation goes at once, and while all are busy the
  * operations wait and leave together when one frees, divided over the lanes that are free. A store that gathers sends
  * what one turn of the event loop brought (decisions/0016). Batches are ordered by id, so that those of several
- * processes lock rows in the same order, and of the writes of one id one is under way at a time, in the order of the
- * calls.
+ * processes lock rows in the same order, and of the writes of one id, touches apart, one is under way at a time, in
+ * the order of the calls.
  *
  * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
  * failure never fails its neighbours: they wait again, each to leave alone, within the same time. An operation without
@@ -50,7 +51,8 @@ export class CoalescedStore {
     touch: [],
     delete: [],
   };
-  /** Writes by id: the first is queued or under way, the others wait for it. */
+  readonly #touches = new WaitingTouches();
+  /** Writes by id, and touches by an id of their own: the first is queued or under way, the others wait for it. */
   readonly #chains = new Map<string, Operation[]>();
   #freeReads: number;
   #freeWrites: number;
@@ -97,9 +99,12 @@ export class CoalescedStore {
     return this.#enqueue("replace", loaded.id, { loaded, next }) as Promise<boolean>;
   }
 
-  /** Skipped when the row is missing. */
+  /**
+   * Skipped when the row is missing, or was written later. A touch neither waits for other writes of its session nor
+   * holds them up: one that still waits joins the next touch, and is dropped when a save, a new id or a delete follows.
+   */
   touch(touch: RowTouch): Promise<void> {
-    return this.#enqueue("touch", touch.id, touch) as Promise<void>;
+    return (this.#joinTouch(touch) ?? this.#enqueue("touch", touch.id, touch)) as Promise<void>;
   }
 
   /** True when the row was there. */
@@ -168,8 +173,14 @@ export class CoalescedStore {
     if (this.#closing) throw new ClosedError("The session store was closed.");
   }
 
+  #joinTouch(touch: RowTouch): Promise<unknown> | null {
+    if (this.#closing || !(touch.id instanceof Uint8Array)) return null;
+    return this.#touches.join(touchKeyOf(touch.id), touch);
+  }
+
   #enqueue(kind: BatchKind, id: Uint8Array, item: unknown): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+    let touch: Operation | null = null;
+    const answer = new Promise((resolve, reject) => {
       this.#assertOpen();
       if (!(id instanceof Uint8Array)) throw new TypeError("The id of a row is a Uint8Array.");
       // Nobody waits for a touch, so nothing slows those who cause them: half of the places are kept for requests.
@@ -177,11 +188,14 @@ export class CoalescedStore {
       const operation = new Operation(this, this.#deadlines, kind, id, item, resolve, reject);
       this.#begin(operation);
       this.#waiting++;
+      if (kind === "touch") touch = operation;
       if (kind === "read" || this.#isFirstOfChain(operation)) {
         this.#queues[kind].push(operation);
         this.#pump();
       }
     });
+    if (touch !== null && (touch as Operation).state === "waiting") this.#touches.add(touch, answer);
+    return answer;
   }
 
   #assertPlace(taken: number, most: number): void {
@@ -229,6 +243,7 @@ export class CoalescedStore {
   #settle(operation: Operation, value: unknown, error: unknown): void {
     if (operation.state === "settled") return;
     if (operation.state === "waiting") this.#waiting--;
+    if (operation.kind === "touch") this.#touches.remove(operation);
     operation.state = "settled";
     operation.item = null;
     operation.deadlines.remove(operation);
@@ -270,7 +285,8 @@ export class CoalescedStore {
   }
 
   #isFirstOfChain(operation: Operation): boolean {
-    operation.key = keyOf(operation.id);
+    operation.key = operation.kind === "touch" ? touchKeyOf(operation.id) : keyOf(operation.id);
+    if (operation.kind !== "touch") this.#dropTouch(operation.id);
     const chain = this.#chains.get(operation.key);
     if (chain) {
       chain.push(operation);
@@ -278,6 +294,14 @@ export class CoalescedStore {
     }
     this.#chains.set(operation.key, [operation]);
     return true;
+  }
+
+  /** Of a session that is saved, given a new id or deleted: each of these moves its times, or ends it. */
+  #dropTouch(id: Uint8Array): void {
+    const touch = this.#touches.get(touchKeyOf(id));
+    if (touch === undefined) return;
+    this.#settle(touch, undefined, null);
+    this.#leaveChain(touch);
   }
 
   /** The next write of the same id may go. */
@@ -365,6 +389,7 @@ export class CoalescedStore {
     for (const operation of operations) {
       operation.state = "sent";
       operation.batch = batch;
+      if (kind === "touch") this.#touches.remove(operation);
     }
     this.#waiting -= operations.length;
     return batch;
@@ -481,6 +506,11 @@ const endOfTurn = setImmediate;
 
 /** Callers that are answered in one turn: what each then does, such as a response, takes the event loop's time. */
 const AT_ONCE = 16;
+
+/** Touches of a session are in order among themselves, and beside its other writes. */
+function touchKeyOf(id: Uint8Array): string {
+  return `touch ${keyOf(id)}`;
+}
 
 const NO_ID = new Uint8Array(0);
 

@@ -86,7 +86,7 @@ export class MemoryStore implements SessionStore {
     for (const { id, updatedAt, expiresAt } of touches) {
       const key = keyOf(id);
       const row = this.#rows.get(key);
-      if (!row) continue;
+      if (!row || row.updatedAt > updatedAt) continue;
       this.#rows.set(key, { ...row, updatedAt, expiresAt: Math.min(expiresAt, row.absoluteExpiresAt) });
     }
   }

@@ -59,7 +59,8 @@ export interface SessionStore {
   replace(loaded: SessionRow, next: SessionRow): Promise<boolean>;
 
   /**
-   * Moves `updatedAt` and `expiresAt`, leaving the version: no seal covers these two. A missing row is skipped.
+   * Moves `updatedAt` and `expiresAt`, leaving the version: no seal covers these two. A missing row is skipped, and so
+   * is one whose `updatedAt` is later already: a touch that arrives behind a save undoes none of its times.
    * A store may use the latest times of the batch for every entry with the same distance between its two times.
    */
   touch(touches: readonly RowTouch[]): Promise<void>;

@@ -359,6 +359,24 @@ function touching(check: Check): void {
     same(await all(store), [{ ...a, ...times }]);
   });
 
+  check("touch: a row that was saved or touched later → it keeps its times", async (store) => {
+    const batch = rows(3);
+    await store.insert(batch);
+    const later = batch.map((row) => ({ ...nextOf(row), updatedAt: NOW + 500, expiresAt: NOW + 20 * DAY }));
+    await store.update(batch.slice(0, 2).map((loaded, index) => ({ loaded, next: later[index]! })));
+    const late = { updatedAt: NOW + 400, expiresAt: NOW + DAY };
+    // Once with the same distance between the two times in all of a batch, and once with different ones.
+    await store.touch(batch.map(({ id }) => ({ id, ...late })));
+    await store.touch(batch.map(({ id }, index) => ({ id, ...late, expiresAt: NOW + DAY + index })));
+    same(await store.read(batch.map(({ id }) => id)), [
+      later[0],
+      later[1],
+      { ...batch[2], ...late, expiresAt: NOW + DAY + 2 },
+    ]);
+    await store.touch([{ id: batch[0]!.id, updatedAt: NOW + 500, expiresAt: NOW + 25 * DAY }]);
+    same(await store.read([batch[0]!.id]), [{ ...later[0], expiresAt: NOW + 25 * DAY }]);
+  });
+
   check("a touched row expires by its new time", async (store) => {
     const [row] = rows(1);
     await store.insert([row]);
