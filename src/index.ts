@@ -6,7 +6,7 @@ export type { Session } from "./session/session.ts";
 export type { SessionManagerOptions, Conflict } from "./options.ts";
 export type { CookieOptions } from "./session/cookie.ts";
 export type { Duration } from "./session/duration.ts";
-export type { ClientInfo, SessionFormat } from "./session/format.ts";
+export type { ClientInfo, ClientSource, SessionFormat } from "./session/format.ts";
 export type { ExportedSession, KeyUse, SessionStats, WalkOptions } from "./session/admin.ts";
 export type { SessionInfo, UserSessions } from "./session/users.ts";
 export type { StandardSchema } from "./session/schema.ts";

@@ -46,10 +46,11 @@ export async function storedSession<Data = SessionData>(
 
   app.addHook("onRequest", async (request, reply) => {
     const { headers } = request;
-    const loaded = await sessions.load(headers.cookie, {
+    void request.raw.socket.remoteAddress; // the socket remembers it when the client has gone
+    const loaded = await sessions.load(headers.cookie, () => ({
       address: request.ip,
       userAgent: headers["user-agent"],
-    });
+    }));
     remember(sessions, request, loaded);
     (request as unknown as Record<string, unknown>)[property] = loaded;
     (request as Guarded)[guarding] = guard(sessions, loaded, reply.raw, {

@@ -1,6 +1,6 @@
 import { parseSetCookie } from "cookie";
 import type { SessionData } from "../session/data.ts";
-import type { ClientInfo } from "../session/format.ts";
+import type { ClientSource } from "../session/format.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { writeSessionHeaders } from "./headers.ts";
@@ -33,14 +33,23 @@ export interface SessionView<Data = SessionData> {
   readonly error: unknown;
 }
 
-/** Sessions for everything that speaks `Request` and `Response`. */
-export interface FetchSessions<Data = SessionData> {
+/**
+ * Sessions for everything that speaks `Request` and `Response`. What the manager does without a request is here too,
+ * the most used of it by name.
+ */
+export interface FetchSessions<Data = SessionData> extends Pick<
+  SessionManager<Data>,
+  "update" | "forUser" | "scheduleExpiry" | "close"
+> {
+  /** The manager that `fetchSessions` was given. */
+  readonly manager: SessionManager<Data>;
   /**
    * The session of a request.
-   * @param client address and user agent; the user agent is taken from the request unless given
+   * @param client address and user agent, or a function that gives them, called when a session is begun; the user
+   *   agent is taken from the request unless given
    * @throws {StoreError} the store is down
    */
-  load(source: CookieSource, client?: ClientInfo): Promise<Session<Data>>;
+  load(source: CookieSource, client?: ClientSource): Promise<Session<Data>>;
   /**
    * Saves the session, and answers with the response to send in place of `response`: the same, or a copy where its
    * headers were immutable. Send nothing before this has resolved. Committed again, it writes the same cookie again.
@@ -53,7 +62,7 @@ export interface FetchSessions<Data = SessionData> {
   handle(
     request: Request,
     handler: (session: Session<Data>) => Response | Promise<Response>,
-    client?: ClientInfo,
+    client?: ClientSource,
   ): Promise<Response>;
   /** Saves the session where there is no response to add to: answers the cookie to set, or null for none. */
   save(session: Session<Data>): Promise<CookieToSet | null>;
@@ -68,8 +77,11 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
     commitForResponse(sessions as SessionManager<never>, session as Session<never>);
 
   const load: FetchSessions<Data>["load"] = async (source, client) => {
-    const userAgent = client?.userAgent ?? headerOf(source, "user-agent");
-    const session = await sessions.load(headerOf(source, "cookie"), { ...client, userAgent });
+    const userAgent = headerOf(source, "user-agent");
+    const session = await sessions.load(headerOf(source, "cookie"), () => {
+      const given = typeof client === "function" ? client() : client;
+      return { address: given?.address, userAgent: given?.userAgent ?? userAgent };
+    });
     if (isRequest(source)) requests.set(session, source);
     return session;
   };
@@ -91,6 +103,11 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
   };
 
   return {
+    manager: sessions,
+    update: sessions.update.bind(sessions),
+    forUser: sessions.forUser.bind(sessions),
+    scheduleExpiry: sessions.scheduleExpiry.bind(sessions),
+    close: sessions.close.bind(sessions),
     load,
     commit,
     async handle(request, handler, client) {

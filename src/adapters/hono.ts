@@ -15,7 +15,7 @@ export interface SessionEnv<Data = SessionData> {
 export interface HonoSessionOptions {
   /**
    * The client's address, kept with the session. Default: that of the connection, on @hono/node-server; elsewhere
-   * none.
+   * none. Called when a session is begun.
    */
   address?: (c: Context) => string | undefined;
 }
@@ -39,7 +39,8 @@ export function session<Data>(
       await next();
       return;
     }
-    const client = { address: address(c), userAgent: c.req.header("user-agent") };
+    void connectionAddress(c); // the socket remembers it when the client has gone
+    const client = () => ({ address: address(c), userAgent: c.req.header("user-agent") });
     const loaded = await sessions.load(c.req.header("cookie"), client).catch((error: unknown) => {
       answerWithStatus(c, error);
       throw error;

@@ -39,7 +39,11 @@ export function session<Data>(
       return;
     }
     const { headers } = ctx.req;
-    const loaded = await sessions.load(headers.cookie, { address: ctx.ip, userAgent: headers["user-agent"] });
+    void ctx.req.socket.remoteAddress; // the socket remembers it when the client has gone
+    const loaded = await sessions.load(headers.cookie, () => ({
+      address: ctx.ip,
+      userAgent: headers["user-agent"],
+    }));
     remember(sessions, ctx, loaded);
     (ctx as unknown as Record<string, unknown>)[property] = loaded;
     const guarding = guard(sessions, loaded, ctx.res, {

@@ -14,6 +14,7 @@ import { pipeline } from "node:stream/promises";
 import { afterEach, test } from "vitest";
 import { generateKey } from "../sealing/keyring.ts";
 import { createSessionManager } from "../session/manager.ts";
+import type { ClientInfo } from "../session/format.ts";
 import type { Session } from "../session/session.ts";
 import { memoryStore } from "../store/memory.ts";
 import { adapterContract, contractError, type ContractApp } from "../testing/index.ts";
@@ -418,7 +419,7 @@ test("proxies are believed as far as they are trusted", async () => {
   const { sessions } = world();
   const load = sessions.load.bind(sessions);
   sessions.load = (cookie, client) => {
-    seen.push(client?.address);
+    seen.push((client as ClientInfo).address);
     return load(cookie, client);
   };
   for (const trustProxy of [false, true, 2, 9]) {

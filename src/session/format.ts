@@ -15,6 +15,12 @@ export interface ClientInfo {
 }
 
 /**
+ * Who a session is begun by, or a function that says so: called once, when a session is first saved, and not at all for
+ * requests that begin none. What it throws, the commit throws.
+ */
+export type ClientSource = ClientInfo | (() => ClientInfo | undefined);
+
+/**
  * How tokens, row ids and rows of one kind look: everything between a cookie's value and the bytes of a row. The
  * native format is this package's own (`native-format.ts`); Rails mode brings another. Stateless apart from keys.
  */

@@ -10,7 +10,7 @@ import { exportUser, statsOf, type ExportedSession, type SessionStats, type Walk
 import { Committer } from "./commit.ts";
 import type { SessionData } from "./data.ts";
 import { milliseconds, type Duration } from "./duration.ts";
-import type { ClientInfo } from "./format.ts";
+import type { ClientSource } from "./format.ts";
 import { idOf } from "./handle.ts";
 import { Records } from "./records.ts";
 import { resealRows } from "./reseal.ts";
@@ -62,10 +62,11 @@ export class SessionManager<Data = SessionData> {
   /**
    * The session of a request. Without a cookie that this key ring made, a new one, and no statement (promise 1).
    * @param cookieHeader the request's `Cookie` header
-   * @param client address and user agent, kept with the session from its first save
+   * @param client address and user agent, kept with the session from its first save; or a function that gives them,
+   *   called only then
    * @throws {StoreError} the store is down (promise 8)
    */
-  async load(cookieHeader: string | null | undefined, client?: ClientInfo): Promise<Session<Data>> {
+  async load(cookieHeader: string | null | undefined, client?: ClientSource): Promise<Session<Data>> {
     const tokens = cookieHeader ? this.#tokensIn(cookieHeader) : none;
     let stored: Stored | null = null;
     if (tokens.length === 1) {

@@ -3,7 +3,7 @@ import { RefusedError, StoreError } from "../errors.ts";
 import { channels, type RefuseEvent } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
 import { emptyContent, refill } from "./content.ts";
-import type { ClientInfo } from "./format.ts";
+import type { ClientInfo, ClientSource } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import type { Conflict, Settings } from "../options.ts";
 import { mergeContent } from "./merge.ts";
@@ -51,7 +51,6 @@ export interface LostWrite extends Write {
 /** What stands behind one `Session`: the manager reads and writes it, the application never sees it. */
 export class SessionState {
   readonly settings: Settings;
-  readonly client: ClientInfo | undefined;
   readonly startedAt: number;
   /** As last read or written; null for a session that the store does not have. */
   stored: Stored | null;
@@ -85,6 +84,7 @@ export class SessionState {
   changes = 0;
   /** Commits and updates of one session object run one after another. */
   turn: Promise<unknown> | null = null;
+  #client: ClientSource | undefined;
   #content: Content | null;
   /** Bytes of the content as stored; null while nothing is stored, or was not looked at. */
   plaintext: Uint8Array | null = null;
@@ -96,12 +96,18 @@ export class SessionState {
   #start = 0;
   #storedStart = 0;
 
-  constructor(settings: Settings, stored: Stored | null, client: ClientInfo | undefined, now: number) {
+  constructor(settings: Settings, stored: Stored | null, client: ClientSource | undefined, now: number) {
     this.settings = settings;
     this.stored = stored;
-    this.client = client;
+    this.#client = client;
     this.startedAt = now;
     this.#content = stored === null ? emptyContent() : null;
+  }
+
+  /** Who a row is begun by, worked out when it is needed. */
+  get client(): ClientInfo | undefined {
+    if (typeof this.#client === "function") this.#client = this.#client();
+    return this.#client;
   }
 
   /** Whether the envelope was opened, so that the content can have changed. */

@@ -117,6 +117,23 @@ for (const example of examples) {
   );
 }
 
+test(
+  "SvelteKit: with a prerendered page and ADDRESS_HEADER set → it builds, a health check without the header is served, and a session keeps the address",
+  { timeout: 60_000 },
+  async () => {
+    const sveltekit = examples.find(({ folder }) => folder === "sveltekit")!;
+    await running({ ...sveltekit, environment: { ADDRESS_HEADER: "x-real-ip" } }, async (url) => {
+      const about = await fetch(`${url}/about`);
+      assert.equal(about.status, 200);
+      assert.match(await about.text(), /made when the application was built/);
+      assert.equal((await fetch(`${url}/health`)).status, 200);
+      const visit = await fetch(url, { headers: { "x-real-ip": "10.0.0.9" } });
+      assert.equal(visit.status, 200);
+      assert.equal(visit.headers.getSetCookie().length, 1);
+    });
+  },
+);
+
 test("the examples type-check against the built package", { timeout: 120_000 }, () => {
   for (const folder of ["fastify", "koa", "hono", "react-router"]) {
     try {

@@ -52,6 +52,23 @@ function managed() {
 
 const url = "http://localhost/";
 
+test("fetch: forUser, update, scheduleExpiry and close → those of the manager, which is there too", async () => {
+  const { sessions, manager } = managed();
+  assert.equal(sessions.manager, manager);
+  const session = await sessions.load(new Request(url));
+  session.login("42");
+  await sessions.save(session);
+  await sessions.update(session, (data) => {
+    data.n = 1;
+  });
+  const { forUser, scheduleExpiry, close } = sessions; // as a module would export them
+  assert.equal((await forUser("42").list()).length, 1);
+  assert.equal(await forUser("42").revokeAll({ except: session }), 0);
+  await scheduleExpiry({ every: "10 min" }).stop();
+  await close();
+  await assert.rejects(manager.count(), { code: "ERR_STORED_SESSION_CLOSED" });
+});
+
 test("fetch: a response nobody's session touched is passed on as it is (promise 1)", async () => {
   const { sessions } = managed();
   const response = new Response("x");
