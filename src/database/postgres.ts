@@ -255,10 +255,11 @@ function texts(names: Names) {
       `FROM unnest($1::bytea[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[], $9::bytea[]) ` +
       `AS u(id, loaded, data, version, user_ref, updated_at, expires_at, expires_bucket, client) ` +
       `WHERE ${sameId} AND s.version = ANY (ARRAY[u.loaded]) RETURNING encode(s.id, 'base64') AS id`,
-    // Both halves see the table as it was, so "the new id is free" is asked before anything is deleted.
+    // Both halves see the table as it was, so "the new id is free" is asked before anything is deleted. A row that
+    // keeps its id was deleted before the insert looks for duplicates.
     replace:
       `WITH ended AS (DELETE FROM ${table} WHERE id = $11 AND version = $12 ` +
-      `AND NOT EXISTS (SELECT 1 FROM ${table} WHERE id = $1) RETURNING 1) ` +
+      `AND ($1::bytea = $11::bytea OR NOT EXISTS (SELECT 1 FROM ${table} WHERE id = $1)) RETURNING 1) ` +
       `INSERT INTO ${table} (${columns}) SELECT $1::bytea, $2::bytea, $3::int8, $4::bytea, $5::int8, $6::int8, $7::int8, $8::int8, ` +
       `$9::int4, $10::bytea FROM ended`,
     touchAlike: `UPDATE ${table} s SET ${moved("$2::int8", "$3::int8")} FROM unnest($1::bytea[]) AS u(id) WHERE ${sameId}`,

@@ -73,11 +73,12 @@ export class MemoryStore implements SessionStore {
 
   async replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
     this.#assertOpen();
-    const row = this.#rows.get(keyOf(loaded.id));
-    if (!row || row.version !== loaded.version || this.#rows.has(keyOf(next.id))) return false;
-    if (keyOf(next.id) === MALFORMED) throw new TypeError("A row's id is 32 bytes.");
-    this.#rows.delete(keyOf(loaded.id));
-    this.#rows.set(keyOf(next.id), copyOf(next));
+    const [key, nextKey] = [keyOf(loaded.id), keyOf(next.id)];
+    const row = this.#rows.get(key);
+    if (!row || row.version !== loaded.version || (nextKey !== key && this.#rows.has(nextKey))) return false;
+    if (nextKey === MALFORMED) throw new TypeError("A row's id is 32 bytes.");
+    this.#rows.delete(key);
+    this.#rows.set(nextKey, copyOf(next));
     return true;
   }
 

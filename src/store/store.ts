@@ -54,7 +54,8 @@ export interface SessionStore {
 
   /**
    * In one transaction: ends `loaded` and adds `next` under its new id. False, and nothing changed, when the row
-   * is gone, no longer has the version of `loaded`, or the new id is taken.
+   * is gone, no longer has the version of `loaded`, or the new id is taken. With the id of `loaded` itself the
+   * session begins anew under it: every column is written, `createdAt` and `absoluteExpiresAt` included.
    */
   replace(loaded: SessionRow, next: SessionRow): Promise<boolean>;
 

@@ -310,6 +310,20 @@ function replacing(check: Check): void {
     same(await store.read([old.id, next.id]), [old, next]);
   });
 
+  check("replace with the same id → the row begins anew, times included", async (store) => {
+    const [old, other] = rows(2);
+    await store.insert([old, other]);
+    const anew = {
+      ...nextOf(old),
+      createdAt: old.createdAt + 5_000,
+      absoluteExpiresAt: old.absoluteExpiresAt + 5_000,
+    };
+    assert.equal(await store.replace(old, anew), true);
+    same(await store.read([old.id, other.id]), [anew, other]);
+    assert.equal(await store.replace(old, { ...anew, version: old.version + 7 }), false);
+    same(await store.read([old.id]), [anew]);
+  });
+
   check("of several replacements of one row a single one happens", async (store) => {
     const [old, ...next] = rows(5);
     await store.insert([old]);
