@@ -1,33 +1,20 @@
 import { EventEmitter } from "node:events";
 import type { SessionManager } from "../session/manager.ts";
-import { ForeignSessions, Baseline, type ForeignStoreOptions } from "./foreign-sessions.ts";
+import { answer, type Callback } from "./answer.ts";
+import { carried, carrying } from "./baseline-carrier.ts";
+import type { Baseline } from "./baseline.ts";
+import { ExpressClasses } from "./express-classes.ts";
+import { contentOf, endOfCookie, timeOf, withExpiry, type ForeignSession } from "./foreign-cookie.ts";
+import { ForeignSessions, type ForeignStoreOptions } from "./foreign-sessions.ts";
 import { InOrder } from "./in-order.ts";
-import { plainObject, plainValue } from "./plain-values.ts";
 
 type Values = Record<string, unknown>;
-type Callback<Answer = void> = (error?: unknown, answer?: Answer) => void;
-
-/** As much of a session of express-session or @fastify/session as the store looks at. */
-interface ForeignSession extends Values {
-  cookie?: ForeignCookie | null;
-}
-
-interface ForeignCookie {
-  expires?: Date | string | number | boolean | null | undefined;
-  maxAge?: number | null | undefined;
-  originalMaxAge?: number | null | undefined;
-  toJSON?(): ForeignCookie | undefined;
-}
 
 /** Options of {@link StoredSessionStore}. */
 export interface StoredSessionStoreOptions extends ForeignStoreOptions {}
 
-/**
- * Where @fastify/session keeps the baseline: it copies the enumerable properties of what `get` answered into its own
- * object, those with names of text only, and offers nothing else to tell one request's session from another's.
- * Leaves no trace in JSON.
- */
-const tag = "stored-session:baseline";
+/** Says when the session ends. */
+const own = ["cookie"];
 
 /**
  * A store for express-session, and for @fastify/session: `session({ store: new StoredSessionStore({ store, keys }),
@@ -37,7 +24,10 @@ const tag = "stored-session:baseline";
  * back a session that was destroyed; a session that is only read is written at most once every `touchEvery`. It ends
  * when its cookie does, after `idleTimeout` without use where the cookie names no time (30 days), and after
  * `absoluteTimeout` at the latest (400 days). Every method takes a callback, which is called exactly once, or
- * returns a promise.
+ * returns a promise. A call with neither that fails is a process warning, STORED_SESSION_UNHEARD_FAILURE.
+ *
+ * The middleware owns the session id, so the store cannot change it at a login: the application regenerates the
+ * session, as Passport does. Where it does not, a session whose user changes (`userOf`) begins anew under its id.
  */
 export class StoredSessionStore extends EventEmitter {
   readonly #foreign: ForeignSessions;
@@ -45,13 +35,20 @@ export class StoredSessionStore extends EventEmitter {
   readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
   /** By session object: of two saves in flight the second is measured against the first. */
   readonly #saves: InOrder = new InOrder();
-  #classes: { Session: new (request: object, data: object) => object; cookie: object } | null = null;
-  /** Set by express-session: gives a request a new session. */
-  generate?: (request: never) => void;
+  readonly #express: ExpressClasses = new ExpressClasses();
 
   constructor(options: StoredSessionStoreOptions) {
     super();
     this.#foreign = new ForeignSessions(options);
+  }
+
+  /** Set by express-session: gives a request a new session. */
+  get generate(): ((request: never) => void) | undefined {
+    return this.#express.generate;
+  }
+
+  set generate(generate: ((request: never) => void) | undefined) {
+    this.#express.generate = generate;
   }
 
   /** For what needs no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
@@ -63,7 +60,16 @@ export class StoredSessionStore extends EventEmitter {
   get(id: string, callback: (error: unknown, session?: any) => void): void;
   get(id: string): Promise<any>;
   get(id: string, callback?: Callback<any>): Promise<any> | void {
-    return answer(this.#get(id), callback);
+    return answer("get()", this.#get(id), callback && this.#handing(callback));
+  }
+
+  /** @fastify/session copies the session in the callback. express-session asks for it with {@link createSession}. */
+  #handing(callback: Callback<any>): Callback<any> {
+    return (error, session?: object | null) => {
+      const baseline = session && this.generate === undefined ? this.#baselines.get(session) : undefined;
+      if (!session || baseline === undefined) return callback(error, session);
+      carrying(session, baseline, () => callback(error, session));
+    };
   }
 
   async #get(id: string): Promise<Values | null> {
@@ -71,7 +77,6 @@ export class StoredSessionStore extends EventEmitter {
     if (loaded === null) return null;
     const session = withExpiry(loaded.data, loaded.expiresAt);
     this.#baselines.set(session, loaded.baseline);
-    if (this.generate === undefined) session[tag] = loaded.baseline;
     return session;
   }
 
@@ -79,19 +84,24 @@ export class StoredSessionStore extends EventEmitter {
   set(id: string, session: object, callback: (error?: unknown) => void): void;
   set(id: string, session: object): Promise<void>;
   set(id: string, session: object, callback?: Callback): Promise<void> | void {
-    return answer(this.#set(id, session as ForeignSession), callback);
+    return answer("set()", this.#set(id, session as ForeignSession), callback);
   }
 
   async #set(id: string, session: ForeignSession): Promise<void> {
-    const now = this.#foreign.now();
+    const content = contentOf(session, this.#foreign.maxBytes);
     const expiresAt = this.#endOf(session);
-    if (expiresAt <= now) {
-      await this.#foreign.destroy(id);
-      return;
-    }
-    const content = contentOf(session);
     await this.#saves.do(session, async () => {
-      const saved = await this.#foreign.save(id, content, this.#baselineOf(session), expiresAt, ["cookie"]);
+      const baseline = this.#baselineOf(session);
+      let end: number | null = expiresAt;
+      if (expiresAt <= this.#foreign.now()) {
+        if (baseline === null || this.#foreign.isToEnd(content, baseline, expiresAt, own)) {
+          await this.#foreign.destroy(id);
+          return;
+        }
+        // The request outlived its session. One that took place meanwhile may have extended it.
+        end = null;
+      }
+      const saved = await this.#foreign.save(id, content, baseline, end, own);
       if (saved !== null) this.#baselines.set(session, saved);
     });
   }
@@ -100,7 +110,7 @@ export class StoredSessionStore extends EventEmitter {
   touch(id: string, session: object, callback: (error?: unknown) => void): void;
   touch(id: string, session: object): Promise<void>;
   touch(id: string, session: object, callback?: Callback): Promise<void> | void {
-    return answer(this.#touch(id, session as ForeignSession), callback);
+    return answer("touch()", this.#touch(id, session as ForeignSession), callback);
   }
 
   async #touch(id: string, session: ForeignSession): Promise<void> {
@@ -111,7 +121,7 @@ export class StoredSessionStore extends EventEmitter {
   destroy(id: string, callback: (error?: unknown) => void): void;
   destroy(id: string): Promise<void>;
   destroy(id: string, callback?: Callback): Promise<void> | void {
-    return answer(this.#destroy(id), callback);
+    return answer("destroy()", this.#destroy(id), callback);
   }
 
   async #destroy(id: string): Promise<void> {
@@ -124,6 +134,7 @@ export class StoredSessionStore extends EventEmitter {
   all(callback?: Callback<any[]>): Promise<any[]> | void {
     const all = this.#foreign.all();
     return answer(
+      "all()",
       all.then((found) => found.map(({ data, expiresAt }) => withExpiry(data, expiresAt))),
       callback,
     );
@@ -133,14 +144,14 @@ export class StoredSessionStore extends EventEmitter {
   length(callback: (error: unknown, length?: number) => void): void;
   length(): Promise<number>;
   length(callback?: Callback<number>): Promise<number> | void {
-    return answer(this.#foreign.length(), callback);
+    return answer("length()", this.#foreign.length(), callback);
   }
 
   /** Ends every session in the table. */
   clear(callback: (error?: unknown) => void): void;
   clear(): Promise<void>;
   clear(callback?: Callback): Promise<void> | void {
-    return answer(this.#foreign.clear(), callback);
+    return answer("clear()", this.#foreign.clear(), callback);
   }
 
   close(): Promise<void> {
@@ -148,138 +159,57 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   /** For express-session: ends the request's session and gives it a new one. */
-  regenerate(request: any, callback: (error?: unknown) => void): void {
-    this.destroy(request.sessionID as string, (error) => {
-      if (!error) this.#generate()(request as never);
-      callback(error);
-    });
+  regenerate(request: any, callback: (error?: unknown) => void): void;
+  regenerate(request: any): Promise<void>;
+  regenerate(request: any, callback?: Callback): Promise<void> | void {
+    return answer("regenerate()", this.#regenerate(request as { sessionID: string }), callback);
   }
 
-  /** For express-session: a session without a request. */
-  load(id: string, callback: (error: unknown, session?: any) => void): void {
-    this.get(id, (error, data) => {
-      if (error || !data) return callback(error);
-      let session: unknown;
-      try {
-        // `headers`, because express-session asks behind which proxy the request came.
-        session = this.createSession({ sessionID: id, sessionStore: this, headers: {} }, data as object);
-      } catch (failed) {
-        return callback(failed);
-      }
-      callback(null, session);
-    });
+  async #regenerate(request: { readonly sessionID: string }): Promise<void> {
+    await this.#destroy(request.sessionID);
+    this.#express.renew(request);
+  }
+
+  /** For express-session: a session without a request. Its `req` has nothing but the id and the store. */
+  load(id: string, callback: (error: unknown, session?: any) => void): void;
+  load(id: string): Promise<any>;
+  load(id: string, callback?: Callback<any>): Promise<any> | void {
+    return answer("load()", this.#load(id), callback);
+  }
+
+  async #load(id: string): Promise<object | undefined> {
+    const stored = await this.#get(id);
+    return stored === null
+      ? undefined
+      : this.#sessionOver({ sessionID: id, sessionStore: this }, stored, null);
   }
 
   /** For express-session: the request's session object over what `get` answered. */
   createSession(request: any, data: any): any {
-    const stored = data as ForeignSession;
-    const { Session, cookie: prototype } = this.#classesOf(request as object);
+    return this.#sessionOver(request as object, data as ForeignSession, request as object);
+  }
+
+  /** @param sent the request, when a client sent it */
+  #sessionOver(request: object, stored: ForeignSession, sent: object | null): object {
+    const { Session, cookie: prototype } = this.#express.of(sent);
     const cookie = Object.create(prototype) as Values;
     const { expires, originalMaxAge = null, ...attributes } = stored.cookie ?? {};
     Object.assign(cookie, { path: "/", httpOnly: true }, attributes);
     const end = timeOf(expires);
     cookie["expires"] = end === null ? null : new Date(end);
     cookie["originalMaxAge"] = originalMaxAge; // after `expires`, whose setter changes it
-    const session = new Session(request as object, { ...stored, cookie });
+    const session = new Session(request, { ...stored, cookie });
     const baseline = this.#baselineOf(stored);
     if (baseline !== null) this.#baselines.set(session, baseline);
     (request as { session?: object }).session = session;
     return session;
   }
 
-  /** express-session's own classes, as `generate` makes them: so nothing of it needs to be imported. */
-  #classesOf(request: object): { Session: new (request: object, data: object) => object; cookie: object } {
-    if (this.#classes === null) {
-      const probe = Object.create(request) as { session: object & { cookie: object } };
-      this.#generate()(probe as never);
-      const { session } = probe;
-      this.#classes = {
-        Session: session.constructor as new (request: object, data: object) => object,
-        cookie: Object.getPrototypeOf(session.cookie) as object,
-      };
-    }
-    return this.#classes;
-  }
-
-  #generate(): (request: never) => void {
-    if (this.generate === undefined)
-      throw new TypeError("This method is for express-session: pass the store to session({ store }) first.");
-    return this.generate;
-  }
-
   #baselineOf(session: ForeignSession): Baseline | null {
-    const tagged = session[tag];
-    return this.#baselines.get(session) ?? (tagged instanceof Baseline ? tagged : null);
+    return this.#baselines.get(session) ?? carried(session);
   }
 
   #endOf(session: ForeignSession): number {
-    const cookie = jsonOf(session.cookie);
-    const { expires, maxAge } = cookie ?? {};
-    const end = timeOf(expires);
-    if (end !== null) return end;
-    return typeof maxAge === "number" ? this.#foreign.now() + maxAge : this.#foreign.defaultEnd();
+    return endOfCookie(session, this.#foreign.now()) ?? this.#foreign.defaultEnd();
   }
-}
-
-/**
- * What is sealed: the session's own properties. Of the cookie's expiry only that there is one, because the row has
- * the time itself, and a touch moves it there.
- */
-function contentOf(session: ForeignSession): Values {
-  const { cookie: _cookie, ...rest } = session;
-  if (rest[tag] instanceof Baseline) delete rest[tag];
-  const content = plainObject(rest);
-  const cookie = jsonOf(session.cookie);
-  if (cookie !== null) {
-    const {
-      expires,
-      originalExpires: _originalExpires,
-      maxAge,
-      originalMaxAge = maxAge,
-      ...attributes
-    } = cookie as ForeignCookie & Values;
-    const ends = timeOf(expires) !== null || typeof maxAge === "number";
-    content["cookie"] = plainValue({
-      originalMaxAge: rounded(originalMaxAge),
-      ...attributes,
-      ...(ends && { expires: true }),
-    });
-  }
-  return content;
-}
-
-/** The time that a cookie's `expires` names; `false`, which express-session makes of `maxAge: false`, names none. */
-function timeOf(expires: ForeignCookie["expires"]): number | null {
-  if (!expires || expires === true) return null;
-  const time = new Date(expires).getTime();
-  return Number.isNaN(time) ? null : time;
-}
-
-/** express-session computes it from two readings of the clock, so that it wanders by a millisecond for no reason. */
-function rounded(milliseconds: number | null | undefined): number | null {
-  return typeof milliseconds === "number" ? Math.round(milliseconds / 10) * 10 : null;
-}
-
-function jsonOf(cookie: ForeignCookie | null | undefined): ForeignCookie | null {
-  if (typeof cookie !== "object" || cookie === null) return null;
-  const json: unknown = typeof cookie.toJSON === "function" ? cookie.toJSON() : cookie;
-  return typeof json === "object" ? json : null;
-}
-
-function withExpiry(data: Values, expiresAt: number): Values {
-  const cookie = data["cookie"] as Values | undefined;
-  if (cookie === undefined) return data;
-  return { ...data, cookie: { ...cookie, expires: cookie["expires"] === true ? new Date(expiresAt) : null } };
-}
-
-/** Calls back exactly once, outside the promise, so that what a callback throws is not taken for an answer's error. */
-function answer<Answer>(
-  promise: Promise<Answer>,
-  callback: Callback<Answer> | undefined,
-): Promise<Answer> | void {
-  if (callback === undefined) return promise;
-  promise.then(
-    (value) => process.nextTick(callback, null, value),
-    (error: unknown) => process.nextTick(callback, error),
-  );
 }

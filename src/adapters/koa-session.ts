@@ -1,5 +1,6 @@
 import type { SessionManager } from "../session/manager.ts";
-import { ForeignSessions, type Baseline, type ForeignStoreOptions } from "./foreign-sessions.ts";
+import type { Baseline } from "./baseline.ts";
+import { ForeignSessions, type ForeignStoreOptions } from "./foreign-sessions.ts";
 import { InOrder } from "./in-order.ts";
 import { plainObject } from "./plain-values.ts";
 
@@ -49,7 +50,7 @@ export class StoredSessionKoaStore {
   }
 
   async set(key: string, session: object, maxAge?: unknown, call: KoaSessionCall = {}): Promise<void> {
-    const { _expire, ...content } = plainObject(session); // the row has the time, and a touch moves it there
+    const { _expire, ...content } = plainObject(session, this.#foreign.maxBytes); // the row has the time, and a touch moves it there
     const ends = typeof maxAge === "number" ? this.#foreign.now() + maxAge : this.#foreign.defaultEnd();
     await this.#saves.do(call.ctx ?? content, async () => {
       const baseline = this.#of(call)?.get(key) ?? null;
