@@ -58,9 +58,14 @@ export interface SessionManagerOptions<Data = SessionData> {
   /**
    * "keys" (default): the key ring opens every row, so that operators can export, and rows are resealed in the
    * background. "cookie": a row opens only with its user's cookie; database and server keys together open nothing.
-   * Changing it ends every session.
+   * Changing it alone ends every session: `alsoOpens` keeps them.
    */
   sealTo?: "keys" | "cookie";
+  /**
+   * The other value of `sealTo`: rows that were sealed that way open as well, and the next save seals them as `sealTo`
+   * says. For the time of a change (docs/key-rotation.md). Default: only what is sealed as `sealTo` says opens.
+   */
+  alsoOpens?: "keys" | "cookie" | undefined;
   /** A name bound into every seal, so that applications which share keys cannot read each other's rows. Default "". */
   app?: string;
   /**
@@ -131,6 +136,7 @@ const known = new Set([
   "touchEvery",
   "cookie",
   "sealTo",
+  "alsoOpens",
   "app",
   "compressAbove",
   "maxBytes",
@@ -145,7 +151,7 @@ const known = new Set([
   "format",
 ]);
 
-const sealingOptions = ["sealTo", "app", "compressAbove", "maxBytes"] as const;
+const sealingOptions = ["sealTo", "alsoOpens", "app", "compressAbove", "maxBytes"] as const;
 const maxTimer = 2 ** 31 - 1;
 const storeMethods = ["read", "insert", "update", "replace", "touch", "delete"] as const;
 
@@ -197,7 +203,10 @@ export function resolveOptions<Data>(
     }
     return value;
   };
-  const oneOf = <Name extends "sealTo" | "onUnreadable">(name: Name, choices: readonly string[]) => {
+  const oneOf = <Name extends "sealTo" | "alsoOpens" | "onUnreadable">(
+    name: Name,
+    choices: readonly string[],
+  ) => {
     const given = options[name];
     if (given !== undefined && !choices.includes(given)) {
       problems.push(
@@ -239,6 +248,7 @@ export function resolveOptions<Data>(
   if (storeTimeout > maxTimer) problems.push(`\`storeTimeout\` is at most ${maxTimer} ms.`);
 
   oneOf("sealTo", ["keys", "cookie"]);
+  oneOf("alsoOpens", ["keys", "cookie"]);
   oneOf("onUnreadable", ["renew", "throw"]);
   hook("onConflict");
   hook("userOf");
@@ -259,7 +269,12 @@ export function resolveOptions<Data>(
 
   let format = options.format;
   if (format === undefined) {
-    const { app = "", compressAbove = 1024, maxBytes = 1_048_576, sealTo = "keys" } = options;
+    const { app = "", compressAbove = 1024, maxBytes = 1_048_576, sealTo = "keys", alsoOpens } = options;
+    if (alsoOpens === sealTo) {
+      problems.push(
+        `\`alsoOpens\` is ${JSON.stringify(alsoOpens)}, as \`sealTo\` is: give it the other value while \`sealTo\` changes, or leave it out.`,
+      );
+    }
     if (typeof app !== "string" || !app.isWellFormed()) problems.push("`app` must be text.");
     if (compressAbove !== false && !(Number.isSafeInteger(compressAbove) && compressAbove >= 0)) {
       problems.push("`compressAbove` must be a number of bytes, 0 or more, or false.");
@@ -275,7 +290,7 @@ export function resolveOptions<Data>(
       problems.push(`\`keys\`: ${error.message}`);
     }
     if (keys !== undefined && problems.length === 0) {
-      format = nativeFormat({ keys, app, sealTo, compressAbove, maxBytes });
+      format = nativeFormat({ keys, app, sealTo, alsoOpens, compressAbove, maxBytes });
     }
   } else {
     if (options.keys !== undefined)

@@ -2,6 +2,7 @@ import { afterChanges } from "../database/partial.ts";
 import { RefusedError } from "../errors.ts";
 import type { SessionManagerOptions, Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
+import { opensAlone } from "../session/format.ts";
 import { handleOf } from "../session/handle.ts";
 import { createSessionManager, recordsOf, settingsOf, type SessionManager } from "../session/manager.ts";
 import type { Records } from "../session/records.ts";
@@ -172,11 +173,13 @@ export class ForeignSessions {
   /** Everything that is stored, ended sessions apart. Sessions sealed to their cookies cannot be opened: a TypeError. */
   async all(): Promise<{ data: Values; expiresAt: number }[]> {
     const { format } = this.#settings;
-    if (!format.opensWithoutToken)
-      throw new TypeError('Sessions sealed to their cookies (sealTo: "cookie") cannot be listed.');
+    const sealed = () =>
+      new TypeError('Sessions sealed to their cookies (sealTo: "cookie") cannot be listed.');
+    if (!format.opensWithoutToken && format.needsToken === undefined) throw sealed();
     const found: { data: Values; expiresAt: number }[] = [];
     for await (const row of this.#rows()) {
       if (!this.#records.isAlive(row)) continue;
+      if (!opensAlone(format, row)) throw sealed();
       try {
         found.push({ data: format.decode(format.open(row, null)).data, expiresAt: row.expiresAt });
       } catch (error) {

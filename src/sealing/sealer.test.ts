@@ -15,7 +15,7 @@ const SENTENCES = {
   flags:
     "The stored session has flags that this version does not know: a newer version wrote it, or it was edited.",
   key: "The stored session names a key that is not in the key ring. If that key was removed too early, add it again at the end.",
-  mode: "The stored session was not sealed the way `sealTo` says, or its cookie is not at hand to open it.",
+  mode: "The stored session was not sealed the way `sealTo` says, or its cookie is not at hand to open it. If `sealTo` was changed, set `alsoOpens` to its old value until those sessions have ended.",
   commitment:
     "The stored session does not belong to this row as it is: it was copied, a column was edited, or `app` has another value.",
   tag: "The stored session's content was edited.",

@@ -11,12 +11,17 @@ export type { SealContext } from "./context.ts";
 /** The columns that the seal of the `client` column covers. It outlives the row's versions and its user. */
 export type ClientContext = Pick<SealContext, "id" | "createdAt" | "absoluteExpiresAt">;
 
+/** Whether opening needs the keys only, or the cookie too. */
+export type SealMode = "keys" | "cookie";
+
 export interface SealerOptions {
   readonly keys: KeyRing;
   /** Bound into every seal: rows of one application do not open in another. */
   readonly app: string;
   /** Whether opening needs the keys only, or the cookie too. */
-  readonly sealTo: "keys" | "cookie";
+  readonly sealTo: SealMode;
+  /** What was sealed this way opens as well: while a change of `sealTo` is under way. Default: `sealTo` alone. */
+  readonly alsoOpens?: SealMode | undefined;
   /**
    * Plaintexts of more bytes than this are deflated where that makes them smaller; false: none. The size of an
    * envelope then tells something of its content to who can read the table and choose part of the content.
@@ -39,6 +44,8 @@ const TAG_BYTES = 16;
 /** How much longer an envelope is than its plaintext, and the length of the shortest. */
 const OVERHEAD = CIPHERTEXT_AT + TAG_BYTES;
 
+const KEYS_ALONE: ReadonlySet<SealMode> = new Set(["keys"]);
+
 const CIPHER = "aes-256-gcm";
 const CIPHER_OPTIONS = { authTagLength: TAG_BYTES } as const;
 // Every message has a key of its own, derived with a random salt, so the nonce can be constant (R21).
@@ -53,6 +60,8 @@ const NONCE = new Uint8Array(12);
 export class Sealer {
   readonly #keys: KeyRing;
   readonly #toCookie: boolean;
+  /** Which ways of sealing open: the configuration decides, never the envelope alone. */
+  readonly #opens: ReadonlySet<SealMode>;
   readonly #compressAbove: number;
   readonly #maxBytes: number;
   readonly #random: (target: Uint8Array, offset: number, length: number) => void;
@@ -62,6 +71,7 @@ export class Sealer {
   constructor(options: SealerOptions) {
     this.#keys = options.keys;
     this.#toCookie = options.sealTo === "cookie";
+    this.#opens = new Set([options.sealTo, options.alsoOpens ?? options.sealTo]);
     this.#compressAbove = options.compressAbove === false ? Infinity : options.compressAbove;
     this.#maxBytes = options.maxBytes;
     this.#random = options.random ?? fillRandom;
@@ -82,13 +92,18 @@ export class Sealer {
     return this.#seal(this.#row, plaintext, context, sid, compress);
   }
 
+  /** Seals the `data` column under the key ring, whatever `sealTo` says. @throws like `seal` */
+  sealToKeys(plaintext: Uint8Array, context: SealContext, compress?: boolean): Uint8Array {
+    return this.#seal(this.#row, plaintext, context, null, compress);
+  }
+
   /**
    * Opens the `data` column. Without `sid`, nothing that was sealed to a cookie opens.
    *
    * @throws {RefusedError} with the reason, when the envelope is not exactly what was sealed for this row
    */
   open(envelope: Uint8Array, context: SealContext, sid: Uint8Array | null): Uint8Array {
-    return this.#open(this.#row, envelope, context, this.#toCookie, sid);
+    return this.#open(this.#row, envelope, context, this.#opens, sid);
   }
 
   /** Seals the `client` column: always under the key ring, so that a user's sessions can be listed. */
@@ -98,12 +113,17 @@ export class Sealer {
 
   /** Opens the `client` column. @throws {RefusedError} like `open` */
   openClient(envelope: Uint8Array, context: ClientContext): Uint8Array {
-    return this.#open(this.#client, envelope, whole(context), false, null);
+    return this.#open(this.#client, envelope, whole(context), KEYS_ALONE, null);
   }
 
   /** The id of the key that an envelope names, whether or not anyone has it; null when it is no envelope. */
   static keyId(envelope: Uint8Array): number | null {
     return envelope.length < OVERHEAD || envelope[0] !== SUITE ? null : keyIdOf(envelope);
+  }
+
+  /** Whether an envelope says that it is sealed to the cookie. */
+  static isToCookie(envelope: Uint8Array): boolean {
+    return envelope.length >= OVERHEAD && (envelope[1]! & TO_COOKIE) !== 0;
   }
 
   /** Whether an envelope's plaintext was deflated. */
@@ -154,7 +174,7 @@ export class Sealer {
     writer: ContextWriter,
     envelope: Uint8Array,
     context: SealContext,
-    toCookie: boolean,
+    opens: ReadonlySet<SealMode>,
     sid: Uint8Array | null,
   ): Uint8Array {
     if (envelope.length < OVERHEAD) throw refused("length");
@@ -163,7 +183,8 @@ export class Sealer {
     if ((flags & ~(DEFLATED | TO_COOKIE)) !== 0) throw refused("flags");
     const key = this.#keys.find(keyIdOf(envelope));
     if (key === undefined) throw refused("key");
-    if (((flags & TO_COOKIE) !== 0) !== toCookie) throw refused("mode");
+    const toCookie = (flags & TO_COOKIE) !== 0;
+    if (!opens.has(toCookie ? "cookie" : "keys")) throw refused("mode");
     if (toCookie && sid === null) throw refused("mode");
     if (!isSealable(context)) throw refused("commitment");
 
@@ -229,7 +250,7 @@ const SENTENCES: Record<SealRefusal, string> = {
   flags:
     "The stored session has flags that this version does not know: a newer version wrote it, or it was edited.",
   key: "The stored session names a key that is not in the key ring. If that key was removed too early, add it again at the end.",
-  mode: "The stored session was not sealed the way `sealTo` says, or its cookie is not at hand to open it.",
+  mode: "The stored session was not sealed the way `sealTo` says, or its cookie is not at hand to open it. If `sealTo` was changed, set `alsoOpens` to its old value until those sessions have ended.",
   commitment:
     "The stored session does not belong to this row as it is: it was copied, a column was edited, or `app` has another value.",
   tag: "The stored session's content was edited.",

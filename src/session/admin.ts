@@ -3,6 +3,7 @@ import { afterChanges, allAnswered } from "../database/partial.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
 import { fractionOf } from "../store/fraction.ts";
+import { opensAlone } from "./format.ts";
 import { idOf } from "./handle.ts";
 import { storedEndOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
@@ -145,7 +146,7 @@ export function exportRow(records: Records, row: SessionRow): ExportedSession {
     bytes: row.data.length,
   };
   const without = (unreadable: string) => ({ ...base, user: undefined, data: null, flash: null, unreadable });
-  if (!format.opensWithoutToken) return without(sealedToCookie);
+  if (!opensAlone(format, row)) return without(sealedToCookie);
   try {
     const { data, user, flash } = format.decode(format.open(row, null));
     return { ...base, user, data, flash, unreadable: null };
@@ -172,7 +173,7 @@ export function refusalOf(records: Records, row: SessionRow): RefusedError | nul
       return error;
     }
   };
-  if (format.opensWithoutToken) return attempt(() => format.open(row, null));
+  if (opensAlone(format, row)) return attempt(() => format.open(row, null));
   const refusal = attempt(() => format.open(row, anyone));
   // Somebody else's cookie is refused for its commitment, after everything that does not depend on it was looked at.
   return refusal?.reason === "commitment" ? attempt(() => format.openClient(row)) : refusal;

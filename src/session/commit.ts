@@ -3,6 +3,7 @@ import { afterChanges } from "../database/partial.ts";
 import { ConflictError, RefusedError, StoreError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
+import { opensAlone } from "./format.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -205,13 +206,19 @@ export class Committer {
     const { cookie, touchEvery } = this.#settings;
     const { row, token } = state.stored!;
     const due = this.#records.now() - row.updatedAt >= touchEvery;
-    if (token.stale || (cookie.rolling && due)) await this.#renew(state);
+    if (token.stale || (due && (cookie.rolling || this.#isOutdated(state)))) await this.#renew(state);
     else if (due) state.stored = { row: this.#records.touchLater(row), token };
   }
 
+  /** Whether the row is of an earlier configuration, which a write carries over to that of today. */
+  #isOutdated({ stored }: SessionState): boolean {
+    const { format } = this.#settings;
+    return opensAlone(format, stored!.row) !== format.opensWithoutToken;
+  }
+
   /**
-   * Writes an unchanged session once more, because its cookie must be sent again: its tag is of an older key, or the
-   * cookie rolls. It carries row and token to the newest key as well. When it does not match, a parallel request
+   * Writes an unchanged session once more, because its cookie must be sent again (its tag is of an older key, or the
+   * cookie rolls) or its row is of an earlier configuration. It carries row and token to the newest key as well. When it does not match, a parallel request
    * did it, or the session ended.
    */
   async #renew(state: SessionState): Promise<void> {

@@ -70,6 +70,13 @@ export interface SessionFormat {
   sealedUnder?(row: SessionRow): { readonly data: string | null; readonly client: string | null };
   /** Bytes that the `data` of a row has at most, or a little less, for formats that have a limit. */
   readonly maxSealedBytes?: number;
-  /** Whether rows can be opened without the cookie: false when they are sealed to it. */
+  /** Whether the rows that it seals can be opened without the cookie: false when they are sealed to it. */
   readonly opensWithoutToken: boolean;
+  /** Whether a row opens only with its cookie, for formats that open rows of both kinds. */
+  needsToken?(row: Pick<SessionRow, "data">): boolean;
+}
+
+/** Whether a row can be opened without its cookie. */
+export function opensAlone(format: SessionFormat, row: Pick<SessionRow, "data">): boolean {
+  return format.needsToken === undefined ? format.opensWithoutToken : !format.needsToken(row);
 }

@@ -1,14 +1,16 @@
 import { Codec } from "../codec/codec.ts";
 import type { SessionRow } from "../row.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
-import { Sealer } from "../sealing/sealer.ts";
+import { Sealer, type SealMode } from "../sealing/sealer.ts";
 import type { ClientInfo, SessionFormat } from "./format.ts";
 import { mintToken, readToken, refreshToken } from "./token.ts";
 
 export interface NativeFormatOptions {
   readonly keys: KeyRing;
   readonly app: string;
-  readonly sealTo: "keys" | "cookie";
+  readonly sealTo: SealMode;
+  /** The other way of sealing, which opens as well. Default: `sealTo` alone. */
+  readonly alsoOpens?: SealMode | undefined;
   readonly compressAbove: number | false;
   readonly maxBytes: number;
 }
@@ -26,9 +28,11 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
   const codec = new Codec({ maxBytes: options.maxBytes });
   const sealer = new Sealer(options);
   const newest = keys.newest.id;
+  const opensBoth = options.alsoOpens !== undefined && options.alsoOpens !== options.sealTo;
 
   return {
     opensWithoutToken: options.sealTo === "keys",
+    ...(opensBoth && { needsToken: (row: SessionRow) => Sealer.isToCookie(row.data) }),
     maxSealedBytes: options.maxBytes,
     mint: () => mintToken(keys),
     read: (value) => readToken(keys, value),
@@ -38,13 +42,12 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     encode: (content) => codec.encode(content),
     decode: (plaintext) => codec.decode(plaintext),
     same: (a, b) => codec.same(a, b),
-    seal: (plaintext, row, token, loaded) =>
-      sealer.seal(
-        plaintext,
-        row,
-        token === null ? noSid : token.sid,
-        loaded === undefined ? undefined : Sealer.isDeflated(loaded.data),
-      ),
+    seal(plaintext, row, token, loaded) {
+      const compress = loaded === undefined ? undefined : Sealer.isDeflated(loaded.data);
+      // Without its cookie a row can only be sealed as it was, until its owner comes back.
+      if (token === null && opensBoth) return sealer.sealToKeys(plaintext, row, compress);
+      return sealer.seal(plaintext, row, token === null ? noSid : token.sid, compress);
+    },
     open: (row, token) => sealer.open(row.data, row, token === null ? null : token.sid),
     sealClient(client, row) {
       const map: Record<string, string> = {};

@@ -5,6 +5,7 @@ import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { SessionRow } from "../row.ts";
 import { fractionOf } from "../store/fraction.ts";
+import { opensAlone } from "./format.ts";
 import { handleOf, idOf } from "./handle.ts";
 import { checkTimes } from "./lifetime.ts";
 import type { Records } from "./records.ts";
@@ -103,7 +104,7 @@ async function resealRow(
     }
     if (next === null) return { outcome: "waiting" };
     if (await records.update(row, next, "reseal")) {
-      return { outcome: records.settings.format.opensWithoutToken ? "resealed" : "waiting", wrote: true };
+      return { outcome: opensAlone(records.settings.format, row) ? "resealed" : "waiting", wrote: true };
     }
     row = await records.store.read(row.id);
   }
@@ -114,7 +115,7 @@ async function resealRow(
 function sealAnew(records: Records, row: SessionRow): SessionRow | null {
   const { format } = records.settings;
   checkTimes(row);
-  if (!format.opensWithoutToken) {
+  if (!opensAlone(format, row)) {
     const { client: sealedUnder } = format.sealedUnder?.(row) ?? {};
     if (row.client === null || sealedUnder === format.keyNames?.[0]) return null;
     const client = format.openClient(row);

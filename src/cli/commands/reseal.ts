@@ -30,9 +30,11 @@ export function resealCommand(program: Command, terminal: Terminal): void {
     withSessions(terminal, options, { keys: true, fit: "open" }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {
         const progress = new Progress(terminal, "Resealing", "session");
+        const { opensWithoutToken, needsToken } = records.settings.format;
+        const allOpen = opensWithoutToken && needsToken === undefined;
         const tell = (result: ResealResult) => {
           progress.clear();
-          report(terminal, options, result, () => lines(result, records.settings.format.opensWithoutToken));
+          report(terminal, options, result, () => lines(result, allOpen));
         };
         let sofar: ResealResult | null = null;
         let result: ResealResult;

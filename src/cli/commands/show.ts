@@ -3,6 +3,7 @@ import { exportRow, infoOf, refusalOf, rowOf } from "../../session/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { ago, bytes, moment, remaining, shown, table } from "../format.ts";
+import { opensAlone } from "../../session/format.ts";
 import type { Terminal } from "../terminal.ts";
 import { printable } from "../../printable.ts";
 import { otherSettings, report, reporting, withSessions } from "../work.ts";
@@ -22,14 +23,15 @@ export function showCommand(program: Command, terminal: Terminal): void {
     withSessions(terminal, options, { keys: true }, async (place) => {
       const { records } = place;
       const { format } = records.settings;
-      if (options.reveal && !format.opensWithoutToken) {
-        throw new Failure(
+      const sealed = () =>
+        new Failure(
           'These sessions are sealed to their cookies (sealTo: "cookie"): nobody can read them here. Leave out --reveal.',
           exitCodes.usage,
         );
-      }
+      if (options.reveal && !format.opensWithoutToken && format.needsToken === undefined) throw sealed();
       const row = await rowOf(records, handle);
       if (row === null) throw new Failure(`No stored session has the handle ${printable(handle)}.`);
+      if (options.reveal && !opensAlone(format, row)) throw sealed();
       const info = infoOf(records, row);
       const key = format.sealedUnder?.(row).data ?? null;
       const opened = options.reveal ? exportRow(records, row) : null;
