@@ -1,3 +1,5 @@
+import { Lateness } from "./lateness.ts";
+
 /** The runtime's own, also where an application's tests put fake timers in its place. */
 const afterInput = setImmediate;
 
@@ -6,7 +8,7 @@ const longestTimer = 2 ** 31 - 1;
 
 /** Something with a time limit, and its place in the list of those. */
 export interface Limited {
-  /** By `performance.now()`. */
+  /** By the clock of its list, see {@link Deadlines.now}. */
   deadline: number;
   earlier: Limited | null;
   later: Limited | null;
@@ -16,20 +18,35 @@ export interface Limited {
 /**
  * One timer for everything that has the same time limit: what began first ends first, so a list in order of
  * arrival and a timer for its head are enough. The timer keeps the process alive only while something is listed.
+ *
+ * Time in which the event loop stands still (a breakpoint, a SIGSTOP, a virtual machine that moves, a long computation)
+ * does not count: nobody could answer in it, and nobody could hear an answer.
  */
 export class Deadlines {
   readonly limit: number;
+  readonly #lateness: Lateness;
   #first: Limited | null = null;
   #last: Limited | null = null;
   #timer: NodeJS.Timeout | null = null;
 
-  /** @param limit milliseconds */
-  constructor(limit: number) {
+  /**
+   * @param limit milliseconds
+   * @param lateness notices a standstill that is longer than its period; of the list's own, a fiftieth of the limit
+   */
+  constructor(limit: number, lateness: Lateness = new Lateness(limit / 50)) {
     this.limit = limit;
+    this.#lateness = lateness;
+  }
+
+  /** `performance.now()` without the time that the event loop stood still while something was listed. */
+  now(): number {
+    const now = performance.now();
+    return now - this.#lateness.until(now);
   }
 
   add(entry: Limited): void {
-    entry.deadline = performance.now() + this.limit;
+    const now = performance.now();
+    entry.deadline = now - this.#lateness.begin(now) + this.limit;
     entry.earlier = this.#last;
     entry.later = null;
     if (this.#last) this.#last.later = entry;
@@ -42,6 +59,7 @@ export class Deadlines {
     if (earlier) earlier.later = later;
     else if (this.#first === entry) this.#first = later;
     else return;
+    this.#lateness.end();
     if (later) later.earlier = earlier;
     else this.#last = earlier;
     entry.earlier = null;
@@ -72,7 +90,7 @@ export class Deadlines {
 
   #fire(): void {
     this.#timer = null;
-    const now = performance.now();
+    const now = this.now();
     while (this.#first && this.#first.deadline <= now) {
       const entry = this.#first;
       this.remove(entry);

@@ -1,9 +1,9 @@
 import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
 import { keyOf } from "../database/bytes.ts";
 import { Deadlines } from "../database/deadlines.ts";
+import { Lateness } from "../database/lateness.ts";
 import { LONGER } from "../database/time-limit.ts";
 import { batchSize } from "./batch.ts";
-import { Lateness } from "./lateness.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { SessionStore } from "./store.ts";
@@ -34,7 +34,7 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  * an answer within `storeTimeout` rejects with a StoreTimeoutError whose `outcome` is `none` when it had not been sent;
  * its lane is given free. None is sent that has less time left than two statements take of late, or half of its time
  * where they take longer: a store that falls behind would else work for callers who are gone when it answers, and for
- * nobody else.
+ * nobody else. Time in which the event loop stands still counts for none of this.
  */
 export class CoalescedStore {
   readonly store: SessionStore;
@@ -71,9 +71,9 @@ export class CoalescedStore {
     this.#onBatch = options.onBatch;
     this.#maxQueue = options.maxQueue ?? 10_000;
     this.#timeout = options.storeTimeout ?? 5_000;
-    this.#deadlines = new Deadlines(this.#timeout);
-    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout);
     this.#lateness = new Lateness(this.#timeout / 50);
+    this.#deadlines = new Deadlines(this.#timeout, this.#lateness);
+    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout, this.#lateness);
     store.giveUpAfter?.(this.#timeout);
     this.#freeReads = store.lanes.read;
     this.#freeWrites = store.lanes.write;
@@ -277,7 +277,7 @@ export class CoalescedStore {
   /** An operation that was not sent. */
   #turnAway(operation: Operation): void {
     const { kind, deadline, alone } = operation;
-    const waited = Math.round(performance.now() - deadline + this.#timeout);
+    const waited = Math.round(this.#deadlines.now() - deadline + this.#timeout);
     const sent = alone ? "sent again, after a statement that it shared with others had failed" : "sent";
     const message = `A ${kind} waited ${waited} ms for the session store and was not ${sent}. The store is too slow for this load, or it hangs.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome: "none" }));
@@ -371,7 +371,7 @@ export class CoalescedStore {
   #take(kind: BatchKind, lanes: number): Batch | null {
     const queue = this.#queues[kind];
     const now = performance.now();
-    const due = now + Math.min(2 * this.#pace, this.#timeout / 2);
+    const due = this.#deadlines.now() + Math.min(2 * this.#pace, this.#timeout / 2);
     let operations: Operation[];
     do {
       if (queue.length === 0) return null;

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { CoalescedStore } from "./coalesce.ts";
-import { Lateness } from "./lateness.ts";
+import { Lateness } from "../database/lateness.ts";
 import type { SessionStore } from "./store.ts";
 
 const standStill = (milliseconds: number): void => {
