@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable, Writable } from "node:stream";
 import { vi } from "vitest";
+import { runCommand } from "../../src/cli/program.ts";
 
-// Each test starts many processes, and a busy machine takes its time over each.
+// Some tests start many processes, and a busy machine takes its time over each.
 vi.setConfig({ testTimeout: 120_000 });
 
 export const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
@@ -15,7 +17,7 @@ export interface Answer {
   err: string;
 }
 
-/** A folder of its own in which the command runs as a real process, as a user would run it. */
+/** A folder of its own in which the command runs: in this process, or in one of its own as a user would run it. */
 export class Folder {
   readonly path: string = mkdtempSync(join(tmpdir(), "stored-session-cli-"));
   env: Record<string, string> = {
@@ -32,8 +34,46 @@ export class Folder {
     });
   }
 
-  run(...args: string[]): Promise<Answer> {
+  /** Runs the command in a process of its own: for what belongs to the process, such as signals, pipes and exit codes. */
+  spawn(...args: string[]): Promise<Answer> {
     return answerOf(this.start(...args));
+  }
+
+  /**
+   * Runs the command in this process, with the folder's environment, one command at a time. With a configuration file
+   * in a process of its own: a process loads a module once, and a module may do anything to its process.
+   */
+  run(...args: string[]): Promise<Answer> {
+    if (this.#hasConfiguration(args)) return this.spawn(...args);
+    const answer = turn.then(() => this.#run(args));
+    turn = answer.catch(() => {});
+    return answer;
+  }
+
+  #hasConfiguration(args: readonly string[]): boolean {
+    const isConfiguration = (name: string) => name.startsWith("stored-session.config.");
+    return args.includes("--config") || args.includes("-c") || readdirSync(this.path).some(isConfiguration);
+  }
+
+  async #run(args: readonly string[]): Promise<Answer> {
+    const [cwd, environment] = [process.cwd(), { ...process.env }];
+    const out = new Captured();
+    const err = new Captured();
+    const warn = (warning: Error & { code?: string }) =>
+      err.write(`(node) ${warning.code ? `[${warning.code}] ` : ""}${warning.name}: ${warning.message}\n`);
+    replaceEnvironment(this.env);
+    process.chdir(this.path);
+    process.on("warning", warn);
+    try {
+      const terminal = { out, err, in: Readable.from([]), env: process.env, cwd: this.path };
+      const code = await runCommand(args, terminal);
+      await new Promise((done) => setImmediate(done)); // warnings come a turn later
+      return { code, out: out.text, err: err.text };
+    } finally {
+      process.off("warning", warn);
+      process.chdir(cwd);
+      replaceEnvironment(environment);
+    }
   }
 
   async json(...args: string[]): Promise<any> {
@@ -49,6 +89,23 @@ export class Folder {
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
   }
+}
+
+/** The commands of this process run one after another: they share its folder and environment. */
+let turn: Promise<unknown> = Promise.resolve();
+
+class Captured extends Writable {
+  text = "";
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+}
+
+function replaceEnvironment(values: Readonly<Record<string, string | undefined>>): void {
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  for (const [name, value] of Object.entries(values)) if (value !== undefined) process.env[name] = value;
 }
 
 export async function answerOf(child: ChildProcess): Promise<Answer> {
