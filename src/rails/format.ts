@@ -107,6 +107,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
         throw error;
       }
     },
+    userOf: userOf && userOfData,
     flashInData: {
       key: FLASH_KEY,
       agree: (content, before) => agreeOnFlash(content, before, limits),

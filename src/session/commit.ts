@@ -1,9 +1,10 @@
 import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../database/partial.ts";
-import { ConflictError, RefusedError, StoreError } from "../errors.ts";
+import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
 import { opensAlone } from "./format.ts";
+import { changeOfUser } from "./identity.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -32,7 +33,8 @@ export class Committer {
     this.#records = records;
     this.#settings = records.settings;
     this.#writes = writes;
-    this.#hasHooks = this.#settings.userOf !== undefined || this.#settings.schema !== undefined;
+    const { userOf, schema, format } = this.#settings;
+    this.#hasHooks = (userOf ?? schema ?? format.userOf) !== undefined;
   }
 
   async commit(state: SessionState): Promise<string | null> {
@@ -83,9 +85,9 @@ export class Committer {
   }
 
   /** The content as it is to be written, after the application's hooks. Null when it will not be written. */
-  async #prepare(state: SessionState, asks: number): Promise<Prepared | null> {
-    const { userOf, schema, format } = this.#settings;
-    if (userOf !== undefined) await this.#hook(state, asks, () => this.#setUser(state));
+  async #prepare(state: SessionState, asks: number, again = true): Promise<Prepared | null> {
+    const { schema, format } = this.#settings;
+    if (state.userOf !== undefined) await this.#hook(state, asks, () => this.#setUser(state));
     const before = prepared(state);
     const { plaintext } = before;
     const isUnchanged = state.intent === "save" && state.stored !== null && isStored(state, before);
@@ -96,17 +98,35 @@ export class Committer {
     if (conforming === null || state.asks !== asks) return null;
     const answer = prepared(state, conforming);
     state.adopt(plaintext, conforming);
-    return answer;
+    // A schema may drop or rewrite what `userOf` reads: it is written under the id of its user all the same.
+    const isAnotherUser = state.userOf !== undefined && state.userOf(conforming.data) !== conforming.user;
+    return isAnotherUser && again ? this.#prepare(state, asks, false) : answer;
   }
 
-  #setUser({ content, intent }: SessionState): void {
-    const user = this.#settings.userOf!(content.data);
-    if (intent === "login" && user !== content.user) {
-      throw new TypeError(
-        "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",
+  /** Takes the user from the data. One that changed since the session was stored is a login (decision 4). */
+  #setUser(state: SessionState): void {
+    const { content, intent, stored } = state;
+    const user = state.userOf!(content.data);
+    if (intent === "login" && !state.derived) return this.#assertLogin(state, user);
+    const change = stored === null ? "none" : changeOfUser(state.storedUser, user);
+    content.user = user;
+    state.changeUser(change);
+    state.content.user = user;
+    if (change === "switch" || change === "sign-out") assertSameUser(state, state.content);
+  }
+
+  #assertLogin({ content, restarted }: SessionState, user: string | undefined): void {
+    if (user === content.user) return;
+    // The format tells by itself what its rows need.
+    if (this.#settings.userOf === undefined) return;
+    if (restarted) {
+      throw new SessionEndedError(
+        "The session ended while its user logged in once more, and with it the data in which `userOf` finds the user. Log in again.",
       );
     }
-    content.user = user;
+    throw new TypeError(
+      "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",
+    );
   }
 
   /**
@@ -136,7 +156,7 @@ export class Committer {
   #endedElsewhere(state: SessionState, asks: number): boolean {
     const { intent, deleted } = state;
     // Who logs in is owed a session although the one before it ended; who only changes the id is not.
-    if (intent === "login" || (intent === "reset" && deleted)) {
+    if (intent === "login" || (intent === "reset" && deleted !== false)) {
       state.forgetStored();
       return false;
     }
@@ -146,9 +166,9 @@ export class Committer {
 
   async #destroy(state: SessionState, asks: number): Promise<boolean> {
     await this.#writes.delete(state);
-    const { deleted } = state;
+    const isOurs = state.deleted === "confirmed" || (state.deleted && !(await this.#writes.mayGoOn(state)));
     state.end(asks);
-    if (deleted) state.owe(this.#settings.cookie.clear());
+    if (isOurs) state.owe(this.#settings.cookie.clear());
     return state.ended;
   }
 
@@ -188,7 +208,7 @@ export class Committer {
     if (await this.#writes.update(state, wanted!, state.write(null))) return true;
     const retried = this.#writes.inTurn(state, async () => {
       const merged = await this.#prepare(state, asks);
-      if (merged === null || state.asks !== asks) return "asked";
+      if (merged === null || state.asks !== asks || state.intent !== "save") return "asked";
       if (isStored(state, merged)) return "done";
       return (await this.#writes.update(state, merged, state.write(null))) ? "done" : "beaten";
     });
@@ -235,6 +255,17 @@ export class Committer {
       this.#writes.update(state, wanted, state.write(null), "renew"),
     );
   }
+}
+
+/**
+ * For what is left of a content when another user's session begins.
+ * @throws {TypeError} `userOf` finds somebody else in it
+ */
+export function assertSameUser({ userOf }: SessionState, { data, user }: Content): void {
+  if (userOf!(data) === user) return;
+  throw new TypeError(
+    "Another user is in the session's data. Their session starts with what this request set, and in that `userOf` finds somebody else. Set every key that `userOf` reads, or call session.login(user) before you set them.",
+  );
 }
 
 interface Prepared extends Wanted {

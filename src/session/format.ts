@@ -46,6 +46,8 @@ export interface SessionFormat {
   decode(plaintext: Uint8Array): Content;
   /** Whether two values are stored as the same bytes. One that cannot be stored is the same as itself only. */
   same(a: unknown, b: unknown): boolean;
+  /** For formats whose user is in the data and nowhere else: `decode` found it by this. */
+  readonly userOf?: ((data: Record<string, unknown>) => string | undefined) | undefined;
   /** For formats that keep the flash under a key of the data. */
   readonly flashInData?: FlashInData;
   /**

@@ -6,6 +6,7 @@ import { emptyContent, refill } from "./content.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import type { Conflict, Settings } from "../options.ts";
+import { ownChanges, userOfStored, type UserChange } from "./identity.ts";
 import { mergeContent } from "./merge.ts";
 import { sameBytes } from "./same-bytes.ts";
 import type { Conforming } from "./schema.ts";
@@ -58,6 +59,10 @@ export class SessionState {
   refused: Stored | null = null;
   /** What is still to be done, at the next commit. */
   intent: Intent = "save";
+  /** Whether the data asks for `intent`, by a change of its user, and not a call of the application's. */
+  derived = false;
+  /** Whether the session that was loaded ended meanwhile, and only what this request set is left of it. */
+  restarted = false;
   /** Counts what was asked for: whoever waited for something sees by it that the intent is another one now. */
   asks = 0;
   /** How much of it was done. */
@@ -78,8 +83,8 @@ export class SessionState {
   cookieDue = false;
   /** Writes whose answer was lost, by the version of their row. Finding one means that it was done. */
   readonly unsure: Map<number, LostWrite> = new Map();
-  /** This session's own delete was done, or may have been: finding the row gone then tells of no other request. */
-  deleted = false;
+  /** This session's own delete: one that may have been done lost its answer. */
+  deleted: false | "possible" | "confirmed" = false;
   /** Writes and deletes that the store has confirmed. */
   changes = 0;
   /** Commits and updates of one session object run one after another. */
@@ -170,12 +175,18 @@ export class SessionState {
   /** The stored row is refused: what follows is a fresh anonymous session (R26). */
   abandon(): void {
     this.refused = this.stored;
+    this.plaintext = null;
     this.#content = emptyContent();
     this.forgetStored();
   }
 
-  /** The stored session ended, but what this request does goes on without it: a login. */
+  /**
+   * The stored session ended, and what this request does goes on without it: a login. What the ended one held does not
+   * come back under a new id (promise 3); what this request set does.
+   */
   forgetStored(): void {
+    if (this.plaintext !== null && !this.startsOver) this.restarted = true;
+    this.#keepOwnChanges();
     this.stored = null;
     this.plaintext = null;
     this.#under = null;
@@ -183,11 +194,42 @@ export class SessionState {
     this.#content ??= emptyContent();
   }
 
+  /** Login rules for a user that changed by way of the data (decision 4). */
+  changeUser(change: UserChange): void {
+    if (change === "none") return;
+    if (change !== "login") this.#keepOwnChanges();
+    if (change === "sign-out" && this.intent === "reset") return;
+    this.intent = change === "sign-out" ? "reset" : "login";
+    this.derived = true;
+  }
+
+  /** Whose session is stored: the user who was logged in when it was read or written; undefined for nobody. */
+  get storedUser(): string | undefined {
+    if (this.plaintext === null || this.startsOver) return undefined;
+    return userOfStored(this.userOf, this.settings.format.decode(this.plaintext));
+  }
+
+  /** Finds the user in the data; undefined where only a login names one. */
+  get userOf(): Settings["userOf"] {
+    return this.settings.userOf ?? this.settings.format.userOf;
+  }
+
+  /** Drops from the content what was stored. */
+  #keepOwnChanges(): void {
+    if (this.plaintext === null || this.#content === null || this.startsOver) return;
+    const { format } = this.settings;
+    const { user } = this.#content;
+    this.#put(ownChanges(format, format.decode(this.plaintext), this.#content));
+    if (this.intent === "login") this.#content.user = user; // who may be the one that was logged in before
+    this.#start++;
+  }
+
   /** What the next commit is to do. A new id that is due already is all that `regenerate` wants. */
   ask(intent: Intent): void {
     this.asks++;
     if (intent === "regenerate" && this.intent !== "save") return;
     this.intent = intent;
+    this.derived = false;
     if (intent !== "regenerate") this.#decided = this.asks;
   }
 
@@ -280,9 +322,12 @@ export class SessionState {
     this.#under = under;
     this.#storedStart = write.start;
     if (write.token !== null) this.#done = write.asks;
-    if (this.#done === this.asks) this.intent = "save";
-    // A login that is done is not done again for a new id that is wanted since: it could bring back what ended.
-    else if (this.#done >= this.#decided) this.intent = "regenerate";
+    if (write.token !== null && write.start === this.#start) this.derived = false;
+    if (!this.derived) {
+      if (this.#done === this.asks) this.intent = "save";
+      // A login that is done is not done again for a new id that is wanted since: it could bring back what ended.
+      else if (this.#done >= this.#decided) this.intent = "regenerate";
+    }
     if (this.#token === write.token) this.#token = null;
     this.unsure.clear();
     this.adoptDraft(write, plaintext);
@@ -314,8 +359,12 @@ export class SessionState {
   adopt(base: Uint8Array, theirs: Content, onConflict?: (conflict: Conflict) => unknown): void {
     const { format } = this.settings;
     const merged = mergeContent(format, format.decode(base), this.content, theirs, onConflict);
+    this.#put(merged);
+  }
+
+  #put(content: Content): void {
     const { data } = this.content;
-    this.content = refill(data, merged.data) ? { ...merged, data } : merged;
+    this.content = refill(data, content.data) ? { ...content, data } : content;
   }
 }
 

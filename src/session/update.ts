@@ -2,9 +2,10 @@ import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../database/partial.ts";
 import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "../options.ts";
-import type { Committer } from "./commit.ts";
+import { assertSameUser, type Committer } from "./commit.ts";
 import { isEmpty } from "./content.ts";
 import { plainAnswer } from "./hooks.ts";
+import { changeOfUser, ownChanges, userOfStored } from "./identity.ts";
 import { sameBytes } from "./same-bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
@@ -43,7 +44,9 @@ export class Updater {
     void state.content; // opens it: a row that is refused makes this a new session
     if (state.unsure.size > 0) await this.#writes.findLost(state);
     // A new id that is due comes first, so that the change is made to the session that goes on.
-    if (state.stored !== null && state.isDue(asks)) await this.#committer.settle(state);
+    if (state.stored !== null && (state.isDue(asks) || changesUser(state))) {
+      await this.#committer.settle(state);
+    }
     if (state.ended) throw hasEnded();
     if (state.stored === null) return this.#updateNew(state, change);
     const isOver = this.#writes.isPastLimit(state) && !(await this.#writes.isAlive(state));
@@ -72,11 +75,32 @@ export class Updater {
   }
 
   async #tryOnce(state: SessionState, change: Change): Promise<boolean> {
+    const { format } = this.#settings;
     const loaded = state.plaintext!;
+    // What is asked for while the draft is made comes after it.
+    const write = state.write(null, loaded);
     const draft = await this.#draft(loaded, change);
-    const plaintext = this.#settings.format.encode(draft, loaded);
+    if (state.userOf !== undefined) {
+      const base = format.decode(loaded);
+      const userChange = changeOfUser(userOfStored(state.userOf, base), draft.user);
+      if (userChange !== "none") {
+        const own = userChange === "login" ? draft : this.#ownOf(state, base, draft);
+        const plaintext = format.encode(own, null);
+        const wanted = { plaintext, user: own.user, isWhole: userChange !== "login" };
+        const intent = userChange === "sign-out" ? "reset" : "login";
+        return this.#writes.replace(state, wanted, { ...write, token: state.nextToken, intent });
+      }
+    }
+    const plaintext = format.encode(draft, loaded);
     if (sameBytes(plaintext, loaded)) return true;
-    return this.#writes.update(state, { plaintext, user: draft.user }, state.write(null, loaded));
+    return this.#writes.update(state, { plaintext, user: draft.user }, write);
+  }
+
+  /** Another user's session starts with what the change set, and not with what it was given. */
+  #ownOf(state: SessionState, base: Content, draft: Content): Content {
+    const own = { ...ownChanges(this.#settings.format, base, draft), user: draft.user };
+    assertSameUser(state, own);
+    return own;
   }
 
   /** A copy of the content with a change of the application's made to it, as it would be saved. */
@@ -92,8 +116,20 @@ export class Updater {
       }
       draft.data = answer as Record<string, unknown>;
     }
-    if (userOf !== undefined) draft.user = userOf(draft.data);
-    return schema === undefined ? draft : conformForSaving(this.#settings, draft);
+    const conforming = schema === undefined ? draft : await conformForSaving(this.#settings, draft);
+    const find = userOf ?? format.userOf;
+    return find === undefined ? conforming : { ...conforming, user: find(conforming.data) };
+  }
+}
+
+/** Whether the request changed the user in the data, which its next commit makes a login. */
+function changesUser(state: SessionState): boolean {
+  if (state.userOf === undefined || state.plaintext === null) return false;
+  if (state.intent !== "save") return true;
+  try {
+    return state.userOf(state.content.data) !== state.storedUser;
+  } catch {
+    return false; // told by the commit, which asks again
   }
 }
 

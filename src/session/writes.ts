@@ -4,6 +4,7 @@ import type { Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
+import { mayMerge, userOfStored } from "./identity.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
@@ -15,6 +16,8 @@ import { Turns } from "./turns.ts";
 export interface Wanted {
   readonly plaintext: Uint8Array;
   readonly user: string | undefined;
+  /** All there is to write: nothing stays of what was stored, also not what the schema hides. */
+  readonly isWhole?: boolean;
 }
 
 /**
@@ -56,11 +59,11 @@ export class Writes {
   }
 
   /** Puts a row under a new id in the place of the stored one. */
-  async replace(state: SessionState, { plaintext, user }: Wanted, write: Write): Promise<boolean> {
+  async replace(state: SessionState, { plaintext, user, isWhole }: Wanted, write: Write): Promise<boolean> {
     const { row: loaded } = state.stored!;
     const token = write.token!;
     const client = this.#clientOf(state) ?? this.#clientOfRow(loaded);
-    const written = state.written(write, plaintext);
+    const written = isWhole ? { plaintext, under: null } : state.written(write, plaintext);
     const row =
       write.intent === "regenerate"
         ? this.#records.continue(token, bytesOf(written), user, client, loaded)
@@ -153,6 +156,9 @@ export class Writes {
     }
     const own = state.unsure.get(row.version);
     if (own === undefined) {
+      // Somebody else logged in under this id, in another version of the application: it is their session now.
+      const theirUser = userOfStored(state.userOf, theirs.content);
+      if (!state.startsOver && !mayMerge(state.storedUser, state.content.user, theirUser)) return false;
       state.rebase({ row, token }, theirs, onConflict);
       return true;
     }
@@ -179,14 +185,34 @@ export class Writes {
       if (id === undefined) continue;
       try {
         if (await this.#records.delete(id)) {
-          state.deleted = true;
+          state.deleted = "confirmed";
           state.changes++;
         }
       } catch (error) {
-        if (isUnknown(error)) state.deleted = true;
+        if (isUnknown(error)) state.deleted ||= "possible";
         throw error;
       }
     }
+  }
+
+  /**
+   * For a row that is gone after a delete whose answer was lost: whether another request may have given the session a
+   * new id before, and sent its cookie (R41). One that stays in the browser and opens nothing does no harm, so where it
+   * cannot be told the answer is yes.
+   */
+  async mayGoOn(state: SessionState): Promise<boolean> {
+    const { format } = this.#settings;
+    if (state.stored === null) return state.refused !== null;
+    const { row, token } = state.stored;
+    let user: string | undefined;
+    try {
+      ({ user } = format.decode(format.open(row, token)));
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+    }
+    if (user === undefined) return true;
+    const rows = await this.#records.store.listByUser(format.userRefs(user), 1_000);
+    return rows.some(({ createdAt }) => createdAt === row.createdAt || createdAt >= state.startedAt);
   }
 
   #clientOf(state: SessionState): ClientInfo | undefined {

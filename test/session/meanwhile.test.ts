@@ -100,6 +100,8 @@ const five = (session: Session<Data>) => void (session.data["n"] = 5);
 const saved = (held: Held): Held => ({ ...held, data: { ...held.data, n: 5 } });
 const counted = (held: Held): Held => ({ ...held, data: { ...held.data, hits: 1 } });
 const ended = (held: Held): Held => ({ ...held, alive: false });
+/** What was loaded ended with the session, so that a login does not bring it back (promise 3). */
+const endedUnchanged = (held: Held): Held => ({ ...held, alive: false, data: {} });
 const withTheirs = (held: Held): Held => ({ ...held, data: { ...held.data, theirs: 1 } });
 
 const logIn: Pick<UnderWay, "prepare" | "after"> = {
@@ -188,8 +190,8 @@ const underWay: Record<string, UnderWay> = {
     after: (held) => counted(withTheirs(held)),
     unseen: { hits: 1, theirs: 1 },
   },
-  "an update of what has ended": { at: "update", other: "ends", update: true, after: ended },
-  "an update that finds the end": { at: "read", other: "ends", update: true, after: ended },
+  "an update of what has ended": { at: "update", other: "ends", update: true, after: endedUnchanged },
+  "an update that finds the end": { at: "read", other: "ends", update: true, after: endedUnchanged },
   "the update of a new session": {
     at: "insert",
     fresh: true,
@@ -255,7 +257,7 @@ const underWay: Record<string, UnderWay> = {
     at: "read",
     late: "and it is over",
     update: true,
-    after: ended,
+    after: endedUnchanged,
   },
   "the search for a first save that was lost": {
     at: "read",
