@@ -20,7 +20,13 @@ interface Generated {
  */
 export class ExpressClasses {
   #generate: Generate | undefined;
+  readonly #find: () => Classes | null;
   #classes: Classes | null = null;
+
+  /** @param find looks for an express-session that is installed */
+  constructor(find: () => Classes | null = installed) {
+    this.#find = find;
+  }
 
   /** Gives a request a new session; undefined for a store that express-session does not own. */
   get generate(): Generate | undefined {
@@ -47,7 +53,7 @@ export class ExpressClasses {
    */
   of(request: object | null): Classes {
     const generate = this.#assertOwned();
-    this.#classes ??= installed();
+    this.#classes ??= this.#find();
     if (this.#classes === null && request !== null) {
       // In a bundle, say. Once in a process, an id is generated that nobody uses.
       const generated = request as Generated;
@@ -62,7 +68,7 @@ export class ExpressClasses {
   }
 
   #learn({ session }: Generated): void {
-    if (this.#classes !== null || session === undefined) return;
+    if (session === undefined || session.constructor === this.#classes?.Session) return;
     this.#classes = {
       Session: session.constructor as Classes["Session"],
       cookie: Object.getPrototypeOf(session.cookie) as object,

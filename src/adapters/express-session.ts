@@ -60,11 +60,12 @@ export class StoredSessionStore extends EventEmitter {
   get(id: string, callback: (error: unknown, session?: any) => void): void;
   get(id: string): Promise<any>;
   get(id: string, callback?: Callback<any>): Promise<any> | void {
-    return answer("get()", this.#get(id), callback && this.#handing(callback));
+    return answer("get()", this.#get(id), this.#handing(callback));
   }
 
   /** @fastify/session copies the session in the callback. express-session asks for it with {@link createSession}. */
-  #handing(callback: Callback<any>): Callback<any> {
+  #handing(callback: Callback<any> | undefined): Callback<any> | undefined {
+    if (typeof callback !== "function") return undefined;
     return (error, session?: object | null) => {
       const baseline = session && this.generate === undefined ? this.#baselines.get(session) : undefined;
       if (!session || baseline === undefined) return callback(error, session);

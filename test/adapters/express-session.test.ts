@@ -4,6 +4,7 @@ import express, { type ErrorRequestHandler, type Request, type RequestHandler } 
 import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { test } from "vitest";
+import { ExpressClasses } from "../../src/adapters/express-classes.ts";
 import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/express-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
@@ -543,4 +544,137 @@ test("a cookie whose toJSON answers nothing names no time", async () => {
   const { store } = managed();
   await store.set("id", { user: 1, cookie: { toJSON: () => undefined } });
   assert.equal((await store.get("id")).user, 1);
+});
+
+const lastingAt = (now: number, age: number) => ({ originalMaxAge: age, expires: new Date(now + age) });
+
+test("promise 2: a request that saves after its maxAge, while another chose remember me → both are kept", async () => {
+  const clock = fakeClock(Date.now());
+  const { store } = managed({ clock: clock.now });
+  const [minute, month] = [60_000, 30 * 86_400_000];
+  await store.set("id", { user: 1, cookie: lastingAt(clock.now(), minute) });
+  const [slow, slower, remember] = [await store.get("id"), await store.get("id"), await store.get("id")];
+  slower.cookie = lastingAt(clock.now(), minute); // as req.session.touch() leaves it
+  remember.cookie = lastingAt(clock.now(), month);
+  await store.set("id", remember);
+  const end = clock.now() + month;
+  clock.advance(2 * minute);
+  slow.slow = true;
+  await store.set("id", slow);
+  slow.again = true;
+  await store.set("id", slow);
+  slower.slower = true;
+  await store.set("id", slower);
+  await store.touch("id", slower);
+  const { user, slow: first, again, slower: second, cookie } = await store.get("id");
+  assert.deepEqual({ user, first, again, second }, { user: 1, first: true, again: true, second: true });
+  assert.deepEqual(cookie, { originalMaxAge: month, expires: new Date(end) });
+});
+
+test("promise 2: a request that saves after its maxAge, while another's use moved the end → both are kept", async () => {
+  const clock = fakeClock(Date.now());
+  const { store } = managed({ clock: clock.now, touchEvery: 1 });
+  const minute = 60_000;
+  await store.set("id", { user: 1, cookie: lastingAt(clock.now(), minute) });
+  const [slow, copy] = [await store.get("id"), structuredClone({ ...(await store.get("id")) })];
+  clock.advance(minute / 2);
+  const used = await store.get("id");
+  used.cookie = lastingAt(clock.now(), minute);
+  await store.touch("id", used);
+  await new Promise((resolve) => setImmediate(resolve));
+  const end = new Date(clock.now() + minute);
+  clock.advance(minute / 2 + 1_000);
+  slow.slow = true;
+  await store.set("id", slow);
+  await store.touch("id", copy); // with an end that has passed, and no past
+  await new Promise((resolve) => setImmediate(resolve));
+  const { slow: kept, cookie } = await store.get("id");
+  assert.equal(kept, true);
+  assert.deepEqual(cookie.expires, end);
+});
+
+test("promise 3: a request that saves after its maxAge, which nobody extended → stays ended", async () => {
+  const clock = fakeClock(Date.now());
+  const { store } = managed({ clock: clock.now });
+  await store.set("id", { user: 1, cookie: lastingAt(clock.now(), 1_000) });
+  const slow = await store.get("id");
+  clock.advance(1_000);
+  slow.slow = true;
+  await store.set("id", slow);
+  assert.equal(await store.get("id"), null);
+  assert.equal(await store.length(), 0);
+});
+
+test("an end in the past that the application sets → the session ends, under express-session too", async () => {
+  const { store, watched } = managed();
+  const cookie = () => lastingAt(Date.now(), 60_000);
+  await store.set("id", { user: 1, cookie: cookie() });
+  const session = await store.get("id");
+  session.cookie.expires = new Date(Date.now() - 1); // @fastify/session leaves originalMaxAge as it was
+  await store.set("id", session);
+  assert.equal(await store.get("id"), null);
+  const handler: RequestHandler = (request, response) => {
+    const data = request.session as any;
+    if (request.path === "/set") data.user = 1;
+    if (request.path === "/end") {
+      data.cookie.maxAge = -1;
+      data.save(() => response.end());
+    } else response.json(data.user ?? null);
+  };
+  watched.calls.length = 0;
+  await withApp([middleware(store, { cookie: { maxAge: 60_000 } }), handler], async (get) => {
+    const { cookie: kept } = await get("/set");
+    assert.equal((await get("/", kept)).text, "1");
+    await get("/end", kept);
+    assert.equal((await get("/", kept)).text, "null");
+    assert.ok(watched.calls.includes("delete"));
+  });
+});
+
+test("genid and a cookie function → called once for each new session, with requests that a client sent", async () => {
+  const asked: unknown[] = [];
+  let made = 0;
+  const options = {
+    genid: (request: Request) => {
+      asked.push(request.socket.remoteAddress);
+      return `id ${made++}`;
+    },
+    cookie: (request: Request) => ({ secure: request.socket.remoteAddress === undefined }),
+  };
+  const { store } = managed();
+  await store.set("elsewhere", { user: 7, cookie: {} });
+  const app = middleware(store, options);
+  const load = promisify((id: string, done: (error: unknown, session?: any) => void) => store.load(id, done));
+  const loaded = await load("elsewhere");
+  assert.equal(loaded.user, 7);
+  assert.ok(loaded instanceof require("express-session").Session);
+  assert.deepEqual(asked, []);
+  const handler: RequestHandler = (request, response) => {
+    (request.session as any).n ??= 1;
+    response.json((request.session as any).n);
+  };
+  await withApp([app, handler], async (get) => {
+    const { cookie } = await get("/");
+    for (let n = 0; n < 3; n++) assert.equal((await get("/", cookie)).text, "1");
+    await get("/");
+  });
+  assert.deepEqual(asked, ["127.0.0.1", "127.0.0.1"]);
+});
+
+test("express-session cannot be found from here → its classes come from a request, and load says why it waits", async () => {
+  const classes = new ExpressClasses(() => null);
+  const sent: unknown[] = [];
+  class Session {}
+  assert.throws(() => classes.of(null), { name: "TypeError", message: /for express-session/ });
+  classes.generate = (request: any) => {
+    sent.push(request);
+    Object.assign(request, { sessionID: "another", session: { cookie: {} } });
+    Object.setPrototypeOf(request.session, Session.prototype);
+  };
+  assert.throws(() => classes.of(null), { name: "TypeError", message: /Install express-session/ });
+  const request = { sessionID: "mine" };
+  assert.equal(classes.of(request).Session, Session);
+  assert.deepEqual(request, { sessionID: "mine", session: undefined });
+  assert.equal(classes.of(null).Session, Session);
+  assert.deepEqual(sent, [request]);
 });
