@@ -115,7 +115,7 @@ test("promise 8: koa-session with autoCommit, an awaited save or regenerate → 
     const session = ctx.session as any;
     if (ctx.path === "/login") session.user = 1;
     else watched.down("all");
-    if (ctx.path === "/destroy") ctx.session = null;
+    if (ctx.path === "/destroy") Object.assign(ctx, { session: null });
     if (ctx.path === "/change" || ctx.path === "/save") session.changed = true;
     if (ctx.path === "/regenerate") await session.regenerate();
     if (ctx.path === "/save") await session.save();
