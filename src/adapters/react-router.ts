@@ -1,7 +1,8 @@
 import type { SessionData } from "../session/data.ts";
-import { commitForResponse, type SessionManager } from "../session/manager.ts";
+import type { SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { writeResponseHeaders } from "./fetch.ts";
+import { commitInRequest, followHttpRequests, loadInRequest, withinRequest } from "./request-scope.ts";
 import { tellOfLateChanges } from "./state.ts";
 
 /** React Router's and Remix's session, over one of this package. */
@@ -35,7 +36,11 @@ export interface StoredRouterSession<Data = SessionData, FlashData = Data> exten
 
 /** What `createSessionStorage` of React Router returns, and a little more. */
 export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
-  /** @throws {StoreError} the store is down */
+  /**
+   * The session of a request: in one request the newest, where an action logged in or out before a loader asks. Without
+   * any argument, a new one.
+   * @throws {StoreError} the store is down
+   */
   getSession(cookieHeader?: string | null, options?: unknown): Promise<StoredRouterSession<Data, FlashData>>;
   /** Saves the session. Answers a `Set-Cookie` value, the same when called again, or "" where there is nothing to send. */
   commitSession(session: RouterSession<Data, FlashData>, options?: unknown): Promise<string>;
@@ -46,6 +51,13 @@ export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
     session: RouterSession<Data, FlashData>,
     headers?: ConstructorParameters<typeof Headers>[0],
   ): Promise<Headers>;
+  /**
+   * Middleware of React Router for the root route, `export const middleware = [sessionMiddleware]`: keeps actions and
+   * loaders of one request together. Not needed where a `node:http` server takes the requests.
+   */
+  sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer>;
+  /** The manager that the storage was given. */
+  readonly manager: SessionManager<Data>;
 }
 
 /**
@@ -59,19 +71,24 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
 }): StoredSessionStorage<Data, FlashData> {
   const { sessions } = options;
 
+  followHttpRequests();
+
   const commit = async (session: RouterSession<Data, FlashData>) => {
-    const stored = storedOf<Data>(session);
-    const state = stateOf(stored as Session<never>);
-    const setCookie = await commitForResponse(sessions as SessionManager<never>, stored as Session<never>);
-    const { accessed } = state;
-    tellOfLateChanges(state);
-    return { setCookie, accessed };
+    const wrapped = wrappedOf(session);
+    const committed = await commitInRequest(
+      sessions as SessionManager<never>,
+      wrapped.stored as Session<never>,
+    );
+    const { accessed } = stateOf(wrapped.stored as Session<never>);
+    wrapped.stored = committed.session as Session<never>;
+    tellOfLateChanges(stateOf(committed.session));
+    return { setCookie: committed.setCookie, accessed };
   };
 
   return {
     async getSession(cookieHeader) {
       return new WrappedSession(
-        (await sessions.load(cookieHeader)) as Session<never>,
+        await loadInRequest(sessions as SessionManager<never>, cookieHeader),
       ) as unknown as StoredRouterSession<Data, FlashData>;
     },
     async commitSession(session, given) {
@@ -79,7 +96,7 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
       return (await commit(session)).setCookie ?? "";
     },
     async destroySession(session) {
-      storedOf<Data>(session).destroy();
+      wrappedOf(session).stored.destroy();
       return (await commit(session)).setCookie ?? "";
     },
     async commitHeaders(session, init) {
@@ -87,11 +104,13 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
       writeResponseHeaders(headers, await commit(session));
       return headers;
     },
+    sessionMiddleware: (_args, next) => withinRequest(next),
+    manager: sessions,
   };
 }
 
 class WrappedSession {
-  readonly stored: Session<Record<string, unknown>>;
+  stored: Session<Record<string, unknown>>;
 
   constructor(stored: Session<never>) {
     this.stored = stored as Session<Record<string, unknown>>;
@@ -136,11 +155,9 @@ class WrappedSession {
   }
 }
 
-function storedOf<Data>(session: unknown): Session<Data> {
-  if (!(session instanceof WrappedSession)) {
-    throw new TypeError("This session is of another storage: pass what getSession of this one returned.");
-  }
-  return session.stored as Session<never>;
+function wrappedOf(session: unknown): WrappedSession {
+  if (session instanceof WrappedSession) return session;
+  throw new TypeError("This session is of another storage: pass what getSession of this one returned.");
 }
 
 function refuseOptions(method: string, options: unknown): void {

@@ -1,0 +1,264 @@
+import { serve } from "@hono/node-server";
+import assert from "node:assert/strict";
+import type { Server } from "node:http";
+import { createRequestHandler, data, type ServerBuild } from "react-router";
+import { afterEach, test } from "vitest";
+import { createStoredSessionStorage, type StoredSessionStorage } from "../../src/adapters/react-router.ts";
+import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
+import { Gates } from "../../src/testing/adapter-routes.ts";
+import { running } from "./server.ts";
+
+interface Data {
+  userId: string;
+  visits: number;
+  root: string;
+  page: string;
+}
+type Storage = StoredSessionStorage<Data, { notice: string }>;
+type Handler = (request: Request) => Promise<Response>;
+
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+interface Arguments {
+  request: Request;
+}
+
+interface App {
+  readonly gates: Gates;
+  readonly sessions: ReturnType<typeof createSessionManager<Data>>;
+  readonly ask: (path: string, init?: RequestInit) => Promise<Response>;
+}
+
+/** How a request reaches the application: on a node:http server, or directly, with the middleware in the root route. */
+const ways = ["on node:http", "with sessionMiddleware"] as const;
+
+/** An application of a root route and a page, each with a loader, and an action; written as the documentation writes them. */
+async function app(
+  way: (typeof ways)[number],
+  make: (
+    storage: Storage,
+    gates: Gates,
+  ) => {
+    action?: (given: Arguments) => unknown;
+    root: (given: Arguments) => unknown;
+    page: (given: Arguments) => unknown;
+  },
+): Promise<App> {
+  const sessions = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
+  const storage = createStoredSessionStorage<Data, { notice: string }>({ sessions });
+  const gates = new Gates();
+  const { action, root, page } = make(storage, gates);
+  const build = {
+    entry: {
+      module: {
+        default: (_request: Request, status: number, headers: Headers, { staticHandlerContext }: any) =>
+          Response.json(staticHandlerContext.loaderData, { status, headers }),
+      },
+    },
+    routes: {
+      root: {
+        id: "root",
+        path: "",
+        module: {
+          default: () => null,
+          loader: root,
+          ...(way === "with sessionMiddleware" && { middleware: [storage.sessionMiddleware] }),
+        },
+      },
+      page: {
+        id: "page",
+        parentId: "root",
+        path: "page",
+        module: { default: () => null, loader: page, ...(action && { action }) },
+      },
+    },
+    assets: { entry: { module: "", imports: [] }, routes: {}, url: "", version: "1" },
+    publicPath: "/",
+    assetsBuildDirectory: "",
+    future: { v8_middleware: true },
+    ssr: true,
+    isSpaMode: false,
+    prerender: [],
+    routeDiscovery: { mode: "initial" },
+    allowedActionOrigins: false,
+  } as unknown as ServerBuild;
+  const handler: Handler = createRequestHandler(build, "production");
+  if (way !== "on node:http") {
+    return { gates, sessions, ask: (path, init) => handler(new Request(`http://localhost${path}`, init)) };
+  }
+  const { url, close } = await running(
+    serve({ fetch: (request) => handler(request), port: 0, hostname: "127.0.0.1" }) as Server,
+  );
+  closing.push(close);
+  return { gates, sessions, ask: (path, init) => fetch(url + path, init) };
+}
+
+const pair = (setCookie: string) => setCookie.split(";")[0]!;
+const cookieIn = (answer: Response) => pair(answer.headers.getSetCookie().at(-1)!);
+const post = (cookie?: string): RequestInit => ({
+  method: "POST",
+  body: "a=b",
+  headers: { "content-type": "application/x-www-form-urlencoded", ...(cookie && { cookie }) },
+});
+const session = (storage: Storage, { request }: Arguments) =>
+  storage.getSession(request.headers.get("Cookie"));
+
+const loginApp = (storage: Storage) => ({
+  async action(given: Arguments) {
+    const visit = await session(storage, given);
+    visit.stored.login("42");
+    return data("in", { headers: await storage.commitHeaders(visit) });
+  },
+  async root(given: Arguments) {
+    const visit = await session(storage, given);
+    return { user: visit.stored.user ?? null, root: visit.get("root") ?? null };
+  },
+  async page(given: Arguments) {
+    const visit = await session(storage, given);
+    visit.set("visits", (visit.get("visits") ?? 0) + 1);
+    const { user } = visit.stored;
+    return data(
+      { user: user ?? null, visits: visit.get("visits") },
+      { headers: await storage.commitHeaders(visit) },
+    );
+  },
+});
+
+for (const way of ways) {
+  test(`React Router, ${way}: a login in an action without a redirect → the loaders after it see the user, and a loader that writes keeps the login`, async () => {
+    const { ask, sessions } = await app(way, loginApp);
+    const anonymous = cookieIn(await ask("/page"));
+    const answer = await ask("/page", post(anonymous));
+    assert.equal(answer.status, 200);
+    assert.deepEqual(await answer.json(), {
+      root: { user: "42", root: null },
+      page: { user: "42", visits: 2 },
+    });
+    assert.equal(new Set(answer.headers.getSetCookie().map(pair)).size, 1);
+    const known = cookieIn(answer);
+    assert.notEqual(known, anonymous);
+    assert.equal(await sessions.count(), 1);
+    const next = await (await ask("/page", { headers: { cookie: known } })).json();
+    assert.deepEqual(next, { root: { user: "42", root: null }, page: { user: "42", visits: 3 } });
+  });
+
+  test(`React Router, ${way}: a login of a visitor without a cookie → the loaders after it see the user, in one row`, async () => {
+    const { ask, sessions } = await app(way, loginApp);
+    const answer = await ask("/page", post());
+    assert.deepEqual(await answer.json(), {
+      root: { user: "42", root: null },
+      page: { user: "42", visits: 1 },
+    });
+    assert.equal(await sessions.count(), 1);
+    assert.equal((await sessions.load(cookieIn(answer))).user, "42");
+  });
+
+  test(`React Router, ${way}: a login through getSession() without a header → the loaders after it see the user`, async () => {
+    const { ask } = await app(way, (storage) => ({
+      ...loginApp(storage),
+      async action() {
+        const fresh = await storage.getSession();
+        fresh.stored.login("42");
+        return data("in", { headers: { "Set-Cookie": await storage.commitSession(fresh) } });
+      },
+    }));
+    const anonymous = cookieIn(await ask("/page"));
+    const answer = await ask("/page", post(anonymous));
+    assert.deepEqual(await answer.json(), {
+      root: { user: "42", root: null },
+      page: { user: "42", visits: 1 },
+    });
+  });
+
+  test(`React Router, ${way}: a logout in an action → the loaders after it see nobody (promise 3)`, async () => {
+    const { ask, sessions } = await app(way, (storage) => ({
+      ...loginApp(storage),
+      async action(given: Arguments) {
+        const visit = await session(storage, given);
+        return data("out", { headers: { "Set-Cookie": await storage.destroySession(visit) } });
+      },
+    }));
+    const login = await sessions.load(undefined);
+    login.login("42");
+    login.data.root = "of 42";
+    const known = pair((await sessions.commit(login))!);
+    const answer = await ask("/page", post(known));
+    assert.deepEqual(await answer.json(), {
+      root: { user: null, root: null },
+      page: { user: null, visits: 1 },
+    });
+    assert.equal((await sessions.load(known)).isNew, true);
+  });
+
+  test(`React Router, ${way}: the cookie of before a login, in another request → it opens nothing, also while the login's request runs (R17)`, async () => {
+    const { ask, gates } = await app(way, (storage, held) => ({
+      ...loginApp(storage),
+      async root(given: Arguments) {
+        if (given.request.headers.get("x-hold") !== null) await held.pass("loader");
+        return loginApp(storage).root(given);
+      },
+    }));
+    const planted = cookieIn(await ask("/page"));
+    const { headers, ...init } = post(planted);
+    const victim = ask("/page", { ...init, headers: { ...(headers as object), "x-hold": "1" } });
+    await gates.reached("loader");
+    const thief = (await (await ask("/page", { headers: { cookie: planted } })).json()) as any;
+    assert.deepEqual([thief.root.user, thief.page.user], [null, null]);
+    gates.open("loader");
+    assert.equal(((await (await victim).json()) as any).root.user, "42");
+  });
+
+  for (const path of ["/page", "/page.data"]) {
+    test(`React Router, ${way}: parallel loaders of a new visitor that write, GET ${path} → one row with the changes of both`, async () => {
+      const { ask, sessions } = await app(way, (storage, held) => {
+        const writing = (name: "root" | "page") => async (given: Arguments) => {
+          const visit = await session(storage, given);
+          visit.set(name, "yes");
+          if (name === "root") await held.pass("both");
+          else {
+            await held.reached("both"); // both have a session of their own now
+            held.open("both");
+          }
+          return data(name, { headers: await storage.commitHeaders(visit) });
+        };
+        return { root: writing("root"), page: writing("page") };
+      });
+      const answer = await ask(path);
+      assert.equal(answer.status, 200);
+      assert.equal(new Set(answer.headers.getSetCookie().map(pair)).size, 1);
+      assert.equal(await sessions.count(), 1);
+      assert.deepEqual((await sessions.load(cookieIn(answer))).data, { root: "yes", page: "yes" });
+    });
+  }
+
+  test(`React Router, ${way}: two users in one request → nothing of one reaches the other`, async () => {
+    const { ask, sessions } = await app(way, (storage, held) => {
+      const login = (name: "root" | "page", user: string) => async (given: Arguments) => {
+        const visit = await session(storage, given);
+        visit.stored.login(user);
+        visit.set(name, `of ${user}`);
+        if (name === "root") await held.pass("both");
+        else {
+          await held.reached("both");
+          held.open("both");
+        }
+        return data(name, { headers: await storage.commitHeaders(visit) });
+      };
+      return { root: login("root", "1"), page: login("page", "2") };
+    });
+    const answer = await ask("/page");
+    for (const setCookie of answer.headers.getSetCookie()) {
+      const { user, data: kept } = await sessions.load(pair(setCookie));
+      assert.deepEqual(kept, user === "1" ? { root: "of 1" } : { page: "of 2" });
+    }
+  });
+}
+
+test("React Router, on node:http: ten visitors without cookies at once → a session each", async () => {
+  const { ask, sessions } = await app("on node:http", loginApp);
+  await Promise.all(Array.from({ length: 10 }, () => ask("/page")));
+  assert.equal(await sessions.count(), 10);
+});
