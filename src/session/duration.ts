@@ -1,7 +1,4 @@
-/** A length of time: milliseconds, or a number and a unit such as "15 min", "12 h", "30 days". */
-export type Duration = number | string;
-
-const units: Readonly<Record<string, number>> = {
+const units = {
   ms: 1,
   s: 1_000,
   sec: 1_000,
@@ -18,16 +15,25 @@ const units: Readonly<Record<string, number>> = {
   days: 86_400_000,
   week: 604_800_000,
   weeks: 604_800_000,
-};
+} as const;
+
+/** What a {@link Duration} is counted in. */
+export type DurationUnit = keyof typeof units;
+
+/**
+ * A length of time: milliseconds, or a number and a unit such as "15 min", "12 h", "30 days". Text that comes from
+ * elsewhere (the environment) is checked when the program starts: pass it `as Duration`.
+ */
+export type Duration = number | `${number} ${DurationUnit}` | `${number}${DurationUnit}`;
 
 /** The duration in whole milliseconds, or null when it is not one. */
-export function milliseconds(duration: Duration): number | null {
+export function milliseconds(duration: Duration | string): number | null {
   let value: number;
   if (typeof duration === "number") {
     value = duration;
   } else if (typeof duration === "string") {
     const match = /^(\d+(?:\.\d+)?) ?([a-z]+)$/.exec(duration);
-    const unit = match && Object.hasOwn(units, match[2]!) ? units[match[2]!] : undefined;
+    const unit = match && Object.hasOwn(units, match[2]!) ? units[match[2] as DurationUnit] : undefined;
     if (match === null || unit === undefined) return null;
     value = Math.round(Number(match[1]) * unit);
   } else {

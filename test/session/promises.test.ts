@@ -748,7 +748,7 @@ eachStore((_name, create) => {
       assert.throws(() => (session.data = [] as never), TypeError);
       assert.throws(() => session.flash(1 as never, 1), TypeError);
       assert.throws(() => sessions.forUser(""), TypeError);
-      assert.throws(() => sessions.scheduleExpiry({ every: "soon" }), TypeError);
+      assert.throws(() => sessions.scheduleExpiry({ every: "soon" as never }), TypeError);
     });
 
     test("a schema validates on save and load, and upgrade brings old data to today's shape", async () => {
@@ -822,7 +822,7 @@ describe("options", () => {
       createSessionManager({
         store: {} as never,
         keys: secret,
-        idleTimeout: "soon",
+        idleTimeout: "soon" as never,
         absoluteTimeout: -1,
         touchEvery: NaN,
         sealTo: "nothing" as never,
