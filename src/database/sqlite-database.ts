@@ -25,6 +25,8 @@ export interface SqliteStatement {
 
 export interface SqliteDatabaseOptions {
   readonly names: Names;
+  /** Loads the library that `open` needs, before it is called. */
+  readonly load?: () => Promise<void>;
   /** Called before the first statement, and again when it threw. */
   readonly open: () => SqliteHandle;
   /** Called before the first statement or transaction that writes, outside of it. */
@@ -127,6 +129,7 @@ export class SqliteDatabase implements Database {
         { milliseconds: this.#options.busyTimeout, firstPause: 2, longestPause: 50 },
         isTransient,
         async () => {
+          if (this.#handle === null) await this.#options.load?.();
           while (this.#exclusive) await this.#exclusive;
           if (this.#closed) throw new ClosedError("The store was closed.");
           this.#handle ??= this.#open();

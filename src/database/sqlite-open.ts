@@ -1,6 +1,6 @@
 import { closeSync, openSync } from "node:fs";
-import { createRequire } from "node:module";
 import { OptionsError } from "../errors.ts";
+import { driverProblem, exportsOf } from "./driver.ts";
 import { prepare } from "./sqlite-database.ts";
 import type { SqliteHandle } from "./sqlite-database.ts";
 
@@ -61,17 +61,38 @@ function openNode(path: string): SqliteHandle {
   return new sqlite.DatabaseSync(path);
 }
 
-function openBetter(path: string): SqliteHandle {
-  const require = createRequire(import.meta.url);
-  let Database: new (path: string) => SqliteHandle;
+type BetterSqlite = new (path: string) => SqliteHandle;
+let betterSqlite: BetterSqlite | undefined;
+
+const betterSqlitePackage = {
+  name: "better-sqlite3",
+  why: 'sqliteStore was given driver: "better-sqlite3"',
+  otherwise: "leave out `driver` to use node:sqlite",
+};
+
+/** To be awaited before {@link openSqlite} with "better-sqlite3". @throws {OptionsError} it is not there */
+export async function loadBetterSqlite(): Promise<void> {
   try {
-    Database = require("better-sqlite3") as typeof Database;
-  } catch (error) {
-    throw new OptionsError([
-      `better-sqlite3 cannot be loaded (${(error as Error).message}). Install it, or leave out driver to use node:sqlite.`,
-    ]);
+    // @ts-expect-error it has no types of its own
+    betterSqlite ??= exportsOf<BetterSqlite>(await import("better-sqlite3"), (Database) => Database);
+  } catch (cause) {
+    throw driverProblem(cause, betterSqlitePackage);
   }
-  return new Database(path);
+}
+
+function openBetter(path: string): SqliteHandle {
+  try {
+    return new betterSqlite!(path);
+  } catch (error) {
+    // it loads its native part when the first file is opened
+    if ((error as NodeJS.ErrnoException).code !== "ERR_DLOPEN_FAILED" && !isWithoutBinding(error))
+      throw error;
+    throw driverProblem(error, betterSqlitePackage);
+  }
+}
+
+function isWithoutBinding(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("bindings file");
 }
 
 /**

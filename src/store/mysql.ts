@@ -1,9 +1,9 @@
 /** `stored-session/mysql`: sessions in MySQL 8.4 or later, or MariaDB 10.11 or later, with mysql2. */
+import { driverProblem, exportsOf } from "../database/driver.ts";
 import { MysqlDatabase } from "../database/mysql-database.ts";
 import { MysqlDialect } from "../database/mysql.ts";
 import { OptionsError } from "../errors.ts";
 import { problemsOfUrl, withoutSecrets } from "./database-url.ts";
-import { loadDriver } from "./driver.ts";
 import { assertPoolOptions, CONNECT_TIMEOUT } from "./pool-options.ts";
 import { SqlStore } from "./sql.ts";
 import type { MysqlPool } from "../database/mysql-database.ts";
@@ -66,8 +66,20 @@ interface MysqlDriver {
   createPool(options: object): MysqlPool;
 }
 
+async function loadMysql2(): Promise<MysqlDriver> {
+  try {
+    return exportsOf<MysqlDriver>(await import("mysql2/promise"), ({ createPool }) => createPool);
+  } catch (cause) {
+    throw driverProblem(cause, {
+      name: "mysql2",
+      why: "mysqlStore was given a URL",
+      otherwise: "pass a pool",
+    });
+  }
+}
+
 async function openPool(url: string, options: MysqlStoreOptions): Promise<MysqlPool> {
-  const { createPool } = await loadDriver<MysqlDriver>("mysql2/promise", "mysql2", "mysqlStore");
+  const { createPool } = await loadMysql2();
   const settings = {
     uri: url.replace(/^mariadb:/, "mysql:"),
     connectionLimit: options.poolSize ?? 10,

@@ -1,9 +1,9 @@
 /** `stored-session/postgres`: sessions in PostgreSQL 15 or later, with pg (node-postgres). */
+import { driverProblem, exportsOf } from "../database/driver.ts";
 import { PostgresDatabase } from "../database/postgres-database.ts";
 import { PostgresDialect } from "../database/postgres.ts";
 import { OptionsError } from "../errors.ts";
 import { problemsOfUrl } from "./database-url.ts";
-import { loadDriver } from "./driver.ts";
 import { assertPoolOptions, CONNECT_TIMEOUT } from "./pool-options.ts";
 import { SqlStore } from "./sql.ts";
 import type { PostgresPool } from "../database/postgres-database.ts";
@@ -69,8 +69,20 @@ interface PostgresDriver {
   ) => PostgresPool & { on(event: "error", listener: () => void): unknown };
 }
 
+async function loadPg(): Promise<PostgresDriver> {
+  try {
+    return exportsOf<PostgresDriver>(await import("pg"), ({ Pool }) => Pool);
+  } catch (cause) {
+    throw driverProblem(cause, {
+      name: "pg",
+      why: "postgresStore was given a URL",
+      otherwise: "pass a pool",
+    });
+  }
+}
+
 async function openPool(url: string, options: PostgresStoreOptions): Promise<PostgresPool> {
-  const { Pool } = await loadDriver<PostgresDriver>("pg", "pg", "postgresStore");
+  const { Pool } = await loadPg();
   const pool = new Pool({
     connectionString: url,
     max: options.poolSize ?? 10,

@@ -1,7 +1,14 @@
 /** `stored-session/sqlite`: sessions in an SQLite file, with node:sqlite or better-sqlite3. */
 import { namesOf } from "../database/names.ts";
 import { SqliteDatabase } from "../database/sqlite-database.ts";
-import { isFile, openSqlite, useWal, weaknessOf, weaknessOfLevel } from "../database/sqlite-open.ts";
+import {
+  isFile,
+  loadBetterSqlite,
+  openSqlite,
+  useWal,
+  weaknessOf,
+  weaknessOfLevel,
+} from "../database/sqlite-open.ts";
 import { OptionsError } from "../errors.ts";
 import { SqlStore } from "./sql.ts";
 import type { SqliteHandle } from "../database/sqlite-database.ts";
@@ -54,6 +61,7 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
     const checkpointsInThread = driver === "node:sqlite" && isFile(pathOrHandle);
     const database = new SqliteDatabase({
       names,
+      ...(driver === "better-sqlite3" && { load: loadBetterSqlite }),
       open,
       beforeFirstWrite: useWal,
       owned: true,

@@ -14,7 +14,6 @@ import {
 } from "../../src/errors.ts";
 import { checksumOf } from "../../src/migrations/migration.ts";
 import { sessions } from "../../src/migrations/0001-sessions.ts";
-import { loadDriver } from "../../src/store/driver.ts";
 import { mysqlStore } from "../../src/store/mysql.ts";
 import { postgresStore } from "../../src/store/postgres.ts";
 import type { SqlStore } from "../../src/store/sql.ts";
@@ -380,12 +379,6 @@ describe("options", () => {
     });
     expect(mysqlStore("mysql://h/d", { lanes }).lanes).toMatchObject({ read: 4, write: 1, maxBatch: 64 });
     expect(postgresStore("postgres://h/d").lanes).toMatchObject({ read: 4, write: 2 });
-  });
-
-  test("a driver that is not installed is named", async () => {
-    await expect(loadDriver("not-installed-driver", "some-driver", "someStore")).rejects.toThrow(
-      /npm install some-driver/,
-    );
   });
 });
 

@@ -1,0 +1,55 @@
+import { OptionsError } from "../errors.ts";
+
+/**
+ * A client library that a store loads only when it opens a URL or a path itself, so none is a dependency of this
+ * package. The store imports it by a literal name inside `try`: bundlers then find it where it is installed, and leave
+ * it out, with a warning at most, where it is not.
+ */
+export interface DriverPackage {
+  /** What to install. */
+  readonly name: string;
+  /** Why it is needed: `postgresStore was given a URL`. */
+  readonly why: string;
+  /** What to do without it: `pass a pool`. */
+  readonly otherwise: string;
+}
+
+/**
+ * A module's exports, whether a bundler or Node put them on the namespace or under `default`.
+ * @param classOf what is used of it, which must be there: a bundler that leaves a package out may put an empty module in
+ *   its place
+ */
+export function exportsOf<Driver>(loaded: unknown, classOf: (driver: Driver) => unknown): Driver {
+  const { default: exported = loaded } = loaded as { readonly default?: unknown };
+  if (typeof classOf(exported as Driver) === "function") return exported as Driver;
+  throw new TypeError("the module is empty or another one, which a bundler may have put in its place.");
+}
+
+/** The configuration error for a library that cannot be loaded. Never an outage: trying again does not help. */
+export function driverProblem(cause: unknown, { name, why, otherwise }: DriverPackage): OptionsError {
+  const said = cause instanceof Error ? cause.message : String(cause);
+  const error = new OptionsError([
+    isMissing(cause, name)
+      ? `${why} and needs the package "${name}". Run "npm install ${name}", or ${otherwise}. In a bundle, keep "${name}" external and install it beside the bundle.`
+      : `${why} and needs the package "${name}", which is there and cannot be loaded: ${said}`,
+  ]);
+  error.cause = cause;
+  return error;
+}
+
+/**
+ * Whether it says that the package was not found, in the words of Node (ESM, CommonJS), webpack and Turbopack (a stub
+ * with Node's code), esbuild, Vite and Rolldown, and workerd.
+ */
+function isMissing(error: unknown, name: string): boolean {
+  const { code, message = "" } = (error ?? {}) as { code?: unknown; message?: unknown };
+  // Node lists the files that asked for it below, which have names as well.
+  const [text = ""] = String(message).split("\n");
+  const known =
+    code === "ERR_MODULE_NOT_FOUND" ||
+    code === "MODULE_NOT_FOUND" ||
+    /Cannot find (?:module|package)|Could not resolve|Dynamic require of|No such module|Failed to resolve/.test(
+      text,
+    );
+  return known && new RegExp(`(?:^|[^\\w@/-])${name}(?:$|[^\\w-])`).test(text);
+}
