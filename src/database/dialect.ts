@@ -67,6 +67,12 @@ export type Run = (statement: Statement) => Promise<Result>;
  */
 export interface Database {
   readonly dialect: Dialect;
+  /**
+   * To be awaited before a statement about the tables is made. On a pool that the application owns it finds out once in
+   * which schema the tables are, so that a search_path or a USE that is left on a connection leads nowhere else.
+   * Undefined when that is known.
+   */
+  locate?(): Promise<void> | undefined;
   readonly run: Run;
   /** Gives up the connection under what takes longer; see {@link SessionStore.giveUpAfter}. */
   giveUpAfter?(milliseconds: number): void;
@@ -79,6 +85,8 @@ export interface Database {
   exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
   /** Settings under which an acknowledged write may be lost, a sentence each that names it; none when all is well (R33). */
   weaknesses?(): Promise<readonly string[]>;
+  /** What the pool's or handle's owner has set that would change results, a phrase each; the store's own are immune. */
+  ownersSettings?(): Promise<readonly string[]>;
   /** Called before `close`: gives up what may take long, so that nobody waits for it. */
   closing?(): void;
   /** Waits for what is under way and closes what it opened, and only that. Later calls reject with a ClosedError. */
@@ -175,7 +183,7 @@ export interface Dialect {
   /** One row with the column `count`. */
   count(now: number): Statement;
   scan(after: Uint8Array | null, limit: number): Statement;
-  /** The last statement changes one row when the lease was got, and none when another holds it. */
+  /** The last statement changes or returns one row when the lease was got, and none when another holds it. */
   lease(name: string, holder: string, until: number, now: number): readonly Statement[];
   /** A result's row as the contract's row: bytes as Uint8Array, numbers as number. */
   decode(row: Record<string, unknown>): SessionRow;

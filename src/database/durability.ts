@@ -55,7 +55,7 @@ export function durabilityOfPostgres(row: Row, { sessions }: Names): DurabilityS
 export const ASK_MYSQL: Statement = {
   text:
     "SELECT @@global.innodb_flush_log_at_trx_commit AS flush_log, @@global.innodb_doublewrite AS doublewrite, " +
-    "@@global.log_bin AS log_bin, @@global.sync_binlog AS sync_binlog",
+    "@@global.log_bin AS log_bin, @@global.sync_binlog AS sync_binlog LIMIT 1",
   values: [],
   writes: false,
 };

@@ -1,4 +1,5 @@
 import { asBuffer } from "./bytes.ts";
+import { ALL } from "./mysql.ts";
 import { bytesArray } from "./postgres.ts";
 import type { Dialect, Statement } from "./dialect.ts";
 
@@ -55,13 +56,13 @@ export function importLedgerOf({ name, names }: Dialect): ImportLedger {
   return {
     find: () =>
       query(
-        `SELECT 1 AS found FROM information_schema.tables WHERE table_schema = ${parts.length > 1 ? "?" : "DATABASE()"} AND table_name = ?`,
+        `SELECT 1 AS found FROM information_schema.tables WHERE table_schema = ${parts.length > 1 ? "?" : "DATABASE()"} AND table_name = ? ${ALL}`,
         ...parts,
       ),
     create: () =>
       write(`CREATE TABLE IF NOT EXISTS ${table} (id BINARY(32) NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB`),
     read: (ids) =>
-      query(`SELECT id FROM ${table} WHERE id IN (${marks(ids, "?")})`, ...padded(ids).map(asBuffer)),
+      query(`SELECT id FROM ${table} WHERE id IN (${marks(ids, "?")}) ${ALL}`, ...padded(ids).map(asBuffer)),
     // IGNORE leaves out the ids that are there; they are all of one length, so there is nothing else to ignore.
     add: (ids) =>
       write(`INSERT IGNORE INTO ${table} (id) VALUES ${marks(ids, "(?)")}`, ...padded(ids).map(asBuffer)),

@@ -12,12 +12,22 @@ export interface Inspection {
   readonly durability: readonly DurabilitySetting[];
   /** Bytes that one statement may have; null where there is no such limit. */
   readonly largestStatement: number | null;
+  /** What the pool's or handle's owner has set that would change results, a phrase each. The store is immune to it. */
+  readonly ownersSettings: readonly string[];
 }
 
 type Row = Readonly<Record<string, unknown>>;
 
 /** Asks for version, clock and settings. Changes nothing. */
 export async function inspectDatabase(database: Database): Promise<Inspection> {
+  await database.locate?.();
+  const ownersSettings = (await database.ownersSettings?.()) ?? [];
+  return { ...(await inspected(database)), ownersSettings };
+}
+
+type Inspected = Omit<Inspection, "ownersSettings">;
+
+async function inspected(database: Database): Promise<Inspected> {
   const ask: Ask = async (asked) => {
     const statement = typeof asked === "string" ? { text: asked, values: [], writes: false } : asked;
     return (await database.run(statement)).rows[0] ?? {};
@@ -34,7 +44,7 @@ export async function inspectDatabase(database: Database): Promise<Inspection> {
 
 type Ask = (asked: string | Statement) => Promise<Row>;
 
-async function inspectSqlite(ask: Ask): Promise<Inspection> {
+async function inspectSqlite(ask: Ask): Promise<Inspected> {
   const first = async (text: string) => String(Object.values(await ask(text))[0]);
   const level = Number(await first("PRAGMA synchronous"));
   const journal = (await first("PRAGMA journal_mode")).toUpperCase();
@@ -60,22 +70,22 @@ async function inspectSqlite(ask: Ask): Promise<Inspection> {
   };
 }
 
-async function inspectPostgres(ask: Ask, names: Names): Promise<Inspection> {
+async function inspectPostgres(ask: Ask, names: Names): Promise<Inspected> {
   const row = await ask(
-    `SELECT current_setting('server_version') AS version, (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS clock, pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS read_only`,
+    `SELECT current_setting('server_version') AS version, (extract(epoch FROM clock_timestamp()) * 1000)::int8::text AS clock, pg_is_in_recovery()::text AS standby, current_setting('transaction_read_only') AS read_only`,
   );
   return {
     server: `PostgreSQL ${String(row["version"]).split(" ")[0]!}`,
     clock: Number(row["clock"]),
-    readOnly: row["standby"] === true || row["read_only"] === "on",
+    readOnly: row["standby"] === "true" || row["read_only"] === "on",
     durability: durabilityOfPostgres(await ask(askPostgres(names)), names),
     largestStatement: null,
   };
 }
 
-async function inspectMysql(ask: Ask): Promise<Inspection> {
+async function inspectMysql(ask: Ask): Promise<Inspected> {
   const row = await ask(
-    `SELECT version() AS version, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS DOUBLE) AS clock, @@global.read_only AS read_only, @@session.max_allowed_packet AS packet`,
+    `SELECT version() AS version, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS DOUBLE) AS clock, @@global.read_only AS read_only, @@session.max_allowed_packet AS packet LIMIT 1`,
   );
   const version = String(row["version"]);
   return {

@@ -9,6 +9,7 @@ import {
 import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "./durability.ts";
 import { inOrder } from "./in-order.ts";
 import { isUndone, leftOpen, LeftOpenWarning } from "./left-open.ts";
+import { changesOf, rowsOf, textIn } from "./columns.ts";
 import { isConnectionError } from "./driver-errors.ts";
 import {
   errorNumber,
@@ -20,8 +21,10 @@ import {
   isTransientError,
 } from "./mysql-errors.ts";
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./mysql-status.ts";
+import { ASK_MYSQL_SESSION, mysqlSettings } from "./pool-settings.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
+import { isUnplaced, placeOf } from "./tables-place.ts";
 import { TimeLimit, type Trip } from "./time-limit.ts";
 import { READ, tripOf, TRANSACTION, UNLIMITED } from "./trip.ts";
 import { WeaknessWarning } from "./weakness.ts";
@@ -31,7 +34,7 @@ import type { MysqlDialect } from "./mysql.ts";
 /** What is used of a connection of a `mysql2/promise` pool. */
 export interface MysqlConnection {
   execute(options: MysqlExecute, values: never[]): Promise<[unknown, ...unknown[]]>;
-  query(options: { sql: string }): Promise<[unknown, ...unknown[]]>;
+  query(options: Pick<MysqlExecute, "sql"> & Partial<MysqlExecute>): Promise<[unknown, ...unknown[]]>;
   release(): void;
   destroy(): void;
   /** What this is a face of: mysql2 makes a new face each time that it hands the connection out. */
@@ -42,12 +45,20 @@ export interface MysqlExecute {
   readonly sql: string;
   readonly rowsAsArray: false;
   readonly nestTables: false;
+  /** In place of that of the application's pool. */
+  readonly typeCast: true | ((field: unknown, next: () => unknown) => unknown);
 }
 
 /** What is used of a pool of `mysql2/promise`. */
 export interface MysqlPool {
   /** The pool of callbacks underneath. A limit of 0 is none. */
-  readonly pool?: { readonly config?: { readonly connectionLimit?: number } };
+  readonly pool?: {
+    readonly config?: {
+      readonly connectionLimit?: number;
+      /** What its connections begin with. */
+      readonly connectionConfig?: { readonly database?: string };
+    };
+  };
   getConnection(): Promise<MysqlConnection>;
   end(): Promise<void>;
 }
@@ -57,6 +68,10 @@ export interface MysqlDatabaseOptions {
   /** Whether closing the store closes the pool. */
   readonly owned: boolean;
 }
+
+/** Whatever `completion_type` the application has set: it begins another transaction or ends the connection. */
+const COMMIT = "COMMIT AND NO CHAIN NO RELEASE";
+const ROLLBACK = "ROLLBACK AND NO CHAIN NO RELEASE";
 
 const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause: 100 };
 
@@ -75,11 +90,23 @@ export class MysqlDatabase implements Database {
   readonly #greeted = new WeakSet<object>();
   readonly #warning = new WeaknessWarning();
   readonly #leftOpen = new LeftOpenWarning("mysqlStore");
+  /** The same in every process, whether it has found the tables' database or not. */
+  readonly #lockName: string;
+  #locating: Promise<void> | null = null;
+  #isLocated: boolean;
 
   constructor(open: () => Promise<MysqlPool>, options: MysqlDatabaseOptions) {
     this.dialect = options.dialect;
     this.#open = open;
     this.#owned = options.owned;
+    this.#lockName = this.dialect.names.leases;
+    this.#isLocated = options.owned || !isUnplaced(this.dialect.names.sessions);
+  }
+
+  locate(): Promise<void> | undefined {
+    if (this.#isLocated || this.#closed) return undefined;
+    this.#locating ??= this.#locate().finally(() => (this.#locating = null));
+    return this.#locating;
   }
 
   readonly run: Run = (statement) =>
@@ -103,7 +130,7 @@ export class MysqlDatabase implements Database {
    */
   async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
     const { leases } = this.dialect.names;
-    const name = `stored-session:${createHash("sha256").update(leases).digest("hex").slice(0, 40)}`;
+    const name = `stored-session:${createHash("sha256").update(this.#lockName).digest("hex").slice(0, 40)}`;
     const [holder, lease] = [randomUUID(), "stored-session:migrate"];
     return await this.#withConnection(UNLIMITED, async (connection) => {
       const run: Run = (statement) =>
@@ -114,7 +141,9 @@ export class MysqlDatabase implements Database {
             statement.writes ? "unknown" : "none",
           ),
         );
-      const { rows } = await run(locking("SELECT GET_LOCK(?, ?) AS held", name, MIGRATION_LEASE / 1_000));
+      const { rows } = await run(
+        locking("SELECT GET_LOCK(?, ?) AS held LIMIT 1", name, MIGRATION_LEASE / 1_000),
+      );
       if (Number(rows[0]?.["held"]) !== 1) throw tooLong();
       try {
         await run({ text: leaseTable(leases), values: [], writes: true });
@@ -133,6 +162,15 @@ export class MysqlDatabase implements Database {
 
   async weaknesses(): Promise<readonly string[]> {
     return await this.#withConnection(READ, (connection) => weaknessesOf(connection));
+  }
+
+  async ownersSettings(): Promise<readonly string[]> {
+    if (this.#owned) return [];
+    return await this.#withConnection(READ, async (connection) => {
+      const { config = {} } = coreOf(connection) as { config?: Readonly<Record<string, unknown>> };
+      const { rows } = await send(connection, { text: ASK_MYSQL_SESSION, values: [], writes: false });
+      return mysqlSettings(config, rows[0] ?? {}, await databaseOf(connection));
+    });
   }
 
   closing(): void {
@@ -158,7 +196,30 @@ export class MysqlDatabase implements Database {
     const results = await withPatience(PATIENCE, isTransient(true), () =>
       this.#inTransaction(connection, statements).catch((error: unknown) => this.#fail(error, "none")),
     );
-    return (results?.at(-1)?.changes ?? 0) > 0;
+    return (results?.at(-1)?.rows.length ?? 0) > 0;
+  }
+
+  /** By the connection as it came, and by what the pool connects to: the application may have left another database. */
+  async #locate(): Promise<void> {
+    const { sessions: table } = this.dialect.names;
+    const usual = (await this.#pool()).pool?.config?.connectionConfig?.database;
+    const now = await withPatience(PATIENCE, isTransient(false), () =>
+      this.#withConnection(READ, databaseOf),
+    );
+    const { rows } = await this.run({
+      text: "SELECT table_schema AS place FROM information_schema.tables WHERE table_schema IN (?, ?) AND table_name = ? LIMIT 2",
+      values: [now ?? "", usual ?? "", table.slice(1, -1)],
+      writes: false,
+    });
+    // The server may have the names in lower case.
+    const found = rows.map((row) => textIn(row, "place"));
+    const find = (name: string | null | undefined): string | null =>
+      found.find((place) => place.toLowerCase() === name?.toLowerCase()) ?? null;
+    const schema = placeOf({ now: find(now), usual: find(usual) }, table, "mysqlStore");
+    // A dot or a backtick in a name is taken apart elsewhere.
+    if (schema === null || /[.`]/.test(schema) || this.#isLocated) return;
+    this.dialect.locatedIn(schema);
+    this.#isLocated = true;
   }
 
   /** Opened at first use; a failure to open is not remembered. */
@@ -225,7 +286,7 @@ export class MysqlDatabase implements Database {
   async #greet(connection: MysqlConnection): Promise<void> {
     // Before the statement is sent, so a failure leaves nothing behind.
     const { version, autocommit, patience } = await send(connection, {
-      text: "SELECT VERSION() AS version, @@autocommit AS autocommit, @@innodb_lock_wait_timeout AS patience",
+      text: "SELECT VERSION() AS version, @@autocommit AS autocommit, @@innodb_lock_wait_timeout AS patience LIMIT 1",
       values: [],
       writes: false,
     }).then(
@@ -283,12 +344,12 @@ export class MysqlDatabase implements Database {
 
   /** The pool's owner has turned autocommit off since the first use. */
   async #refuse(connection: MysqlConnection, lost: Trip["lost"]): Promise<void> {
-    const statement = { text: "SELECT @@autocommit AS autocommit", values: [], writes: false };
+    const statement = { text: "SELECT @@autocommit AS autocommit LIMIT 1", values: [], writes: false };
     try {
       // Asked once more, because a proxy may tell the state of another connection.
       const { rows } = await send(connection, statement);
       if (Number(rows[0]?.["autocommit"]) !== 0) return;
-      await connection.query({ sql: "ROLLBACK" });
+      await connection.query({ sql: ROLLBACK });
     } catch (error) {
       notTold(error, lost);
     }
@@ -304,7 +365,7 @@ export class MysqlDatabase implements Database {
     // Both at once, so that no COMMIT comes between them: a transaction that is open still is the one of the statement.
     const [[answer]] = await Promise.all([
       connection.query({ sql: "DO 0" }),
-      connection.query({ sql: "ROLLBACK" }),
+      connection.query({ sql: ROLLBACK }),
     ]).catch((error: unknown) => notTold(error, lost));
     const isOpen = (statusOf(answer, coreOf(connection)) ?? 0) & IN_TRANSACTION;
     if (!isOpen && lost === "none") return;
@@ -321,12 +382,12 @@ export class MysqlDatabase implements Database {
       await connection.query({ sql: "START TRANSACTION" });
       const results = await inOrder(statements, (statement) => send(connection, statement));
       committing = results !== null;
-      await connection.query({ sql: committing ? "COMMIT" : "ROLLBACK" });
+      await connection.query({ sql: committing ? COMMIT : ROLLBACK });
       return results;
     } catch (error) {
       // A refusal of the server's (a conflict in the cluster) says that nothing was committed.
       if (committing && isBroken(error)) return this.#fail(error, "unknown");
-      if (!isBroken(error)) await connection.query({ sql: "ROLLBACK" }).catch(ignore);
+      if (!isBroken(error)) await connection.query({ sql: ROLLBACK }).catch(ignore);
       throw error;
     }
   }
@@ -341,16 +402,41 @@ async function send(connection: MysqlConnection, statement: Statement): Promise<
 }
 
 async function execute(connection: MysqlConnection, { text, values }: Statement): Promise<unknown> {
-  const options = { sql: text, rowsAsArray: false, nestTables: false } as const;
+  const options = {
+    sql: text,
+    rowsAsArray: false,
+    nestTables: false,
+    typeCast: typeCastOf(connection),
+  } as const;
   return (await connection.execute(options, values as never[]))[0];
 }
 
+/** Not by a prepared statement, which keeps the database that it was prepared in. */
+async function databaseOf(connection: MysqlConnection): Promise<string | null> {
+  const sql = "SELECT DATABASE() AS place LIMIT 1";
+  const typeCast = typeCastOf(connection);
+  const [answer] = await connection.query({ sql, rowsAsArray: false, nestTables: false, typeCast });
+  const [row = {}] = rowsOf(answer);
+  return row["place"] === null ? null : textIn(row, "place");
+}
+
+/** mysql2 puts a function of the pool before `true`, and only another function before that. */
+function typeCastOf(connection: MysqlConnection): MysqlExecute["typeCast"] {
+  const { config } = coreOf(connection) as { config?: { typeCast?: unknown } };
+  return typeof config?.typeCast === "function" ? asIs : true;
+}
+
+function asIs(_field: unknown, next: () => unknown): unknown {
+  return next();
+}
+
 function resultOf(answer: unknown, { writes }: Statement): Result {
-  if (Array.isArray(answer)) {
-    const rows = answer as Record<string, unknown>[];
-    return { rows, changes: writes ? rows.length : 0 };
-  }
-  return { rows: [], changes: writes ? (answer as { affectedRows: number }).affectedRows : 0 };
+  // An answer without rows tells how many it changed.
+  const { affectedRows } = (answer ?? {}) as { affectedRows?: unknown };
+  if (affectedRows !== undefined && !Array.isArray(answer))
+    return { rows: [], changes: writes ? changesOf(affectedRows) : 0 };
+  const rows = rowsOf(answer);
+  return { rows, changes: writes ? rows.length : 0 };
 }
 
 /** An error that ends the connection, whatever the server said: a write stands there as it may. */

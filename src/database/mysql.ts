@@ -1,9 +1,10 @@
 /** MySQL and MariaDB: statement texts. */
 import { StoreError } from "../errors.ts";
-import { asBuffer, asBytes } from "./bytes.ts";
+import { asBuffer } from "./bytes.ts";
+import { bytesIn, bytesOrNullIn, integerIn } from "./columns.ts";
 import { isLockWait, isTransientError } from "./mysql-errors.ts";
 import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
-import { namesOf } from "./names.ts";
+import { namesIn, namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
 import type { INDEXED, TableName } from "./shape.ts";
@@ -24,29 +25,40 @@ export class MysqlDialect implements Dialect {
   readonly idBytes = 32;
   readonly expiry: Dialect["expiry"] = { maxDelete: 1_000, maxScan: 5_000 };
   readonly lanes: Lanes;
-  readonly names: Names;
   readonly journal: Dialect["journal"];
+  #names: Names;
   #name: "mysql" | "mariadb" = "mysql";
 
   constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
-    this.names = namesOf(options.table, (identifier) => `\`${identifier}\``, { schemas: true });
+    this.#names = namesOf(options.table, quote, { schemas: true });
     this.lanes = lanesOf(options.lanes, 64);
-    const { migrations } = this.names;
     this.journal = {
       create: () =>
         write(
-          `CREATE TABLE IF NOT EXISTS ${migrations} (version INT NOT NULL PRIMARY KEY, name VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL) ENGINE=InnoDB`,
+          `CREATE TABLE IF NOT EXISTS ${this.names.migrations} (version INT NOT NULL PRIMARY KEY, name VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL) ENGINE=InnoDB`,
         ),
-      read: () => query(`SELECT version, name, checksum, applied_at FROM ${migrations} ORDER BY version`),
+      read: () =>
+        query(
+          `SELECT version, name, checksum, applied_at FROM ${this.names.migrations} ORDER BY version ${ALL}`,
+        ),
       add: ({ version, name, checksum, appliedAt }: JournalEntry) =>
         write(
-          `INSERT INTO ${migrations} (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)`,
+          `INSERT INTO ${this.names.migrations} (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)`,
           version,
           name,
           checksum,
           appliedAt,
         ),
     };
+  }
+
+  get names(): Names {
+    return this.#names;
+  }
+
+  /** Names the tables with their database from now on. */
+  locatedIn(schema: string): void {
+    this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
   }
 
   get name(): "mysql" | "mariadb" {
@@ -61,7 +73,7 @@ export class MysqlDialect implements Dialect {
   read(ids: readonly Uint8Array[]): Statement {
     const padded = padList(ids);
     return query(
-      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE ${inList("id", padded)}`,
+      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
       ...padded.map(asBuffer),
     );
   }
@@ -121,7 +133,7 @@ export class MysqlDialect implements Dialect {
       ),
       // With a lock, because it then waits for those who write and takes nothing from an older snapshot.
       look: query(
-        `SELECT id, version, created_at FROM ${this.names.sessions} WHERE ${inList("id", ids)} LOCK IN SHARE MODE`,
+        `SELECT id, version, created_at FROM ${this.names.sessions} WHERE ${inList("id", ids)} LIMIT ${ids.length} LOCK IN SHARE MODE`,
         ...ids,
       ),
     };
@@ -216,7 +228,10 @@ export class MysqlDialect implements Dialect {
     if (ids.length === 1) return [write(text, ...values)];
     if (this.#name === "mariadb") return [write(`${text} RETURNING id`, ...values)];
     return [
-      query(`SELECT id FROM ${sessions} WHERE ${inList("id", padded)} ORDER BY id FOR UPDATE`, ...values),
+      query(
+        `SELECT id FROM ${sessions} WHERE ${inList("id", padded)} ORDER BY id LIMIT ${padded.length} FOR UPDATE`,
+        ...values,
+      ),
       write(text, ...values),
     ];
   }
@@ -254,7 +269,7 @@ export class MysqlDialect implements Dialect {
       return query(
         `SELECT id, (${due.text}) AS due, 0 AS bucket FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
         ...due.values,
-        asBuffer(cursor?.id ?? new Uint8Array()),
+        asBuffer(cursor?.id ?? BEFORE_ALL),
         limitOf(scan),
       );
     }
@@ -270,7 +285,7 @@ export class MysqlDialect implements Dialect {
   }
 
   expireCursor(row: Record<string, unknown>): ExpireCursor {
-    return { bucket: Number(row["bucket"]), id: row["id"] as Uint8Array };
+    return { bucket: integerIn(row, "bucket"), id: bytesIn(row, "id") };
   }
 
   deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {
@@ -284,13 +299,13 @@ export class MysqlDialect implements Dialect {
   }
 
   count(now: number): Statement {
-    return query(`SELECT COUNT(*) AS count FROM ${this.names.sessions} WHERE expires_at > ?`, now);
+    return query(`SELECT COUNT(*) AS count FROM ${this.names.sessions} WHERE expires_at > ? ${ALL}`, now);
   }
 
   scan(after: Uint8Array | null, limit: number): Statement {
     return query(
       `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE id > ? ORDER BY id LIMIT ?`,
-      asBuffer(after ?? new Uint8Array()),
+      asBuffer(after ?? BEFORE_ALL),
       limitOf(limit),
     );
   }
@@ -308,18 +323,29 @@ export class MysqlDialect implements Dialect {
         holder,
         now,
       ),
+      // Not by the rows that the update changed: a pool without the flag FOUND_ROWS leaves out one that has the same
+      // values already.
+      query(
+        `SELECT 1 AS held FROM ${leases} WHERE name = ? AND holder = ? AND held_until = ? LIMIT 1`,
+        name,
+        holder,
+        until,
+      ),
     ];
   }
 
   columns(table: TableName): Statement {
     const { where, parts } = this.#inSchema(table);
-    return query(`SELECT column_name AS name FROM information_schema.columns WHERE ${where}`, ...parts);
+    return query(
+      `SELECT column_name AS name FROM information_schema.columns WHERE ${where} ${ALL}`,
+      ...parts,
+    );
   }
 
   indexes(): Statement {
     const { where, parts } = this.#inSchema("sessions");
     return query(
-      `SELECT MAX(CASE seq_in_index WHEN 1 THEN column_name END) AS name, MAX(non_unique) = 0 AND COUNT(*) = 1 AS alone FROM information_schema.statistics WHERE ${where} GROUP BY index_name`,
+      `SELECT MAX(CASE seq_in_index WHEN 1 THEN column_name END) AS name, MAX(non_unique) = 0 AND COUNT(*) = 1 AS alone FROM information_schema.statistics WHERE ${where} GROUP BY index_name ${ALL}`,
       ...parts,
     );
   }
@@ -331,17 +357,16 @@ export class MysqlDialect implements Dialect {
   }
 
   decode(row: Record<string, unknown>): SessionRow {
-    const { user_ref: userRef, client } = row as { user_ref: Buffer | null; client: Buffer | null };
     return {
-      id: asBytes(row["id"] as Buffer),
-      data: asBytes(row["data"] as Buffer),
-      version: Number(row["version"]),
-      userRef: userRef && asBytes(userRef),
-      createdAt: Number(row["created_at"]),
-      updatedAt: Number(row["updated_at"]),
-      absoluteExpiresAt: Number(row["absolute_expires_at"]),
-      expiresAt: Number(row["expires_at"]),
-      client: client && asBytes(client),
+      id: bytesIn(row, "id"),
+      data: bytesIn(row, "data"),
+      version: integerIn(row, "version"),
+      userRef: bytesOrNullIn(row, "user_ref"),
+      createdAt: integerIn(row, "created_at"),
+      updatedAt: integerIn(row, "updated_at"),
+      absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
+      expiresAt: integerIn(row, "expires_at"),
+      client: bytesOrNullIn(row, "client"),
     };
   }
 
@@ -354,13 +379,23 @@ export class MysqlDialect implements Dialect {
   #versions(ids: readonly Uint8Array[]): Statement {
     const padded = padList(ids);
     return query(
-      `SELECT id, version FROM ${this.names.sessions} WHERE ${inList("id", padded)}`,
+      `SELECT id, version FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
       ...padded.map(asBuffer),
     );
   }
 }
 
+// Every query says how many rows it wants, so that a `sql_select_limit` of the connection cuts nothing off.
+export const ALL = "LIMIT 1000000";
+
+function quote(identifier: string): string {
+  return `\`${identifier}\``;
+}
+
 const NOTHING = Buffer.alloc(0);
+
+// Before every id of 32 bytes. Not an empty one, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL.
+const BEFORE_ALL = Buffer.alloc(1);
 
 // A bare parameter in a CASE has no type of its own, and numbers travel as doubles.
 const INTEGER = "CAST(? AS SIGNED)";

@@ -26,8 +26,16 @@ export function namesOf(
       }.`,
     ]);
   }
-  const base = parts.at(-1) as string;
-  const qualified = (name: string): string => [...parts.slice(0, -1), name].map(quote).join(".");
+  return namesIn(parts.slice(0, -1), parts.at(-1) as string, quote);
+}
+
+/** The names of the tables in the schema where they were found. */
+export function namesIn(
+  schema: readonly string[],
+  base: string,
+  quote: (identifier: string) => string,
+): Names {
+  const qualified = (name: string): string => [...schema, name].map(quote).join(".");
   return {
     sessions: qualified(base),
     leases: qualified(`${base}_leases`),

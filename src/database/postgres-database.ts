@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import { ClosedError, StoredSessionError } from "../errors.ts";
 import { askPostgres, durabilityOfPostgres, weaknessesIn } from "./durability.ts";
+import { changesOf, rowsOf, textIn } from "./columns.ts";
 import { isConnectionError } from "./driver-errors.ts";
 import { inOrder } from "./in-order.ts";
 import { leftOpen, LeftOpenWarning } from "./left-open.ts";
+import { ASK_POSTGRES_SESSION, postgresSettings } from "./pool-settings.ts";
 import { explain, explainMigration, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
+import { isUnplaced, placeOf } from "./tables-place.ts";
 import { OF_A_POOL, TimeLimit, type Trip } from "./time-limit.ts";
 import { READ, tripOf, TRANSACTION, UNLIMITED } from "./trip.ts";
 import { WeaknessWarning } from "./weakness.ts";
@@ -19,9 +22,18 @@ export interface PostgresResult {
   readonly rowCount: number | null;
 }
 
+/** A query as node-postgres takes it. */
+export interface PostgresQuery {
+  name?: string;
+  text: string;
+  values: unknown[];
+  /** In place of the type parsers of the application's pool. */
+  types?: { getTypeParser(oid: number, format?: string): (value: string | Buffer) => unknown };
+}
+
 /** What is used of a client of node-postgres's pool. */
 export interface PostgresClient {
-  query(config: { name?: string; text: string; values: unknown[] }): Promise<PostgresResult>;
+  query(config: PostgresQuery): Promise<PostgresResult>;
   release(destroy?: boolean): void;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
@@ -44,6 +56,24 @@ export interface PostgresDatabaseOptions {
   readonly owned: boolean;
 }
 
+/** By the type's oid. Every other type is the text that the server sent. */
+const PARSERS: Readonly<Record<number, (value: string) => unknown>> = {
+  16: (value) => value === "t",
+  17: (value) => Buffer.from(value.slice(2), "hex"),
+  21: Number,
+  23: Number,
+  700: Number,
+  701: Number,
+};
+
+/** In place of the type parsers of the application's pool, which may be anything. */
+const OWN_TYPES: NonNullable<PostgresQuery["types"]> = {
+  getTypeParser: (oid) => {
+    const parse = PARSERS[oid] ?? String;
+    return (value) => parse(String(value));
+  },
+};
+
 const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause: 100 };
 
 export class PostgresDatabase implements Database {
@@ -58,12 +88,24 @@ export class PostgresDatabase implements Database {
   readonly #warning = new WeaknessWarning();
   readonly #leftOpen = new LeftOpenWarning("postgresStore");
   readonly #statementNames = new Map<string, string>();
+  /** The same in every process, whether it has found the tables' schema or not. */
+  readonly #lockName: string;
+  #locating: Promise<void> | null = null;
+  #isLocated: boolean;
 
   constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
     this.dialect = options.dialect;
     this.#open = open;
     this.#named = options.namedStatements;
     this.#owned = options.owned;
+    this.#lockName = `stored-session ${this.dialect.names.migrations}`;
+    this.#isLocated = options.owned || !isUnplaced(this.dialect.names.sessions);
+  }
+
+  locate(): Promise<void> | undefined {
+    if (this.#isLocated || this.#closed) return undefined;
+    this.#locating ??= this.#locate().finally(() => (this.#locating = null));
+    return this.#locating;
   }
 
   readonly run: Run = (statement) =>
@@ -87,7 +129,7 @@ export class PostgresDatabase implements Database {
     // A lock that ends with its transaction, because a session's lock would outlive it behind pgbouncer.
     const lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
     return await this.#inTransaction(UNLIMITED, async (client) => {
-      await client.query({ text: lock, values: [`stored-session ${this.dialect.names.migrations}`] });
+      await client.query({ text: lock, values: [this.#lockName], types: OWN_TYPES });
       return await work((statement) =>
         this.#send(client, statement).catch((error: unknown) =>
           this.#fail(explainMigration(error, this.dialect.names) ?? error, "none"),
@@ -98,6 +140,13 @@ export class PostgresDatabase implements Database {
 
   async weaknesses(): Promise<readonly string[]> {
     return await this.#withClient(READ, (client) => this.#weaknessesOf(client));
+  }
+
+  async ownersSettings(): Promise<readonly string[]> {
+    if (this.#owned) return [];
+    const options = ((await this.#pool()).options ?? {}) as Readonly<Record<string, unknown>>;
+    const { rows } = await this.run({ text: ASK_POSTGRES_SESSION, values: [], writes: false });
+    return postgresSettings(options, rows[0] ?? {});
   }
 
   closing(): void {
@@ -113,7 +162,7 @@ export class PostgresDatabase implements Database {
   async #weaknessesOf(client: PostgresClient): Promise<readonly string[]> {
     const { names } = this.dialect;
     const { text, values } = askPostgres(names);
-    const { rows } = await client.query({ text, values: [...values] });
+    const { rows } = await client.query({ text, values: [...values], types: OWN_TYPES });
     return weaknessesIn(durabilityOfPostgres(rows[0] ?? {}, names));
   }
 
@@ -139,12 +188,37 @@ export class PostgresDatabase implements Database {
     const { text, writes } = statement;
     const values = statement.values as unknown[];
     const result = await client.query(
-      this.#named ? { name: this.#nameOf(text), text, values } : { text, values },
+      this.#named
+        ? { name: this.#nameOf(text), text, values, types: OWN_TYPES }
+        : { text, values, types: OWN_TYPES },
     );
-    for (const row of result.rows) {
+    const rows = rowsOf(result?.rows);
+    for (const row of rows) {
       if (typeof row["id"] === "string") row["id"] = Buffer.from(row["id"], "base64");
     }
-    return { rows: result.rows, changes: writes ? (result.rowCount ?? 0) : 0 };
+    return { rows, changes: writes ? changesOf(result.rowCount ?? 0) : 0 };
+  }
+
+  /** By the connection as it came, and by what its search_path is set back to: the application may have left another. */
+  async #locate(): Promise<void> {
+    const { sessions: table } = this.dialect.names;
+    const places: { now: string | null; usual: string | null } = { now: null, usual: null };
+    await withPatience(PATIENCE, isTransient(false), () =>
+      this.#inTransaction(TRANSACTION, async (client) => {
+        const find = async (): Promise<string | null> => {
+          const { rows } = await this.#send(client, { text: FIND, values: [table], writes: false });
+          return rows[0] === undefined ? null : textIn(rows[0], "schema");
+        };
+        places.now = await find();
+        await client.query({ text: "SET LOCAL search_path TO DEFAULT", values: [] });
+        places.usual = await find();
+        return null;
+      }),
+    );
+    const schema = placeOf(places, table, "postgresStore");
+    if (schema === null || this.#isLocated) return;
+    this.dialect.locatedIn(schema);
+    this.#isLocated = true;
   }
 
   #nameOf(text: string): string {
@@ -240,6 +314,9 @@ export class PostgresDatabase implements Database {
     throw error instanceof StoredSessionError ? error : explain(error, this.dialect.names, lost);
   }
 }
+
+const FIND =
+  "SELECT n.nspname::text AS schema FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
 function isInTransaction(client: PostgresClient): boolean {
   const status = client.getTransactionStatus?.();

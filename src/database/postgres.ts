@@ -1,6 +1,7 @@
 import { asBuffer, asBytes } from "./bytes.ts";
 import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
-import { namesOf } from "./names.ts";
+import { bytesIn, integerIn, integerOf, misread, textIn } from "./columns.ts";
+import { namesIn, namesOf } from "./names.ts";
 import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
 import type { TableName } from "./shape.ts";
@@ -14,7 +15,7 @@ const ROW =
 const LOCK_TIMEOUT = 3_000;
 
 /**
- * The texts for one table. Bytes travel to the server in binary and come back as base64 text: node-postgres
+ * The texts for one table. Everything is returned as text, which no setting of a pool changes. Bytes travel to the server in binary and come back as base64 text: node-postgres
  * decodes binary results as UTF-8, and base64 is shorter and cheaper to read than bytea's hex. A column `id` is turned
  * into bytes as the result arrives (postgres-database.ts).
  */
@@ -25,21 +26,30 @@ export class PostgresDialect implements Dialect {
   readonly idBytes = 32;
   readonly expiry: Dialect["expiry"] = { maxDelete: 1_000, maxScan: 5_000 };
   readonly lanes: Lanes;
-  readonly names: Names;
   readonly journal: Dialect["journal"];
-  readonly #text: ReturnType<typeof texts>;
+  #names: Names;
+  #text: ReturnType<typeof texts>;
 
   constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
-    this.names = namesOf(options.table, (identifier) => `"${identifier}"`, { schemas: true });
+    this.#names = namesOf(options.table, quote, { schemas: true });
     this.lanes = lanesOf(options.lanes, 128);
-    const text = texts(this.names);
-    this.#text = text;
+    this.#text = texts(this.#names);
     this.journal = {
-      create: () => write(text.journalCreate),
-      read: () => query(text.journalRead),
+      create: () => write(this.#text.journalCreate),
+      read: () => query(this.#text.journalRead),
       add: (entry: JournalEntry) =>
-        write(text.journalAdd, entry.version, entry.name, entry.checksum, entry.appliedAt),
+        write(this.#text.journalAdd, entry.version, entry.name, entry.checksum, entry.appliedAt),
     };
+  }
+
+  get names(): Names {
+    return this.#names;
+  }
+
+  /** Names the tables with their schema from now on. */
+  locatedIn(schema: string): void {
+    this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
+    this.#text = texts(this.#names);
   }
 
   read(ids: readonly Uint8Array[]): Statement {
@@ -164,13 +174,13 @@ export class PostgresDialect implements Dialect {
   }
 
   expireCursor(row: Record<string, unknown>): ExpireCursor {
-    const id = row["id"] as Buffer;
+    const id = bytesIn(row, "id");
     if (row["expires_bucket"] === undefined) return { bucket: 0, id };
     // The index is in order of creation within a bucket, so the cursor's bytes begin with that time.
     const bytes = Buffer.alloc(8 + id.length);
-    bytes.writeBigInt64BE(BigInt(Number(row["created_at"])));
+    bytes.writeBigInt64BE(BigInt(integerIn(row, "created_at")));
     bytes.set(id, 8);
-    return { bucket: Number(row["expires_bucket"]), id: bytes };
+    return { bucket: integerIn(row, "expires_bucket"), id: bytes };
   }
 
   deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {
@@ -203,19 +213,26 @@ export class PostgresDialect implements Dialect {
   }
 
   decode(row: Record<string, unknown>): SessionRow {
-    const columns = (row["row"] as string).split(" ");
+    const text = textIn(row, "row");
+    const columns = text.split(" ");
+    if (columns.length !== 9) throw misread("row", "nine values", text);
+    const integer = (place: number, name: string): number => integerOf(columns[place], name);
     return {
       id: bytesOf(columns[5]!),
       data: bytesOf(columns[6]!),
-      version: Number(columns[0]),
+      version: integer(0, "version"),
       userRef: columns[7] === "-" ? null : bytesOf(columns[7]!),
-      createdAt: Number(columns[1]),
-      updatedAt: Number(columns[2]),
-      absoluteExpiresAt: Number(columns[3]),
-      expiresAt: Number(columns[4]),
+      createdAt: integer(1, "created_at"),
+      updatedAt: integer(2, "updated_at"),
+      absoluteExpiresAt: integer(3, "absolute_expires_at"),
+      expiresAt: integer(4, "expires_at"),
       client: columns[8] === "-" ? null : bytesOf(columns[8]!),
     };
   }
+}
+
+function quote(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
 }
 
 function bytesOf(base64: string): Uint8Array {
@@ -275,12 +292,12 @@ function texts(names: Names) {
       `DELETE FROM ${table} WHERE user_ref IS NOT NULL AND user_ref = ANY ($1::bytea[]) ` +
       `AND ($2::bytea IS NULL OR id = $2::bytea) AND id <> ALL ($3::bytea[])`,
     findExpired:
-      `SELECT encode(s.id, 'base64') AS id, s.expires_bucket, s.created_at, ${due} AS due FROM ${table} s ` +
+      `SELECT encode(s.id, 'base64') AS id, s.expires_bucket::text, s.created_at::text, (${due})::int4::text AS due FROM ${table} s ` +
       `WHERE s.expires_bucket <= $4::int4 AND (s.expires_bucket, s.created_at, s.id) > ($5::int4, $6::int8, $7::bytea) ` +
       `ORDER BY s.expires_bucket, s.created_at, s.id LIMIT $8`,
-    findExpiredById: `SELECT encode(s.id, 'base64') AS id, ${due} AS due FROM ${table} s WHERE s.id > $4::bytea ORDER BY s.id LIMIT $5`,
+    findExpiredById: `SELECT encode(s.id, 'base64') AS id, (${due})::int4::text AS due FROM ${table} s WHERE s.id > $4::bytea ORDER BY s.id LIMIT $5`,
     deleteExpired: `DELETE FROM ${table} s WHERE s.id = ANY ($4::bytea[]) AND ${due}`,
-    count: `SELECT count(*) AS count FROM ${table} WHERE expires_at > $1`,
+    count: `SELECT count(*)::text AS count FROM ${table} WHERE expires_at > $1`,
     scan: `SELECT ${ROW} FROM ${table} s WHERE s.id > $1 ORDER BY s.id LIMIT $2`,
     lease:
       `INSERT INTO ${names.leases} AS l (name, holder, held_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE ` +
@@ -290,7 +307,7 @@ function texts(names: Names) {
       "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
     // Those that CREATE INDEX CONCURRENTLY still builds, or left behind when it failed, are not valid.
     indexes:
-      "SELECT a.attname::text AS name, i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AS alone, " +
+      "SELECT a.attname::text AS name, (i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL)::int4::text AS alone, " +
       "CASE WHEN i.indisvalid THEN NULL ELSE i.indexrelid::regclass::text END AS invalid FROM pg_catalog.pg_index i " +
       "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] " +
       "WHERE i.indrelid = to_regclass($1)",
@@ -301,7 +318,7 @@ function texts(names: Names) {
     journalCreate:
       `CREATE TABLE IF NOT EXISTS ${names.migrations} (version integer PRIMARY KEY, name text NOT NULL, ` +
       `checksum text NOT NULL, applied_at bigint NOT NULL)`,
-    journalRead: `SELECT version, name, checksum, applied_at FROM ${names.migrations} ORDER BY version`,
+    journalRead: `SELECT version::text, name, checksum, applied_at::text FROM ${names.migrations} m ORDER BY m.version`,
     journalAdd: `INSERT INTO ${names.migrations} (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)`,
   } as const;
 }

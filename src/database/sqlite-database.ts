@@ -1,5 +1,7 @@
 import { ClosedError } from "../errors.ts";
+import { changesOf, rowsOf } from "./columns.ts";
 import { COLUMNS } from "./shape.ts";
+import { sqliteSettings } from "./pool-settings.ts";
 import { sqliteDialect } from "./sqlite.ts";
 import { SqliteCheckpoints } from "./sqlite-checkpoints.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./sqlite-errors.ts";
@@ -101,6 +103,11 @@ export class SqliteDatabase implements Database {
     }
   }
 
+  async ownersSettings(): Promise<readonly string[]> {
+    if (this.#options.owned) return [];
+    return await this.#patiently(false, (handle) => sqliteSettings(handle.prepare("SELECT 1 AS one").all()));
+  }
+
   async close(): Promise<void> {
     while (this.#exclusive) await this.#exclusive;
     this.#closed = true;
@@ -185,8 +192,8 @@ export class SqliteDatabase implements Database {
       prepared = prepare(handle, text);
       this.#prepared.set(text, prepared);
     }
-    if (writes) return { rows: [], changes: Number(prepared.run(...values).changes) };
-    return { rows: prepared.all(...values) as Record<string, unknown>[], changes: 0 };
+    if (writes) return { rows: [], changes: changesOf(prepared.run(...values)?.changes) };
+    return { rows: rowsOf(prepared.all(...values)), changes: 0 };
   }
 
   #explain(error: unknown, writes: boolean): Error {

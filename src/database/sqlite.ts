@@ -1,3 +1,5 @@
+import { asBytes } from "./bytes.ts";
+import { bytesIn, bytesOrNullIn, integerIn } from "./columns.ts";
 import { BUCKET, bucketOf } from "./dialect.ts";
 import type { Dialect, Names, Statement } from "./dialect.ts";
 import type { ExpireQuery, SessionRow } from "../row.ts";
@@ -112,9 +114,9 @@ export function sqliteDialect(names: Names): Dialect {
         writes: false,
       };
     },
-    expireCursor: ({ id, bucket, place }) => ({
-      bucket: Number(bucket),
-      id: place === undefined ? bytes(id) : bytesOfPlace(Number(place)),
+    expireCursor: (row) => ({
+      bucket: integerIn(row, "bucket"),
+      id: row["place"] === undefined ? bytesIn(row, "id") : bytesOfPlace(integerIn(row, "place")),
     }),
     deleteExpired: (ids, query) => {
       const due = dueOf(query);
@@ -142,15 +144,15 @@ export function sqliteDialect(names: Names): Dialect {
       { text: leaseText, values: [name, holder, until, now, holder], writes: true },
     ],
     decode: (row) => ({
-      id: bytes(row["id"]),
-      data: bytes(row["data"]),
-      version: Number(row["version"]),
-      userRef: row["user_ref"] === null ? null : bytes(row["user_ref"]),
-      createdAt: Number(row["created_at"]),
-      updatedAt: Number(row["updated_at"]),
-      absoluteExpiresAt: Number(row["absolute_expires_at"]),
-      expiresAt: Number(row["expires_at"]),
-      client: row["client"] === null ? null : bytes(row["client"]),
+      id: bytesIn(row, "id"),
+      data: bytesIn(row, "data"),
+      version: integerIn(row, "version"),
+      userRef: bytesOrNullIn(row, "user_ref"),
+      createdAt: integerIn(row, "created_at"),
+      updatedAt: integerIn(row, "updated_at"),
+      absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
+      expiresAt: integerIn(row, "expires_at"),
+      client: bytesOrNullIn(row, "client"),
     }),
 
     columns: (table) => ({
@@ -203,16 +205,10 @@ function dueOf(query: ExpireQuery): { text: string; values: number[]; byAge: boo
   return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
 }
 
-/** node:sqlite answers a Uint8Array, better-sqlite3 a Buffer, whose methods differ. */
-function bytes(value: unknown): Uint8Array {
-  const given = value as Uint8Array;
-  return Buffer.isBuffer(given) ? new Uint8Array(given.buffer, given.byteOffset, given.length) : given;
-}
-
 function bytesOfPlace(place: number): Uint8Array {
   const eight = Buffer.alloc(8);
   eight.writeBigInt64BE(BigInt(place));
-  return bytes(eight);
+  return asBytes(eight);
 }
 
 function placeOf(eight: Uint8Array): number {

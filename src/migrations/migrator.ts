@@ -1,5 +1,6 @@
 import { MigrationError, NotMigratedError, TableError } from "../errors.ts";
 import { sessions } from "./0001-sessions.ts";
+import { integerIn, textIn } from "../database/columns.ts";
 import { checksumOf, statementsOf } from "./migration.ts";
 import { gapsIn, isOurs } from "./shape.ts";
 import type { Database, Dialect, JournalEntry, Run } from "../database/dialect.ts";
@@ -62,6 +63,7 @@ export interface MigrateOptions {
  */
 export async function migrateDatabase(database: Database, options: MigrateOptions = {}): Promise<void> {
   const { dialect } = database;
+  await database.locate?.();
   // Looked up without the lock first: a process that starts where nothing is to do waits for nobody.
   const found = await lookAt(dialect, database.run);
   if (found.pending.length === 0 && !(options.repair && found.gaps.length > 0)) return;
@@ -83,6 +85,7 @@ export async function migrateDatabase(database: Database, options: MigrateOption
 
 /** What has run and what has not, without changing anything. Rejects as {@link migrateDatabase} does. */
 export async function migrationStatus(database: Database): Promise<MigrationStatus> {
+  await database.locate?.();
   const { applied, pending, gaps } = await lookAt(database.dialect, database.run);
   return {
     applied,
@@ -104,6 +107,7 @@ export async function pendingMigrations(database: Database): Promise<readonly Pe
  * slowly, so that is left to `check`.
  */
 export async function assertMigrated(database: Database): Promise<void> {
+  await database.locate?.();
   const { dialect, run } = database;
   const { sessions: table } = dialect.names;
   const { pending, gaps } = await lookAt(dialect, run);
@@ -213,9 +217,9 @@ async function readJournal(dialect: Dialect, run: Run): Promise<JournalEntry[]> 
   if (!(await isOurs(dialect, run, "migrations"))) return [];
   const { rows } = await run(dialect.journal.read());
   return rows.map((row) => ({
-    version: Number(row["version"]),
-    name: String(row["name"]),
-    checksum: String(row["checksum"]),
-    appliedAt: Number(row["applied_at"]),
+    version: integerIn(row, "version"),
+    name: textIn(row, "name"),
+    checksum: textIn(row, "checksum"),
+    appliedAt: integerIn(row, "applied_at"),
   }));
 }

@@ -1,3 +1,4 @@
+import { flagIn, textIn } from "../database/columns.ts";
 import { COLUMNS, INDEXED, type TableName } from "../database/shape.ts";
 import { TableError } from "../errors.ts";
 import type { Dialect, Names, Run, Statement } from "../database/dialect.ts";
@@ -22,7 +23,7 @@ export interface Gap {
 export async function isOurs(dialect: Dialect, run: Run, table: TableName): Promise<boolean> {
   const { rows } = await run(dialect.columns(table));
   if (rows.length === 0) return false;
-  const found = new Set(rows.map(({ name }) => String(name)));
+  const found = new Set(rows.map((row) => textIn(row, "name")));
   const lacking = COLUMNS[table].filter((column) => !found.has(column));
   if (lacking.length === 0) return true;
   throw new TableError(
@@ -40,7 +41,9 @@ export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]
   // A table that is missing is made with its indexes.
   if (gaps.some(({ object }) => object === "sessions")) return gaps;
   const { rows } = await run(dialect.indexes());
-  const usable = rows.filter(({ invalid }) => !invalid);
+  const usable = rows
+    .filter(({ name, invalid }) => name !== null && !invalid)
+    .map((row) => ({ name: textIn(row, "name"), alone: flagIn(row, "alone") }));
   if (!usable.some(({ name, alone }) => name === "id" && alone)) {
     gaps.push({
       kind: "index",

@@ -40,8 +40,8 @@ const mysql: Flavour = {
   // Not IGNORE, which would cut what does not fit as well.
   whenTaken: "",
   timeTypes: /^datetime/i,
-  columns: `SELECT column_name AS name, column_type AS type FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?`,
-  sidIndexes: `SELECT index_name AS name FROM information_schema.statistics WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND non_unique = 0 GROUP BY index_name HAVING COUNT(*) = 1 AND MAX(column_name) = 'sid' AND MAX(sub_part) IS NULL`,
+  columns: `SELECT column_name AS name, column_type AS type FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? LIMIT 1000`,
+  sidIndexes: `SELECT index_name AS name FROM information_schema.statistics WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND non_unique = 0 GROUP BY index_name HAVING COUNT(*) = 1 AND MAX(column_name) = 'sid' AND MAX(sub_part) IS NULL LIMIT 1`,
   create: (table, index) => [
     `CREATE TABLE IF NOT EXISTS ${table} (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, created_at datetime(6) NOT NULL, updated_at datetime(6) NOT NULL, sid varchar(255) NOT NULL, data longblob, ` +
       `UNIQUE INDEX ${index("sid")} (sid), INDEX ${index("created_at")} (created_at), INDEX ${index("updated_at")} (updated_at)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
@@ -111,7 +111,7 @@ export class RailsStatements {
   read(sids: readonly string[]): Statement {
     const padded = padded2(sids);
     return this.#query(
-      `SELECT ${this.#columns} FROM ${this.#table} WHERE sid IN (${marks(padded)})`,
+      `SELECT ${this.#columns} FROM ${this.#table} WHERE sid IN (${marks(padded)}) LIMIT ${padded.length}`,
       ...padded,
     );
   }
@@ -178,7 +178,7 @@ export class RailsStatements {
   }
 
   count(): Statement {
-    return this.#query(`SELECT COUNT(*) AS count FROM ${this.#table}`);
+    return this.#query(`SELECT COUNT(*) AS count FROM ${this.#table} LIMIT 1`);
   }
 
   /** In the order of the column's collation, which is that of the bytes for the ids that stores of Rails make. */

@@ -233,7 +233,7 @@ export class RailsStore implements SessionStore {
   scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
     return this.#enter(async (statements) => {
       const { rows } = await this.#database.run(
-        statements.scan(after === null ? "" : new TextDecoder().decode(after), limit),
+        statements.scan(after === null ? " " : new TextDecoder().decode(after), limit),
       );
       return rows.map(decode);
     });
@@ -289,6 +289,7 @@ export class RailsStore implements SessionStore {
 
   /** @throws {NotMigratedError} no table, {TableError} another one; neither is remembered */
   async #look(create: boolean): Promise<RailsStatements> {
+    await this.#database.locate?.();
     const { dialect } = this.#database;
     const { sessions: table } = dialect.names;
     const statements = new RailsStatements(table, dialect.name);

@@ -1,4 +1,5 @@
 import { keyOf } from "../database/bytes.ts";
+import { bytesIn, flagIn, integerIn } from "../database/columns.ts";
 import { ClosedError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
@@ -124,7 +125,7 @@ export class SqlStore implements SessionStore {
       let seen = 0;
       while (seen < rows.length && due.length < limit) {
         const row = rows[seen++] as Record<string, unknown>;
-        if (row["due"]) due.push(row["id"] as Uint8Array);
+        if (flagIn(row, "due")) due.push(bytesIn(row, "id"));
       }
       const deleted = due.length
         ? (await this.database.run(this.#dialect.deleteExpired(due, query))).changes
@@ -142,7 +143,7 @@ export class SqlStore implements SessionStore {
   count(now: number): Promise<number> {
     return this.#guard(async () => {
       const { rows } = await this.database.run({ ...this.#dialect.count(now), long: true });
-      return Number(rows[0]?.["count"]);
+      return integerIn(rows[0] ?? {}, "count");
     });
   }
 
@@ -161,7 +162,8 @@ export class SqlStore implements SessionStore {
         only && statements.length === 1
           ? [await this.database.run(only)]
           : await this.database.transaction(statements);
-      return (results?.at(-1)?.changes ?? 0) > 0;
+      const last = results?.at(-1);
+      return last !== undefined && Math.max(last.changes, last.rows.length) > 0;
     });
   }
 
@@ -272,11 +274,12 @@ export class SqlStore implements SessionStore {
     if (changes === 0) return rows.map(() => false);
     const there = new Map<string, unknown>();
     for (const result of results) {
-      for (const { id, version } of result.rows) there.set(keyOf(id as Uint8Array), version);
+      for (const row of result.rows)
+        there.set(keyOf(bytesIn(row, "id")), byVersion ? integerIn(row, "version") : undefined);
     }
     return rows.map(({ id, version }) => {
       const key = keyOf(id);
-      return there.has(key) && (!byVersion || Number(there.get(key)) === version);
+      return there.has(key) && (!byVersion || there.get(key) === version);
     });
   }
 
@@ -301,6 +304,8 @@ export class SqlStore implements SessionStore {
     if (this.#closing) throw new ClosedError("The store was closed.");
     this.#underWay++;
     try {
+      const locating = this.database.locate?.();
+      if (locating) await locating;
       return await work();
     } finally {
       if (--this.#underWay === 0) this.#idle?.();

@@ -1,4 +1,5 @@
 import { keyOf } from "../database/bytes.ts";
+import { bytesIn } from "../database/columns.ts";
 import { afterChanges } from "../database/partial.ts";
 import { importLedgerOf, type ImportLedger } from "../database/imports.ts";
 import { StoreError } from "../errors.ts";
@@ -109,7 +110,7 @@ async function known(
   rows: readonly SessionRow[],
 ): Promise<ReadonlySet<string>> {
   const { rows: found } = await database.run(ledger.read(rows.map(({ id }) => id)));
-  return new Set(found.map(({ id }) => keyOf(id as Uint8Array)));
+  return new Set(found.map((row) => keyOf(bytesIn(row, "id"))));
 }
 
 async function find(database: Database, ledger: ImportLedger): Promise<boolean> {

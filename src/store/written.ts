@@ -1,4 +1,5 @@
 import { keyOf } from "../database/bytes.ts";
+import { bytesIn, integerIn } from "../database/columns.ts";
 import type { RowUpdate } from "../row.ts";
 
 /**
@@ -11,11 +12,11 @@ export function writtenOf(
   updates: readonly RowUpdate[],
   there: readonly Record<string, unknown>[],
 ): boolean[] {
-  const found = new Map(there.map((row) => [keyOf(row["id"] as Uint8Array), row]));
+  const found = new Map(there.map((row) => [keyOf(bytesIn(row, "id")), row]));
   return updates.map(({ loaded, next }) => {
     const row = found.get(keyOf(next.id));
-    if (row === undefined || Number(row["created_at"]) !== loaded.createdAt) return false;
-    const version = Number(row["version"]);
+    if (row === undefined || integerIn(row, "created_at") !== loaded.createdAt) return false;
+    const version = integerIn(row, "version");
     if (version === next.version || version !== loaded.version) return true;
     throw new Error("What was read is older than what was written: another server answered.");
   });

@@ -100,6 +100,14 @@ async function checkDatabase(configuration: Configuration, database: Database, a
   const inspection = await inspectDatabase(database);
   const took = performance.now() - began;
   add("Database", "good", `${inspection.server}, answers in ${Math.max(1, Math.round(took))} ms`);
+  const { ownersSettings } = inspection;
+  if (ownersSettings.length > 0) {
+    add(
+      "Settings",
+      "good",
+      `the application's pool or handle has ${ownersSettings.join(", ")}; the store's statements are immune to it`,
+    );
+  }
   try {
     if (store instanceof SqlStore) await checkTables(configuration, store, inspection, add);
     else {
