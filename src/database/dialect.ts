@@ -74,6 +74,8 @@ export interface Database {
    */
   locate?(): Promise<void> | undefined;
   readonly run: Run;
+  /** Milliseconds in all of waiting for locks that others hold; see {@link SessionStore.waitedForLocks}. */
+  waitedForLocks?(): number;
   /** Gives up the connection under what takes longer; see {@link SessionStore.giveUpAfter}. */
   giveUpAfter?(milliseconds: number): void;
   /** All statements in order, in one transaction: every one or none. Null when an `atLeast` was not reached. */

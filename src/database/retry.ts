@@ -7,6 +7,8 @@ export interface Patience {
   /** Upper bound of the first pause in milliseconds; each further one may be twice as long. */
   readonly firstPause: number;
   readonly longestPause: number;
+  /** Told when the first try has failed, and when it is over after that. */
+  readonly onWait?: (waits: boolean) => void;
 }
 
 /**
@@ -20,16 +22,22 @@ export async function withPatience<T>(
   attempt: () => T | Promise<T>,
 ): Promise<T> {
   const began = performance.now();
-  for (let tried = 1; ; tried++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!transient(error)) throw error;
-      if (tried >= (patience.attempts ?? Infinity)) throw error;
-      const bound = Math.min(patience.firstPause * 2 ** Math.min(tried - 1, 20), patience.longestPause);
-      const pause = bound * (0.5 + Math.random() / 2);
-      if (performance.now() - began + pause > (patience.milliseconds ?? Infinity)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pause));
+  let waits = false;
+  try {
+    for (let tried = 1; ; tried++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!transient(error)) throw error;
+        if (tried >= (patience.attempts ?? Infinity)) throw error;
+        const bound = Math.min(patience.firstPause * 2 ** Math.min(tried - 1, 20), patience.longestPause);
+        const pause = bound * (0.5 + Math.random() / 2);
+        if (performance.now() - began + pause > (patience.milliseconds ?? Infinity)) throw error;
+        if (!waits) patience.onWait?.((waits = true));
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
     }
+  } finally {
+    if (waits) patience.onWait?.(false);
   }
 }

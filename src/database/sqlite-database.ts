@@ -6,6 +6,7 @@ import { sqliteDialect } from "./sqlite.ts";
 import { SqliteCheckpoints } from "./sqlite-checkpoints.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./sqlite-errors.ts";
 import { withPatience } from "./retry.ts";
+import { Waiting } from "./waiting.ts";
 import type { Database, Dialect, Names, Result, Run, Statement } from "./dialect.ts";
 
 /** The few methods used of node:sqlite's `DatabaseSync` and of better-sqlite3's `Database`. */
@@ -57,6 +58,7 @@ export class SqliteDatabase implements Database {
   readonly file: string | undefined;
   readonly #options: SqliteDatabaseOptions;
   readonly #prepared = new Map<string, Prepared>();
+  readonly #waiting = new Waiting();
   #handle: SqliteHandle | null = null;
   #checkpoints: SqliteCheckpoints | null = null;
   #exclusive: Promise<void> | null = null;
@@ -83,6 +85,10 @@ export class SqliteDatabase implements Database {
   transaction(statements: readonly Statement[]): Promise<Result[] | null> {
     const writes = statements.some((statement) => statement.writes);
     return this.#patiently(writes, (handle) => this.#atomically(handle, statements));
+  }
+
+  waitedForLocks(): number {
+    return this.#waiting.milliseconds;
   }
 
   async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
@@ -133,7 +139,12 @@ export class SqliteDatabase implements Database {
   async #patiently<T>(writes: boolean, work: (handle: SqliteHandle) => T): Promise<T> {
     try {
       return await withPatience(
-        { milliseconds: this.#options.busyTimeout, firstPause: 2, longestPause: 50 },
+        {
+          milliseconds: this.#options.busyTimeout,
+          firstPause: 2,
+          longestPause: 50,
+          onWait: this.#waiting.note,
+        },
         isTransient,
         async () => {
           if (this.#handle === null) await this.#options.load?.();

@@ -104,6 +104,10 @@ export class RailsStore implements SessionStore {
     this.#database.giveUpAfter?.(milliseconds);
   }
 
+  waitedForLocks(): number {
+    return this.#database.waitedForLocks?.() ?? 0;
+  }
+
   read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
     return this.#enter(async (statements) => {
       const asked = ids.map(sidOf);

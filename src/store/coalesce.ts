@@ -6,6 +6,7 @@ import { LONGER } from "../database/time-limit.ts";
 import { batchSize } from "./batch.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
 import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import { StorePace } from "./store-pace.ts";
 import type { SessionStore } from "./store.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
 
@@ -60,9 +61,7 @@ export class CoalescedStore {
   #open = 0;
   #openLong = 0;
   #flushing = false;
-  /** Milliseconds that a statement takes of late: up at once with a slow one, and slowly down again. */
-  #pace = 0;
-  readonly #lateness: Lateness;
+  readonly #pace: StorePace;
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
 
@@ -71,9 +70,10 @@ export class CoalescedStore {
     this.#onBatch = options.onBatch;
     this.#maxQueue = options.maxQueue ?? 10_000;
     this.#timeout = options.storeTimeout ?? 5_000;
-    this.#lateness = new Lateness(this.#timeout / 50);
-    this.#deadlines = new Deadlines(this.#timeout, this.#lateness);
-    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout, this.#lateness);
+    const lateness = new Lateness(this.#timeout / 50);
+    this.#deadlines = new Deadlines(this.#timeout, lateness);
+    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout, lateness);
+    this.#pace = new StorePace(store, lateness);
     store.giveUpAfter?.(this.#timeout);
     this.#freeReads = store.lanes.read;
     this.#freeWrites = store.lanes.write;
@@ -266,7 +266,7 @@ export class CoalescedStore {
     const message = `The session store did not answer a ${kind} within ${operation.deadlines.limit} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
     if (batch) {
-      this.#took(this.#timeout, batch);
+      this.#pace.took(this.#timeout, batch.departure);
       // Its other members are still under way: their ids stay taken.
       this.#freeLane(batch);
     }
@@ -370,8 +370,7 @@ export class CoalescedStore {
 
   #take(kind: BatchKind, lanes: number): Batch | null {
     const queue = this.#queues[kind];
-    const now = performance.now();
-    const due = this.#deadlines.now() + Math.min(2 * this.#pace, this.#timeout / 2);
+    const due = this.#deadlines.now() + Math.min(2 * this.#pace.milliseconds, this.#timeout / 2);
     let operations: Operation[];
     do {
       if (queue.length === 0) return null;
@@ -384,8 +383,7 @@ export class CoalescedStore {
       }
     } while (operations.length === 0);
     if (operations.length > 1) operations.sort(byId);
-    const late = this.#lateness.begin(now);
-    const batch: Batch = { kind, operations, sentAt: now, late, lane: "taken" };
+    const batch: Batch = { kind, operations, departure: this.#pace.begin(), lane: "taken" };
     for (const operation of operations) {
       operation.state = "sent";
       operation.batch = batch;
@@ -422,18 +420,12 @@ export class CoalescedStore {
     const { kind, operations } = batch;
     this.#onBatch?.(kind, operations.length);
     const answers = await this.#call(kind, operations);
-    this.#took(performance.now() - batch.sentAt, batch);
+    this.#pace.took(performance.now() - batch.departure.at, batch.departure);
     if (operations.length > AT_ONCE) this.#hasAnswered(operations);
     for (const [index, operation] of operations.entries()) {
       if (index > 0 && index % AT_ONCE === 0) await new Promise<void>((resolve) => void endOfTurn(resolve));
       this.#settle(operation, answers[index], null);
     }
-  }
-
-  /** Without what the event loop stood still meanwhile, which says nothing of the store. */
-  #took(milliseconds: number, { late }: Batch): void {
-    const own = Math.max(0, milliseconds - (this.#lateness.until(performance.now()) - late));
-    this.#pace = Math.max(own, this.#pace + (own - this.#pace) / 8);
   }
 
   /** Some of their callers hear of it a turn or more later: meanwhile no time runs out, and the lane goes on. */
@@ -495,7 +487,7 @@ export class CoalescedStore {
   #freeLane(batch: Batch): void {
     if (batch.lane === "free") return;
     batch.lane = "free";
-    this.#lateness.end();
+    this.#pace.end();
     if (batch.kind === "read") this.#freeReads++;
     else this.#freeWrites++;
   }

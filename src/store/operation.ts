@@ -1,5 +1,6 @@
 import type { Deadlines, Limited } from "../database/deadlines.ts";
 import type { RowUpdate, SessionRow } from "../row.ts";
+import type { Departure } from "./store-pace.ts";
 
 /** The kinds of operation that wait and leave together, each with its own kind. */
 export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
@@ -8,10 +9,7 @@ export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "de
 export interface Batch {
   readonly kind: BatchKind;
   readonly operations: readonly Operation[];
-  /** By `performance.now()`. */
-  readonly sentAt: number;
-  /** How late the event loop had been in all by then. */
-  readonly late: number;
+  readonly departure: Departure;
   lane: "taken" | "free";
 }
 

@@ -40,6 +40,10 @@ export class SqlStore implements SessionStore {
     this.database.giveUpAfter?.(milliseconds);
   }
 
+  waitedForLocks(): number {
+    return this.database.waitedForLocks?.() ?? 0;
+  }
+
   read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
     return this.#guard(() => this.#read(ids));
   }

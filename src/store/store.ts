@@ -37,6 +37,12 @@ export interface SessionStore {
   giveUpAfter?(milliseconds: number): void;
 
   /**
+   * Milliseconds, since it was made, in which its operations waited for a lock that somebody else held, where it knows.
+   * Load shedding leaves them out: the statements of a store that waited for a lock are not slow after it.
+   */
+  waitedForLocks?(): number;
+
+  /**
    * The rows with these ids, in the order asked for; null for an id that has none. Expired rows are returned
    * like any other: the manager decides by its own clock. A malformed id (wrong length, wrong case) is a miss.
    */
