@@ -83,7 +83,7 @@ export interface SessionManagerOptions<Data = SessionData> {
   onConflict?: (conflict: Conflict) => unknown;
   /**
    * What becomes of a row that does not open. "renew" (default): a `refuse` event, and a fresh session. "throw":
-   * the RefusedError reaches whoever looks at the session; with a `schema`, every request that loads it.
+   * the RefusedError (status 500) reaches whoever looks at the session. `session.destroy()` works with both.
    */
   onUnreadable?: "renew" | "throw";
   /**
@@ -94,7 +94,10 @@ export interface SessionManagerOptions<Data = SessionData> {
   userOf?: (data: Partial<Data>) => string | number | bigint | null | undefined;
   /** A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. */
   schema?: StandardSchema<unknown, Data>;
-  /** Turns stored data that no longer fits `schema` into the shape of today; what it returns is validated again. */
+  /**
+   * Turns stored data that no longer fits `schema` into the shape of today; what it returns is validated again. One
+   * that throws has refused the row: see `onUnreadable`.
+   */
   upgrade?: (old: unknown) => unknown;
   /** Keep address and user agent with each session, sealed, for lists of devices. Default true. */
   client?: boolean;

@@ -1,3 +1,4 @@
+import type { Content } from "../codec/codec.ts";
 import { ClosedError, RefusedError } from "../errors.ts";
 import { checkExpireOptions, expireRows, type ExpireOptions } from "../jobs/expire.ts";
 import { Lease, whileHeld, type LeaseOptions } from "../jobs/lease.ts";
@@ -5,7 +6,6 @@ import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { resolveOptions, type SessionManagerOptions, type Settings } from "../options.ts";
 import { printable } from "../printable.ts";
-import type { SessionRow } from "../row.ts";
 import { exportUser, statsOf, type ExportedSession, type SessionStats, type WalkOptions } from "./admin.ts";
 import { Committer } from "./commit.ts";
 import type { SessionData } from "./data.ts";
@@ -99,17 +99,23 @@ export class SessionManager<Data = SessionData> {
 
   async #conform(state: SessionState): Promise<void> {
     const { onUnreadable } = this.#settings;
-    const stored = state.content; // opens it; refused, the state is that of a new session
-    const row: SessionRow | undefined = state.stored?.row;
-    if (row === undefined) return;
+    const { row } = state.stored!;
+    let stored: Content;
+    try {
+      stored = state.content; // opens it; refused, the state is that of a new session
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return state.refuse(error);
+    }
+    if (state.stored === null) return;
     try {
       // what the schema added or upgraded is what changes are measured against: reading alone never writes
       state.show(await conformStored(this.#settings, state.plaintext!, stored));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error);
-      if (onUnreadable === "throw") throw error;
-      state.abandon();
+      if (onUnreadable === "throw") state.refuse(error);
+      else state.abandon();
     }
   }
 

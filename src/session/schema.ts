@@ -1,6 +1,6 @@
 import type { Content } from "../codec/codec.ts";
 import { pathText } from "../codec/path.ts";
-import { LimitError, RefusedError, SchemaError, ValueError } from "../errors.ts";
+import { LimitError, RefusedError, SchemaError, StoreError, ValueError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import type { SessionFormat } from "./format.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -67,9 +67,29 @@ export interface Conforming {
  * `upgrade` once. What `upgrade` leaves out is gone with the next save; what the schema leaves out stays stored.
  * @param plaintext what was stored
  * @param content the same, decoded for this call
+ * A schema, or an `upgrade`, that throws has refused the data.
  * @throws {RefusedError} reason "schema"
  */
 export async function conformStored(
+  settings: SchemaSettings,
+  plaintext: Uint8Array,
+  content: Content,
+): Promise<Conforming> {
+  try {
+    return await conform(settings, plaintext, content);
+  } catch (error) {
+    // Down is down: an `upgrade` may ask a store of its own.
+    if (error instanceof RefusedError || error instanceof StoreError) throw error;
+    // Not with its message, which may quote what the session holds.
+    throw new RefusedError(
+      "schema",
+      "`schema` or `upgrade` threw an error for the stored session: see `cause`. It must answer for whatever an earlier release stored.",
+      { cause: error },
+    );
+  }
+}
+
+async function conform(
   { schema, upgrade, format }: SchemaSettings,
   plaintext: Uint8Array,
   content: Content,

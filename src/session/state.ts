@@ -91,6 +91,8 @@ export class SessionState {
   turn: Promise<unknown> | null = null;
   #client: ClientSource | undefined;
   #content: Content | null;
+  /** Why the content cannot be looked at. */
+  #refusal: RefusedError | null = null;
   /** Bytes of the content as stored; null while nothing is stored, or was not looked at. */
   plaintext: Uint8Array | null = null;
   /** What the row holds where that is more than the schema lets the application see; null elsewhere. */
@@ -123,6 +125,7 @@ export class SessionState {
   /** The working copy. Opens the envelope at first use: most requests of a site never look. */
   get content(): Content {
     if (this.#content === null) {
+      if (this.#refusal !== null) throw this.#refusal;
       const { format, onUnreadable } = this.settings;
       const { row, token } = this.stored!;
       try {
@@ -141,6 +144,13 @@ export class SessionState {
 
   set content(content: Content) {
     this.#content = content;
+  }
+
+  /** For `onUnreadable: "throw"`: whoever looks is told, and may still end the session. */
+  refuse(error: RefusedError): void {
+    this.#content = null;
+    this.plaintext = null;
+    this.#refusal = error;
   }
 
   /** Takes what the schema made of the stored content for the content, and for the base of changes. */
