@@ -46,7 +46,13 @@ export function session<Data>(
       throw error;
     });
     c.set("session", loaded);
-    await next();
+    let thrown: { error: unknown } | null = null;
+    try {
+      await next();
+    } catch (error) {
+      // Hono gives an Error to `app.onError` before it goes on here. All else that is thrown comes this way.
+      thrown = { error };
+    }
 
     const state = stateOf(loaded as Session<never>);
     let setCookie: string | null;
@@ -60,6 +66,10 @@ export function session<Data>(
     }
     const { accessed } = state;
     tellOfLateChanges(state);
+    if (thrown !== null) {
+      dropAnswer(c, accessed, setCookie);
+      throw asError(thrown.error);
+    }
     if (setCookie === null && !accessed) return;
     if (setCookie !== null) warn(setCookie, c.req.raw);
     const { res } = c;
@@ -79,13 +89,19 @@ export function session<Data>(
  * Takes back what the handler said: neither its status, headers nor body may show in the error's answer, and no cache
  * may keep that (R12).
  */
-function dropAnswer(c: Context, accessed: boolean): void {
+function dropAnswer(c: Context, accessed: boolean, setCookie: string | null = null): void {
   c.res.body?.cancel().catch(() => {}); // rejects where somebody reads it
   const headers = new Headers();
-  writeResponseHeaders(headers, { accessed, setCookie: null });
+  writeResponseHeaders(headers, { accessed, setCookie });
   headers.set("cache-control", "no-store");
   c.res = undefined; // assigning would merge the two
   c.res = new Response(null, { headers });
+}
+
+/** `app.onError` is given nothing but an Error, and answers with the session's cookie. */
+function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  return new Error("A handler threw a value that is no Error: see `cause`.", { cause: thrown });
 }
 
 /** Gives the error's answer its status, also where Hono's own error handler makes it, which looks for `getResponse`. */

@@ -493,6 +493,18 @@ function failing(check: Check): void {
   );
 
   check(
+    "a handler throws what is no Error → an error's answer, and what was changed before is saved",
+    async ({ visitor }) => {
+      for (const value of ["text", "object", "null", "undefined"]) {
+        const someone = visitor();
+        const answer = await someone.get(`/throw-value?value=${value}`);
+        assert.equal(answer.status, 500, value);
+        assert.deepEqual((await someone.read()).data, { thrown: value });
+      }
+    },
+  );
+
+  check(
     "a store that is down at load is a 503 of the application's; visitors without a cookie are served (promise 8, R37)",
     async ({ visitor, watched, differs }) => {
       const someone = visitor();

@@ -121,6 +121,9 @@ export async function contractRoute(
     case "/throw":
       session().data["thrown"] = "yes";
       throw new Error("boom");
+    case "/throw-value":
+      session().data["thrown"] = text("value");
+      throw { text: "boom", object: { boom: 1 }, null: null }[text("value")];
     case "/unserializable":
       session().data["bad"] = new Map([["work", () => 1]]);
       return answer("must not be seen");
@@ -158,6 +161,6 @@ function answer(body: string | null): ContractAnswer {
 
 /** What the test application's own error handling answers. */
 export function contractError(error: unknown): { status: number; body: string } {
-  const { status, code, message } = error as { status?: number; code?: string; message?: string };
+  const { status, code, message } = Object(error) as { status?: number; code?: string; message?: string };
   return { status: typeof status === "number" ? status : 500, body: `handled: ${code ?? message}` };
 }
