@@ -88,8 +88,11 @@ export interface SessionManagerOptions<Data = SessionData> {
   onUnreadable?: "renew" | "throw";
   /**
    * The user of a session, taken from its data at each commit, for applications that keep it there (Passport). A
-   * plain function; a number is its decimal text, null nobody. `session.login` must then name the same user.
-   * Default: the user given to `session.login`.
+   * plain function that returns a non-empty string, a safe integer or a bigint; null or undefined for nobody.
+   *
+   * When it finds another user than in the stored data, the commit is a login: new id, both limits start again, and
+   * data is kept only if nobody was logged in; otherwise the session starts with the keys that this request set or
+   * changed. `session.login` must name the same user. Default: the user given to `session.login`.
    */
   userOf?: (data: Partial<Data>) => string | number | bigint | null | undefined;
   /** A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. */

@@ -516,6 +516,23 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await sessions.load(cookie)).user).toBeUndefined();
   });
 
+  test("the user in the data changes without session.login → a new id, and nothing of another user's (R17, R42)", async () => {
+    const sessions = manager();
+    const visitor = await sessions.load(null);
+    visitor.data["cart"] = "tea";
+    const planted = cookieOf(await sessions.commit(visitor));
+    const login = await sessions.load(planted);
+    login.data["user_id"] = 7;
+    const seven = cookieOf(await sessions.commit(login));
+    expect((await sessions.load(planted)).isNew).toBe(true);
+    expect((await sessions.load(seven)).data).toEqual({ cart: "tea", user_id: 7 });
+    const change = await sessions.load(seven);
+    change.data["user_id"] = 8;
+    const eight = cookieOf(await sessions.commit(change));
+    expect((await sessions.load(seven)).isNew).toBe(true);
+    expect((await sessions.load(eight)).data).toEqual({ user_id: 8 });
+  });
+
   test("key rotation: rows under a previous key open, and reseal carries them over (promise 9)", async () => {
     const cookie = await begin(manager());
     await gem.write("00000000000000000000000000000002", {});
