@@ -110,8 +110,8 @@ export class Session<Data = SessionData> {
    * @throws {TypeError} anything else
    */
   login(userId: UserId): void {
-    refuseCallback("login", arguments);
     const user = parseUserId(userId, "session.login");
+    refuseCallback("login", arguments);
     const state = this.#used;
     state.beginAnew();
     const before = state.content.user;
