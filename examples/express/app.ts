@@ -18,11 +18,9 @@ const publicFolder = fileURLToPath(new URL("public", import.meta.url));
 export interface ShopOptions {
   /** The database of the sessions, for the page that shows what it holds. */
   readonly file: string;
-  /** Whether the cookie is a Secure one. */
-  readonly secure: boolean;
 }
 
-export function shop(sessions: SessionManager, { file, secure }: ShopOptions): Express {
+export function shop(sessions: SessionManager, { file }: ShopOptions): Express {
   const app = express();
   app.disable("x-powered-by");
   app.use(protect);
@@ -57,7 +55,7 @@ export function shop(sessions: SessionManager, { file, secure }: ShopOptions): E
   });
 
   app.get("/login", (req, res) => {
-    show(req, res, "Log in", loginPage({ safari: secure && isSafari(req) }));
+    show(req, res, "Log in", loginPage({}));
   });
 
   app.post("/login", (req, res) => {
@@ -150,9 +148,4 @@ function protect(req: Request, res: Response, next: NextFunction): void {
   if (req.method === "POST" && origin !== undefined && origin !== "same-origin" && origin !== "none") {
     res.status(403).type("text").send("This form was sent by another site.\n");
   } else next();
-}
-
-function isSafari(req: Request): boolean {
-  const userAgent = req.get("user-agent") ?? "";
-  return /Safari\//.test(userAgent) && !/Chrom(e|ium)\/|Android/.test(userAgent);
 }

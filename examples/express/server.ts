@@ -8,8 +8,6 @@ import { shop } from "./app.ts";
 import { keysIn } from "./keys.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-// Browsers take localhost for secure, apart from versions of Safari.
-const secure = process.env["SECURE"] !== "no";
 
 const server = createServer();
 const port = await listen(server, Number(process.env["PORT"] ?? 3000));
@@ -26,10 +24,12 @@ const sessions = createSessionManager({
   keys,
   idleTimeout: "2 h",
   absoluteTimeout: "12 h",
-  cookie: { secure },
+  // Safari keeps no Secure cookie from plain http, not even from localhost. This server listens there and nowhere else,
+  // whatever NODE_ENV says; an application in production keeps the default.
+  cookie: { secure: false, insecureInProduction: true },
 });
 sessions.scheduleExpiry();
-server.on("request", shop(sessions, { file, secure }));
+server.on("request", shop(sessions, { file }));
 
 console.log(`
   Kettle & Leaf, a demo of Stored Session

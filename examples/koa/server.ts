@@ -8,6 +8,7 @@ import { sqliteStore } from "stored-session/sqlite";
 const sessions = createSessionManager<{ visits: number }>({
   store: sqliteStore(process.env["DATABASE"] ?? "sessions.sqlite3"),
   keys: process.env["STORED_SESSION_KEYS"] ?? generateKey(), // set them, or every start logs everybody out
+  cookie: { secure: process.env["NODE_ENV"] !== "development" }, // Safari drops Secure cookies of http://localhost
 });
 
 const app = new Koa();

@@ -5,7 +5,6 @@ import type { Session } from "../session/session.ts";
 import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node-response.ts";
 import { connectPassport, type Passport } from "./passport.ts";
-import { isLocal } from "./state.ts";
 
 export { sessionOf } from "./loaded.ts";
 
@@ -71,7 +70,8 @@ export function session<Data>(
         connect?.(request, visitor);
         guard(sessions, visitor, response, {
           onError: next,
-          isSecure: () => request.secure || isLocal(headers.host) || isLocal(socket.remoteAddress),
+          isSecure: () => request.secure,
+          request: { headers, socket },
           current: () => (request as unknown as Record<string, unknown>)[property],
         });
       }

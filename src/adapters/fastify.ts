@@ -5,7 +5,6 @@ import type { Session } from "../session/session.ts";
 import { remember } from "./loaded.ts";
 import { answerError, guard } from "./node-response.ts";
 import type { ResponseGuard } from "./response-guard.ts";
-import { isLocal } from "./state.ts";
 
 export { sessionOf } from "./loaded.ts";
 
@@ -55,7 +54,8 @@ export async function storedSession<Data = SessionData>(
     (request as unknown as Record<string, unknown>)[property] = loaded;
     (request as Guarded)[guarding] = guard(sessions, loaded, reply.raw, {
       onError: (error) => answerError(error, request.raw, reply.raw), // of a hijacked reply
-      isSecure: () => request.protocol === "https" || isLocal(request.host) || isLocal(request.ip),
+      isSecure: () => request.protocol === "https",
+      request: request.raw,
       current: () => (request as unknown as Record<string, unknown>)[property],
     });
   });

@@ -4,7 +4,8 @@ import type { ClientSource } from "../session/format.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { writeSessionHeaders } from "./headers.ts";
-import { isIdle, isLocal, tellOfLateChanges, warnOfInsecureRequest } from "./state.ts";
+import { warnOfInsecureRequest } from "./insecure-request.ts";
+import { isIdle, tellOfLateChanges } from "./state.ts";
 
 /** A `Request`, its headers, or its `Cookie` header. */
 export type CookieSource = Request | Pick<Headers, "get"> | string | null | undefined;
@@ -156,11 +157,16 @@ export function writeResponseHeaders(
 }
 
 /** Warns once when a browser will drop the Secure cookie that answers this request. */
-export function warn(setCookie: string, request: Request | undefined): void {
+export function warn(setCookie: string, request: Request | undefined, peer?: string): void {
   if (request === undefined) return;
   warnOfInsecureRequest(setCookie, () => {
     const { protocol, host } = new URL(request.url);
-    return protocol === "https:" || request.headers.get("x-forwarded-proto") === "https" || isLocal(host);
+    return {
+      secure: protocol === "https:" || request.headers.get("x-forwarded-proto") === "https",
+      host,
+      peer,
+      header: (name) => request.headers.get(name) ?? undefined,
+    };
   });
 }
 

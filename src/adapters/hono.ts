@@ -71,7 +71,7 @@ export function session<Data>(
       throw asError(thrown.error);
     }
     if (setCookie === null && !accessed) return;
-    if (setCookie !== null) warn(setCookie, c.req.raw);
+    if (setCookie !== null) warn(setCookie, c.req.raw, connectionAddress(c));
     const { res } = c;
     try {
       writeResponseHeaders(res.headers, { accessed, setCookie });

@@ -4,7 +4,6 @@ import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
 import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node-response.ts";
-import { isLocal } from "./state.ts";
 
 export { sessionOf } from "./loaded.ts";
 
@@ -48,7 +47,8 @@ export function session<Data>(
     (ctx as unknown as Record<string, unknown>)[property] = loaded;
     const guarding = guard(sessions, loaded, ctx.res, {
       onError: (error) => ctx.onerror(error as Error),
-      isSecure: () => ctx.secure || isLocal(ctx.host) || isLocal(ctx.ip),
+      isSecure: () => ctx.secure,
+      request: ctx.req,
       current: () => (ctx as unknown as Record<string, unknown>)[property],
     });
     await next();

@@ -8,9 +8,10 @@ import type { SessionData } from "../session/data.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { settledWithoutStore } from "../session/settled.ts";
+import { warnOfInsecureRequest } from "./insecure-request.ts";
 import { statusOf } from "./response-calls.ts";
 import { ResponseGuard } from "./response-guard.ts";
-import { isIdle, isLocal, refuseNull, warnOfInsecureRequest } from "./state.ts";
+import { isIdle, refuseNull } from "./state.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -50,6 +51,7 @@ export async function attachSession<Data = SessionData>(
   guard(sessions, session, response, {
     onError: (error) => onError(error, request, response),
     isSecure: () => isSecure(request, hops),
+    request,
   });
   return session;
 }
@@ -86,7 +88,12 @@ export function guard<Data>(
   response: object,
   options: {
     onError: (error: unknown) => void;
+    /** Whether the request came over https, as the framework believes. */
     isSecure: () => boolean;
+    /** For the warning about cookies that the browser will drop. */
+    request: Pick<NodeRequest, "headers"> & {
+      readonly socket: { readonly remoteAddress?: string | undefined };
+    };
     /** What the application now has where the adapter put the session: assigning null ends sessions elsewhere. */
     current?: () => unknown;
   },
@@ -102,7 +109,16 @@ export function guard<Data>(
       if (options.current !== undefined) refuseNull(options.current());
       return commitForResponse(sessions as SessionManager<never>, session as Session<never>);
     },
-    onCookie: (setCookie) => warnOfInsecureRequest(setCookie, options.isSecure),
+    onCookie: (setCookie) =>
+      warnOfInsecureRequest(setCookie, () => {
+        const { headers, socket } = options.request;
+        return {
+          secure: options.isSecure(),
+          host: headers.host ?? text(headers[":authority"]),
+          peer: socket.remoteAddress,
+          header: (name) => text(headers[name]),
+        };
+      }),
   });
   return guarding;
 }
@@ -128,11 +144,12 @@ function addressOf(request: NodeRequest, hops: number): string | undefined {
   return forwarded(request.headers["x-forwarded-for"], hops) ?? request.socket.remoteAddress;
 }
 
-function isSecure(request: NodeRequest, hops: number): boolean {
-  const { headers, socket } = request;
-  if ("encrypted" in socket) return true;
-  if (forwarded(headers["x-forwarded-proto"], hops)?.toLowerCase() === "https") return true;
-  return isLocal(headers.host) || isLocal(socket.remoteAddress);
+function isSecure({ headers, socket }: NodeRequest, hops: number): boolean {
+  return "encrypted" in socket || forwarded(headers["x-forwarded-proto"], hops)?.toLowerCase() === "https";
+}
+
+function text(header: string | string[] | undefined): string | undefined {
+  return header === undefined ? undefined : String(header);
 }
 
 /** What the outermost trusted proxy wrote: each proxy adds to the right, and a client can forge all on the left. */

@@ -58,25 +58,3 @@ export function warnOfUnsentCookie(): void {
     { code: "STORED_SESSION_COOKIE_UNSENT" },
   );
 }
-
-let warnedOfInsecureRequest = false;
-
-/**
- * One warning a process: the browser will not keep a Secure cookie that came over plain http.
- * @param isSecure whether the request came over https, or to the same machine
- */
-export function warnOfInsecureRequest(setCookie: string, isSecure: () => boolean): void {
-  if (warnedOfInsecureRequest || !/;\s*secure\b/i.test(setCookie) || isSecure()) return;
-  warnedOfInsecureRequest = true;
-  process.emitWarning(
-    'A Secure session cookie was set on a plain-http request, and browsers drop it. Behind a proxy that speaks https, trust it (Express: app.set("trust proxy", 1); stored-session/node: trustProxy); for plain http in development use localhost, or cookie: { secure: false }.',
-    { code: "STORED_SESSION_INSECURE_REQUEST" },
-  );
-}
-
-/** Whether a host name, or an address, is this machine's own: browsers take Secure cookies from there. */
-export function isLocal(host: string | undefined): boolean {
-  return host !== undefined && local.test(host);
-}
-
-const local = /^(?:(?:localhost|.+\.localhost|(?:::ffff:)?127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?|::1)$/i;

@@ -51,10 +51,11 @@ test("a walk with two devices: promises 1, 3 and 6, R13, R17", { timeout: 120_00
   assert.deepEqual(before.lines, ["Sencha Uji 1 ×", "Dong Ding Oolong 2 ×"]);
   assert.equal(before.times.length, 2);
   const [anonymous] = await one.jar();
-  assert.equal(anonymous?.name, "__Host-session");
+  // Not Secure, and so without the prefix: Safari keeps no other cookie from http://localhost.
+  assert.equal(anonymous?.name, "session");
   assert.deepEqual(
     [anonymous.secure, anonymous.httpOnly, anonymous.sameSite, anonymous.path],
-    [true, true, "Lax", "/"],
+    [false, true, "Lax", "/"],
   );
 
   // Logging in: another id, the same Map of the same Dates. The name is text, whatever is in it.

@@ -3,25 +3,15 @@ import { html, type Html } from "../html.ts";
 export interface LoginForm {
   readonly name?: string;
   readonly problem?: string;
-  /** Versions of Safari keep no Secure cookie that came over plain http, not even from localhost. */
-  readonly safari?: boolean;
 }
 
-export function loginPage({ name = "", problem, safari }: LoginForm): Html {
+export function loginPage({ name = "", problem }: LoginForm): Html {
   return html`<div class="narrow card">
     <h1>Log in as anyone</h1>
     <p class="soft">
       There is no password here. Any name will do; what is in your basket comes along, and your session gets a
       new id.
     </p>
-    ${
-      safari &&
-      html`<p class="warning">
-        If you stay logged out: versions of Safari keep no secure cookie from plain http. Use another browser,
-        or start the demo with
-        <code>SECURE=no npm run demo</code>.
-      </p>`
-    }
     <form method="post" action="/login" class="stack">
       <label for="name">Your name</label>
       <input

@@ -7,6 +7,7 @@ const manager = createSessionManager({
   // Pages with `prerender = true` are made by the build, where there is no database and no visitor.
   store: building ? memoryStore() : sqliteStore(process.env.DATABASE ?? "sessions.sqlite3"),
   keys: process.env.STORED_SESSION_KEYS ?? generateKey(), // set them, or every start logs everybody out
+  cookie: { secure: process.env.NODE_ENV !== "development" }, // Safari drops Secure cookies of http://localhost
 });
 const sessions = fetchSessions(manager);
 

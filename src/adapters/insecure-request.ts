@@ -1,0 +1,58 @@
+/** How a request arrived, as far as it decides whether a browser keeps a Secure cookie. */
+export interface Arrival {
+  /** Whether it came over https, as the framework believes. */
+  readonly secure: boolean;
+  /** The `Host` header. */
+  readonly host: string | undefined;
+  /** The address at the other end of the connection; undefined where the platform does not say. */
+  readonly peer: string | undefined;
+  header(name: string): string | undefined;
+}
+
+type Problem = "plain" | "proxy" | "safari";
+
+const messages: Readonly<Record<Problem, string>> = {
+  plain:
+    'A Secure session cookie was set on a plain-http request, and browsers drop it. Behind a proxy that speaks https, trust it (Express: app.set("trust proxy", 1); stored-session/node: trustProxy). For plain http in development set cookie: { secure: false }.',
+  proxy:
+    'A Secure session cookie was set on a request that a proxy on this machine passed on without https. If browsers reach the proxy over http, they drop the cookie: give the proxy a certificate. If they reach it over https, let it send "X-Forwarded-Proto: https", and trust it (Express: app.set("trust proxy", "loopback"); stored-session/node: trustProxy).',
+  safari:
+    'A Secure session cookie was set on http://localhost, and Safari drops it; Chrome and Firefox keep it. In development set cookie: { secure: process.env.NODE_ENV !== "development" } and start with NODE_ENV=development, or serve https.',
+};
+
+const warned = new Set<Problem>();
+
+/** One warning a process for each way in which a browser will not keep the Secure cookie that answers a request. */
+export function warnOfInsecureRequest(setCookie: string, arrival: () => Arrival): void {
+  if (warned.size === 3 || !/;\s*secure\b/i.test(setCookie)) return;
+  const problem = problemOf(arrival());
+  if (problem === null || warned.has(problem)) return;
+  warned.add(problem);
+  process.emitWarning(messages[problem], { code: "STORED_SESSION_INSECURE_REQUEST" });
+}
+
+/** Why the browser will not keep a Secure cookie; null where it will. */
+export function problemOf({ secure, host, peer, header }: Arrival): Problem | null {
+  if (secure) return null;
+  const isForwardedHttps =
+    /^https\b/i.test(header("x-forwarded-proto") ?? "") ||
+    /\bproto="?https\b/i.test(header("forwarded") ?? "");
+  // A header that nobody vouches for decides about a warning at most.
+  if (isForwardedHttps && (peer === undefined || isLocal(peer))) return null;
+  const client = header("x-forwarded-for")?.split(",")[0]?.trim();
+  const isDirect = isLocal(header("x-forwarded-host") ?? host) && (client === undefined || isLocal(client));
+  if (isDirect) return isSafari(header("user-agent")) ? "safari" : null;
+  return isLocal(peer) ? "proxy" : "plain";
+}
+
+/** Whether a host name, or an address, is this machine's own: browsers other than Safari take Secure cookies from there. */
+export function isLocal(host: string | undefined): boolean {
+  return host !== undefined && local.test(host);
+}
+
+const local = /^(?:(?:localhost|.+\.localhost|(?:::ffff:)?127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?|::1)$/i;
+
+/** Safari, and what else stands on WebKit. */
+function isSafari(userAgent = ""): boolean {
+  return /AppleWebKit\//.test(userAgent) && !/Chrom(?:e|ium)\/|Android/.test(userAgent);
+}
