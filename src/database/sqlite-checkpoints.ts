@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
+import { identityOf } from "./sqlite-file.ts";
 import type { SqliteHandle } from "./sqlite-database.ts";
 
 /** Rows written between two checkpoints; each changes one to four pages of 4 KB. */
@@ -14,10 +15,10 @@ const WITHOUT_THREAD = 1_000;
 
 /**
  * What the thread runs. Text, so that it needs no file of its own that a bundler would leave behind. A file that was
- * moved away is not made anew.
+ * moved away is not made anew, and one that took its place is not written to.
  */
 const PROGRAM = `
-const { existsSync } = require("node:fs");
+const { statSync } = require("node:fs");
 const { parentPort, workerData } = require("node:worker_threads");
 let database = null;
 parentPort.on("message", (message) => {
@@ -26,10 +27,13 @@ parentPort.on("message", (message) => {
     parentPort.close();
     return;
   }
-  if (database === null && existsSync(workerData)) {
-    database = new (require("node:sqlite").DatabaseSync)(workerData);
+  const { path, identity } = workerData;
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  const isSame = found !== undefined && found.dev + ":" + found.ino === identity;
+  if (database === null && isSame) {
+    database = new (require("node:sqlite").DatabaseSync)(path);
   }
-  database?.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  if (isSame) database?.exec("PRAGMA wal_checkpoint(PASSIVE)");
   parentPort.postMessage("done");
 });
 `;
@@ -45,6 +49,7 @@ parentPort.on("message", (message) => {
 export class SqliteCheckpoints {
   readonly #handle: SqliteHandle;
   readonly #path: string;
+  readonly #identity: string | null;
   #worker: Worker | null = null;
   #state: "idle" | "busy" | "failed" | "closed" = "idle";
   #rows = 0;
@@ -52,6 +57,7 @@ export class SqliteCheckpoints {
   constructor(handle: SqliteHandle, path: string) {
     this.#handle = handle;
     this.#path = resolve(path);
+    this.#identity = identityOf(this.#path);
     handle.exec(`PRAGMA wal_autocheckpoint = ${CAP}`);
   }
 
@@ -84,7 +90,7 @@ export class SqliteCheckpoints {
   #start(): Worker {
     const worker = new Worker(PROGRAM, {
       eval: true,
-      workerData: this.#path,
+      workerData: { path: this.#path, identity: this.#identity },
       // None of what the application preloads into its threads, and no second warning about node:sqlite.
       execArgv: ["--no-warnings"],
       env: {},

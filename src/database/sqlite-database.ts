@@ -4,6 +4,7 @@ import { COLUMNS } from "./shape.ts";
 import { sqliteSettings } from "./pool-settings.ts";
 import { sqliteDialect } from "./sqlite.ts";
 import { SqliteCheckpoints } from "./sqlite-checkpoints.ts";
+import { pathOf, SqliteFile } from "./sqlite-file.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./sqlite-errors.ts";
 import { withPatience } from "./retry.ts";
 import { Waiting } from "./waiting.ts";
@@ -61,6 +62,8 @@ export class SqliteDatabase implements Database {
   readonly #waiting = new Waiting();
   #handle: SqliteHandle | null = null;
   #checkpoints: SqliteCheckpoints | null = null;
+  /** Undefined before the first operation. */
+  #file: SqliteFile | null | undefined;
   #exclusive: Promise<void> | null = null;
   #hasWritten = false;
   #closed = false;
@@ -78,7 +81,7 @@ export class SqliteDatabase implements Database {
         return this.#atomically(handle, [statement])?.[0] ?? NOTHING;
       }
       const result = this.#execute(handle, statement);
-      this.#checkpoints?.wrote(result.changes);
+      if (statement.writes) this.#wrote(result.changes);
       return result;
     });
 
@@ -100,6 +103,7 @@ export class SqliteDatabase implements Database {
     try {
       const answer = await work(async (statement) => this.#execute(handle, statement));
       handle.exec("COMMIT");
+      this.#file?.afterWrite();
       return answer;
     } catch (error) {
       rollback(handle);
@@ -152,6 +156,10 @@ export class SqliteDatabase implements Database {
           if (this.#closed) throw new ClosedError("The store was closed.");
           this.#handle ??= this.#open();
           if (isInTransaction(this.#handle)) throw new OpenTransactionError();
+          if (this.#file === undefined) {
+            this.#file = SqliteFile.of(this.#handle, pathOf(this.#handle), this.#options.label);
+          }
+          this.#file?.beforeOperation();
           if (writes && !this.#hasWritten) {
             this.#options.beforeFirstWrite?.(this.#handle);
             this.#hasWritten = true;
@@ -171,13 +179,19 @@ export class SqliteDatabase implements Database {
     return handle;
   }
 
+  /** After a commit, before it is acknowledged. */
+  #wrote(rows: number): void {
+    this.#file?.afterWrite();
+    this.#checkpoints?.wrote(rows);
+  }
+
   #atomically(handle: SqliteHandle, statements: readonly Statement[]): Result[] | null {
     begin(
       handle,
       statements.some((statement) => statement.writes),
     );
+    const results: Result[] = [];
     try {
-      const results: Result[] = [];
       for (const statement of statements) {
         const result = this.#execute(handle, statement);
         if (Math.max(result.changes, result.rows.length) < (statement.atLeast ?? 0)) {
@@ -187,12 +201,13 @@ export class SqliteDatabase implements Database {
         results.push(result);
       }
       handle.exec("COMMIT");
-      this.#checkpoints?.wrote(results.reduce((rows, { changes }) => rows + changes, 0));
-      return results;
     } catch (error) {
       rollback(handle);
       throw error;
     }
+    const rows = results.reduce((sum, { changes }) => sum + changes, 0);
+    if (statements.some(({ writes }) => writes)) this.#wrote(rows);
+    return results;
   }
 
   #execute(handle: SqliteHandle, { text, values, writes }: Statement): Result {

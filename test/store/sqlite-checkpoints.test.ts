@@ -89,7 +89,7 @@ test("a file that was moved away is not made anew", async () => {
   const store = sqliteStore(path);
   await fill(store, 400);
   for (const end of ["", "-wal", "-shm"]) renameSync(`${path}${end}`, `${path}.moved${end}`);
-  await fill(store, 400);
+  await expect(fill(store, 400)).rejects.toThrow(/was removed/);
   await new Promise((done) => setTimeout(done, 300));
   expect(existsSync(path)).toBe(false);
   await store.close();
