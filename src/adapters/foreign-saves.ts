@@ -48,6 +48,9 @@ export class ForeignSaves {
       // The id is taken and nobody here knows by what: as with every other store, the last one to set it wins.
       const present = await this.#records.store.read(token.id);
       if (present !== null) {
+        // Only one that has a name shares its table with others.
+        if (this.#settings.format.formerUserRefs !== undefined && this.#open(present, token) === null)
+          throw anothers(present);
         const goesOn = this.#records.isAlive(present) && this.#isOf(present, mine.user);
         const replaced = await (goesOn
           ? this.#update(token, mine, plaintext, present, expiresAt)
@@ -144,7 +147,10 @@ export class ForeignSaves {
   #isOf(row: SessionRow, user: string | undefined): boolean {
     const { userRef } = row;
     if (user === undefined || userRef === null) return user === undefined && userRef === null;
-    return this.#settings.format.userRefs(user).some((ref) => sameBytes(ref, userRef));
+    const { format } = this.#settings;
+    return [...format.userRefs(user), ...(format.formerUserRefs?.(user) ?? [])].some((ref) =>
+      sameBytes(ref, userRef),
+    );
   }
 
   #open(row: SessionRow, token: Token): Uint8Array | null {
@@ -185,4 +191,10 @@ export class ForeignSaves {
     if (!channels.conflict.hasSubscribers) return;
     channels.conflict.publish({ handle: handleOf(row.id), outcome, attempt });
   }
+}
+
+function anothers({ id }: SessionRow): ConflictError {
+  return new ConflictError(
+    `Session ${handleOf(id)} does not open here, so it may be another application's with the same id: nothing was saved. Give each application that shares the table cookies and ids of its own.`,
+  );
 }

@@ -8,6 +8,7 @@ import { createSessionManager, recordsOf, settingsOf, type SessionManager } from
 import type { Records } from "../session/records.ts";
 import { publishRefusal } from "../session/state.ts";
 import { sameBytes } from "../session/same-bytes.ts";
+import { ownerOf } from "../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";
 import { EndedIds } from "./ended-ids.ts";
 import { ForeignSaves } from "./foreign-saves.ts";
@@ -161,8 +162,21 @@ export class ForeignSessions {
     });
   }
 
-  destroy(id: string): Promise<boolean> {
-    return this.#records.delete(foreignToken(id).id);
+  /** In an application with a name, only a session that opens is deleted: others may share the table. */
+  async destroy(id: string): Promise<boolean> {
+    const token = foreignToken(id);
+    const { format } = this.#settings;
+    const row = format.formerUserRefs && (await this.#records.store.read(token.id));
+    if (row) {
+      try {
+        format.open(row, token);
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        publishRefusal(row, error);
+        return false;
+      }
+    }
+    return this.#records.delete(token.id);
   }
 
   /** How many sessions have not ended. */
@@ -191,13 +205,23 @@ export class ForeignSessions {
   }
 
   /**
-   * Deletes every session of the table.
+   * Deletes every session of the table; in an application with a name, every one that is its own.
    * @throws {StoreError} the store failed; `changed` is how many were deleted by then
    */
   async clear(): Promise<void> {
+    const { format } = this.#settings;
+    const isNamed = format.formerUserRefs !== undefined;
+    if (isNamed && !format.opensWithoutToken) {
+      throw new TypeError(
+        'Sessions sealed to their cookies (sealTo: "cookie") do not show whose they are, so those of this `app` cannot be cleared alone. "stored-session revoke --all" ends every session of the table.',
+      );
+    }
     let deleted = 0;
     try {
-      for await (const row of this.#rows()) if (await this.#records.delete(row.id)) deleted++;
+      for await (const row of this.#rows()) {
+        if (isNamed && ownerOf(format, row) !== "this") continue;
+        if (await this.#records.delete(row.id)) deleted++;
+      }
     } catch (error) {
       throw afterChanges(error, deleted, "deleted");
     }

@@ -22,6 +22,7 @@ export interface CommonOptions {
   config?: string;
   databaseUrl?: string;
   table?: string;
+  app?: string;
   json?: boolean;
 }
 
@@ -81,7 +82,14 @@ export async function configure(
   ) {
     const { store, label } = openStore(url!, options.table, terminal.cwd);
     const keys = terminal.env["STORED_SESSION_KEYS"];
-    return { ...fromOptions({ store, keys }, label, needs), isAddress: true };
+    const app = options.app ?? "";
+    return { ...fromOptions({ store, keys, app }, label, needs), isAddress: true };
+  }
+  if (options.app !== undefined) {
+    throw new Failure(
+      "--app goes with --database-url; a configuration file has the application's `app` itself.",
+      exitCodes.usage,
+    );
   }
   if (options.table !== undefined) {
     throw new Failure(

@@ -1,5 +1,5 @@
 import { StoredSessionError } from "../errors.ts";
-import { walk } from "../session/admin.ts";
+import { walk } from "../session/walk.ts";
 import { SqlStore } from "../store/sql.ts";
 import { Failure } from "./failure.ts";
 import { plural } from "./format.ts";

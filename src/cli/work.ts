@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { Option, type Command } from "commander";
 import type { RefusedError } from "../errors.ts";
 import { assertMigrated } from "../migrations/migrator.ts";
-import { refusalOf, walk } from "../session/admin.ts";
+import { refusalOf } from "../session/admin.ts";
+import { walk } from "../session/walk.ts";
 import type { Records } from "../session/records.ts";
 import { recordsOf } from "../session/manager.ts";
 import type { Database } from "../database/dialect.ts";
@@ -38,6 +39,11 @@ export function located(command: Command): Command {
       new Option("--table <name>", "the table, with --database-url (default: stored_sessions)").helpGroup(
         "Where the sessions are:",
       ),
+    )
+    .addOption(
+      new Option("--app <name>", "the application's `app`, with --database-url (default: none)").helpGroup(
+        "Where the sessions are:",
+      ),
     );
 }
 
@@ -49,8 +55,11 @@ export function reporting(command: Command): Command {
 export interface Needs {
   /** Whether the command opens rows or names users. */
   readonly keys: boolean;
-  /** What a stored row must be to these keys, one of them at least. Default "known": under one of them. */
-  readonly fit?: "any" | "known" | "open";
+  /**
+   * What a stored row must be to these keys, one of them at least. Default "known": under one of them. "ours": and not
+   * another application's, whose users are not found here.
+   */
+  readonly fit?: "any" | "known" | "ours" | "open";
   /** False for a command that works on a database without our tables. */
   readonly tables?: boolean;
 }
@@ -96,7 +105,7 @@ export function assertFile(database: Database): void {
 async function assertKeysFit(
   configuration: Configuration,
   records: Records,
-  fit: "known" | "open",
+  fit: "known" | "ours" | "open",
 ): Promise<void> {
   const { format } = records.settings;
   if (format.sealedUnder === undefined || format.keyNames === undefined) return;
@@ -108,7 +117,7 @@ async function assertKeysFit(
     else if (fit === "known") return;
     else {
       refusal = refusalOf(records, row);
-      if (refusal === null) return;
+      if (refusal === null || (fit === "ours" && refusal.reason !== "commitment")) return;
     }
   }
   if (refusal !== null) {
@@ -127,7 +136,7 @@ async function assertKeysFit(
 /** To be added where rows do not open: what else than the keys may be missing, if anything may. */
 export function otherSettings({ isAddress = false }: Configuration, ...reasons: readonly string[]): string {
   if (!isAddress || reasons.every((reason) => reason === "key")) return "";
-  return " An address alone says nothing of `app`, `sealTo` and `maxBytes`: if the application sets one of them, give its configuration file.";
+  return " An address alone says nothing of `app`, `sealTo` and `maxBytes`: if the application sets one of them, give its configuration file, or --app where it sets `app` alone.";
 }
 
 /** Prints lines, or the value when `--json` was given. */

@@ -11,7 +11,7 @@ const BODY_CHARACTERS = 43;
 const MOST_KEYS = 8;
 const HKDF_SALT = "stored-session/v1";
 
-/** What is derived from one master key (HKDF-SHA-512, RFC 5869). The master key itself is not kept. */
+/** What is derived from one master key (HKDF-SHA-512, RFC 5869). The master key itself is not kept; its extract is. */
 export interface Key {
   /** The key id of envelopes, as an unsigned 32-bit integer. */
   readonly id: number;
@@ -23,8 +23,10 @@ export interface Key {
   readonly seal: Hmac;
   /** Tags tokens. HMAC-SHA-256 with 32 bytes. */
   readonly token: Hmac;
-  /** Blind index of users. HMAC-SHA-256 with 32 bytes. */
+  /** Blind index of the users of an application without a name. HMAC-SHA-256 with 32 bytes. */
   readonly user: Hmac;
+  /** The same for the users of the application of this name: no two names share an index. */
+  readonly userOf: (app: string) => Hmac;
   /** Chains the audit trail. HMAC-SHA-256 with 32 bytes. */
   readonly audit: Hmac;
 }
@@ -117,14 +119,14 @@ export class KeyRing {
     return undefined;
   }
 
-  /** Blind index of a user under the newest key, 32 bytes: the one to store. */
-  userRef(user: string): Uint8Array {
-    return referenceOf(this.newest, user);
+  /** Blind index of an application's user under the newest key, 32 bytes: the one to store. */
+  userRef(user: string, app: string = ""): Uint8Array {
+    return referenceOf(this.newest, user, app);
   }
 
-  /** Blind indexes of a user under every key, newest first, to look up by. */
-  userRefs(user: string): Uint8Array[] {
-    return this.#keys.map((key) => referenceOf(key, user));
+  /** Blind indexes of an application's user under every key, newest first, to look up by. */
+  userRefs(user: string, app: string = ""): Uint8Array[] {
+    return this.#keys.map((key) => referenceOf(key, user, app));
   }
 
   /** Key ids only. */
@@ -133,8 +135,8 @@ export class KeyRing {
   }
 }
 
-function referenceOf(key: Key, user: string): Uint8Array {
-  return Uint8Array.from(key.user.of(Buffer.from(user)));
+function referenceOf(key: Key, user: string, app: string): Uint8Array {
+  return Uint8Array.from(key.userOf(app).of(Buffer.from(user)));
 }
 
 function split(keys: string | readonly string[] | undefined): readonly unknown[] {
@@ -180,13 +182,26 @@ function derive(text: unknown): Key {
   const expand = (name: string, length: number): Buffer =>
     Buffer.from(hkdfSync("sha512", master, HKDF_SALT, label(name), length));
   const keyId = expand("kid", 4);
+  const user = new Hmac("sha256", expand("user", 32));
+  // What is expanded here is not asked for until an application's name is known. Of one block, as all that follows is.
+  const expanding = new Hmac("sha512", new Hmac("sha512", Buffer.from(HKDF_SALT)).of(master));
+  const named = new Map([["", user]]);
+  const userOf = (app: string): Hmac => {
+    let hmac = named.get(app);
+    if (hmac === undefined) {
+      const block = Buffer.concat([label("user"), Buffer.from(app), Uint8Array.of(1)]);
+      named.set(app, (hmac = new Hmac("sha256", expanding.of(block).subarray(0, 32))));
+    }
+    return hmac;
+  };
   const key: Key = Object.freeze({
     id: keyId.readUInt32BE(),
     name: keyId.toString("hex"),
     row: new Hmac("sha512", expand("row", 64)),
     seal: new Hmac("sha512", expand("seal", 64)),
     token: new Hmac("sha256", expand("token", 32)),
-    user: new Hmac("sha256", expand("user", 32)),
+    user,
+    userOf,
     audit: new Hmac("sha256", expand("audit", 32)),
   });
   return key;

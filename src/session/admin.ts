@@ -1,4 +1,3 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { afterChanges, allAnswered } from "../database/partial.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
@@ -8,7 +7,9 @@ import { idOf } from "./handle.ts";
 import { storedEndOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import type { Token } from "./token.ts";
+import { UserRows } from "./user-rows.ts";
 import { sessionInfo, type SessionInfo } from "./users.ts";
+import { walk, type WalkOptions } from "./walk.ts";
 
 /** A stored session with its content, for its user's own request for their data, or for an operator who asks to see it. */
 export interface ExportedSession extends SessionInfo {
@@ -51,33 +52,6 @@ export interface KeyUse {
   readonly place: "newest" | "older" | "unknown";
   readonly live: number;
   readonly ended: number;
-}
-
-export interface WalkOptions {
-  /** Rows kept in memory at most. Default 500. */
-  readonly batchSize?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: { readonly scanned: number; readonly fraction: number }) => void;
-}
-
-/** Every row in order of id, a bounded page at a time. Rows added meanwhile may be missed. */
-export async function* walk(records: Records, options: WalkOptions = {}): AsyncGenerator<SessionRow> {
-  const { batchSize = 500, signal, onProgress } = options;
-  let cursor: Uint8Array | null = null;
-  let scanned = 0;
-  for (;;) {
-    if (signal?.aborted) return;
-    const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
-    yield* rows;
-    scanned += rows.length;
-    const last = rows.at(-1);
-    const finished = last === undefined || rows.length < batchSize;
-    onProgress?.({ scanned, fraction: finished ? 1 : fractionOf(last.id) });
-    if (finished) return;
-    cursor = last.id;
-    // node:sqlite answers without one, and no signal would be heard until the end.
-    await turn();
-  }
 }
 
 const hour = 3_600_000;
@@ -185,20 +159,9 @@ export async function exportUser(records: Records, user: string): Promise<Export
   return rows.map((row) => exportRow(records, row));
 }
 
-/** More of one user than a single statement should bring. */
-const mostOfUser = 10_000;
-
-/** Every row of a user, ended or not, newest first. For a user with more rows than that it goes over the table. */
-export async function rowsOfUser(records: Records, user: string): Promise<SessionRow[]> {
-  const refs = records.settings.format.userRefs(user);
-  const rows = await records.store.listByUser(refs, mostOfUser + 1);
-  if (rows.length <= mostOfUser) return rows;
-  const all: SessionRow[] = [];
-  for await (const row of walk(records)) {
-    const { userRef } = row;
-    if (userRef !== null && refs.some((ref) => Buffer.compare(ref, userRef) === 0)) all.push(row);
-  }
-  return all.toSorted((a, b) => b.createdAt - a.createdAt);
+/** Every row of a user, ended or not, newest first. For a user with very many of them it goes over the table. */
+export function rowsOfUser(records: Records, user: string): Promise<SessionRow[]> {
+  return new UserRows(records, user).all();
 }
 
 /** A stored row by its handle, ended or not; null when there is none. */

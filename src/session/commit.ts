@@ -3,7 +3,7 @@ import { afterChanges } from "../database/partial.ts";
 import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
-import { opensAlone } from "./format.ts";
+import { hasFormerUserRef, opensAlone } from "./format.ts";
 import { changeOfUser } from "./identity.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
@@ -168,7 +168,7 @@ export class Committer {
     await this.#writes.delete(state);
     const isOurs = state.deleted === "confirmed" || (state.deleted && !(await this.#writes.mayGoOn(state)));
     state.end(asks);
-    if (isOurs) state.owe(this.#settings.cookie.clear());
+    if (isOurs || state.unopened) state.owe(this.#settings.cookie.clear());
     return state.ended;
   }
 
@@ -231,9 +231,12 @@ export class Committer {
   }
 
   /** Whether the row is of an earlier configuration, which a write carries over to that of today. */
-  #isOutdated({ stored }: SessionState): boolean {
+  #isOutdated(state: SessionState): boolean {
+    const { stored, opened } = state;
     const { format } = this.#settings;
-    return opensAlone(format, stored!.row) !== format.opensWithoutToken;
+    const { row } = stored!;
+    if (opensAlone(format, row) !== format.opensWithoutToken) return true;
+    return opened && hasFormerUserRef(format, row, state.content.user);
   }
 
   /**

@@ -33,8 +33,13 @@ export interface SessionFormat {
   refresh(token: Token): Token;
   /** The blind reference of a user that a row is written with; null for nobody, and for formats that have none. */
   userRef(user: string | undefined): Uint8Array | null;
-  /** Every blind reference of a user that rows may have: one for each key. */
+  /** Every blind reference of a user that this application's rows may have: one for each key. */
   userRefs(user: string): Uint8Array[];
+  /**
+   * The references that rows had before `app` was bound into them, for an application with a name. Other applications
+   * share these: a row that has one counts only where it is known to be this application's.
+   */
+  formerUserRefs?(user: string): Uint8Array[];
   /**
    * Bytes of a session's content. `loaded` is what the row held before, for formats that give back unchanged what
    * the application did not touch.
@@ -81,4 +86,14 @@ export interface SessionFormat {
 /** Whether a row can be opened without its cookie. */
 export function opensAlone(format: SessionFormat, row: Pick<SessionRow, "data">): boolean {
   return format.needsToken === undefined ? format.opensWithoutToken : !format.needsToken(row);
+}
+
+/** Whether a row of this user still has a reference from before `app` was bound into it. */
+export function hasFormerUserRef(
+  format: SessionFormat,
+  { userRef }: Pick<SessionRow, "userRef">,
+  user: string | undefined,
+): boolean {
+  if (format.formerUserRefs === undefined || user === undefined || userRef === null) return false;
+  return format.formerUserRefs(user).some((former) => Buffer.compare(former, userRef) === 0);
 }

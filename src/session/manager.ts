@@ -6,7 +6,7 @@ import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { resolveOptions, type SessionManagerOptions, type Settings } from "../options.ts";
 import { printable } from "../printable.ts";
-import { exportUser, statsOf, type ExportedSession, type SessionStats, type WalkOptions } from "./admin.ts";
+import { exportUser, statsOf, type ExportedSession, type SessionStats } from "./admin.ts";
 import { Committer } from "./commit.ts";
 import type { SessionData } from "./data.ts";
 import { milliseconds, type Duration } from "./duration.ts";
@@ -21,6 +21,8 @@ import type { Token } from "./token.ts";
 import { Updater, type Change } from "./update.ts";
 import { parseUserId, type UserId } from "./user-id.ts";
 import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./users.ts";
+import { ownerOf } from "./user-rows.ts";
+import type { WalkOptions } from "./walk.ts";
 import { Writes } from "./writes.ts";
 
 const none: readonly Token[] = [];
@@ -115,7 +117,7 @@ export class SessionManager<Data = SessionData> {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error);
       if (onUnreadable === "throw") state.refuse(error);
-      else state.abandon();
+      else state.abandon(error);
     }
   }
 
@@ -153,7 +155,8 @@ export class SessionManager<Data = SessionData> {
   async find(handle: string): Promise<SessionInfo | null> {
     const id = idOf(handle);
     const row = id === null ? null : await this.#records.read(id);
-    return row === null ? null : sessionInfo(this.#records, row);
+    const found = row !== null && ownerOf(this.#settings.format, row) !== "another";
+    return found ? sessionInfo(this.#records, row) : null;
   }
 
   /**

@@ -24,7 +24,7 @@ function keyName(envelope: Uint8Array | null): string | null {
 
 /** This package's own format: formats.md, version 1. */
 export function nativeFormat(options: NativeFormatOptions): SessionFormat {
-  const { keys } = options;
+  const { keys, app } = options;
   const codec = new Codec({ maxBytes: options.maxBytes });
   const sealer = new Sealer(options);
   const newest = keys.newest.id;
@@ -37,8 +37,9 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     mint: () => mintToken(keys),
     read: (value) => readToken(keys, value),
     refresh: (token) => refreshToken(keys, token),
-    userRef: (user) => (user === undefined ? null : keys.userRef(user)),
-    userRefs: (user) => keys.userRefs(user),
+    userRef: (user) => (user === undefined ? null : keys.userRef(user, app)),
+    userRefs: (user) => keys.userRefs(user, app),
+    ...(app !== "" && { formerUserRefs: (user: string) => keys.userRefs(user) }),
     encode: (content) => codec.encode(content),
     decode: (plaintext) => codec.decode(plaintext),
     same: (a, b) => codec.same(a, b),

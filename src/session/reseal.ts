@@ -5,7 +5,7 @@ import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { SessionRow } from "../row.ts";
 import { fractionOf } from "../store/fraction.ts";
-import { opensAlone } from "./format.ts";
+import { hasFormerUserRef, opensAlone } from "./format.ts";
 import { handleOf, idOf } from "./handle.ts";
 import { checkTimes } from "./lifetime.ts";
 import type { Records } from "./records.ts";
@@ -93,15 +93,22 @@ async function resealRow(
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
     // By what is stored alone: an application with longer timeouts may still open it, and needs its key until then.
     if (row === null || records.now() >= row.expiresAt) return { outcome: "ended" };
-    if (records.settings.format.isCurrent(row)) return { outcome: "current" };
-    let next: SessionRow | null;
+    const { format } = records.settings;
+    const isCurrent = format.isCurrent(row);
+    // Whether its user's reference is current as well shows in an application with a name only when it is open.
+    const mayBeFormer =
+      format.formerUserRefs !== undefined && row.userRef !== null && opensAlone(format, row);
+    if (isCurrent && !mayBeFormer) return { outcome: "current" };
+    let next: SessionRow | "current" | null;
     try {
       next = sealAnew(records, row);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
+      if (isCurrent) return { outcome: "current" }; // another application's
       publishRefusal(row, error);
       return { outcome: "refused" };
     }
+    if (next === "current") return { outcome: "current" };
     if (next === null) return { outcome: "waiting" };
     if (await records.update(row, next, "reseal")) {
       return { outcome: opensAlone(records.settings.format, row) ? "resealed" : "waiting", wrote: true };
@@ -112,7 +119,7 @@ async function resealRow(
 }
 
 /** The row under the newest key with its times as they are; null when all that can be done without its cookie is. */
-function sealAnew(records: Records, row: SessionRow): SessionRow | null {
+function sealAnew(records: Records, row: SessionRow): SessionRow | "current" | null {
   const { format } = records.settings;
   checkTimes(row);
   if (!opensAlone(format, row)) {
@@ -124,6 +131,7 @@ function sealAnew(records: Records, row: SessionRow): SessionRow | null {
   }
   const plaintext = format.open(row, null);
   const { user } = format.decode(plaintext);
+  if (format.isCurrent(row) && !hasFormerUserRef(format, row, user)) return "current";
   const bare = {
     ...row,
     version: randomVersion(),

@@ -55,8 +55,10 @@ export class SessionState {
   readonly startedAt: number;
   /** As last read or written; null for a session that the store does not have. */
   stored: Stored | null;
-  /** The row that was stored and did not open: only `destroy` still cares for it. */
+  /** The row that was stored, opened and could not be used: only `destroy` still cares for it. */
   refused: Stored | null = null;
+  /** The row of the cookie did not open. It may be another application's, so nothing of this session deletes it. */
+  unopened = false;
   /** What is still to be done, at the next commit. */
   intent: Intent = "save";
   /** Whether the data asks for `intent`, by a change of its user, and not a call of the application's. */
@@ -126,20 +128,27 @@ export class SessionState {
   get content(): Content {
     if (this.#content === null) {
       if (this.#refusal !== null) throw this.#refusal;
-      const { format, onUnreadable } = this.settings;
-      const { row, token } = this.stored!;
-      try {
-        const plaintext = format.open(row, token);
-        this.#content = format.decode(plaintext);
-        this.plaintext = plaintext;
-      } catch (error) {
-        if (!(error instanceof RefusedError)) throw error;
-        publishRefusal(row, error);
-        if (onUnreadable === "throw") throw error;
-        this.abandon();
-      }
+      const error = this.#open();
+      if (error !== null && this.settings.onUnreadable === "throw") throw error;
+      if (error !== null) this.abandon(error);
     }
     return this.#content!;
+  }
+
+  /** Opens the stored row. Answers why it is refused, which is published; null when it is open. */
+  #open(): RefusedError | null {
+    const { format } = this.settings;
+    const { row, token } = this.stored!;
+    try {
+      const plaintext = format.open(row, token);
+      this.#content = format.decode(plaintext);
+      this.plaintext = plaintext;
+      return null;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      return error;
+    }
   }
 
   set content(content: Content) {
@@ -183,8 +192,9 @@ export class SessionState {
   }
 
   /** The stored row is refused: what follows is a fresh anonymous session (R26). */
-  abandon(): void {
-    this.refused = this.stored;
+  abandon(error: RefusedError): void {
+    if (isOfContent(error)) this.refused = this.stored;
+    else this.unopened = true;
     this.plaintext = null;
     this.#content = emptyContent();
     this.forgetStored();
@@ -250,6 +260,9 @@ export class SessionState {
 
   /** Nothing that was stored or changed so far is kept. */
   startOver(): void {
+    // What does not open is neither deleted nor replaced.
+    const error = this.#content === null ? (this.#refusal ?? this.#open()) : null;
+    if (error !== null && !isOfContent(error)) this.abandon(error);
     this.#content = emptyContent();
     this.#start++;
   }
@@ -376,6 +389,11 @@ export class SessionState {
     const { data } = this.content;
     this.content = refill(data, content.data) ? { ...content, data } : content;
   }
+}
+
+/** Whether a row was opened, so that it is known to be ours, and refused for what was in it. */
+function isOfContent({ reason }: RefusedError): boolean {
+  return reason === "schema" || reason === "decode";
 }
 
 /** Whether a write that failed may have been done all the same. */

@@ -1,13 +1,12 @@
 import { afterChanges } from "../database/partial.ts";
-import { ConflictError } from "../errors.ts";
 import { trace } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
-import type { CoalescedStore } from "../store/coalesce.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf, idOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { stateOf, type Session } from "./session.ts";
+import { UserRows } from "./user-rows.ts";
 
 /** A session as its user, or an operator, may see it: no data, no token. */
 export interface SessionInfo {
@@ -54,64 +53,44 @@ export function sessionInfo(records: Records, row: SessionRow, current?: Session
 }
 
 export function userSessions(records: Records, user: string): UserSessions {
-  const { store } = records;
-  const refs = records.settings.format.userRefs(user);
+  const rows = new UserRows(records, user);
   return {
     async list(options) {
-      const rows = await store.listByUser(refs, 1_000);
-      return rows
+      const found = await rows.list(1_000);
+      return found
         .filter((row) => records.isAlive(row))
         .map((row) => sessionInfo(records, row, options?.current));
     },
     async revoke(handle) {
       const only = idOf(handle);
       if (only === null) return false;
-      const deleted = await trace(
+      return trace(
         "delete",
         () => ({ operation: "revoke", handle }),
-        () => store.deleteByUser(refs, { only }),
-        (event, count) => (event.deleted = count),
+        () => rows.delete(only),
+        (event, deleted) => (event.deleted = deleted ? 1 : 0),
       );
-      return deleted > 0;
     },
     revokeAll(options) {
       const except = options?.except === undefined ? [] : idsOf(options.except);
       return trace(
         "delete",
         () => ({ operation: "revoke-all" }),
-        () => deleteAll(store, refs, except),
+        () => deleteAll(rows, except),
         (event, count) => (event.deleted = count),
       );
     },
   };
 }
 
-/** Each takes two statements, so only a user whose sessions never stop coming meets the end of them. */
-const maxPasses = 100;
-
-/**
- * Deletes until there is nothing left. What a pass deletes does not tell that: a session that is getting a new id in
- * a transaction under way hides its new row from a pass, which waits for that transaction and then sees the old row
- * gone; given new ids again and again, it can hide from any number of passes that delete nothing.
- */
-async function deleteAll(
-  store: CoalescedStore,
-  refs: readonly Uint8Array[],
-  except: readonly Uint8Array[],
-): Promise<number> {
+async function deleteAll(rows: UserRows, except: readonly Uint8Array[]): Promise<number> {
   let deleted = 0;
   try {
-    for (let pass = 1; pass <= maxPasses; pass++) {
-      deleted += await store.deleteByUser(refs, { except });
-      const rows = await store.listByUser(refs, except.length + 1);
-      if (rows.every(({ id }) => except.some((one) => Buffer.compare(one, id) === 0))) return deleted;
-    }
+    await rows.deleteAll(except, (count) => (deleted += count));
+    return deleted;
   } catch (error) {
     throw afterChanges(error, deleted, "deleted");
   }
-  throw new ConflictError(
-    `${deleted} sessions of the user are ended, but new ones kept coming. Close the account for logging in first, and try again.`,
-  );
 }
 
 /** The ids of a session: as stored, and the one that its commit will give it. */

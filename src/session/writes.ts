@@ -11,6 +11,7 @@ import { Retries } from "./retries.ts";
 import { conformStored, type Conforming } from "./schema.ts";
 import { isUnknown, publishRefusal, type SessionState, type Write, type Written } from "./state.ts";
 import { Turns } from "./turns.ts";
+import { UserRows } from "./user-rows.ts";
 
 /** A content as it is to be written. */
 export interface Wanted {
@@ -211,7 +212,7 @@ export class Writes {
       if (!(error instanceof RefusedError)) throw error;
     }
     if (user === undefined) return true;
-    const rows = await this.#records.store.listByUser(format.userRefs(user), 1_000);
+    const rows = await new UserRows(this.#records, user).list(1_000);
     return rows.some(({ createdAt }) => createdAt === row.createdAt || createdAt >= state.startedAt);
   }
 

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { SessionManager } from "../../src/index.ts";
 import type { SessionRow } from "../../src/row.ts";
-import { walk } from "../../src/session/admin.ts";
+import { walk } from "../../src/session/walk.ts";
 import { recordsOf } from "../../src/session/manager.ts";
 import type { SessionStore } from "../../src/store/store.ts";
 

@@ -166,9 +166,14 @@ describe("another app, sealTo or compressAbove", () => {
     assert.match(checked.out, /of 3 rows under these keys, 3 do not open/);
     const resealed = await folder.run("reseal");
     assert.equal(resealed.code, 2);
+    // Its users have references of their own, so an answer of "none" would be wrong.
     const exported = await folder.run("export", "--user", "42");
-    assert.equal(exported.code, 1);
-    assert.equal(JSON.parse(exported.out).sessions.length, 3, "what is known is printed all the same");
+    for (const args of [["list"], ["revoke"], ["erase", "--yes"]]) {
+      const { code, err } = await folder.run(...args, "--user", "42");
+      assert.equal(code, 2, args[0]);
+      assert.match(err, /No stored session opens here\..*--app/);
+    }
+    assert.equal(exported.code, 2);
     for (const said of [checked.out, resealed.err, exported.err]) {
       assert.match(said, /nothing of `app`, `sealTo` and `maxBytes`.* configuration file/);
     }
@@ -187,8 +192,15 @@ describe("another app, sealTo or compressAbove", () => {
       assert.notEqual(code, 0);
       assert.doesNotMatch(out + err, /An address alone/, args.join(" "));
     }
-    // A user's sessions are found and ended all the same.
-    assert.deepEqual(await folder.json("revoke", "--user", "42"), {
+    // With the application's name a user's sessions are read, found and ended.
+    const named = await folder.run("export", "--user", "42", "--app", "shop");
+    assert.equal(JSON.parse(named.out).sessions.length, 3);
+    assert.equal((await folder.run("check", "--app", "shop")).code, 0);
+    const both = await folder.run("list", "-c", "config.mjs", "--app", "shop");
+    assert.equal(both.code, 2);
+    assert.match(both.err, /--app goes with --database-url/);
+    assert.deepEqual((await folder.json("list", "--app", "blog")).sessions, []);
+    assert.deepEqual(await folder.json("revoke", "--user", "42", "--app", "shop"), {
       revoked: 3,
       withoutUser: 0,
       underUnknownKey: 0,

@@ -183,7 +183,7 @@ describe("after the end", () => {
     assert.equal(await commitForResponse(sessions as never, session as never), null);
   });
 
-  test("destroying a session that does not open deletes its row and clears its cookie", async () => {
+  test("destroy: the row does not open → it stays, for it may be another application's; the cookie is cleared", async () => {
     for (const looked of [true, false]) {
       const cookie = await begin({ a: 1 });
       const other = manager({ app: "another" });
@@ -191,7 +191,20 @@ describe("after the end", () => {
       if (looked) assert.deepEqual(session.data, {});
       session.destroy();
       assert.match((await other.commit(session))!, /Max-Age=0/);
-      assert.equal((await store.scan(null, 10)).length, 0);
+      assert.deepEqual((await sessions.load(cookie)).data, { a: 1 });
+    }
+  });
+
+  test("reset, or a login as another user: the row does not open → it stays", async () => {
+    for (const act of ["reset", "login"] as const) {
+      const cookie = await begin({ a: 1 });
+      const other = manager({ app: "another" });
+      const session = await other.load(cookie);
+      if (act === "reset") session.reset();
+      else session.login("43");
+      session.data["b"] = 2;
+      assert.notEqual(await other.commit(session), null);
+      assert.deepEqual((await sessions.load(cookie)).data, { a: 1 });
     }
   });
 });

@@ -27,7 +27,7 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
       .requiredOption("-u, --user <id>", "the application's id of the user", userId)
       .option("-y, --yes", "do not ask"),
   ).action((options: Options) =>
-    withSessions(terminal, options, { keys: true }, async (place) => {
+    withSessions(terminal, options, { keys: true, fit: "ours" }, async (place) => {
       await confirm(terminal, options.yes, `This erases every session of user ${printable(options.user)}.`);
       // Counted first: what could fail comes before what cannot be undone.
       const unfindable = await countUnfindable(place);

@@ -20,7 +20,7 @@ export function exportCommand(program: Command, terminal: Terminal): void {
       .requiredOption("-u, --user <id>", "the application's id of the user", userId)
       .option("--json", "(always)"),
   ).action((options: Options) =>
-    withSessions(terminal, options, { keys: true }, async (place) => {
+    withSessions(terminal, options, { keys: true, fit: "ours" }, async (place) => {
       const { sessions, records } = place;
       const found = await sessions.exportUser(options.user);
       const unfindable = await countUnfindable(place);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { walk } from "../../session/admin.ts";
+import { walk } from "../../session/walk.ts";
 import { storedEndOf } from "../../session/lifetime.ts";
 import type { Records } from "../../session/records.ts";
 import type { CommonOptions } from "../configuration.ts";

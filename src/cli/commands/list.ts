@@ -1,5 +1,7 @@
 import { Option, type Command } from "commander";
-import { infoOf, rowsOfUser, walk, type ListedSession } from "../../session/admin.ts";
+import { infoOf, rowsOfUser, type ListedSession } from "../../session/admin.ts";
+import { ownerOf } from "../../session/user-rows.ts";
+import { walk } from "../../session/walk.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
 import { count, userId } from "../options.ts";
@@ -29,35 +31,43 @@ export function listCommand(program: Command, terminal: Terminal): void {
       .addOption(new Option("-n, --limit <count>", "at most this many").argParser(count).default(50))
       .option("--ended", "those that have ended and wait to be deleted, too"),
   ).action((options: Options) =>
-    withSessions(terminal, options, { keys: true }, async (place) => {
-      const { records } = place;
-      const { user, limit, ended = false } = options;
-      let named = 0;
-      const found: ListedSession[] = [];
-      let more = false;
-      for await (const row of user === undefined ? walk(records) : ofUser(records, user)) {
-        named++;
-        const info = infoOf(records, row);
-        if (info.ended && !ended) continue;
-        more = found.length === limit;
-        if (more) break;
-        found.push(info);
-      }
-      const listed = () => lines(found, more, records.now(), terminal);
-      const none = "There are no such sessions.";
-      if (user === undefined) {
-        report(terminal, options, { sessions: found, more }, () => (found.length > 0 ? listed() : [none]));
-        return;
-      }
-      const unfindable = await countUnfindable(place);
-      // Where all that name the user have ended, those that name nobody are of no interest.
-      const open = named > 0 ? { ...unfindable, withoutUser: 0 } : unfindable;
-      report(terminal, options, { sessions: found, more, ...unfindable }, () => [
-        ...(found.length > 0 ? listed() : [nothingFound(open, none), ...withoutUserLines(open)]),
-        ...uncountedKeyLines(open),
-      ]);
-      assertKeysKnown(unfindable);
-    }),
+    withSessions(
+      terminal,
+      options,
+      { keys: true, fit: options.user === undefined ? "known" : "ours" },
+      async (place) => {
+        const { records } = place;
+        const { format } = records.settings;
+        const { user, limit, ended = false } = options;
+        let named = 0;
+        const found: ListedSession[] = [];
+        let more = false;
+        for await (const row of user === undefined ? walk(records) : ofUser(records, user)) {
+          // An application with a name shares its table with others.
+          if (format.formerUserRefs !== undefined && ownerOf(format, row) === "another") continue;
+          named++;
+          const info = infoOf(records, row);
+          if (info.ended && !ended) continue;
+          more = found.length === limit;
+          if (more) break;
+          found.push(info);
+        }
+        const listed = () => lines(found, more, records.now(), terminal);
+        const none = "There are no such sessions.";
+        if (user === undefined) {
+          report(terminal, options, { sessions: found, more }, () => (found.length > 0 ? listed() : [none]));
+          return;
+        }
+        const unfindable = await countUnfindable(place);
+        // Where all that name the user have ended, those that name nobody are of no interest.
+        const open = named > 0 ? { ...unfindable, withoutUser: 0 } : unfindable;
+        report(terminal, options, { sessions: found, more, ...unfindable }, () => [
+          ...(found.length > 0 ? listed() : [nothingFound(open, none), ...withoutUserLines(open)]),
+          ...uncountedKeyLines(open),
+        ]);
+        assertKeysKnown(unfindable);
+      },
+    ),
   );
 }
 

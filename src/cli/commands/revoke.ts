@@ -38,7 +38,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
     if (given.length !== 1) {
       throw new Failure("Say what to revoke: a handle, --user <id> or --all, one of them.", exitCodes.usage);
     }
-    const needs = { keys: options.user !== undefined };
+    const needs = { keys: options.user !== undefined, fit: "ours" } as const;
     return withSessions(terminal, options, needs, async (place) => {
       const { records } = place;
       if (handle !== undefined) {

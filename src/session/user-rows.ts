@@ -1,0 +1,164 @@
+import { ConflictError, RefusedError } from "../errors.ts";
+import type { SessionRow } from "../row.ts";
+import { opensAlone, type SessionFormat } from "./format.ts";
+import type { Records } from "./records.ts";
+import { walk } from "./walk.ts";
+
+/**
+ * Whose a row is, as far as its seals tell without its cookie: this application's, when one of them opens; another's,
+ * or one that was edited, when they are refused; unknown, when only the cookie opens it.
+ */
+export type Owner = "this" | "another" | "unknown";
+
+export function ownerOf(format: SessionFormat, row: SessionRow): Owner {
+  const opens = (open: () => unknown): boolean => {
+    try {
+      open();
+      return true;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return false;
+    }
+  };
+  if (row.client !== null && opens(() => format.openClient(row))) return "this";
+  if (opensAlone(format, row)) return opens(() => format.open(row, null)) ? "this" : "another";
+  return row.client === null ? "unknown" : "another";
+}
+
+/** More of one user than a single statement should bring. */
+const mostOfUser = 10_000;
+
+/** Each takes two statements, so only a user whose sessions never stop coming meets the end of them. */
+const maxPasses = 100;
+
+const warned: WeakSet<SessionFormat> = new WeakSet();
+
+/**
+ * The rows of one user of this application. They are found by the user's references. Rows that an application with a
+ * name wrote before its name was bound into these have the references that all applications share: such a row counts
+ * only where it opens here (decision 21).
+ */
+export class UserRows {
+  readonly #records: Records;
+  readonly #refs: readonly Uint8Array[];
+  readonly #former: readonly Uint8Array[];
+
+  constructor(records: Records, user: string) {
+    const { format } = records.settings;
+    this.#records = records;
+    this.#refs = format.userRefs(user);
+    this.#former = format.formerUserRefs?.(user) ?? [];
+  }
+
+  /** Newest first, at most `limit`, ended or not. */
+  async list(limit: number): Promise<SessionRow[]> {
+    const { store } = this.#records;
+    const rows = await store.listByUser([...this.#refs, ...this.#former], limit);
+    if (rows.length < limit || this.#former.length === 0) return this.#ours(rows);
+    // Rows of another application may have taken the places of ours.
+    const bound = await store.listByUser(this.#refs, limit);
+    return newestFirst([...bound, ...(await this.#formerRows())]).slice(0, limit);
+  }
+
+  /** All of them. For a user with very many it goes over the table. */
+  async all(): Promise<SessionRow[]> {
+    const refs = [...this.#refs, ...this.#former];
+    const rows = await this.#records.store.listByUser(refs, mostOfUser + 1);
+    return rows.length <= mostOfUser ? this.#ours(rows) : this.#search(refs);
+  }
+
+  /** Deletes one of them. False when the user has no such row. */
+  async delete(id: Uint8Array): Promise<boolean> {
+    const { store } = this.#records;
+    if ((await store.deleteByUser(this.#refs, { only: id })) > 0) return true;
+    if (this.#former.length === 0) return false;
+    const row = await store.read(id);
+    return row !== null && this.#has(row) && this.#ours([row]).length > 0 && this.#deleteFormer(row);
+  }
+
+  /**
+   * Deletes them all until there is nothing left, apart from `except`. What a pass deletes does not tell that: a session
+   * that is getting a new id in a transaction under way hides its new row from a pass, which waits for that transaction
+   * and then sees the old row gone; given new ids again and again, it can hide from any number of passes that delete
+   * nothing.
+   * @param onDeleted told of each deletion, also before a failure
+   * @throws {ConflictError} new rows kept coming
+   */
+  async deleteAll(except: readonly Uint8Array[], onDeleted: (count: number) => void): Promise<void> {
+    let total = 0;
+    const deleted = (count: number) => {
+      total += count;
+      onDeleted(count);
+    };
+    const { store } = this.#records;
+    const isKept = ({ id }: SessionRow): boolean => isAmong(id, except);
+    for (let pass = 1; pass <= maxPasses; pass++) {
+      deleted(await store.deleteByUser(this.#refs, { except }));
+      const former = (await this.#formerRows()).filter((row) => !isKept(row));
+      for (const row of former) if (await this.#deleteFormer(row)) deleted(1);
+      const left = await store.listByUser(this.#refs, except.length + 1);
+      if (former.length === 0 && left.every(isKept)) return;
+    }
+    throw new ConflictError(
+      `${total} sessions of the user are ended, but new ones kept coming. Disable logins for this user, then try again.`,
+    );
+  }
+
+  /** A row that is known to be ours stays ours, whichever reference a save gives it meanwhile. */
+  async #deleteFormer({ id }: SessionRow): Promise<boolean> {
+    return (await this.#records.store.deleteByUser([...this.#refs, ...this.#former], { only: id })) > 0;
+  }
+
+  async #formerRows(): Promise<SessionRow[]> {
+    if (this.#former.length === 0) return [];
+    const rows = await this.#records.store.listByUser(this.#former, mostOfUser + 1);
+    return rows.length <= mostOfUser ? this.#ours(rows) : this.#search(this.#former);
+  }
+
+  async #search(refs: readonly Uint8Array[]): Promise<SessionRow[]> {
+    const found: SessionRow[] = [];
+    for await (const row of walk(this.#records)) {
+      if (row.userRef !== null && isAmong(row.userRef, refs)) found.push(row);
+    }
+    return newestFirst(this.#ours(found));
+  }
+
+  #has({ userRef }: SessionRow): boolean {
+    return userRef !== null && (isAmong(userRef, this.#refs) || isAmong(userRef, this.#former));
+  }
+
+  /** Those that are this application's. */
+  #ours(rows: readonly SessionRow[]): SessionRow[] {
+    const { format } = this.#records.settings;
+    // Without a name nothing tells our references from those that others had: only what is refused is known not to be ours.
+    if (this.#former.length === 0)
+      return rows.filter((row) => row.client === null || ownerOf(format, row) !== "another");
+    let unknown = 0;
+    const ours = rows.filter((row) => {
+      if (isAmong(row.userRef!, this.#refs)) return true;
+      const owner = ownerOf(format, row);
+      if (owner === "unknown") unknown++;
+      return owner === "this";
+    });
+    if (unknown > 0) warnOfUnknown(format, unknown);
+    return ours;
+  }
+}
+
+function warnOfUnknown(format: SessionFormat, count: number): void {
+  if (warned.has(format)) return;
+  warned.add(format);
+  const sessions = count === 1 ? "1 session" : `${count} sessions`;
+  process.emitWarning(
+    `${sessions} of a user may belong to this application or to another one with these keys: only the cookie opens them, and an earlier version, which did not bind \`app\` into the user's reference, wrote them. They were neither listed nor ended. The next save of each settles it, and the absolute timeout ends them.`,
+    { code: "STORED_SESSION_UNKNOWN_APPLICATION" },
+  );
+}
+
+function isAmong(bytes: Uint8Array, list: readonly Uint8Array[]): boolean {
+  return list.some((one) => Buffer.compare(one, bytes) === 0);
+}
+
+function newestFirst(rows: readonly SessionRow[]): SessionRow[] {
+  return rows.toSorted((a, b) => b.createdAt - a.createdAt);
+}

@@ -1,0 +1,31 @@
+import { setImmediate as turn } from "node:timers/promises";
+import type { SessionRow } from "../row.ts";
+import { fractionOf } from "../store/fraction.ts";
+import type { Records } from "./records.ts";
+
+export interface WalkOptions {
+  /** Rows kept in memory at most. Default 500. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly scanned: number; readonly fraction: number }) => void;
+}
+
+/** Every row in order of id, a bounded page at a time. Rows added meanwhile may be missed. */
+export async function* walk(records: Records, options: WalkOptions = {}): AsyncGenerator<SessionRow> {
+  const { batchSize = 500, signal, onProgress } = options;
+  let cursor: Uint8Array | null = null;
+  let scanned = 0;
+  for (;;) {
+    if (signal?.aborted) return;
+    const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
+    yield* rows;
+    scanned += rows.length;
+    const last = rows.at(-1);
+    const finished = last === undefined || rows.length < batchSize;
+    onProgress?.({ scanned, fraction: finished ? 1 : fractionOf(last.id) });
+    if (finished) return;
+    cursor = last.id;
+    // node:sqlite answers without one, and no signal would be heard until the end.
+    await turn();
+  }
+}
