@@ -45,10 +45,17 @@ export interface ExpireEvent {
   deleted?: number;
 }
 
-/** A row that did not open (R26). */
+/** A row that did not open (R26), or a cookie that is no token. */
 export interface RefuseEvent {
-  handle: string;
+  /** Of the row; absent for a cookie, which names no session. */
+  handle?: string;
+  /** For a cookie "malformed", or "unknown_key": the right shape, and a tag that no key of the ring made. */
   reason: string;
+}
+
+/** Whether an event is about a cookie, which anybody can send in any number. */
+export function isOfCookie({ handle }: RefuseEvent): boolean {
+  return handle === undefined;
 }
 
 /** A commit met a row that another request had changed. */

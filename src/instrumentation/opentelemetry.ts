@@ -1,5 +1,5 @@
 /** `stored-session/opentelemetry`: spans and metrics, by the names of the semantic conventions where these have one. */
-import type { BatchEvent, ConflictEvent, RefuseEvent } from "./channels.ts";
+import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 import { errorType, followOperations, listen, outcomeOf, type Operation } from "./operations.ts";
 
 type Attributes = Record<string, string | number | boolean>;
@@ -104,6 +104,12 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     description: "Rows that did not open.",
     unit: "{session}",
   });
+  const rejected = meter.createCounter("stored_session.cookies.rejected", {
+    description: "Session cookies that no key of the ring made.",
+    unit: "{cookie}",
+  });
+  // From the start, so that a rate can be taken of the first.
+  for (const reason of ["malformed", "unknown_key"]) rejected.add(0, { "stored_session.reason": reason });
   const conflicts = meter.createCounter("stored_session.conflicts", {
     description: "Commits that met another request's changes.",
     unit: "{commit}",
@@ -126,7 +132,9 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     listen<BatchEvent>("batch", ({ operation, size }) =>
       batches.record(size, { "db.operation.name": operation }),
     ),
-    listen<RefuseEvent>("refuse", ({ reason }) => refused.add(1, { "stored_session.reason": reason })),
+    listen<RefuseEvent>("refuse", (event) =>
+      (isOfCookie(event) ? rejected : refused).add(1, { "stored_session.reason": event.reason }),
+    ),
     listen<ConflictEvent>("conflict", ({ outcome }) =>
       conflicts.add(1, { "stored_session.outcome": outcome }),
     ),

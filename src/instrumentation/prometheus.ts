@@ -1,5 +1,5 @@
 /** `stored-session/prometheus`: metrics through prom-client. */
-import type { BatchEvent, ConflictEvent, RefuseEvent } from "./channels.ts";
+import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 import { followOperations, listen, outcomeOf } from "./operations.ts";
 
 type Labels = Record<string, string>;
@@ -67,6 +67,11 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
     about("deleted_total", "Sessions deleted by log-out, revocation and expiry.", ["operation"]),
   );
   const refusals = new client.Counter(about("refusals_total", "Rows that did not open, by why.", ["reason"]));
+  const rejected = new client.Counter(
+    about("cookies_rejected_total", "Session cookies that no key of the ring made, by why.", ["reason"]),
+  );
+  // From the start, so that a rate can be taken of the first.
+  for (const reason of ["malformed", "unknown_key"]) rejected.inc({ reason }, 0);
   const conflicts = new client.Counter(
     about("conflicts_total", "Commits that met another request's changes: merged, ended or failed.", [
       "outcome",
@@ -96,7 +101,9 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
       },
     }),
     listen<BatchEvent>("batch", ({ operation, size }) => batches.observe({ operation }, size)),
-    listen<RefuseEvent>("refuse", ({ reason }) => refusals.inc({ reason })),
+    listen<RefuseEvent>("refuse", (event) =>
+      (isOfCookie(event) ? rejected : refusals).inc({ reason: event.reason }),
+    ),
     listen<ConflictEvent>("conflict", ({ outcome }) => conflicts.inc({ outcome })),
   ];
   return () => {

@@ -1,6 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import type { SessionRow } from "../row.ts";
 import type { FlashInData } from "./merge.ts";
+import type { CookieRejection } from "./rejected-cookies.ts";
 import type { Token } from "./token.ts";
 
 /** A row whose data is yet to be sealed. */
@@ -29,6 +30,11 @@ export interface SessionFormat {
   mint(): Token;
   /** The token of a cookie's value; null for anything that this format did not make. Asks no store. */
   read(value: string): Token | null;
+  /**
+   * Why `read` does not accept a value, for formats whose tokens have a tag: "unknown_key" when only the tag is wrong.
+   * Others: "malformed".
+   */
+  rejection?(value: string): CookieRejection;
   /** The same session's token, freshly tagged. */
   refresh(token: Token): Token;
   /** The blind reference of a user that a row is written with; null for nobody, and for formats that have none. */

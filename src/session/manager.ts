@@ -13,6 +13,7 @@ import { milliseconds, type Duration } from "./duration.ts";
 import type { ClientSource } from "./format.ts";
 import { idOf } from "./handle.ts";
 import { Records } from "./records.ts";
+import { RejectedCookies } from "./rejected-cookies.ts";
 import { resealRows } from "./reseal.ts";
 import { conformStored } from "./schema.ts";
 import { sessionOver, stateOf, type Session } from "./session.ts";
@@ -44,6 +45,7 @@ export class SessionManager<Data = SessionData> {
   readonly #records: Records;
   readonly #committer: Committer;
   readonly #updater: Updater;
+  readonly #rejected: RejectedCookies;
   readonly #schedules: Set<Schedule> = new Set();
   #closed = false;
 
@@ -56,6 +58,7 @@ export class SessionManager<Data = SessionData> {
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#records = new Records(settings);
+    this.#rejected = new RejectedCookies(settings.clock);
     const writes = new Writes(this.#records);
     this.#committer = new Committer(this.#records, writes);
     this.#updater = new Updater(settings, writes, this.#committer);
@@ -86,7 +89,10 @@ export class SessionManager<Data = SessionData> {
   #tokensIn(cookieHeader: string): readonly Token[] {
     const tokens: Token[] = [];
     for (const value of this.#settings.cookie.read(cookieHeader)) {
-      const token = this.#settings.format.read(value);
+      const { format } = this.#settings;
+      const token = format.read(value);
+      if (token !== null) this.#rejected.accept();
+      else if (value !== "") this.#rejected.reject(format.rejection?.(value) ?? "malformed");
       if (token !== null && !tokens.some((other) => other.text === token.text)) tokens.push(token);
     }
     return tokens;

@@ -3,7 +3,7 @@ import type { SessionRow } from "../row.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import { Sealer, type SealMode } from "../sealing/sealer.ts";
 import type { ClientInfo, SessionFormat } from "./format.ts";
-import { mintToken, readToken, refreshToken } from "./token.ts";
+import { hasTokenShape, mintToken, readToken, refreshToken } from "./token.ts";
 
 export interface NativeFormatOptions {
   readonly keys: KeyRing;
@@ -36,6 +36,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     maxSealedBytes: options.maxBytes,
     mint: () => mintToken(keys),
     read: (value) => readToken(keys, value),
+    rejection: (value) => (hasTokenShape(value) ? "unknown_key" : "malformed"),
     refresh: (token) => refreshToken(keys, token),
     userRef: (user) => (user === undefined ? null : keys.userRef(user, app)),
     userRefs: (user) => keys.userRefs(user, app),

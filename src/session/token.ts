@@ -56,6 +56,11 @@ export function readToken(keys: KeyRing, text: string): Token | null {
   return null;
 }
 
+/** Whether a text that {@link readToken} does not accept has the shape of a token all the same: only its tag is wrong. */
+export function hasTokenShape(text: string): boolean {
+  return SHAPE.test(text) && Buffer.from(text.slice(0, 4), "base64url")[0] === VERSION;
+}
+
 /** The same session's token with the newest key's tag. */
 export function refreshToken(keys: KeyRing, token: Token): Token {
   return write(keys, token.sid);

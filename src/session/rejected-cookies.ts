@@ -1,0 +1,53 @@
+import { channels, type RefuseEvent } from "../instrumentation/channels.ts";
+
+/** Why a cookie's value is no token: another shape, or a tag that no key of the ring made. */
+export type CookieRejection = "malformed" | "unknown_key";
+
+// The same objects each time: a flood of forged cookies allocates nothing here.
+const events: Readonly<Record<CookieRejection, RefuseEvent>> = {
+  malformed: Object.freeze({ reason: "malformed" }),
+  unknown_key: Object.freeze({ reason: "unknown_key" }),
+};
+
+const minute = 60_000;
+/** In a minute: fewer are what scanners and old browsers send. */
+const enough = 20;
+
+/**
+ * Tells of cookies that no key of the ring made. One by one they are published on the channel `refuse`. Many within a
+ * minute, and more than are accepted, mean that the application has other keys than the one that set them: a process
+ * warning says so, once.
+ */
+export class RejectedCookies {
+  readonly #now: () => number;
+  #began = -Infinity;
+  #rejected = 0;
+  #accepted = 0;
+  #warned = false;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  accept(): void {
+    if (this.#rejected > 0) this.#accepted++;
+  }
+
+  reject(reason: CookieRejection): void {
+    if (channels.refuse.hasSubscribers) channels.refuse.publish(events[reason]);
+    if (reason !== "unknown_key" || this.#warned) return;
+    const now = this.#now();
+    if (!(now >= this.#began && now - this.#began < minute)) {
+      this.#began = now;
+      this.#rejected = 0;
+      this.#accepted = 0;
+    }
+    this.#rejected++;
+    if (this.#rejected < enough || this.#accepted >= this.#rejected) return;
+    this.#warned = true;
+    process.emitWarning(
+      `${this.#rejected} session cookies within a minute have tags that no key of this process made, and ${this.#accepted} were accepted: these visitors are logged out. Compare STORED_SESSION_KEYS with that of the other servers and of the last deploy; "stored-session check" tells whether the keys open the stored sessions. A key that was taken out goes back to the end of the ring. If the keys are right, somebody sends forged cookies, which costs no statement.`,
+      { code: "STORED_SESSION_UNKNOWN_KEY" },
+    );
+  }
+}
