@@ -1,4 +1,5 @@
 import { Lateness } from "./lateness.ts";
+import { outsideRequests } from "./outside-requests.ts";
 
 /** The runtime's own, also where an application's tests put fake timers in its place. */
 const afterInput = setImmediate;
@@ -85,7 +86,9 @@ export class Deadlines {
 
   #set(milliseconds: number): void {
     // Behind one turn of input: after a long stop of the event loop, answers that are there count.
-    this.#timer = setTimeout(() => void afterInput(() => this.#fire()), Math.min(milliseconds, longestTimer));
+    this.#timer = outsideRequests(() =>
+      setTimeout(() => void afterInput(() => this.#fire()), Math.min(milliseconds, longestTimer)),
+    );
   }
 
   #fire(): void {

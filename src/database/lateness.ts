@@ -1,3 +1,5 @@
+import { outsideRequests } from "./outside-requests.ts";
+
 /** Timers that fire this often, while somebody asks, tell how late the event loop is. */
 const SHORTEST = 5;
 
@@ -37,7 +39,7 @@ export class Lateness {
 
   #set(now: number): void {
     this.#due = now + this.#period;
-    setTimeout(() => this.#fire(), this.#period).unref();
+    outsideRequests(() => setTimeout(() => this.#fire(), this.#period).unref());
   }
 
   #fire(): void {

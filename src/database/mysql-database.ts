@@ -22,6 +22,7 @@ import {
 } from "./mysql-errors.ts";
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./mysql-status.ts";
 import { ASK_MYSQL_SESSION, mysqlSettings } from "./pool-settings.ts";
+import { outsideRequests } from "./outside-requests.ts";
 import { withPatience } from "./retry.ts";
 import { isLongStanding, seen } from "./standing.ts";
 import { isUnplaced, placeOf } from "./tables-place.ts";
@@ -225,7 +226,7 @@ export class MysqlDatabase implements Database {
   /** Opened at first use; a failure to open is not remembered. */
   #pool(): Promise<MysqlPool> {
     if (this.#closed) throw new ClosedError("The store was closed.");
-    this.#opening ??= this.#open().catch((error: unknown) => {
+    this.#opening ??= outsideRequests(this.#open).catch((error: unknown) => {
       this.#opening = null;
       throw error;
     });
@@ -273,7 +274,10 @@ export class MysqlDatabase implements Database {
   async #connect({ limit }: Trip): Promise<MysqlConnection> {
     const pool = await this.#pool();
     this.#connections = pool.pool?.config?.connectionLimit || undefined;
-    const connection = await this.#limit.obtain(limit, pool.getConnection());
+    const connection = await this.#limit.obtain(
+      limit,
+      outsideRequests(() => pool.getConnection()),
+    );
     if (!this.#closed) return connection;
     connection.release();
     throw new ClosedError("The store was closed.");

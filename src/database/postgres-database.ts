@@ -8,6 +8,7 @@ import { leftOpen, LeftOpenWarning } from "./left-open.ts";
 import { ASK_POSTGRES_SESSION, postgresSettings } from "./pool-settings.ts";
 import { explain, explainMigration, isBroken, isReadOnly, sqlState } from "./postgres-errors.ts";
 import { withPatience } from "./retry.ts";
+import { outsideRequests } from "./outside-requests.ts";
 import { isLongStanding, seen } from "./standing.ts";
 import { isUnplaced, placeOf } from "./tables-place.ts";
 import { OF_A_POOL, TimeLimit, type Trip } from "./time-limit.ts";
@@ -169,7 +170,7 @@ export class PostgresDatabase implements Database {
   /** Opened at first use; a failure to open is not remembered. */
   #pool(): Promise<PostgresPool> {
     if (this.#closed) throw new ClosedError("The store was closed.");
-    this.#opening ??= this.#open().catch((error: unknown) => {
+    this.#opening ??= outsideRequests(this.#open).catch((error: unknown) => {
       this.#opening = null;
       throw error;
     });
@@ -278,7 +279,10 @@ export class PostgresDatabase implements Database {
     const pool = await this.#pool();
     this.#connections = pool.options?.max;
     for (let left = this.#connections ?? OF_A_POOL; left >= 0; left--) {
-      const client = await this.#limit.obtain(limit, pool.connect());
+      const client = await this.#limit.obtain(
+        limit,
+        outsideRequests(() => pool.connect()),
+      );
       if (this.#closed) {
         client.release();
         throw new ClosedError("The store was closed.");

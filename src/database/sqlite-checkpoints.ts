@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { identityOf } from "./sqlite-file.ts";
+import { outsideRequests } from "./outside-requests.ts";
 import type { SqliteHandle } from "./sqlite-database.ts";
 
 /** Rows written between two checkpoints; each changes one to four pages of 4 KB. */
@@ -68,7 +69,7 @@ export class SqliteCheckpoints {
     this.#rows = 0;
     this.#state = "busy";
     try {
-      this.#worker ??= this.#start();
+      this.#worker ??= outsideRequests(() => this.#start());
       this.#worker.postMessage("checkpoint");
     } catch {
       this.#fail();

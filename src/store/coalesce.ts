@@ -2,6 +2,7 @@ import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from
 import { keyOf } from "../database/bytes.ts";
 import { Deadlines } from "../database/deadlines.ts";
 import { Lateness } from "../database/lateness.ts";
+import { outsideRequests } from "../database/outside-requests.ts";
 import { LONGER } from "../database/time-limit.ts";
 import { batchSize } from "./batch.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
@@ -335,6 +336,14 @@ export class CoalescedStore {
     });
   }
 
+  /**
+   * After an answer, in the async context of a request that it was for: what leaves now is for others, and the next
+   * answer comes in the context in which it left.
+   */
+  #pumpForOthers(): void {
+    if (this.#waiting > 0) outsideRequests(() => this.#pump());
+  }
+
   /** Fills the free lanes; of the writes, those go first that have waited longest. */
   #dispatch(): void {
     while (this.#freeReads > 0) {
@@ -433,7 +442,7 @@ export class CoalescedStore {
     for (const operation of operations) operation.deadlines.remove(operation);
     const { batch } = operations[0]!;
     if (batch) this.#freeLane(batch);
-    this.#pump();
+    this.#pumpForOthers();
   }
 
   async #call(kind: BatchKind, operations: readonly Operation[]): Promise<readonly unknown[]> {
@@ -480,7 +489,7 @@ export class CoalescedStore {
       for (const operation of batch.operations)
         if (operation.state === "settled") this.#leaveChain(operation);
     }
-    this.#pump();
+    this.#pumpForOthers();
   }
 
   /** At the latest when the time limit of the batch's oldest operation has passed. */
