@@ -1,3 +1,4 @@
+import "./node-check.ts";
 import { printableLines } from "./printable.ts";
 
 /**

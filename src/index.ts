@@ -1,4 +1,5 @@
 /** Encrypted, database-backed HTTP sessions for Node.js: the public core. */
+import "./node-check.ts";
 export * from "./errors.ts";
 export * from "./session/data.ts";
 export { createSessionManager, SessionManager } from "./session/manager.ts";

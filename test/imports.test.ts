@@ -5,7 +5,7 @@ import { test } from "vitest";
 
 // Imports run one way, type-only ones included: a file may import from its own rank and from those before it.
 const ranks: string[][] = [
-  ["errors.ts", "printable.ts", "row.ts"],
+  ["copies.ts", "errors.ts", "node-check.ts", "node-version.ts", "printable.ts", "row.ts"],
   ["codec", "sealing", "database"],
   ["migrations"],
   ["store"],
@@ -69,5 +69,16 @@ test("R55 the core imports nothing but node and cookie", () => {
       if (!allowed.test(from!)) wrong.push(`${file} imports ${from}`);
     }
   }
+  assert.deepEqual(wrong, []);
+});
+
+test("no name that an older Node lacks is imported: the check of its version comes first", () => {
+  // The command's own files are imported after the check.
+  const lacking = /import \{[^}]*\bhash\b[^}]*\} from "node:crypto"|from "node:sqlite"/;
+  const wrong = files.filter(
+    (file) =>
+      part(file) !== "cli" &&
+      lacking.test(readFileSync(join(src, file), "utf8").replaceAll(/import type .*/g, "")),
+  );
   assert.deepEqual(wrong, []);
 });

@@ -1,29 +1,11 @@
 #!/usr/bin/env node
-import { exitCodes } from "./failure.ts";
-import { runCommand } from "./program.ts";
-import { processTerminal } from "./terminal.ts";
+import { nodeProblem } from "../node-version.ts";
 
-const { stdout, stderr } = process;
-let lost: Error | null = null;
-// A reader that closes the pipe (head) misses the rest. The work goes on, and its exit code tells how it ended.
-stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") lost ??= error;
-});
-stderr.on("error", () => {});
-let exitCode = await runCommand(process.argv.slice(2), processTerminal());
-// A pool that the configuration made is its owner's, who is not here to end it: it would keep the process alive.
-await written(stdout);
-if (lost !== null) {
-  stderr.write(`Error: The output could not be written: ${(lost as Error).message}.\n`);
-  exitCode ||= exitCodes.failed;
-}
-await written(stderr);
-process.exit(exitCode);
-
-/** Everything that was written has left, or failed; a full disk would refuse an empty write as well. */
-function written(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((done) => {
-    if (stream.writableLength === 0) setImmediate(done);
-    else stream.write("", () => done());
-  });
+const problem = nodeProblem();
+if (problem === null) {
+  // Not before: an older Node cannot load what the commands import.
+  await import("./run.ts");
+} else {
+  process.stderr.write(`Error: ${problem}\n`);
+  process.exitCode = 2;
 }

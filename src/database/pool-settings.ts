@@ -38,7 +38,7 @@ export function postgresSettings(options: Row, session: Row): string[] {
   return found;
 }
 
-export const ASK_POSTGRES_SESSION =
+export const ASK_POSTGRES_SESSION: string =
   "SELECT current_setting('search_path') AS search_path, current_setting('role') AS role, " +
   "(SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path') AS usual_path";
 

@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { hash } from "../sealing/hash.ts";
 import type { Dialect, Names } from "../database/dialect.ts";
 
 export interface Migration {

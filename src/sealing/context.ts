@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { hash } from "./hash.ts";
 import { label } from "./label.ts";
 
 /** The columns that a seal covers. All of them are stored beside the envelope, and none is secret. */

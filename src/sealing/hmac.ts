@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { hash } from "./hash.ts";
 
 const BLOCK_BYTES = { sha256: 64, sha512: 128 } as const;
 const DIGEST_BYTES = { sha256: 32, sha512: 64 } as const;

@@ -1,5 +1,6 @@
 import { hkdfSync } from "node:crypto";
 import { inspect } from "node:util";
+import { isOfAnotherCopy, notOurs } from "../copies.ts";
 import { KeyRingError } from "../errors.ts";
 import { Hmac } from "./hmac.ts";
 import { label } from "./label.ts";
@@ -64,6 +65,7 @@ export class KeyRing {
    */
   static from(keys: string | readonly string[] | KeyRing | undefined): KeyRing {
     if (keys instanceof KeyRing) return keys;
+    if (isOfAnotherCopy(keys, "KeyRing")) throw notOurs(keys, "KeyRing", "keys as text");
     const texts = split(keys);
     const problems: string[] = [];
     if (texts.length === 0) {

@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import { notOurs } from "../copies.ts";
 import { ClosedError, RefusedError } from "../errors.ts";
 import { checkExpireOptions, expireRows, type ExpireOptions } from "../jobs/expire.ts";
 import { Lease, whileHeld, type LeaseOptions } from "../jobs/lease.ts";
@@ -50,8 +51,12 @@ export class SessionManager<Data = SessionData> {
   #closed = false;
 
   static {
-    settingsOf = (sessions) => sessions.#settings;
-    recordsOf = (sessions) => sessions.#records;
+    settingsOf = (sessions) => own(sessions).#settings;
+    recordsOf = (sessions) => own(sessions).#records;
+    const own = (sessions: SessionManager<never>) => {
+      if (typeof sessions === "object" && sessions !== null && #settings in sessions) return sessions;
+      throw notOurs(sessions, "SessionManager", "what createSessionManager(…) answered");
+    };
   }
 
   /** @internal Use `createSessionManager`. */

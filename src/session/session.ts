@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { notOurs } from "../copies.ts";
 import type { SessionData } from "./data.ts";
 import { refuseCallback, refuseHabits } from "./habits.ts";
 import { handleOf } from "./handle.ts";
@@ -22,7 +23,10 @@ export class Session<Data = SessionData> {
   readonly #state: SessionState;
 
   static {
-    stateOf = (session) => session.#state;
+    stateOf = (session) => {
+      if (typeof session === "object" && session !== null && #state in session) return session.#state;
+      throw notOurs(session, "Session", "what `load` of this manager or its adapter answered");
+    };
     sessionOver = (state) => new Session(state);
     // Not a method: `isolatedDeclarations` takes no computed name but those of Symbol.
     Object.defineProperty(this.prototype, inspect.custom, {

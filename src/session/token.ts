@@ -1,5 +1,6 @@
-import { hash, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { inspect } from "node:util";
+import { hash } from "../sealing/hash.ts";
 import type { Key, KeyRing } from "../sealing/keyring.ts";
 import { label } from "../sealing/label.ts";
 import { randomBytes } from "../sealing/random.ts";
