@@ -4,6 +4,7 @@ import type { Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
 import { handleOf } from "../session/handle.ts";
 import { plainAnswer, userIn } from "../session/hooks.ts";
+import { ownChanges } from "../session/identity.ts";
 import { mergeContent } from "../session/merge.ts";
 import type { Baseline } from "./baseline.ts";
 
@@ -72,7 +73,7 @@ export function planSave(settings: Settings, save: Save, row: SessionRow, theirs
     const { content, end } = merge(settings, save, row, theirs);
     if (foreignUser(settings, content.data) === user) return { content, end, anew: true };
   }
-  const content = before === undefined ? mine : { ...mine, data: changed(settings, save) };
+  const content = before === undefined ? mine : { ...mine, data: setByRequest(settings, save) };
   return { content, end: expiresAt ?? row.expiresAt, anew: true };
 }
 
@@ -103,12 +104,11 @@ function merge(
 }
 
 /** What this request set, and when the session ends. */
-function changed({ format }: Settings, { base, mine, own }: Save): Record<string, unknown> {
-  const entries = Object.entries(mine.data);
-  return Object.fromEntries(
-    entries.filter(
-      ([key, value]) =>
-        own.includes(key) || !Object.hasOwn(base.data, key) || !format.same(base.data[key], value),
-    ),
-  );
+function setByRequest({ format }: Settings, { base, mine, own }: Save): Record<string, unknown> {
+  const { data } = ownChanges(format, base, mine);
+  for (const key of own) {
+    delete data[key]; // last, as in what is saved
+    if (Object.hasOwn(mine.data, key)) data[key] = mine.data[key];
+  }
+  return data;
 }

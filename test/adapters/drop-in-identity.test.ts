@@ -233,6 +233,12 @@ describe("races of a login", () => {
     two.two = 2;
     await store.set("id", two);
     assert.deepEqual(await held(store, "id"), { user: "ada", one: 1, two: 2 });
+    const renamed = managed({ store: below, userOf: (data) => data["account"] as string, clock: clock.now });
+    const session = await renamed.get("id");
+    session.three = 3;
+    await renamed.set("id", session);
+    assert.deepEqual(await held(renamed, "id"), { user: "ada", one: 1, two: 2, three: 3 });
+    await store.set("id", Object.assign(await store.get("id"), { four: 4 }));
     assert.equal((await store.sessions.forUser("ada").list())[0]!.createdAt.getTime(), start);
   });
 });
