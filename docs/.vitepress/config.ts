@@ -21,9 +21,12 @@ const rewrites: Record<string, string> = {
 };
 
 const guides = [
+  page("Testing", "testing"),
+  page("Hot reload", "development"),
   page("Going to production", "going-to-production"),
   page("Data protection", "data-protection"),
   page("Failure", "failure"),
+  page("Shutdown", "shutdown"),
   page("Rails mode", "rails"),
 ];
 const operations = [
