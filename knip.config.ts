@@ -22,7 +22,7 @@ const config: KnipConfig = {
     },
   },
   ignoreExportsUsedInFile: true,
-  ignoreDependencies: ["drizzle-kit"], // run by the tests in a project of their own
+  ignoreDependencies: ["drizzle-kit", "jest", "supertest"], // run by the tests in projects of their own
   rules: { duplicates: "off" }, // a Fastify plugin is both default and named
   ignoreBinaries: ["apt-get", "dpkg"],
 };
