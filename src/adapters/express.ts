@@ -2,9 +2,11 @@ import type { SessionData } from "../session/data.ts";
 import type { ClientInfo } from "../session/format.ts";
 import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
+import type { AnyFunction } from "./interceptors.ts";
 import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node-response.ts";
 import { connectPassport, type Passport } from "./passport.ts";
+import type { ResponseGuard } from "./response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
 
@@ -68,12 +70,13 @@ export function session<Data>(
         visitor = await sessions.load(headers.cookie, new Client(request));
         remember(sessions, request, visitor);
         connect?.(request, visitor);
-        guard(sessions, visitor, response, {
+        const guarding = guard(sessions, visitor, response, {
           onError: next,
           isSecure: () => request.secure,
           request: { headers, socket },
           current: () => (request as unknown as Record<string, unknown>)[property],
         });
+        watchFiles(response, guarding);
       }
       (request as unknown as Record<string, unknown>)[property] = visitor;
     } catch (error) {
@@ -82,6 +85,28 @@ export function session<Data>(
     }
     next();
   };
+}
+
+const files = Symbol("stored-session.files");
+
+interface FileSender {
+  sendFile?: AnyFunction;
+  [files]?: { guarding: ResponseGuard; own: AnyFunction | undefined };
+}
+
+/** Where the client goes away, `res.sendFile` and `res.download` drop the file without a call on the response. */
+function watchFiles(response: FileSender, guarding: ResponseGuard): void {
+  if (response[files] !== undefined || typeof response.sendFile !== "function") return;
+  response[files] = { guarding, own: Object.hasOwn(response, "sendFile") ? response.sendFile : undefined };
+  response.sendFile = sendFile as AnyFunction;
+}
+
+function sendFile(this: FileSender, ...args: unknown[]): unknown {
+  const { guarding, own } = this[files]!;
+  // Express exchanges the prototype for each application inside another
+  const answer = (own ?? (Object.getPrototypeOf(this) as FileSender).sendFile!).apply(this, args);
+  guarding.answering();
+  return answer;
 }
 
 /**

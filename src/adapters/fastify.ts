@@ -1,7 +1,10 @@
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { subscribe } from "node:diagnostics_channel";
 import type { SessionData } from "../session/data.ts";
 import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
+import { checkPayload } from "./fastify-payload.ts";
+import { copyOfHeaders, type HeaderFields } from "./earlier-headers.ts";
 import { remember } from "./loaded.ts";
 import { answerError, guard } from "./node-response.ts";
 import type { ResponseGuard } from "./response-guard.ts";
@@ -22,10 +25,14 @@ export interface FastifySessionOptions<Data = SessionData> {
 }
 
 const guarding = Symbol("stored-session.guard");
+const earlier = Symbol("stored-session.earlier-headers");
 
 /**
  * Fastify plugin: `request.session`, loaded in `onRequest` and committed in `onSend`, before the response's first
  * byte; a hijacked reply is committed when it begins to write.
+ *
+ * After a failed commit the error's answer keeps the headers that were set when the session was loaded, and none of
+ * the handler's.
  *
  * It serves the scope it is registered in and the scopes inside. A session that cannot be loaded or saved goes to
  * the error handler of the scope. Addresses and https are those that Fastify believes (`trustProxy`). Registered
@@ -42,6 +49,7 @@ export async function storedSession<Data = SessionData>(
   if (serving.get(property) === (sessions as unknown)) return;
   app.decorateRequest(property, null);
   serving.set(property, sessions);
+  watchHandlers();
 
   app.addHook("onRequest", async (request, reply) => {
     const { headers } = request;
@@ -52,26 +60,80 @@ export async function storedSession<Data = SessionData>(
     }));
     remember(sessions, request, loaded);
     (request as unknown as Record<string, unknown>)[property] = loaded;
-    (request as Guarded)[guarding] = guard(sessions, loaded, reply.raw, {
-      onError: (error) => answerError(error, request.raw, reply.raw), // of a hijacked reply
+    const guarded = request as Guarded;
+    const before = (guarded[earlier] ??= copyOfHeaders(reply.getHeaders()));
+    guarded[guarding] = guard(sessions, loaded, reply.raw, {
+      onError(error) {
+        // of a hijacked reply, whose headers Fastify does not send
+        request.log.error({ err: error });
+        for (const [name, value] of Object.entries(before)) reply.raw.setHeader(name, value!);
+        answerError(error, request.raw, reply.raw);
+      },
       isSecure: () => request.protocol === "https",
       request: request.raw,
       current: () => (request as unknown as Record<string, unknown>)[property],
     });
   });
 
-  app.addHook("onSend", async (request: Guarded, _reply, payload) => {
+  app.addHook("onSend", async (request: Guarded, reply, payload) => {
     try {
-      await request[guarding]?.commitNow();
+      await request[guarding]?.commitNow(() => checkPayload(reply, payload));
     } catch (error) {
-      (payload as { destroy?: () => void } | null)?.destroy?.(); // a stream that nobody will read
+      dropPayload(payload);
+      dropHeaders(reply, request[earlier]!);
       throw error;
     }
     return payload;
   });
 }
 
-type Guarded = FastifyRequest & { [guarding]?: ResponseGuard };
+type Guarded = FastifyRequest & { [guarding]?: ResponseGuard; [earlier]?: HeaderFields };
+
+let watching = false;
+
+/**
+ * Fastify does not call `reply.send`, and so no `onSend` hook, for an async handler that resolved with undefined after
+ * its client had gone. It tells of it on this channel.
+ */
+function watchHandlers(): void {
+  if (watching) return;
+  watching = true;
+  subscribe("tracing:fastify.request.handler:asyncEnd", (message) => {
+    const { request, reply } = message as { request: Guarded; reply: FastifyReply };
+    request[guarding]?.handlerDone().catch((error: unknown) => {
+      dropHeaders(reply, request[earlier]!);
+      if (reply.sent) request.log.error({ err: error });
+      else reply.send(error);
+    });
+  });
+}
+
+/** A stream that nobody will read. */
+function dropPayload(payload: unknown): void {
+  const { destroy, cancel, body } = (payload ?? {}) as {
+    destroy?: () => void;
+    cancel?: () => Promise<void>;
+    body?: { cancel?: () => Promise<void> } | null;
+  };
+  if (destroy !== undefined) destroy.call(payload);
+  else if (cancel !== undefined) cancel.call(payload).catch(() => {});
+  else body?.cancel?.().catch(() => {}); // rejects where somebody reads it
+}
+
+/** Takes the handler's headers back, which the guard does not see: a reply keeps its own. */
+function dropHeaders(reply: FastifyReply, before: HeaderFields): void {
+  const raw = copyOfHeaders(reply.raw.getHeaders()); // the guard's, for the error's answer
+  for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name);
+  for (const [name, value] of Object.entries(raw)) reply.raw.setHeader(name, value);
+  for (const [name, value] of Object.entries(before)) {
+    if (!(name in raw)) reply.header(name, value);
+  }
+  const internals = reply as unknown as Record<symbol, unknown>;
+  const trailers = Object.getOwnPropertySymbols(reply).find(
+    ({ description }) => description === "fastify.reply.trailers",
+  );
+  if (trailers !== undefined) internals[trailers] = null; // Fastify has no way to ask which there are
+}
 
 const properties = Symbol("stored-session.properties");
 

@@ -3,7 +3,8 @@ import type { SessionData } from "../session/data.ts";
 import type { ClientSource } from "../session/format.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
-import { writeSessionHeaders } from "./headers.ts";
+import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
+import { forbidStoring, writeSessionHeaders, type HeaderTarget } from "./headers.ts";
 import { warnOfInsecureRequest } from "./insecure-request.ts";
 import { isIdle, tellOfLateChanges } from "./state.ts";
 
@@ -55,8 +56,7 @@ export interface FetchSessions<Data = SessionData> extends Pick<
    * Saves the session, and answers with the response to send in place of `response`: the same, or a copy where its
    * headers were immutable. Send nothing before this has resolved. Committed again, it writes the same cookie again.
    * When it fails, the body of `response` is cancelled.
-   * @throws {TypeError} the headers are immutable and there can be no copy (`Response.error()`, a body that was read):
-   *   nothing is saved
+   * @throws {TypeError} the response cannot be sent (`Response.error()`, a body that was read): nothing is saved
    */
   commit(session: Session<Data>, response: Response): Promise<Response>;
   /** Loads, runs the handler, commits. What the handler throws is thrown on, and nothing is saved. */
@@ -89,16 +89,16 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
 
   const commit: FetchSessions<Data>["commit"] = async (session, response) => {
     const state = stateOf(session as Session<never>);
-    if (!isIdle(state)) checkCopyable(response);
+    const deliverable = isIdle(state) ? response : deliverableOf(response, state);
     const setCookie = await owedBy(session).catch((error: unknown) => {
-      response.body?.cancel().catch(() => {}); // rejects where somebody reads it
+      deliverable.body?.cancel().catch(() => {}); // rejects where somebody reads it
       throw error;
     });
     const { accessed } = state;
     tellOfLateChanges(state);
-    if (setCookie === null && !accessed) return response;
+    if (setCookie === null && !accessed) return deliverable;
     if (setCookie !== null) warn(setCookie, requests.get(session));
-    const answer = withMutableHeaders(response);
+    const answer = withMutableHeaders(deliverable);
     writeResponseHeaders(answer.headers, { accessed, setCookie });
     return answer;
   };
@@ -146,14 +146,21 @@ export function writeResponseHeaders(
   headers: Headers,
   effect: { accessed: boolean; setCookie: string | null },
 ): void {
-  writeSessionHeaders(
-    {
-      get: (name) => headers.get(name) ?? undefined,
-      set: (name, value) => headers.set(name, value),
-      append: (name, value) => headers.append(name, value),
-    },
-    effect,
-  );
+  writeSessionHeaders(targetOf(headers), effect);
+}
+
+/** Keeps every cache from storing a response with these headers, which must be mutable. */
+export function forbidStoringIn(headers: Headers): void {
+  forbidStoring(targetOf(headers));
+}
+
+function targetOf(headers: Headers): HeaderTarget {
+  return {
+    get: (name) => headers.get(name) ?? undefined,
+    names: () => [...headers.keys()],
+    set: (name, value) => headers.set(name, value),
+    append: (name, value) => headers.append(name, value),
+  };
 }
 
 /** Warns once when a browser will drop the Secure cookie that answers this request. */
@@ -168,29 +175,6 @@ export function warn(setCookie: string, request: Request | undefined, peer?: str
       header: (name) => request.headers.get(name) ?? undefined,
     };
   });
-}
-
-function withMutableHeaders(response: Response): Response {
-  return hasMutableHeaders(response) ? response : new Response(response.body, response);
-}
-
-function hasMutableHeaders(response: Response): boolean {
-  try {
-    response.headers.delete("x-stored-session"); // throws where headers are immutable
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Before anything is written: a response that can take no cookie would lose that of a session which has a new id. */
-function checkCopyable(response: Response): void {
-  const { status, body, bodyUsed } = response;
-  const copyable = status >= 200 && status <= 599 && !bodyUsed && body?.locked !== true;
-  if (copyable || hasMutableHeaders(response)) return;
-  throw new TypeError(
-    "This response cannot take the session's headers: its own are immutable, and with its status or its body already read it cannot be copied. Commit the session with a `new Response(…)`.",
-  );
 }
 
 function headerOf(source: CookieSource, name: string): string | undefined {

@@ -48,12 +48,20 @@ export class GuardedSessions {
     return early.map((effect) => ({ ...effect, accessed: effect.guarded.state.accessed }));
   }
 
-  /** Commits them before the response begins. Null where that was done before, or nothing is to be done. */
-  async commitEarly(): Promise<Committed | null> {
+  /**
+   * Commits them before the response begins. Null where that was done before, or nothing is to be done.
+   * @param check called where there is something to commit; what it throws is the failure
+   */
+  async commitEarly(check: () => void): Promise<Committed | null> {
     if (this.#early !== null) return null;
     this.#early = this.#settled();
     if (this.#early !== null) return null;
     this.#early = [];
+    try {
+      check();
+    } catch (error) {
+      return { effects: [], failure: { error } };
+    }
     return this.#commit(this.#early);
   }
 

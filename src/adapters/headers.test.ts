@@ -11,6 +11,7 @@ function written(
   writeSessionHeaders(
     {
       get: (name) => headers.get(name) ?? undefined,
+      names: () => [...headers.keys()],
       set: (name, value) => headers.set(name, value),
       append: (name, value) => headers.append(name, value),
     },
@@ -67,6 +68,7 @@ test("other cookies stay", () => {
   writeSessionHeaders(
     {
       get: (name) => headers.get(name) ?? undefined,
+      names: () => [...headers.keys()],
       set: (name, value) => headers.set(name, value),
       append: (name, value) => headers.append(name, value),
     },
@@ -81,6 +83,7 @@ test("a cookie that the application wrote itself is not written twice; another's
     const headers = new Headers(present.map((line) => ["set-cookie", line] as [string, string]));
     const target = {
       get: (name: string) => headers.get(name) ?? undefined,
+      names: () => [...headers.keys()],
       set: (name: string, value: string) => headers.set(name, value),
       append: (name: string, value: string) => headers.append(name, value),
     };
@@ -90,4 +93,25 @@ test("a cookie that the application wrote itself is not written twice; another's
     writeSessionHeaders(target, { accessed: true, setCookie: "a=b" });
     assert.deepEqual(headers.getSetCookie(), [...present, "a=b"]);
   }
+});
+
+test("targeted cache headers, whatever their names → no-store where a cookie is set (R12, RFC 9213)", () => {
+  const weak = {
+    "akamai-cache-control": "max-age=60",
+    "cdn-cache-control": "max-age=60",
+    "cloudflare-cdn-cache-control": "max-age=60",
+    "edge-control": "max-age=60",
+    "examplecdn-cache-control": "max-age=60",
+    "netlify-cdn-cache-control": "public, durable",
+    "surrogate-control": "max-age=60",
+    "vercel-cdn-cache-control": "max-age=60",
+  };
+  const after = written({ ...weak, "X-Accel-Expires": "@9999999999" }, true, "a=b");
+  for (const name of Object.keys(weak)) assert.equal(after[name], "no-store", name);
+  assert.equal(after["x-accel-expires"], "0");
+  const strict = { "vercel-cdn-cache-control": "private, No-Store", "x-accel-expires": "0" };
+  const kept = written(strict, true, "a=b");
+  for (const [name, value] of Object.entries(strict)) assert.equal(kept[name], value);
+  const untouched = written({ ...weak, "x-accel-expires": "60" }, true, null);
+  assert.deepEqual(untouched, { ...weak, "x-accel-expires": "60", vary: "Cookie" });
 });

@@ -2,6 +2,8 @@
 export interface HeaderTarget {
   /** The header's value, values joined by a comma; undefined when there is none. */
   get(name: string): string | undefined;
+  /** The names of all headers, in lower case. */
+  names(): readonly string[];
   set(name: string, value: string): void;
   append(name: "set-cookie", value: string): void;
 }
@@ -14,8 +16,12 @@ export interface SessionEffect {
   readonly setCookie: string | null;
 }
 
-/** Caches that listen to their own header before `Cache-Control` (RFC 9213, and the older Surrogate-Control). */
-const targeted = ["cdn-cache-control", "surrogate-control"];
+/**
+ * Headers that one kind of cache obeys in place of `Cache-Control`: targeted fields such as `CDN-Cache-Control`,
+ * `Vercel-CDN-Cache-Control` and `ExampleCDN-Cache-Control` (RFC 9213), and the older Surrogate-Control (Fastly,
+ * Varnish) and Edge-Control (Akamai).
+ */
+const targeted = /-cache-control$|^(?:surrogate|edge)-control$/;
 
 /**
  * Writes the headers that a session causes (R12): `Vary: Cookie` where it was looked at, and `Set-Cookie` with
@@ -34,9 +40,10 @@ export function writeSessionHeaders(headers: HeaderTarget, { accessed, setCookie
 /** Keeps every cache from storing a response. */
 export function forbidStoring(headers: HeaderTarget): void {
   if (!forbidsStoring(headers.get("cache-control"))) headers.set("cache-control", "no-store");
-  for (const name of targeted) {
-    const value = headers.get(name);
-    if (value !== undefined && !forbidsStoring(value)) headers.set(name, "no-store");
+  for (const name of headers.names()) {
+    if (targeted.test(name) && !forbidsStoring(headers.get(name))) headers.set(name, "no-store");
+    // nginx obeys it before Cache-Control; seconds, of which 0 forbids storing
+    else if (name === "x-accel-expires" && headers.get(name) !== "0") headers.set(name, "0");
   }
 }
 

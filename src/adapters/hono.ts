@@ -3,9 +3,11 @@ import { STATUS_CODES } from "node:http";
 import type { SessionData } from "../session/data.ts";
 import { commitForResponse, settingsOf, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
-import { warn, writeResponseHeaders } from "./fetch.ts";
+import { ofBody } from "./earlier-headers.ts";
+import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
+import { forbidStoringIn, warn, writeResponseHeaders } from "./fetch.ts";
 import { statusOf } from "./response-calls.ts";
-import { refuseNull, tellOfLateChanges } from "./state.ts";
+import { isIdle, refuseNull, tellOfLateChanges } from "./state.ts";
 
 /** What the middleware adds to `c.var`, for `new Hono<SessionEnv<MyData>>()`. */
 export interface SessionEnv<Data = SessionData> {
@@ -46,6 +48,7 @@ export function session<Data>(
       throw error;
     });
     c.set("session", loaded);
+    const earlier = new Headers(c.newResponse(null, 200).headers); // reading c.res would begin a response
     let thrown: { error: unknown } | null = null;
     try {
       await next();
@@ -58,44 +61,42 @@ export function session<Data>(
     let setCookie: string | null;
     try {
       refuseNull(c.get("session"));
+      if (thrown === null && !isIdle(state)) replace(c, deliverableOf(c.res, state));
       setCookie = await commitForResponse(sessions as SessionManager<never>, loaded as Session<never>);
     } catch (error) {
-      dropAnswer(c, state.accessed);
+      dropAnswer(c, earlier, state.accessed);
       answerWithStatus(c, error);
       throw error;
     }
     const { accessed } = state;
     tellOfLateChanges(state);
     if (thrown !== null) {
-      dropAnswer(c, accessed, setCookie);
+      dropAnswer(c, earlier, accessed, setCookie);
       throw asError(thrown.error);
     }
     if (setCookie === null && !accessed) return;
     if (setCookie !== null) warn(setCookie, c.req.raw, connectionAddress(c));
-    const { res } = c;
-    try {
-      writeResponseHeaders(res.headers, { accessed, setCookie });
-    } catch {
-      // The headers of a response that came from fetch() or Response.redirect() are immutable.
-      const copy = new Response(res.body, res);
-      writeResponseHeaders(copy.headers, { accessed, setCookie });
-      c.res = undefined; // assigning would merge the two
-      c.res = copy;
-    }
+    replace(c, withMutableHeaders(c.res));
+    writeResponseHeaders(c.res.headers, { accessed, setCookie });
   };
+}
+
+function replace(c: Context, response: Response): void {
+  if (c.res === response) return;
+  c.res = undefined; // assigning would merge the two
+  c.res = response;
 }
 
 /**
  * Takes back what the handler said: neither its status, headers nor body may show in the error's answer, and no cache
- * may keep that (R12).
+ * may keep that (R12). Headers from before this middleware stay.
  */
-function dropAnswer(c: Context, accessed: boolean, setCookie: string | null = null): void {
-  c.res.body?.cancel().catch(() => {}); // rejects where somebody reads it
-  const headers = new Headers();
-  writeResponseHeaders(headers, { accessed, setCookie });
-  headers.set("cache-control", "no-store");
-  c.res = undefined; // assigning would merge the two
-  c.res = new Response(null, { headers });
+function dropAnswer(c: Context, earlier: Headers, accessed: boolean, setCookie: string | null = null): void {
+  if (c.res.status >= 200) c.res.body?.cancel().catch(() => {}); // rejects where somebody reads it
+  for (const name of ofBody) earlier.delete(name);
+  writeResponseHeaders(earlier, { accessed, setCookie });
+  forbidStoringIn(earlier);
+  replace(c, new Response(null, { headers: earlier }));
 }
 
 /** `app.onError` is given nothing but an Error, and answers with the session's cookie. */

@@ -4,6 +4,7 @@ import type { SessionManager } from "../session/manager.ts";
 import type { Session } from "../session/session.ts";
 import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node-response.ts";
+import type { ResponseGuard } from "./response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
 
@@ -24,7 +25,8 @@ export interface KoaSessionOptions {
  * response's first byte.
  *
  * A session that cannot be loaded or saved is thrown to the middleware before this one, and so to `app.on("error")`.
- * When the handler throws, what it had changed is saved with the error's answer. Addresses and https are those that
+ * When the handler throws, what it had changed is saved with the error's answer. After a failed commit that answer
+ * keeps the headers from before the session middleware, and none of the handler's. Addresses and https are those that
  * Koa believes (`app.proxy`). Mounted twice, it loads once.
  */
 export function session<Data>(
@@ -46,12 +48,41 @@ export function session<Data>(
     remember(sessions, ctx, loaded);
     (ctx as unknown as Record<string, unknown>)[property] = loaded;
     const guarding = guard(sessions, loaded, ctx.res, {
-      onError: (error) => ctx.onerror(error as Error),
+      onError: (error) => answerAsKoa(ctx, guarding, error),
       isSecure: () => ctx.secure,
       request: ctx.req,
       current: () => (ctx as unknown as Record<string, unknown>)[property],
     });
-    await next();
-    await guarding.commitNow();
+    try {
+      await next();
+    } catch (error) {
+      // Koa answers nobody who has gone
+      await guarding.handlerDone().catch((failure: unknown) => ctx.app.emit("error", failure, ctx));
+      throw error;
+    }
+    try {
+      await guarding.commitNow();
+    } catch (error) {
+      dropBody(ctx);
+      Object.assign(ctx, { onerror: (answered: unknown) => answerAsKoa(ctx, guarding, answered) });
+      throw error;
+    }
   };
+}
+
+/** Koa's own error handling, which removes every header before it answers; those from before the session stay. */
+function answerAsKoa(ctx: Context, guarding: ResponseGuard, error: unknown): void {
+  guarding.keepHeaders();
+  (Object.getPrototypeOf(ctx) as Context).onerror.call(ctx, error as Error);
+}
+
+/** Takes the handler's body back: error handling that only sets a status would send it. */
+function dropBody(ctx: Context): void {
+  const { status, body } = ctx; // the guard has set the status
+  const type = ctx.res.getHeader("Content-Type");
+  ctx.remove("Content-Type"); // for JSON, Koa would make the body "null"
+  ctx.body = undefined;
+  ctx.status = status;
+  if (type !== undefined) ctx.res.setHeader("Content-Type", type);
+  (body as { destroy?: () => void } | null | undefined)?.destroy?.(); // a stream that nobody will read
 }

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
+import { createReadStream } from "node:fs";
 import {
   createServer,
   get,
   type IncomingMessage,
   type RequestListener,
+  type Server,
   type ServerResponse,
 } from "node:http";
 import * as http2 from "node:http2";
@@ -17,7 +19,13 @@ import { createSessionManager } from "../session/manager.ts";
 import type { ClientInfo } from "../session/format.ts";
 import type { Session } from "../session/session.ts";
 import { memoryStore } from "../store/memory.ts";
-import { adapterContract, contractError, type ContractApp } from "../testing/index.ts";
+import {
+  adapterContract,
+  contractError,
+  contractHeaders,
+  type ContractApp,
+  type RunningApp,
+} from "../testing/index.ts";
 import { WatchedStore } from "../testing/watched-store.ts";
 import { attachSession, withSession, type NodeSessionOptions } from "./node-response.ts";
 
@@ -29,8 +37,12 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, "127.0.0.1");
+function serve(listener: RequestListener): Promise<string> {
+  return listening(createServer(listener));
+}
+
+async function listening(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   closing.push(() => {
     server.close();
@@ -55,27 +67,68 @@ function changing(handler: Handler): Handler {
   };
 }
 
-adapterContract("node:http", {
+function contractListener(app: ContractApp): RequestListener {
+  const onError = (error: unknown, _request: IncomingMessage, response: ServerResponse) => {
+    const { status, body } = contractError(error);
+    response.writeHead(status, { "content-type": "text/plain" }).end(body);
+  };
+  const handler = async (request: IncomingMessage, response: ServerResponse, session: Session<Data>) => {
+    const answer = await app.route(request.url!, () => session as never);
+    response.writeHead(answer.status, {
+      ...answer.headers,
+      ...(answer.redirect !== undefined && { location: answer.redirect }),
+    });
+    if (answer.file !== undefined) createReadStream(answer.file).pipe(response);
+    else if (answer.chunks === undefined) response.end(answer.body ?? undefined);
+    else Readable.from(answer.chunks).pipe(response);
+  };
+  const listener = withSession(app.sessions, handler, { onError });
+  return (request, response) => {
+    for (const [name, value] of Object.entries(contractHeaders)) response.setHeader(name, value);
+    listener(request, response);
+  };
+}
+
+async function startContract(app: ContractApp): Promise<RunningApp & { listener: RequestListener }> {
+  const listener = contractListener(app);
+  const server = createServer(listener);
+  const url = await listening(server);
+  const close = closing.pop()!;
+  return { url, server, listener, close: async () => void (await close()) };
+}
+
+const create = async () => memoryStore();
+
+adapterContract("node:http", { test, create, start: startContract, ways: ["file"] });
+
+adapterContract("HTTP/2", {
   test,
-  create: async () => memoryStore(),
-  async start(app: ContractApp) {
-    const onError = (error: unknown, _request: IncomingMessage, response: ServerResponse) => {
-      const { status, body } = contractError(error);
-      for (const name of response.getHeaderNames()) if (name !== "set-cookie") response.removeHeader(name);
-      response.writeHead(status, { "content-type": "text/plain" }).end(body);
+  create,
+  ways: ["file"],
+  leavingOnly: true,
+  async start(app) {
+    const { url, listener, close } = await startContract(app); // for the visits that stay
+    const server = http2.createServer(listener as never).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    return {
+      url,
+      server,
+      async close() {
+        server.close();
+        await close();
+      },
+      open(path, cookie) {
+        const client = http2.connect(`http://127.0.0.1:${port}`);
+        const stream = client.request({ ":path": path, cookie });
+        for (const emitter of [client, stream]) emitter.on("error", () => {});
+        return async () => {
+          const closed = once(client, "close");
+          client.destroy();
+          await closed;
+        };
+      },
     };
-    const handler = async (request: IncomingMessage, response: ServerResponse, session: Session<Data>) => {
-      const answer = await app.route(request.url!, () => session as never);
-      response.writeHead(answer.status, {
-        ...answer.headers,
-        ...(answer.redirect !== undefined && { location: answer.redirect }),
-      });
-      if (answer.chunks === undefined) response.end(answer.body ?? undefined);
-      else Readable.from(answer.chunks).pipe(response);
-    };
-    const url = await serve(withSession(app.sessions, handler, { onError }));
-    const close = closing.pop()!;
-    return { url, close: async () => void (await close()) };
   },
 });
 

@@ -8,7 +8,9 @@ import type { SessionData } from "../session/data.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { settledWithoutStore } from "../session/settled.ts";
+import { forbidStoring } from "./headers.ts";
 import { warnOfInsecureRequest } from "./insecure-request.ts";
+import { NodeHeaders } from "./node-headers.ts";
 import { statusOf } from "./response-calls.ts";
 import { ResponseGuard } from "./response-guard.ts";
 import { isIdle, refuseNull } from "./state.ts";
@@ -42,18 +44,27 @@ export async function attachSession<Data = SessionData>(
   response: NodeResponse,
   options: NodeSessionOptions = {},
 ): Promise<Session<Data>> {
+  return (await attach(sessions, request, response, options)).session;
+}
+
+async function attach<Data>(
+  sessions: SessionManager<Data>,
+  request: NodeRequest,
+  response: NodeResponse,
+  options: NodeSessionOptions,
+): Promise<{ session: Session<Data>; guarding: ResponseGuard }> {
   const { onError = answerError } = options;
   const hops = Number(options.trustProxy ?? 0);
   const session = await sessions.load(request.headers.cookie, {
     address: addressOf(request, hops),
     userAgent: request.headers["user-agent"],
   });
-  guard(sessions, session, response, {
+  const guarding = guard(sessions, session, response, {
     onError: (error) => onError(error, request, response),
     isSecure: () => isSecure(request, hops),
     request,
   });
-  return session;
+  return { session, guarding };
 }
 
 /**
@@ -67,18 +78,31 @@ export function withSession<Data, Request extends NodeRequest, Response extends 
 ): (request: Request, response: Response) => void {
   const { onError = answerError } = options;
   return (request, response) => {
-    const handle = async () => {
-      const session = await attachSession(sessions, request, response, options as NodeSessionOptions);
-      await handler(request, response, session);
-    };
-    handle().catch((error: unknown) => {
+    const answer = (error: unknown) => {
       try {
         onError(error, request, response);
       } catch (failure) {
         response.destroy(failure as Error);
       }
-    });
+    };
+    const handle = async () => {
+      const { session, guarding } = await attach(sessions, request, response, options as NodeSessionOptions);
+      let done: unknown;
+      try {
+        done = handler(request, response, session);
+        if (!isPromise(done)) return; // callbacks may go on
+        await done;
+      } catch (error) {
+        answer(error);
+      }
+      await guarding.handlerDone();
+    };
+    handle().catch(answer);
   };
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
 /** For the adapters: makes a response wait for the commit of a session that was loaded. */
@@ -131,14 +155,17 @@ export function answerError(error: unknown, _request: NodeRequest, response: Nod
   }
   const status = statusOf(error);
   for (const name of response.getHeaderNames()) {
-    if (/^(content-|transfer-encoding$|etag$|last-modified$|cache-control$|location$)/.test(name))
-      response.removeHeader(name);
+    if (ofAnswer.test(name)) response.removeHeader(name);
   }
   response.statusCode = status;
-  response.setHeader("cache-control", "no-store");
+  forbidStoring(new NodeHeaders(response));
   response.setHeader("content-type", "text/plain; charset=utf-8");
   response.end(status === 503 ? "Service unavailable\n" : "Internal server error\n");
 }
+
+/** Headers of the answer that the error's stands in for. */
+const ofAnswer =
+  /^(?:content-(?!security-policy)[a-z-]+|transfer-encoding|trailer|etag|last-modified|cache-control|location)$/;
 
 function addressOf(request: NodeRequest, hops: number): string | undefined {
   return forwarded(request.headers["x-forwarded-for"], hops) ?? request.socket.remoteAddress;

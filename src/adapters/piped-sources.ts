@@ -19,6 +19,10 @@ export class PipedSources {
     this.#sources?.delete(source as Source);
   }
 
+  get any(): boolean {
+    return this.#sources !== null && this.#sources.size > 0;
+  }
+
   /** Streams that were piped into an answer that is dropped must not flow into the next one. */
   detachFrom(response: Destination): void {
     const sources = [...(this.#sources ?? [])];

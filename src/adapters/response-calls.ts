@@ -6,9 +6,15 @@ export interface GuardedResponse extends NodeHeaderMethods {
   statusCode: number;
   statusMessage: string;
   readonly destroyed?: boolean;
+  /** Of HTTP/2. */
+  readonly stream?: { readonly destroyed?: boolean; removeAllListeners?(event: string): unknown };
+  readonly req?: { readonly method?: string };
+  readonly useChunkedEncodingByDefault?: boolean;
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
+  getHeaders(): Readonly<Record<string, number | string | string[] | undefined>>;
   removeHeader(name: string): void;
+  addTrailers?(trailers: Readonly<Record<string, string>>): void;
   once(event: string, listener: (...args: never[]) => void): unknown;
   emit(event: string, ...args: unknown[]): boolean;
   listenerCount(event: string): number;
@@ -72,6 +78,11 @@ export function headersSent(verb: string): Error {
 
 export function afterEnd(): Error {
   return Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" });
+}
+
+/** Whether the connection is closed, so that nothing that is written arrives. */
+export function isGone(response: GuardedResponse): boolean {
+  return response.destroyed === true || response.stream?.destroyed === true;
 }
 
 /** The HTTP status that an error asks for; 500 where it asks for none. */

@@ -1,5 +1,9 @@
-import { GuardedSessions, type Effect, type Guarded } from "./guarded-sessions.ts";
-import { forbidStoring, writeSessionHeaders, type SessionEffect } from "./headers.ts";
+import { checkHead } from "./deliverable.ts";
+import { EarlierHeaders } from "./earlier-headers.ts";
+import { FailedResponse } from "./failed-response.ts";
+import { GuardedSessions, type Committed, type Effect, type Guarded } from "./guarded-sessions.ts";
+import { writeSessionHeaders } from "./headers.ts";
+import { answerOf, HeldCalls } from "./held-calls.ts";
 import {
   dropSubscriberLayers,
   guardOn,
@@ -17,9 +21,9 @@ import {
   afterEnd,
   callBack,
   headersSent,
+  isGone,
   isWritable,
   setStatus,
-  statusOf,
   withoutHeaders,
   type GuardedResponse,
   type Mutator,
@@ -27,15 +31,6 @@ import {
   type Subscriber,
 } from "./response-calls.ts";
 import { warnOfUnsentCookie } from "./state.ts";
-
-interface Failure {
-  /** What the answer owes the sessions. */
-  readonly effects: readonly SessionEffect[];
-  /** Stands until the error handler sets another: an answer that was dropped is never a success. */
-  readonly status: number;
-  /** Whether the error handler is at work: it is running, or has set a header or piped something. */
-  answering: "no" | "running" | "yes";
-}
 
 /**
  * Holds a response's first byte back until the session is committed (promise 4).
@@ -52,6 +47,8 @@ export class ResponseGuard {
   readonly #response: GuardedResponse;
   readonly #onError: (error: unknown) => void;
   readonly #sessions = new GuardedSessions();
+  readonly #earlier: EarlierHeaders;
+  readonly #held: HeldCalls;
   readonly #outputs: Methods<Output>;
   readonly #emit: AnyFunction;
   readonly #subscribers: Methods<Subscriber> | null;
@@ -63,17 +60,15 @@ export class ResponseGuard {
    * handler still writes is dropped.
    */
   #phase: "open" | "headed" | "committing" | "begun" | "failed" | "over" = "open";
-  #queue: { method: Output; args: unknown[] }[] = [];
   #status: { code: number; message: string | undefined } | null = null;
-  /** `end` is in the queue: the response is complete, whatever is called after it. */
-  #sealed = false;
-  #writerWaits = false;
   /** Listeners for "drain" that a layer below took for a stream of its own, where no emit of ours is heard. */
   #redirected: AnyFunction[] = [];
   #sources: PipedSources | null = null;
+  /** Nothing more is to be waited for where the client goes away: the handler is done, or has sent for a file. */
+  #answered = false;
   #closed = false;
   /** After a commit that failed, until the error handler's answer begins. */
-  #failure: Failure | null = null;
+  #failure: FailedResponse | null = null;
   /** The layers above still hold the dropped answer: what they write, through the first interceptors, is dropped. */
   #layersDropped = false;
 
@@ -85,6 +80,8 @@ export class ResponseGuard {
   private constructor(response: GuardedResponse, onError: (error: unknown) => void) {
     this.#response = response;
     this.#onError = onError;
+    this.#earlier = new EarlierHeaders(response);
+    this.#held = new HeldCalls(response);
     this.#outputs = interceptOutputs(response);
     this.#emit = interceptEmit(response);
     this.#subscribers = interceptSubscribers(response);
@@ -118,9 +115,10 @@ export class ResponseGuard {
     if (method === "writeHead") {
       this.#closeHeaders();
       this.#phase = "headed";
+      const answer = this.#enqueue(method, args);
       // in HTTP/2 it sends the headers
       if (this.#outputs["_implicitHeader"] === undefined) this.#begin();
-      return this.#enqueue(method, args);
+      return answer;
     }
     const effects = this.#sessions.known();
     if (effects !== null) return this.#goOn(effects, method, args);
@@ -155,9 +153,9 @@ export class ResponseGuard {
     try {
       this.#replay(effects);
     } catch (error) {
-      this.#queue.push({ method, args });
+      const answer = this.#held.add(method, args);
       this.#fail(error, effects); // a header or status that Node refuses
-      return method === "write" ? false : this.#response;
+      return answer;
     }
     return this.#call(method, args);
   }
@@ -171,18 +169,13 @@ export class ResponseGuard {
     let given = args;
     const failure = this.#failure;
     if (failure !== null) {
-      if (method === "write" && this.#isStale(failure)) return this.#drop(method, args);
+      if (method === "write" && failure.isStale) return this.#drop(method, args);
       this.#failure = null;
       if (method === "writeHead") given = withoutHeaders(this.#response, args);
-      this.#writeFailure(failure.effects);
+      if (!this.#real("headersSent")) failure.writeHeaders();
     }
     if (method === "end") this.#phase = "over";
     return this.#call(method, given);
-  }
-
-  /** A body that nothing was set for: the dropped answer is still being written, the error handler waits for something. */
-  #isStale({ answering, status }: Failure): boolean {
-    return answering === "no" && this.#response.statusCode === status;
   }
 
   /** Listeners of the response: of those for "drain" it must know who will not hear it. */
@@ -203,11 +196,13 @@ export class ResponseGuard {
       case "pipe":
         (this.#sources ??= new PipedSources()).add(args[1]);
         if (this.#failure !== null) this.#failure.answering = "yes";
+        if (isGone(this.#response)) this.#commitUnheard(); // the source may be destroyed before it writes
         break;
       case "unpipe":
         this.#sources?.delete(args[1]);
         break;
       case "close":
+        if (this.#answered || this.#sources?.any) this.#commitUnheard();
         this.#afterwards();
     }
     return this.#emit.apply(this.#response, args);
@@ -232,52 +227,85 @@ export class ResponseGuard {
   }
 
   #enqueue(method: Output, args: unknown[]): unknown {
-    if (this.#sealed) return this.#drop(method, args);
-    const begun = this.#queue.length > 0;
-    switch (method) {
-      case "writeHead":
-        if (begun) throw headersSent("write");
-        break;
-      case "_implicitHeader":
-        if (begun) return undefined;
-        break;
-      case "end":
-        if (!isWritable(method, args)) return this.#call(method, args);
-        this.#sealed = true;
-        break;
-      case "write":
-        if (!isWritable(method, args)) return this.#call(method, args);
-        this.#writerWaits = true;
-    }
-    this.#queue.push({ method, args });
-    if (method === "write") return false;
-    return method === "end" || method === "writeHead" ? this.#response : undefined;
+    if (this.#held.sealed) return this.#drop(method, args);
+    if (!isWritable(method, args)) return this.#call(method, args);
+    return this.#held.add(method, args);
   }
 
   /** What is written after the end goes nowhere, as it does without a guard; who waits for it is told. */
   #drop(method: Output, args: unknown[]): unknown {
     callBack(args, afterEnd());
-    if (method === "write") return false;
-    return method === "end" || method === "writeHead" ? this.#response : undefined;
+    return answerOf(this.#response, method);
   }
 
   /**
    * Commits before the response begins, for frameworks that can still answer with an error in their own way. The
    * headers follow with the first byte. After a failure the framework's answer passes without another commit.
+   * @param check throws where the answer that the framework is about to send cannot leave; then nothing is saved
    */
-  async commitNow(): Promise<void> {
+  async commitNow(check: () => void = () => this.#checkHead()): Promise<void> {
     if (this.#phase !== "open") return;
-    const committed = await this.#sessions.commitEarly();
+    const committed = await this.#sessions.commitEarly(check);
     // nobody may have begun the response meanwhile: then the guard has committed and answered
     if (committed === null || committed.failure === null || this.#phase !== "open") return;
+    const { error } = committed.failure;
     this.#phase = "failed";
-    this.#failure = { effects: this.#sessions.owed(committed.effects), status: 0, answering: "yes" };
-    this.#writeFailure(this.#failure.effects);
-    throw committed.failure.error;
+    if (!this.#real("headersSent")) this.#failure = this.#failed(error, committed.effects, "yes");
+    throw error;
+  }
+
+  /** The handler ran to completion. Where the client has gone before a response began, no call may begin one. */
+  async handlerDone(): Promise<void> {
+    this.#answered = true;
+    if (!isGone(this.#response)) return;
+    if (this.#phase === "headed") this.#begin();
+    else await this.commitNow();
+  }
+
+  /** The handler is answering, by a way that never reaches a response whose client has gone. */
+  answering(): void {
+    this.#answered = true;
+    if (isGone(this.#response)) this.#commitUnheard();
+  }
+
+  /** Commits although nobody listens, and perhaps nothing will begin the response. */
+  #commitUnheard(): void {
+    if (this.#phase === "headed") return this.#begin();
+    if (this.#phase !== "open") return;
+    this.commitNow()
+      .catch((error: unknown) => this.#onError(error))
+      .catch((failure: unknown) => this.#response.destroy(failure as Error));
+  }
+
+  /** After a failure: the framework's own error handling removes all headers, and not because the application says so. */
+  keepHeaders(): void {
+    this.#failure?.keepHeaders();
+  }
+
+  /** Throws where Node would refuse the head of the response. */
+  #checkHead(): void {
+    if (this.#real("headersSent")) return;
+    const response = this.#response;
+    const [status, reason, headers] = this.#held.first?.method === "writeHead" ? this.#held.first.args : [];
+    const http2 = response.stream !== undefined;
+    checkHead(response, {
+      status: Number(status ?? this.#status?.code ?? response.statusCode),
+      message: typeof reason === "string" ? reason : http2 ? undefined : response.statusMessage,
+      headers: (headers ?? (typeof reason === "string" ? undefined : reason)) as undefined,
+    });
+  }
+
+  #refusal(): Committed | null {
+    try {
+      this.#checkHead();
+      return null;
+    } catch (error) {
+      return { effects: [], failure: { error } };
+    }
   }
 
   async #commit(): Promise<void> {
-    const { effects, failure } = await this.#sessions.commit();
+    const { effects, failure } = await (this.#refusal() ?? this.#sessions.commit());
     let drained = false;
     try {
       if (failure === null) drained = this.#replay(effects);
@@ -294,20 +322,19 @@ export class ResponseGuard {
 
   /** Answers whether writers wait for a "drain" that nobody but the guard will emit: the last write went through. */
   #replay(effects: readonly Effect[]): boolean {
-    const queue = this.#queue;
-    this.#queue = [];
+    const calls = this.#held.take();
     this.#phase = "begun";
     const response = this.#response;
     if (this.#status !== null) setStatus(response, this.#status);
-    const [first] = queue;
+    const [first] = calls;
     if (first?.method === "writeHead") first.args = withoutHeaders(response, first.args);
     this.#writeHeaders(effects);
     let full = false;
-    for (const { method, args } of queue) {
+    for (const { method, args } of calls) {
       const answer = this.#call(method, args);
       if (method === "write") full = answer === false;
     }
-    return this.#writerWaits && !this.#sealed && !full && response.destroyed !== true;
+    return this.#held.writerWaits && !this.#held.sealed && !full && response.destroyed !== true;
   }
 
   #writeHeaders(effects: readonly Effect[]): void {
@@ -323,48 +350,31 @@ export class ResponseGuard {
     }
   }
 
-  /**
-   * Headers of the answer to a failure: at once, for the error handler to see, and again when its answer begins. What
-   * the handler said about caching was said about another answer (R12).
-   */
-  #writeFailure(effects: readonly SessionEffect[]): void {
-    if (this.#real("headersSent")) return;
-    const target = new NodeHeaders(this.#response);
-    for (const effect of effects) writeSessionHeaders(target, effect);
-    forbidStoring(target);
-  }
-
   /** Nothing was sent: the application answers in place of the handler, with the cookies of what was committed. */
   #fail(error: unknown, effects: readonly Effect[]): void {
-    const queue = this.#queue;
+    const calls = this.#held.drop();
     const response = this.#response;
-    this.#queue = [];
-    this.#sealed = false;
-    this.#writerWaits = false;
     this.#phase = "failed";
     if (this.#real("headersSent")) {
       response.destroy(error as Error);
       return;
     }
     this.#sources?.detachFrom(response);
-    for (const { args } of queue) callBack(args, error);
+    for (const { args } of calls) callBack(args, error);
     this.#dropLayers();
     try {
-      for (const name of ofBody) response.removeHeader(name);
-      const failure: Failure = {
-        effects: this.#sessions.owed(effects),
-        status: statusOf(error),
-        answering: "running",
-      };
-      this.#writeFailure(failure.effects);
-      response.statusCode = failure.status;
-      if (this.#status?.message) response.statusMessage = ""; // the handler's own, for its own status
+      const failure = this.#failed(error, effects, "running");
       this.#failure = failure;
       this.#onError(error);
       if (failure.answering === "running") failure.answering = "no";
     } catch (failure) {
       response.destroy(failure as Error);
     }
+  }
+
+  #failed(error: unknown, effects: readonly Effect[], answering: "running" | "yes"): FailedResponse {
+    const owed = this.#sessions.owed(effects);
+    return new FailedResponse(this.#response, this.#earlier, { error, effects: owed, answering });
   }
 
   /**
@@ -400,7 +410,7 @@ export class ResponseGuard {
    */
   look(property: "headersSent" | "writableEnded"): unknown {
     if (!this.#waits) return this.#real(property);
-    return property === "writableEnded" ? this.#sealed : !this.#sealed || this.#real(property);
+    return property === "writableEnded" ? this.#held.sealed : !this.#held.sealed || this.#real(property);
   }
 
   /** Whether calls are in the queue that the handler takes for done. */
@@ -413,13 +423,3 @@ export class ResponseGuard {
     return Reflect.get(Object.getPrototypeOf(this.#response) as object, property, this.#response);
   }
 }
-
-/** Headers that describe the body they came with, and no other. */
-const ofBody = [
-  "content-encoding",
-  "content-length",
-  "content-range",
-  "transfer-encoding",
-  "etag",
-  "last-modified",
-];

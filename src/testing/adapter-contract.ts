@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { request as httpRequest } from "node:http";
 import { generateKey } from "../sealing/keyring.ts";
 import { createSessionManager, type SessionManager } from "../session/manager.ts";
 import type { SessionStore } from "../store/store.ts";
@@ -10,6 +9,17 @@ import {
   type ContractAnswer,
   type ContractSession,
 } from "./adapter-routes.ts";
+import { failedHeaders } from "./adapter-failed-headers.ts";
+import { leaving } from "./adapter-leaving.ts";
+import {
+  abortable,
+  until,
+  Visitor,
+  type Answer,
+  type Check,
+  type RunningApp,
+  type Trait,
+} from "./adapter-world.ts";
 import { WatchedStore } from "./watched-store.ts";
 
 /** What a test application is built from. */
@@ -31,17 +41,28 @@ export interface AdapterContractOptions {
   readonly test: (name: string, body: () => Promise<void>) => unknown;
   /** A migrated store without rows, once a test. */
   readonly create: () => Promise<SessionStore>;
-  /** Starts the framework's own server, on any port of 127.0.0.1. Errors are answered with `contractError`. */
-  readonly start: (app: ContractApp) => Promise<{ readonly url: string; close(): Promise<void> }>;
+  /**
+   * Starts the framework's own server, on any port of 127.0.0.1. Errors are answered with `contractError`, and every
+   * response is given `contractHeaders` before its session is loaded.
+   */
+  readonly start: (app: ContractApp) => Promise<RunningApp>;
+  /**
+   * What the test application can answer with besides text, redirects, streams and nothing: a `file`, and `raw`, on the
+   * Node response past the framework.
+   */
+  readonly ways?: readonly ("file" | "raw")[];
   /**
    * What the middleware over a drop-in store does its own way, so that it is not held to it: `cookies`, the cookie's
    * form, when it is sent, and the headers about caching; `late`, no warning of changes after the response; `saves`,
    * the first byte may leave before the save, and errors of the save come too late; `errors`, a save that fails is
-   * answered, but not always by the application; `ids`, a new id means new data.
+   * answered, but not always by the application; `ids`, a new id means new data; `leaving`, a session may be lost
+   * where the client goes away; `headers`, the answer to a failed save may carry headers of the handler's.
    */
   readonly differs?: readonly Trait[];
   /** Only what a slower store could break: log-in and -out, and requests that race. Default false. */
   readonly short?: boolean;
+  /** Only the tests of clients that go away, for another protocol under the same adapter. Default false. */
+  readonly leavingOnly?: boolean;
 }
 
 /**
@@ -76,6 +97,8 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
       try {
         await body({
           url: running.url,
+          running,
+          sessions,
           watched,
           gates,
           differs,
@@ -90,76 +113,16 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
     });
   };
 
+  if (options.leavingOnly) return leaving(check, options.ways ?? []);
   loggingInAndOut(check);
   racing(check);
   if (options.short) return;
   visiting(check);
   answering(check);
   failing(check);
+  failedHeaders(check, options.ways ?? []);
   aborting(check);
-}
-
-type Trait = "cookies" | "late" | "saves" | "errors" | "ids";
-type Check = (sentence: string, body: (world: World) => Promise<void>, trait?: Trait) => void;
-
-interface World {
-  readonly url: string;
-  readonly watched: WatchedStore;
-  readonly gates: Gates;
-  readonly differs: ReadonlySet<Trait>;
-  /** A browser of its own. */
-  readonly visitor: (cookie?: string) => Visitor;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly setCookies: readonly string[];
-  readonly body: string;
-}
-
-/** A browser with a jar for one site. */
-class Visitor {
-  readonly #url: string;
-  readonly #jar = new Map<string, string>();
-
-  constructor(url: string, cookie?: string) {
-    this.#url = url;
-    for (const pair of cookie?.split("; ") ?? []) this.#keep(pair);
-  }
-
-  get cookie(): string {
-    return [...this.#jar].map(([name, value]) => `${name}=${value}`).join("; ");
-  }
-
-  async get(path: string, init: RequestInit = {}): Promise<Answer> {
-    const { cookie } = this;
-    const headers = { ...(cookie !== "" && { cookie }), ...(init.headers as Record<string, string>) };
-    const response = await fetch(this.#url + path, { redirect: "manual", ...init, headers });
-    const setCookies = response.headers.getSetCookie();
-    for (const line of setCookies) this.#keep(line);
-    return { status: response.status, headers: response.headers, setCookies, body: await response.text() };
-  }
-
-  /** What is in the session, and who. */
-  async read(): Promise<{ user: string | null; isNew: boolean; data: Record<string, unknown> }> {
-    const answer = await this.get("/read");
-    assert.equal(answer.status, 200, answer.body);
-    return JSON.parse(answer.body) as never;
-  }
-
-  #keep(line: string): void {
-    const [pair = "", ...attributes] = line.split(";").map((part) => part.trim());
-    const name = pair.slice(0, pair.indexOf("="));
-    const gone = attributes.some((attribute) => {
-      const [key, value = ""] = attribute.toLowerCase().split("=");
-      return (
-        (key === "max-age" && Number(value) <= 0) || (key === "expires" && Date.parse(value) <= Date.now())
-      );
-    });
-    if (gone) this.#jar.delete(name);
-    else this.#jar.set(name, pair.slice(pair.indexOf("=") + 1));
-  }
+  leaving(check, options.ways ?? []);
 }
 
 function visiting(check: Check): void {
@@ -691,22 +654,6 @@ function aborting(check: Check): void {
       }
     },
   );
-}
-
-/** A request whose connection the returned function cuts; it resolves when the cut is done on this side. */
-function abortable(url: string, cookie: string): () => Promise<void> {
-  const request = httpRequest(url, { headers: { cookie }, agent: false });
-  const closed = new Promise<void>((resolve) => request.once("close", () => resolve()));
-  request.on("error", () => {});
-  request.end();
-  return () => {
-    request.destroy();
-    return closed;
-  };
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Collects what nobody caught, until the returned function is called. */

@@ -1,5 +1,7 @@
 /** The application that the adapter contract drives, apart from what each framework does its own way. */
 
+import { fileURLToPath } from "node:url";
+
 /** A session as the routes use it. A `Session` of this package is one. */
 export interface ContractSession {
   data: Record<string, unknown>;
@@ -19,10 +21,34 @@ export interface ContractAnswer {
   /** Text to send. Null: no body at all. */
   readonly body: string | null;
   /** To be sent as a stream of these chunks, in place of `body`. */
-  readonly chunks?: readonly string[];
+  readonly chunks?: Iterable<string> | AsyncIterable<string>;
   /** To be redirected to, with the framework's own redirect. */
   readonly redirect?: string;
+  /** Path of a file to be sent, with what the framework has for that. */
+  readonly file?: string;
+  /** `body` is to be sent on the Node response, past the framework. */
+  readonly raw?: boolean;
 }
+
+/** What middleware before the session's puts on every response: these stay on the answer to a failed commit. */
+export const contractHeaders: Readonly<Record<string, string>> = {
+  "access-control-allow-origin": "https://shop.example",
+  "content-security-policy": "default-src 'self'",
+  "x-request-id": "before-the-session",
+};
+
+/** What the handler of `/leak` puts on its response: none of it may be on the answer to a failed commit. */
+export const leakedHeaders: Readonly<Record<string, string>> = {
+  "clear-site-data": '"cookies"',
+  "content-disposition": 'attachment; filename="statement.pdf"',
+  "content-language": "eo",
+  location: "/secret",
+  "set-cookie": "remember=secret",
+  "vercel-cdn-cache-control": "max-age=600",
+  "x-accel-expires": "600",
+  "x-request-id": "of-the-handler",
+  "x-user": "42",
+};
 
 /** Lets a test hold a route up at a place that it knows by name. */
 export class Gates {
@@ -130,6 +156,14 @@ export async function contractRoute(
     case "/large":
       session().data["large"] = "x".repeat(Number(text("length")));
       return answer("large");
+    case "/leave":
+      return leave(query, session(), gates);
+    case "/leak": {
+      session().data["leaked"] = "yes";
+      const how = answeredBy(text("how"), "leak", gates);
+      const trailer = how.chunks === undefined ? {} : { trailer: "x-checksum" };
+      return { ...how, headers: { ...how.headers, ...leakedHeaders, ...trailer } };
+    }
     case "/late": {
       const late = session();
       void tooLate(late, gates.pass(text("gate")));
@@ -148,6 +182,49 @@ export async function contractRoute(
     default:
       return { ...answer("not found"), status: 404 };
   }
+}
+
+/** Changes the session in the middle of its work, then again, and answers. */
+async function leave(
+  query: URLSearchParams,
+  session: ContractSession,
+  gates: Gates,
+): Promise<ContractAnswer> {
+  const [what, gate] = [query.get("what"), query.get("gate")];
+  if (what === "change") session.data["half"] = "yes";
+  else void session.user;
+  if (gate !== null) await gates.pass(gate);
+  if (what === "logout") await session.destroy();
+  else if (what === "login") await session.login("43");
+  else session.data["done"] = "yes";
+  return answeredBy(query.get("how") ?? "", gate ?? "leave", gates);
+}
+
+function answeredBy(how: string, gate: string, gates: Gates): ContractAnswer {
+  switch (how) {
+    case "value":
+      return answer("left");
+    case "redirect":
+      return { ...answer(null), status: 302, redirect: "/read" };
+    case "nothing":
+      return { ...answer(null), status: 204 };
+    case "stream":
+      return { ...answer(null), chunks: streamed };
+    case "slow stream":
+      return { ...answer(null), chunks: slow(gate, gates) };
+    case "file":
+      return { ...answer(null), file: fileURLToPath(import.meta.url) };
+    case "raw":
+      return { ...answer("left"), raw: true };
+    default:
+      throw new Error("boom");
+  }
+}
+
+/** Has no chunk until the gate is opened. */
+async function* slow(gate: string, gates: Gates): AsyncGenerator<string> {
+  await gates.pass(`${gate}-chunk`);
+  yield "left";
 }
 
 async function tooLate(session: ContractSession, opened: Promise<void>): Promise<void> {

@@ -2,4 +2,10 @@
 export { fakeClock, type FakeClock } from "./clock.ts";
 export { storeContract, type StoreContractOptions } from "./store-contract.ts";
 export { adapterContract, type AdapterContractOptions, type ContractApp } from "./adapter-contract.ts";
-export { contractError, type ContractAnswer, type ContractSession } from "./adapter-routes.ts";
+export type { RunningApp } from "./adapter-world.ts";
+export {
+  contractError,
+  contractHeaders,
+  type ContractAnswer,
+  type ContractSession,
+} from "./adapter-routes.ts";

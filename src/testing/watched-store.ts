@@ -62,9 +62,18 @@ export class WatchedStore {
 
   /** Holds writes up. `arrived` resolves when the first of them is there. */
   holdWrites(): { arrived: Promise<void>; release: () => void } {
+    return this.#hold(writes);
+  }
+
+  /** Holds reads up. `arrived` resolves when the first of them is there. */
+  holdReads(): { arrived: Promise<void>; release: () => void } {
+    return this.#hold(["read"]);
+  }
+
+  #hold(held: readonly StoreOperation[]): { arrived: Promise<void>; release: () => void } {
     const arrived = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();
-    this.#held = { operations: writes, arrived: arrived.resolve, released: released.promise };
+    this.#held = { operations: held, arrived: arrived.resolve, released: released.promise };
     return {
       arrived: arrived.promise,
       release: () => {

@@ -31,7 +31,7 @@ const answerError: ErrorRequestHandler = (error, _request, response, next) => {
 };
 
 adapterOnEachDatabase("express-session", {
-  differs: ["cookies", "late", "saves", "ids"],
+  differs: ["cookies", "late", "saves", "ids", "leaving", "headers"],
   async start(contract) {
     const app = express();
     app.set("etag", false);

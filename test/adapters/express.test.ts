@@ -7,19 +7,31 @@ import { afterEach, test } from "vitest";
 import { createSessionManager, generateKey } from "../../src/index.ts";
 import { session, sessionOf } from "../../src/adapters/express.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import { contractError, type ContractApp, type ContractSession } from "../../src/testing/index.ts";
+import {
+  contractError,
+  contractHeaders,
+  type ContractApp,
+  type ContractSession,
+} from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
+import { running } from "./server.ts";
 
 async function start(contract: ContractApp) {
   const app = express();
   app.set("etag", false);
+  app.use((_request, response, next) => {
+    response.set(contractHeaders);
+    next();
+  });
   app.use(session(contract.sessions));
   app.use(async (request, response) => {
     const answer = await contract.route(request.url, () => request.session as ContractSession);
     response.status(answer.status).set(answer.headers);
     if (answer.redirect !== undefined) response.redirect(answer.redirect);
     else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
+    else if (answer.file !== undefined) response.sendFile(answer.file);
+    else if (answer.raw === true) response.writeHead(answer.status).end(answer.body);
     else if (answer.body === null) response.end();
     else response.send(answer.body);
   });
@@ -28,16 +40,7 @@ async function start(contract: ContractApp) {
     response.status(status).send(body);
   };
   app.use(answerError);
-  const server = app.listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return running(app.listen(0, "127.0.0.1"));
 }
 
 /** A server over an application of its own, closed after the test. */
@@ -220,4 +223,5 @@ test("Express: the address is kept also when the client has gone before the sess
 
 adapterOnEachDatabase("express", {
   start,
+  ways: ["file", "raw"],
 });

@@ -23,7 +23,7 @@ const options = {
 const sessionOf = (request: FastifyRequest) => request.session as any;
 
 adapterOnEachDatabase("@fastify/session", {
-  differs: ["cookies", "late", "errors", "ids"],
+  differs: ["cookies", "late", "errors", "ids", "leaving", "headers"],
   async start(contract) {
     const app = fastify({ forceCloseConnections: true });
     app.setErrorHandler((error, _request, reply) => {
@@ -49,7 +49,8 @@ adapterOnEachDatabase("@fastify/session", {
       if (answer.chunks !== undefined) return reply.send(Readable.from(answer.chunks, { objectMode: false }));
       return reply.send(answer.body ?? undefined);
     });
-    return { url: await app.listen({ port: 0, host: "127.0.0.1" }), close: () => app.close() };
+    const url = await app.listen({ port: 0, host: "127.0.0.1" });
+    return { url, server: app.server, close: () => app.close() };
   },
 });
 

@@ -1,10 +1,11 @@
 import fastify from "fastify";
 import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { test } from "vitest";
 import { sessionOf, storedSession } from "../../src/adapters/fastify.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, contractHeaders, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 
@@ -13,18 +14,27 @@ adapterOnEachDatabase("fastify", {
     const app = fastify({ forceCloseConnections: true });
     app.setErrorHandler((error, _request, reply) => {
       const { status, body } = contractError(error);
-      reply.code(status).type("text/plain").removeHeader("location").send(body);
+      reply.code(status).type("text/plain").send(body);
     });
+    app.addHook("onRequest", async (_request, reply) => void reply.headers(contractHeaders));
     await app.register(storedSession, { sessions: contract.sessions });
     app.all("/*", async (request, reply) => {
       const answer = await contract.route(request.url, () => request.session as ContractSession);
       reply.code(answer.status).headers(answer.headers);
       if (answer.redirect !== undefined) return reply.redirect(answer.redirect);
       if (answer.chunks !== undefined) return reply.send(Readable.from(answer.chunks, { objectMode: false }));
-      return reply.send(answer.body ?? undefined);
+      if (answer.file !== undefined) return reply.type("text").send(createReadStream(answer.file));
+      if (answer.raw === true) {
+        reply.hijack();
+        reply.raw.writeHead(answer.status, reply.getHeaders() as never).end(answer.body);
+        return undefined;
+      }
+      return answer.body ?? undefined;
     });
-    return { url: await app.listen({ port: 0, host: "127.0.0.1" }), close: () => app.close() };
+    const url = await app.listen({ port: 0, host: "127.0.0.1" });
+    return { url, server: app.server, close: () => app.close() };
   },
+  ways: ["file", "raw"],
 });
 
 function managed() {

@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import { test } from "vitest";
 import { fetchSessions } from "../../src/adapters/fetch.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
-import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, contractHeaders, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -15,17 +15,20 @@ adapterOnEachDatabase("fetch", {
     const sessions = fetchSessions(contract.sessions);
     const answerError = (error: unknown) => {
       const { status, body } = contractError(error);
-      return new Response(body, { status });
+      return new Response(body, {
+        status,
+        headers: { ...contractHeaders, "cache-control": "no-store", vary: "Cookie" },
+      });
     };
     const respond = async (request: Request, session: Session<Record<string, unknown>>) => {
       const { pathname, search } = new URL(request.url);
       const answer = await contract.route(pathname + search, () => session as ContractSession);
       const { status, headers } = answer;
       if (answer.redirect !== undefined)
-        return new Response(null, { status, headers: { location: answer.redirect } });
+        return new Response(null, { status, headers: { ...headers, location: answer.redirect } });
       if (answer.chunks === undefined) return new Response(answer.body, { status, headers });
-      const bytes = answer.chunks.map((chunk) => new TextEncoder().encode(chunk));
-      return new Response(Readable.toWeb(Readable.from(bytes)) as ReadableStream, { status, headers });
+      const bytes = Readable.from(answer.chunks).map((chunk: string) => new TextEncoder().encode(chunk));
+      return new Response(Readable.toWeb(bytes) as ReadableStream, { status, headers });
     };
     const app = async (request: Request) => {
       try {

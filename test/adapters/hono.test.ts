@@ -6,7 +6,7 @@ import type { Server } from "node:http";
 import { test, vi } from "vitest";
 import { session } from "../../src/adapters/hono.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, contractHeaders, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -18,6 +18,10 @@ adapterOnEachDatabase("hono", {
       const { status, body } = contractError(error);
       return c.text(body, status as 500);
     });
+    app.use(async (c, next) => {
+      for (const [name, value] of Object.entries(contractHeaders)) c.header(name, value);
+      await next();
+    });
     app.use(session(contract.sessions)).all("*", async (c) => {
       const { pathname, search } = new URL(c.req.url);
       const answer = await contract.route(pathname + search, () => c.var.session as ContractSession);
@@ -25,7 +29,7 @@ adapterOnEachDatabase("hono", {
       if (answer.redirect !== undefined) return c.redirect(answer.redirect);
       if (answer.chunks !== undefined) {
         return stream(c as Context, async (out) => {
-          for (const chunk of answer.chunks!) await out.write(chunk);
+          for await (const chunk of answer.chunks!) await out.write(chunk);
         });
       }
       return c.body(answer.body as string, answer.status as 200);

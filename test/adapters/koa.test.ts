@@ -1,10 +1,11 @@
 import Koa from "koa";
 import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { test } from "vitest";
 import { session, sessionOf } from "../../src/adapters/koa.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, type ContractSession } from "../../src/testing/index.ts";
+import { contractError, contractHeaders, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -14,11 +15,11 @@ adapterOnEachDatabase("koa", {
     const app = new Koa();
     app.silent = true;
     app.use(async (ctx, next) => {
+      ctx.set(contractHeaders);
       try {
         await next();
       } catch (error) {
         Object.assign(ctx, contractError(error));
-        ctx.remove("location");
       }
     });
     app.use(session(contract.sessions));
@@ -28,10 +29,15 @@ adapterOnEachDatabase("koa", {
       ctx.set(answer.headers as Record<string, string>);
       if (answer.redirect !== undefined) ctx.redirect(answer.redirect);
       else if (answer.chunks !== undefined) ctx.body = Readable.from(answer.chunks, { objectMode: false });
-      else if (answer.body !== null) ctx.body = answer.body;
+      else if (answer.file !== undefined) ctx.body = createReadStream(answer.file);
+      else if (answer.raw === true) {
+        ctx.respond = false;
+        ctx.res.writeHead(answer.status).end(answer.body);
+      } else if (answer.body !== null) ctx.body = answer.body;
     });
     return running(app.listen(0, "127.0.0.1"));
   },
+  ways: ["file", "raw"],
 });
 
 function managed() {

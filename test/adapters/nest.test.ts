@@ -6,12 +6,19 @@ import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fa
 import type { Response } from "express";
 import type { FastifyReply } from "fastify";
 import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
+import type { Server } from "node:http";
 import { Readable } from "node:stream";
 import { test } from "vitest";
 import { session } from "../../src/adapters/express.ts";
 import { storedSession } from "../../src/adapters/fastify.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, type ContractApp, type ContractSession } from "../../src/testing/index.ts";
+import {
+  contractError,
+  contractHeaders,
+  type ContractApp,
+  type ContractSession,
+} from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 
@@ -56,6 +63,8 @@ async function onExpress(contract: ContractApp) {
     response.status(answer.status).set(answer.headers);
     if (answer.redirect !== undefined) response.redirect(answer.redirect);
     else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
+    else if (answer.file !== undefined) response.sendFile(answer.file);
+    else if (answer.raw === true) response.writeHead(answer.status).end(answer.body);
     else if (answer.body === null) response.end();
     else response.send(answer.body);
   });
@@ -64,12 +73,17 @@ async function onExpress(contract: ContractApp) {
     forceCloseConnections: true,
   });
   app.set("etag", false);
+  app.use((_request: unknown, response: Response, next: () => void) => {
+    response.set(contractHeaders);
+    next();
+  });
   app.use(session(contract.sessions));
   app.useGlobalFilters(
     filterOf((response: Response, { status, body }) => void response.status(status).send(body)) as never,
   );
   await app.listen(0, "127.0.0.1");
-  return { url: await app.getUrl(), close: () => app.close() };
+  const server = app.getHttpServer() as Server;
+  return { url: await app.getUrl(), server, close: () => app.close() };
 }
 
 async function onFastify(contract: ContractApp) {
@@ -79,7 +93,11 @@ async function onFastify(contract: ContractApp) {
     if (answer.redirect !== undefined) await reply.redirect(answer.redirect);
     else if (answer.chunks !== undefined)
       await reply.send(Readable.from(answer.chunks, { objectMode: false }));
-    else await reply.send(answer.body ?? undefined);
+    else if (answer.file !== undefined) await reply.type("text").send(createReadStream(answer.file));
+    else if (answer.raw === true) {
+      reply.hijack();
+      reply.raw.writeHead(answer.status, reply.getHeaders() as never).end(answer.body);
+    } else await reply.send(answer.body ?? undefined);
   });
   const app = await NestFactory.create<NestFastifyApplication>(
     module,
@@ -88,18 +106,23 @@ async function onFastify(contract: ContractApp) {
       logger: false,
     },
   );
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .addHook("onRequest", async (_request, reply) => void reply.headers(contractHeaders));
   await app.register(storedSession as never, { sessions: contract.sessions } as never);
   app.useGlobalFilters(
     filterOf((reply: FastifyReply, { status, body }) => {
-      void reply.code(status).type("text/plain").removeHeader("location").send(body);
+      void reply.code(status).type("text/plain").send(body);
     }) as never,
   );
   await app.listen(0, "127.0.0.1");
-  return { url: await app.getUrl(), close: () => app.close() };
+  const server = app.getHttpServer() as Server;
+  return { url: await app.getUrl(), server, close: () => app.close() };
 }
 
-adapterOnEachDatabase("nest on express", { start: onExpress });
-adapterOnEachDatabase("nest on fastify", { start: onFastify });
+adapterOnEachDatabase("nest on express", { start: onExpress, ways: ["file", "raw"] });
+adapterOnEachDatabase("nest on fastify", { start: onFastify, ways: ["file", "raw"] });
 
 test("Nest: without a filter of the application's, a store that is down is a 503 all the same (promise 8)", async () => {
   const watched = new WatchedStore(memoryStore());

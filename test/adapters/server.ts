@@ -1,10 +1,12 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { RunningApp } from "../../src/testing/index.ts";
 
 /** A started server as the adapter contract wants it. */
-export async function running(server: Server): Promise<{ url: string; close(): Promise<void> }> {
+export async function running(server: Server): Promise<RunningApp> {
   if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
   return {
+    server,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: () =>
       new Promise((resolve) => {

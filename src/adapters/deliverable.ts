@@ -1,0 +1,72 @@
+import { validateHeaderName, validateHeaderValue } from "node:http";
+import type { HeaderFields } from "./earlier-headers.ts";
+import type { GuardedResponse } from "./response-calls.ts";
+
+/** The head of a response that is about to begin. */
+export interface Head {
+  readonly status: number;
+  readonly message: string | undefined;
+  /** Over the headers that were set on the response: a `Headers`-like record, or Node's flat or nested lists. */
+  readonly headers?: HeaderFields | readonly unknown[] | undefined;
+  /** Whether the length of the body is known, so that it is sent with a `Content-Length`. */
+  readonly sized?: boolean;
+}
+
+/**
+ * Throws what Node would throw on sending this head, so that a session is not saved for an answer that cannot leave.
+ * What only the body can break (a wrong length under `strictContentLength`) still fails after the commit; the cookie
+ * then leaves with the error's answer.
+ */
+export function checkHead(response: GuardedResponse, head: Head): void {
+  const { status, message } = head;
+  const http2 = response.stream !== undefined;
+  const code = Math.trunc(Number(status));
+  if (!(code >= (http2 ? 200 : 100) && code <= (http2 ? 599 : 999))) throw invalidStatus(status);
+  if (message !== undefined && !http2) validateHeaderValue("Status message", message);
+  const given = entriesOf(head.headers);
+  for (const [name, value] of given) {
+    if (name === "") continue;
+    validateHeaderName(name);
+    for (const one of Array.isArray(value) ? value : [value]) validateHeaderValue(name, one as string);
+  }
+  if (!http2)
+    checkTrailer(response, code, head.sized === true, new Set(given.map(([name]) => name.toLowerCase())));
+}
+
+/** HTTP/1 sends trailers after chunks, and Node throws where there are none. */
+function checkTrailer(
+  response: GuardedResponse,
+  status: number,
+  sized: boolean,
+  given: ReadonlySet<string>,
+): void {
+  const has = (name: string) => given.has(name) || response.getHeader(name) !== undefined;
+  if (!has("trailer")) return;
+  const bodiless = status < 200 || status === 204 || status === 304 || response.req?.method === "HEAD";
+  const chunks = response.useChunkedEncodingByDefault !== false && !bodiless;
+  if (chunks && (has("transfer-encoding") || !(sized || has("content-length")))) return;
+  throw Object.assign(
+    new Error(
+      "Trailers are invalid with this transfer encoding: a Trailer header needs a body sent in chunks.",
+    ),
+    { code: "ERR_HTTP_TRAILER_INVALID" },
+  );
+}
+
+function entriesOf(headers: Head["headers"]): (readonly [string, unknown])[] {
+  if (headers === undefined) return [];
+  if (!Array.isArray(headers)) return Object.entries(headers);
+  const flat = Array.isArray(headers[0]) ? headers.flat() : headers;
+  if (flat.length % 2 !== 0) {
+    throw Object.assign(new TypeError("The headers given to writeHead are not pairs of names and values."), {
+      code: "ERR_INVALID_ARG_VALUE",
+    });
+  }
+  return flat.flatMap((name, n) => (n % 2 === 0 ? [[String(name), flat[n + 1]] as const] : []));
+}
+
+function invalidStatus(status: unknown): RangeError {
+  return Object.assign(new RangeError(`Invalid status code: ${String(status)}`), {
+    code: "ERR_HTTP_INVALID_STATUS_CODE",
+  });
+}

@@ -1,0 +1,65 @@
+import type { GuardedResponse } from "./response-calls.ts";
+
+type HeaderValue = number | string | string[];
+export type HeaderFields = Readonly<Record<string, HeaderValue | undefined>>;
+
+/**
+ * Headers that describe the body they came with, and no other. `Trailer` promises fields after that body, and Node
+ * throws where a response that has a length promises them.
+ */
+export const ofBody: ReadonlySet<string> = new Set([
+  "content-encoding",
+  "content-length",
+  "content-range",
+  "transfer-encoding",
+  "trailer",
+  "etag",
+  "last-modified",
+]);
+
+/** A copy of header fields, by lower-case name, without those that describe a body. */
+export function copyOfHeaders(fields: HeaderFields): Record<string, HeaderValue> {
+  const copy: Record<string, HeaderValue> = {};
+  for (const name in fields) {
+    const value = fields[name];
+    if (value === undefined || ofBody.has(name)) continue;
+    copy[name] = Array.isArray(value) ? [...value] : value; // Node appends to the list itself
+  }
+  return copy;
+}
+
+/** The headers that a response had when its session was attached: an answer in place of the handler's keeps them. */
+export class EarlierHeaders {
+  readonly #response: GuardedResponse;
+  readonly #fields: HeaderFields;
+
+  constructor(response: GuardedResponse) {
+    this.#response = response;
+    this.#fields = copyOfHeaders(response.getHeaders());
+  }
+
+  /** Drops what was set since, trailers included, and sets again what was changed or removed. */
+  restore(): void {
+    const response = this.#response;
+    for (const name of response.getHeaderNames()) {
+      if (!(name in this.#fields)) response.removeHeader(name);
+    }
+    for (const [name, value] of Object.entries(this.#fields)) {
+      if (String(response.getHeader(name)) !== String(value)) response.setHeader(name, value!);
+    }
+    dropTrailers(response);
+  }
+
+  /** Sets those again that are missing. */
+  keep(): void {
+    for (const [name, value] of Object.entries(this.#fields)) {
+      if (this.#response.getHeader(name) === undefined) this.#response.setHeader(name, value!);
+    }
+  }
+}
+
+function dropTrailers(response: GuardedResponse): void {
+  if (response.stream === undefined)
+    response.addTrailers?.({}); // HTTP/1 keeps those of the last call only
+  else response.stream.removeAllListeners?.("wantTrailers"); // HTTP/2 keeps them all; without a listener none are sent
+}

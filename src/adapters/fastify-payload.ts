@@ -1,0 +1,46 @@
+import type { FastifyReply } from "fastify";
+import { checkHead } from "./deliverable.ts";
+import type { HeaderFields } from "./earlier-headers.ts";
+import type { GuardedResponse } from "./response-calls.ts";
+
+interface Body {
+  readonly pipe?: unknown;
+  readonly getReader?: unknown;
+  readonly locked?: boolean;
+}
+
+/**
+ * Throws where Fastify or Node would refuse to send this payload with the reply's head, so that a session is not saved
+ * for an answer that cannot leave.
+ */
+export function checkPayload(reply: FastifyReply, payload: unknown): void {
+  const response = isResponse(payload) ? payload : null;
+  const raw = reply.raw as unknown as GuardedResponse;
+  checkHead(raw, {
+    status: response?.status ?? reply.statusCode,
+    message: raw.stream === undefined ? raw.statusMessage : undefined,
+    headers: reply.getHeaders() as HeaderFields,
+    sized:
+      payload === undefined || payload === null || typeof payload === "string" || Buffer.isBuffer(payload),
+  });
+  const body = (response === null ? payload : response.body) as Body | null;
+  if (response?.bodyUsed === true || (typeof body === "object" && body?.locked === true))
+    throw new TypeError(
+      "This reply cannot be sent: the body of its payload has been read, or is being read.",
+    );
+  const sendable =
+    body === undefined ||
+    body === null ||
+    typeof body === "string" ||
+    Buffer.isBuffer(body) ||
+    typeof body.pipe === "function" ||
+    typeof body.getReader === "function";
+  if (sendable) return;
+  throw new TypeError(
+    `This reply cannot be sent: its payload is of type ${typeof body}, and Fastify sends text, bytes and streams. Set a content type of JSON, or serialize it.`,
+  );
+}
+
+function isResponse(payload: unknown): payload is Response {
+  return Object.prototype.toString.call(payload) === "[object Response]";
+}

@@ -1,0 +1,43 @@
+import { settledWithoutStore } from "../session/settled.ts";
+import type { SessionState } from "../session/state.ts";
+
+/**
+ * The response, or a copy where its headers are immutable: one that can take a session's headers and be sent.
+ * @throws {TypeError} it cannot be sent, and the session would be saved without its cookie
+ */
+export function deliverableOf(response: Response, state: SessionState): Response {
+  try {
+    const { status } = response;
+    if (status !== 101 && !(Number.isInteger(status) && status >= 200 && status <= 599))
+      throw new RangeError(`Its status is ${status}.`);
+    if (!settledWithoutStore(state) && isRead(response))
+      throw new TypeError("Its body has been read, or is being read.");
+    return withMutableHeaders(response);
+  } catch (cause) {
+    throw new TypeError(
+      `This response cannot take the session's headers and be sent, and nothing was saved. ${(cause as Error).message} Answer with a \`new Response(…)\`.`,
+      { cause },
+    );
+  }
+}
+
+/** Headers of a response that came from fetch() or Response.redirect() are immutable. */
+export function withMutableHeaders(response: Response): Response {
+  const { headers } = response; // throws where there can be none
+  try {
+    headers.delete("x-stored-session"); // throws where they are immutable
+    return response;
+  } catch {
+    return new Response(response.body, response);
+  }
+}
+
+function isRead(response: Response): boolean {
+  if (isUnopened(response)) return false;
+  return response.bodyUsed || response.body?.locked === true;
+}
+
+/** A response of @hono/node-server that nobody has looked into: looking would cost it its fast path to the client. */
+function isUnopened(response: Response): boolean {
+  return Object.getOwnPropertySymbols(response).some(({ description }) => description === "cache");
+}

@@ -1,0 +1,103 @@
+/** The world of one test of the adapter contract: a running server, its store, and browsers. */
+import assert from "node:assert/strict";
+import { request as httpRequest } from "node:http";
+import type { SessionManager } from "../session/manager.ts";
+import type { Gates } from "./adapter-routes.ts";
+import type { WatchedStore } from "./watched-store.ts";
+
+/** A server of the framework's own that was started. */
+export interface RunningApp {
+  readonly url: string;
+  close(): Promise<void>;
+  /** The server itself, so that a test can see it notice that a client has gone. */
+  readonly server: {
+    once(event: "connection", listener: (socket: ClosingSocket) => void): unknown;
+  };
+  /** Sends a request on a connection of its own, which the answered function cuts. Default: over HTTP/1.1 to `url`. */
+  open?(path: string, cookie: string): () => Promise<void>;
+}
+
+interface ClosingSocket {
+  once(event: "close", listener: () => void): unknown;
+}
+
+export type Trait = "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "headers";
+export type Check = (sentence: string, body: (world: World) => Promise<void>, trait?: Trait) => void;
+
+export interface World {
+  readonly url: string;
+  readonly watched: WatchedStore;
+  readonly gates: Gates;
+  readonly differs: ReadonlySet<Trait>;
+  readonly sessions: SessionManager<Record<string, unknown>>;
+  readonly running: RunningApp;
+  /** A browser of its own. */
+  readonly visitor: (cookie?: string) => Visitor;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly setCookies: readonly string[];
+  readonly body: string;
+}
+
+/** A browser with a jar for one site. */
+export class Visitor {
+  readonly #url: string;
+  readonly #jar = new Map<string, string>();
+
+  constructor(url: string, cookie?: string) {
+    this.#url = url;
+    for (const pair of cookie?.split("; ") ?? []) this.#keep(pair);
+  }
+
+  get cookie(): string {
+    return [...this.#jar].map(([name, value]) => `${name}=${value}`).join("; ");
+  }
+
+  async get(path: string, init: RequestInit = {}): Promise<Answer> {
+    const { cookie } = this;
+    const headers = { ...(cookie !== "" && { cookie }), ...(init.headers as Record<string, string>) };
+    const response = await fetch(this.#url + path, { redirect: "manual", ...init, headers });
+    const setCookies = response.headers.getSetCookie();
+    for (const line of setCookies) this.#keep(line);
+    return { status: response.status, headers: response.headers, setCookies, body: await response.text() };
+  }
+
+  /** What is in the session, and who. */
+  async read(): Promise<{ user: string | null; isNew: boolean; data: Record<string, unknown> }> {
+    const answer = await this.get("/read");
+    assert.equal(answer.status, 200, answer.body);
+    return JSON.parse(answer.body) as never;
+  }
+
+  #keep(line: string): void {
+    const [pair = "", ...attributes] = line.split(";").map((part) => part.trim());
+    const name = pair.slice(0, pair.indexOf("="));
+    const gone = attributes.some((attribute) => {
+      const [key, value = ""] = attribute.toLowerCase().split("=");
+      return (
+        (key === "max-age" && Number(value) <= 0) || (key === "expires" && Date.parse(value) <= Date.now())
+      );
+    });
+    if (gone) this.#jar.delete(name);
+    else this.#jar.set(name, pair.slice(pair.indexOf("=") + 1));
+  }
+}
+
+/** A request whose connection the returned function cuts; it resolves when the cut is done on this side. */
+export function abortable(url: string, cookie: string): () => Promise<void> {
+  const request = httpRequest(url, { headers: { cookie }, agent: false });
+  const closed = new Promise<void>((resolve) => request.once("close", () => resolve()));
+  request.on("error", () => {});
+  request.end();
+  return () => {
+    request.destroy();
+    return closed;
+  };
+}
+
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+}
