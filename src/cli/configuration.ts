@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { inspect, parseEnv } from "node:util";
+import { inspect } from "node:util";
 import { StoredSessionStore } from "../adapters/express-session.ts";
 import { StoredSessionKoaStore } from "../adapters/koa-session.ts";
 import { OptionsError } from "../errors.ts";
@@ -13,6 +13,7 @@ import type { Database } from "../database/dialect.ts";
 import { RailsStore } from "../rails/store.ts";
 import { SqlStore } from "../store/sql.ts";
 import type { SessionStore } from "../store/store.ts";
+import { kindOf, readEnvironmentFile } from "./environment.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { openStore } from "./store-url.ts";
 import type { Terminal } from "./terminal.ts";
@@ -63,7 +64,7 @@ export async function configure(
   if (options.config) readEnvironmentFile(terminal, dirname(resolve(terminal.cwd, options.config)));
   readEnvironmentFile(terminal);
   // A variable that is set to nothing is not set.
-  const variable = terminal.env["STORED_SESSION_DATABASE_URL"] || undefined;
+  const variable = terminal.env["STORED_SESSION_DATABASE_URL"]?.trim() || undefined;
   const url = options.databaseUrl ?? (options.config ? undefined : variable);
   const file = options.config ? resolve(terminal.cwd, options.config) : findFile(terminal.cwd);
   if (options.config && options.databaseUrl) {
@@ -177,7 +178,11 @@ interface Exports {
 
 /** What the file exports: also as a promise, from a function, or from a module that was compiled to CommonJS. */
 async function load(file: string): Promise<{ exported: unknown; rails?: unknown }> {
-  if (!existsSync(file)) throw new Failure(`There is no file ${file}.`, exitCodes.usage);
+  const kind = kindOf(file);
+  if (kind !== "file") {
+    const what = kind === "none" ? `There is no file ${file}.` : `${file} is no regular file.`;
+    throw new Failure(what, exitCodes.usage);
+  }
   try {
     return await settled(evaluated(file));
   } catch (error) {
@@ -249,14 +254,6 @@ function placeFound(file: string): string | null {
 
 function findFile(folder: string): string | null {
   return names.map((name) => resolve(folder, name)).find((path) => existsSync(path)) ?? null;
-}
-
-/** Fills in what is not set from the `.env` of a folder, as `node --env-file` would. */
-function readEnvironmentFile({ cwd, env }: Terminal, folder: string = cwd): void {
-  const path = resolve(folder, ".env");
-  // A folder of that name is somebody else's, such as a virtual environment of Python.
-  if (!existsSync(path) || statSync(path).isDirectory()) return;
-  for (const [name, value] of Object.entries(parseEnv(readFileSync(path, "utf8")))) env[name] ??= value;
 }
 
 /** The store with its database, for what only an SQL store has. */

@@ -1,4 +1,5 @@
 import { exitCodes } from "./failure.ts";
+import { ownOutput, watchExit } from "./own-process.ts";
 import { runCommand } from "./program.ts";
 import { processTerminal } from "./terminal.ts";
 
@@ -9,18 +10,21 @@ stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") lost ??= error;
 });
 stderr.on("error", () => {});
-let exitCode = await runCommand(process.argv.slice(2), processTerminal());
+const out = ownOutput();
+const ended = watchExit();
+let exitCode = await runCommand(process.argv.slice(2), { ...processTerminal(), out });
 // A pool that the configuration made is its owner's, who is not here to end it: it would keep the process alive.
-await written(stdout);
+await written(out);
 if (lost !== null) {
   stderr.write(`Error: The output could not be written: ${(lost as Error).message}.\n`);
   exitCode ||= exitCodes.failed;
 }
 await written(stderr);
+ended();
 process.exit(exitCode);
 
 /** Everything that was written has left, or failed; a full disk would refuse an empty write as well. */
-function written(stream: NodeJS.WriteStream): Promise<void> {
+function written(stream: NodeJS.WritableStream & { readonly writableLength?: number }): Promise<void> {
   return new Promise((done) => {
     if (stream.writableLength === 0) setImmediate(done);
     else stream.write("", () => done());

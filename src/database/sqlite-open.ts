@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { OptionsError } from "../errors.ts";
 import { driverProblem, exportsOf } from "./driver.ts";
 import { prepare } from "./sqlite-database.ts";
@@ -48,6 +48,8 @@ function createFile(path: string): void {
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    // A link that leads to nothing yet: SQLite would make what it leads to, and for everybody to read.
+    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
   }
 }
 

@@ -12,6 +12,7 @@ import { parseEnv } from "node:util";
 import { Option, type Command } from "commander";
 import { generateKey } from "../../sealing/keyring.ts";
 import { asking, canAsk } from "../ask.ts";
+import { kindOf } from "../environment.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import type { Terminal } from "../terminal.ts";
 import { paint } from "../work.ts";
@@ -44,7 +45,9 @@ export function initCommand(program: Command, terminal: Terminal): void {
 async function init(terminal: Terminal, options: Options): Promise<void> {
   const { cwd, out } = terminal;
   const style = paint(terminal);
-  const there = ["ts", "mts", "js", "mjs"].map(configName).find((name) => existsSync(join(cwd, name)));
+  const configs = ["ts", "mts", "js", "mjs"].map(configName);
+  const there = configs.find((name) => kindOf(join(cwd, name)) !== "none");
+  for (const name of [...configs, ".gitignore"]) assertWritable(cwd, name);
   if (there !== undefined && !options.force) {
     throw new Failure(
       `${there} is there already; --force overwrites it. Nothing was changed.`,
@@ -53,11 +56,14 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
   }
   const place = keyPlace(terminal);
   const { kind, file } = await answers(terminal, options);
+  assertFileName(file);
   if (kind === "sqlite") makeFolder(terminal, file);
   // The key first: without it the configuration is of no use, and would stand in the way of another try.
   writeKey(terminal, place);
   const name = there ?? configName(endingFor(cwd, options.typescript));
-  writeFileSync(join(cwd, name), configText(kind, file, /\.m?ts$/.test(name)));
+  // A new file is made only where there is nothing, not even a link that leads nowhere yet.
+  const flag = there === undefined ? "wx" : "w";
+  writeFileSync(join(cwd, name), configText(kind, file, /\.m?ts$/.test(name)), { flag });
   out.write(`${style("green", "✓")} Wrote ${name}\n`);
   ignore(terminal, [".env", ...(kind === "sqlite" ? ignoredOf(file) : [])]);
 
@@ -73,6 +79,31 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
     `\nThen, in your application (run it with node --env-file=.env):\n\n${usage(name)
       .map((line) => (line === "" ? "" : `  ${line}`))
       .join("\n")}\n`,
+  );
+}
+
+/** `init` writes into files of this folder, and into nothing that a link or a pipe of that name leads to. */
+function assertWritable(cwd: string, name: string): void {
+  const kind = kindOf(join(cwd, name));
+  if (kind === "dangling") {
+    throw new Failure(
+      `${name} is a link to a file that does not exist, and writing through it would make that file. Make the file, or remove the link. Nothing was changed.`,
+      exitCodes.usage,
+    );
+  }
+  if (kind === "none" || kind === "file") return;
+  throw new Failure(
+    `${name} is no regular file here. Remove it first. Nothing was changed.`,
+    exitCodes.usage,
+  );
+}
+
+/** A line break would be a line of its own in .gitignore, such as one that lets the key into the repository. */
+function assertFileName(file: string): void {
+  if (!/\p{Cc}/u.test(file)) return;
+  throw new Failure(
+    "--file has a control character, such as a line break, in it. Nothing was changed.",
+    exitCodes.usage,
   );
 }
 
@@ -149,7 +180,15 @@ function makeFolder(terminal: Terminal, file: string): void {
 function ignoredOf(file: string): string[] {
   const name = normalize(file).replaceAll("\\", "/");
   if (!isPath(file) || isAbsolute(file) || name.startsWith("../")) return [];
-  return [name, `${name}-wal`, `${name}-shm`];
+  return [name, `${name}-wal`, `${name}-shm`].map(asPattern);
+}
+
+/** Matches that name alone: "!" would take names off the list, "#" begins a comment, "*" matches others. */
+function asPattern(name: string): string {
+  return name
+    .replace(/[\\*?[\]]/g, "\\$&")
+    .replace(/^[!#]/, "\\$&")
+    .replace(/ +$/, (spaces) => "\\ ".repeat(spaces.length));
 }
 
 function configText(kind: Kind, file: string, typescript: boolean): string {
@@ -183,16 +222,16 @@ ${annotation}export default {
 
 /** The `.env` of this folder and what is in it; null when a key is there already and it need not be written. */
 function keyPlace({ cwd, env }: Terminal): { path: string; before: string } | null {
-  if (env["STORED_SESSION_KEYS"]) return null;
+  if (env["STORED_SESSION_KEYS"]?.trim()) return null;
   const path = join(cwd, ".env");
-  if (existsSync(path) && !statSync(path).isFile()) {
+  if (!["none", "file"].includes(kindOf(path))) {
     throw new Failure(
       '.env is no file here, so it cannot take the key: put one into STORED_SESSION_KEYS ("stored-session keys generate" makes it) and try again. Nothing was changed.',
       exitCodes.usage,
     );
   }
   const before = existsSync(path) ? readFileSync(path, "utf8") : "";
-  return parseEnv(before)["STORED_SESSION_KEYS"] ? null : { path, before };
+  return parseEnv(before)["STORED_SESSION_KEYS"]?.trim() ? null : { path, before };
 }
 
 function writeKey(terminal: Terminal, place: ReturnType<typeof keyPlace>): void {

@@ -1,0 +1,36 @@
+import { writeSync } from "node:fs";
+import { exitCodes } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
+
+/**
+ * Keeps standard output for the command: what a configuration, or what it imports, prints there goes to standard error.
+ * Otherwise a line of a logger would stand before the JSON.
+ */
+export function ownOutput(): Terminal["out"] {
+  const { stdout, stderr } = process;
+  const write = stdout.write.bind(stdout);
+  stdout.write = stderr.write.bind(stderr);
+  return Object.create(stdout, { write: { value: write } }) as NodeJS.WriteStream;
+}
+
+/**
+ * Tells when something else than the command ends the process, such as a configuration that calls `process.exit(0)`: a
+ * script would take the exit code for done.
+ * @returns to be called when the command ends by itself
+ */
+export function watchExit(): () => void {
+  let isDone = false;
+  process.on("exit", (code) => {
+    if (isDone || code === exitCodes.interrupted) return;
+    try {
+      writeSync(
+        process.stderr.fd,
+        `Error: The process was ended with exit code ${code} before the command was done. Look for process.exit in the configuration and in what it imports.\n`,
+      );
+    } catch {
+      // Nobody reads standard error.
+    }
+    if (code === exitCodes.done || code === exitCodes.pending) process.exitCode = exitCodes.failed;
+  });
+  return () => void (isDone = true);
+}
