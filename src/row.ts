@@ -56,6 +56,16 @@ export interface ExpireQuery {
   readonly cursor: ExpireCursor | null;
 }
 
+/** Rows that a clock which was ahead has left behind. */
+export interface FutureQuery {
+  /** Rows with `createdAt > createdAfter` go, of those with `expiresAt > expiresAfter`. */
+  readonly createdAfter: number;
+  /** Lets a store look by the index over `expiresAt`. It may pass over rows that end on the same day. */
+  readonly expiresAfter: number;
+  /** At most this many rows are deleted by one call. */
+  readonly limit: number;
+}
+
 export type ExpireCursor = {
   readonly bucket: number;
   readonly id: Uint8Array;

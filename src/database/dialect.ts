@@ -1,5 +1,5 @@
 import type { INDEXED, TableName } from "./shape.ts";
-import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireCursor, ExpireQuery, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
 /** How many statements of a kind may be under way at once, and how many operations one may carry. */
 export interface Lanes {
@@ -181,6 +181,9 @@ export interface Dialect {
   expireCursor(row: Record<string, unknown>): ExpireCursor;
   /** Deletes these rows where they are still due: a touch in between wins. */
   deleteExpired(ids: readonly Uint8Array[], query: ExpireQuery): Statement;
+
+  /** At most `limit` rows of {@link FutureQuery}, with the column `id`, by the index over `expires_bucket`. */
+  findFuture(query: FutureQuery, limit: number): Statement;
 
   /** One row with the column `count`. */
   count(now: number): Statement;

@@ -5,7 +5,7 @@ import { bytesIn, bytesOrNullIn, integerIn } from "./columns.ts";
 import { isLockWait, isTransientError } from "./mysql-errors.ts";
 import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
 import { namesIn, namesOf } from "./names.ts";
-import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireCursor, ExpireQuery, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
 import type { INDEXED, TableName } from "./shape.ts";
 
@@ -286,6 +286,15 @@ export class MysqlDialect implements Dialect {
 
   expireCursor(row: Record<string, unknown>): ExpireCursor {
     return { bucket: integerIn(row, "bucket"), id: bytesIn(row, "id") };
+  }
+
+  findFuture({ createdAfter, expiresAfter }: FutureQuery, limit: number): Statement {
+    return query(
+      `SELECT id FROM ${this.names.sessions} WHERE expires_bucket > ? AND created_at > ? LIMIT ?`,
+      bucketOf(expiresAfter),
+      createdAfter,
+      limitOf(limit),
+    );
   }
 
   deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {

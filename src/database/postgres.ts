@@ -2,7 +2,7 @@ import { asBuffer, asBytes } from "./bytes.ts";
 import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
 import { bytesIn, integerIn, integerOf, misread, textIn } from "./columns.ts";
 import { namesIn, namesOf } from "./names.ts";
-import type { ExpireCursor, ExpireQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireCursor, ExpireQuery, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
 import type { TableName } from "./shape.ts";
 
@@ -183,6 +183,10 @@ export class PostgresDialect implements Dialect {
     return { bucket: integerIn(row, "expires_bucket"), id: bytes };
   }
 
+  findFuture({ createdAfter, expiresAfter }: FutureQuery, limit: number): Statement {
+    return query(this.#text.findFuture, bucketOf(expiresAfter), createdAfter, limit);
+  }
+
   deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {
     const due = [expire.before, expire.createdBefore ?? null, expire.updatedBefore ?? null] as const;
     return write(this.#text.deleteExpired, ...due, bytesArray(ids));
@@ -296,6 +300,7 @@ function texts(names: Names) {
       `WHERE s.expires_bucket <= $4::int4 AND (s.expires_bucket, s.created_at, s.id) > ($5::int4, $6::int8, $7::bytea) ` +
       `ORDER BY s.expires_bucket, s.created_at, s.id LIMIT $8`,
     findExpiredById: `SELECT encode(s.id, 'base64') AS id, (${due})::int4::text AS due FROM ${table} s WHERE s.id > $4::bytea ORDER BY s.id LIMIT $5`,
+    findFuture: `SELECT encode(s.id, 'base64') AS id FROM ${table} s WHERE s.expires_bucket > $1::int4 AND s.created_at > $2::int8 LIMIT $3`,
     deleteExpired: `DELETE FROM ${table} s WHERE s.id = ANY ($4::bytea[]) AND ${due}`,
     count: `SELECT count(*)::text AS count FROM ${table} WHERE expires_at > $1`,
     scan: `SELECT ${ROW} FROM ${table} s WHERE s.id > $1 ORDER BY s.id LIMIT $2`,

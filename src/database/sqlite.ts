@@ -118,6 +118,11 @@ export function sqliteDialect(names: Names): Dialect {
       bucket: integerIn(row, "bucket"),
       id: row["place"] === undefined ? bytesIn(row, "id") : bytesOfPlace(integerIn(row, "place")),
     }),
+    findFuture: ({ createdAfter, expiresAfter }, limit) => ({
+      text: `SELECT id FROM ${sessions} WHERE expires_bucket > ? AND created_at > ? LIMIT ?`,
+      values: [bucketOf(expiresAfter), createdAfter, limit],
+      writes: false,
+    }),
     deleteExpired: (ids, query) => {
       const due = dueOf(query);
       // Padded to a power of two, so that few statements are prepared.

@@ -6,7 +6,7 @@ import { LimitError, OptionsError, type RefusedError, ValueError } from "../erro
 import { randomVersion } from "../sealing/random.ts";
 import { KeyRing } from "../sealing/keyring.ts";
 import type { SessionFormat } from "../session/format.ts";
-import { idleEnd } from "../session/lifetime.ts";
+import { idleEnd, isFromFuture } from "../session/lifetime.ts";
 import { settingsOf, type SessionManager } from "../session/manager.ts";
 import { nativeFormat } from "../session/native-format.ts";
 import { rowIdOf, type Token } from "../session/token.ts";
@@ -194,7 +194,13 @@ export async function importRailsSessions(
     const absoluteExpiresAt = createdAt + settings.absoluteTimeout;
     const expiresAt = idleEnd({ absoluteExpiresAt }, settings, updatedAt);
     const isEmpty = Object.keys(row.data).length === 0;
-    if (hash === undefined || isEmpty || settings.clock() >= expiresAt || updatedAt > expiresAt) {
+    if (
+      hash === undefined ||
+      isEmpty ||
+      settings.clock() >= expiresAt ||
+      updatedAt > expiresAt ||
+      isFromFuture({ createdAt }, settings.clock())
+    ) {
       counts.ended++;
       return null;
     }

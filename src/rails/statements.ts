@@ -168,6 +168,14 @@ export class RailsStatements {
     );
   }
 
+  /** Rows that were created later than this. */
+  findCreatedAfter(after: number, limit: number): Statement {
+    return this.#query(
+      `SELECT sid FROM ${this.#table} WHERE created_at > ${this.#flavour.time} ORDER BY created_at DESC LIMIT ${integer(limit)}`,
+      timeText(after),
+    );
+  }
+
   deleteBefore(column: "created_at" | "updated_at", before: number, sids: readonly string[]): Statement {
     const padded = padded2(sids.toSorted());
     return this.#write(

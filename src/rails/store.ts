@@ -4,6 +4,7 @@ import {
   NEVER,
   type ExpireQuery,
   type ExpireResult,
+  type FutureQuery,
   type RowTouch,
   type RowUpdate,
   type SessionRow,
@@ -223,6 +224,15 @@ export class RailsStore implements SessionStore {
           : (await this.#database.run(statements.deleteBefore(column, before, sids))).changes;
       const next = rows.length === limit ? phase : phase + 1;
       return { deleted, cursor: next > 1 ? null : { bucket: next, id: new Uint8Array(0) } };
+    });
+  }
+
+  deleteFuture({ createdAfter, limit }: FutureQuery): Promise<number> {
+    return this.#enter(async (statements) => {
+      const most = Math.min(limit, this.#database.dialect.expiry.maxDelete);
+      const { rows } = await this.#database.run(statements.findCreatedAfter(createdAfter, most));
+      const changes = await this.#all(rows.map(({ sid }) => statements.delete(textOf(sid))));
+      return changes.reduce((sum, count) => sum + count, 0);
     });
   }
 

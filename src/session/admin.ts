@@ -1,10 +1,11 @@
 import { afterChanges, allAnswered } from "../database/partial.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
 import type { SessionRow } from "../row.ts";
+import { isLeftOver } from "../jobs/future.ts";
 import { fractionOf } from "../store/fraction.ts";
 import { opensAlone } from "./format.ts";
 import { idOf } from "./handle.ts";
-import { storedEndOf } from "./lifetime.ts";
+import { isOver, storedEndOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import type { Token } from "./token.ts";
 import { UserRows } from "./user-rows.ts";
@@ -69,7 +70,7 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
   const now = records.now();
 
   for await (const row of walk(records, options)) {
-    const alive = now < storedEndOf(row, records.settings);
+    const alive = !isOver(row, records.settings, now);
     const { length } = row.data;
     count.total++;
     count[alive ? "live" : "ended"]++;
@@ -108,7 +109,11 @@ export const sealedToCookie = "sealed to the cookie";
 /** As an operator sees it: it ends by what is stored in it. */
 function lifeOf(records: Records, row: SessionRow): SessionInfo & { readonly ended: boolean } {
   const end = storedEndOf(row, records.settings);
-  return { ...sessionInfo(records, row), expiresAt: new Date(end), ended: records.now() >= end };
+  return {
+    ...sessionInfo(records, row),
+    expiresAt: new Date(end),
+    ended: isOver(row, records.settings, records.now()),
+  };
 }
 
 /** A row with its content where it opens without its cookie. */
@@ -181,7 +186,13 @@ export async function countDue(
   let due = 0;
   for await (const row of walk(records, options)) {
     const end = storedEndOf(row, records.settings);
-    if (end <= now || row.createdAt < now - maxCreatedAge || row.updatedAt < now - maxUpdatedAge) due++;
+    if (
+      end <= now ||
+      isLeftOver(row, now, records.settings.absoluteTimeout) ||
+      row.createdAt < now - maxCreatedAge ||
+      row.updatedAt < now - maxUpdatedAge
+    )
+      due++;
   }
   return due;
 }

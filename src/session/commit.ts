@@ -5,6 +5,7 @@ import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
 import { hasFormerUserRef, opensAlone } from "./format.ts";
 import { changeOfUser } from "./identity.ts";
+import { isTouchDue, isUsedInFuture } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -225,17 +226,19 @@ export class Committer {
   async #keep(state: SessionState): Promise<void> {
     const { cookie, touchEvery } = this.#settings;
     const { row, token } = state.stored!;
-    const due = this.#records.now() - row.updatedAt >= touchEvery;
+    const due = isTouchDue(row, this.#records.now(), touchEvery);
     if (token.stale || (due && (cookie.rolling || this.#isOutdated(state)))) await this.#renew(state);
     else if (due) state.stored = { row: this.#records.touchLater(row), token };
   }
 
-  /** Whether the row is of an earlier configuration, which a write carries over to that of today. */
+  /** Whether the row is of an earlier configuration, or of a clock that was ahead, which a write sets right. */
   #isOutdated(state: SessionState): boolean {
     const { stored, opened } = state;
     const { format } = this.#settings;
     const { row } = stored!;
     if (opensAlone(format, row) !== format.opensWithoutToken) return true;
+    // A touch moves no time back.
+    if (isUsedInFuture(row, this.#records.now())) return true;
     return opened && hasFormerUserRef(format, row, state.content.user);
   }
 

@@ -33,6 +33,32 @@ export function idleEnd(row: { readonly absoluteExpiresAt: number }, limits: Lim
   return Math.min(now + limits.idleTimeout, row.absoluteExpiresAt);
 }
 
+/** How far ahead of this server's clock another one's may be, in milliseconds: as far as Kerberos allows (RFC 4120). */
+export const clockTolerance = 300_000;
+
+/**
+ * Whether a row was begun by a clock that was ahead by more than clocks may differ. Neither of its limits would end it
+ * before the time that it says has come, however long it is not used.
+ */
+export function isFromFuture({ createdAt }: Pick<SessionRow, "createdAt">, now: number): boolean {
+  return createdAt > now + clockTolerance;
+}
+
+/** Whether the last use of a row is later than clocks may differ: its idle limit would not move until then. */
+export function isUsedInFuture({ updatedAt }: Pick<SessionRow, "updatedAt">, now: number): boolean {
+  return updatedAt > now + clockTolerance;
+}
+
+/** Whether the use of a row is to be noted. */
+export function isTouchDue(row: Pick<SessionRow, "updatedAt">, now: number, touchEvery: number): boolean {
+  return now - row.updatedAt >= touchEvery || isUsedInFuture(row, now);
+}
+
+/** Whether a row is over for an operator: see {@link storedEndOf}. */
+export function isOver(row: SessionRow, limits: Limits, now: number): boolean {
+  return now >= storedEndOf(row, limits) || isFromFuture(row, now);
+}
+
 /**
  * `updated_at` and `expires_at` move with every touch and so stand outside the seal; what no write of ours leaves
  * behind is refused all the same.
@@ -45,4 +71,13 @@ export function checkTimes(row: SessionRow): void {
       "The row's times contradict each other: it was edited outside this package.",
     );
   }
+}
+
+/** @throws {RefusedError} reason "times" */
+export function checkBegun(row: SessionRow, now: number): void {
+  if (!isFromFuture(row, now)) return;
+  throw new RefusedError(
+    "times",
+    "The session was created in the future: a server's clock is or was ahead. Compare the servers' clocks.",
+  );
 }

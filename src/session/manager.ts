@@ -240,10 +240,11 @@ export class SessionManager<Data = SessionData> {
     background = false,
   ): Promise<number> {
     const { idleTimeout, absoluteTimeout } = this.#settings;
-    const deleteExpired = this.#records.store.deleteExpired.bind(this.#records.store);
+    const { store } = this.#records;
     return expireRows(
       {
-        deleteExpired,
+        deleteExpired: (query) => store.deleteExpired(query),
+        deleteFuture: (query) => store.deleteFuture(query),
         now: this.#records.now(),
         idleTimeout,
         absoluteTimeout,

@@ -12,7 +12,7 @@ import { CoalescedStore } from "../store/coalesce.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { BareRow, ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
-import { checkTimes, endOf, idleEnd } from "./lifetime.ts";
+import { checkBegun, checkTimes, endOf, idleEnd } from "./lifetime.ts";
 import { publishRefusal } from "./state.ts";
 import type { Token } from "./token.ts";
 import { Touches } from "./touches.ts";
@@ -55,6 +55,7 @@ export class Records {
   isAlive(row: SessionRow): boolean {
     try {
       checkTimes(row);
+      checkBegun(row, this.now());
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error);

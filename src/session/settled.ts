@@ -1,5 +1,5 @@
 import { isEmpty } from "./content.ts";
-import { endOf } from "./lifetime.ts";
+import { endOf, isTouchDue } from "./lifetime.ts";
 import type { SessionState } from "./state.ts";
 import { isUnchanged } from "./unchanged.ts";
 
@@ -19,7 +19,7 @@ export function settledWithoutStore(state: SessionState): boolean {
   return (
     !token.stale &&
     now < endOf(row, settings) &&
-    now - row.updatedAt < settings.touchEvery &&
+    !isTouchDue(row, now, settings.touchEvery) &&
     isUnchanged(state)
   );
 }

@@ -6,7 +6,7 @@ import { outsideRequests } from "../database/outside-requests.ts";
 import { LONGER } from "../database/time-limit.ts";
 import { batchSize } from "./batch.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
-import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import { StorePace } from "./store-pace.ts";
 import type { SessionStore } from "./store.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
@@ -126,6 +126,11 @@ export class CoalescedStore {
 
   deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
     return this.#direct(true, () => this.store.deleteExpired(query));
+  }
+
+  /** 0 where the store cannot tell such rows. */
+  deleteFuture(query: FutureQuery): Promise<number> {
+    return this.#direct(true, () => this.store.deleteFuture?.(query) ?? Promise.resolve(0));
   }
 
   /** It reads the whole table, so it may take 12 times as long as the others; `close` does not wait for it. */

@@ -1,7 +1,7 @@
 import { ClosedError, StoreError } from "../errors.ts";
 import { onceEach } from "./once-each.ts";
 import type { Lanes, SessionStore, TakenOver } from "./store.ts";
-import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
 export interface MemoryStoreOptions {
   /**
@@ -139,6 +139,18 @@ export class MemoryStore implements SessionStore {
       deleted++;
     }
     return { deleted, cursor: null };
+  }
+
+  async deleteFuture(query: FutureQuery): Promise<number> {
+    this.#assertOpen();
+    let deleted = 0;
+    for (const [key, { createdAt, expiresAt }] of this.#rows) {
+      if (createdAt <= query.createdAfter || expiresAt <= query.expiresAfter) continue;
+      if (deleted === query.limit) break;
+      this.#rows.delete(key);
+      deleted++;
+    }
+    return deleted;
   }
 
   async count(now: number): Promise<number> {

@@ -3,7 +3,7 @@ import { bytesIn, flagIn, integerIn } from "../database/columns.ts";
 import { ClosedError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
-import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 import { fractionOfExpiry } from "./fraction.ts";
 import { onceEach } from "./once-each.ts";
 import { takeOver } from "./take-over.ts";
@@ -141,6 +141,16 @@ export class SqlStore implements SessionStore {
       const cursor = { ...this.#dialect.expireCursor(last), from };
       const fraction = fractionOfExpiry(query, cursor);
       return { deleted, cursor, ...(fraction !== null && { fraction }) };
+    });
+  }
+
+  deleteFuture(query: FutureQuery): Promise<number> {
+    return this.#guard(async () => {
+      const limit = Math.min(query.limit, this.#dialect.expiry.maxDelete);
+      const { rows } = await this.database.run(this.#dialect.findFuture(query, limit));
+      const due = rows.map((row) => ({ id: bytesIn(row, "id") }));
+      const results = await this.#send(due, (some) => this.#dialect.delete(some.map(({ id }) => id)));
+      return this.#told(results, due, false).filter(Boolean).length;
     });
   }
 

@@ -9,9 +9,17 @@
  * rejects with a {@link StoreError} (its `outcome` says whether a write may have happened).
  */
 import type { Lanes } from "../database/dialect.ts";
-import type { ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
 
-export type { ExpireCursor, ExpireQuery, ExpireResult, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+export type {
+  ExpireCursor,
+  ExpireQuery,
+  ExpireResult,
+  FutureQuery,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 
 export type { Lanes } from "../database/dialect.ts";
 
@@ -89,6 +97,14 @@ export interface SessionStore {
 
   /** One bounded, ordered step of expiry. Call again with the returned cursor until it is null. */
   deleteExpired(query: ExpireQuery): Promise<ExpireResult>;
+
+  /**
+   * One bounded step over rows that a clock which was ahead has left behind; answers how many it deleted. Call again
+   * until it answers 0.
+   *
+   * Optional: without it such rows stay until their own end.
+   */
+  deleteFuture?(query: FutureQuery): Promise<number>;
 
   /** How many rows have `expiresAt > now`. */
   count(now: number): Promise<number>;

@@ -500,6 +500,31 @@ function expiring(check: Check): void {
     same(await all(store), [rowOf("alive", { expiresAt: NOW + 1 })]);
   });
 
+  check(
+    "deleteFuture deletes what was created and ends in the future, in bounded steps (R20)",
+    async (store) => {
+      if (store.deleteFuture === undefined) return;
+      const ahead = { createdAt: NOW + 900 * DAY, updatedAt: NOW + 900 * DAY };
+      const end = { expiresAt: NOW + 930 * DAY, absoluteExpiresAt: NOW + 930 * DAY };
+      const left = Array.from({ length: 5 }, (_, index) => rowOf(`left ${index}`, { ...ahead, ...end }));
+      const kept = [
+        rowOf("live"),
+        rowOf("long", { expiresAt: NOW + 930 * DAY, absoluteExpiresAt: NOW + 930 * DAY }),
+        rowOf("soon", { ...ahead, expiresAt: NOW + DAY, absoluteExpiresAt: NOW + DAY }),
+      ];
+      await store.insert([...left, ...kept]);
+      const query = { createdAfter: NOW + DAY, expiresAfter: NOW + 400 * DAY, limit: 2 };
+      const steps: number[] = [];
+      do steps.push(await store.deleteFuture(query));
+      while (steps.at(-1)! > 0);
+      same(steps, [2, 2, 1, 0]);
+      same(
+        (await store.read([...left, ...kept].map(({ id }) => id))).map((row) => row !== null),
+        [false, false, false, false, false, true, true, true],
+      );
+    },
+  );
+
   check("deleteExpired goes in bounded steps with a cursor to the end (R34)", async (store) => {
     const batch = Array.from({ length: 230 }, (_, nth) =>
       rowOf(`r${nth}`, { expiresAt: nth % 3 === 0 ? NOW + 1 + nth : NOW - (nth % 7) * DAY - nth }),

@@ -429,7 +429,7 @@ eachStore((_name, create) => {
         assert.equal((await short.load(cookie)).isNew, false, "alive when the clock is right again");
         for (let hour = 1; hour < 12; hour++) {
           now = start + hour * 3_600_000;
-          await visit(cookie, (session) => (session.data["a"] = hour), short);
+          await visit(cookie, (session) => (session.data["hour"] = hour), short);
         }
         now = start + 12 * 3_600_000 - 1;
         assert.equal((await short.load(cookie)).isNew, false);

@@ -7,6 +7,7 @@ import { OptionsError, StoredSessionError } from "../../errors.ts";
 import { migrationStatus } from "../../migrations/migrator.ts";
 import type { SessionRow } from "../../row.ts";
 import { refusalOf } from "../../session/admin.ts";
+import { clockTolerance as clockToleranceOfRows } from "../../session/lifetime.ts";
 import { recordsOf, settingsOf } from "../../session/manager.ts";
 import type { Records } from "../../session/records.ts";
 import { SqlStore } from "../../store/sql.ts";
@@ -161,6 +162,7 @@ async function checkTables(
   add("Tables", "good", `at version ${applied.at(-1)?.version ?? 0}, as this package needs them`);
   await checkWriting(store, inspection, add);
   await checkRows(configuration, store, add);
+  await checkTimesOf(store, recordsOf(configuration.sessions as never).now(), add);
 }
 
 const TAKES_NO_WRITES = "the database takes no writes: it is a standby, or read-only.";
@@ -214,6 +216,20 @@ async function checkRows(configuration: Configuration, store: SqlStore, add: Add
     );
   } else if (rows.length > 0) add("Rows", "good", `the keys fit the ${plural(rows.length, "row")} looked at`);
   checkOpening(configuration, records, rows, add);
+}
+
+/** Of all rows, as these are few and may be anywhere. */
+async function checkTimesOf(store: SqlStore, now: number, add: Add): Promise<void> {
+  const { names } = store.database.dialect;
+  const text = `SELECT COUNT(*) AS count FROM ${names.sessions} WHERE created_at > ${Math.floor(now) + clockToleranceOfRows}`;
+  const { rows } = await store.database.run({ text, values: [], writes: false, long: true });
+  const count = Number(rows[0]?.["count"]);
+  if (count === 0) return;
+  add(
+    "Rows",
+    "warning",
+    `${plural(count, "session")} ${count === 1 ? "was" : "were"} created in the future, more than 5 minutes from now: a server's clock is or was ahead, or this machine's is behind. Such sessions are refused, and expire deletes them.`,
+  );
 }
 
 /** Keys can be right and rows closed all the same. */
