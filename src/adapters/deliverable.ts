@@ -13,6 +13,26 @@ export interface Head {
 }
 
 /**
+ * The head that a response is about to begin with.
+ * @param args of `writeHead`, where it was called
+ * @param status as it was when the headers were closed
+ */
+export function headOf(
+  response: GuardedResponse,
+  args: readonly unknown[],
+  status: { readonly code: number } | null,
+): Head {
+  const [code, reason, headers] = args;
+  const hasReason = typeof reason === "string";
+  const http2 = response.stream !== undefined; // has no status message, and warns whoever looks for one
+  return {
+    status: Number(code ?? status?.code ?? response.statusCode),
+    message: hasReason ? reason : http2 ? undefined : response.statusMessage,
+    headers: (headers ?? (hasReason ? undefined : reason)) as Head["headers"],
+  };
+}
+
+/**
  * Throws what Node would throw on sending this head, so that a session is not saved for an answer that cannot leave.
  * What only the body can break (a wrong length under `strictContentLength`) still fails after the commit; the cookie
  * then leaves with the error's answer.

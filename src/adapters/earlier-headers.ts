@@ -19,7 +19,7 @@ export const ofBody: ReadonlySet<string> = new Set([
 
 /** A copy of header fields, by lower-case name, without those that describe a body. */
 export function copyOfHeaders(fields: HeaderFields): Record<string, HeaderValue> {
-  const copy: Record<string, HeaderValue> = {};
+  const copy = Object.create(null) as Record<string, HeaderValue>; // a header may be named "constructor"
   for (const name in fields) {
     const value = fields[name];
     if (value === undefined || ofBody.has(name)) continue;

@@ -1,4 +1,5 @@
-import { checkHead } from "./deliverable.ts";
+import { checkHead, headOf } from "./deliverable.ts";
+import { DrainListeners } from "./drain-listeners.ts";
 import { EarlierHeaders } from "./earlier-headers.ts";
 import { FailedResponse } from "./failed-response.ts";
 import { GuardedSessions, type Committed, type Effect, type Guarded } from "./guarded-sessions.ts";
@@ -61,8 +62,7 @@ export class ResponseGuard {
    */
   #phase: "open" | "headed" | "committing" | "begun" | "failed" | "over" = "open";
   #status: { code: number; message: string | undefined } | null = null;
-  /** Listeners for "drain" that a layer below took for a stream of its own, where no emit of ours is heard. */
-  #redirected: AnyFunction[] = [];
+  readonly #drains = new DrainListeners();
   #sources: PipedSources | null = null;
   /** Nothing more is to be waited for where the client goes away: the handler is done, or has sent for a file. */
   #answered = false;
@@ -180,14 +180,11 @@ export class ResponseGuard {
 
   /** Listeners of the response: of those for "drain" it must know who will not hear it. */
   subscribe(method: Subscriber, args: unknown[]): unknown {
-    const [event, listener] = args;
-    if (event !== "drain" || (this.#phase !== "open" && !this.#waits))
+    if (args[0] !== "drain" || (this.#phase !== "open" && !this.#waits))
       return this.#subscribers![method]!.apply(this.#response, args);
-    const response = this.#response;
-    const before = response.listenerCount("drain");
-    const answer = this.#subscribers![method]!.apply(response, args);
-    if (response.listenerCount("drain") === before) this.#redirected.push(listener as AnyFunction);
-    return answer;
+    return this.#drains.add(this.#response, args[1] as AnyFunction, () =>
+      this.#subscribers![method]!.apply(this.#response, args),
+    );
   }
 
   /** What is emitted to the listeners of the response, before they hear it. */
@@ -285,14 +282,11 @@ export class ResponseGuard {
   /** Throws where Node would refuse the head of the response. */
   #checkHead(): void {
     if (this.#real("headersSent")) return;
-    const response = this.#response;
-    const [status, reason, headers] = this.#held.first?.method === "writeHead" ? this.#held.first.args : [];
-    const http2 = response.stream !== undefined;
-    checkHead(response, {
-      status: Number(status ?? this.#status?.code ?? response.statusCode),
-      message: typeof reason === "string" ? reason : http2 ? undefined : response.statusMessage,
-      headers: (headers ?? (typeof reason === "string" ? undefined : reason)) as undefined,
-    });
+    const { first } = this.#held;
+    checkHead(
+      this.#response,
+      headOf(this.#response, first?.method === "writeHead" ? first.args : [], this.#status),
+    );
   }
 
   #refusal(): Committed | null {
@@ -313,8 +307,7 @@ export class ResponseGuard {
     } catch (error) {
       this.#fail(error, effects); // a header or status that Node refuses
     }
-    const redirected = this.#redirected;
-    this.#redirected = [];
+    const redirected = this.#drains.take();
     if (!drained) return;
     this.#response.emit("drain");
     for (const listener of redirected) listener.call(this.#response);

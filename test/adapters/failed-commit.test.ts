@@ -121,6 +121,7 @@ test("Express: what other middleware appends to a cookie list from before the se
   app.get("/", (request, response) => {
     request.session.login("42");
     response.append("Set-Cookie", "remember=secret");
+    response.set("Constructor", "secret");
     response.removeHeader("X-Powered-By");
     response.send("never");
   });
@@ -129,6 +130,7 @@ test("Express: what other middleware appends to a cookie list from before the se
   const { headers } = await fetch(url);
   assert.deepEqual(headers.getSetCookie(), ["before=1"]);
   assert.equal(headers.get("x-powered-by"), "Express");
+  assert.equal(headers.get("constructor"), null);
 });
 
 test("Koa: its own error handling keeps headers from before the session middleware", async () => {
