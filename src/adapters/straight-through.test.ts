@@ -169,7 +169,11 @@ test("what the rest of the turn adds is there for hooks and schema too", async (
   );
   const answer = await ask();
   const next = answer.headers.getSetCookie()[0]!.split(";")[0]!;
-  assert.equal((await sessions.load(cookie)).isNew, true, "a change of user is a login: the old id ended (R17)");
+  assert.equal(
+    (await sessions.load(cookie)).isNew,
+    true,
+    "a change of user is a login: the old id ended (R17)",
+  );
   assert.equal((await sessions.load(next)).data["uid"], "ann");
   assert.equal((await sessions.forUser("ann").list()).length, 1);
 });
