@@ -42,3 +42,11 @@ test("user reference: no name, and the empty one → the same reference", () => 
 test("user reference: another user, application or key → another reference", () => {
   expect(new Set(references.map(({ reference }) => reference)).size).toBe(references.length);
 });
+
+test("user reference: the vector in docs/formats.md → is one of these", () => {
+  const page = readFileSync(new URL("../docs/formats.md", import.meta.url), "utf8");
+  const vector = references.find(
+    ({ app, user, masterKey }) => app === "shop" && user === "42" && /^(01)+$/.test(masterKey),
+  )!;
+  expect(page).toContain(`K          ${vector.userKey}\nuser_ref   ${vector.reference}\n`);
+});

@@ -34,6 +34,7 @@ const operations = [
   page("Command line", "cli"),
   page("Jobs", "jobs"),
   page("Key rotation", "key-rotation"),
+  page("Rolling deploys", "rolling-deploys"),
   page("Telemetry", "telemetry"),
   page("Incident guide", "incident-guide"),
 ];
