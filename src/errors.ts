@@ -189,6 +189,11 @@ export class StoreOverloadedError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_OVERLOADED";
 }
 
+/** Too many requests of this process change one session at once; this change was not stored. Others are not affected. */
+export class SessionBusyError extends StoreError {
+  static override code = "ERR_STORED_SESSION_BUSY";
+}
+
 /** The connection broke or nobody answers. */
 export class StoreUnavailableError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_UNAVAILABLE";

@@ -1,6 +1,7 @@
 import {
   ClosedError,
   NotMigratedError,
+  SessionBusyError,
   StoreError,
   StoreOverloadedError,
   StoreReadOnlyError,
@@ -14,6 +15,7 @@ const classes = [
   StoreUnavailableError,
   StoreReadOnlyError,
   NotMigratedError,
+  SessionBusyError,
   ClosedError,
 ] as const;
 

@@ -4,8 +4,10 @@ import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../e
 import type { Settings } from "../options.ts";
 import { isEmpty } from "./content.ts";
 import { hasFormerUserRef, opensAlone } from "./format.ts";
+import type { Change, Company } from "./group-commit.ts";
 import { changeOfUser } from "./identity.ts";
 import { isTouchDue, isUsedInFuture } from "./lifetime.ts";
+import { changeIn } from "./merge.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -206,20 +208,31 @@ export class Committer {
       await this.#keep(state);
       return true;
     }
-    if (await this.#writes.update(state, wanted!, state.write(null))) return true;
-    const retried = this.#writes.inTurn(state, async () => {
+    const first = () => this.#writes.update(state, wanted!, state.write(null));
+    const again = async (company: Company): Promise<Outcome> => {
       const merged = await this.#prepare(state, asks);
       if (merged === null || state.asks !== asks || state.intent !== "save") return "asked";
-      if (isStored(state, merged)) return "done";
-      return (await this.#writes.update(state, merged, state.write(null))) ? "done" : "beaten";
-    });
-    const outcome = await retried.catch((error: unknown): Outcome => {
-      // A hook threw about what will not be written: what was asked for meanwhile decides (R43).
-      if (state.asks === asks || error instanceof StoreError || error instanceof ConflictError) throw error;
-      return "asked";
-    });
+      return (await this.#writes.updateWith(company, state, merged, state.write(null))) ? "done" : "beaten";
+    };
+    const change = () => this.#changeOf(state, wanted!);
+    const outcome = await this.#writes
+      .inTurn(state, first, again, change)
+      .catch((error: unknown): Outcome => {
+        // A hook threw about what will not be written: what was asked for meanwhile decides (R43).
+        if (state.asks === asks || error instanceof StoreError || error instanceof ConflictError) throw error;
+        return "asked";
+      });
     if (outcome === "gone") return this.#endedElsewhere(state, asks);
     return outcome === "done";
+  }
+
+  /** What the request changed, for others to write. */
+  #changeOf(state: SessionState, { plaintext }: Wanted): Change | null {
+    if (state.unsure.size > 0 || state.startsOver) return null;
+    const { format, onConflict } = this.#settings;
+    const [base, mine] = [format.decode(state.plaintext!), format.decode(plaintext)];
+    const apply = changeIn(format, base, mine, onConflict);
+    return { state, write: state.write(null, plaintext), user: state.storedUser, apply };
   }
 
   /** An unchanged session is touched when that is due, or renewed. */

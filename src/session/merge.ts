@@ -89,6 +89,47 @@ export function mergeContent(
   };
 }
 
+/**
+ * The same as {@link mergeContent} with one `base` and `mine` for many `theirs`, which it changes in place: the work is
+ * that of the keys that I changed, however large theirs is.
+ */
+export function changeIn(
+  codec: MergeFormat,
+  base: Content,
+  mine: Content,
+  onConflict?: (conflict: { key: string } & Versions) => unknown,
+): (theirs: Content) => Content {
+  if (codec.flashInData !== undefined) return (theirs) => mergeContent(codec, base, mine, theirs, onConflict);
+  const parts = ["data", "flash"] as const;
+  const changed = (part: "data" | "flash"): string[] =>
+    [...new Set([...Object.keys(base[part]), ...Object.keys(mine[part])])].filter(
+      (key) => !codec.same(own(base[part], key), own(mine[part], key)),
+    );
+  const keys = { data: changed("data"), flash: changed("flash") };
+  const pick = (content: Content): Content => {
+    const picked: Content = { data: {}, user: content.user, flash: {} };
+    for (const part of parts) {
+      for (const key of keys[part]) {
+        if (Object.hasOwn(content[part], key)) addOwn(picked[part], key, content[part][key]);
+      }
+    }
+    return picked;
+  };
+  const [before, after] = [pick(base), pick(mine)];
+  return (theirs) => {
+    const merged = mergeContent(codec, before, after, pick(theirs), onConflict);
+    for (const part of parts) {
+      for (const key of keys[part]) {
+        const value = own(merged[part], key);
+        if (value === undefined) delete theirs[part][key];
+        else if (!addOwn(theirs[part], key, value)) theirs[part][key] = value;
+      }
+    }
+    theirs.user = merged.user;
+    return theirs;
+  };
+}
+
 /** The same values under the same names in the same order. */
 function isSame(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean {
   const [names, others] = [Object.keys(a), Object.keys(b)];

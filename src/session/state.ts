@@ -93,6 +93,8 @@ export class SessionState {
   turn: Promise<unknown> | null = null;
   #client: ClientSource | undefined;
   #content: Content | null;
+  /** What was written together with other requests' changes, and is yet to be taken into the content. */
+  #pending: { readonly base: Uint8Array; readonly plaintext: Uint8Array } | null = null;
   /** Why the content cannot be looked at. */
   #refusal: RefusedError | null = null;
   /** Bytes of the content as stored; null while nothing is stored, or was not looked at. */
@@ -126,6 +128,11 @@ export class SessionState {
 
   /** The working copy. Opens the envelope at first use: most requests of a site never look. */
   get content(): Content {
+    if (this.#pending !== null) {
+      const { base, plaintext } = this.#pending;
+      this.#pending = null;
+      this.adopt(base, this.settings.format.decode(plaintext));
+    }
     if (this.#content === null) {
       if (this.#refusal !== null) throw this.#refusal;
       const error = this.#open();
@@ -179,6 +186,11 @@ export class SessionState {
     const data = withUnknownKeys(stored, seen, mine.data, (a, b) => format.same(a, b));
     const under = format.encode({ ...mine, data }, this.#under);
     return { plaintext, under: sameBytes(under, plaintext) ? null : under };
+  }
+
+  /** What is stored, as it was read or written last. */
+  get storedAs(): Written {
+    return { plaintext: this.plaintext!, under: this.#under };
   }
 
   /** Nothing of what is stored may be carried over: reset, destroyed, or another user logs in. */
@@ -237,6 +249,7 @@ export class SessionState {
   /** Drops from the content what was stored. */
   #keepOwnChanges(): void {
     if (this.plaintext === null || this.#content === null || this.startsOver) return;
+    void this.content;
     const { format } = this.settings;
     const { user } = this.#content;
     this.#put(ownChanges(format, format.decode(this.plaintext), this.#content));
@@ -263,6 +276,7 @@ export class SessionState {
     // What does not open is neither deleted nor replaced.
     const error = this.#content === null ? (this.#refusal ?? this.#open()) : null;
     if (error !== null && !isOfContent(error)) this.abandon(error);
+    this.#pending = null;
     this.#content = emptyContent();
     this.#start++;
   }
@@ -338,8 +352,11 @@ export class SessionState {
     }
   }
 
-  /** Takes over what was written. What was asked for since is still to be done. */
-  settle(write: Write, stored: Stored, { plaintext, under }: Written): void {
+  /**
+   * Takes over what was written. What was asked for since is still to be done.
+   * @param later takes what others wrote into the working copy when somebody looks, which after a response nobody does
+   */
+  settle(write: Write, stored: Stored, { plaintext, under }: Written, later = false): void {
     this.stored = stored;
     this.plaintext = plaintext;
     this.#under = under;
@@ -353,7 +370,10 @@ export class SessionState {
     }
     if (this.#token === write.token) this.#token = null;
     this.unsure.clear();
-    this.adoptDraft(write, plaintext);
+    if (!later) return this.adoptDraft(write, plaintext);
+    if (this.#pending !== null) void this.content;
+    const { draftOf, start } = write;
+    if (draftOf !== null && start === this.#start) this.#pending = { base: draftOf, plaintext };
   }
 
   /** Takes what `sessions.update` made into the working copy, beside the other changes of the request. */

@@ -4,6 +4,7 @@ import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { assertSameUser, type Committer } from "./commit.ts";
 import { isEmpty } from "./content.ts";
+import type { Change as Waiting, Company } from "./group-commit.ts";
 import { plainAnswer } from "./hooks.ts";
 import { changeOfUser, ownChanges, userOfStored } from "./identity.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -69,12 +70,23 @@ export class Updater {
   }
 
   async #updateStored(state: SessionState, change: Change): Promise<Outcome> {
-    const tryOnce = async () => ((await this.#tryOnce(state, change)) ? "done" : "beaten");
-    const outcome = await tryOnce();
-    return outcome === "beaten" ? this.#writes.inTurn(state, tryOnce) : outcome;
+    const first = () => this.#tryOnce(state, change, null);
+    const again = async (company: Company): Promise<Outcome> =>
+      (await this.#tryOnce(state, change, company)) ? "done" : "beaten";
+    return this.#writes.inTurn(state, first, again, () => this.#changeOf(state, change));
   }
 
-  async #tryOnce(state: SessionState, change: Change): Promise<boolean> {
+  /** For others to write. */
+  #changeOf(state: SessionState, change: Change): Waiting | null {
+    if (state.unsure.size > 0) return null;
+    const { format } = this.#settings;
+    const apply = (content: Content): Content =>
+      // A copy, so that a change that throws leaves nothing behind.
+      changed(format.decode(format.encode(content, state.plaintext)), change);
+    return { state, write: state.write(null, state.plaintext), user: state.storedUser, apply };
+  }
+
+  async #tryOnce(state: SessionState, change: Change, company: Company | null): Promise<boolean> {
     const { format } = this.#settings;
     const loaded = state.plaintext!;
     // What is asked for while the draft is made comes after it.
@@ -92,8 +104,10 @@ export class Updater {
       }
     }
     const plaintext = format.encode(draft, loaded);
-    if (sameBytes(plaintext, loaded)) return true;
-    return this.#writes.update(state, { plaintext, user: draft.user }, write);
+    if (company === null && sameBytes(plaintext, loaded)) return true;
+    const wanted = { plaintext, user: draft.user };
+    if (company === null) return this.#writes.update(state, wanted, write);
+    return this.#writes.updateWith(company, state, wanted, write);
   }
 
   /** Another user's session starts with what the change set, and not with what it was given. */
@@ -106,20 +120,23 @@ export class Updater {
   /** A copy of the content with a change of the application's made to it, as it would be saved. */
   async #draft(plaintext: Uint8Array, change: Change): Promise<Content> {
     const { format, schema, userOf } = this.#settings;
-    const draft = format.decode(plaintext);
-    const answer: unknown = plainAnswer("sessions.update", change(draft.data));
-    if (answer !== undefined) {
-      if (typeof answer !== "object" || answer === null || Array.isArray(answer)) {
-        throw new TypeError(
-          "sessions.update takes a function that changes the data it is given, or returns an object.",
-        );
-      }
-      draft.data = answer as Record<string, unknown>;
-    }
+    const draft = changed(format.decode(plaintext), change);
     const conforming = schema === undefined ? draft : await conformForSaving(this.#settings, draft);
     const find = userOf ?? format.userOf;
     return find === undefined ? conforming : { ...conforming, user: find(conforming.data) };
   }
+}
+
+/** A draft with the application's change made to it. */
+function changed(draft: Content, change: Change): Content {
+  const answer: unknown = plainAnswer("sessions.update", change(draft.data));
+  if (answer === undefined) return draft;
+  if (typeof answer !== "object" || answer === null || Array.isArray(answer)) {
+    throw new TypeError(
+      "sessions.update takes a function that changes the data it is given, or returns an object.",
+    );
+  }
+  return { ...draft, data: answer as Record<string, unknown> };
 }
 
 /** Whether the request changed the user in the data, which its next commit makes a login. */

@@ -1,16 +1,26 @@
+import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
 import type { WriteEvent } from "../instrumentation/channels.ts";
 import type { Settings } from "../options.ts";
 import type { SessionRow } from "../row.ts";
 import type { ClientInfo } from "./format.ts";
+import { GroupCommit, type Change, type Company, type Entry } from "./group-commit.ts";
 import { handleOf } from "./handle.ts";
 import { mayMerge, userOfStored } from "./identity.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
-import { conformStored, type Conforming } from "./schema.ts";
-import { isUnknown, publishRefusal, type SessionState, type Write, type Written } from "./state.ts";
-import { Turns } from "./turns.ts";
+import { sameBytes } from "./same-bytes.ts";
+import { conformForSaving, conformStored, type Conforming } from "./schema.ts";
+import {
+  isUnknown,
+  publishRefusal,
+  type SessionState,
+  type Stored,
+  type Write,
+  type Written,
+} from "./state.ts";
+import type { Token } from "./token.ts";
 import { UserRows } from "./user-rows.ts";
 
 /** A content as it is to be written. */
@@ -34,13 +44,13 @@ export type Outcome = "done" | "beaten" | "asked" | "gone";
 export class Writes {
   readonly #records: Records;
   readonly #settings: Settings;
-  readonly #turns: Turns;
+  readonly #group: GroupCommit;
 
   constructor(records: Records) {
     this.#records = records;
     this.#settings = records.settings;
     // Behind one whose store hangs nobody waits longer than for the store itself.
-    this.#turns = new Turns(records.settings.storeTimeout);
+    this.#group = new GroupCommit(records.settings.storeTimeout);
   }
 
   /** Makes a new session. False when one that was lost is found to have made it, with what it carried. */
@@ -81,16 +91,97 @@ export class Writes {
     { plaintext, user }: Wanted,
     write: Write,
     reason: WriteEvent["reason"] = "save",
+    others: readonly Change[] = [],
   ): Promise<boolean> {
-    const { format, cookie } = this.#settings;
     const { row: loaded, token } = state.stored!;
     const written = state.written(write, plaintext);
     const row = this.#records.next(token, bytesOf(written), user, loaded);
-    const stored = { row, token: token.stale ? format.refresh(token) : token };
     const update = () => this.#records.update(loaded, row, reason);
-    if (!(await state.during(write, stored, written, update))) return false;
-    if (token.stale || cookie.rolling) this.#oweCookie(state);
+    try {
+      if (!(await state.during(write, this.#renewed(row, token), written, update))) return false;
+    } catch (error) {
+      if (isUnknown(error)) {
+        for (const other of others) other.state.unsure.set(row.version, { ...other.write, written });
+      }
+      throw error;
+    }
+    this.#oweCookieFor(state, token);
+    for (const other of others) this.#settleOther(other, row, written);
     return true;
+  }
+
+  #settleOther({ state, write }: Change, row: SessionRow, written: Written): void {
+    const { token } = state.stored!;
+    state.changes++;
+    state.settle(write, this.#renewed(row, token), written, true);
+    this.#oweCookieFor(state, token);
+  }
+
+  #renewed(row: SessionRow, token: Token): Stored {
+    return { row, token: token.stale ? this.#settings.format.refresh(token) : token };
+  }
+
+  #oweCookieFor(state: SessionState, before: Token): void {
+    if (before.stale || this.#settings.cookie.rolling) this.#oweCookie(state);
+  }
+
+  /** Writes over the stored row, with as many as possible of the changes that wait for it. */
+  async updateWith(company: Company, state: SessionState, own: Wanted, write: Write): Promise<boolean> {
+    const taken = company.take(state.storedUser);
+    const { wanted, joined } = await this.#join(state, own, taken);
+    company.giveBack(taken.filter((entry) => !joined.includes(entry)));
+    if (sameBytes(wanted.plaintext, state.plaintext!)) {
+      // It is stored already, by somebody who made the same changes.
+      for (const { change, resolve } of joined) {
+        this.#settleOther(change!, state.stored!.row, state.storedAs);
+        resolve("done");
+      }
+      return true;
+    }
+    if (joined.length === 0) return this.update(state, own, write);
+    const draft = { ...write, draftOf: write.draftOf ?? own.plaintext };
+    const changes = joined.map(({ change }) => change!);
+    try {
+      if (!(await this.update(state, wanted, draft, "save", changes))) {
+        company.giveBack(joined);
+        return false;
+      }
+    } catch (error) {
+      for (const { reject } of joined) reject(error);
+      throw error;
+    }
+    for (const { change, resolve } of joined) {
+      new Retries(change!.state.stored!.row, 0).publish("merged");
+      resolve("done");
+    }
+    return true;
+  }
+
+  /**
+   * The content with those of the waiting changes that go together. What makes it invalid is told to none of them:
+   * half as many are tried, and in the end it is the one that writes.
+   */
+  async #join(
+    state: SessionState,
+    own: Wanted,
+    taken: readonly Entry[],
+  ): Promise<{ wanted: Wanted; joined: readonly Entry[] }> {
+    const { format } = this.#settings;
+    for (let most = taken.length; most > 0; most = Math.floor(most / 2)) {
+      const { content, joined } = applied(format.decode(own.plaintext), taken.slice(0, most));
+      if (joined.length === 0) break;
+      try {
+        const conforming = await conformForSaving(this.#settings, content);
+        const user = state.userOf === undefined ? own.user : state.userOf(conforming.data);
+        if (user !== own.user) continue;
+        const plaintext = format.encode({ ...conforming, user }, state.carriedOver);
+        bytesOf(state.written(state.write(null), plaintext)); // may be too large
+        return { wanted: { plaintext, user }, joined };
+      } catch {
+        // tried with fewer
+      }
+    }
+    return { wanted: own, joined: [] };
   }
 
   /**
@@ -122,22 +213,28 @@ export class Writes {
   }
 
   /**
-   * Rebases the session on what is stored now and tries again, in turn with the other conflicting commits of this
-   * session in this process: so 64 of them need 64 tries, not 2,000.
+   * Tries to write, and while somebody else was faster, rebases the session on what is stored then and tries again. The
+   * changes of one session in this process take turns, and those that wait are written together.
    */
-  inTurn(state: SessionState, tryAgain: () => Promise<Outcome>): Promise<Outcome> {
+  inTurn(
+    state: SessionState,
+    first: () => Promise<boolean>,
+    tryAgain: (company: Company) => Promise<Outcome>,
+    change: () => Change | null,
+  ): Promise<Outcome> {
     const { row } = state.stored!;
-    return this.#turns.take(handleOf(row.id), async () => {
+    const again = async (company: Company): Promise<Outcome> => {
       const retries = new Retries(row, this.#settings.storeTimeout);
       for (;;) {
         const alive = await this.rebase(state);
         retries.publish(alive ? "merged" : "ended");
         if (!alive) return "gone";
-        const outcome = await tryAgain();
+        const outcome = await tryAgain(company);
         if (outcome !== "beaten") return outcome;
         await retries.pause();
       }
-    });
+    };
+    return this.#group.run(handleOf(row.id), first, again, change);
   }
 
   /** Takes the row as it is now for the base, with this request's changes on top. False when the session has ended. */
@@ -235,6 +332,27 @@ export class Writes {
 function lostToken(state: SessionState): Write["token"] {
   for (const { token } of state.unsure.values()) if (token !== null) return token;
   return null;
+}
+
+/** Milliseconds in which changes are applied: then the event loop is somebody else's. */
+const MOST_WORK = 10;
+
+function applied(
+  content: Content,
+  entries: readonly Entry[],
+): { content: Content; joined: readonly Entry[] } {
+  const joined: Entry[] = [];
+  const until = performance.now() + MOST_WORK;
+  for (const entry of entries) {
+    if (joined.length > 0 && performance.now() > until) break;
+    try {
+      content = entry.change!.apply(content);
+      joined.push(entry);
+    } catch {
+      // told when it is its turn
+    }
+  }
+  return { content, joined };
 }
 
 function bytesOf({ plaintext, under }: Written): Uint8Array {

@@ -1,0 +1,182 @@
+import { SessionBusyError } from "../errors.ts";
+import type { Content } from "../codec/codec.ts";
+import type { SessionState, Write } from "./state.ts";
+import type { Outcome } from "./writes.ts";
+
+/** A change that can be written together with those of other requests. */
+export interface Change {
+  readonly state: SessionState;
+  /** Noted when it began to wait: what the application does to the session since comes after it. */
+  readonly write: Write;
+  /** Whose session it was made to. */
+  readonly user: string | undefined;
+  /**
+   * The content with this change on top, which it may make in place.
+   * @throws anything, with the content left as it was: it is told when the change is made by itself
+   */
+  apply(content: Content): Content;
+}
+
+interface Entry {
+  readonly change: Change | null;
+  readonly work: () => Promise<Outcome>;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+  /** What the lane had worked when this began to wait. */
+  readonly since: number;
+}
+
+interface Lane {
+  waiting: Entry[];
+  /** Milliseconds. */
+  worked: number;
+}
+
+/** Changes of one session that wait in this process at most; one more is refused. */
+const MOST_WAITING = 4_096;
+/** Changes in one write: they are applied in one turn of the event loop. */
+const MOST_TOGETHER = 256;
+
+/**
+ * Group commit (decision 23). Of the changes of one session in this process, one is being written. The others wait in
+ * order, outside the store's queue, so that a busy session takes one place there and not one for each request. Whoever
+ * writes next may take those that wait along.
+ */
+export class GroupCommit {
+  readonly #lanes: Map<string, Lane> = new Map();
+  readonly #limit: number;
+
+  /**
+   * @param limit milliseconds: behind one that takes longer the next one goes, beside it, and none waits longer than
+   *   this for the work of others
+   */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /**
+   * @param first tried when nobody else is writing this session; false when what is stored was changed by somebody else
+   * @param again writes it on top of what is stored
+   * @param change for others to take along; null for what must be written by itself
+   * @throws {SessionBusyError}
+   */
+  run(
+    name: string,
+    first: () => Promise<boolean>,
+    again: (company: Company) => Promise<Outcome>,
+    change: () => Change | null,
+  ): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      const company = new Company(this, name);
+      const lane = this.#lanes.get(name);
+      if (lane === undefined) {
+        const work = async () => ((await first()) ? "done" : again(company));
+        this.#start(name, { change: null, work, resolve, reject, since: 0 });
+        return;
+      }
+      if (lane.waiting.length >= MOST_WAITING)
+        throw tooBusy(name, `${lane.waiting.length} changes of it wait`);
+      const work = () => again(company);
+      lane.waiting.push({ change: change(), work, resolve, reject, since: lane.worked });
+    });
+  }
+
+  #start(name: string, first: Entry): void {
+    const lane: Lane = { waiting: [], worked: 0 };
+    this.#lanes.set(name, lane);
+    void this.#drain(name, lane, first);
+  }
+
+  async #drain(name: string, lane: Lane, first: Entry): Promise<void> {
+    for (let entry: Entry | undefined = first; entry !== undefined; entry = this.#next(name, lane)) {
+      const began = performance.now();
+      await within(entry.work().then(entry.resolve, entry.reject), this.#limit);
+      // A process that stood still meanwhile has made nobody wait for work: no entry counts for all of the limit.
+      lane.worked += Math.min(performance.now() - began, this.#limit / 2);
+    }
+    this.#lanes.delete(name);
+  }
+
+  #next(name: string, lane: Lane): Entry | undefined {
+    for (;;) {
+      const entry = lane.waiting.shift();
+      if (entry === undefined || lane.worked - entry.since <= this.#limit) return entry;
+      entry.reject(tooBusy(name, `this one waited ${Math.round(lane.worked - entry.since)} ms for others`));
+    }
+  }
+
+  /** Those that may be written with a change to this user's session, in order. They wait no more. */
+  take(name: string, user: string | undefined): Entry[] {
+    const lane = this.#lanes.get(name);
+    if (lane === undefined) return [];
+    const taken: Entry[] = [];
+    const left: Entry[] = [];
+    for (const entry of lane.waiting) {
+      const fits = taken.length < MOST_TOGETHER && entry.change !== null && isOpen(entry.change, user);
+      (fits ? taken : left).push(entry);
+    }
+    lane.waiting = left;
+    return taken;
+  }
+
+  /** They wait once more, before those that came later. */
+  giveBack(name: string, entries: readonly Entry[]): void {
+    const lane = this.#lanes.get(name);
+    if (lane !== undefined) {
+      lane.waiting = [...entries, ...lane.waiting];
+      return;
+    }
+    const [first, ...others] = entries;
+    if (first === undefined) return;
+    this.#start(name, first);
+    this.#lanes.get(name)?.waiting.push(...others);
+  }
+}
+
+/** What the one that writes a session knows of those that wait. */
+export class Company {
+  readonly #group: GroupCommit;
+  readonly #name: string;
+
+  constructor(group: GroupCommit, name: string) {
+    this.#group = group;
+    this.#name = name;
+  }
+
+  take(user: string | undefined): Entry[] {
+    return this.#group.take(this.#name, user);
+  }
+
+  giveBack(entries: readonly Entry[]): void {
+    this.#group.giveBack(this.#name, entries);
+  }
+}
+
+export type { Entry };
+
+/** Whether nothing came between that makes it something else than a plain save. */
+function isOpen({ state, write, user }: Change, theirs: string | undefined): boolean {
+  return (
+    user === theirs &&
+    !state.ended &&
+    state.asks === write.asks &&
+    state.intent === "save" &&
+    state.unsure.size === 0
+  );
+}
+
+function tooBusy(name: string, why: string): SessionBusyError {
+  return new SessionBusyError(
+    `Session ${name} is changed by too many requests at once: ${why}. Nothing of this request is stored; try again. Other sessions are not affected.`,
+  );
+}
+
+function within(task: Promise<unknown>, limit: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, limit);
+    void task.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
