@@ -73,12 +73,13 @@ export interface BatchEvent {
   size: number;
 }
 
+// Node types 26 have the two parameters of TracingChannel the other way round than 24: both are the event.
 export const channels: {
-  readonly read: TracingChannel<unknown, ReadEvent>;
-  readonly write: TracingChannel<unknown, WriteEvent>;
-  readonly delete: TracingChannel<unknown, DeleteEvent>;
-  readonly touch: TracingChannel<unknown, TouchEvent>;
-  readonly expire: TracingChannel<unknown, ExpireEvent>;
+  readonly read: TracingChannel<ReadEvent, ReadEvent>;
+  readonly write: TracingChannel<WriteEvent, WriteEvent>;
+  readonly delete: TracingChannel<DeleteEvent, DeleteEvent>;
+  readonly touch: TracingChannel<TouchEvent, TouchEvent>;
+  readonly expire: TracingChannel<ExpireEvent, ExpireEvent>;
   /** {@link RefuseEvent} */
   readonly refuse: Channel;
   /** {@link ConflictEvent} */
@@ -114,7 +115,7 @@ export function trace<Name extends keyof Traced, Answer>(
   work: () => Promise<Answer>,
   note?: (event: Traced[Name], answer: Answer) => void,
 ): Promise<Answer> {
-  const traced: TracingChannel<unknown, object> = channels[name];
+  const traced = channels[name] as TracingChannel<object, object>;
   if (!traced.hasSubscribers) return work();
   const payload = event();
   let answer!: Answer;

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -65,6 +65,15 @@ export class Project {
       const { stdout, stderr } = error as { stdout: string; stderr: string };
       throw new Error(`${words.join(" ")} failed:\n${stdout}${stderr}`, { cause: error });
     }
+  }
+
+  /** Runs a compiler over its tsconfig.json; answers the errors. */
+  tsc(compiler: string): string {
+    const { stdout, stderr } = spawnSync(process.execPath, [compiler, "-p", "."], {
+      cwd: this.folder,
+      encoding: "utf8",
+    });
+    return stdout + stderr;
   }
 
   remove(): void {

@@ -128,7 +128,7 @@ describe("two copies of the package in one process", () => {
        import { fetchSessions } from "other-copy/fetch";
        import { session as hono } from "other-copy/hono";
        import { session as koa } from "other-copy/koa";
-       import { withSession } from "other-copy/node";
+       import { attachSession } from "other-copy/node";
        import { createStoredSessionStorage } from "other-copy/react-router";
 
        const sessions = createSessionManager({ store: memoryStore(), keys: generateKey(), cookie: { secure: false } });
@@ -146,7 +146,7 @@ describe("two copies of the package in one process", () => {
          fetch: async () => fetchSessions(sessions).commit(await fetchSessions(sessions).load(new Request("http://a/")), new Response()),
          hono: () => hono(sessions)(context, async () => {}),
          koa: () => koa(sessions)({ ...context, req: request }, async () => {}),
-         node: () => withSession(sessions, () => {}),
+         node: () => attachSession(sessions, request, { ...request, getHeaderNames: () => [] }),
          "react-router": async () => { const s = createStoredSessionStorage({ sessions }); await s.commitSession(await s.getSession()); },
        };
        for (const [name, attempt] of Object.entries(tries)) {
