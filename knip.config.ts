@@ -24,7 +24,7 @@ const config: KnipConfig = {
   ignoreExportsUsedInFile: true,
   ignoreDependencies: ["drizzle-kit", "jest", "supertest"], // run by the tests in projects of their own
   rules: { duplicates: "off" }, // a Fastify plugin is both default and named
-  ignoreBinaries: ["apt-get", "dpkg"],
+  ignoreBinaries: ["apt-get", "dpkg", "mkfifo"],
 };
 
 export default config;
