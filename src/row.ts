@@ -20,6 +20,21 @@ export interface SessionRow {
   readonly client: Uint8Array | null;
 }
 
+/** A row without its data, which may be large: what lists and counts are made of. */
+export interface RowInfo extends Omit<SessionRow, "data"> {
+  /** Length of the data. */
+  readonly bytes: number;
+  /** The first {@link HEAD_BYTES} of the data, or all of it: an envelope names its key there. */
+  readonly head: Uint8Array;
+}
+
+/** No less than a sealed envelope has beside its content. */
+export const HEAD_BYTES = 64;
+
+export function infoOfRow({ data, ...rest }: SessionRow): RowInfo {
+  return { ...rest, bytes: data.length, head: data.subarray(0, HEAD_BYTES) };
+}
+
 /** The end of a row of a table that stores none: there, the manager's limits and the other two times decide. */
 export const NEVER: number = Number.MAX_SAFE_INTEGER;
 

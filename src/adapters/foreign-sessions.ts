@@ -1,7 +1,7 @@
 import { afterChanges } from "../database/partial.ts";
 import { RefusedError } from "../errors.ts";
 import type { SessionManagerOptions, Settings } from "../options.ts";
-import type { SessionRow } from "../row.ts";
+import type { RowInfo, SessionRow } from "../row.ts";
 import { opensAlone } from "../session/format.ts";
 import { handleOf } from "../session/handle.ts";
 import { createSessionManager, recordsOf, settingsOf, type SessionManager } from "../session/manager.ts";
@@ -10,6 +10,7 @@ import { publishRefusal } from "../session/state.ts";
 import { sameBytes } from "../session/same-bytes.ts";
 import { ownerOf } from "../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";
+import { wholeRows } from "../session/whole-rows.ts";
 import { EndedIds } from "./ended-ids.ts";
 import { ForeignSaves } from "./foreign-saves.ts";
 import { foreignToken } from "./foreign-token.ts";
@@ -191,7 +192,7 @@ export class ForeignSessions {
       new TypeError('Sessions sealed to their cookies (sealTo: "cookie") cannot be listed.');
     if (!format.opensWithoutToken && format.needsToken === undefined) throw sealed();
     const found: { data: Values; expiresAt: number }[] = [];
-    for await (const row of this.#rows()) {
+    for await (const row of wholeRows(this.#records, this.#rows())) {
       if (!this.#records.isAlive(row)) continue;
       if (!opensAlone(format, row)) throw sealed();
       try {
@@ -219,7 +220,7 @@ export class ForeignSessions {
     let deleted = 0;
     try {
       for await (const row of this.#rows()) {
-        if (isNamed && ownerOf(format, row) !== "this") continue;
+        if (isNamed && (await ownerOf(this.#records, row)) !== "this") continue;
         if (await this.#records.delete(row.id)) deleted++;
       }
     } catch (error) {
@@ -227,10 +228,10 @@ export class ForeignSessions {
     }
   }
 
-  async *#rows(): AsyncGenerator<SessionRow> {
+  async *#rows(): AsyncGenerator<RowInfo> {
     let after: Uint8Array | null = null;
     for (;;) {
-      const rows: SessionRow[] = await this.#settings.store.scan(after, 100);
+      const rows: RowInfo[] = await this.#settings.store.scanInfo(after, 100);
       yield* rows;
       const last = rows.at(-1);
       if (last === undefined) return;

@@ -34,7 +34,12 @@ async function counted({ store, records }: Workplace): Promise<Unfindable> {
   };
   if (!(store instanceof SqlStore)) {
     for await (const row of walk(records)) {
-      add(row.userRef === null ? null : (format.sealedUnder?.(row).data ?? "no envelope"), 1);
+      add(
+        row.userRef === null
+          ? null
+          : (format.sealedUnder?.({ data: row.head, client: row.client }).data ?? "no envelope"),
+        1,
+      );
     }
     return found;
   }

@@ -112,11 +112,13 @@ async function assertKeysFit(
   const others = new Set<string>();
   let refusal: RefusedError | null = null;
   for await (const row of walk(records, { batchSize: 100 })) {
-    const key = format.sealedUnder(row).data ?? "no envelope";
+    const key = format.sealedUnder({ data: row.head, client: row.client }).data ?? "no envelope";
     if (!format.keyNames.includes(key)) others.add(key);
     else if (fit === "known") return;
     else {
-      refusal = refusalOf(records, row);
+      const whole = await records.store.read(row.id);
+      if (whole === null) continue;
+      refusal = refusalOf(records, whole);
       if (refusal === null || (fit === "ours" && refusal.reason !== "commitment")) return;
     }
   }

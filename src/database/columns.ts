@@ -1,4 +1,5 @@
 import { StoreSettingsError } from "../errors.ts";
+import type { RowInfo, SessionRow } from "../row.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -39,6 +40,29 @@ export function textIn(row: Row, column: string): string {
   if (typeof value === "string") return value;
   if (value instanceof Uint8Array) return new TextDecoder().decode(value);
   throw misread(column, "text", value);
+}
+
+/** A row whose columns have the names of the table's. */
+export function rowIn(row: Row): SessionRow {
+  return { ...metaIn(row), data: bytesIn(row, "data") };
+}
+
+/** The same with `bytes` and `head` in the place of `data`. */
+export function rowInfoIn(row: Row): RowInfo {
+  return { ...metaIn(row), bytes: integerIn(row, "bytes"), head: bytesIn(row, "head") };
+}
+
+function metaIn(row: Row): Omit<SessionRow, "data"> {
+  return {
+    id: bytesIn(row, "id"),
+    version: integerIn(row, "version"),
+    userRef: bytesOrNullIn(row, "user_ref"),
+    createdAt: integerIn(row, "created_at"),
+    updatedAt: integerIn(row, "updated_at"),
+    absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
+    expiresAt: integerIn(row, "expires_at"),
+    client: bytesOrNullIn(row, "client"),
+  };
 }
 
 /** A condition in a result: 1 or 0, whatever the driver makes of them. */

@@ -1,5 +1,13 @@
 import type { INDEXED, TableName } from "./shape.ts";
-import type { ExpireCursor, ExpireQuery, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type {
+  ExpireCursor,
+  ExpireQuery,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 
 /** How many statements of a kind may be under way at once, and how many operations one may carry. */
 export interface Lanes {
@@ -144,6 +152,10 @@ export interface Dialect {
 
   /** Rows in any order, whole. */
   read(ids: readonly Uint8Array[]): Statement;
+  /** The same without the data of rows that have more than {@link LEFT_OUT_ABOVE} bytes of it. */
+  readSmall(ids: readonly Uint8Array[]): Statement;
+  /** The id and the bytes of a row of `readSmall` whose data was left out; null when it is whole. */
+  leftOut(row: Record<string, unknown>): { readonly id: Uint8Array; readonly bytes: number } | null;
   /** Adds the rows whose id is free and leaves the others. */
   insert(rows: readonly SessionRow[]): readonly Statement[];
   update(updates: readonly RowUpdate[]): readonly Statement[];
@@ -188,8 +200,11 @@ export interface Dialect {
   /** One row with the column `count`. */
   count(now: number): Statement;
   scan(after: Uint8Array | null, limit: number): Statement;
+  scanInfo(after: Uint8Array | null, limit: number): Statement;
   /** The last statement changes or returns one row when the lease was got, and none when another holds it. */
   lease(name: string, holder: string, until: number, now: number): readonly Statement[];
+  /** A row of `listByUser` or `scanInfo`. */
+  decodeInfo(row: Record<string, unknown>): RowInfo;
   /** A result's row as the contract's row: bytes as Uint8Array, numbers as number. */
   decode(row: Record<string, unknown>): SessionRow;
 
@@ -216,6 +231,12 @@ export interface Dialect {
     add(entry: JournalEntry): Statement;
   };
 }
+
+/**
+ * Bytes of data above which a row of a batch is read by itself, or with few others: small enough that 128 rows of it are
+ * no more than a statement should bring.
+ */
+export const LEFT_OUT_ABOVE = 32_768;
 
 /** Milliseconds in a bucket of expiry: one day. Coarse, so that a touch seldom moves the index (decision 3). */
 export const BUCKET = 86_400_000;

@@ -1,16 +1,27 @@
 /** MySQL and MariaDB: statement texts. */
 import { StoreError } from "../errors.ts";
 import { asBuffer } from "./bytes.ts";
-import { bytesIn, bytesOrNullIn, integerIn } from "./columns.ts";
+import { bytesIn, integerIn, rowIn, rowInfoIn } from "./columns.ts";
 import { isLockWait, isTransientError } from "./mysql-errors.ts";
-import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
+import { BUCKET, bucketOf, lanesOf, LEFT_OUT_ABOVE } from "./dialect.ts";
 import { namesIn, namesOf } from "./names.ts";
-import type { ExpireCursor, ExpireQuery, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import { HEAD_BYTES } from "../row.ts";
+import type {
+  ExpireCursor,
+  ExpireQuery,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
 import type { INDEXED, TableName } from "./shape.ts";
 
 const COLUMNS =
   "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
+const META = COLUMNS.replace("data, ", "");
+const INFO = `${META}, LENGTH(data) AS bytes, SUBSTRING(data, 1, ${HEAD_BYTES}) AS head`;
 
 /**
  * The texts for one table. Lists are padded to a power of two, because mysql2 keeps a prepared statement for each
@@ -76,6 +87,18 @@ export class MysqlDialect implements Dialect {
       `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
       ...padded.map(asBuffer),
     );
+  }
+
+  readSmall(ids: readonly Uint8Array[]): Statement {
+    const padded = padList(ids);
+    return query(
+      `SELECT ${META}, LENGTH(data) AS bytes, IF(LENGTH(data) <= ${LEFT_OUT_ABOVE}, data, NULL) AS data FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
+      ...padded.map(asBuffer),
+    );
+  }
+
+  leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {
+    return row["data"] === null ? { id: bytesIn(row, "id"), bytes: integerIn(row, "bytes") } : null;
   }
 
   insert(rows: readonly SessionRow[]): readonly Statement[] {
@@ -239,7 +262,7 @@ export class MysqlDialect implements Dialect {
   listByUser(userRefs: readonly Uint8Array[], limit: number): Statement {
     const padded = padList(userRefs);
     return query(
-      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE ${inList("user_ref", padded)} ORDER BY created_at DESC, id LIMIT ?`,
+      `SELECT ${INFO} FROM ${this.names.sessions} WHERE ${inList("user_ref", padded)} ORDER BY created_at DESC, id LIMIT ?`,
       ...padded.map(asBuffer),
       limitOf(limit),
     );
@@ -319,6 +342,14 @@ export class MysqlDialect implements Dialect {
     );
   }
 
+  scanInfo(after: Uint8Array | null, limit: number): Statement {
+    return query(
+      `SELECT ${INFO} FROM ${this.names.sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+      asBuffer(after ?? new Uint8Array()),
+      limitOf(limit),
+    );
+  }
+
   lease(name: string, holder: string, until: number, now: number): readonly Statement[] {
     const { leases } = this.names;
     // The row is made first, as nobody's; then the update tells whether it found it free.
@@ -366,17 +397,11 @@ export class MysqlDialect implements Dialect {
   }
 
   decode(row: Record<string, unknown>): SessionRow {
-    return {
-      id: bytesIn(row, "id"),
-      data: bytesIn(row, "data"),
-      version: integerIn(row, "version"),
-      userRef: bytesOrNullIn(row, "user_ref"),
-      createdAt: integerIn(row, "created_at"),
-      updatedAt: integerIn(row, "updated_at"),
-      absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
-      expiresAt: integerIn(row, "expires_at"),
-      client: bytesOrNullIn(row, "client"),
-    };
+    return rowIn(row);
+  }
+
+  decodeInfo(row: Record<string, unknown>): RowInfo {
+    return rowInfoIn(row);
   }
 
   #inSchema(table: TableName): { where: string; parts: readonly string[] } {

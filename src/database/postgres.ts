@@ -1,8 +1,17 @@
 import { asBuffer, asBytes } from "./bytes.ts";
-import { BUCKET, bucketOf, lanesOf } from "./dialect.ts";
+import { BUCKET, bucketOf, lanesOf, LEFT_OUT_ABOVE } from "./dialect.ts";
 import { bytesIn, integerIn, integerOf, misread, textIn } from "./columns.ts";
 import { namesIn, namesOf } from "./names.ts";
-import type { ExpireCursor, ExpireQuery, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import { HEAD_BYTES } from "../row.ts";
+import type {
+  ExpireCursor,
+  ExpireQuery,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 import type { Dialect, JournalEntry, Lanes, Names, Statement } from "./dialect.ts";
 import type { TableName } from "./shape.ts";
 
@@ -10,6 +19,17 @@ import type { TableName } from "./shape.ts";
 const ROW =
   "concat_ws(' ', s.version, s.created_at, s.updated_at, s.absolute_expires_at, s.expires_at, encode(s.id, 'base64'), " +
   "encode(s.data, 'base64'), coalesce(encode(s.user_ref, 'base64'), '-'), coalesce(encode(s.client, 'base64'), '-')) AS row";
+
+const DATA = "encode(s.data, 'base64')";
+/** Nothing in base64 begins with "!". */
+const SMALL_ROW = ROW.replace(
+  DATA,
+  `CASE WHEN octet_length(s.data) <= ${LEFT_OUT_ABOVE} THEN ${DATA} ELSE '!' || octet_length(s.data) END`,
+);
+const INFO = ROW.replace(
+  DATA,
+  `octet_length(s.data) || ':' || encode(substr(s.data, 1, ${HEAD_BYTES}), 'base64')`,
+);
 
 /** How long, in milliseconds, making an index waits for the table while all who write to it queue behind it. */
 const LOCK_TIMEOUT = 3_000;
@@ -56,6 +76,17 @@ export class PostgresDialect implements Dialect {
     const [only] = ids;
     if (ids.length === 1 && only) return query(this.#text.readOne, asBuffer(only));
     return query(this.#text.readMany, bytesArray(ids));
+  }
+
+  readSmall(ids: readonly Uint8Array[]): Statement {
+    return query(this.#text.readSmall, bytesArray(ids));
+  }
+
+  leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {
+    const text = textIn(row, "row");
+    if (!text.includes("!")) return null;
+    const columns = text.split(" ");
+    return { id: bytesOf(columns[5]!), bytes: integerOf(columns[6]!.slice(1), "bytes") };
   }
 
   insert(rows: readonly SessionRow[]): readonly Statement[] {
@@ -200,6 +231,10 @@ export class PostgresDialect implements Dialect {
     return query(this.#text.scan, asBuffer(after ?? new Uint8Array()), limit);
   }
 
+  scanInfo(after: Uint8Array | null, limit: number): Statement {
+    return query(this.#text.scanInfo, asBuffer(after ?? new Uint8Array()), limit);
+  }
+
   lease(name: string, holder: string, until: number, now: number): readonly Statement[] {
     return [write(this.#text.lease, name, holder, until, now)];
   }
@@ -217,22 +252,36 @@ export class PostgresDialect implements Dialect {
   }
 
   decode(row: Record<string, unknown>): SessionRow {
-    const text = textIn(row, "row");
-    const columns = text.split(" ");
-    if (columns.length !== 9) throw misread("row", "nine values", text);
-    const integer = (place: number, name: string): number => integerOf(columns[place], name);
-    return {
-      id: bytesOf(columns[5]!),
-      data: bytesOf(columns[6]!),
-      version: integer(0, "version"),
-      userRef: columns[7] === "-" ? null : bytesOf(columns[7]!),
-      createdAt: integer(1, "created_at"),
-      updatedAt: integer(2, "updated_at"),
-      absoluteExpiresAt: integer(3, "absolute_expires_at"),
-      expiresAt: integer(4, "expires_at"),
-      client: columns[8] === "-" ? null : bytesOf(columns[8]!),
-    };
+    const columns = columnsOf(row);
+    return { ...metaOf(columns), data: bytesOf(columns[6]!) };
   }
+
+  decodeInfo(row: Record<string, unknown>): RowInfo {
+    const columns = columnsOf(row);
+    const [bytes, head = ""] = columns[6]!.split(":");
+    return { ...metaOf(columns), bytes: integerOf(bytes, "bytes"), head: bytesOf(head) };
+  }
+}
+
+function columnsOf(row: Record<string, unknown>): string[] {
+  const text = textIn(row, "row");
+  const columns = text.split(" ");
+  if (columns.length !== 9) throw misread("row", "nine values", text);
+  return columns;
+}
+
+function metaOf(columns: readonly string[]): Omit<SessionRow, "data"> {
+  const integer = (place: number, name: string): number => integerOf(columns[place], name);
+  return {
+    id: bytesOf(columns[5]!),
+    version: integer(0, "version"),
+    userRef: columns[7] === "-" ? null : bytesOf(columns[7]!),
+    createdAt: integer(1, "created_at"),
+    updatedAt: integer(2, "updated_at"),
+    absoluteExpiresAt: integer(3, "absolute_expires_at"),
+    expiresAt: integer(4, "expires_at"),
+    client: columns[8] === "-" ? null : bytesOf(columns[8]!),
+  };
 }
 
 function quote(identifier: string): string {
@@ -263,6 +312,7 @@ function texts(names: Names) {
   return {
     readOne: `SELECT ${ROW} FROM ${table} s WHERE s.id = $1`,
     readMany: `SELECT ${ROW} FROM unnest($1::bytea[]) AS u(id) JOIN ${table} s ON ${sameId}`,
+    readSmall: `SELECT ${SMALL_ROW} FROM unnest($1::bytea[]) AS u(id) JOIN ${table} s ON ${sameId}`,
     insertOne: `INSERT INTO ${table} (${columns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING`,
     insertMany:
       `INSERT INTO ${table} (${columns}) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int8[], $4::bytea[], $5::int8[], ` +
@@ -290,7 +340,7 @@ function texts(names: Names) {
     delete: `DELETE FROM ${table} s USING unnest($1::bytea[]) AS u(id) WHERE ${sameId} RETURNING encode(s.id, 'base64') AS id`,
     // "IS NOT NULL" is what lets the planner use the partial index.
     listByUser:
-      `SELECT ${ROW} FROM ${table} s WHERE s.user_ref IS NOT NULL AND s.user_ref = ANY ($1::bytea[]) ` +
+      `SELECT ${INFO} FROM ${table} s WHERE s.user_ref IS NOT NULL AND s.user_ref = ANY ($1::bytea[]) ` +
       `ORDER BY s.created_at DESC, s.id LIMIT $2`,
     deleteByUser:
       `DELETE FROM ${table} WHERE user_ref IS NOT NULL AND user_ref = ANY ($1::bytea[]) ` +
@@ -304,6 +354,7 @@ function texts(names: Names) {
     deleteExpired: `DELETE FROM ${table} s WHERE s.id = ANY ($4::bytea[]) AND ${due}`,
     count: `SELECT count(*)::text AS count FROM ${table} WHERE expires_at > $1`,
     scan: `SELECT ${ROW} FROM ${table} s WHERE s.id > $1 ORDER BY s.id LIMIT $2`,
+    scanInfo: `SELECT ${INFO} FROM ${table} s WHERE s.id > $1 ORDER BY s.id LIMIT $2`,
     lease:
       `INSERT INTO ${names.leases} AS l (name, holder, held_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE ` +
       `SET holder = excluded.holder, held_until = excluded.held_until WHERE l.holder = excluded.holder OR l.held_until <= $4`,

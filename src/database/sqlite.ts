@@ -1,15 +1,19 @@
 import { asBytes } from "./bytes.ts";
-import { bytesIn, bytesOrNullIn, integerIn } from "./columns.ts";
-import { BUCKET, bucketOf } from "./dialect.ts";
+import { bytesIn, integerIn, rowIn, rowInfoIn } from "./columns.ts";
+import { BUCKET, bucketOf, LEFT_OUT_ABOVE } from "./dialect.ts";
 import type { Dialect, Names, Statement } from "./dialect.ts";
+import { HEAD_BYTES } from "../row.ts";
 import type { ExpireQuery, SessionRow } from "../row.ts";
 
 /** The dialect of SQLite 3.37 and later, for tables of these names. */
 export function sqliteDialect(names: Names): Dialect {
   const { sessions, leases, migrations } = names;
   const all = `id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client`;
+  const meta = all.replace("data, ", "");
+  const info = `${meta}, length(data) AS bytes, substr(data, 1, ${HEAD_BYTES}) AS head`;
   const insert = `INSERT INTO ${sessions} (${all}, expires_bucket) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`;
   const readText = `SELECT ${all} FROM ${sessions} WHERE id = ?`;
+  const readSmallText = `SELECT ${meta}, length(data) AS bytes, CASE WHEN length(data) <= ${LEFT_OUT_ABOVE} THEN data END AS data FROM ${sessions} WHERE id = ?`;
   const updateText = `UPDATE ${sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, client = ?, expires_bucket = ? WHERE id = ? AND version = ?`;
   // Numbers are bound as REAL by both drivers, hence the CAST before the integer division.
   const touchText = `UPDATE ${sessions} SET updated_at = ?, expires_at = MIN(?, absolute_expires_at), expires_bucket = CAST(MIN(?, absolute_expires_at) AS INTEGER) / ${BUCKET} WHERE id = ? AND updated_at <= ?`;
@@ -45,6 +49,9 @@ export function sqliteDialect(names: Names): Dialect {
     expiry: { maxDelete: 100, maxScan: 400 },
 
     read: ([id]) => ({ text: readText, values: [id], writes: false }),
+    readSmall: ([id]) => ({ text: readSmallText, values: [id], writes: false }),
+    leftOut: (row) =>
+      row["data"] === null ? { id: bytesIn(row, "id"), bytes: integerIn(row, "bytes") } : null,
     insert: ([row]) => [inserted(row as SessionRow)],
     update: (updates) =>
       updates.map(({ loaded, next }) => ({
@@ -73,7 +80,7 @@ export function sqliteDialect(names: Names): Dialect {
     }),
     delete: ([id]) => [{ text: deleteText, values: [id], writes: true }],
     listByUser: (userRefs, limit) => ({
-      text: `SELECT ${all} FROM ${sessions} WHERE user_ref IN (${marks(userRefs)}) ORDER BY created_at DESC, id LIMIT ?`,
+      text: `SELECT ${info} FROM ${sessions} WHERE user_ref IN (${marks(userRefs)}) ORDER BY created_at DESC, id LIMIT ?`,
       values: [...userRefs, limit],
       writes: false,
     }),
@@ -145,20 +152,16 @@ export function sqliteDialect(names: Names): Dialect {
       values: [after ?? new Uint8Array(0), limit],
       writes: false,
     }),
+    scanInfo: (after, limit) => ({
+      text: `SELECT ${info} FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+      values: [after ?? new Uint8Array(0), limit],
+      writes: false,
+    }),
     lease: (name, holder, until, now) => [
       { text: leaseText, values: [name, holder, until, now, holder], writes: true },
     ],
-    decode: (row) => ({
-      id: bytesIn(row, "id"),
-      data: bytesIn(row, "data"),
-      version: integerIn(row, "version"),
-      userRef: bytesOrNullIn(row, "user_ref"),
-      createdAt: integerIn(row, "created_at"),
-      updatedAt: integerIn(row, "updated_at"),
-      absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
-      expiresAt: integerIn(row, "expires_at"),
-      client: bytesOrNullIn(row, "client"),
-    }),
+    decode: rowIn,
+    decodeInfo: rowInfoIn,
 
     columns: (table) => ({
       text: `SELECT name FROM pragma_table_info(?)`,

@@ -15,7 +15,7 @@ export function futureQuery(now: number, absoluteTimeout: number, limit: number)
 }
 
 /** Whether a row is one of these. */
-export function isLeftOver(row: SessionRow, now: number, absoluteTimeout: number): boolean {
+export function isLeftOver(row: Omit<SessionRow, "data">, now: number, absoluteTimeout: number): boolean {
   const query = futureQuery(now, absoluteTimeout, 1);
   return query !== null && row.createdAt > query.createdAfter && row.expiresAt > query.expiresAfter;
 }

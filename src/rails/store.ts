@@ -1,10 +1,12 @@
 import type { Database } from "../database/dialect.ts";
 import { ClosedError, NotMigratedError, OptionsError, StoredSessionError, TableError } from "../errors.ts";
 import {
+  infoOfRow,
   NEVER,
   type ExpireQuery,
   type ExpireResult,
   type FutureQuery,
+  type RowInfo,
   type RowTouch,
   type RowUpdate,
   type SessionRow,
@@ -38,6 +40,7 @@ export interface RailsStoreOptions extends SqliteStoreOptions, PostgresStoreOpti
 /** Whatever sqliteStore, postgresStore or mysqlStore takes. */
 export type RailsDatabase = string | SqliteHandle | PostgresPool | MysqlPool | MysqlCallbackPool;
 
+const SCAN_PAGE = 50;
 const SID = /^2::[0-9a-f]{64}$/;
 /** No MessagePack begins with this byte, so a row of it is refused. */
 const REFUSED = Uint8Array.of(0xc1);
@@ -190,7 +193,7 @@ export class RailsStore implements SessionStore {
   }
 
   /** @throws {RailsUsersError} always: an empty list would say that the user has no session */
-  listByUser(_userRefs: readonly Uint8Array[], _limit: number): Promise<SessionRow[]> {
+  listByUser(_userRefs: readonly Uint8Array[], _limit: number): Promise<RowInfo[]> {
     return Promise.reject(new RailsUsersError());
   }
 
@@ -251,6 +254,20 @@ export class RailsStore implements SessionStore {
       );
       return rows.map(decode);
     });
+  }
+
+  /** The version of a row of this table is a hash of its data, so that it is read, in small pages. */
+  async scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+    const found: RowInfo[] = [];
+    let last = after;
+    while (found.length < limit) {
+      const size = Math.min(SCAN_PAGE, limit - found.length);
+      const rows = await this.scan(last, size);
+      found.push(...rows.map(infoOfRow));
+      last = rows.at(-1)?.id ?? null;
+      if (rows.length < size) break;
+    }
+    return found;
   }
 
   /**

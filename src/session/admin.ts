@@ -1,6 +1,6 @@
 import { afterChanges, allAnswered } from "../database/partial.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
-import type { SessionRow } from "../row.ts";
+import { infoOfRow, type RowInfo, type SessionRow } from "../row.ts";
 import { isLeftOver } from "../jobs/future.ts";
 import { fractionOf } from "../store/fraction.ts";
 import { opensAlone } from "./format.ts";
@@ -11,6 +11,7 @@ import type { Token } from "./token.ts";
 import { UserRows } from "./user-rows.ts";
 import { sessionInfo, type SessionInfo } from "./users.ts";
 import { walk, type WalkOptions } from "./walk.ts";
+import { wholeRows } from "./whole-rows.ts";
 
 /** A stored session with its content, for its user's own request for their data, or for an operator who asks to see it. */
 export interface ExportedSession extends SessionInfo {
@@ -71,7 +72,7 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
 
   for await (const row of walk(records, options)) {
     const alive = !isOver(row, records.settings, now);
-    const { length } = row.data;
+    const { bytes: length, head, client } = row;
     count.total++;
     count[alive ? "live" : "ended"]++;
     if (alive && row.userRef !== null) count.signedIn++;
@@ -81,7 +82,7 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
     const place = count.total <= sampleSize ? count.total - 1 : Math.floor(Math.random() * count.total);
     if (place < sampleSize) sample[place] = length;
     if (alive) ages.find(({ under }) => now - row.createdAt < under)!.live++;
-    const sealed = format.sealedUnder?.(row) ?? { data: null, client: null };
+    const sealed = format.sealedUnder?.({ data: head, client }) ?? { data: null, client: null };
     for (const key of new Set([sealed.data, sealed.client ?? sealed.data])) {
       const use = uses.get(key) ?? { live: 0, ended: 0 };
       use[alive ? "live" : "ended"]++;
@@ -107,7 +108,10 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
 export const sealedToCookie = "sealed to the cookie";
 
 /** As an operator sees it: it ends by what is stored in it. */
-function lifeOf(records: Records, row: SessionRow): SessionInfo & { readonly ended: boolean } {
+function lifeOf(
+  records: Records,
+  row: Omit<RowInfo, "bytes" | "head">,
+): SessionInfo & { readonly ended: boolean } {
   const end = storedEndOf(row, records.settings);
   return {
     ...sessionInfo(records, row),
@@ -160,13 +164,27 @@ export function refusalOf(records: Records, row: SessionRow): RefusedError | nul
 
 /** Everything that is stored of a user, sessions that ended and were not yet deleted included (R36). */
 export async function exportUser(records: Records, user: string): Promise<ExportedSession[]> {
-  const rows = await rowsOfUser(records, user);
-  return rows.map((row) => exportRow(records, row));
+  const found: ExportedSession[] = [];
+  for await (const session of exportUserStream(records, user)) found.push(session);
+  return found;
 }
 
-/** Every row of a user, ended or not, newest first. For a user with very many of them it goes over the table. */
-export function rowsOfUser(records: Records, user: string): Promise<SessionRow[]> {
+/** The same, one session after another: only a few MiB of them are in memory at a time. */
+export async function* exportUserStream(records: Records, user: string): AsyncGenerator<ExportedSession> {
+  const { format } = records.settings;
+  const refs = [...format.userRefs(user), ...(format.formerUserRefs?.(user) ?? [])];
+  for await (const row of wholeRows(records, await rowsOfUser(records, user))) {
+    if (isOf(refs, row)) yield exportRow(records, row);
+  }
+}
+
+/** Every row of a user without its data, ended or not, newest first. For a user with very many of them it goes over the table. */
+export function rowsOfUser(records: Records, user: string): Promise<RowInfo[]> {
   return new UserRows(records, user).all();
+}
+
+function isOf(refs: readonly Uint8Array[], { userRef }: Pick<SessionRow, "userRef">): boolean {
+  return userRef !== null && refs.some((ref) => Buffer.compare(ref, userRef) === 0);
 }
 
 /** A stored row by its handle, ended or not; null when there is none. */
@@ -223,7 +241,7 @@ export async function revokeEverything(records: Records, options: WalkOptions = 
       let cursor: Uint8Array | null = null;
       for (;;) {
         if (signal?.aborted) return deleted;
-        const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
+        const rows: RowInfo[] = await records.store.scanInfo(cursor, batchSize);
         const future = records.now() + clockTolerance;
         const due =
           pass === 1 ? rows : rows.filter(({ createdAt }) => createdAt <= latest || createdAt > future);
@@ -258,10 +276,7 @@ export interface ListedSession extends SessionInfo {
   readonly bytes: number;
 }
 
-export function infoOf(records: Records, row: SessionRow): ListedSession {
-  return {
-    ...lifeOf(records, row),
-    signedIn: row.userRef !== null,
-    bytes: row.data.length,
-  };
+export function infoOf(records: Records, row: RowInfo | SessionRow): ListedSession {
+  const { bytes } = "data" in row ? infoOfRow(row) : row;
+  return { ...lifeOf(records, row), signedIn: row.userRef !== null, bytes };
 }

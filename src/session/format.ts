@@ -4,6 +4,9 @@ import type { FlashInData } from "./merge.ts";
 import type { CookieRejection } from "./rejected-cookies.ts";
 import type { Token } from "./token.ts";
 
+/** What names its keys: of the data, the first bytes are enough. */
+export type Sealed = Pick<SessionRow, "data" | "client">;
+
 /** A row whose data is yet to be sealed. */
 export type BareRow = Omit<SessionRow, "data" | "client">;
 
@@ -74,13 +77,13 @@ export interface SessionFormat {
   open(row: SessionRow, token: Token | null): Uint8Array;
   sealClient(client: ClientInfo, row: BareRow): Uint8Array | null;
   /** @throws {RefusedError} */
-  openClient(row: SessionRow): ClientInfo | null;
+  openClient(row: Omit<SessionRow, "data">): ClientInfo | null;
   /** Whether the row's data, client and user reference are all under the newest key. */
-  isCurrent(row: SessionRow): boolean;
+  isCurrent(row: Sealed): boolean;
   /** Names of the keys, newest first, for formats whose rows name their key. */
   readonly keyNames?: readonly string[];
   /** The names of the keys that sealed a row's columns, known or not; null where there is nothing sealed. */
-  sealedUnder?(row: SessionRow): { readonly data: string | null; readonly client: string | null };
+  sealedUnder?(row: Sealed): { readonly data: string | null; readonly client: string | null };
   /** Bytes that the `data` of a row has at most, or a little less, for formats that have a limit. */
   readonly maxSealedBytes?: number;
   /** Whether the rows that it seals can be opened without the cookie: false when they are sealed to it. */

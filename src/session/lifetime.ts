@@ -1,5 +1,7 @@
 import { RefusedError } from "../errors.ts";
-import { NEVER, type SessionRow } from "../row.ts";
+import { NEVER, type RowInfo, type SessionRow } from "../row.ts";
+
+type Times = Pick<SessionRow | RowInfo, "createdAt" | "updatedAt" | "absoluteExpiresAt" | "expiresAt">;
 
 interface Limits {
   readonly idleTimeout: number;
@@ -10,7 +12,7 @@ interface Limits {
  * When a row ends. The limits of today's configuration and those the row was written with both count, so that a
  * shorter timeout acts at once and an edited `expires_at` or `updated_at` lengthens nothing.
  */
-export function endOf(row: SessionRow, limits: Limits): number {
+export function endOf(row: Times, limits: Limits): number {
   return Math.min(
     row.expiresAt,
     row.updatedAt + limits.idleTimeout,
@@ -24,7 +26,7 @@ export function endOf(row: SessionRow, limits: Limits): number {
  * application (a command that was given an address alone has the defaults), and must not take a session for dead that
  * is alive there. Stores count and delete by the same rule. Only where the table stores no end, as that of Rails, the configured limits are all there is.
  */
-export function storedEndOf(row: SessionRow, limits: Limits): number {
+export function storedEndOf(row: Times, limits: Limits): number {
   return row.expiresAt === NEVER ? endOf(row, limits) : row.expiresAt;
 }
 
@@ -55,7 +57,7 @@ export function isTouchDue(row: Pick<SessionRow, "updatedAt">, now: number, touc
 }
 
 /** Whether a row is over for an operator: see {@link storedEndOf}. */
-export function isOver(row: SessionRow, limits: Limits, now: number): boolean {
+export function isOver(row: Times, limits: Limits, now: number): boolean {
   return now >= storedEndOf(row, limits) || isFromFuture(row, now);
 }
 
@@ -64,7 +66,7 @@ export function isOver(row: SessionRow, limits: Limits, now: number): boolean {
  * behind is refused all the same.
  * @throws {RefusedError} reason "times"
  */
-export function checkTimes(row: SessionRow): void {
+export function checkTimes(row: Times): void {
   if (row.expiresAt > row.absoluteExpiresAt || row.expiresAt < row.updatedAt) {
     throw new RefusedError(
       "times",
@@ -74,7 +76,7 @@ export function checkTimes(row: SessionRow): void {
 }
 
 /** @throws {RefusedError} reason "times" */
-export function checkBegun(row: SessionRow, now: number): void {
+export function checkBegun(row: Times, now: number): void {
   if (!isFromFuture(row, now)) return;
   throw new RefusedError(
     "times",

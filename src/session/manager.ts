@@ -7,7 +7,8 @@ import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { resolveOptions, type SessionManagerOptions, type Settings } from "../options.ts";
 import { printable } from "../printable.ts";
-import { exportUser, statsOf, type ExportedSession, type SessionStats } from "./admin.ts";
+import { infoOfRow } from "../row.ts";
+import { exportUser, exportUserStream, statsOf, type ExportedSession, type SessionStats } from "./admin.ts";
 import { Committer } from "./commit.ts";
 import type { SessionData } from "./data.ts";
 import { milliseconds, type Duration } from "./duration.ts";
@@ -166,7 +167,7 @@ export class SessionManager<Data = SessionData> {
   async find(handle: string): Promise<SessionInfo | null> {
     const id = idOf(handle);
     const row = id === null ? null : await this.#records.read(id);
-    const found = row !== null && ownerOf(this.#settings.format, row) !== "another";
+    const found = row !== null && (await ownerOf(this.#records, infoOfRow(row), row)) !== "another";
     return found ? sessionInfo(this.#records, row) : null;
   }
 
@@ -184,6 +185,17 @@ export class SessionManager<Data = SessionData> {
    */
   async exportUser(userId: UserId): Promise<ExportedSession[]> {
     return exportUser(this.#records, parseUserId(userId, "sessions.exportUser"));
+  }
+
+  /**
+   * The same one session after another, for users with many or large sessions: a few MiB are in memory at a time.
+   *
+   * ```ts
+   * for await (const session of sessions.exportUserStream("42")) await write(session);
+   * ```
+   */
+  exportUserStream(userId: UserId): AsyncGenerator<ExportedSession> {
+    return exportUserStream(this.#records, parseUserId(userId, "sessions.exportUserStream"));
   }
 
   /** Erases every stored session of a user, ended or not; answers how many (R36). The same as revoking them all. */

@@ -1,8 +1,8 @@
 import { Codec } from "../codec/codec.ts";
-import type { SessionRow } from "../row.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import { Sealer, type SealMode } from "../sealing/sealer.ts";
-import type { ClientInfo, SessionFormat } from "./format.ts";
+import type { SessionRow } from "../row.ts";
+import type { ClientInfo, Sealed, SessionFormat } from "./format.ts";
 import { hasTokenShape, mintToken, readToken, refreshToken } from "./token.ts";
 
 export interface NativeFormatOptions {
@@ -62,8 +62,8 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
       return codec.decodeMap(sealer.openClient(row.client, row)) as ClientInfo;
     },
     keyNames: keys.keys.map((key) => key.name),
-    sealedUnder: (row: SessionRow) => ({ data: keyName(row.data), client: keyName(row.client) }),
-    isCurrent: (row: SessionRow) =>
+    sealedUnder: (row: Sealed) => ({ data: keyName(row.data), client: keyName(row.client) }),
+    isCurrent: (row: Sealed) =>
       Sealer.keyId(row.data) === newest && (row.client === null || Sealer.keyId(row.client) === newest),
   };
 }

@@ -52,7 +52,7 @@ export class Records {
     return row !== null && this.isAlive(row) ? row : null;
   }
 
-  isAlive(row: SessionRow): boolean {
+  isAlive(row: Omit<SessionRow, "data">): boolean {
     try {
       checkTimes(row);
       checkBegun(row, this.now());
@@ -128,7 +128,7 @@ export class Records {
   }
 
   /** Address and user agent; null where there are none or they do not open. */
-  clientOf(row: SessionRow): ClientInfo | null {
+  clientOf(row: Omit<SessionRow, "data">): ClientInfo | null {
     try {
       return this.settings.format.openClient(row);
     } catch (error) {

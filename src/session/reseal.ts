@@ -3,7 +3,7 @@ import { RefusedError } from "../errors.ts";
 import { Pace, paceProblem } from "../jobs/pace.ts";
 import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { randomVersion } from "../sealing/random.ts";
-import type { SessionRow } from "../row.ts";
+import type { RowInfo, SessionRow } from "../row.ts";
 import { fractionOf } from "../store/fraction.ts";
 import { hasFormerUserRef, opensAlone } from "./format.ts";
 import { handleOf, idOf } from "./handle.ts";
@@ -60,7 +60,7 @@ export async function resealRows(
     for (;;) {
       if (!(await mayStep())) return stand(false);
       let began = performance.now();
-      const rows = await records.store.scan(cursor, limit);
+      const rows: RowInfo[] = await records.store.scanInfo(cursor, limit);
       const finished = rows.length < limit;
       for (let at = 0; at < rows.length; at += maxStep) {
         if (at > 0 && !(await mayStep())) return stand(false);
@@ -85,15 +85,20 @@ export async function resealRows(
   }
 }
 
-async function resealRow(
-  records: Records,
-  loaded: SessionRow,
-): Promise<{ outcome: Outcome; wrote?: boolean }> {
-  let row: SessionRow | null = loaded;
+async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Outcome; wrote?: boolean }> {
+  const { format } = records.settings;
+  if (records.now() >= info.expiresAt) return { outcome: "ended" };
+  // Where the first bytes tell it, what is done already is not read.
+  const { head, client } = info;
+  const sealed = { data: head, client };
+  const namesFormer =
+    format.formerUserRefs !== undefined && info.userRef !== null && opensAlone(format, sealed);
+  if (format.sealedUnder !== undefined && format.isCurrent(sealed) && !namesFormer)
+    return { outcome: "current" };
+  let row: SessionRow | null = await records.store.read(info.id);
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
     // By what is stored alone: an application with longer timeouts may still open it, and needs its key until then.
     if (row === null || records.now() >= row.expiresAt) return { outcome: "ended" };
-    const { format } = records.settings;
     const isCurrent = format.isCurrent(row);
     // Whether its user's reference is current as well shows in an application with a name only when it is open.
     const mayBeFormer =
@@ -111,7 +116,7 @@ async function resealRow(
     if (next === "current") return { outcome: "current" };
     if (next === null) return { outcome: "waiting" };
     if (await records.update(row, next, "reseal")) {
-      return { outcome: opensAlone(records.settings.format, row) ? "resealed" : "waiting", wrote: true };
+      return { outcome: opensAlone(format, row) ? "resealed" : "waiting", wrote: true };
     }
     row = await records.store.read(row.id);
   }

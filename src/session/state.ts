@@ -421,7 +421,7 @@ export function isUnknown(error: unknown): boolean {
   return error instanceof StoreError && error.outcome === "unknown";
 }
 
-export function publishRefusal(row: SessionRow, error: RefusedError): void {
+export function publishRefusal(row: Pick<SessionRow, "id">, error: RefusedError): void {
   if (channels.refuse.hasSubscribers) {
     channels.refuse.publish({ handle: handleOf(row.id), reason: error.reason } satisfies RefuseEvent);
   }

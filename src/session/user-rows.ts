@@ -1,5 +1,6 @@
 import { ConflictError, RefusedError } from "../errors.ts";
-import type { SessionRow } from "../row.ts";
+import { infoOfRow, type RowInfo, type SessionRow } from "../row.ts";
+import { pagesOf } from "../store/batch.ts";
 import { opensAlone, type SessionFormat } from "./format.ts";
 import type { Records } from "./records.ts";
 import { walk } from "./walk.ts";
@@ -10,7 +11,8 @@ import { walk } from "./walk.ts";
  */
 export type Owner = "this" | "another" | "unknown";
 
-export function ownerOf(format: SessionFormat, row: SessionRow): Owner {
+export async function ownerOf(records: Records, info: RowInfo, whole?: SessionRow): Promise<Owner> {
+  const { format } = records.settings;
   const opens = (open: () => unknown): boolean => {
     try {
       open();
@@ -20,9 +22,11 @@ export function ownerOf(format: SessionFormat, row: SessionRow): Owner {
       return false;
     }
   };
-  if (row.client !== null && opens(() => format.openClient(row))) return "this";
-  if (opensAlone(format, row)) return opens(() => format.open(row, null)) ? "this" : "another";
-  return row.client === null ? "unknown" : "another";
+  const { head, client } = info;
+  if (client !== null && opens(() => format.openClient(info))) return "this";
+  if (!opensAlone(format, { data: head })) return client === null ? "unknown" : "another";
+  const row = whole ?? (await records.store.read(info.id));
+  return row !== null && opens(() => format.open(row, null)) ? "this" : "another";
 }
 
 /** More of one user than a single statement should bring. */
@@ -51,17 +55,17 @@ export class UserRows {
   }
 
   /** Newest first, at most `limit`, ended or not. */
-  async list(limit: number): Promise<SessionRow[]> {
+  async list(limit: number): Promise<RowInfo[]> {
     const { store } = this.#records;
     const rows = await store.listByUser([...this.#refs, ...this.#former], limit);
-    if (rows.length < limit || this.#former.length === 0) return this.#ours(rows);
+    if (rows.length < limit || this.#former.length === 0) return await this.#ours(rows);
     // Rows of another application may have taken the places of ours.
     const bound = await store.listByUser(this.#refs, limit);
     return newestFirst([...bound, ...(await this.#formerRows())]).slice(0, limit);
   }
 
   /** All of them. For a user with very many it goes over the table. */
-  async all(): Promise<SessionRow[]> {
+  async all(): Promise<RowInfo[]> {
     const refs = [...this.#refs, ...this.#former];
     const rows = await this.#records.store.listByUser(refs, mostOfUser + 1);
     return rows.length <= mostOfUser ? this.#ours(rows) : this.#search(refs);
@@ -73,7 +77,8 @@ export class UserRows {
     if ((await store.deleteByUser(this.#refs, { only: id })) > 0) return true;
     if (this.#former.length === 0) return false;
     const row = await store.read(id);
-    return row !== null && this.#has(row) && this.#ours([row]).length > 0 && this.#deleteFormer(row);
+    if (row === null || !this.#has(row)) return false;
+    return (await this.#ours([infoOfRow(row)])).length > 0 && (await this.#deleteFormer(row));
   }
 
   /**
@@ -91,7 +96,7 @@ export class UserRows {
       onDeleted(count);
     };
     const { store } = this.#records;
-    const isKept = ({ id }: SessionRow): boolean => isAmong(id, except);
+    const isKept = ({ id }: RowInfo): boolean => isAmong(id, except);
     for (let pass = 1; pass <= maxPasses; pass++) {
       deleted(await store.deleteByUser(this.#refs, { except }));
       const former = (await this.#formerRows()).filter((row) => !isKept(row));
@@ -105,43 +110,46 @@ export class UserRows {
   }
 
   /** A row that is known to be ours stays ours, whichever reference a save gives it meanwhile. */
-  async #deleteFormer({ id }: SessionRow): Promise<boolean> {
+  async #deleteFormer({ id }: Pick<RowInfo, "id">): Promise<boolean> {
     return (await this.#records.store.deleteByUser([...this.#refs, ...this.#former], { only: id })) > 0;
   }
 
-  async #formerRows(): Promise<SessionRow[]> {
+  async #formerRows(): Promise<RowInfo[]> {
     if (this.#former.length === 0) return [];
     const rows = await this.#records.store.listByUser(this.#former, mostOfUser + 1);
     return rows.length <= mostOfUser ? this.#ours(rows) : this.#search(this.#former);
   }
 
-  async #search(refs: readonly Uint8Array[]): Promise<SessionRow[]> {
-    const found: SessionRow[] = [];
+  async #search(refs: readonly Uint8Array[]): Promise<RowInfo[]> {
+    const found: RowInfo[] = [];
     for await (const row of walk(this.#records)) {
       if (row.userRef !== null && isAmong(row.userRef, refs)) found.push(row);
     }
-    return newestFirst(this.#ours(found));
+    return newestFirst(await this.#ours(found));
   }
 
-  #has({ userRef }: SessionRow): boolean {
+  #has({ userRef }: Pick<RowInfo, "userRef">): boolean {
     return userRef !== null && (isAmong(userRef, this.#refs) || isAmong(userRef, this.#former));
   }
 
-  /** Those that are this application's. */
-  #ours(rows: readonly SessionRow[]): SessionRow[] {
+  /** Those that are this application's. Rows that only their data tells are read, a few MiB at a time. */
+  async #ours(rows: readonly RowInfo[]): Promise<RowInfo[]> {
     const { format } = this.#records.settings;
     // Without a name nothing tells our references from those that others had: only what is refused is known not to be ours.
-    if (this.#former.length === 0)
-      return rows.filter((row) => row.client === null || ownerOf(format, row) !== "another");
+    const isNamed = this.#former.length > 0;
+    const isCertain = (row: RowInfo): boolean =>
+      isNamed ? isAmong(row.userRef!, this.#refs) : row.client === null;
+    const found = new Set<RowInfo>();
     let unknown = 0;
-    const ours = rows.filter((row) => {
-      if (isAmong(row.userRef!, this.#refs)) return true;
-      const owner = ownerOf(format, row);
-      if (owner === "unknown") unknown++;
-      return owner === "this";
-    });
+    for (const page of pagesOf(rows.filter((row) => !isCertain(row)))) {
+      const owners = await Promise.all(page.map((row) => ownerOf(this.#records, row)));
+      for (const [index, owner] of owners.entries()) {
+        if (owner === "this" || (owner === "unknown" && !isNamed)) found.add(page[index]!);
+        else if (owner === "unknown") unknown++;
+      }
+    }
     if (unknown > 0) warnOfUnknown(format, unknown);
-    return ours;
+    return rows.filter((row) => isCertain(row) || found.has(row));
   }
 }
 
@@ -159,6 +167,6 @@ function isAmong(bytes: Uint8Array, list: readonly Uint8Array[]): boolean {
   return list.some((one) => Buffer.compare(one, bytes) === 0);
 }
 
-function newestFirst(rows: readonly SessionRow[]): SessionRow[] {
+function newestFirst(rows: readonly RowInfo[]): RowInfo[] {
   return rows.toSorted((a, b) => b.createdAt - a.createdAt);
 }

@@ -1,6 +1,6 @@
 import { afterChanges } from "../database/partial.ts";
 import { trace } from "../instrumentation/channels.ts";
-import type { SessionRow } from "../row.ts";
+import type { RowInfo } from "../row.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf, idOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
@@ -40,7 +40,11 @@ export interface UserSessions {
   revokeAll(options?: { except?: Session<any> }): Promise<number>;
 }
 
-export function sessionInfo(records: Records, row: SessionRow, current?: Session<any>): SessionInfo {
+export function sessionInfo(
+  records: Records,
+  row: Omit<RowInfo, "bytes" | "head">,
+  current?: Session<any>,
+): SessionInfo {
   const handle = handleOf(row.id);
   return {
     handle,

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { SessionRow } from "../row.ts";
+import type { RowInfo } from "../row.ts";
 import { fractionOf } from "../store/fraction.ts";
 import type { Records } from "./records.ts";
 
@@ -10,14 +10,14 @@ export interface WalkOptions {
   readonly onProgress?: (progress: { readonly scanned: number; readonly fraction: number }) => void;
 }
 
-/** Every row in order of id, a bounded page at a time. Rows added meanwhile may be missed. */
-export async function* walk(records: Records, options: WalkOptions = {}): AsyncGenerator<SessionRow> {
+/** Every row in order of id, without its data, a bounded page at a time. Rows added meanwhile may be missed. */
+export async function* walk(records: Records, options: WalkOptions = {}): AsyncGenerator<RowInfo> {
   const { batchSize = 500, signal, onProgress } = options;
   let cursor: Uint8Array | null = null;
   let scanned = 0;
   for (;;) {
     if (signal?.aborted) return;
-    const rows: SessionRow[] = await records.store.scan(cursor, batchSize);
+    const rows: RowInfo[] = await records.store.scanInfo(cursor, batchSize);
     yield* rows;
     scanned += rows.length;
     const last = rows.at(-1);

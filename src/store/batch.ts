@@ -24,3 +24,22 @@ export function batchSize(queue: readonly Operation[], lanes: number, maxBatch: 
   }
   return most;
 }
+
+/** In the order given, as many together as have {@link LARGEST_BATCH} bytes at most, or one that has more. */
+export function* pagesOf<Item extends { readonly bytes: number }>(
+  items: Iterable<Item>,
+  mostItems = Infinity,
+): Generator<Item[]> {
+  let page: Item[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    if (page.length > 0 && (page.length === mostItems || bytes + item.bytes > LARGEST_BATCH)) {
+      yield page;
+      page = [];
+      bytes = 0;
+    }
+    page.push(item);
+    bytes += item.bytes;
+  }
+  if (page.length > 0) yield page;
+}

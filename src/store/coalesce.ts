@@ -6,7 +6,15 @@ import { outsideRequests } from "../database/outside-requests.ts";
 import { LONGER } from "../database/time-limit.ts";
 import { batchSize } from "./batch.ts";
 import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
-import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type {
+  ExpireQuery,
+  ExpireResult,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 import { StorePace } from "./store-pace.ts";
 import type { SessionStore } from "./store.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
@@ -113,7 +121,7 @@ export class CoalescedStore {
     return this.#enqueue("delete", id, id) as Promise<boolean>;
   }
 
-  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]> {
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
     return this.#direct(false, () => this.store.listByUser(userRefs, limit));
   }
 
@@ -138,8 +146,8 @@ export class CoalescedStore {
     return this.#direct(false, () => this.store.count(now), this.#laterDeadlines);
   }
 
-  scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
-    return this.#direct(false, () => this.store.scan(after, limit));
+  scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+    return this.#direct(false, () => this.store.scanInfo(after, limit));
   }
 
   lease(name: string, holder: string, until: number, now: number): Promise<boolean> {

@@ -1,7 +1,16 @@
 import { ClosedError, StoreError } from "../errors.ts";
 import { onceEach } from "./once-each.ts";
 import type { Lanes, SessionStore, TakenOver } from "./store.ts";
-import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import { infoOfRow } from "../row.ts";
+import type {
+  ExpireQuery,
+  ExpireResult,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 
 export interface MemoryStoreOptions {
   /**
@@ -97,14 +106,14 @@ export class MemoryStore implements SessionStore {
     return ids.map((id) => this.#rows.delete(keyOf(id)));
   }
 
-  async listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]> {
+  async listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
     this.#assertOpen();
     const users = new Set(userRefs.map(keyOf));
     return [...this.#rows.values()]
       .filter(({ userRef }) => userRef && users.has(keyOf(userRef)))
       .toSorted((a, b) => b.createdAt - a.createdAt)
       .slice(0, limit)
-      .map(copyOf);
+      .map((row) => copyOfInfo(row));
   }
 
   async deleteByUser(
@@ -161,13 +170,20 @@ export class MemoryStore implements SessionStore {
   }
 
   async scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
+    return this.#page(after, limit).map(copyOf);
+  }
+
+  async scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+    return this.#page(after, limit).map((row) => copyOfInfo(row));
+  }
+
+  #page(after: Uint8Array | null, limit: number): SessionRow[] {
     this.#assertOpen();
     const start = after && Buffer.from(after);
     return [...this.#rows.values()]
       .filter(({ id }) => !start || Buffer.compare(id, start) > 0)
       .toSorted((a, b) => Buffer.compare(a.id, b.id))
-      .slice(0, limit)
-      .map(copyOf);
+      .slice(0, limit);
   }
 
   async lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
@@ -231,6 +247,12 @@ const MALFORMED = "";
 function keyOf(id: Uint8Array): string {
   if (!(id instanceof Uint8Array) || id.length !== 32) return MALFORMED;
   return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");
+}
+
+function copyOfInfo(row: SessionRow): RowInfo {
+  const { head, bytes } = infoOfRow(row);
+  const { data, ...rest } = copyOf({ ...row, data: head });
+  return { ...rest, bytes, head: data };
 }
 
 function copyOf(row: SessionRow): SessionRow {

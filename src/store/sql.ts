@@ -1,9 +1,19 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { keyOf } from "../database/bytes.ts";
 import { bytesIn, flagIn, integerIn } from "../database/columns.ts";
 import { ClosedError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "../migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "../database/dialect.ts";
-import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import { pagesOf } from "./batch.ts";
+import type {
+  ExpireQuery,
+  ExpireResult,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 import { fractionOfExpiry } from "./fraction.ts";
 import { onceEach } from "./once-each.ts";
 import { takeOver } from "./take-over.ts";
@@ -96,11 +106,11 @@ export class SqlStore implements SessionStore {
     });
   }
 
-  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]> {
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
     return this.#guard(async () => {
       if (userRefs.length === 0) return [];
       const { rows } = await this.database.run(this.#dialect.listByUser(userRefs, limit));
-      return rows.map((row) => this.#dialect.decode(row));
+      return rows.map((row) => this.#dialect.decodeInfo(row));
     });
   }
 
@@ -165,6 +175,13 @@ export class SqlStore implements SessionStore {
     return this.#guard(async () => {
       const { rows } = await this.database.run(this.#dialect.scan(after, limit));
       return rows.map((row) => this.#dialect.decode(row));
+    });
+  }
+
+  scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+    return this.#guard(async () => {
+      const { rows } = await this.database.run(this.#dialect.scanInfo(after, limit));
+      return rows.map((row) => this.#dialect.decodeInfo(row));
     });
   }
 
@@ -240,16 +257,32 @@ export class SqlStore implements SessionStore {
   async #read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
     const asked = ids.filter((id) => this.#isId(id));
     if (asked.length === 0) return ids.map(() => null);
-    const results = await this.#send(asked, (some) => [this.#dialect.read(some)]);
     if (ids.length === 1) {
-      const row = results[0]?.rows[0];
+      const row = (await this.database.run(this.#dialect.read(asked))).rows[0];
       return [row ? this.#dialect.decode(row) : null];
     }
     const found = new Map<string, SessionRow>();
-    for (const { rows } of results) {
+    const large: { readonly id: Uint8Array; readonly bytes: number }[] = [];
+    for (const { rows } of await this.#send(asked, (some) => [this.#dialect.readSmall(some)])) {
       for (const columns of rows) {
+        const leftOut = this.#dialect.leftOut(columns);
+        if (leftOut !== null) {
+          large.push(leftOut);
+          continue;
+        }
         const row = this.#dialect.decode(columns);
         found.set(keyOf(row.id), row);
+      }
+    }
+    // One bounded statement after another, and a turn of the event loop between two of them.
+    for (const page of pagesOf(large)) {
+      await turn();
+      const whole = page.map(({ id }) => id);
+      for (const { rows } of await this.#send(whole, (some) => [this.#dialect.read(some)])) {
+        for (const columns of rows) {
+          const row = this.#dialect.decode(columns);
+          found.set(keyOf(row.id), row);
+        }
       }
     }
     return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);

@@ -9,13 +9,22 @@
  * rejects with a {@link StoreError} (its `outcome` says whether a write may have happened).
  */
 import type { Lanes } from "../database/dialect.ts";
-import type { ExpireQuery, ExpireResult, FutureQuery, RowTouch, RowUpdate, SessionRow } from "../row.ts";
+import type {
+  ExpireQuery,
+  ExpireResult,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../row.ts";
 
 export type {
   ExpireCursor,
   ExpireQuery,
   ExpireResult,
   FutureQuery,
+  RowInfo,
   RowTouch,
   RowUpdate,
   SessionRow,
@@ -83,8 +92,11 @@ export interface SessionStore {
   /** Deletes rows, whatever their version. True for each that was there. */
   delete(ids: readonly Uint8Array[]): Promise<boolean[]>;
 
-  /** Rows of any of these user references, newest `createdAt` first, at most `limit`. Expired rows included. */
-  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<SessionRow[]>;
+  /**
+   * Rows of any of these user references, newest `createdAt` first, at most `limit`. Expired rows included. Their data
+   * stays in the database, but for its first bytes.
+   */
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]>;
 
   /**
    * Deletes the rows of these user references and answers how many. `only` narrows it to one id; the ids of
@@ -111,6 +123,9 @@ export interface SessionStore {
 
   /** Up to `limit` rows with ids after `after` (null: from the start), in ascending order of id. */
   scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]>;
+
+  /** The same without the data, but for its first bytes. */
+  scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]>;
 
   /**
    * Takes or renews the named lease for `holder` until `until`. True when it was free, had run out by `now`, or

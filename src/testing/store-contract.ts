@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { ClosedError } from "../errors.ts";
-import type { ExpireQuery, SessionRow } from "../row.ts";
+import type { ExpireQuery, RowInfo, SessionRow } from "../row.ts";
 import type { SessionStore } from "../store/store.ts";
 
 export interface StoreContractOptions {
@@ -64,6 +64,17 @@ function reading(check: Check): void {
     same(await store.read([idOf("nobody")]), [null]);
     same(await store.read([b.id]), [b]);
     same(await store.read([]), []);
+  });
+
+  check("read: rows of any size in one batch → each is whole, in the order asked for", async (store) => {
+    const sizes = [1, 32_768, 32_769, 300_000, 100, 1_500_000, 70_000, 2_900_000, 10];
+    const batch = sizes.map((size, nth) => rowOf(`size ${nth}`, { data: bytesOf(size, nth) }));
+    for (const row of batch) await store.insert([row]);
+    same(await store.read([...batch.map(({ id }) => id), idOf("nobody")]), [...batch, null]);
+    for (const row of batch) same(await store.read([row.id]), [row]);
+    const infos = await store.scanInfo(null, 100);
+    same(infos, batch.toSorted(byId).map(infoOf));
+    for (const { head } of infos) assert.ok(head.buffer.byteLength < 100_000, "no data behind the head");
   });
 
   check("read answers an expired row like any other", async (store) => {
@@ -450,9 +461,9 @@ function users(check: Check): void {
   check("listByUser answers the rows of any of the references, newest first (R36)", async (store) => {
     const [a1, a2, a3, b1, none] = some();
     await store.insert([a1, a2, a3, b1, none]);
-    same(await store.listByUser([ann, older], 10), [a2, a3, a1]);
-    same(await store.listByUser([older, ann], 2), [a2, a3]);
-    same(await store.listByUser([bob], 10), [b1]);
+    same(await store.listByUser([ann, older], 10), [a2, a3, a1].map(infoOf));
+    same(await store.listByUser([older, ann], 2), [a2, a3].map(infoOf));
+    same(await store.listByUser([bob], 10), [infoOf(b1)]);
     same(await store.listByUser([idOf("nobody")], 10), []);
     same(await store.listByUser([], 10), []);
   });
@@ -482,7 +493,7 @@ function users(check: Check): void {
       await store.deleteByUser([ann, older], { except: [a2.id, idOf("x"), new Uint8Array(1)] }),
       2,
     );
-    same(await store.listByUser([ann, older], 10), [a2]);
+    same(await store.listByUser([ann, older], 10), [infoOf(a2)]);
     assert.equal(await store.deleteByUser([ann, older], { only: a2.id, except: [a2.id] }), 0);
     assert.equal(await store.deleteByUser([ann, older], { except: [] }), 1);
     assert.equal(await store.count(0), 2);
@@ -608,6 +619,8 @@ function walking(check: Check): void {
     }
     same(seen, ordered);
     same(await store.scan(ordered[3]?.id ?? null, 2), ordered.slice(4, 6));
+    same(await store.scanInfo(null, 100), ordered.map(infoOf));
+    same(await store.scanInfo(ordered[3]?.id ?? null, 2), ordered.slice(4, 6).map(infoOf));
     same(await store.scan(new Uint8Array(32).fill(0xff), 2), []);
   });
 }
@@ -697,6 +710,7 @@ function living(check: Check): void {
       () => store.deleteExpired(query),
       () => store.count(0),
       () => store.scan(null, 1),
+      () => store.scanInfo(null, 1),
       () => store.lease("a", "b", 1, 0),
       () => store.migrate(),
     ];
@@ -722,6 +736,10 @@ function living(check: Check): void {
 
 function same(actual: unknown, expected: unknown): void {
   assert.deepStrictEqual(actual, expected);
+}
+
+function infoOf({ data, ...rest }: SessionRow): RowInfo {
+  return { ...rest, bytes: data.length, head: data.slice(0, 64) };
 }
 
 function byId(a: SessionRow, b: SessionRow): number {

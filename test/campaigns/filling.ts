@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { SessionManager } from "../../src/index.ts";
 import type { SessionRow } from "../../src/row.ts";
 import { walk } from "../../src/session/walk.ts";
+import { wholeRows } from "../../src/session/whole-rows.ts";
 import { recordsOf } from "../../src/session/manager.ts";
 import type { SessionStore } from "../../src/store/store.ts";
 
@@ -61,7 +62,7 @@ export async function census(
   const { format } = records.settings;
   const ids = createHash("sha256");
   let [rows, whole, wrong] = [0, 0, 0];
-  for await (const row of walk(records)) {
+  for await (const row of wholeRows(records, walk(records))) {
     rows++;
     ids.update(row.id);
     try {

@@ -13,6 +13,7 @@ const operations = [
   "listByUser",
   "count",
   "scan",
+  "scanInfo",
   "lease",
 ] as const;
 type Operation = (typeof operations)[number];

@@ -50,7 +50,7 @@ class Fault {
 /** Over a SQL database the statements fail, in memory the calls. */
 function over(store: SessionStore, fault: Fault): SessionStore {
   if (store instanceof SqlStore) return new SqlStore(overDatabase(store.database, fault));
-  const reads = ["read", "listByUser", "scan", "count"];
+  const reads = ["read", "listByUser", "scan", "scanInfo", "count"];
   return intercepted(store, (name, call) =>
     ["lanes", "giveUpAfter", "close", "migrate"].includes(name)
       ? call()

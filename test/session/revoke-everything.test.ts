@@ -18,9 +18,9 @@ function afterScan(store: SessionStore, happens: (page: number, last: Uint8Array
     get(target, name) {
       const value = Reflect.get(target, name) as unknown;
       if (typeof value !== "function") return value;
-      if (name !== "scan") return value.bind(target) as unknown;
+      if (name !== "scanInfo") return value.bind(target) as unknown;
       return async (after: Uint8Array | null, limit: number) => {
-        const rows = await target.scan(after, limit);
+        const rows = await target.scanInfo(after, limit);
         const last = rows.at(-1);
         if (last !== undefined) await happens(++page, last.id);
         return rows;

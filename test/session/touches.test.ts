@@ -140,11 +140,11 @@ test("a touch that a reseal has undone → the next request sends another at onc
   expect((await store.scan(null, 1))[0]!.updatedAt).toBe(clock.time);
 });
 
-/** Its scan answers the row as it was. */
+/** It reads the row as it was. */
 function undone(store: SessionStore, row: Awaited<ReturnType<SessionStore["scan"]>>[number]): SessionStore {
   return new Proxy(store, {
     get(target, name) {
-      if (name === "scan") return () => Promise.resolve([row]);
+      if (name === "read") return () => Promise.resolve([row]);
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === "function" ? (value as (...args: unknown[]) => unknown).bind(target) : value;
     },

@@ -3,13 +3,14 @@ import type { Command } from "commander";
 import type { Database } from "../../database/dialect.ts";
 import { weaknessesIn } from "../../database/durability.ts";
 import { inspectDatabase, type Inspection } from "../../database/inspect.ts";
-import { OptionsError, StoredSessionError } from "../../errors.ts";
+import { OptionsError, StoredSessionError, type RefusedError } from "../../errors.ts";
 import { migrationStatus } from "../../migrations/migrator.ts";
-import type { SessionRow } from "../../row.ts";
+import type { RowInfo } from "../../row.ts";
 import { refusalOf } from "../../session/admin.ts";
 import { clockTolerance as clockToleranceOfRows } from "../../session/lifetime.ts";
 import { recordsOf, settingsOf } from "../../session/manager.ts";
 import type { Records } from "../../session/records.ts";
+import { wholeRows } from "../../session/whole-rows.ts";
 import { SqlStore } from "../../store/sql.ts";
 import type { SessionStore } from "../../store/store.ts";
 import { configure, databaseOf, type CommonOptions, type Configuration } from "../configuration.ts";
@@ -203,9 +204,9 @@ async function checkRows(configuration: Configuration, store: SqlStore, add: Add
   const records = recordsOf(configuration.sessions as never);
   const { format } = records.settings;
   if (format.keyNames === undefined || format.sealedUnder === undefined) return;
-  const rows = await store.scan(null, 1_000);
+  const rows = await store.scanInfo(null, 1_000);
   const strange = rows
-    .map((row) => format.sealedUnder!(row).data)
+    .map(({ head, client }) => format.sealedUnder!({ data: head, client }).data)
     .filter((key) => key === null || !format.keyNames!.includes(key));
   if (strange.length > 0) {
     const keys = [...new Set(strange)].map((key) => key ?? "no envelope").join(", ");
@@ -215,7 +216,7 @@ async function checkRows(configuration: Configuration, store: SqlStore, add: Add
       `of ${plural(rows.length, "row")} looked at, ${strange.length} are under keys that are not in the ring (${keys}): these users are logged out. Add the key at the end of the ring.`,
     );
   } else if (rows.length > 0) add("Rows", "good", `the keys fit the ${plural(rows.length, "row")} looked at`);
-  checkOpening(configuration, records, rows, add);
+  await checkOpening(configuration, records, rows, add);
 }
 
 /** Of all rows, as these are few and may be anywhere. */
@@ -233,13 +234,17 @@ async function checkTimesOf(store: SqlStore, now: number, add: Add): Promise<voi
 }
 
 /** Keys can be right and rows closed all the same. */
-function checkOpening(
+async function checkOpening(
   configuration: Configuration,
   records: Records,
-  rows: readonly SessionRow[],
+  rows: readonly RowInfo[],
   add: Add,
-): void {
-  const refusals = rows.map((row) => refusalOf(records, row)).filter((refusal) => refusal?.reason !== "key");
+): Promise<void> {
+  const refusals: (RefusedError | null)[] = [];
+  for await (const row of wholeRows(records, rows)) {
+    const refusal = refusalOf(records, row);
+    if (refusal?.reason !== "key") refusals.push(refusal);
+  }
   const refused = refusals.filter((refusal) => refusal !== null);
   if (refused.length === 0) return;
   add(

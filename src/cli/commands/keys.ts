@@ -97,7 +97,7 @@ async function usesOf(
     onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
   })) {
     const end = storedEndOf(row, records.settings);
-    const sealed = format.sealedUnder!(row);
+    const sealed = format.sealedUnder!({ data: row.head, client: row.client });
     for (const key of new Set([
       sealed.data ?? "no envelope",
       sealed.client ?? sealed.data ?? "no envelope",

@@ -44,7 +44,7 @@ export function listCommand(program: Command, terminal: Terminal): void {
         let more = false;
         for await (const row of user === undefined ? walk(records) : ofUser(records, user)) {
           // An application with a name shares its table with others.
-          if (format.formerUserRefs !== undefined && ownerOf(format, row) === "another") continue;
+          if (format.formerUserRefs !== undefined && (await ownerOf(records, row)) === "another") continue;
           named++;
           const info = infoOf(records, row);
           if (info.ended && !ended) continue;

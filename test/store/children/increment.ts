@@ -4,7 +4,7 @@ import { sqliteStore } from "../../../src/store/sqlite.ts";
 
 const [path, times, callers] = process.argv.slice(2) as [string, string, string];
 const store = new CoalescedStore(sqliteStore(path), { storeTimeout: 30_000 });
-const rows = await store.scan(null, 100);
+const rows = await store.scanInfo(null, 100);
 let left = Number(times);
 
 async function work(): Promise<void> {
