@@ -69,7 +69,6 @@ export function session<Data>(
         const { headers, socket } = request;
         visitor = await sessions.load(headers.cookie, new Client(request));
         remember(sessions, request, visitor);
-        connect?.(request, visitor);
         const guarding = guard(sessions, visitor, response, {
           onError: next,
           isSecure: () => request.secure,
@@ -78,6 +77,7 @@ export function session<Data>(
         });
         watchFiles(response, guarding);
       }
+      connect?.(request, visitor);
       (request as unknown as Record<string, unknown>)[property] = visitor;
     } catch (error) {
       next(error);

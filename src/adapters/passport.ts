@@ -9,8 +9,11 @@ export interface Passport {
   serializeUser: (...parameters: never[]) => unknown;
 }
 
-/** What Passport and its strategies keep in a session, by name: who is logged in, and the state of OAuth and OpenID. */
-const names = /^(?:passport$|oauth2?(?::|$)|openidconnect(?::|$))/;
+/**
+ * What Passport and its strategies keep in a session, by name: the messages and the address of `authenticate`'s options,
+ * and the state of OAuth, OpenID and WebAuthn, most of it under a name made of the provider's host.
+ */
+const names = /^(?:messages|returnTo|webauthn)$|^(?:oauth2?|openidconnect|oidc|saml)(?:\W|$)|[.:]/;
 
 type Done = (error?: unknown) => void;
 interface LogInOptions {
@@ -52,6 +55,25 @@ export function connectPassport<Data>(
     }
     session.login(user); // begins anew where somebody else was logged in
     session.data = keepSessionInfo ? { ...session.data, ...entry } : entry;
+    if (keepSessionInfo) useUp(session.data, "returnTo");
+  };
+
+  /** What `req.session.passport` is: Passport deletes the user in it, and others set one, without a method of the request. */
+  const entryOf = (session: Session<Kept>) => {
+    const { passport: kept } = session.data;
+    if (typeof kept !== "object" || kept === null) return kept;
+    return new Proxy(kept as Kept, {
+      set(entry, name, value) {
+        if (name === "user") logInto(session, value, true);
+        else Reflect.set(entry, name, value);
+        return true;
+      },
+      deleteProperty(entry, name) {
+        // who is logged in no longer exists, or is not to be logged in
+        if (name === "user" && Object.hasOwn(entry, name)) session.reset();
+        return Reflect.deleteProperty(entry, name);
+      },
+    });
   };
 
   function logIn(this: PassportRequest, user: unknown, given: LogInOptions | Done, last?: Done): void {
@@ -83,16 +105,36 @@ export function connectPassport<Data>(
     const finish = demanded(done, "req.logout(callback)");
     this[userProperty(this)] = null;
     const session = sessionOf(this);
-    const { passport: _, ...others } = session.data;
-    session.reset();
-    if (options.keepSessionInfo === true) session.data = others;
+    if (options.keepSessionInfo === true) {
+      const { passport: _, ...others } = session.data;
+      session.reset();
+      session.data = others;
+    } else {
+      session.reset();
+    }
     finish();
   }
 
   return (request, session) => {
     stateOf(session as Session<never>).lentNames = names;
+    const lent = session as unknown as Session<Kept>;
+    Object.defineProperty(session, "passport", {
+      configurable: true,
+      get: () => entryOf(lent),
+      set(entry: unknown) {
+        const { user, ...others } = (entry ?? {}) as Kept;
+        if (user !== undefined) logInto(lent, user, true);
+        else if (lent.data["passport"] !== undefined) lent.reset();
+        Object.assign((lent.data["passport"] ??= {}) as Kept, others);
+      },
+    });
     Object.assign(request, { logIn, login: logIn, logOut, logout: logOut });
   };
+}
+
+/** Passport deletes the address as it uses it, from the session and not from its data. It is still read in this request. */
+function useUp(data: Kept, name: string): void {
+  if (Object.hasOwn(data, name)) Object.defineProperty(data, name, { enumerable: false });
 }
 
 /** Where Passport keeps the user: `assignProperty` and old versions of its `initialize` may name another place. */

@@ -28,9 +28,9 @@ const refusedReads: Readonly<Record<string, string>> = {
   passport:
     "Passport reads `req.session.passport`. Use `session(sessions, { passport })` of stored-session/express, which connects the two, or keep express-session with the store of stored-session/express-session.",
   returnTo:
-    "Passport's `successReturnToOrRedirect` and connect-ensure-login keep `req.session.returnTo`: keep it in `session.data.returnTo` and redirect in the handler after the login.",
+    "Passport's `successReturnToOrRedirect` and connect-ensure-login keep `req.session.returnTo`: mount `session(sessions, { passport })` of stored-session/express, or keep it in `session.data.returnTo` and redirect in the handler after the login.",
   messages:
-    "Passport's `failureMessage` keeps `req.session.messages`: use `session.flash(name, value)` in the callback of `passport.authenticate`.",
+    "Passport's `failureMessage` keeps `req.session.messages`: mount `session(sessions, { passport })` of stored-session/express, or use `session.flash(name, value)` in the callback of `passport.authenticate`.",
   csrfSecret: csrfRemedy,
   csrfToken: csrfRemedy,
 };

@@ -43,7 +43,7 @@ async function app({ connected = true, serialize = ({ id }) => id, userOf, ...mo
   passport.use(
     new LocalStrategy(async (username: string, _password: string, done: any) => {
       await new Promise((resolve) => setImmediate(resolve));
-      done(null, username === "mallory" ? false : { id: username });
+      done(null, username === "mallory" ? false : { id: username }, { message: "Wrong password." });
     }),
   );
   more.strategy?.(passport);
@@ -59,7 +59,17 @@ async function app({ connected = true, serialize = ({ id }) => id, userOf, ...mo
       user: user ?? null,
       handle,
       cart: request.session.data.cart ?? null,
+      messages: request.session.messages ?? null,
     });
+  });
+  application.get("/wanted", (request: any, response) => {
+    request.session.returnTo = "/cart/tea";
+    response.send("log in first");
+  });
+  application.get("/become/:user", (request: any, response) => {
+    request.session.passport ??= {};
+    request.session.passport.user = request.params.user;
+    response.send("done");
   });
   application.get("/cart/:item", (request, response) => {
     request.session.data = { ...request.session.data, cart: request.params.item } as object;
@@ -134,7 +144,7 @@ test("Passport: log in, be recognised, log out → a new id each time, the user'
   const answer = await ada.login("ada");
   assert.deepEqual([answer.status, answer.location], [302, "/"]);
   assert.notEqual(ada.cookie, planted);
-  const { handle, ...home } = await ada.home();
+  const { handle, messages: _, ...home } = await ada.home();
   assert.deepEqual(home, { passport: "ada", authenticated: true, user: "ada", cart: null });
   assert.deepEqual(
     (await sessions.forUser("ada").list()).map((info) => info.handle),
@@ -199,11 +209,67 @@ test("Passport: serializeUser gives an object → userOf says who it is, and wit
   assert.equal(await unnamed.sessions.count(), 0);
 });
 
-test("Passport: a user who no longer exists → the visitor is nobody", async () => {
-  const { visitor } = await app();
+test("Passport: a user who no longer exists → the visitor is nobody, to the session as well", async () => {
+  const { visitor, sessions } = await app({ authenticate: { keepSessionInfo: true } });
   const browser = visitor();
+  await browser.ask("/cart/tea");
   await browser.login("gone");
-  assert.equal((await browser.home())["passport"], null);
+  const { passport, user, cart } = await browser.home();
+  assert.deepEqual([passport, user, cart], [null, null, null]);
+  assert.equal((await sessions.forUser("gone").list()).length, 0);
+});
+
+test("Passport: failureMessage, with a strategy that answers later → the message is kept for the next page", async () => {
+  const { visitor } = await app({ authenticate: { failureMessage: true } });
+  const mallory = visitor();
+  assert.equal((await mallory.login("mallory")).location, "/denied");
+  assert.deepEqual((await mallory.home())["messages"], ["Wrong password."]);
+});
+
+test("Passport: successReturnToOrRedirect → back to the page that was wanted, once", async () => {
+  const { visitor } = await app({
+    authenticate: {
+      successRedirect: undefined,
+      successReturnToOrRedirect: "/",
+      keepSessionInfo: true,
+    },
+  });
+  const ada = visitor();
+  await ada.ask("/wanted");
+  assert.equal((await ada.login("ada")).location, "/cart/tea");
+  assert.equal((await ada.login("ada")).location, "/");
+});
+
+test("Passport: a user who is written into req.session.passport → a login, with its rules (R17)", async () => {
+  const { visitor, sessions } = await app();
+  const browser = visitor();
+  await browser.ask("/cart/tea");
+  const planted = browser.cookie;
+  await browser.ask("/become/ada");
+  assert.notEqual(browser.cookie, planted);
+  assert.deepEqual((({ passport, user, cart }) => [passport, user, cart])(await browser.home()), [
+    "ada",
+    "ada",
+    "tea",
+  ]);
+  await browser.ask("/become/ben");
+  assert.deepEqual((({ passport, user, cart }) => [passport, user, cart])(await browser.home()), [
+    "ben",
+    "ben",
+    null,
+  ]);
+  assert.equal((await sessions.forUser("ada").list()).length, 0);
+});
+
+test("Passport: a session mounted without the option around one with it → Passport works inside", async () => {
+  const sessions = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
+  const passport = new Passport();
+  const application = express();
+  application.use(session(sessions), session(sessions, { passport }), passport.session());
+  application.get("/", (_request, response) => void response.send("ok"));
+  const { url, close } = await running(application.listen(0, "127.0.0.1"));
+  closing.push(close);
+  assert.equal((await new Visitor(url).ask("/")).status, 200);
 });
 
 for (const pkce of [false, true]) {
