@@ -20,9 +20,9 @@ export function databasePage(row: StoredRow, session: Session, info: SessionInfo
       <div>
         <h1>What the database holds</h1>
         <p class="soft">
-          The row of your session in the table <code>stored_sessions</code>, read from the file just now,
-          beside what the server makes of it with its keys and your cookie. Change your basket and come back:
-          salt, ciphertext and tag of <code>data</code> are all new.
+          Left: the row of your session in the table <code>stored_sessions</code>, read from the file just
+          now. Right: what the server reads from it with its keys and your cookie. Every save makes a new
+          salt, ciphertext and tag.
         </p>
       </div>
     </div>
@@ -53,7 +53,7 @@ export function databasePage(row: StoredRow, session: Session, info: SessionInfo
 export function noRowPage(): Html {
   return html`<div class="narrow card">
     <h1>What the database holds</h1>
-    <p>Of you: nothing. You have no session, so there is no row and no cookie.</p>
+    <p>Nothing about you. You have no session, so there is no row and no cookie.</p>
     <p class="soft">Put a tea into the basket, or log in, and come back.</p>
     <p><a class="button" href="/">To the teas</a></p>
   </div>`;
@@ -64,7 +64,7 @@ function columns(row: StoredRow, session: Session, info: SessionInfo | null): Co
     {
       name: "id",
       kind: "hashed",
-      says: "SHA-256 of the random id in your cookie: it finds the row, and nobody can turn it back into the cookie.",
+      says: "SHA-256 of the random id in your cookie. It finds the row and cannot be turned back into the cookie.",
       stored: hexLine(row.id),
       seen: html`<dl>
         <dt>handle</dt>
@@ -74,16 +74,16 @@ function columns(row: StoredRow, session: Session, info: SessionInfo | null): Co
       </dl>`,
     },
     {
-      name: "version",
-      kind: "random",
-      says: "A new random number at every write, so that a save notices when another request was faster.",
-      stored: html`<code>${row.version}</code>`,
-      seen: html`<p class="soft">Compared when the session is saved.</p>`,
+      name: "data",
+      kind: "encrypted",
+      says: "Basket, user and messages, sealed with AES-256-GCM under a key that is derived for this row and this write only.",
+      stored: html`${hexDump(envelopeParts(row.data))}${legend(envelopeParts(row.data))}`,
+      seen: html`<pre>${inspect(session.data, { depth: 6, breakLength: 60 })}</pre>`,
     },
     {
       name: "user_ref",
       kind: "keyed hash",
-      says: "HMAC of the user's id under a key of the server: it gathers your devices without telling who you are.",
+      says: "HMAC of the user id under a key of the server. It finds all your devices and does not reveal who you are.",
       stored: row.user_ref === null ? html`<code>NULL</code>` : hexLine(row.user_ref),
       seen:
         session.user === undefined
@@ -94,9 +94,25 @@ function columns(row: StoredRow, session: Session, info: SessionInfo | null): Co
             </dl>`,
     },
     {
+      name: "client",
+      kind: "encrypted",
+      says: "Your address and browser, sealed with AES-256-GCM. Opened only to list your devices.",
+      stored: row.client === null ? html`<code>NULL</code>` : hexDump(envelopeParts(row.client)),
+      seen: info?.client
+        ? html`<pre>${inspect(info.client, { breakLength: 60 })}</pre>`
+        : html`<p class="soft">Nothing.</p>`,
+    },
+    {
+      name: "version",
+      kind: "random",
+      says: "A new random number for every write. A save compares it to detect that another request saved first.",
+      stored: html`<code>${row.version}</code>`,
+      seen: html`<p class="soft">Compared when the session is saved.</p>`,
+    },
+    {
       name: "times",
       kind: "in clear",
-      says: "Created, last written, absolute and idle limit: the first and the third are bound into the seal.",
+      says: "Created, last written, absolute and idle limit. The first and the third are bound into the seal.",
       stored: html`<dl class="times">
         <dt>created_at</dt>
         <dd><code>${row.created_at}</code></dd>
@@ -117,22 +133,6 @@ function columns(row: StoredRow, session: Session, info: SessionInfo | null): Co
         <dt>ends when unused</dt>
         <dd>${when(new Date(row.expires_at))}</dd>
       </dl>`,
-    },
-    {
-      name: "client",
-      kind: "encrypted",
-      says: "Your address and browser, sealed with AES-256-GCM, opened only to list your devices.",
-      stored: row.client === null ? html`<code>NULL</code>` : hexDump(envelopeParts(row.client)),
-      seen: info?.client
-        ? html`<pre>${inspect(info.client, { breakLength: 60 })}</pre>`
-        : html`<p class="soft">Nothing.</p>`,
-    },
-    {
-      name: "data",
-      kind: "encrypted",
-      says: "Basket, user and messages, sealed with AES-256-GCM under a key made for this row and this write alone.",
-      stored: html`${hexDump(envelopeParts(row.data))}${legend(envelopeParts(row.data))}`,
-      seen: html`<pre>${inspect(session.data, { depth: 6, breakLength: 60 })}</pre>`,
     },
   ];
 }
