@@ -12,10 +12,12 @@ const config: KnipConfig = {
       entry: [
         ...subpaths,
         "scripts/complete-lock.ts",
+        "scripts/screenshots.ts",
         "scripts/services/main.ts",
         "test/**/*.worker.ts",
         "test/**/children/*.ts",
         "test/{fuzz,campaigns}/*.ts",
+        "test/docs/context*/*.ts",
         "benchmarks/*.ts",
       ],
       project: ["src/**/*.ts", "test/**/*.ts", "scripts/**/*.ts", "benchmarks/*.ts"],

@@ -20,7 +20,12 @@ const rewrites: Record<string, string> = {
   "benchmarks/README.md": "benchmarks/index.md",
 };
 
+/** Folders whose Markdown is not on the site. */
+const outside = ["dist", "examples", "test", "src", "reports", "coverage"];
+
 const guides = [
+  page("Getting started", "getting-started"),
+  page("Options", "options"),
   page("Testing", "testing"),
   page("Hot reload", "development"),
   page("Going to production", "going-to-production"),
@@ -39,6 +44,8 @@ const operations = [
   page("Incident guide", "incident-guide"),
 ];
 const reference = [
+  page("What is stored where", "storage"),
+  page("Performance", "performance"),
   page("Formats", "formats"),
   page("Security requirements", "security-requirements"),
   page("Benchmarks", "benchmarks/"),
@@ -52,15 +59,7 @@ export default defineConfig({
   title: "Stored Session",
   description: "Encrypted, database-backed HTTP sessions for TypeScript servers.",
   srcDir: "..",
-  srcExclude: [
-    "**/node_modules/**",
-    "dist/**",
-    "examples/**",
-    "test/**",
-    "src/**",
-    "reports/**",
-    "coverage/**",
-  ],
+  srcExclude: ["**/node_modules/**", ...outside.map((folder) => `${folder}/**`)],
   rewrites: { ...rewrites, "docs/:path(.*)": ":path" },
   cleanUrls: true,
   lastUpdated: false,
@@ -69,7 +68,7 @@ export default defineConfig({
     search: { provider: "local" },
     outline: [2, 3],
     nav: [
-      { text: "Guides", link: "/going-to-production" },
+      { text: "Guides", link: "/getting-started" },
       { text: "Frameworks", link: "/frameworks/" },
       { text: "Operations", link: "/operations" },
       { text: "Reference", link: "/formats" },
@@ -119,8 +118,8 @@ interface Page {
 }
 
 /**
- * Links are written for readers of the repository, relative to the file they are in. Those to a page lead to its place
- * on the site; those to a folder or a source file keep their text and lose the link.
+ * Links are written for readers of the repository, relative to the file they are in. A link to a page of the site
+ * becomes its address there. A link to anything else (a folder, a source file, an example) keeps its text only.
  */
 function repositoryLinks(markdown: {
   core: { ruler: { push(name: string, rule: (page: Page) => void): void } };
@@ -140,9 +139,9 @@ function repositoryLinks(markdown: {
         const href = token.type === "link_open" ? token.attrGet("href") : null;
         if (href === null || /^([a-z]+:|#|\/)/.test(href)) return true;
         const [path = "", fragment] = href.split("#");
-        dropping = !path.endsWith(".md");
-        if (!dropping)
-          token.attrSet("href", sitePath(join(dirname(file), path)) + (fragment ? `#${fragment}` : ""));
+        const target = join(dirname(file), path);
+        dropping = !path.endsWith(".md") || outside.includes(relative(root, target).split("/")[0]!);
+        if (!dropping) token.attrSet("href", sitePath(target) + (fragment ? `#${fragment}` : ""));
         return !dropping;
       });
       children.splice(0, children.length, ...kept);

@@ -1,0 +1,65 @@
+/**
+ * What the pages use of packages that are not development dependencies (next, h3, elysia, bun, the types of passport).
+ * Only the shapes that appear on the pages: these blocks are checked against this package, not against those.
+ */
+declare module "passport" {
+  import type { RequestHandler } from "express";
+  const passport: {
+    session(): RequestHandler;
+    serializeUser(serialize: (user: unknown, done: (error: unknown, id?: unknown) => void) => void): void;
+    authenticate(strategy: string, options: Record<string, string>): RequestHandler;
+  };
+  export default passport;
+}
+
+declare namespace Express {
+  interface Request {
+    logout(done: (error?: unknown) => void): void;
+  }
+}
+
+declare module "next/headers" {
+  export function headers(): Promise<Headers>;
+  export function cookies(): Promise<{
+    set(cookie: {
+      name: string;
+      value: string;
+      httpOnly?: boolean | undefined;
+      secure?: boolean | undefined;
+      path?: string | undefined;
+      domain?: string | undefined;
+      sameSite?: true | false | "lax" | "strict" | "none" | undefined;
+      maxAge?: number | undefined;
+      expires?: number | Date | undefined;
+      priority?: "low" | "medium" | "high" | undefined;
+      partitioned?: boolean | undefined;
+    }): void;
+  }>;
+}
+
+declare module "h3" {
+  export interface H3Event {
+    readonly headers: Headers;
+  }
+  export function defineEventHandler<T>(handler: (event: H3Event) => T): (event: H3Event) => T;
+  export function getRequestIP(event: H3Event): string | undefined;
+  export function setCookie(event: H3Event, name: string, value: string, options?: object): void;
+  export function setResponseHeader(event: H3Event, name: string, value: string): void;
+  export function appendResponseHeader(event: H3Event, name: string, value: string): void;
+}
+
+declare module "elysia" {
+  export class Elysia<Context extends object = { request: Request }> {
+    derive<More extends object>(add: (context: Context) => Promise<More>): Elysia<Context & More>;
+    mapResponse(map: (context: Context & { responseValue: unknown }) => Promise<Response>): this;
+  }
+}
+
+declare const Bun: {
+  serve(options: {
+    fetch(
+      request: Request,
+      server: { requestIP(request: Request): { address: string } | null },
+    ): Response | Promise<Response>;
+  }): void;
+};
