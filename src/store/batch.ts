@@ -28,7 +28,7 @@ export function batchSize(queue: readonly Operation[], lanes: number, maxBatch: 
 /** In the order given, as many together as have {@link LARGEST_BATCH} bytes at most, or one that has more. */
 export function* pagesOf<Item extends { readonly bytes: number }>(
   items: Iterable<Item>,
-  mostItems = Infinity,
+  mostItems: number = Infinity,
 ): Generator<Item[]> {
   let page: Item[] = [];
   let bytes = 0;
