@@ -102,15 +102,15 @@ export class Committer {
     const answer = prepared(state, conforming);
     state.adopt(plaintext, conforming);
     // A schema may drop or rewrite what `userOf` reads: it is written under the id of its user all the same.
-    const isAnotherUser = state.userOf !== undefined && state.userOf(conforming.data) !== conforming.user;
+    const isAnotherUser = state.userOf !== undefined && state.userAfter(conforming.data) !== conforming.user;
     return isAnotherUser && again ? this.#prepare(state, asks, false) : answer;
   }
 
   /** Takes the user from the data. One that changed since the session was stored is a login (decision 4). */
   #setUser(state: SessionState): void {
     const { content, intent, stored } = state;
-    const user = state.userOf!(content.data);
-    if (intent === "login" && !state.derived) return this.#assertLogin(state, user);
+    if (intent === "login" && !state.derived) return this.#assertLogin(state, state.userOf!(content.data));
+    const user = state.userAfter(content.data);
     const change = stored === null ? "none" : changeOfUser(state.storedUser, user);
     content.user = user;
     state.changeUser(change);

@@ -36,6 +36,21 @@ export function userOfStored(userOf: UserOf | undefined, { data, user }: Content
 }
 
 /**
+ * Who is logged in once a request has changed `data`: whom `userOf` finds there. Where it finds nobody, and found nobody
+ * in what was stored either, nothing that it reads was changed: the user who was stored stays.
+ * @param base what was stored; null where nothing was, or nothing of it stays
+ */
+export function userAfter(userOf: UserOf, data: Content["data"], base: Content | null): string | undefined {
+  const user = userOf(data);
+  if (user !== undefined || base?.user === undefined) return user;
+  try {
+    return userOf(base.data) === undefined ? base.user : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Whether what another request stored under the same id may be merged with what this one did: never where that brings
  * the data of two users together. The first to log in may take along what nobody's session held.
  */

@@ -6,7 +6,7 @@ import { emptyContent, refill } from "./content.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import type { Conflict, Settings } from "../options.ts";
-import { ownChanges, userOfStored, type UserChange } from "./identity.ts";
+import { ownChanges, userAfter, userOfStored, type UserChange } from "./identity.ts";
 import { mergeContent } from "./merge.ts";
 import { sameBytes } from "./same-bytes.ts";
 import type { Conforming } from "./schema.ts";
@@ -239,6 +239,12 @@ export class SessionState {
   get storedUser(): string | undefined {
     if (this.plaintext === null || this.startsOver) return undefined;
     return userOfStored(this.userOf, this.settings.format.decode(this.plaintext));
+  }
+
+  /** Who is logged in with this data; needs a `userOf`. */
+  userAfter(data: Content["data"]): string | undefined {
+    const isKept = this.plaintext !== null && !this.startsOver;
+    return userAfter(this.userOf!, data, isKept ? this.settings.format.decode(this.plaintext!) : null);
   }
 
   /** Finds the user in the data; undefined where only a login names one. */

@@ -6,7 +6,7 @@ import { assertSameUser, type Committer } from "./commit.ts";
 import { isEmpty } from "./content.ts";
 import type { Change as Waiting, Company } from "./group-commit.ts";
 import { plainAnswer } from "./hooks.ts";
-import { changeOfUser, ownChanges, userOfStored } from "./identity.ts";
+import { changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
 import { sameBytes } from "./same-bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
@@ -62,7 +62,7 @@ export class Updater {
     const { format } = this.#settings;
     const loaded = format.encode(state.content, null);
     const write = state.write(state.nextToken, loaded);
-    const draft = await this.#draft(loaded, change);
+    const draft = await this.#draft(loaded, change, true);
     const plaintext = format.encode(draft, null);
     if (isEmpty(draft)) return state.adoptDraft(write, plaintext);
     const inserted = await this.#writes.insert(state, { plaintext, user: draft.user }, write);
@@ -118,12 +118,13 @@ export class Updater {
   }
 
   /** A copy of the content with a change of the application's made to it, as it would be saved. */
-  async #draft(plaintext: Uint8Array, change: Change): Promise<Content> {
+  async #draft(plaintext: Uint8Array, change: Change, isNew = false): Promise<Content> {
     const { format, schema, userOf } = this.#settings;
     const draft = changed(format.decode(plaintext), change);
     const conforming = schema === undefined ? draft : await conformForSaving(this.#settings, draft);
     const find = userOf ?? format.userOf;
-    return find === undefined ? conforming : { ...conforming, user: find(conforming.data) };
+    if (find === undefined) return conforming;
+    return { ...conforming, user: userAfter(find, conforming.data, isNew ? null : format.decode(plaintext)) };
   }
 }
 
@@ -144,7 +145,7 @@ function changesUser(state: SessionState): boolean {
   if (state.userOf === undefined || state.plaintext === null) return false;
   if (state.intent !== "save") return true;
   try {
-    return state.userOf(state.content.data) !== state.storedUser;
+    return state.userAfter(state.content.data) !== state.storedUser;
   } catch {
     return false; // told by the commit, which asks again
   }

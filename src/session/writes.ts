@@ -172,7 +172,7 @@ export class Writes {
       if (joined.length === 0) break;
       try {
         const conforming = await conformForSaving(this.#settings, content);
-        const user = state.userOf === undefined ? own.user : state.userOf(conforming.data);
+        const user = state.userOf === undefined ? own.user : state.userAfter(conforming.data);
         if (user !== own.user) continue;
         const plaintext = format.encode({ ...conforming, user }, state.carriedOver);
         bytesOf(state.written(state.write(null), plaintext)); // may be too large

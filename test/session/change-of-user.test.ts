@@ -145,6 +145,40 @@ eachStore((_name, create) => {
       assert.equal((await byMail.forUser("7@example.org").list()).length, 1);
     });
 
+    test.each<[string, Act | "update"]>([
+      ["reads", (session) => void session.data],
+      ["changes its data", (session) => (session.data["n"] = 1)],
+      ["gets a new id", (session) => session.regenerate()],
+      ["is updated", "update"],
+    ])(
+      "a userOf that came with a new release finds nobody where login named the user, who %s → stays logged in",
+      async (_what, act) => {
+        const byLogin = manager({ userOf: undefined as never });
+        const before = await begin((session) => (session.login("7"), (session.data["cart"] = 1)), byLogin);
+        const change: Act =
+          act === "update" ? (session) => sessions.update(session, (data) => void (data["n"] = 1)) : act;
+        const cookie = (await request(before, change)) ?? before;
+        const session = await sessions.load(cookie);
+        assert.equal(session.user, "7");
+        assert.equal(session.data["cart"], 1);
+        assert.equal((await sessions.forUser("7").list()).length, 1);
+        // and who logs in over it, or out of it, is noticed
+        const other = cookieOf(await request(cookie, logInAs("8")));
+        assert.deepEqual(await seen(other), { user: "8", data: { passport: { user: "8" } } });
+        assert.equal(await seen(cookie), null);
+      },
+    );
+
+    test("parallel changes of a session whose userOf finds nobody → all kept, under its user", async () => {
+      const byLogin = manager({ userOf: undefined as never });
+      const cookie = await begin((session) => session.login("7"), byLogin);
+      const keys = Array.from({ length: 20 }, (_, index) => `key${index}`);
+      await Promise.all(keys.map((key) => request(cookie, (session) => (session.data[key] = 1))));
+      const { user, data } = (await seen(cookie))!;
+      assert.equal(user, "7");
+      assert.deepEqual(Object.keys(data).toSorted(), keys.toSorted());
+    });
+
     test("what is left names somebody else → TypeError, and the session of before ended (R43)", async () => {
       const tenants = manager({ userOf: ({ tenant, id }) => id && `${tenant}:${id}` });
       const old = await begin((session) => Object.assign(session.data, { tenant: "a", id: "7" }), tenants);
