@@ -53,7 +53,8 @@ export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
   ): Promise<Headers>;
   /**
    * Middleware of React Router for the root route, `export const middleware = [sessionMiddleware]`: keeps actions and
-   * loaders of one request together. Not needed where a `node:http` server takes the requests.
+   * loaders of one request together. Where a `node:http` server takes the requests it is needed for visitors without a
+   * session who come at the same time: without it, what their actions did is not looked up for their loaders.
    */
   sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer>;
   /** The manager that the storage was given. */

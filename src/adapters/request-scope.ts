@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { mergeContent } from "../session/merge.ts";
 import { emptyContent, isEmpty } from "../session/content.ts";
-import { commitForResponse, type SessionManager } from "../session/manager.ts";
+import { commitForResponse, settingsOf, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import type { SessionState } from "../session/state.ts";
 import { isUnchanged } from "../session/unchanged.ts";
@@ -32,15 +33,27 @@ type Managed = SessionManager<never>;
  * Remembers, within one request, which cookie replaced which: for frameworks that ask for the session several times in a
  * request and have only the `Cookie` header to ask with. Nothing is remembered from one request to the next: an old
  * cookie that comes in another request opens nothing (R17).
+ *
+ * What runs in a scope may belong to another request: callbacks of a connection or a timer that one request made run in
+ * the scope of that request. So a scope ends with its request, and of what it remembers it gives only what must be the
+ * asker's: a header with a token is one visitor's own, and without one nobody else may be there to ask.
  */
 class RequestScope {
   readonly #lineages = new Map<Managed, Map<string | null | undefined, Lineage>>();
+  readonly #isAlone: (header: string | null | undefined) => boolean;
+  ended = false;
+
+  /** @param isAlone whether whoever asks with this header must be the request of this scope */
+  constructor(isAlone: (header: string | null | undefined) => boolean) {
+    this.#isAlone = isAlone;
+  }
 
   /**
    * That of a `Cookie` header: another header in the same request is another visitor. Without any header the visitor is
-   * the only one that is known, or the next.
+   * the only one that is known, or the next. Undefined where it could be another request's.
    */
-  lineage(sessions: Managed, header: string | null | undefined): Lineage {
+  lineage(sessions: Managed, header: string | null | undefined): Lineage | undefined {
+    if (this.ended || !(this.#isAlone(header) || hasToken(sessions, header))) return undefined;
     let lineages = this.#lineages.get(sessions);
     if (lineages === undefined) this.#lineages.set(sessions, (lineages = new Map<string | null, Lineage>()));
     let lineage = lineages.get(header);
@@ -53,6 +66,12 @@ class RequestScope {
   }
 }
 
+function hasToken(sessions: Managed, header: string | null | undefined): boolean {
+  if (!header) return false;
+  const { cookie, format } = settingsOf(sessions);
+  return cookie.read(header).some((value) => format.read(value) !== null);
+}
+
 const scopes = new AsyncLocalStorage<RequestScope>();
 let following = false;
 
@@ -60,13 +79,50 @@ let following = false;
 export function followHttpRequests(): void {
   if (following) return;
   following = true;
+  const underWay = new Underway();
   // Published before the request's listeners run, in their own stack: all that they start is in the scope.
-  subscribe("http.server.request.start", () => scopes.enterWith(new RequestScope()));
+  subscribe("http.server.request.start", (message) =>
+    scopes.enterWith(underWay.begin(message as { request: IncomingMessage; response: ServerResponse })),
+  );
+}
+
+/** The requests that are being answered, by their `Cookie` header. */
+class Underway {
+  readonly #counts: Map<string | null, number> = new Map();
+  #all = 0;
+
+  begin({ request, response }: { request: IncomingMessage; response: ServerResponse }): RequestScope {
+    const own = request.headers.cookie ?? null;
+    const scope = new RequestScope((header) =>
+      header === undefined ? this.#all === 1 : header === own && this.#counts.get(own) === 1,
+    );
+    this.#add(own, 1);
+    const end = () => {
+      if (!scope.ended) this.#add(own, -1);
+      scope.ended = true;
+    };
+    response.once("close", end);
+    // A response that waits behind another on its connection does not hear that this was cut.
+    request.once("close", () => request.socket.destroyed && end());
+    return scope;
+  }
+
+  #add(header: string | null, by: 1 | -1): void {
+    this.#all += by;
+    const count = (this.#counts.get(header) ?? 0) + by;
+    if (count === 0) this.#counts.delete(header);
+    else this.#counts.set(header, count);
+  }
 }
 
 /** Runs one request in a scope of its own. */
-export function withinRequest<Answer>(work: () => Answer): Answer {
-  return scopes.run(new RequestScope(), work);
+export async function withinRequest<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+  const scope = new RequestScope(() => true);
+  try {
+    return await scopes.run(scope, work);
+  } finally {
+    scope.ended = true;
+  }
 }
 
 interface Membership {

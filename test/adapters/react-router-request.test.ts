@@ -1,6 +1,8 @@
 import { serve } from "@hono/node-server";
 import assert from "node:assert/strict";
-import type { Server } from "node:http";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { connect } from "node:net";
 import { createRequestHandler, data, type ServerBuild } from "react-router";
 import { afterEach, test } from "vitest";
 import { createStoredSessionStorage, type StoredSessionStorage } from "../../src/adapters/react-router.ts";
@@ -261,4 +263,63 @@ test("React Router, on node:http: ten visitors without cookies at once → a ses
   const { ask, sessions } = await app("on node:http", loginApp);
   await Promise.all(Array.from({ length: 10 }, () => ask("/page")));
   assert.equal(await sessions.count(), 10);
+});
+
+for (const headers of [{}, { cookie: "theme=dark" }]) {
+  test(`React Router, on node:http: callbacks of one connection serve visitors ${"cookie" in headers ? "with the same cookie of another kind" : "without cookies"} → no login reaches another visitor`, async () => {
+    const sessions = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
+    const storage = createStoredSessionStorage<Data>({ sessions });
+    const waiting: (() => void)[] = [];
+    let timer: NodeJS.Timeout | undefined;
+    const server = createServer((request, response) => {
+      const name = request.url!.slice(1);
+      const answer = async () => {
+        const header = request.headers.cookie ?? null;
+        const first = await storage.getSession(header);
+        const before = first.stored.user;
+        if (before === undefined) first.stored.login(name);
+        const cookies = [await storage.commitSession(first)];
+        const later = await storage.getSession(header);
+        const after = later.stored.user;
+        const created = await storage.getSession();
+        created.set("page", name);
+        cookies.push(await storage.commitSession(created));
+        response.setHeader("set-cookie", cookies);
+        response.end(JSON.stringify({ before, after, cookies: cookies.filter(Boolean).length }));
+      };
+      waiting.push(() => void answer());
+      // Made by the first request, as a pool's connection is: its callbacks run in that request's async context.
+      timer ??= setInterval(() => {
+        if (waiting.length === 5) for (const run of waiting.splice(0)) run();
+      }, 1);
+    });
+    const { url, close } = await running(server.listen(0, "127.0.0.1"));
+    closing.push(close, () => Promise.resolve(clearInterval(timer)));
+    const names = ["ada", "ben", "cleo", "dan", "eve"];
+    for (let round = 0; round < 2; round++) {
+      const answers = await Promise.all(
+        names.map(async (name) => (await (await fetch(`${url}/${name}`, { headers })).json()) as object),
+      );
+      assert.deepEqual(answers, names.map(() => ({ cookies: 2 })));
+    }
+    for (const name of names) assert.equal((await sessions.forUser(name).list()).length, 2);
+  });
+}
+
+test("React Router, on node:http: a visitor alone, after requests that were cut while others waited behind them → still followed", async () => {
+  const { ask } = await app("on node:http", loginApp);
+  const { port, hostname } = new URL((await ask("/page")).url);
+  for (let round = 0; round < 3; round++) {
+    const socket = connect(Number(port), hostname);
+    socket.write("GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3));
+    await once(socket, "data");
+    socket.destroy();
+    await once(socket, "close");
+  }
+  for (let tries = 0; ; tries++) {
+    const answer = (await (await ask("/page", post())).json()) as { page: { user: unknown } };
+    if (answer.page.user === "42") break;
+    assert.ok(tries < 50, "the login of a visitor alone is followed again");
+    await new Promise((resolve) => setTimeout(resolve, 20)); // until the server has heard of the cut
+  }
 });
