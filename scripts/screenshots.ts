@@ -1,5 +1,5 @@
 /**
- * Takes the pictures in docs/images from the running demo, in a real Chromium: `node scripts/screenshots.ts`. Needs a
+ * Takes the pictures in docs/images from the running demo, in a real Chromium: `npx node scripts/screenshots.ts`. Needs a
  * Chromium: CHROMIUM names one, /usr/bin/chromium is the default.
  */
 import { join } from "node:path";
