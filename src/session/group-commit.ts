@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { outsideRequests } from "../database/outside-requests.ts";
 import { SessionBusyError } from "../errors.ts";
 import type { Content } from "../codec/codec.ts";
 import type { SessionState, Write } from "./state.ts";
@@ -70,21 +72,21 @@ export class GroupCommit {
       const company = new Company(this, name);
       const lane = this.#lanes.get(name);
       if (lane === undefined) {
-        const work = async () => ((await first()) ? "done" : again(company));
+        const work = inOwnContext(async () => ((await first()) ? "done" : again(company)));
         this.#start(name, { change: null, work, resolve, reject, since: 0 });
         return;
       }
       if (lane.waiting.length >= MOST_WAITING)
         throw tooBusy(name, `${lane.waiting.length} changes of it wait`);
-      const work = () => again(company);
-      lane.waiting.push({ change: change(), work, resolve, reject, since: lane.worked });
+      const work = inOwnContext(() => again(company));
+      lane.waiting.push({ change: ownChange(change()), work, resolve, reject, since: lane.worked });
     });
   }
 
   #start(name: string, first: Entry): void {
     const lane: Lane = { waiting: [], worked: 0 };
     this.#lanes.set(name, lane);
-    void this.#drain(name, lane, first);
+    outsideRequests(() => void this.#drain(name, lane, first));
   }
 
   async #drain(name: string, lane: Lane, first: Entry): Promise<void> {
@@ -163,6 +165,21 @@ function isOpen({ state, write, user }: Change, theirs: string | undefined): boo
     state.intent === "save" &&
     state.unsure.size === 0
   );
+}
+
+/**
+ * Binds a function to the async context of the request that it is for. One request's turn is begun at the end of
+ * another's, and hooks such as `schema`, `onConflict` and the function of `sessions.update` may read AsyncLocalStorage.
+ */
+function inOwnContext<Args extends unknown[], Answer>(
+  work: (...args: Args) => Answer,
+): (...args: Args) => Answer {
+  const run = AsyncLocalStorage.snapshot();
+  return (...args) => run(work, ...args);
+}
+
+function ownChange(change: Change | null): Change | null {
+  return change && { ...change, apply: inOwnContext((content: Content) => change.apply(content)) };
 }
 
 function tooBusy(name: string, why: string): SessionBusyError {

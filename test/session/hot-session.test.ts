@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import {
   ConflictError,
@@ -376,5 +377,40 @@ eachStore((name, create) => {
       assert.deepEqual([code, status, outcome], ["ERR_STORED_SESSION_BUSY", 503, "none"]);
       assert.match(message, /changed by too many requests at once/);
     });
+  });
+
+  test("changes that wait for one session → hooks run in the async context of their own request", async () => {
+    const requests = new AsyncLocalStorage<string>();
+    const seen: (readonly [string, string | undefined])[] = [];
+    const see = (by: unknown) => seen.push([String(by), requests.getStore()]);
+    const sessions = manager({
+      onConflict({ mine }) {
+        see(mine);
+        return mine;
+      },
+    });
+    const cookie = await begin(sessions, { n: 0 });
+    const as = (by: string, act: (session: Session<Data>) => Promise<unknown>) =>
+      requests.run(by, async () => {
+        await act(await sessions.load(cookie));
+        assert.equal(requests.getStore(), by);
+      });
+    await Promise.all(
+      range(20).flatMap((at) => [
+        as(`update${at}`, (session) =>
+          sessions.update(session, (data) => {
+            see(`update${at}`);
+            data["n"]++;
+          }),
+        ),
+        as(`commit${at}`, (session) => {
+          session.data["who"] = `commit${at}`;
+          return sessions.commit(session);
+        }),
+      ]),
+    );
+    assert.ok(seen.length >= 20);
+    for (const [by, context] of seen) assert.equal(context, by);
+    assert.equal((await sessions.load(cookie)).data["n"], 20);
   });
 });
