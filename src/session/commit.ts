@@ -270,7 +270,7 @@ export class Committer {
     if (state.stored === null) return;
     const { content, plaintext } = state;
     const wanted = { plaintext: plaintext!, user: content.user };
-    await this.#records.touches.renewOnce(state.stored.row, () =>
+    await this.#records.touches.renewOnce(state.stored.row, this.#records.now(), () =>
       this.#writes.update(state, wanted, state.write(null), "renew"),
     );
   }

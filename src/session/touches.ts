@@ -4,6 +4,9 @@ import type { SessionRow } from "../row.ts";
 /** Sessions remembered at most. One that is forgotten is touched once more than it needed. */
 const MOST = 10_000;
 
+/** Milliseconds for which a renewal is remembered: longer than a request takes that loaded the row before it. */
+const RENEWED_FOR = 60_000;
+
 /** A touch that was sent. */
 interface Sent {
   /** The row that it moves the times of. */
@@ -22,7 +25,7 @@ type Times = Pick<SessionRow, "updatedAt" | "expiresAt">;
  */
 export class Touches {
   readonly #touched = new Map<string, Sent>();
-  readonly #renewed = new Map<string, number>();
+  readonly #renewed = new Map<string, { readonly version: number; readonly at: number }>();
 
   /**
    * Sends a touch, unless one was sent from the same row to nearly the same times.
@@ -49,17 +52,19 @@ export class Touches {
   }
 
   /**
-   * Renews a session, unless another request does it or has done it from the same version: then this one's write
-   * would not match.
+   * Renews a session, unless another request does it or has just done it from the same version: then this one's write
+   * would not match. A version that is still there later was brought back, by a failover or a restored backup.
    */
-  async renewOnce(row: SessionRow, renew: () => Promise<unknown>): Promise<void> {
+  async renewOnce(row: SessionRow, now: number, renew: () => Promise<unknown>): Promise<void> {
     const key = keyOf(row.id);
-    if (this.#renewed.get(key) === row.version) return;
-    remember(this.#renewed, key, row.version);
+    const last = this.#renewed.get(key);
+    if (last?.version === row.version && Math.abs(now - last.at) < RENEWED_FOR) return;
+    const mine = { version: row.version, at: now };
+    remember(this.#renewed, key, mine);
     try {
       await renew();
     } catch (error) {
-      if (this.#renewed.get(key) === row.version) this.#renewed.delete(key);
+      if (this.#renewed.get(key) === mine) this.#renewed.delete(key);
       throw error;
     }
   }

@@ -51,6 +51,20 @@ eachStore((_name, create) => {
     expect(await app.commit(await app.load(cookie)), "the next one that is due").not.toBeNull();
   });
 
+  test("a failover brings back the row of before a renewal → it is renewed again", async () => {
+    held = await create();
+    const clock = new HandClock();
+    const app = manage(held.store, testKeys, { ...limits, clock: clock.now, cookie: { rolling: true } });
+    const cookie = await visit(app, "42");
+    const [before] = await held.store.scan(null, 1);
+    clock.time += 2 * minute;
+    expect(await app.commit(await app.load(cookie))).not.toBeNull();
+    await held.store.delete([before!.id]);
+    await held.store.insert([before!]);
+    clock.time += 2 * minute;
+    expect(await app.commit(await app.load(cookie)), "or it would end although it is used").not.toBeNull();
+  });
+
   test("promise 10: 50 requests of the drop-in touch one session at once → one touch", async () => {
     held = await create();
     const clock = new HandClock();
