@@ -64,8 +64,9 @@ export function connectPassport<Data>(
     if (typeof kept !== "object" || kept === null) return kept;
     return new Proxy(kept as Kept, {
       set(entry, name, value) {
-        if (name === "user") logInto(session, value, true);
-        else Reflect.set(entry, name, value);
+        if (name !== "user") return Reflect.set(entry, name, value);
+        if (value === undefined || value === null) session.reset();
+        else logInto(session, value, true);
         return true;
       },
       deleteProperty(entry, name) {
@@ -123,7 +124,7 @@ export function connectPassport<Data>(
       get: () => entryOf(lent),
       set(entry: unknown) {
         const { user, ...others } = (entry ?? {}) as Kept;
-        if (user !== undefined) logInto(lent, user, true);
+        if (user !== undefined && user !== null) logInto(lent, user, true);
         else if (lent.data["passport"] !== undefined) lent.reset();
         Object.assign((lent.data["passport"] ??= {}) as Kept, others);
       },

@@ -68,7 +68,7 @@ async function app({ connected = true, serialize = ({ id }) => id, userOf, ...mo
   });
   application.get("/become/:user", (request: any, response) => {
     request.session.passport ??= {};
-    request.session.passport.user = request.params.user;
+    request.session.passport.user = request.params.user === "nobody" ? null : request.params.user;
     response.send("done");
   });
   application.get("/cart/:item", (request, response) => {
@@ -259,6 +259,9 @@ test("Passport: a user who is written into req.session.passport → a login, wit
     null,
   ]);
   assert.equal((await sessions.forUser("ada").list()).length, 0);
+  await browser.ask("/become/nobody");
+  assert.deepEqual((({ passport, user }) => [passport, user])(await browser.home()), [null, null]);
+  assert.equal((await sessions.forUser("ben").list()).length, 0);
 });
 
 test("Passport: a session mounted without the option around one with it → Passport works inside", async () => {
