@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { outsideRequests } from "../database/outside-requests.ts";
 import { SessionBusyError } from "../errors.ts";
+import { Lateness } from "../database/lateness.ts";
 import type { Content } from "../codec/codec.ts";
 import type { SessionState, Write } from "./state.ts";
 import type { Outcome } from "./writes.ts";
@@ -47,6 +48,7 @@ const MOST_TOGETHER = 256;
 export class GroupCommit {
   readonly #lanes: Map<string, Lane> = new Map();
   readonly #limit: number;
+  readonly #lag: Lateness;
 
   /**
    * @param limit milliseconds: behind one that takes longer the next one goes, beside it, and none waits longer than
@@ -54,6 +56,7 @@ export class GroupCommit {
    */
   constructor(limit: number) {
     this.#limit = limit;
+    this.#lag = new Lateness(limit / 50);
   }
 
   /**
@@ -91,10 +94,13 @@ export class GroupCommit {
 
   async #drain(name: string, lane: Lane, first: Entry): Promise<void> {
     for (let entry: Entry | undefined = first; entry !== undefined; entry = this.#next(name, lane)) {
+      // A process that stood still meanwhile has made nobody wait for work.
       const began = performance.now();
+      const late = this.#lag.begin(began);
       await within(entry.work().then(entry.resolve, entry.reject), this.#limit);
-      // A process that stood still meanwhile has made nobody wait for work: no entry counts for all of the limit.
-      lane.worked += Math.min(performance.now() - began, this.#limit / 2);
+      const now = performance.now();
+      lane.worked += now - began - (this.#lag.until(now) - late);
+      this.#lag.end();
     }
     this.#lanes.delete(name);
   }
@@ -102,7 +108,7 @@ export class GroupCommit {
   #next(name: string, lane: Lane): Entry | undefined {
     for (;;) {
       const entry = lane.waiting.shift();
-      if (entry === undefined || lane.worked - entry.since <= this.#limit) return entry;
+      if (entry === undefined || lane.worked - entry.since < this.#limit) return entry;
       entry.reject(tooBusy(name, `this one waited ${Math.round(lane.worked - entry.since)} ms for others`));
     }
   }
