@@ -192,8 +192,8 @@ async function heirOf(
 
 /** Data is never merged from one user to another: who was anonymous may have logged in, and that is all. */
 function isSameUser(state: SessionState, before: string | undefined, next: SessionState): boolean {
-  const { userOf } = state.settings;
-  const now = userOf === undefined ? state.content.user : (userOf(state.content.data) ?? undefined);
+  const { data, user: loggedIn } = state.content;
+  const now = state.userOf === undefined ? loggedIn : state.userAfter(data);
   const { user } = next.content;
   return now === user || (now === undefined && before === undefined);
 }

@@ -6,7 +6,8 @@ import { connect } from "node:net";
 import { createRequestHandler, data, type ServerBuild } from "react-router";
 import { afterEach, test } from "vitest";
 import { createStoredSessionStorage, type StoredSessionStorage } from "../../src/adapters/react-router.ts";
-import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
+import { commitInRequest, loadInRequest, withinRequest } from "../../src/adapters/request-scope.ts";
+import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
 import { Gates } from "../../src/testing/adapter-routes.ts";
 import { running } from "./server.ts";
 
@@ -300,7 +301,10 @@ for (const headers of [{}, { cookie: "theme=dark" }]) {
       const answers = await Promise.all(
         names.map(async (name) => (await (await fetch(`${url}/${name}`, { headers })).json()) as object),
       );
-      assert.deepEqual(answers, names.map(() => ({ cookies: 2 })));
+      assert.deepEqual(
+        answers,
+        names.map(() => ({ cookies: 2 })),
+      );
     }
     for (const name of names) assert.equal((await sessions.forUser(name).list()).length, 2);
   });
@@ -322,4 +326,29 @@ test("React Router, on node:http: a visitor alone, after requests that were cut 
     assert.ok(tries < 50, "the login of a visitor alone is followed again");
     await new Promise((resolve) => setTimeout(resolve, 20)); // until the server has heard of the cut
   }
+});
+
+test("a userOf that came with a new release finds nobody → the change of a second session of the request is kept", async () => {
+  const options = { store: memoryStore(), keys: generateKey() };
+  const byLogin = createSessionManager<Record<string, unknown>>(options);
+  const first = await byLogin.load(null);
+  first.login("7");
+  const cookie = pair((await byLogin.commit(first))!);
+  const sessions = createSessionManager<Record<string, unknown>>({
+    ...options,
+    userOf: ({ userId }) => userId as string | undefined,
+  });
+  const kept = await withinRequest(async () => {
+    const [one, two] = [
+      await loadInRequest(sessions as never, cookie),
+      await loadInRequest(sessions as never, cookie),
+    ] as unknown as Session<Record<string, unknown>>[];
+    one!.regenerate();
+    await commitInRequest(sessions as never, one as never);
+    two!.data["page"] = 1;
+    const { setCookie } = await commitInRequest(sessions as never, two as never);
+    return await sessions.load(pair(setCookie!));
+  });
+  assert.equal(kept.user, "7");
+  assert.deepEqual(kept.data, { page: 1 });
 });
