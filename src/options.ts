@@ -92,7 +92,9 @@ export interface SessionManagerOptions<Data = SessionData> {
    *
    * When it finds another user than in the stored data, the commit is a login: new id, both limits start again, and
    * data is kept only if nobody was logged in; otherwise the session starts with the keys that this request set or
-   * changed. `session.login` must name the same user. Default: the user given to `session.login`.
+   * changed. `session.login` must name the same user. A session whose user only a login named, before the application
+   * had a `userOf`, keeps that user until a request changes what `userOf` reads. Default: the user given to
+   * `session.login`.
    */
   userOf?: (data: Partial<Data>) => string | number | bigint | null | undefined;
   /** A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. */
