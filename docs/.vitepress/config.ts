@@ -23,6 +23,10 @@ const rewrites: Record<string, string> = {
 /** Folders whose Markdown is not on the site. */
 const outside = ["dist", "examples", "test", "src", "reports", "coverage"];
 
+const icon =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#3451b2"/>' +
+  '<path d="M9 15h14v9H9zm3 0v-3a4 4 0 0 1 8 0v3" fill="none" stroke="#fff" stroke-width="2.5"/></svg>';
+
 const guides = [
   page("Getting started", "getting-started"),
   page("Options", "options"),
@@ -62,6 +66,7 @@ export default defineConfig({
   srcExclude: ["**/node_modules/**", ...outside.map((folder) => `${folder}/**`)],
   rewrites: { ...rewrites, "docs/:path(.*)": ":path" },
   cleanUrls: true,
+  head: [["link", { rel: "icon", href: `data:image/svg+xml,${encodeURIComponent(icon)}` }]],
   lastUpdated: false,
   markdown: { config: (markdown) => void markdown.use(repositoryLinks) },
   themeConfig: {
@@ -92,13 +97,17 @@ function page(text: string, path: string): DefaultTheme.SidebarItem {
   return { text, link: `/${path}` };
 }
 
-/** The pages of a folder by their titles, README apart. */
+/** The pages of a folder in the order of their titles, README apart. */
 function pagesIn(folder: string, base: string): DefaultTheme.SidebarItem[] {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder))
     .filter((file) => file.endsWith(".md") && file !== "README.md")
-    .toSorted()
-    .map((file) => page(titleOf(join(root, folder, file)), `${base}/${file.slice(0, -".md".length)}`));
+    .map((file) => ({
+      title: titleOf(join(root, folder, file)),
+      path: `${base}/${file.slice(0, -".md".length)}`,
+    }))
+    .toSorted((a, b) => a.title.localeCompare(b.title, "en", { numeric: true }))
+    .map(({ title, path }) => page(title, path));
 }
 
 function titleOf(file: string): string {
