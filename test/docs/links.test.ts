@@ -61,6 +61,22 @@ test("documentation: every relative link and anchor → leads to a file and a he
   );
 });
 
+test("documentation: every source path in the text → is a file or folder that exists", () => {
+  const named = files
+    .filter((file) => !/^(decisions|examples)\/|^CHANGELOG/.test(file)) // these describe another time or place
+    .flatMap((file) =>
+      [...proseOf(file).matchAll(/`((?:src|test|scripts|benchmarks|docs)\/[\w./-]+)`/g)].map(([, path]) => ({
+        file,
+        path: path!,
+      })),
+    );
+  assert.ok(named.length > 10, `only ${named.length} paths were found`);
+  assert.deepEqual(
+    named.filter(({ path }) => !existsSync(join(root, path))).map(({ file, path }) => `${file}: ${path}`),
+    [],
+  );
+});
+
 interface Item {
   readonly link?: string;
   readonly items?: readonly Item[];
