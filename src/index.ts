@@ -11,7 +11,7 @@ export type { ClientInfo, ClientSource, SessionFormat } from "./session/format.t
 export type { ExportedSession, KeyUse, SessionStats } from "./session/admin.ts";
 export type { WalkOptions } from "./session/walk.ts";
 export type { SessionInfo, UserSessions } from "./session/users.ts";
-export type { StandardSchema } from "./session/schema.ts";
+export type { StandardSchema } from "./session/standard-schema.ts";
 export { expireSessionsJob, type ExpireOptions } from "./jobs/expire.ts";
 export { resealJob, type ResealOptions, type ResealResult } from "./jobs/reseal.ts";
 export type { Schedule } from "./jobs/schedule.ts";

@@ -3,11 +3,12 @@ import { OptionsError, KeyRingError } from "./errors.ts";
 import { KeyRing } from "./sealing/keyring.ts";
 import { SessionCookie, type CookieOptions } from "./session/cookie.ts";
 import type { SessionData } from "./session/data.ts";
+import { Defaults } from "./session/defaults.ts";
 import { milliseconds, type Duration } from "./session/duration.ts";
 import type { SessionFormat } from "./session/format.ts";
 import { plainAnswer, userIn } from "./session/hooks.ts";
 import { nativeFormat } from "./session/native-format.ts";
-import type { StandardSchema } from "./session/schema.ts";
+import type { StandardSchema } from "./session/standard-schema.ts";
 
 /** Idle and absolute limits by the name of a standard (R15). */
 export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: number; absolute: number }>> =
@@ -34,7 +35,7 @@ export interface Conflict {
 }
 
 /** Every option of `createSessionManager`. Durations are milliseconds or text such as "15 min", "30 days". */
-export interface SessionManagerOptions<Data = SessionData> {
+export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
   /** Where sessions live: `sqliteStore(…)`, `postgresStore(…)`, `mysqlStore(…)` or `memoryStore()`. Required. */
   store: SessionStore;
   /**
@@ -97,8 +98,15 @@ export interface SessionManagerOptions<Data = SessionData> {
    * `session.login`.
    */
   userOf?: (data: Partial<Data>) => string | number | bigint | null | undefined;
-  /** A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. */
-  schema?: StandardSchema<unknown, Data>;
+  /**
+   * A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. A new session
+   * begins with what the schema makes of `{}`, where that fits: the defaults of its keys. So does one that starts over,
+   * by `reset` or the login of another user. A session that holds nothing else is not saved.
+   *
+   * The defaults are evaluated anew each time. A schema that answers with a promise cannot be asked when a session
+   * starts over: it then begins with the defaults that were evaluated when the request loaded it.
+   */
+  schema?: StandardSchema<Input, Data>;
   /**
    * Turns stored data that no longer fits `schema` into the shape of today; what it returns is validated again. One
    * that throws has refused the row: see `onUnreadable`.
@@ -128,6 +136,8 @@ export interface Settings {
   /** Refuses a promise and whatever is no user's id. */
   readonly userOf: ((data: Record<string, unknown>) => string | undefined) | undefined;
   readonly schema: StandardSchema<unknown, unknown> | undefined;
+  /** Those of the schema. */
+  readonly defaults: Defaults | undefined;
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly client: boolean;
   readonly storeTimeout: number;
@@ -323,6 +333,7 @@ export function resolveOptions<Data>(
     onUnreadable: options.onUnreadable ?? "renew",
     userOf: userOf && ((data) => userIn(userOf, data)),
     schema: options.schema,
+    defaults: options.schema && new Defaults(options.schema, format!),
     upgrade: options.upgrade,
     client: options.client ?? true,
     storeTimeout,

@@ -1,5 +1,5 @@
 import { parseSetCookie } from "cookie";
-import type { SessionData } from "../session/data.ts";
+import type { DataOf, SessionData } from "../session/data.ts";
 import type { ClientSource } from "../session/format.ts";
 import { commitForResponse, type SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
@@ -28,7 +28,7 @@ export interface CookieToSet {
 
 /** A session that was only looked at. Changing it changes nothing. */
 export interface SessionView<Data = SessionData> {
-  readonly data: Readonly<Partial<Data>>;
+  readonly data: Readonly<Partial<DataOf<Data>>>;
   readonly user: string | undefined;
   readonly isNew: boolean;
   /** Why the session could not be loaded; null when it was. With an error, `user` and `data` are empty. */
@@ -135,7 +135,7 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
         const { data, user, isNew } = await sessions.load(headerOf(source, "cookie"));
         return { data, user, isNew, error: null };
       } catch (error) {
-        return { data: {} as Partial<Data>, user: undefined, isNew: true, error };
+        return { data: {} as Partial<DataOf<Data>>, user: undefined, isNew: true, error };
       }
     },
   };

@@ -1,4 +1,4 @@
-import type { SessionData } from "../session/data.ts";
+import type { SessionData, Unmarked } from "../session/data.ts";
 import type { SessionManager } from "../session/manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { writeResponseHeaders } from "./fetch.ts";
@@ -27,8 +27,8 @@ export interface RouterSession<Data = SessionData, FlashData = Data> {
 
 /** A {@link RouterSession} that `getSession` of this storage returned. */
 export interface StoredRouterSession<Data = SessionData, FlashData = Data> extends RouterSession<
-  Data,
-  FlashData
+  Unmarked<Data>,
+  Unmarked<FlashData>
 > {
   /** The session itself, for `login`, `regenerate` and all the rest. */
   readonly stored: Session<Data>;
@@ -43,12 +43,18 @@ export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
    */
   getSession(cookieHeader?: string | null, options?: unknown): Promise<StoredRouterSession<Data, FlashData>>;
   /** Saves the session. Answers a `Set-Cookie` value, the same when called again, or "" where there is nothing to send. */
-  commitSession(session: RouterSession<Data, FlashData>, options?: unknown): Promise<string>;
+  commitSession(
+    session: RouterSession<Unmarked<Data>, Unmarked<FlashData>>,
+    options?: unknown,
+  ): Promise<string>;
   /** Ends the session. Answers the `Set-Cookie` value that clears the cookie, or "" where there is nothing to send. */
-  destroySession(session: RouterSession<Data, FlashData>, options?: unknown): Promise<string>;
+  destroySession(
+    session: RouterSession<Unmarked<Data>, Unmarked<FlashData>>,
+    options?: unknown,
+  ): Promise<string>;
   /** Saves the session. Answers all the headers that it causes: for `redirect(url, { headers })` and `data(…)`. */
   commitHeaders(
-    session: RouterSession<Data, FlashData>,
+    session: RouterSession<Unmarked<Data>, Unmarked<FlashData>>,
     headers?: ConstructorParameters<typeof Headers>[0],
   ): Promise<Headers>;
   /**
@@ -74,7 +80,7 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
 
   followHttpRequests();
 
-  const commit = async (session: RouterSession<Data, FlashData>) => {
+  const commit = async (session: RouterSession<Unmarked<Data>, Unmarked<FlashData>>) => {
     const wrapped = wrappedOf(session);
     const committed = await commitInRequest(
       sessions as SessionManager<never>,

@@ -1,4 +1,3 @@
-import { isEmpty } from "../session/content.ts";
 import type { SessionState } from "../session/state.ts";
 import { isUnchanged } from "../session/unchanged.ts";
 
@@ -10,7 +9,7 @@ export function isIdle(state: SessionState): boolean {
 /** Whether the application changed its session after the commit, which nothing will save. */
 export function changedSinceCommit(state: SessionState): boolean {
   if (state.ended) return false;
-  if (state.stored === null) return !isEmpty(state.content);
+  if (state.stored === null) return !state.isUnused();
   if (state.intent !== "save") return true;
   return !isUnchanged(state);
 }

@@ -2,7 +2,6 @@ import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../database/partial.ts";
 import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
 import type { Settings } from "../options.ts";
-import { isEmpty } from "./content.ts";
 import { hasFormerUserRef, opensAlone } from "./format.ts";
 import type { Change, Company } from "./group-commit.ts";
 import { changeOfUser } from "./identity.ts";
@@ -100,7 +99,8 @@ export class Committer {
     const conforming = await this.#hook(state, asks, () => conformForSaving(this.#settings, copy));
     if (conforming === null || state.asks !== asks) return null;
     const answer = prepared(state, conforming);
-    state.adopt(plaintext, conforming);
+    // Not with values of the schema's own, which it may give to others as well.
+    state.adopt(plaintext, answer.empty ? state.base : format.decode(answer.plaintext));
     // A schema may drop or rewrite what `userOf` reads: it is written under the id of its user all the same.
     const isAnotherUser = state.userOf !== undefined && state.userAfter(conforming.data) !== conforming.user;
     return isAnotherUser && again ? this.#prepare(state, asks, false) : answer;
@@ -295,7 +295,7 @@ interface Prepared extends Wanted {
 const nothing: Prepared = { plaintext: new Uint8Array(0), user: undefined, empty: true };
 
 function prepared(state: SessionState, content: Content = state.content): Prepared {
-  if (state.stored === null && isEmpty(content)) return nothing;
+  if (state.stored === null && state.isUnused(content)) return nothing;
   const plaintext = state.settings.format.encode(content, state.carriedOver);
   return { plaintext, user: content.user, empty: false };
 }

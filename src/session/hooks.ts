@@ -10,7 +10,7 @@ export function plainAnswer<Answer>(hook: string, answer: Answer): Answer {
 }
 
 /** Data may well have a key named `then`: only a function under it makes a promise. */
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     ((typeof value === "object" && value !== null) || typeof value === "function") &&
     typeof (value as { then?: unknown }).then === "function"

@@ -10,7 +10,7 @@ import { printable } from "../printable.ts";
 import { infoOfRow } from "../row.ts";
 import { exportUser, exportUserStream, statsOf, type ExportedSession, type SessionStats } from "./admin.ts";
 import { Committer } from "./commit.ts";
-import type { SessionData } from "./data.ts";
+import type { DataOf, SchemaData, SessionData } from "./data.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import type { ClientSource } from "./format.ts";
 import { idOf } from "./handle.ts";
@@ -87,7 +87,9 @@ export class SessionManager<Data = SessionData> {
     } else if (tokens.length > 1) {
       stored = await this.#firstOf(tokens);
     }
-    const state = new SessionState(this.#settings, stored, client, this.#records.now());
+    const { defaults } = this.#settings;
+    const begins = defaults && (await (stored === null ? defaults.evaluate() : defaults.ahead()));
+    const state = new SessionState(this.#settings, stored, client, this.#records.now(), begins);
     if (stored !== null && this.#settings.schema !== undefined) await this.#conform(state);
     return sessionOver<Data>(state);
   }
@@ -157,7 +159,7 @@ export class SessionManager<Data = SessionData> {
    *   again with fresher data when another request was faster
    * @throws {SessionEndedError} the session ended meanwhile
    */
-  update(session: Session<Data>, change: (data: Partial<Data>) => void | Partial<Data>): Promise<void> {
+  update(session: Session<Data>, change: (data: DataOf<Data>) => void | DataOf<Data>): Promise<void> {
     const state = stateOf(session as Session<never>);
     state.accessed = true;
     return inTurn(state, () => this.#updater.update(state, change as Change));
@@ -343,8 +345,8 @@ function inTurn<Answer>(state: SessionState, task: () => Promise<Answer>): Promi
  * {@link SessionData}.
  * @throws {OptionsError} with every problem at once
  */
-export function createSessionManager<Data = SessionData>(
-  options: SessionManagerOptions<Data>,
-): SessionManager<Data> {
-  return new SessionManager<Data>(resolveOptions(options));
+export function createSessionManager<Data = SessionData, Input = unknown>(
+  options: SessionManagerOptions<Data, Input>,
+): SessionManager<SchemaData<Data, Input>> {
+  return new SessionManager<SchemaData<Data, Input>>(resolveOptions(options));
 }

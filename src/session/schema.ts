@@ -2,32 +2,17 @@ import type { Content } from "../codec/codec.ts";
 import { pathText } from "../codec/path.ts";
 import { LimitError, RefusedError, SchemaError, StoreError, ValueError } from "../errors.ts";
 import { printable } from "../printable.ts";
+import type { Defaults } from "./defaults.ts";
 import type { SessionFormat } from "./format.ts";
 import { sameBytes } from "./same-bytes.ts";
-
-/** The one property of a Standard Schema (standardschema.dev, version 1) that is used here. */
-export interface StandardSchema<Input = unknown, Output = Input> {
-  readonly "~standard": {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;
-    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
-  };
-}
-
-export type StandardResult<Output> =
-  { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly StandardIssue[] };
-
-export interface StandardIssue {
-  readonly message: string;
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
-}
+import type { StandardIssue, StandardSchema } from "./standard-schema.ts";
 
 type AnySchema = StandardSchema<unknown, unknown>;
 
 /** The settings that decide what an application sees of stored data. */
 interface SchemaSettings {
   readonly schema: AnySchema | undefined;
+  readonly defaults: Defaults | undefined;
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly format: SessionFormat;
 }
@@ -37,10 +22,12 @@ interface SchemaSettings {
  * @throws {SchemaError} naming where it does not fit
  */
 export async function conformForSaving(
-  { schema, format }: Pick<SchemaSettings, "schema" | "format">,
+  settings: Pick<SchemaSettings, "schema" | "defaults" | "format">,
   content: Content,
 ): Promise<Content> {
-  if (schema === undefined || isBare(content)) return content;
+  const { schema, format } = settings;
+  if (schema === undefined) return content;
+  if (isBare(content)) return withDefaults(settings, content);
   const result = await schema["~standard"].validate(content.data);
   if (result.issues !== undefined) {
     throw new SchemaError(
@@ -90,11 +77,15 @@ export async function conformStored(
 }
 
 async function conform(
-  { schema, upgrade, format }: SchemaSettings,
+  settings: SchemaSettings,
   plaintext: Uint8Array,
   content: Content,
 ): Promise<Conforming> {
-  if (schema === undefined || isBare(content)) return { content, plaintext, under: null };
+  const { schema, upgrade, format } = settings;
+  if (schema === undefined) return { content, plaintext, under: null };
+  if (isBare(content)) {
+    return seenAs(format, await withDefaults(settings, content), plaintext, plaintext);
+  }
   let result = await schema["~standard"].validate(content.data);
   let under: Uint8Array | null = plaintext;
   if (result.issues !== undefined && upgrade !== undefined) {
@@ -111,8 +102,19 @@ async function conform(
   }
   const seen = { ...content, data: dataOf(result.value) };
   format.flashInData?.write(seen.data, seen.flash); // the session's own, whatever the schema says of the key
-  const bytes = format.encode(seen, plaintext);
-  return { content: seen, plaintext: bytes, under: under !== null && sameBytes(bytes, under) ? null : under };
+  return seenAs(format, seen, plaintext, under);
+}
+
+function seenAs(
+  format: SessionFormat,
+  seen: Content,
+  stored: Uint8Array,
+  under: Uint8Array | null,
+): Conforming {
+  const bytes = format.encode(seen, stored);
+  // Schemas give the same object for a default time and again: what one visitor adds to it is not for the next.
+  const content = sameBytes(bytes, stored) ? seen : format.decode(bytes);
+  return { content, plaintext: bytes, under: under !== null && sameBytes(bytes, under) ? null : under };
 }
 
 /**
@@ -133,6 +135,14 @@ function bytesOfUpgraded(
     if (error instanceof ValueError || error instanceof LimitError) return null;
     throw error;
   }
+}
+
+async function withDefaults(
+  { defaults, format }: Pick<SchemaSettings, "defaults" | "format">,
+  content: Content,
+): Promise<Content> {
+  const bytes = (await defaults?.evaluate()) ?? null;
+  return bytes === null ? content : { ...content, data: format.decode(bytes).data };
 }
 
 /** A session without data fits every schema: nobody has put anything there yet. */

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { notOurs } from "../copies.ts";
-import type { SessionData } from "./data.ts";
+import type { DataOf, SessionData } from "./data.ts";
 import { refuseCallback, refuseHabits } from "./habits.ts";
 import { handleOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
@@ -60,19 +60,19 @@ export class Session<Data = SessionData> {
   }
 
   /**
-   * The application's values, empty in a new session. Holds what MessagePack and its extensions hold: null, booleans,
+   * The application's values: in a new session the defaults of `schema`, and without one nothing. Holds what MessagePack and its extensions hold: null, booleans,
    * numbers, strings, bigint, Uint8Array, arrays, plain objects, Date, Map, Set and URL. Anything else fails the
    * commit with a ValueError that names the path. Change it in place, or assign a whole new object.
    */
-  get data(): Partial<Data> {
-    return this.#used.content.data as Partial<Data>;
+  get data(): DataOf<Data> {
+    return this.#used.content.data as DataOf<Data>;
   }
 
-  set data(data: Partial<Data>) {
+  set data(data: DataOf<Data>) {
     if (typeof data !== "object" || data === null || Array.isArray(data)) {
       throw new TypeError("session.data takes a plain object.");
     }
-    this.#used.content.data = data;
+    this.#used.content.data = data as Record<string, unknown>;
   }
 
   /** Who is logged in: the id given to `login`, or what `userOf` found; undefined for nobody. */

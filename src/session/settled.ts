@@ -1,4 +1,3 @@
-import { isEmpty } from "./content.ts";
 import { endOf, isTouchDue } from "./lifetime.ts";
 import type { SessionState } from "./state.ts";
 import { isUnchanged } from "./unchanged.ts";
@@ -13,7 +12,7 @@ export function settledWithoutStore(state: SessionState): boolean {
     return false;
   const { stored, settings } = state;
   if (state.opened && settings.userOf !== undefined) return false;
-  if (stored === null) return isEmpty(state.content);
+  if (stored === null) return state.isUnused();
   const { row, token } = stored;
   const now = settings.clock();
   return (

@@ -2,7 +2,7 @@ import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
 import { channels, type RefuseEvent } from "../instrumentation/channels.ts";
 import type { SessionRow } from "../row.ts";
-import { emptyContent, refill } from "./content.ts";
+import { emptyContent, isEmpty, refill } from "./content.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import type { Conflict, Settings } from "../options.ts";
@@ -101,18 +101,70 @@ export class SessionState {
   plaintext: Uint8Array | null = null;
   /** What the row holds where that is more than the schema lets the application see; null elsewhere. */
   #under: Uint8Array | null = null;
+  /** The bytes that a content without a row began with, where its schema has defaults. */
+  #begun: Uint8Array | null = null;
+  /** Defaults for starting over, of a schema that answers with a promise. */
+  readonly #defaults: Uint8Array | null;
   #token: Token | null = null;
   #underWay: Write | null = null;
   /** How often the content was started from nothing, and at which of these starts what is stored was written. */
   #start = 0;
   #storedStart = 0;
 
-  constructor(settings: Settings, stored: Stored | null, client: ClientSource | undefined, now: number) {
+  /** @param defaults what a new session begins with; for a stored one, what `Defaults.ahead` answered */
+  constructor(
+    settings: Settings,
+    stored: Stored | null,
+    client: ClientSource | undefined,
+    now: number,
+    defaults: Uint8Array | null = null,
+  ) {
     this.settings = settings;
     this.stored = stored;
     this.#client = client;
     this.startedAt = now;
-    this.#content = stored === null ? emptyContent() : null;
+    this.#defaults = defaults;
+    this.#content = stored === null ? this.#begin(defaults) : null;
+  }
+
+  #begin(defaults: Uint8Array | null): Content {
+    this.#begun = defaults;
+    return defaults === null ? emptyContent() : this.settings.format.decode(defaults);
+  }
+
+  /** A content that starts from nothing: from the schema's defaults, where it has some. */
+  #fresh(): Content {
+    return this.#begin(this.settings.defaults?.now(this.#defaults) ?? null);
+  }
+
+  /** A content that keeps only some of what it was, with the schema's defaults for the rest. */
+  withDefaults(content: Content): Content {
+    const { data } = this.#fresh();
+    return this.#begun === null ? content : { ...content, data: { ...data, ...content.data } };
+  }
+
+  /** What changes of this request are measured against: a copy. */
+  get base(): Content {
+    const bytes = this.plaintext ?? this.#begun;
+    return bytes === null ? emptyContent() : this.settings.format.decode(bytes);
+  }
+
+  /**
+   * For a session without a row: whether it is worth none, since nothing was put into it (promise 1). Compared with the
+   * defaults that this very session was given: those of later may be another date.
+   */
+  isUnused(content: Content = this.content): boolean {
+    if (isEmpty(content)) return true;
+    if (this.#begun === null || Object.keys(content.flash).length > 0) return false;
+    // A user whom `userOf` finds in the defaults is nobody who logged in.
+    if (content.user !== undefined && (this.userOf === undefined || this.intent === "login")) return false;
+    const { format } = this.settings;
+    const { data } = format.decode(this.#begun);
+    const keys = Object.keys(content.data);
+    return (
+      keys.length === Object.keys(data).length &&
+      keys.every((key) => Object.hasOwn(data, key) && format.same(data[key], content.data[key]))
+    );
   }
 
   /** Who a row is begun by, worked out when it is needed. */
@@ -208,7 +260,7 @@ export class SessionState {
     if (isOfContent(error)) this.refused = this.stored;
     else this.unopened = true;
     this.plaintext = null;
-    this.#content = emptyContent();
+    this.#content = this.#fresh();
     this.forgetStored();
   }
 
@@ -223,7 +275,7 @@ export class SessionState {
     this.plaintext = null;
     this.#under = null;
     this.deleted = false;
-    this.#content ??= emptyContent();
+    this.#content ??= this.#fresh();
   }
 
   /** Login rules for a user that changed by way of the data (decision 4). */
@@ -258,7 +310,7 @@ export class SessionState {
     void this.content;
     const { format } = this.settings;
     const { user } = this.#content;
-    this.#put(ownChanges(format, format.decode(this.plaintext), this.#content));
+    this.#put(this.withDefaults(ownChanges(format, format.decode(this.plaintext), this.#content)));
     if (this.intent === "login") this.#content.user = user; // who may be the one that was logged in before
     this.#start++;
   }
@@ -283,7 +335,7 @@ export class SessionState {
     const error = this.#content === null ? (this.#refusal ?? this.#open()) : null;
     if (error !== null && !isOfContent(error)) this.abandon(error);
     this.#pending = null;
-    this.#content = emptyContent();
+    this.#content = this.#fresh();
     this.#start++;
   }
 

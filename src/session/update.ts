@@ -3,7 +3,6 @@ import { afterChanges } from "../database/partial.ts";
 import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { assertSameUser, type Committer } from "./commit.ts";
-import { isEmpty } from "./content.ts";
 import type { Change as Waiting, Company } from "./group-commit.ts";
 import { plainAnswer } from "./hooks.ts";
 import { changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
@@ -64,7 +63,7 @@ export class Updater {
     const write = state.write(state.nextToken, loaded);
     const draft = await this.#draft(loaded, change, true);
     const plaintext = format.encode(draft, null);
-    if (isEmpty(draft)) return state.adoptDraft(write, plaintext);
+    if (state.isUnused(draft)) return state.adoptDraft(write, plaintext);
     const inserted = await this.#writes.insert(state, { plaintext, user: draft.user }, write);
     if (!inserted) await this.#update(state, change);
   }
@@ -112,7 +111,8 @@ export class Updater {
 
   /** Another user's session starts with what the change set, and not with what it was given. */
   #ownOf(state: SessionState, base: Content, draft: Content): Content {
-    const own = { ...ownChanges(this.#settings.format, base, draft), user: draft.user };
+    const changes = ownChanges(this.#settings.format, base, draft);
+    const own = { ...state.withDefaults(changes), user: draft.user };
     assertSameUser(state, own);
     return own;
   }

@@ -134,6 +134,7 @@ test(
       "koa",
       "react-router",
       "valibot",
+      "zod",
       "@opentelemetry/api",
       "prom-client",
     ]);

@@ -7,7 +7,8 @@ import Koa from "koa";
 import { createServer } from "node:http";
 import type { SessionStorage } from "react-router";
 import * as v from "valibot";
-import { createSessionManager, generateKey, memoryStore } from "stored-session";
+import { z } from "zod";
+import { createSessionManager, generateKey, memoryStore, type Complete, type Session, type SessionManager } from "stored-session";
 import { session as expressSession, sessionOf } from "stored-session/express";
 import { StoredSessionStore } from "stored-session/express-session";
 import { sessionOf as fastifySessionOf, storedSession } from "stored-session/fastify";
@@ -122,6 +123,62 @@ const stored = await createStoredSessionStorage<Cart>({ sessions: carts }).getSe
 stored.stored.login("42");
 // @ts-expect-error no such value
 stored.get("count");
+
+// Schemas with a default for every required key: nothing is missing, not even in a new session.
+const zodBasket = z.object({ items: z.array(z.string()).default([]), note: z.string().optional() });
+type Basket = z.infer<typeof zodBasket>;
+const baskets = createSessionManager({ ...options, schema: zodBasket });
+const valibotBaskets = createSessionManager({
+  ...options,
+  schema: v.object({ items: v.optional(v.array(v.string()), []), note: v.optional(v.string()) }),
+});
+for (const sessions of [baskets, valibotBaskets]) {
+  const basket = await sessions.load(null);
+  const whole: Basket = basket.data;
+  basket.data.items.push("tea");
+  basket.data = { ...whole, note: "green" };
+  // @ts-expect-error the items are missing
+  basket.data = {};
+  // @ts-expect-error it may not be there
+  basket.data.note.length;
+  await sessions.update(basket, (data) => void data.items.push("cup"));
+  // @ts-expect-error the items are missing
+  await sessions.update(basket, () => ({}));
+}
+const partBaskets = createSessionManager({ ...options, schema: zodBasket.extend({ id: z.string() }) });
+// @ts-expect-error a required key, so that a new session is empty
+(await partBaskets.load(null)).data.items.push("tea");
+const argued = createSessionManager<Basket>({ ...options, schema: zodBasket });
+// @ts-expect-error a type argument tells nothing of defaults
+(await argued.load(null)).data.items.push("tea");
+const anything = createSessionManager({ ...options, schema: z.any() });
+(await anything.load(null)).data["items"]?.push("tea");
+const numbers = createSessionManager({ ...options, schema: z.record(z.string(), z.number()) });
+(await numbers.load(null)).data["n"] = 1;
+const alternatives = createSessionManager({
+  ...options,
+  schema: z.union([z.object({ a: z.number().default(1) }), z.object({ b: z.string() })]),
+});
+const { data: either } = await alternatives.load(null);
+"a" in either ? either.a.toFixed() : either.b.length;
+
+const named: SessionManager<Complete<Basket>> = baskets;
+const wider: SessionManager<Basket> = baskets;
+void [named, wider];
+sessionOf(baskets, {} as express.Request).data.items.push("tea");
+new Hono().use(honoSession(baskets)).get("/", (c) => c.json(c.var.session.data.items.length));
+new Hono<SessionEnv<Complete<Basket>>>().get("/", (c) => c.json(c.var.session.data.items.length));
+createServer(withSession(baskets, (_request, answer, { data }) => void answer.end(data.items.join())));
+const fetchedBaskets = fetchSessions(baskets);
+(await fetchedBaskets.load(new Headers())).data.items.push("tea");
+// @ts-expect-error empty where the session could not be loaded
+(await fetchedBaskets.view(new Headers())).data.items.length;
+const basketStorage = createStoredSessionStorage({ sessions: baskets });
+(await basketStorage.getSession()).stored.data.items.push("tea");
+const routerStorage: SessionStorage<Basket> = basketStorage;
+(await routerStorage.getSession()).set("items", []);
+interface AsGlobal extends Complete<Basket> {}
+((session: Session<AsGlobal>) => session.data.items.push("tea"))(await baskets.load(null));
 
 new StoredSessionStore({ ...options, idleTimeout: "1 h", userOf: (data) => data["user"] as string });
 // @ts-expect-error the middleware's cookie is the middleware's

@@ -306,6 +306,7 @@ test("what is changed while a schema validates is written when it was validated 
   const waiting = Promise.withResolvers<void>();
   let validating = Promise.withResolvers<void>();
   const validate = async (value: unknown) => {
+    if (Object.keys(value as Data).length === 0) return { issues: [{ message: "no defaults" }] };
     validating.resolve();
     const isFine = typeof (value as Data)["n"] === "number";
     await waiting.promise;
