@@ -10,7 +10,7 @@ import { createSessionManager, generateKey, KeyRing, memoryStore } from "../src/
 import type { Session, SessionManager, SessionStore } from "../src/index.ts";
 import { randomBytes } from "../src/sealing/random.ts";
 import { Sealer } from "../src/sealing/sealer.ts";
-import { sqliteStore } from "../src/store/sqlite.ts";
+import { sqliteStore } from "../src/sql/sqlite/store.ts";
 import { contentOf } from "./sample.ts";
 import { Table } from "./table.ts";
 

@@ -1,5 +1,5 @@
 import "./node-check.ts";
-import { printableLines } from "./printable.ts";
+import { printableLines } from "./shared/printable.ts";
 
 /**
  * Every error this package throws on purpose, apart from `TypeError` for misuse by the programmer.

@@ -2,15 +2,15 @@
 import "./node-check.ts";
 export * from "./errors.ts";
 export * from "./session/data.ts";
-export { createSessionManager, SessionManager } from "./session/manager.ts";
+export { createSessionManager, SessionManager } from "./manager.ts";
 export type { Session } from "./session/session.ts";
 export type { SessionManagerOptions, Conflict } from "./options.ts";
 export type { CookieOptions } from "./session/cookie.ts";
 export type { Duration } from "./session/duration.ts";
 export type { ClientInfo, ClientSource, SessionFormat } from "./session/format.ts";
-export type { ExportedSession, KeyUse, SessionStats } from "./session/admin.ts";
+export type { ExportedSession, KeyUse, SessionStats } from "./operator/admin.ts";
 export type { WalkOptions } from "./session/walk.ts";
-export type { SessionInfo, UserSessions } from "./session/users.ts";
+export type { SessionInfo, UserSessions } from "./operator/users.ts";
 export type { StandardSchema } from "./session/standard-schema.ts";
 export { expireSessionsJob, type ExpireOptions } from "./jobs/expire.ts";
 export { resealJob, type ResealOptions, type ResealResult } from "./jobs/reseal.ts";
@@ -25,7 +25,7 @@ export type {
   SessionRow,
   SessionStore,
   TakenOver,
-} from "./store/store.ts";
+} from "./store/contract.ts";
 export { generateKey, KeyRing } from "./sealing/keyring.ts";
 export { memoryStore } from "./store/memory.ts";
-export { migrate } from "./migrations/migrator.ts";
+export { migrate } from "./sql/migrations/migrator.ts";

@@ -1,4 +1,4 @@
-import type { SessionStore } from "./store/store.ts";
+import type { SessionStore } from "./store/contract.ts";
 import { OptionsError, KeyRingError } from "./errors.ts";
 import { KeyRing } from "./sealing/keyring.ts";
 import { SessionCookie, type CookieOptions } from "./session/cookie.ts";

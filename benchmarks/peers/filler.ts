@@ -1,4 +1,4 @@
-import { COLUMNS } from "../../src/database/shape.ts";
+import { COLUMNS } from "../../src/sql/table-shape.ts";
 
 /** A table of ours or of a peer's, for filling it with rows that nobody asks for. */
 export interface Fillable {

@@ -1,4 +1,4 @@
-import { mysqlStore } from "../../src/store/mysql.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { bare } from "./bare.ts";
 import { load } from "./candidate.ts";
 import type { Candidate, Setting } from "./candidate.ts";

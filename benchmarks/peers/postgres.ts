@@ -1,4 +1,4 @@
-import { postgresStore } from "../../src/store/postgres.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { bare } from "./bare.ts";
 import { load } from "./candidate.ts";
 import type { Candidate, Setting } from "./candidate.ts";

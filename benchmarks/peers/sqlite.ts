@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { bare } from "./bare.ts";
 import { load } from "./candidate.ts";
 import type { Candidate, Setting } from "./candidate.ts";

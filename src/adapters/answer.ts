@@ -1,4 +1,4 @@
-import { warnOfUnheardFailure } from "./foreign-warnings.ts";
+import { warnOfUnheardFailure } from "./drop-in/warnings.ts";
 
 /** As Node's own APIs take one: called exactly once. */
 export type Callback<Answer = void> = (error?: unknown, answer?: Answer) => void;

@@ -1,12 +1,12 @@
 import type { SessionData } from "../session/data.ts";
 import type { ClientInfo } from "../session/format.ts";
-import type { SessionManager } from "../session/manager.ts";
+import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
-import type { AnyFunction } from "./interceptors.ts";
+import type { AnyFunction } from "./node/interceptors.ts";
 import { loadedFor, remember } from "./loaded.ts";
-import { guard } from "./node-response.ts";
+import { guard } from "./node/node-response.ts";
 import { connectPassport, type Passport } from "./passport.ts";
-import type { ResponseGuard } from "./response-guard.ts";
+import type { ResponseGuard } from "./node/response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
 

@@ -1,7 +1,7 @@
 import type { FastifyReply } from "fastify";
-import { checkHead } from "./deliverable.ts";
-import type { HeaderFields } from "./earlier-headers.ts";
-import type { GuardedResponse } from "./response-calls.ts";
+import { checkHead } from "./node/deliverable.ts";
+import type { HeaderFields } from "./node/earlier-headers.ts";
+import type { GuardedResponse } from "./node/response-calls.ts";
 
 interface Body {
   readonly pipe?: unknown;

@@ -1,13 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { subscribe } from "node:diagnostics_channel";
 import type { SessionData } from "../session/data.ts";
-import type { SessionManager } from "../session/manager.ts";
+import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
 import { checkPayload } from "./fastify-payload.ts";
-import { copyOfHeaders, type HeaderFields } from "./earlier-headers.ts";
+import { copyOfHeaders, type HeaderFields } from "./node/earlier-headers.ts";
 import { remember } from "./loaded.ts";
-import { answerError, guard } from "./node-response.ts";
-import type { ResponseGuard } from "./response-guard.ts";
+import { answerError, guard } from "./node/node-response.ts";
+import type { ResponseGuard } from "./node/response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
 

@@ -1,7 +1,7 @@
 import { parseSetCookie } from "cookie";
 import type { DataOf, SessionData } from "../session/data.ts";
 import type { ClientSource } from "../session/format.ts";
-import { commitForResponse, type SessionManager } from "../session/manager.ts";
+import { commitForResponse, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoring, writeSessionHeaders, type HeaderTarget } from "./headers.ts";

@@ -1,12 +1,12 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { STATUS_CODES } from "node:http";
 import type { SessionData } from "../session/data.ts";
-import { commitForResponse, settingsOf, type SessionManager } from "../session/manager.ts";
+import { commitForResponse, settingsOf, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
-import { ofBody } from "./earlier-headers.ts";
+import { ofBody } from "./node/earlier-headers.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoringIn, warn, writeResponseHeaders } from "./fetch.ts";
-import { statusOf } from "./response-calls.ts";
+import { statusOf } from "./node/response-calls.ts";
 import { isIdle, refuseNull, tellOfLateChanges } from "./state.ts";
 
 /** What the middleware adds to `c.var`, for `new Hono<SessionEnv<MyData>>()`. */

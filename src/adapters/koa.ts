@@ -1,10 +1,10 @@
 import type { Context, Next } from "koa";
 import type { SessionData } from "../session/data.ts";
-import type { SessionManager } from "../session/manager.ts";
+import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
 import { loadedFor, remember } from "./loaded.ts";
-import { guard } from "./node-response.ts";
-import type { ResponseGuard } from "./response-guard.ts";
+import { guard } from "./node/node-response.ts";
+import type { ResponseGuard } from "./node/response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
 

@@ -1,4 +1,4 @@
-import type { SessionManager } from "../session/manager.ts";
+import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
 
 const loaded = Symbol("stored-session.loaded");

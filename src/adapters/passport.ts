@@ -1,4 +1,4 @@
-import { settingsOf, type SessionManager } from "../session/manager.ts";
+import { settingsOf, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { parseUserId } from "../session/user-id.ts";
 import { loadedFor } from "./loaded.ts";

@@ -1,5 +1,5 @@
 import type { SessionData, Unmarked } from "../session/data.ts";
-import type { SessionManager } from "../session/manager.ts";
+import type { SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { writeResponseHeaders } from "./fetch.ts";
 import { commitInRequest, followHttpRequests, loadInRequest, withinRequest } from "./request-scope.ts";

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { mergeContent } from "../session/merge.ts";
-import { commitForResponse, settingsOf, type SessionManager } from "../session/manager.ts";
+import { commitForResponse, settingsOf, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import type { SessionState } from "../session/state.ts";
 import { isUnchanged } from "../session/unchanged.ts";

@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { KeyRingError, OptionsError, StoredSessionError, StoreError } from "../errors.ts";
-import { printableLines } from "../printable.ts";
+import { printableLines } from "../shared/printable.ts";
 
 /** How the command ends. Part of the interface: scripts read it. */
 export const exitCodes = {

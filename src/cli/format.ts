@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { printableJson } from "../printable.ts";
+import { printableJson } from "../shared/printable.ts";
 
 export function number(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: 0 });

@@ -7,7 +7,7 @@ import { ago, bytes, json, moment, plural, remaining, shown, span, table } from 
 import { runCommand } from "./program.ts";
 import { Progress } from "./progress.ts";
 import { confirm } from "./work.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../shared/printable.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
 function terminal(options: { isTTY: boolean; env?: Record<string, string>; columns?: number }) {

@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
 import { fromRailsUrl } from "../rails/url.ts";
-import { mysqlStore } from "../store/mysql.ts";
-import { postgresStore } from "../store/postgres.ts";
-import { sqliteStore } from "../store/sqlite.ts";
-import type { SqlStore } from "../store/sql.ts";
+import { mysqlStore } from "../sql/mysql/store.ts";
+import { postgresStore } from "../sql/postgres/store.ts";
+import { sqliteStore } from "../sql/sqlite/store.ts";
+import type { SqlStore } from "../sql/sql-store.ts";
 import { exitCodes, Failure } from "./failure.ts";
 
 /** The store of an address: `postgres://…`, `mysql://…`, `mariadb://…`, `sqlite:path` or a path, or one of Rails. */

@@ -1,6 +1,6 @@
 import { StoredSessionError } from "../errors.ts";
 import { walk } from "../session/walk.ts";
-import { SqlStore } from "../store/sql.ts";
+import { SqlStore } from "../sql/sql-store.ts";
 import { Failure } from "./failure.ts";
 import { plural } from "./format.ts";
 import type { Workplace } from "./work.ts";

@@ -1,4 +1,4 @@
-import { quoted } from "../printable.ts";
+import { quoted } from "../shared/printable.ts";
 
 /**
  * One step from a value into it: an object's key, an array's index, or how an element of a Map or Set is reached

@@ -1,8 +1,8 @@
-import { afterChanges } from "../database/partial.ts";
-import { trace } from "../instrumentation/channels.ts";
+import { afterChanges } from "../store/partial-failure.ts";
+import { trace } from "../telemetry/channels.ts";
 import type { LeaseOptions } from "./lease.ts";
 import { Pace, paceProblem } from "./pace.ts";
-import type { ExpireCursor, ExpireQuery, ExpireResult, FutureQuery } from "../row.ts";
+import type { ExpireCursor, ExpireQuery, ExpireResult, FutureQuery } from "../store/row.ts";
 import { futureQuery } from "./future.ts";
 
 export interface ExpireOptions extends LeaseOptions {

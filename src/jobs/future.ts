@@ -1,4 +1,4 @@
-import type { FutureQuery, SessionRow } from "../row.ts";
+import type { FutureQuery, SessionRow } from "../store/row.ts";
 
 /** Rows are deleted for their time of creation only when that is a day ahead: what is on a disk cannot be refused again. */
 const day = 86_400_000;

@@ -1,7 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
-import type { SessionStore } from "../store/store.ts";
+import type { SessionStore } from "../store/contract.ts";
 
 /** A row of a Rails table. */
 interface RowOfTable {

@@ -1,6 +1,6 @@
 /** Every statement on the gem's table. What differs between databases is a flag here. */
-import { asBuffer } from "../database/bytes.ts";
-import type { Dialect, Statement } from "../database/dialect.ts";
+import { asBuffer } from "../shared/bytes.ts";
+import type { Dialect, Statement } from "../sql/dialect.ts";
 import { timeText } from "./times.ts";
 
 interface Flavour {

@@ -1,4 +1,4 @@
-import type { Database } from "../database/dialect.ts";
+import type { Database } from "../sql/dialect.ts";
 import { ClosedError, NotMigratedError, OptionsError, StoredSessionError, TableError } from "../errors.ts";
 import {
   infoOfRow,
@@ -10,17 +10,17 @@ import {
   type RowTouch,
   type RowUpdate,
   type SessionRow,
-} from "../row.ts";
+} from "../store/row.ts";
 import {
   mysqlStore,
   type MysqlCallbackPool,
   type MysqlPool,
   type MysqlStoreOptions,
-} from "../store/mysql.ts";
-import { postgresStore, type PostgresPool, type PostgresStoreOptions } from "../store/postgres.ts";
-import type { SqlStore } from "../store/sql.ts";
-import { sqliteStore, type SqliteHandle, type SqliteStoreOptions } from "../store/sqlite.ts";
-import type { Lanes, SessionStore } from "../store/store.ts";
+} from "../sql/mysql/store.ts";
+import { postgresStore, type PostgresPool, type PostgresStoreOptions } from "../sql/postgres/store.ts";
+import type { SqlStore } from "../sql/sql-store.ts";
+import { sqliteStore, type SqliteHandle, type SqliteStoreOptions } from "../sql/sqlite/store.ts";
+import type { Lanes, SessionStore } from "../store/contract.ts";
 import { isTaken, RailsStatements, type RailsWrite } from "./statements.ts";
 import { timeOf } from "./times.ts";
 import { fromRailsUrl } from "./url.ts";

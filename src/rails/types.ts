@@ -5,7 +5,7 @@
  * is a plain `Date` when it is in UTC to the millisecond.
  */
 
-import { quoted } from "../printable.ts";
+import { quoted } from "../shared/printable.ts";
 import { uriText } from "./uri.ts";
 
 /** A Ruby Integer: a `number` within ±(2^53 - 1), else a `bigint`. */

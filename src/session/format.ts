@@ -1,5 +1,5 @@
 import type { Content } from "../codec/codec.ts";
-import type { SessionRow } from "../row.ts";
+import type { SessionRow } from "../store/row.ts";
 import type { FlashInData } from "./merge.ts";
 import type { CookieRejection } from "./rejected-cookies.ts";
 import type { Token } from "./token.ts";

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { outsideRequests } from "../database/outside-requests.ts";
+import { outsideRequests } from "../shared/outside-requests.ts";
 import { SessionBusyError } from "../errors.ts";
-import { Lateness } from "../database/lateness.ts";
+import { Lateness } from "../shared/event-loop-lag.ts";
 import type { Content } from "../codec/codec.ts";
 import type { SessionState, Write } from "./state.ts";
 import type { Outcome } from "./writes.ts";

@@ -1,5 +1,5 @@
 import { RefusedError } from "../errors.ts";
-import { NEVER, type RowInfo, type SessionRow } from "../row.ts";
+import { NEVER, type RowInfo, type SessionRow } from "../store/row.ts";
 
 type Times = Pick<SessionRow | RowInfo, "createdAt" | "updatedAt" | "absoluteExpiresAt" | "expiresAt">;
 

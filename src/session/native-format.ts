@@ -1,7 +1,7 @@
 import { Codec } from "../codec/codec.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import { Sealer, type SealMode } from "../sealing/sealer.ts";
-import type { SessionRow } from "../row.ts";
+import type { SessionRow } from "../store/row.ts";
 import type { ClientInfo, Sealed, SessionFormat } from "./format.ts";
 import { hasTokenShape, mintToken, readToken, refreshToken } from "./token.ts";
 

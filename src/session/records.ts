@@ -6,9 +6,9 @@ import {
   type BatchEvent,
   type DeleteEvent,
   type WriteEvent,
-} from "../instrumentation/channels.ts";
-import type { SessionRow } from "../row.ts";
-import { CoalescedStore } from "../store/coalesce.ts";
+} from "../telemetry/channels.ts";
+import type { SessionRow } from "../store/row.ts";
+import { CoalescedStore } from "../batching/batching-store.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { BareRow, ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";

@@ -1,4 +1,4 @@
-import { channels, type RefuseEvent } from "../instrumentation/channels.ts";
+import { channels, type RefuseEvent } from "../telemetry/channels.ts";
 
 /** Why a cookie's value is no token: another shape, or a tag that no key of the ring made. */
 export type CookieRejection = "malformed" | "unknown_key";

@@ -1,6 +1,6 @@
 import { ConflictError } from "../errors.ts";
-import { channels, type ConflictEvent } from "../instrumentation/channels.ts";
-import type { SessionRow } from "../row.ts";
+import { channels, type ConflictEvent } from "../telemetry/channels.ts";
+import type { SessionRow } from "../store/row.ts";
 import { handleOf } from "./handle.ts";
 
 /** A commit that meets other requests' changes is tried again at most this often, and no longer than its limit. */

@@ -1,7 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import { pathText } from "../codec/path.ts";
 import { LimitError, RefusedError, SchemaError, StoreError, ValueError } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../shared/printable.ts";
 import type { Defaults } from "./defaults.ts";
 import type { SessionFormat } from "./format.ts";
 import { sameBytes } from "./same-bytes.ts";

@@ -4,7 +4,7 @@ import { generateKey } from "../sealing/keyring.ts";
 import { memoryStore } from "../store/memory.ts";
 import { fakeClock, type FakeClock } from "../testing/clock.ts";
 import { WatchedStore } from "../testing/watched-store.ts";
-import { createSessionManager } from "./manager.ts";
+import { createSessionManager } from "../manager.ts";
 import { stateOf, type Session } from "./session.ts";
 import { settledWithoutStore } from "./settled.ts";
 

@@ -1,7 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
-import { channels, type RefuseEvent } from "../instrumentation/channels.ts";
-import type { SessionRow } from "../row.ts";
+import { channels, type RefuseEvent } from "../telemetry/channels.ts";
+import type { SessionRow } from "../store/row.ts";
 import { emptyContent, isEmpty, refill } from "./content.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
 import { handleOf } from "./handle.ts";

@@ -1,5 +1,5 @@
-import { keyOf } from "../database/bytes.ts";
-import type { SessionRow } from "../row.ts";
+import { keyOf } from "../shared/bytes.ts";
+import type { SessionRow } from "../store/row.ts";
 
 /** Sessions remembered at most. One that is forgotten is touched once more than it needed. */
 const MOST = 10_000;

@@ -1,5 +1,5 @@
 import type { Content } from "../codec/codec.ts";
-import { afterChanges } from "../database/partial.ts";
+import { afterChanges } from "../store/partial-failure.ts";
 import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import { assertSameUser, type Committer } from "./commit.ts";

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { RowInfo } from "../row.ts";
-import { fractionOf } from "../store/fraction.ts";
+import type { RowInfo } from "../store/row.ts";
+import { fractionOf } from "../store/progress.ts";
 import type { Records } from "./records.ts";
 
 export interface WalkOptions {

@@ -1,5 +1,5 @@
-import type { RowInfo, SessionRow } from "../row.ts";
-import { pagesOf } from "../store/batch.ts";
+import type { RowInfo, SessionRow } from "../store/row.ts";
+import { pagesOf } from "../batching/batch.ts";
 import type { Records } from "./records.ts";
 
 /** Rows read together at most. */

@@ -1,8 +1,8 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
-import type { WriteEvent } from "../instrumentation/channels.ts";
+import type { WriteEvent } from "../telemetry/channels.ts";
 import type { Settings } from "../options.ts";
-import type { SessionRow } from "../row.ts";
+import type { SessionRow } from "../store/row.ts";
 import type { ClientInfo } from "./format.ts";
 import { GroupCommit, type Change, type Company, type Entry } from "./group-commit.ts";
 import { handleOf } from "./handle.ts";

@@ -1,7 +1,7 @@
 import { ClosedError, StoreError } from "../errors.ts";
-import { onceEach } from "./once-each.ts";
-import type { Lanes, SessionStore, TakenOver } from "./store.ts";
-import { infoOfRow } from "../row.ts";
+import { onceEach } from "./unique.ts";
+import type { Lanes, SessionStore, TakenOver } from "./contract.ts";
+import { infoOfRow } from "./row.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -10,7 +10,7 @@ import type {
   RowTouch,
   RowUpdate,
   SessionRow,
-} from "../row.ts";
+} from "./row.ts";
 
 export interface MemoryStoreOptions {
   /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKey } from "../sealing/keyring.ts";
-import { createSessionManager, type SessionManager } from "../session/manager.ts";
-import type { SessionStore } from "../store/store.ts";
+import { createSessionManager, type SessionManager } from "../manager.ts";
+import type { SessionStore } from "../store/contract.ts";
 import {
   contractRoute,
   Gates,

@@ -1,7 +1,7 @@
 /** The world of one test of the adapter contract: a running server, its store, and browsers. */
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
-import type { SessionManager } from "../session/manager.ts";
+import type { SessionManager } from "../manager.ts";
 import type { Gates } from "./adapter-routes.ts";
 import type { WatchedStore } from "./watched-store.ts";
 

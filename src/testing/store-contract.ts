@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { ClosedError } from "../errors.ts";
-import type { ExpireQuery, RowInfo, SessionRow } from "../row.ts";
-import type { SessionStore } from "../store/store.ts";
+import type { ExpireQuery, RowInfo, SessionRow } from "../store/row.ts";
+import type { SessionStore } from "../store/contract.ts";
 
 export interface StoreContractOptions {
   /** A migrated store without rows. Called once a test; the test closes it. */

@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from "../errors.ts";
-import type { SessionStore } from "../store/store.ts";
+import type { SessionStore } from "../store/contract.ts";
 
 export type StoreOperation =
   "read" | "insert" | "update" | "replace" | "touch" | "delete" | "listByUser" | "deleteByUser";

@@ -4,8 +4,8 @@ import express, { type ErrorRequestHandler, type Request, type RequestHandler } 
 import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { test } from "vitest";
-import { ExpressClasses } from "../../src/adapters/express-classes.ts";
-import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/express-session.ts";
+import { ExpressClasses } from "../../src/adapters/drop-in/express-classes.ts";
+import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/drop-in/express-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";

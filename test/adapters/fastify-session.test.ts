@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { StoredSessionStore } from "../../src/adapters/express-session.ts";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";

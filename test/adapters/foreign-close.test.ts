@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
-import { StoredSessionStore } from "../../src/adapters/express-session.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { testKeys } from "../session/doubles.ts";
 
 const day = 86_400_000;

@@ -1,7 +1,7 @@
 /** How long a drop-in store's save may take, by a clock that the test moves. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test, vi } from "vitest";
-import { StoredSessionStore } from "../../src/adapters/express-session.ts";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
 import { ConflictError, memoryStore } from "../../src/index.ts";
 import { around, testKeys } from "../session/doubles.ts";
 

@@ -63,7 +63,7 @@ const servers: Record<string, () => Promise<Server>> = {
     return serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }) as Server;
   },
   async "node:http"() {
-    const { withSession } = await import("../../src/adapters/node-response.ts");
+    const { withSession } = await import("../../src/adapters/node/node-response.ts");
     const listener = withSession(await core(), (_request, response, session) => {
       session.login("42");
       response.end("in");

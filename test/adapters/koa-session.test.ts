@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { StoredSessionKoaStore, type StoredSessionKoaStoreOptions } from "../../src/adapters/koa-session.ts";
+import { StoredSessionKoaStore, type StoredSessionKoaStoreOptions } from "../../src/adapters/drop-in/koa-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";

@@ -11,7 +11,7 @@ import { afterEach, test } from "vitest";
 import { session as expressSession } from "../../src/adapters/express.ts";
 import { storedSession } from "../../src/adapters/fastify.ts";
 import { session as koaSession } from "../../src/adapters/koa.ts";
-import { withSession } from "../../src/adapters/node-response.ts";
+import { withSession } from "../../src/adapters/node/node-response.ts";
 import { createStoredSessionStorage } from "../../src/adapters/react-router.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
 import { Gates } from "../../src/testing/adapter-routes.ts";

@@ -12,7 +12,7 @@ import { storedSession } from "../../src/adapters/fastify.ts";
 import { fetchSessions } from "../../src/adapters/fetch.ts";
 import { session as honoSession } from "../../src/adapters/hono.ts";
 import { session as koaSession } from "../../src/adapters/koa.ts";
-import { withSession } from "../../src/adapters/node-response.ts";
+import { withSession } from "../../src/adapters/node/node-response.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { running } from "./server.ts";

@@ -8,7 +8,7 @@ import { enlarge, settle } from "../../benchmarks/peers/large.ts";
 import { ours } from "../../benchmarks/peers/ours.ts";
 import { freePort } from "../../scripts/services/processes.ts";
 import { StoreError } from "../../src/errors.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 
 let folder = "";
 beforeEach(() => {

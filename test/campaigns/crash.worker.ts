@@ -1,8 +1,8 @@
 // One of the processes of crash.ts: its callers, their ledger, and what they found wrong.
 import type { ServerName } from "../../scripts/services/services.ts";
 import { createSessionManager, type SessionStore } from "../../src/index.ts";
-import { mysqlStore } from "../../src/store/mysql.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { testKeys } from "../session/doubles.ts";
 import { Callers, type CallersOptions, type Figures, type Sessions } from "./callers.ts";
 

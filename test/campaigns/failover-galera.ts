@@ -12,7 +12,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createConnection } from "mysql2/promise";
 import { createSessionManager, migrate } from "../../src/index.ts";
-import { mysqlStore } from "../../src/store/mysql.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { seeded, testKeys } from "../session/doubles.ts";
 import { Callers, sharedSessions } from "./callers.ts";
 import { startGalera, type Cluster } from "./clusters.ts";

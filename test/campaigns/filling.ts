@@ -1,11 +1,11 @@
 /** Rows for campaigns at size, made without a request for each. */
 import { createHash, randomBytes } from "node:crypto";
 import type { SessionManager } from "../../src/index.ts";
-import type { SessionRow } from "../../src/row.ts";
+import type { SessionRow } from "../../src/store/row.ts";
 import { walk } from "../../src/session/walk.ts";
 import { wholeRows } from "../../src/session/whole-rows.ts";
-import { recordsOf } from "../../src/session/manager.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import { recordsOf } from "../../src/manager.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 
 const day = 86_400_000;
 const text = "x".repeat(200);

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { createConnection } from "mysql2/promise";
 import { stopProcess } from "../../scripts/services/processes.ts";
 import { provide, release, startPrivate, type ServerName } from "../../scripts/services/services.ts";
-import type { SqlStore } from "../../src/store/sql.ts";
-import { mysqlStore } from "../../src/store/mysql.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 
 export const servers: readonly string[] = ["postgres", "mysql", "mariadb"];
 

@@ -13,7 +13,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createSessionManager, generateKey, type ResealResult } from "../../src/index.ts";
-import type { SqlStore } from "../../src/store/sql.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { census, fill, liveRow } from "./filling.ts";
 import { ownDatabase, servers } from "./own-database.ts";
 import { Measured, Visitors, type Counted, type Serve } from "./visitors.ts";

@@ -11,9 +11,9 @@ import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { provide, release } from "../../scripts/services/services.ts";
 import { createSessionManager, migrate } from "../../src/index.ts";
-import { channels, type BatchEvent } from "../../src/instrumentation/channels.ts";
-import { settingsOf } from "../../src/session/manager.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
+import { channels, type BatchEvent } from "../../src/telemetry/channels.ts";
+import { settingsOf } from "../../src/manager.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { cookieOf, seeded, testKeys } from "../session/doubles.ts";
 
 const { values } = parseArgs({

@@ -1,6 +1,6 @@
 /** A job at work and at rest by turns, so that whatever drifts on the machine hits both alike. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { Measured, type Visitors } from "./visitors.ts";
 
 /** Holds a job up between two of its steps: before each it renews its lease, and that waits while the gate is shut. */

@@ -39,7 +39,7 @@ test("a configuration that exports a promise, a function, or CommonJS that a com
   const imports = `import { sqliteStore } from ${source("store/sqlite.ts")};`;
   const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
   const compiled = `Object.defineProperty(exports, "__esModule", { value: true });
-    const { sqliteStore } = require(${JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).pathname)});
+    const { sqliteStore } = require(${JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).pathname)});
     exports.default = ${options};`;
   for (const [name, text] of [
     ["promise.mjs", `${imports}\nexport default Promise.resolve(${options});`],
@@ -105,7 +105,7 @@ test("a configuration's `rails`: a promise, a function, or beside the options of
   );
   const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
   const imports = `import { sqliteStore } from ${source("store/sqlite.ts")};\nexport default ${options};`;
-  const required = `const { sqliteStore } = require(${JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).pathname)});`;
+  const required = `const { sqliteStore } = require(${JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).pathname)});`;
   for (const [name, text] of [
     ["object.mjs", `${imports}\nexport const rails = { format: 1 };`],
     ["promise.mjs", `${imports}\nexport const rails = Promise.resolve({ format: 1 });`],

@@ -12,7 +12,7 @@ import {
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { Folder, main } from "./command.ts";
 

@@ -9,7 +9,7 @@ import { generateKey } from "../../src/index.ts";
 import { Gem, railsKeys } from "../rails/gem.ts";
 import { createTable } from "../rails/tables.ts";
 import { databases } from "../servers/databases.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { Folder } from "./command.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 

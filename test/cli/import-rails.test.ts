@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, test } from "vitest";
 import { session } from "../../src/adapters/express.ts";
 import { createSessionManager, generateKey } from "../../src/index.ts";
 import { afterRailsFormat } from "../../src/rails/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { running } from "../adapters/server.ts";
 import { Gem, railsKeys } from "../rails/gem.ts";
 import { createTable, databases, gemWrites, type RailsTable, type TestDatabase } from "../rails/tables.ts";

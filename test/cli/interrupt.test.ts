@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { Gem, railsKeys } from "../rails/gem.ts";
 import { createTable } from "../rails/tables.ts";
@@ -23,7 +23,7 @@ afterEach(() => folder.remove());
 
 /** A configuration in which the process is sent a signal when its store is first asked for this. */
 function signalAt(method: "takeOver" | "scan" | "delete", signal: "SIGINT" | "SIGTERM"): void {
-  const module = JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).href);
+  const module = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
   writeFileSync(
     folder.file("stored-session.config.mjs"),
     `import { sqliteStore } from ${module};

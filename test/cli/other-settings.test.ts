@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, test } from "vitest";
-import { StoredSessionStore } from "../../src/adapters/express-session.ts";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
 import { generateKey } from "../../src/index.ts";
 import { Sealer } from "../../src/sealing/sealer.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { Folder } from "./command.ts";
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, test } from "vitest";
 import { runCommand } from "../../src/cli/program.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
 import { generateKey } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { Folder } from "./command.ts";
 

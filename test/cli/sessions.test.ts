@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { answerOf, Folder } from "./command.ts";
 
@@ -110,7 +110,7 @@ describe("looking", () => {
 
   test("promise 6 data sealed to the cookie is never revealed", async () => {
     await fill(2, { sealTo: "cookie" });
-    const config = `import { sqliteStore } from ${JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).href)};
+    const config = `import { sqliteStore } from ${JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href)};
       export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS, sealTo: "cookie" };`;
     const { writeFileSync } = await import("node:fs");
     writeFileSync(folder.file("stored-session.config.mjs"), config);

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { afterEach, beforeEach, test } from "vitest";
-import { StoredSessionStore } from "../../src/adapters/express-session.ts";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
 import { countUnfindable, uncountedKeyLines, withoutUserLines } from "../../src/cli/unfindable.ts";
-import type { Statement } from "../../src/database/dialect.ts";
+import type { Statement } from "../../src/sql/dialect.ts";
 import { StoreError } from "../../src/errors.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
-import { recordsOf } from "../../src/session/manager.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { recordsOf } from "../../src/manager.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { Folder } from "./command.ts";
 

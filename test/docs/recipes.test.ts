@@ -161,7 +161,7 @@ describe("docs/shutdown.md", () => {
     { timeout: 60_000 },
     async () => {
       const { createSessionManager, generateKey } = await import("../../src/index.ts");
-      const { sqliteStore } = await import("../../src/store/sqlite.ts");
+      const { sqliteStore } = await import("../../src/sql/sqlite/store.ts");
       const cwd = projectOf(files);
       const keys = generateKey();
       const env = { ...process.env, PORT: "0", STORED_SESSION_KEYS: keys, NODE_ENV: "development" };

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "vitest";
 import { generateKey } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { manage, visit } from "./sessions.ts";
 
 /** At one a second more than the test has time for: no process ends before it is killed. */

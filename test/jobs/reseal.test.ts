@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test, vi } from "vitest";
 import { generateKey, memoryStore, migrate, resealJob } from "../../src/index.ts";
 import { Pace } from "../../src/jobs/pace.ts";
-import { recordsOf } from "../../src/session/manager.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import { recordsOf } from "../../src/manager.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { around } from "../session/doubles.ts";
 import { cookieOf, HandClock, manage, visit } from "./sessions.ts";
 

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { createSessionManager, resealJob } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 
 const [file, keys] = process.argv.slice(2) as [string, string];
 /** The time, and the rows in a second, from the next try on. */

@@ -11,7 +11,7 @@ import pg from "pg";
 import { PgBoss } from "pg-boss";
 import { afterEach, beforeEach, inject, test } from "vitest";
 import { expireSessionsJob, generateKey, resealJob, type SessionManager } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import type {} from "../servers/global-setup.ts";
 import { startRedis } from "./redis.ts";
 import { manage, visit, type Basket } from "./sessions.ts";

@@ -1,5 +1,5 @@
 import { createSessionManager, type SessionManager, type SessionManagerOptions } from "../../src/index.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 
 export interface Basket {
   items: string[];

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, test } from "vitest";
 import { createSessionManager, type SessionManager } from "../../src/index.ts";
 import { decodeRuby } from "../../src/rails/decode.ts";
 import { railsFlash, railsFormat, railsStore } from "../../src/rails/index.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { cookieOf } from "../session/doubles.ts";
 import { railsKeys } from "./gem.ts";
 

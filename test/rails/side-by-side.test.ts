@@ -11,7 +11,7 @@ import {
 } from "../../src/index.ts";
 import { railsFlash, railsFormat } from "../../src/rails/index.ts";
 import { privateId } from "../../src/rails/session-id.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { around, cookieOf, counted, Scheduler, seeded } from "../session/doubles.ts";
 import { Gem, railsKeys, valueOf } from "./gem.ts";
 import { createTable, databases, type RailsTable } from "./tables.ts";

@@ -7,7 +7,7 @@ import { createSessionManager, ValueError, type SessionManager } from "../../src
 import { decodeRuby } from "../../src/rails/decode.ts";
 import { encodeRuby } from "../../src/rails/encode.ts";
 import { railsFlash, railsFormat, railsStore } from "../../src/rails/index.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { cookieOf } from "../session/doubles.ts";
 import { railsKeys } from "./gem.ts";
 

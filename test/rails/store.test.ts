@@ -11,7 +11,7 @@ import {
 import { privateId } from "../../src/rails/session-id.ts";
 import { ivOf, versionOf } from "../../src/rails/version.ts";
 import { randomVersion } from "../../src/sealing/random.ts";
-import type { SessionRow } from "../../src/row.ts";
+import type { SessionRow } from "../../src/store/row.ts";
 import { cookieOf } from "../session/doubles.ts";
 import { createTable, databases, type RailsTable } from "./tables.ts";
 import { bytes, fromTyped, vectors, type Typed } from "./typed.ts";

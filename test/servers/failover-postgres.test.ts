@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { createSessionManager, migrate, StoreReadOnlyError } from "../../src/index.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { Callers, sharedSessions, type Sessions } from "../campaigns/callers.ts";
 import { startReplicas, type Cluster } from "../campaigns/clusters.ts";
 import { Switch } from "../campaigns/switch.ts";

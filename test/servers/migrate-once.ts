@@ -1,6 +1,6 @@
 /** A process of its own that migrates: `node migrate-once.ts KIND URL TABLE [unnamed]`. */
-import { mysqlStore } from "../../src/store/mysql.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
 
 const [kind, url, table, named] = process.argv.slice(2) as [string, string, string, string?];
 const store =

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterAll, describe, test } from "vitest";
-import { migrationStatus, pendingMigrations } from "../../src/migrations/migrator.ts";
-import type { SqlStore } from "../../src/store/sql.ts";
+import { migrationStatus, pendingMigrations } from "../../src/sql/migrations/migrator.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";
 import { databases, execute, type CreatedStore, type TestDatabase } from "./databases.ts";
 import { randomRows } from "./rows.ts";

@@ -9,7 +9,7 @@ import { Pool, type PoolClient } from "pg";
 import { afterAll, beforeAll, describe, inject, test } from "vitest";
 import { startPgbouncer, type Pooler } from "../../scripts/services/pgbouncer.ts";
 import { askedVersion } from "../../scripts/services/versions.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";
 import { raceSuite } from "../session/race-suite.ts";
 import { empty, type TestStore } from "../session/stores.ts";

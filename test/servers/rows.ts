@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from "node:crypto";
-import type { SessionRow } from "../../src/row.ts";
+import type { SessionRow } from "../../src/store/row.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 const DAY = 86_400_000;

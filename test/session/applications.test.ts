@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "vitest";
-import { StoredSessionStore } from "../../src/adapters/express-session.ts";
-import { StoredSessionKoaStore } from "../../src/adapters/koa-session.ts";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
+import { StoredSessionKoaStore } from "../../src/adapters/drop-in/koa-session.ts";
 import { createSessionManager, type SessionManager } from "../../src/index.ts";
 import { KeyRing } from "../../src/sealing/keyring.ts";
 import { nativeFormat } from "../../src/session/native-format.ts";

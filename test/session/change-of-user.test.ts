@@ -7,7 +7,7 @@ import {
   type Session,
   type SessionManager,
 } from "../../src/index.ts";
-import { commitForResponse, recordsOf } from "../../src/session/manager.ts";
+import { commitForResponse, recordsOf } from "../../src/manager.ts";
 import { stateOf } from "../../src/session/session.ts";
 import { around, cookieOf, testKeys } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";

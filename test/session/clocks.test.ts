@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "vitest";
 import { createSessionManager, type SessionManager } from "../../src/index.ts";
-import { channels } from "../../src/instrumentation/channels.ts";
-import { countDue } from "../../src/session/admin.ts";
-import { recordsOf } from "../../src/session/manager.ts";
+import { channels } from "../../src/telemetry/channels.ts";
+import { countDue } from "../../src/operator/admin.ts";
+import { recordsOf } from "../../src/manager.ts";
 import { fakeClock, type FakeClock } from "../../src/testing/clock.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";

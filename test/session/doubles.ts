@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from "../../src/errors.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 
 const operations = [
   "read",

@@ -14,9 +14,9 @@ import {
   type SessionManager,
   type SessionStore,
 } from "../../src/index.ts";
-import { channels } from "../../src/instrumentation/channels.ts";
+import { channels } from "../../src/telemetry/channels.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
-import { commitForResponse } from "../../src/session/manager.ts";
+import { commitForResponse } from "../../src/manager.ts";
 import { stateOf } from "../../src/session/session.ts";
 import { around, cookieOf, Gate, testKeys } from "./doubles.ts";
 

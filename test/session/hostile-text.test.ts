@@ -8,8 +8,8 @@ import {
   type SessionManager,
   type StandardSchema,
 } from "../../src/index.ts";
-import { logSessions } from "../../src/instrumentation/log.ts";
-import { channels } from "../../src/instrumentation/channels.ts";
+import { logSessions } from "../../src/telemetry/log.ts";
+import { channels } from "../../src/telemetry/channels.ts";
 import { encodeRuby } from "../../src/rails/encode.ts";
 import { RubyBigDecimal, RubySymbol } from "../../src/rails/types.ts";
 

@@ -6,7 +6,7 @@ import {
   type Session,
   type SessionManager,
 } from "../../src/index.ts";
-import { commitForResponse } from "../../src/session/manager.ts";
+import { commitForResponse } from "../../src/manager.ts";
 import { around, cookieOf, testKeys } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 

@@ -8,7 +8,7 @@ import {
   type SessionManager,
 } from "../../src/index.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
-import { commitForResponse } from "../../src/session/manager.ts";
+import { commitForResponse } from "../../src/manager.ts";
 import { around, cookieOf, Gate, testKeys, type Fate } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 

@@ -4,12 +4,12 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, describe, expect, test } from "vitest";
-import { ForeignSessions } from "../../src/adapters/foreign-sessions.ts";
-import type { Database, Statement } from "../../src/database/dialect.ts";
+import { ForeignSessions } from "../../src/adapters/drop-in/drop-in-sessions.ts";
+import type { Database, Statement } from "../../src/sql/dialect.ts";
 import { StoreError, StoreUnavailableError, type SessionStore } from "../../src/index.ts";
-import { revokeEverything } from "../../src/session/admin.ts";
-import { recordsOf } from "../../src/session/manager.ts";
-import { SqlStore } from "../../src/store/sql.ts";
+import { revokeEverything } from "../../src/operator/admin.ts";
+import { recordsOf } from "../../src/manager.ts";
+import { SqlStore } from "../../src/sql/sql-store.ts";
 import { HandClock, manage, visit } from "../jobs/sessions.ts";
 import { randomRows } from "../servers/rows.ts";
 import { olderKey, testKeys } from "./doubles.ts";

@@ -16,7 +16,7 @@ import {
   memoryStore,
   type SessionManager,
 } from "../../src/index.ts";
-import { channels } from "../../src/instrumentation/channels.ts";
+import { channels } from "../../src/telemetry/channels.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
 import { around, cookieOf, counted, olderKey, testKeys } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, test, vi } from "vitest";
 import { ConflictError, memoryStore, type SessionStore } from "../../src/index.ts";
-import { exportUser, revokeEverything } from "../../src/session/admin.ts";
-import { recordsOf } from "../../src/session/manager.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { exportUser, revokeEverything } from "../../src/operator/admin.ts";
+import { recordsOf } from "../../src/manager.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { cookieOf, HandClock, manage, visit } from "../jobs/sessions.ts";
 import { around, testKeys } from "./doubles.ts";
 

@@ -1,6 +1,6 @@
 import { afterAll, describe } from "vitest";
 import { memoryStore } from "../../src/store/memory.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { databases, type CreatedStore } from "../servers/databases.ts";
 
 /** A migrated, empty store, and the end of it. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "vitest";
 import { createSessionManager, memoryStore, type SessionRow, type SessionStore } from "../../src/index.ts";
-import { channels } from "../../src/instrumentation/channels.ts";
+import { channels } from "../../src/telemetry/channels.ts";
 import { around, cookieOf, testKeys } from "./doubles.ts";
 
 const now = 1_700_000_000_000;

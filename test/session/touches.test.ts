@@ -1,8 +1,8 @@
 /** At most one touch a session and `touchEvery` in a process, however many requests read it at once (promise 10). */
 import { afterEach, expect, test } from "vitest";
-import { ForeignSessions } from "../../src/adapters/foreign-sessions.ts";
+import { ForeignSessions } from "../../src/adapters/drop-in/drop-in-sessions.ts";
 import { memoryStore, StoreUnavailableError, type SessionStore } from "../../src/index.ts";
-import { recordsOf } from "../../src/session/manager.ts";
+import { recordsOf } from "../../src/manager.ts";
 import { HandClock, manage, visit } from "../jobs/sessions.ts";
 import { around, counted, cookieOf, Gate, olderKey, testKeys } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { createSessionManager, type SessionManager } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
 import type { Answer, Task } from "./two-processes.worker.ts";

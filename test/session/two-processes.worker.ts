@@ -1,6 +1,6 @@
 // One of two processes on one SQLite file: does what it is told, and answers.
 import { createSessionManager } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { testKeys } from "./doubles.ts";
 
 export type Task =

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, expect, test } from "vitest";
 import * as v from "valibot";
 import { createSessionManager, memoryStore, RefusedError, StoreUnavailableError } from "../../src/index.ts";
-import { channels } from "../../src/instrumentation/channels.ts";
-import { commitForResponse } from "../../src/session/manager.ts";
+import { channels } from "../../src/telemetry/channels.ts";
+import { commitForResponse } from "../../src/manager.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
 
 type Data = Record<string, any>;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "vitest";
-import { StoredSessionStore } from "../../src/adapters/express-session.ts";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
 import { userId as userOfCommand } from "../../src/cli/options.ts";
 import { createSessionManager, memoryStore, type SessionManager } from "../../src/index.ts";
 import { cookieOf, testKeys } from "./doubles.ts";

@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, test } from "vitest";
 import { createSessionManager, memoryStore, type SessionStore } from "../../src/index.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { databases } from "../servers/databases.ts";
 import { around, cookieOf, testKeys } from "../session/doubles.ts";
 import { temporaryFolder } from "./temporary.ts";

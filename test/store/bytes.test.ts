@@ -1,8 +1,8 @@
 /** Promise 10: what one statement brings is bounded in bytes, and what needs no data reads none. */
 import { describe, expect, test } from "vitest";
-import type { Database, Result } from "../../src/database/dialect.ts";
-import { CoalescedStore } from "../../src/store/coalesce.ts";
-import { SqlStore } from "../../src/store/sql.ts";
+import type { Database, Result } from "../../src/sql/dialect.ts";
+import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { SqlStore } from "../../src/sql/sql-store.ts";
 import { manage } from "../jobs/sessions.ts";
 import { databases } from "../servers/databases.ts";
 import { randomRow } from "../servers/rows.ts";

@@ -1,8 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "vitest";
-import { migrate } from "../../src/migrations/migrator.ts";
+import { migrate } from "../../src/sql/migrations/migrator.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
 

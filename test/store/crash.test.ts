@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Readable, Writable } from "node:stream";
 import { expect, test } from "vitest";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const { folder, file } = temporaryFolder();

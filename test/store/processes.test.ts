@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { migrationStatus } from "../../src/migrations/migrator.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { migrationStatus } from "../../src/sql/migrations/migrator.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { randomRow } from "./rows.ts";
 import { temporaryFolder } from "./temporary.ts";
 

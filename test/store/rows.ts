@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { SessionRow } from "../../src/row.ts";
+import type { SessionRow } from "../../src/store/row.ts";
 
 export const DAY = 86_400_000;
 export const NOW: number = Date.UTC(2026, 0, 1);

@@ -6,10 +6,10 @@ import { killServer, stopProcess } from "../../scripts/services/processes.ts";
 import { startPrivate } from "../../scripts/services/services.ts";
 import type { ServerName } from "../../scripts/services/services.ts";
 import { StoreError } from "../../src/errors.ts";
-import type { SessionRow } from "../../src/row.ts";
-import { mysqlStore } from "../../src/store/mysql.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
-import type { SessionStore } from "../../src/store/store.ts";
+import type { SessionRow } from "../../src/store/row.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
 import { nextRow, randomRow } from "../servers/rows.ts";
 

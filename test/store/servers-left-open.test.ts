@@ -3,9 +3,9 @@ import mysql from "mysql2/promise";
 import { Pool } from "pg";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { StoreError } from "../../src/errors.ts";
-import { mysqlStore, type MysqlConnection, type MysqlPool } from "../../src/store/mysql.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
-import type { SqlStore } from "../../src/store/sql.ts";
+import { mysqlStore, type MysqlConnection, type MysqlPool } from "../../src/sql/mysql/store.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { databases, execute } from "../servers/databases.ts";
 import type { CreatedStore, TestDatabase } from "../servers/databases.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
@@ -296,7 +296,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
 });
 
 test("an error tells which pool, and what to do", async () => {
-  const { leftOpen } = await import("../../src/database/left-open.ts");
+  const { leftOpen } = await import("../../src/sql/leaked-transaction.ts");
   for (const outcome of ["none", "unknown"] as const) {
     const error = leftOpen("mysqlStore", outcome);
     expect(error).toBeInstanceOf(StoreError);

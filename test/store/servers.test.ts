@@ -12,11 +12,11 @@ import {
   StoreUnavailableError,
   TableError,
 } from "../../src/errors.ts";
-import { checksumOf } from "../../src/migrations/migration.ts";
-import { sessions } from "../../src/migrations/0001-sessions.ts";
-import { mysqlStore } from "../../src/store/mysql.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
-import type { SqlStore } from "../../src/store/sql.ts";
+import { checksumOf } from "../../src/sql/migrations/migration.ts";
+import { sessions } from "../../src/sql/migrations/0001-sessions.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { databases, execute } from "../servers/databases.ts";
 import type { CreatedStore, TestDatabase } from "../servers/databases.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";

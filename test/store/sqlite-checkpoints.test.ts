@@ -3,8 +3,8 @@ import { existsSync, renameSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { sqliteStore } from "../../src/store/sqlite.ts";
-import type { SqlStore } from "../../src/store/sql.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { randomRow } from "./rows.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
 

@@ -14,10 +14,10 @@ import { DatabaseSync } from "node:sqlite";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { SqliteCheckpoints } from "../../src/database/sqlite-checkpoints.ts";
+import { SqliteCheckpoints } from "../../src/sql/sqlite/checkpointer.ts";
 import { StoreUnavailableError } from "../../src/errors.ts";
-import type { SqlStore } from "../../src/store/sql.ts";
-import { sqliteStore, type SqliteHandle } from "../../src/store/sqlite.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
+import { sqliteStore, type SqliteHandle } from "../../src/sql/sqlite/store.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
 
 const BetterSqlite3 = createRequire(import.meta.url)("better-sqlite3") as new (path: string) => SqliteHandle;

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
-import { CoalescedStore } from "../../src/store/coalesce.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { nextRow, randomRow } from "../servers/rows.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
 

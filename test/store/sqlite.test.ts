@@ -12,13 +12,13 @@ import {
   StoreUnavailableError,
   TableError,
 } from "../../src/errors.ts";
-import { migrate } from "../../src/migrations/migrator.ts";
-import { CoalescedStore } from "../../src/store/coalesce.ts";
-import { sqliteStore } from "../../src/store/sqlite.ts";
+import { migrate } from "../../src/sql/migrations/migrator.ts";
+import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { DAY, NOW, randomRow } from "./rows.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
-import type { ExpireQuery } from "../../src/row.ts";
-import type { SqliteHandle } from "../../src/store/sqlite.ts";
+import type { ExpireQuery } from "../../src/store/row.ts";
+import type { SqliteHandle } from "../../src/sql/sqlite/store.ts";
 
 const { folder, file } = temporaryFolder();
 const DRIVERS = ["node:sqlite", "better-sqlite3"] as const;
@@ -348,7 +348,7 @@ describe("files", () => {
     chmodSync(folder, 0o755);
     const script = `
       if (process.getuid() === 0) process.setuid(65534);
-      const { sqliteStore } = await import(${JSON.stringify(new URL("../../src/store/sqlite.ts", import.meta.url).href)});
+      const { sqliteStore } = await import(${JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href)});
       for (const path of process.argv.slice(1)) {
         await sqliteStore(path).delete([new Uint8Array(32)]).then(
           () => console.log("worked"),

@@ -1,7 +1,7 @@
 /** Promise 10: a pause of the whole process (a breakpoint, SIGSTOP, a virtual machine that moves) is not the store's. */
 import { describe, expect, test } from "vitest";
 import { memoryStore, type SessionStore } from "../../src/index.ts";
-import { CoalescedStore } from "../../src/store/coalesce.ts";
+import { CoalescedStore } from "../../src/batching/batching-store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { databases } from "../servers/databases.ts";
 import { around, testKeys } from "../session/doubles.ts";

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "vitest";
-import type { Database } from "../../src/database/dialect.ts";
+import type { Database } from "../../src/sql/dialect.ts";
 import { migrate } from "../../src/index.ts";
-import { postgresStore } from "../../src/store/postgres.ts";
-import { SqlStore } from "../../src/store/sql.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
+import { SqlStore } from "../../src/sql/sql-store.ts";
 import { databases, execute, type CreatedStore } from "../servers/databases.ts";
 import { nextRow, randomRows } from "../servers/rows.ts";
 

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import type { SqliteHandle } from "../../src/store/sqlite.ts";
+import type { SqliteHandle } from "../../src/sql/sqlite/store.ts";
 
 /** better-sqlite3 brings no types; this is what the tests use of it. */
 export const Better = createRequire(import.meta.url)("better-sqlite3") as new (

@@ -6,11 +6,11 @@
 import assert from "node:assert/strict";
 import mysql from "mysql2/promise";
 import { describe, test } from "vitest";
-import type { Statement } from "../../src/database/dialect.ts";
+import type { Statement } from "../../src/sql/dialect.ts";
 import { migrate, StoreError } from "../../src/index.ts";
-import type { SessionRow } from "../../src/row.ts";
-import { mysqlStore } from "../../src/store/mysql.ts";
-import { SqlStore } from "../../src/store/sql.ts";
+import type { SessionRow } from "../../src/store/row.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { SqlStore } from "../../src/sql/sql-store.ts";
 import { databases, type CreatedStore } from "../servers/databases.ts";
 import { nextRow, randomRows } from "../servers/rows.ts";
 

@@ -14,9 +14,9 @@ import {
 import client from "prom-client";
 import { describe, test, vi } from "vitest";
 import { generateKey, memoryStore, type SessionStore } from "../../src/index.ts";
-import { instrumentSessions } from "../../src/instrumentation/opentelemetry.ts";
-import { channels } from "../../src/instrumentation/channels.ts";
-import { measureSessions } from "../../src/instrumentation/prometheus.ts";
+import { instrumentSessions } from "../../src/telemetry/opentelemetry.ts";
+import { channels } from "../../src/telemetry/channels.ts";
+import { measureSessions } from "../../src/telemetry/prometheus.ts";
 import { StoreUnavailableError } from "../../src/errors.ts";
 import { HandClock, manage, visit } from "../jobs/sessions.ts";
 
@@ -264,7 +264,7 @@ test("the pages and the dashboard name the metrics and channels that there are, 
       `${name} is not on the dashboard`,
     );
 
-  const source = readFileSync(new URL("../../src/instrumentation/channels.ts", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../src/telemetry/channels.ts", import.meta.url), "utf8");
   for (const [, name] of source.matchAll(/"(stored-session\.\w+)"/g))
     assert.ok(page.includes(`\`${name!}\``), name);
 });

@@ -4,7 +4,7 @@ import { orTell } from "../failure.ts";
 import { plural } from "../format.ts";
 import { userId } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
-import { printable } from "../../printable.ts";
+import { printable } from "../../shared/printable.ts";
 import {
   assertKeysKnown,
   countUnfindable,

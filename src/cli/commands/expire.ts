@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { defaultShare } from "../../jobs/pace.ts";
-import { countDue } from "../../session/admin.ts";
+import { countDue } from "../../operator/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { changedBefore, exitCodes, Failure } from "../failure.ts";
 import { plural } from "../format.ts";

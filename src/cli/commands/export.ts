@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { sealedToCookie } from "../../session/admin.ts";
+import { sealedToCookie } from "../../operator/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { Failure } from "../failure.ts";
 import { json, plural } from "../format.ts";

@@ -1,14 +1,14 @@
 import { Argument, Option, type Command } from "commander";
-import { mysqlStore } from "../../store/mysql.ts";
-import { postgresStore } from "../../store/postgres.ts";
-import { sqliteStore } from "../../store/sqlite.ts";
-import { generateDrizzle } from "../../migrations/generate/drizzle.ts";
-import { generateKnex } from "../../migrations/generate/knex.ts";
-import { generateKysely } from "../../migrations/generate/kysely.ts";
-import { generatePrisma } from "../../migrations/generate/prisma.ts";
-import { generateSql } from "../../migrations/generate/sql.ts";
-import type { SchemaDialect } from "../../migrations/generate/tables.ts";
-import { generateTypeorm } from "../../migrations/generate/typeorm.ts";
+import { mysqlStore } from "../../sql/mysql/store.ts";
+import { postgresStore } from "../../sql/postgres/store.ts";
+import { sqliteStore } from "../../sql/sqlite/store.ts";
+import { generateDrizzle } from "../../sql/migrations/generate/drizzle.ts";
+import { generateKnex } from "../../sql/migrations/generate/knex.ts";
+import { generateKysely } from "../../sql/migrations/generate/kysely.ts";
+import { generatePrisma } from "../../sql/migrations/generate/prisma.ts";
+import { generateSql } from "../../sql/migrations/generate/sql.ts";
+import type { SchemaDialect } from "../../sql/migrations/generate/tables.ts";
+import { generateTypeorm } from "../../sql/migrations/generate/typeorm.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import type { Terminal } from "../terminal.ts";
 

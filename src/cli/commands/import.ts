@@ -11,7 +11,7 @@ import { interruptible } from "../interrupt.ts";
 import { count, duration, pathToUser } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { MemoryStore } from "../../store/memory.ts";
-import type { SessionStore } from "../../store/store.ts";
+import type { SessionStore } from "../../store/contract.ts";
 import type { Terminal } from "../terminal.ts";
 import { report, reporting, withSessions } from "../work.ts";
 

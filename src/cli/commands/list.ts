@@ -1,12 +1,12 @@
 import { Option, type Command } from "commander";
-import { infoOf, rowsOfUser, type ListedSession } from "../../session/admin.ts";
+import { infoOf, rowsOfUser, type ListedSession } from "../../operator/admin.ts";
 import { ownerOf } from "../../session/user-rows.ts";
 import { walk } from "../../session/walk.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
 import { count, userId } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
-import { printable } from "../../printable.ts";
+import { printable } from "../../shared/printable.ts";
 import {
   assertKeysKnown,
   countUnfindable,

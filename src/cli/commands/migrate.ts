@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { migrateDatabase, migrationStatus, type MigrationStatus } from "../../migrations/migrator.ts";
-import { SqliteDatabase } from "../../database/sqlite-database.ts";
-import { openSqlite } from "../../database/sqlite-open.ts";
-import type { SqlStore } from "../../store/sql.ts";
+import { migrateDatabase, migrationStatus, type MigrationStatus } from "../../sql/migrations/migrator.ts";
+import { SqliteDatabase } from "../../sql/sqlite/driver.ts";
+import { openSqlite } from "../../sql/sqlite/open.ts";
+import type { SqlStore } from "../../sql/sql-store.ts";
 import { sqlStoreOf, type CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { moment, plural } from "../format.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { revokeEverything } from "../../session/admin.ts";
+import { revokeEverything } from "../../operator/admin.ts";
 import { idOf } from "../../session/handle.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { changedBefore, exitCodes, Failure, orTell } from "../failure.ts";
@@ -8,7 +8,7 @@ import { interruptible } from "../interrupt.ts";
 import { userId } from "../options.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
-import { printable } from "../../printable.ts";
+import { printable } from "../../shared/printable.ts";
 import {
   assertKeysKnown,
   countUnfindable,

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { exportRow, infoOf, refusalOf, rowOf } from "../../session/admin.ts";
+import { exportRow, infoOf, refusalOf, rowOf } from "../../operator/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { ago, bytes, moment, remaining, shown, table } from "../format.ts";
 import { opensAlone } from "../../session/format.ts";
 import type { Terminal } from "../terminal.ts";
-import { printable } from "../../printable.ts";
+import { printable } from "../../shared/printable.ts";
 import { otherSettings, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {

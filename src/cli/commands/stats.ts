@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { SessionStats } from "../../session/admin.ts";
+import type { SessionStats } from "../../operator/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { bytes, number, span, table } from "../format.ts";

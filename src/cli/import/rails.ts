@@ -11,8 +11,8 @@ import {
 import type { SessionFormat } from "../../session/format.ts";
 import { handleOf } from "../../session/handle.ts";
 import { rowIdOf } from "../../session/token.ts";
-import { SqlStore } from "../../store/sql.ts";
-import type { SessionStore } from "../../store/store.ts";
+import { SqlStore } from "../../sql/sql-store.ts";
+import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { keyOfUser } from "../options.ts";
 import { openForeign } from "./read.ts";

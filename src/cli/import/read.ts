@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { namesOf } from "../../database/names.ts";
-import { SqliteDatabase } from "../../database/sqlite-database.ts";
-import type { Database, Dialect } from "../../database/dialect.ts";
+import { namesOf } from "../../sql/names.ts";
+import { SqliteDatabase } from "../../sql/sqlite/driver.ts";
+import type { Database, Dialect } from "../../sql/dialect.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { openStore } from "../store-url.ts";
 import type { ForeignRow, Source } from "./sources.ts";

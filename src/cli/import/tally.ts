@@ -1,5 +1,5 @@
 import { number, plural } from "../format.ts";
-import { printable } from "../../printable.ts";
+import { printable } from "../../shared/printable.ts";
 import type { Skipped, SkipReason } from "./write.ts";
 
 /** What an import did. */

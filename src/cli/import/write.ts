@@ -1,10 +1,10 @@
 import { LimitError, ValueError } from "../../errors.ts";
-import type { SessionRow } from "../../row.ts";
+import type { SessionRow } from "../../store/row.ts";
 import { randomVersion } from "../../sealing/random.ts";
 import type { Records } from "../../session/records.ts";
 import { rowIdOf } from "../../session/token.ts";
 import { handleOf } from "../../session/handle.ts";
-import type { SessionStore } from "../../store/store.ts";
+import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure, orTell } from "../failure.ts";
 import type { ForeignRow } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";

@@ -4,7 +4,7 @@
  */
 import express, { type Request, type RequestHandler } from "express";
 import { createRequire } from "node:module";
-import { StoredSessionStore } from "../../../src/adapters/express-session.ts";
+import { StoredSessionStore } from "../../../src/adapters/drop-in/express-session.ts";
 import { memoryStore } from "../../../src/index.ts";
 import { WatchedStore } from "../../../src/testing/watched-store.ts";
 import { testKeys } from "../../session/doubles.ts";

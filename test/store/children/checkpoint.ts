@@ -1,5 +1,5 @@
 /** Writes enough for a checkpoint, tells the pages after which SQLite would do it itself, and closes nothing. */
-import { sqliteStore } from "../../../src/store/sqlite.ts";
+import { sqliteStore } from "../../../src/sql/sqlite/store.ts";
 import { randomRow } from "../rows.ts";
 
 const store = sqliteStore(process.argv[2] as string);

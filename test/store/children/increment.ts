@@ -1,6 +1,6 @@
 /** Adds one to the versions of all rows, so often: increment.ts <path> <times> <callers> */
-import { CoalescedStore } from "../../../src/store/coalesce.ts";
-import { sqliteStore } from "../../../src/store/sqlite.ts";
+import { CoalescedStore } from "../../../src/batching/batching-store.ts";
+import { sqliteStore } from "../../../src/sql/sqlite/store.ts";
 
 const [path, times, callers] = process.argv.slice(2) as [string, string, string];
 const store = new CoalescedStore(sqliteStore(path), { storeTimeout: 30_000 });

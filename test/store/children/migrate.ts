@@ -1,5 +1,5 @@
 /** Migrates the file, as one of many processes that start at once: migrate.ts <path> */
-import { sqliteStore } from "../../../src/store/sqlite.ts";
+import { sqliteStore } from "../../../src/sql/sqlite/store.ts";
 
 const store = sqliteStore(process.argv[2] as string);
 process.stdout.write("ready\n");

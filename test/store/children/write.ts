@@ -4,8 +4,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
-import { CoalescedStore } from "../../../src/store/coalesce.ts";
-import { sqliteStore } from "../../../src/store/sqlite.ts";
+import { CoalescedStore } from "../../../src/batching/batching-store.ts";
+import { sqliteStore } from "../../../src/sql/sqlite/store.ts";
 import { randomRow } from "../rows.ts";
 
 function tell(line: string): void {

@@ -1,0 +1,246 @@
+import { afterChanges } from "../../store/partial-failure.ts";
+import { RefusedError } from "../../errors.ts";
+import type { SessionManagerOptions, Settings } from "../../options.ts";
+import type { RowInfo, SessionRow } from "../../store/row.ts";
+import { opensAlone } from "../../session/format.ts";
+import { handleOf } from "../../session/handle.ts";
+import { createSessionManager, recordsOf, settingsOf, type SessionManager } from "../../manager.ts";
+import type { Records } from "../../session/records.ts";
+import { publishRefusal } from "../../session/state.ts";
+import { sameBytes } from "../../session/same-bytes.ts";
+import { ownerOf } from "../../session/user-rows.ts";
+import { Baseline } from "./baseline.ts";
+import { wholeRows } from "../../session/whole-rows.ts";
+import { EndedIds } from "./ended-ids.ts";
+import { ForeignSaves } from "./saves.ts";
+import { foreignToken } from "./token.ts";
+
+type Values = Record<string, unknown>;
+
+/** Options of a drop-in store: those of `createSessionManager`, without what the middleware above decides. */
+export type ForeignStoreOptions = Omit<
+  SessionManagerOptions<Values>,
+  "cookie" | "schema" | "upgrade" | "client" | "format"
+>;
+
+const day = 86_400_000;
+
+/**
+ * Sessions whose ids and cookies belong to another library. The row id is the hash of the library's id, and `sid`,
+ * where sealing needs it, is the id's own bytes (formats.md).
+ */
+export class ForeignSessions {
+  /** For what does not need a cookie: `forUser`, `expire`, `scheduleExpiry`, `count`, `close`. */
+  readonly sessions: SessionManager<Values>;
+  /** Of the encoded session. */
+  readonly maxBytes: number;
+  readonly #settings: Settings;
+  readonly #records: Records;
+  readonly #saves: ForeignSaves;
+  readonly #ended: EndedIds = new EndedIds(() => this.now());
+
+  constructor(options: ForeignStoreOptions) {
+    // The cookie says how long a session lives, so without limits given here its own are the ones that count; 400
+    // days are the most that browsers keep a cookie.
+    const { preset, absoluteTimeout = 400 * day, idleTimeout = absoluteTimeout } = options;
+    this.sessions = createSessionManager(
+      preset === undefined ? { ...options, absoluteTimeout, idleTimeout } : options,
+    );
+    this.maxBytes = options.maxBytes ?? 1_048_576;
+    this.#settings = settingsOf(this.sessions as SessionManager<never>);
+    this.#records = recordsOf(this.sessions as SessionManager<never>);
+    this.#saves = new ForeignSaves(this.#settings, this.#records);
+  }
+
+  now(): number {
+    return this.#records.now();
+  }
+
+  /** When a session used now ends whose cookie names no time: after the idle timeout, at most 30 days. */
+  defaultEnd(): number {
+    return this.now() + Math.min(this.#settings.idleTimeout, 30 * day);
+  }
+
+  async load(id: string): Promise<{ data: Values; baseline: Baseline; expiresAt: number } | null> {
+    const token = foreignToken(id);
+    const row = await this.#records.read(token.id);
+    if (row === null) {
+      this.#ended.gone(handleOf(token.id));
+      return null;
+    }
+    this.#ended.alive(handleOf(token.id));
+    try {
+      const plaintext = this.#settings.format.open(row, token);
+      const { data } = this.#settings.format.decode(plaintext);
+      return { data, baseline: Baseline.loaded(row, plaintext), expiresAt: row.expiresAt };
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      if (this.#settings.onUnreadable === "throw") throw error;
+      return null;
+    }
+  }
+
+  /**
+   * Saves a session. Without a change it is a touch.
+   * @param baseline as this request loaded it, or saved it last; null for one that it never did
+   * @param expiresAt when the session ends; null leaves that as it is stored, for a request that knows no better
+   * @param own keys of `data` that say when the session ends, as one value: this request's where it changed them,
+   *   and else those that are stored, with the end that goes with them
+   * @returns the baseline of the next save; null when the session had ended, and nothing was saved (promise 3)
+   */
+  async save(
+    id: string,
+    data: Values,
+    baseline: Baseline | null,
+    expiresAt: number | null,
+    own: readonly string[] = [],
+  ): Promise<Baseline | null> {
+    const token = foreignToken(id);
+    const known = baseline !== null && sameBytes(baseline.row.id, token.id) ? baseline : null;
+    const { mine, plaintext } = this.#saves.contentOf(data, known?.plaintext ?? null);
+    if (known === null) {
+      const handle = handleOf(token.id);
+      if (this.#ended.has(handle)) return null;
+      const begun = await this.#saves.begin(token, mine, plaintext, expiresAt ?? this.defaultEnd());
+      this.#ended.alive(handle);
+      return begun;
+    }
+    if (!sameBytes(plaintext, known.plaintext))
+      return this.#saves.change(token, mine, plaintext, known, expiresAt, own);
+    return expiresAt === null ? known : this.#touch(known, expiresAt);
+  }
+
+  /**
+   * Whether an end that has passed is what this request made of the session. Otherwise it is only late: it saves after
+   * the end that it found.
+   */
+  isToEnd(data: Values, baseline: Baseline, expiresAt: number, own: readonly string[]): boolean {
+    if (baseline.isShortenedTo(expiresAt)) return true;
+    const { format } = this.#settings;
+    const base = format.decode(baseline.plaintext).data;
+    return own.some((key) => !format.same(base[key], data[key]));
+  }
+
+  /** Moves the end of a session that was used, when that is due. */
+  async touch(id: string, baseline: Baseline | null, expiresAt: number): Promise<Baseline | null> {
+    if (baseline !== null && sameBytes(baseline.row.id, foreignToken(id).id))
+      return this.#touch(baseline, expiresAt);
+    // Nobody knows how old this session is: what it says of its end may have been superseded.
+    const loaded = await this.load(id);
+    return loaded && this.#touch(loaded.baseline, Math.max(expiresAt, loaded.expiresAt));
+  }
+
+  /**
+   * At most one write every `touchEvery`, or twentieth of the session's own life where that is shorter. It is not
+   * waited for: a touch that fails has cost nobody anything, and is published.
+   */
+  #touch(baseline: Baseline, expiresAt: number): Baseline {
+    const { row } = baseline;
+    const now = this.now();
+    // What this request knows of the cookie may be older than what it merged with, whose end then stands.
+    const wanted = baseline.merged ? Math.max(expiresAt, row.expiresAt) : expiresAt;
+    const end = this.#saves.limited(row, wanted).expiresAt;
+    const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
+    if (Math.abs(end - row.expiresAt) < every || !this.#records.isAlive(row)) return baseline;
+    const times = { updatedAt: now, expiresAt: end };
+    const touched = this.#records.touchOnce(row, times, every, () => this.#touchUnlessSaved(baseline, times));
+    return baseline.after({ row: touched, plaintext: baseline.plaintext, merged: baseline.merged });
+  }
+
+  /** A save by another request gave the session an end of its own, perhaps with another cookie. */
+  async #touchUnlessSaved(
+    baseline: Baseline,
+    { updatedAt, expiresAt }: Pick<SessionRow, "updatedAt" | "expiresAt">,
+  ): Promise<void> {
+    const { row } = baseline;
+    const stored = await this.#records.store.read(row.id);
+    if (stored === null || stored.version !== row.version) return;
+    // A later touch may have come first.
+    await this.#records.touch(row.id, {
+      updatedAt: Math.max(updatedAt, stored.updatedAt),
+      expiresAt: baseline.isShortenedTo(expiresAt) ? expiresAt : Math.max(expiresAt, stored.expiresAt),
+    });
+  }
+
+  /** In an application with a name, only a session that opens is deleted: others may share the table. */
+  async destroy(id: string): Promise<boolean> {
+    const token = foreignToken(id);
+    const { format } = this.#settings;
+    const row = format.formerUserRefs && (await this.#records.store.read(token.id));
+    if (row) {
+      try {
+        format.open(row, token);
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        publishRefusal(row, error);
+        return false;
+      }
+    }
+    return this.#records.delete(token.id);
+  }
+
+  /** How many sessions have not ended. */
+  length(): Promise<number> {
+    return this.sessions.count();
+  }
+
+  /** Everything that is stored, ended sessions apart. Sessions sealed to their cookies cannot be opened: a TypeError. */
+  async all(): Promise<{ data: Values; expiresAt: number }[]> {
+    const { format } = this.#settings;
+    const sealed = () =>
+      new TypeError('Sessions sealed to their cookies (sealTo: "cookie") cannot be listed.');
+    if (!format.opensWithoutToken && format.needsToken === undefined) throw sealed();
+    const found: { data: Values; expiresAt: number }[] = [];
+    for await (const row of wholeRows(this.#records, this.#rows())) {
+      if (!this.#records.isAlive(row)) continue;
+      if (!opensAlone(format, row)) throw sealed();
+      try {
+        found.push({ data: format.decode(format.open(row, null)).data, expiresAt: row.expiresAt });
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        publishRefusal(row, error);
+      }
+    }
+    return found;
+  }
+
+  /**
+   * Deletes every session of the table; in an application with a name, every one that is its own.
+   * @throws {StoreError} the store failed; `changed` is how many were deleted by then
+   */
+  async clear(): Promise<void> {
+    const { format } = this.#settings;
+    const isNamed = format.formerUserRefs !== undefined;
+    if (isNamed && !format.opensWithoutToken) {
+      throw new TypeError(
+        'Sessions sealed to their cookies (sealTo: "cookie") do not show whose they are, so those of this `app` cannot be cleared alone. "stored-session revoke --all" ends every session of the table.',
+      );
+    }
+    let deleted = 0;
+    try {
+      for await (const row of this.#rows()) {
+        if (isNamed && (await ownerOf(this.#records, row)) !== "this") continue;
+        if (await this.#records.delete(row.id)) deleted++;
+      }
+    } catch (error) {
+      throw afterChanges(error, deleted, "deleted");
+    }
+  }
+
+  async *#rows(): AsyncGenerator<RowInfo> {
+    let after: Uint8Array | null = null;
+    for (;;) {
+      const rows: RowInfo[] = await this.#settings.store.scanInfo(after, 100);
+      yield* rows;
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      after = last.id;
+    }
+  }
+
+  /** Stops schedules, waits for what is under way, touches included, and closes what the store opened. */
+  close(): Promise<void> {
+    return this.sessions.close();
+  }
+}

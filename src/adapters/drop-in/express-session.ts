@@ -1,0 +1,216 @@
+import { EventEmitter } from "node:events";
+import type { SessionManager } from "../../manager.ts";
+import { answer, type Callback } from "../answer.ts";
+import { carried, carrying } from "./baseline-carrier.ts";
+import type { Baseline } from "./baseline.ts";
+import { ExpressClasses } from "./express-classes.ts";
+import { contentOf, endOfCookie, timeOf, withExpiry, type ForeignSession } from "./middleware-cookie.ts";
+import { ForeignSessions, type ForeignStoreOptions } from "./drop-in-sessions.ts";
+import { InOrder } from "./in-order.ts";
+
+type Values = Record<string, unknown>;
+
+/** Options of {@link StoredSessionStore}. */
+export interface StoredSessionStoreOptions extends ForeignStoreOptions {}
+
+/** Says when the session ends. */
+const own = ["cookie"];
+
+/**
+ * A store for express-session, and for @fastify/session: `session({ store: new StoredSessionStore({ store, keys }),
+ * secret, resave: false, saveUninitialized: false })`.
+ *
+ * Sessions are encrypted and their ids hashed; parallel requests merge, key by key; a save in flight does not bring
+ * back a session that was destroyed; a session that is only read is written at most once every `touchEvery`. It ends
+ * when its cookie does, after `idleTimeout` without use where the cookie names no time (30 days), and after
+ * `absoluteTimeout` at the latest (400 days). Every method takes a callback, which is called exactly once, or
+ * returns a promise. A call with neither that fails is a process warning, STORED_SESSION_UNHEARD_FAILURE.
+ *
+ * The middleware owns the session id, so the store cannot change it at a login: the application regenerates the
+ * session, as Passport does. Where it does not, a session whose user changes (`userOf`) begins anew under its id.
+ */
+export class StoredSessionStore extends EventEmitter {
+  readonly #foreign: ForeignSessions;
+  /** By session object, and by what `get` answered. */
+  readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
+  /** By session object: of two saves in flight the second is measured against the first. */
+  readonly #saves: InOrder = new InOrder();
+  readonly #express: ExpressClasses = new ExpressClasses();
+
+  constructor(options: StoredSessionStoreOptions) {
+    super();
+    this.#foreign = new ForeignSessions(options);
+  }
+
+  /** Set by express-session: gives a request a new session. */
+  get generate(): ((request: never) => void) | undefined {
+    return this.#express.generate;
+  }
+
+  set generate(generate: ((request: never) => void) | undefined) {
+    this.#express.generate = generate;
+  }
+
+  /** For what needs no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
+  get sessions(): SessionManager<Values> {
+    return this.#foreign.sessions;
+  }
+
+  /** Answers the session, or null when there is none. */
+  get(id: string, callback: (error: unknown, session?: any) => void): void;
+  get(id: string): Promise<any>;
+  get(id: string, callback?: Callback<any>): Promise<any> | void {
+    return answer("get()", this.#get(id), this.#handing(callback));
+  }
+
+  /** @fastify/session copies the session in the callback. express-session asks for it with {@link createSession}. */
+  #handing(callback: Callback<any> | undefined): Callback<any> | undefined {
+    if (typeof callback !== "function") return undefined;
+    return (error, session?: object | null) => {
+      const baseline = session && this.generate === undefined ? this.#baselines.get(session) : undefined;
+      if (!session || baseline === undefined) return callback(error, session);
+      carrying(session, baseline, () => callback(error, session));
+    };
+  }
+
+  async #get(id: string): Promise<Values | null> {
+    const loaded = await this.#foreign.load(id);
+    if (loaded === null) return null;
+    const session = withExpiry(loaded.data, loaded.expiresAt);
+    this.#baselines.set(session, loaded.baseline);
+    return session;
+  }
+
+  /** Saves a session. One that ended since this request loaded it stays ended. */
+  set(id: string, session: object, callback: (error?: unknown) => void): void;
+  set(id: string, session: object): Promise<void>;
+  set(id: string, session: object, callback?: Callback): Promise<void> | void {
+    return answer("set()", this.#set(id, session as ForeignSession), callback);
+  }
+
+  async #set(id: string, session: ForeignSession): Promise<void> {
+    const content = contentOf(session, this.#foreign.maxBytes);
+    const expiresAt = this.#endOf(session);
+    await this.#saves.do(session, async () => {
+      const baseline = this.#baselineOf(session);
+      let end: number | null = expiresAt;
+      if (expiresAt <= this.#foreign.now()) {
+        if (baseline === null || this.#foreign.isToEnd(content, baseline, expiresAt, own)) {
+          await this.#foreign.destroy(id);
+          return;
+        }
+        // The request outlived its session. One that took place meanwhile may have extended it.
+        end = null;
+      }
+      const saved = await this.#foreign.save(id, content, baseline, end, own);
+      if (saved !== null) this.#baselines.set(session, saved);
+    });
+  }
+
+  /** Notes that a session was used; saves it when it did change, in a Map for example, which express-session misses. */
+  touch(id: string, session: object, callback: (error?: unknown) => void): void;
+  touch(id: string, session: object): Promise<void>;
+  touch(id: string, session: object, callback?: Callback): Promise<void> | void {
+    return answer("touch()", this.#touch(id, session as ForeignSession), callback);
+  }
+
+  async #touch(id: string, session: ForeignSession): Promise<void> {
+    if (this.#baselineOf(session) !== null) return this.#set(id, session);
+    await this.#foreign.touch(id, null, this.#endOf(session));
+  }
+
+  destroy(id: string, callback: (error?: unknown) => void): void;
+  destroy(id: string): Promise<void>;
+  destroy(id: string, callback?: Callback): Promise<void> | void {
+    return answer("destroy()", this.#destroy(id), callback);
+  }
+
+  async #destroy(id: string): Promise<void> {
+    await this.#foreign.destroy(id);
+  }
+
+  /** All sessions that have not ended, in no order. Their ids are not known: the table holds only hashes. */
+  all(callback: (error: unknown, sessions?: any) => void): void;
+  all(): Promise<any[]>;
+  all(callback?: Callback<any[]>): Promise<any[]> | void {
+    const all = this.#foreign.all();
+    return answer(
+      "all()",
+      all.then((found) => found.map(({ data, expiresAt }) => withExpiry(data, expiresAt))),
+      callback,
+    );
+  }
+
+  /** How many sessions have not ended. */
+  length(callback: (error: unknown, length?: number) => void): void;
+  length(): Promise<number>;
+  length(callback?: Callback<number>): Promise<number> | void {
+    return answer("length()", this.#foreign.length(), callback);
+  }
+
+  /** Ends every session in the table. */
+  clear(callback: (error?: unknown) => void): void;
+  clear(): Promise<void>;
+  clear(callback?: Callback): Promise<void> | void {
+    return answer("clear()", this.#foreign.clear(), callback);
+  }
+
+  close(): Promise<void> {
+    return this.#foreign.close();
+  }
+
+  /** For express-session: ends the request's session and gives it a new one. */
+  regenerate(request: any, callback: (error?: unknown) => void): void;
+  regenerate(request: any): Promise<void>;
+  regenerate(request: any, callback?: Callback): Promise<void> | void {
+    return answer("regenerate()", this.#regenerate(request as { sessionID: string }), callback);
+  }
+
+  async #regenerate(request: { readonly sessionID: string }): Promise<void> {
+    await this.#destroy(request.sessionID);
+    this.#express.renew(request);
+  }
+
+  /** For express-session: a session without a request. Its `req` has nothing but the id and the store. */
+  load(id: string, callback: (error: unknown, session?: any) => void): void;
+  load(id: string): Promise<any>;
+  load(id: string, callback?: Callback<any>): Promise<any> | void {
+    return answer("load()", this.#load(id), callback);
+  }
+
+  async #load(id: string): Promise<object | undefined> {
+    const stored = await this.#get(id);
+    return stored === null
+      ? undefined
+      : this.#sessionOver({ sessionID: id, sessionStore: this }, stored, null);
+  }
+
+  /** For express-session: the request's session object over what `get` answered. */
+  createSession(request: any, data: any): any {
+    return this.#sessionOver(request as object, data as ForeignSession, request as object);
+  }
+
+  /** @param sent the request, when a client sent it */
+  #sessionOver(request: object, stored: ForeignSession, sent: object | null): object {
+    const { Session, cookie: prototype } = this.#express.of(sent);
+    const cookie = Object.create(prototype) as Values;
+    const { expires, originalMaxAge = null, ...attributes } = stored.cookie ?? {};
+    Object.assign(cookie, { path: "/", httpOnly: true }, attributes);
+    const end = timeOf(expires);
+    cookie["expires"] = end === null ? null : new Date(end);
+    cookie["originalMaxAge"] = originalMaxAge; // after `expires`, whose setter changes it
+    const session = new Session(request, { ...stored, cookie });
+    const baseline = this.#baselineOf(stored);
+    if (baseline !== null) this.#baselines.set(session, baseline);
+    (request as { session?: object }).session = session;
+    return session;
+  }
+
+  #baselineOf(session: ForeignSession): Baseline | null {
+    return this.#baselines.get(session) ?? carried(session);
+  }
+
+  #endOf(session: ForeignSession): number {
+    return endOfCookie(session, this.#foreign.now()) ?? this.#foreign.defaultEnd();
+  }
+}

@@ -1,0 +1,106 @@
+import { addOwn } from "../../codec/own.ts";
+import { pathText, type Step } from "../../codec/path.ts";
+import { LimitError, ValueError } from "../../errors.ts";
+
+/** Deeper than the codec goes: what lies below is left to its error. */
+const deepest = 64;
+
+/**
+ * The own enumerable properties of an object as `JSON.stringify` would have kept them, which is what applications of
+ * other stores count on: functions are left out, `toJSON` is called, other class instances become plain objects. What
+ * sessions here hold beyond JSON (dates, maps, sets, URLs, bytes, bigints) stays what it is.
+ *
+ * An object that occurs several times is copied once, so the work grows with the size of what is there.
+ * @param maxBytes more values than this many bytes can hold are refused
+ * @throws {ValueError} a cycle, with the path to it
+ * @throws {LimitError} too many values
+ */
+export function plainObject(value: object, maxBytes: number): Record<string, unknown> {
+  return new PlainCopy(maxBytes).properties(value);
+}
+
+class PlainCopy {
+  readonly #maxBytes: number;
+  readonly #copies: Map<object, unknown> = new Map();
+  /** Around the value that is copied now, with their places in {@link #steps}. */
+  readonly #ancestors: Map<object, number> = new Map();
+  readonly #steps: Step[] = [];
+  /** Levels of what is copied now; `toJSON` answers one that has no step. */
+  #depth = 0;
+  #left: number;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#left = maxBytes;
+  }
+
+  properties(value: object): Record<string, unknown> {
+    const keys = Object.keys(value);
+    this.#take(keys.length);
+    const plain: Record<string, unknown> = {};
+    for (const key of keys) {
+      const item = this.#step(key, (value as Record<string, unknown>)[key]);
+      if (item !== undefined) addOwn(plain, key, item);
+    }
+    return plain;
+  }
+
+  #value(value: unknown): unknown {
+    if (typeof value === "function" || typeof value === "symbol") return undefined;
+    if (typeof value !== "object" || value === null || this.#depth > deepest) return value;
+    if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value;
+    if (value instanceof Map || value instanceof Set || value instanceof URL || ArrayBuffer.isView(value))
+      return value;
+    if (this.#copies.has(value)) return this.#copies.get(value);
+    const above = this.#ancestors.get(value);
+    if (above !== undefined) throw this.#cycle(above);
+    this.#ancestors.set(value, this.#steps.length);
+    const copy = this.#object(value);
+    this.#ancestors.delete(value);
+    this.#copies.set(value, copy);
+    return copy;
+  }
+
+  #object(value: object): unknown {
+    if (Array.isArray(value)) {
+      this.#take(value.length);
+      return value.map((item, index) => this.#step(index, item) ?? null);
+    }
+    const { toJSON } = value as { toJSON?: unknown };
+    if (typeof toJSON !== "function") return this.properties(value);
+    this.#take(1);
+    return this.#below((toJSON as () => unknown).call(value));
+  }
+
+  #step(step: Step, value: unknown): unknown {
+    this.#steps.push(step);
+    const plain = this.#below(value);
+    this.#steps.pop();
+    return plain;
+  }
+
+  #below(value: unknown): unknown {
+    this.#depth++;
+    const plain = this.#value(value);
+    this.#depth--;
+    return plain;
+  }
+
+  #take(values: number): void {
+    this.#left -= values;
+    if (this.#left >= 0) return;
+    throw new LimitError(
+      "bytes",
+      `The session holds more than ${this.#maxBytes} values, and maxBytes is ${this.#maxBytes}. Store less in it, or raise maxBytes.`,
+    );
+  }
+
+  #cycle(above: number): ValueError {
+    const path = pathText("data", this.#steps);
+    const holder = pathText("data", this.#steps.slice(0, above));
+    return new ValueError(
+      path,
+      `${path} is a cycle: it is ${holder}, which holds it. Store the id of such an object in the session.`,
+    );
+  }
+}

@@ -1,0 +1,75 @@
+import { Baseline } from "./baseline.ts";
+import { plainObject } from "./json-values.ts";
+
+type Values = Record<string, unknown>;
+
+/** As much of a session of express-session or @fastify/session as the store looks at. */
+export interface ForeignSession extends Values {
+  cookie?: ForeignCookie | null;
+}
+
+interface ForeignCookie {
+  expires?: Date | string | number | boolean | null | undefined;
+  maxAge?: number | null | undefined;
+  originalMaxAge?: number | null | undefined;
+  toJSON?(): ForeignCookie | undefined;
+}
+
+/**
+ * What is sealed: the session's own properties. Of the cookie's expiry only that there is one, because the row has
+ * the time itself, and a touch moves it there.
+ */
+export function contentOf(session: ForeignSession, maxBytes: number): Values {
+  const own = Object.entries(session).filter(
+    ([key, value]) => key !== "cookie" && !(value instanceof Baseline),
+  );
+  const content = plainObject(Object.fromEntries(own), maxBytes);
+  const cookie = jsonOf(session.cookie);
+  if (cookie !== null) {
+    const {
+      expires,
+      originalExpires: _originalExpires,
+      maxAge,
+      originalMaxAge = maxAge,
+      ...attributes
+    } = cookie as ForeignCookie & Values;
+    const ends = timeOf(expires) !== null || typeof maxAge === "number";
+    const kept = {
+      originalMaxAge: rounded(originalMaxAge),
+      ...attributes,
+      ...(ends && { expires: true }),
+    };
+    content["cookie"] = plainObject(kept, maxBytes);
+  }
+  return content;
+}
+
+/** The time at which a session's cookie ends; null when it names none. */
+export function endOfCookie(session: ForeignSession, now: number): number | null {
+  const { expires, maxAge } = jsonOf(session.cookie) ?? {};
+  return timeOf(expires) ?? (typeof maxAge === "number" ? now + maxAge : null);
+}
+
+/** The time that a cookie's `expires` names; `false`, which express-session makes of `maxAge: false`, names none. */
+export function timeOf(expires: ForeignCookie["expires"]): number | null {
+  if (!expires || expires === true) return null;
+  const time = new Date(expires).getTime();
+  return Number.isNaN(time) ? null : time;
+}
+
+/** express-session computes it from two readings of the clock, so that it wanders by a millisecond for no reason. */
+function rounded(milliseconds: number | null | undefined): number | null {
+  return typeof milliseconds === "number" ? Math.round(milliseconds / 10) * 10 : null;
+}
+
+function jsonOf(cookie: ForeignCookie | null | undefined): ForeignCookie | null {
+  if (typeof cookie !== "object" || cookie === null) return null;
+  const json: unknown = typeof cookie.toJSON === "function" ? cookie.toJSON() : cookie;
+  return typeof json === "object" ? json : null;
+}
+
+export function withExpiry(data: Values, expiresAt: number): Values {
+  const cookie = data["cookie"] as Values | undefined;
+  if (cookie === undefined) return data;
+  return { ...data, cookie: { ...cookie, expires: cookie["expires"] === true ? new Date(expiresAt) : null } };
+}

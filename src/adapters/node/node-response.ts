@@ -1,0 +1,187 @@
+/**
+ * Sessions on bare `node:http`, `node:https` and HTTP/2's compatibility API. The adapters of frameworks that write
+ * to a Node response stand on the same guard.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { SessionData } from "../../session/data.ts";
+import { commitForResponse, type SessionManager } from "../../manager.ts";
+import { stateOf, type Session } from "../../session/session.ts";
+import { settledWithoutStore } from "../../session/settled.ts";
+import { forbidStoring } from "../headers.ts";
+import { warnOfInsecureRequest } from "../insecure-request.ts";
+import { NodeHeaders } from "./node-headers.ts";
+import { statusOf } from "./response-calls.ts";
+import { ResponseGuard } from "./response-guard.ts";
+import { isIdle, refuseNull } from "../state.ts";
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+export interface NodeSessionOptions<Request = NodeRequest, Response = NodeResponse> {
+  /**
+   * How many proxies stand between this server and the client, for `X-Forwarded-For` and `X-Forwarded-Proto`:
+   * `true` is 1. Default 0: those headers are not believed, since any client can send them.
+   */
+  trustProxy?: boolean | number;
+  /**
+   * Answers in place of the handler when the session could not be saved (or, under `withSession`, loaded, or when
+   * the handler threw). Nothing has been sent. Default: the error's status with a short text.
+   */
+  onError?: (error: unknown, request: Request, response: Response) => void;
+}
+
+/**
+ * Loads the session of a request, and makes the response wait for its commit: the first byte leaves when the session
+ * is saved (promise 4). A change of the session after that is not saved and gives a process warning. A request whose
+ * handler begins no response, because the client went away, is not committed; one that begins a response is,
+ * whether or not anybody still listens.
+ * @throws {StoreError} the store is down; nothing was attached to the response
+ */
+export async function attachSession<Data = SessionData>(
+  sessions: SessionManager<Data>,
+  request: NodeRequest,
+  response: NodeResponse,
+  options: NodeSessionOptions = {},
+): Promise<Session<Data>> {
+  return (await attach(sessions, request, response, options)).session;
+}
+
+async function attach<Data>(
+  sessions: SessionManager<Data>,
+  request: NodeRequest,
+  response: NodeResponse,
+  options: NodeSessionOptions,
+): Promise<{ session: Session<Data>; guarding: ResponseGuard }> {
+  const { onError = answerError } = options;
+  const hops = Number(options.trustProxy ?? 0);
+  const session = await sessions.load(request.headers.cookie, {
+    address: addressOf(request, hops),
+    userAgent: request.headers["user-agent"],
+  });
+  const guarding = guard(sessions, session, response, {
+    onError: (error) => onError(error, request, response),
+    isSecure: () => isSecure(request, hops),
+    request,
+  });
+  return { session, guarding };
+}
+
+/**
+ * A request listener whose handler gets the session: `createServer(withSession(sessions, (request, response,
+ * session) => …))`. What the handler throws, also asynchronously, and a session that cannot be loaded go to `onError`.
+ */
+export function withSession<Data, Request extends NodeRequest, Response extends NodeResponse>(
+  sessions: SessionManager<Data>,
+  handler: (request: Request, response: Response, session: Session<Data>) => unknown,
+  options: NodeSessionOptions<Request, Response> = {},
+): (request: Request, response: Response) => void {
+  const { onError = answerError } = options;
+  return (request, response) => {
+    const answer = (error: unknown) => {
+      try {
+        onError(error, request, response);
+      } catch (failure) {
+        response.destroy(failure as Error);
+      }
+    };
+    const handle = async () => {
+      const { session, guarding } = await attach(sessions, request, response, options as NodeSessionOptions);
+      let done: unknown;
+      try {
+        done = handler(request, response, session);
+        if (!isPromise(done)) return; // callbacks may go on
+        await done;
+      } catch (error) {
+        answer(error);
+      }
+      await guarding.handlerDone();
+    };
+    handle().catch(answer);
+  };
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/** For the adapters: makes a response wait for the commit of a session that was loaded. */
+export function guard<Data>(
+  sessions: SessionManager<Data>,
+  session: Session<Data>,
+  response: object,
+  options: {
+    onError: (error: unknown) => void;
+    /** Whether the request came over https, as the framework believes. */
+    isSecure: () => boolean;
+    /** For the warning about cookies that the browser will drop. */
+    request: Pick<NodeRequest, "headers"> & {
+      readonly socket: { readonly remoteAddress?: string | undefined };
+    };
+    /** What the application now has where the adapter put the session: assigning null ends sessions elsewhere. */
+    current?: () => unknown;
+  },
+): ResponseGuard {
+  const guarding = ResponseGuard.on(response, options.onError);
+  const state = stateOf(session as Session<never>);
+  const { turn } = state; // another one is a commit or an update of the application's own, perhaps under way
+  guarding.add({
+    state,
+    isSettled: () =>
+      options.current?.() !== null && (isIdle(state) || (state.turn === turn && settledWithoutStore(state))),
+    commit: async () => {
+      if (options.current !== undefined) refuseNull(options.current());
+      return commitForResponse(sessions as SessionManager<never>, session as Session<never>);
+    },
+    onCookie: (setCookie) =>
+      warnOfInsecureRequest(setCookie, () => {
+        const { headers, socket } = options.request;
+        return {
+          secure: options.isSecure(),
+          host: headers.host ?? text(headers[":authority"]),
+          peer: socket.remoteAddress,
+          header: (name) => text(headers[name]),
+        };
+      }),
+  });
+  return guarding;
+}
+
+/** Answers with the error's status and a short text, whatever the handler had set. */
+export function answerError(error: unknown, _request: NodeRequest, response: NodeResponse): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const status = statusOf(error);
+  for (const name of response.getHeaderNames()) {
+    if (ofAnswer.test(name)) response.removeHeader(name);
+  }
+  response.statusCode = status;
+  forbidStoring(new NodeHeaders(response));
+  response.setHeader("content-type", "text/plain; charset=utf-8");
+  response.end(status === 503 ? "Service unavailable\n" : "Internal server error\n");
+}
+
+/** Headers of the answer that the error's stands in for. */
+const ofAnswer =
+  /^(?:content-(?!security-policy)[a-z-]+|transfer-encoding|trailer|etag|last-modified|cache-control|location)$/;
+
+function addressOf(request: NodeRequest, hops: number): string | undefined {
+  return forwarded(request.headers["x-forwarded-for"], hops) ?? request.socket.remoteAddress;
+}
+
+function isSecure({ headers, socket }: NodeRequest, hops: number): boolean {
+  return "encrypted" in socket || forwarded(headers["x-forwarded-proto"], hops)?.toLowerCase() === "https";
+}
+
+function text(header: string | string[] | undefined): string | undefined {
+  return header === undefined ? undefined : String(header);
+}
+
+/** What the outermost trusted proxy wrote: each proxy adds to the right, and a client can forge all on the left. */
+function forwarded(header: string | string[] | undefined, hops: number): string | undefined {
+  if (header === undefined || hops < 1) return undefined;
+  const values = String(header).split(",");
+  return values[Math.max(0, values.length - hops)]!.trim() || undefined;
+}

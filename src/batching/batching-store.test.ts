@@ -1,0 +1,804 @@
+import { stat } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  ClosedError,
+  NotMigratedError,
+  StoreError,
+  StoreOverloadedError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+} from "../errors.ts";
+import { CoalescedStore, type CoalesceOptions } from "./batching-store.ts";
+import { memoryStore } from "../store/memory.ts";
+import type { BatchKind } from "./operation.ts";
+import type { RowTouch, RowUpdate, SessionRow } from "../store/row.ts";
+import type { Lanes, SessionStore } from "../store/contract.ts";
+
+/** A call that the store below received, answered when the test says so. */
+interface Call {
+  readonly kind: BatchKind;
+  /** The first byte of each id. */
+  readonly ids: number[];
+  answer(error?: unknown): Promise<void>;
+}
+
+const LANES: Lanes = { read: 1, write: 1, maxBatch: 4 };
+
+function setUp(lanes: Lanes = LANES, options: CoalesceOptions = {}) {
+  const calls: Call[] = [];
+  let closed = false;
+  const receive = <T>(kind: BatchKind, ids: readonly Uint8Array[], value: T): Promise<T> => {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    calls.push({
+      kind,
+      ids: ids.map((id) => id[0] as number),
+      async answer(error) {
+        if (error === undefined) resolve(value);
+        else reject(error);
+        await settle();
+      },
+    });
+    return promise;
+  };
+  const store = {
+    lanes,
+    read: (ids: Uint8Array[]) =>
+      receive(
+        "read",
+        ids,
+        ids.map((id) => rowOf(id[0] as number)),
+      ),
+    insert: (rows: SessionRow[]) =>
+      receive(
+        "insert",
+        rows.map(({ id }) => id),
+        rows.map(() => true),
+      ),
+    update: (updates: RowUpdate[]) =>
+      receive(
+        "update",
+        updates.map(({ loaded }) => loaded.id),
+        updates.map(({ next }) => next.version % 2 === 0),
+      ),
+    replace: (loaded: SessionRow) => receive("replace", [loaded.id], true),
+    touch: (touches: RowTouch[]) =>
+      receive(
+        "touch",
+        touches.map(({ id }) => id),
+        undefined,
+      ),
+    delete: (ids: Uint8Array[]) =>
+      receive(
+        "delete",
+        ids,
+        ids.map(() => true),
+      ),
+    listByUser: () => receive("read", [], []),
+    async close() {
+      closed = true;
+    },
+  } as unknown as SessionStore;
+  // Many a test leaves calls that it never answers. They would reject, unheard, in the middle of a later test.
+  const coalesced = new CoalescedStore(store, { storeTimeout: 600_000, ...options });
+  return { coalesced, calls, isClosed: () => closed };
+}
+
+const settle = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+};
+
+function idOf(nth: number): Uint8Array {
+  return new Uint8Array(32).fill(nth);
+}
+
+function rowOf(nth: number, version = 2): SessionRow {
+  return {
+    id: idOf(nth),
+    data: new Uint8Array(1),
+    version,
+    userRef: null,
+    createdAt: 0,
+    updatedAt: 0,
+    absoluteExpiresAt: 10,
+    expiresAt: 10,
+    client: null,
+  };
+}
+
+const touchOf = (nth: number): RowTouch => ({ id: idOf(nth), updatedAt: 1, expiresAt: 2 });
+
+/** What became of a promise, without waiting for it. */
+function watch<T>(promise: Promise<T>): { state: "pending" | "kept" | "broken"; value?: T; error?: unknown } {
+  const seen: { state: "pending" | "kept" | "broken"; value?: T; error?: unknown } = { state: "pending" };
+  promise.then(
+    (value) => Object.assign(seen, { state: "kept", value }),
+    (error: unknown) => Object.assign(seen, { state: "broken", error }),
+  );
+  return seen;
+}
+
+describe("batches", () => {
+  test("while a lane is free an operation goes at once, in the same turn", () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.read(idOf(1));
+    void coalesced.touch(touchOf(2));
+    expect(calls).toMatchObject([
+      { kind: "read", ids: [1] },
+      { kind: "touch", ids: [2] },
+    ]);
+  });
+
+  test("while the lanes are busy operations wait and leave together, ordered by id, up to the limit", async () => {
+    const { coalesced, calls } = setUp();
+    const answers = [9, 5, 7, 3, 1, 8].map((nth) => coalesced.read(idOf(nth)));
+    expect(calls).toHaveLength(1);
+    await calls[0]?.answer();
+    expect(calls[1]).toMatchObject({ ids: [1, 3, 5, 7] });
+    await calls[1]?.answer();
+    expect(calls[2]).toMatchObject({ ids: [8] });
+    await calls[2]?.answer();
+    expect((await Promise.all(answers)).map((row) => row?.id[0])).toEqual([9, 5, 7, 3, 1, 8]);
+  });
+
+  test("each lane carries a batch of its own", async () => {
+    const { coalesced, calls } = setUp({ read: 2, write: 1, maxBatch: 10 });
+    for (const nth of [1, 2, 3, 4]) void coalesced.read(idOf(nth));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1], [2]]);
+    await calls[1]?.answer();
+    expect(calls[2]?.ids).toEqual([3, 4]);
+  });
+
+  test("kinds do not mix, and of the writes those go first that have waited longest", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.delete(idOf(1));
+    void coalesced.touch(touchOf(2));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    void coalesced.insert(rowOf(3));
+    void coalesced.touch(touchOf(4));
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    expect(calls).toMatchObject([
+      { kind: "delete", ids: [1] },
+      { kind: "touch", ids: [2, 4] },
+      { kind: "insert", ids: [3] },
+    ]);
+  });
+
+  test("each caller gets its own answer", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.update(rowOf(9), rowOf(9));
+    const answers = [4, 3, 2, 1].map((nth) => coalesced.update(rowOf(nth), rowOf(nth, nth)));
+    await calls[0]?.answer();
+    expect(calls[1]?.ids).toEqual([1, 2, 3, 4]);
+    await calls[1]?.answer();
+    expect(await Promise.all(answers)).toEqual([true, false, true, false]);
+  });
+
+  test("readers of one id share one reading of it", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.read(idOf(9));
+    const answers = [2, 1, 2, 2].map((nth) => coalesced.read(idOf(nth)));
+    await calls[0]?.answer();
+    expect(calls[1]?.ids).toEqual([1, 2]);
+    await calls[1]?.answer();
+    expect((await Promise.all(answers)).map((row) => row?.id[0])).toEqual([2, 1, 2, 2]);
+  });
+
+  test("of the writes of one id one is under way at a time, in the order of the calls", async () => {
+    const { coalesced, calls } = setUp({ read: 1, write: 4, maxBatch: 4 });
+    void coalesced.insert(rowOf(1));
+    watch(coalesced.update(rowOf(1), rowOf(1)));
+    void coalesced.delete(idOf(1));
+    void coalesced.update(rowOf(2), rowOf(2));
+    const kinds = (): string[] => calls.map(({ kind, ids }) => `${kind} ${ids.join()}`);
+    expect(kinds()).toEqual(["insert 1", "update 2"]);
+    await calls[0]?.answer();
+    expect(kinds().slice(2)).toEqual(["update 1"]);
+    await calls[2]?.answer(new StoreError("refused"));
+    expect(kinds().slice(3)).toEqual(["delete 1"]);
+  });
+
+  test("a touch that is under way or waits: a logout of its session → it waits behind neither", async () => {
+    const { coalesced, calls } = setUp({ read: 1, write: 2, maxBatch: 4 });
+    const kinds = (): string[] => calls.map(({ kind, ids }) => `${kind} ${ids.join()}`);
+    const first = watch(coalesced.touch(touchOf(1)));
+    const destroyed = watch(coalesced.delete(idOf(1)));
+    expect(kinds()).toEqual(["touch 1", "delete 1"]);
+    // Both lanes are taken now.
+    const waiting = watch(coalesced.touch(touchOf(2)));
+    void coalesced.delete(idOf(2));
+    await settle();
+    expect(waiting.state, "dropped: the session ends").toBe("kept");
+    await calls[1]?.answer();
+    expect(destroyed).toMatchObject({ state: "kept", value: true });
+    expect(first.state).toBe("pending");
+    expect(kinds().slice(2)).toEqual(["delete 2"]);
+    await calls[0]?.answer();
+    await calls[2]?.answer();
+    expect(kinds(), "nothing is left").toHaveLength(3);
+  });
+
+  test.each(["update", "replace"] as const)(
+    "a touch that waits: %s of its session → it is dropped",
+    async (kind) => {
+      const { coalesced, calls } = setUp();
+      void coalesced.delete(idOf(9));
+      const waiting = watch(coalesced.touch(touchOf(1)));
+      const saved = watch(coalesced[kind](rowOf(1), rowOf(1)));
+      await calls[0]?.answer();
+      await calls[1]?.answer();
+      expect(calls.map((call) => call.kind)).toEqual(["delete", kind]);
+      expect([waiting.state, saved.state]).toEqual(["kept", "kept"]);
+    },
+  );
+
+  test("touches of one session that wait → one leaves, with the latest times, and all are answered", async () => {
+    const touched: RowTouch[][] = [];
+    const store = memoryStore();
+    const gate = Promise.withResolvers<void>();
+    const slow = {
+      lanes: { ...LANES, write: 3 },
+      touch: async (touches: RowTouch[]) => {
+        touched.push(touches);
+        await gate.promise;
+      },
+      close: () => store.close(),
+    } as unknown as SessionStore;
+    const coalesced = new CoalescedStore(slow);
+    const answers = [1, 2, 4, 3].map((updatedAt) =>
+      coalesced.touch({ id: idOf(1), updatedAt, expiresAt: 10 + updatedAt }),
+    );
+    gate.resolve();
+    await Promise.all(answers);
+    expect(touched.map((touches) => touches.map(({ updatedAt }) => updatedAt))).toEqual([[1], [4]]);
+    await coalesced.close();
+  });
+
+  test("a long chain of writes of one id takes its place by age: others that came later do not go first", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 2 });
+    const kinds = () => calls.map(({ ids }) => ids);
+    void coalesced.delete(idOf(1));
+    void coalesced.delete(idOf(1));
+    for (const nth of [2, 3, 4, 5]) void coalesced.delete(idOf(nth));
+    await calls[0]?.answer();
+    expect(kinds()).toEqual([[1], [1, 2]]);
+    await calls[1]?.answer();
+    expect(kinds()[2]).toEqual([3, 4]);
+  });
+
+  test("a store that gathers while busy sends one that meets none under way at once", () => {
+    const { coalesced, calls } = setUp({ ...LANES, read: 2, gather: "busy" });
+    void coalesced.read(idOf(1));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1]]);
+  });
+
+  test("a store that gathers while busy sends what the rest of the turn brought as one batch", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, read: 3, gather: "busy" });
+    for (const nth of [1, 4, 3]) void coalesced.read(idOf(nth));
+    await Promise.resolve();
+    void coalesced.read(idOf(2));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1]]);
+    await new Promise(setImmediate);
+    expect(calls.map(({ ids }) => ids)).toEqual([[1], [2, 3, 4]]);
+    void coalesced.touch(touchOf(5));
+    void coalesced.touch(touchOf(6));
+    await new Promise(setImmediate);
+    expect(calls.map(({ kind, ids }) => [kind, ids])).toContainEqual(["touch", [5, 6]]);
+  });
+
+  test("what gathers does not wait for the fake timers of an application's tests", async () => {
+    const turn = setImmediate;
+    vi.useFakeTimers();
+    try {
+      const { coalesced, calls } = setUp({ ...LANES, gather: "immediate" });
+      void coalesced.touch(touchOf(1));
+      await new Promise<void>((resolve) => void turn(resolve));
+      expect(calls).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("many that wait are divided over the lanes that are free, few are not", async () => {
+    for (const [waiting, lanes, sizes] of [
+      [15, 4, [15]],
+      [31, 4, [31]],
+      [32, 4, [16, 16]],
+      [50, 4, [17, 17, 16]],
+      [64, 2, [32, 32]],
+      [64, 4, [16, 16, 16, 16]],
+      [200, 2, [64, 64]],
+    ] as const) {
+      for (const kind of ["read", "delete"] as const) {
+        const { coalesced, calls } = setUp({ read: lanes, write: lanes, maxBatch: 64, gather: "immediate" });
+        for (let nth = 0; nth < waiting; nth++) void coalesced[kind](idOf(nth));
+        await new Promise(setImmediate);
+        expect(calls.map(({ ids }) => ids.length)).toEqual(sizes);
+        expect(new Set(calls.flatMap(({ ids }) => ids)).size).toBe(Math.min(waiting, 128));
+      }
+    }
+  });
+
+  test("a lane that gathers sends what one turn brought, as one batch", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, gather: "immediate" });
+    for (const nth of [3, 1, 2]) void coalesced.touch(touchOf(nth));
+    await settle();
+    expect(calls).toEqual([]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(calls.map(({ ids }) => ids)).toEqual([[1, 2, 3]]);
+  });
+
+  test("of a large batch 16 callers a turn are answered, while the lane goes on", async () => {
+    const { coalesced, calls } = setUp(
+      { ...LANES, maxBatch: 64, gather: "immediate" },
+      { storeTimeout: 200 },
+    );
+    const seen = Array.from({ length: 40 }, (_, nth) => watch(coalesced.read(idOf(nth))));
+    const answered = () => seen.filter(({ state }) => state === "kept").length;
+    await new Promise(setImmediate);
+    await calls[0]?.answer();
+    const until = performance.now() + 300;
+    while (performance.now() < until); // the loop hangs for longer than the time limit
+    const turns = [answered()];
+    watch(coalesced.read(idOf(50)));
+    for (let turn = 0; turn < 2; turn++) {
+      await new Promise(setImmediate);
+      turns.push(answered());
+    }
+    expect(turns).toEqual([16, 32, 40]);
+    expect(calls[1]).toMatchObject({ ids: [50] });
+    expect(seen.map(({ value }) => value?.id[0])).toEqual(seen.map((_, nth) => nth));
+  });
+
+  test("large rows leave in statements of 4 MiB at most, and a larger one alone", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 64 });
+    void coalesced.insert(rowOf(9)); // holds the lane
+    const large = (nth: number, mebibytes: number): SessionRow => ({
+      ...rowOf(nth),
+      data: new Uint8Array(mebibytes * 2 ** 20),
+    });
+    for (const [nth, mebibytes] of [1, 2, 2, 6, 1].entries()) watch(coalesced.insert(large(nth, mebibytes)));
+    for (let call = 0; call < 4; call++) await calls[call]?.answer();
+    expect(calls.map(({ ids }) => ids)).toEqual([[9], [0, 1], [2], [3], [4]]);
+    for (const nth of [6, 7]) {
+      const loaded = rowOf(nth);
+      watch(coalesced.update(loaded, { ...large(nth, 3), version: 4 }));
+    }
+    for (let call = 4; call < 7; call++) await calls[call]?.answer();
+    expect(calls.slice(5).map(({ ids }) => ids)).toEqual([[6], [7]]);
+  });
+
+  test("onBatch is told of every batch", async () => {
+    const batches: unknown[] = [];
+    const { coalesced, calls } = setUp(LANES, { onBatch: (...batch) => batches.push(batch) });
+    for (const nth of [1, 2, 3]) void coalesced.read(idOf(nth));
+    await calls[0]?.answer();
+    expect(batches).toEqual([
+      ["read", 1],
+      ["read", 2],
+    ]);
+  });
+
+  test("something else than bytes is refused alone", async () => {
+    const { coalesced, calls } = setUp();
+    await expect(coalesced.read("x" as unknown as Uint8Array)).rejects.toThrow(TypeError);
+    await expect(coalesced.delete([1] as unknown as Uint8Array)).rejects.toThrow(TypeError);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe("failures", () => {
+  test("a batch that one row may have spoilt is tried member by member: neighbours do not fail", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.insert(rowOf(9));
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    await calls[0]?.answer();
+    const poisoned = new StoreError("row 2 is not liked");
+    await calls[1]?.answer(poisoned);
+    await calls[2]?.answer();
+    await calls[3]?.answer(poisoned);
+    await calls[4]?.answer();
+    expect(calls.slice(1).map(({ ids }) => ids)).toEqual([[1, 2, 3], [1], [2], [3]]);
+    expect(seen).toMatchObject([{ state: "kept" }, { state: "broken", error: poisoned }, { state: "kept" }]);
+  });
+
+  const locked = () => new StoreTimeoutError("somebody has locked a row", { mayBeOneRow: true });
+
+  test("a row that somebody has locked holds up none of its neighbours, nor what comes later", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, write: 2 });
+    for (const nth of [8, 9]) void coalesced.insert(rowOf(nth));
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    await calls[0]?.answer();
+    expect(calls[2]?.ids).toEqual([1, 2, 3]);
+    const later = [4, 5].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    await calls[2]?.answer(locked());
+    expect(calls.slice(3).map(({ ids }) => ids)).toEqual([[1]]);
+    await calls[1]?.answer();
+    for (let call = 4; call < 7; call++) await calls[call]?.answer();
+    expect(calls.slice(3).map(({ ids }) => ids)).toEqual([[1], [2], [3], [4, 5]]);
+    expect(seen.map(({ state }) => state)).toEqual(["pending", "kept", "kept"]);
+    expect(later.map(({ state }) => state)).toEqual(["kept", "kept"]);
+    await calls[3]?.answer(locked());
+    expect(seen[0]?.error).toMatchObject({ outcome: "none", code: "ERR_STORED_SESSION_STORE_TIMEOUT" });
+  });
+
+  test("of the writes of one id one is under way at a time, also when they leave alone", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.delete(idOf(9));
+    const seen = [1, 2].map((nth) => watch(coalesced.delete(idOf(nth))));
+    const next = watch(coalesced.delete(idOf(1)));
+    await calls[0]?.answer();
+    await calls[1]?.answer(locked());
+    for (let call = 2; call < 5; call++) await calls[call]?.answer();
+    expect(calls.slice(1).map(({ ids }) => ids)).toEqual([[1, 2], [1], [2], [1]]);
+    expect([...seen, next].map(({ state }) => state)).toEqual(["kept", "kept", "kept"]);
+  });
+
+  test("a read whose time was over at the server is not repeated: it waited for no row", async () => {
+    const { coalesced, calls } = setUp();
+    void coalesced.read(idOf(9));
+    const seen = [1, 2].map((nth) => watch(coalesced.read(idOf(nth))));
+    await calls[0]?.answer();
+    await calls[1]?.answer(locked());
+    expect(calls).toHaveLength(2);
+    expect(seen.map(({ state }) => state)).toEqual(["broken", "broken"]);
+  });
+
+  test.each([
+    new StoreUnavailableError("gone"),
+    new StoreTimeoutError("slow"),
+    new NotMigratedError("missing"),
+    new StoreError("lost", { outcome: "unknown" }),
+  ])("a batch is not repeated after $name with outcome $outcome", async (error) => {
+    const { coalesced, calls } = setUp();
+    void coalesced.touch(touchOf(9));
+    const seen = [1, 2].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    await calls[0]?.answer();
+    await calls[1]?.answer(error);
+    expect(calls).toHaveLength(2);
+    expect(seen).toMatchObject([{ error }, { error }]);
+  });
+
+  test("nothing about a failure is remembered (promise 8)", async () => {
+    const { coalesced, calls } = setUp();
+    const seen = watch(coalesced.read(idOf(1)));
+    await calls[0]?.answer(new StoreUnavailableError("gone"));
+    expect(seen.state).toBe("broken");
+    const again = coalesced.read(idOf(1));
+    await calls[1]?.answer();
+    expect(await again).not.toBeNull();
+  });
+
+  test("more than maxQueue that wait are refused by name, and the others go on (promise 10)", async () => {
+    const { coalesced, calls } = setUp(LANES, { maxQueue: 2 });
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.read(idOf(nth))));
+    await expect(coalesced.read(idOf(4))).rejects.toThrow(StoreOverloadedError);
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    expect(seen.map(({ state }) => state)).toEqual(["kept", "kept", "kept"]);
+    void coalesced.read(idOf(5));
+    expect(calls).toHaveLength(3);
+  });
+
+  test("operations that take no lane have the same limit of number (promise 10)", async () => {
+    const { coalesced, calls } = setUp(LANES, { maxQueue: 2 });
+    const seen = [1, 2].map(() => watch(coalesced.listByUser([], 1)));
+    await expect(coalesced.listByUser([], 1)).rejects.toThrow(StoreOverloadedError);
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    expect(seen.map(({ state }) => state)).toEqual(["kept", "kept"]);
+    await Promise.all([coalesced.listByUser([], 1), calls[2]?.answer()]);
+  });
+
+  test("as many as may wait can run out of time one by one", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 1 }, { storeTimeout: 1, maxQueue: 50_000 });
+    const seen = Array.from({ length: 30_000 }, () => watch(coalesced.read(idOf(1))));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    while (seen.some(({ state }) => state === "pending"))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    await calls[0]?.answer();
+    expect(seen.every(({ state }) => state === "broken")).toBe(true);
+  });
+
+  test("touches, for which nobody waits, leave half of the places to requests (promise 10)", async () => {
+    const { coalesced } = setUp(LANES, { maxQueue: 4 });
+    void watch(coalesced.touch(touchOf(1))); // sent
+    const waiting = [2, 3].map((nth): { state: string } => watch(coalesced.touch(touchOf(nth))));
+    await expect(coalesced.touch(touchOf(4))).rejects.toThrow(StoreOverloadedError);
+    waiting.push(...[1, 2, 3].map((nth) => watch(coalesced.read(idOf(nth)))));
+    expect(waiting.map(({ state }) => state)).toEqual(waiting.map(() => "pending"));
+  });
+});
+
+describe("time limits", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test("a sent write without an answer has an unknown outcome, a read none; the lane is free again", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    const write = watch(coalesced.touch(touchOf(1)));
+    const read = watch(coalesced.read(idOf(1)));
+    await vi.advanceTimersByTimeAsync(99);
+    expect([write.state, read.state]).toEqual(["pending", "pending"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(write.error).toBeInstanceOf(StoreTimeoutError);
+    expect(write.error).toMatchObject({ outcome: "unknown", status: 503 });
+    expect(read.error).toMatchObject({ outcome: "none" });
+
+    const next = coalesced.touch(touchOf(1));
+    expect(calls).toHaveLength(3);
+    await calls[0]?.answer();
+    await calls[2]?.answer();
+    await next;
+    void coalesced.touch(touchOf(2));
+    void coalesced.touch(touchOf(3));
+    expect(calls, "the late answer freed no second lane").toHaveLength(4);
+  });
+
+  test("one that still waits has the outcome none and is never sent", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    const first = watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(50);
+    const second = watch(coalesced.delete(idOf(2)));
+    await vi.advanceTimersByTimeAsync(50);
+    expect(first.error).toMatchObject({ outcome: "unknown" });
+    expect(calls.map(({ ids }) => ids)).toEqual([[1], [2]]);
+    const third = watch(coalesced.insert(rowOf(3)));
+    await vi.advanceTimersByTimeAsync(50);
+    expect(second.error).toMatchObject({ outcome: "unknown" });
+    expect(third.state).toBe("pending");
+
+    const stuck = setUp({ ...LANES, write: 0 }, { storeTimeout: 100 });
+    const never = watch(stuck.coalesced.insert(rowOf(1)));
+    const chained = watch(stuck.coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(100);
+    expect([never.error, chained.error]).toMatchObject([{ outcome: "none" }, { outcome: "none" }]);
+    expect(stuck.calls).toEqual([]);
+  });
+
+  test("one that waited for half of its time is not sent, and says how long it waited (promise 10)", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 2 }, { storeTimeout: 100 });
+    void coalesced.read(idOf(9)); // holds the lane
+    const late = [1, 2].map((nth): { state: string; error?: unknown } => watch(coalesced.read(idOf(nth))));
+    await vi.advanceTimersByTimeAsync(40);
+    const inTime = watch(coalesced.read(idOf(3)));
+    await vi.advanceTimersByTimeAsync(20);
+    await calls[0]?.answer();
+    expect(calls.slice(1).map(({ ids }) => ids)).toEqual([[3]]);
+    for (const { error } of late) {
+      expect(error).toBeInstanceOf(StoreTimeoutError);
+      expect(error).toMatchObject({ outcome: "none", message: expect.stringContaining("waited 60 ms") });
+    }
+    await calls[1]?.answer();
+    expect(inTime.state).toBe("kept");
+
+    void coalesced.delete(idOf(9)); // the same for writes of one id that wait for each other
+    const chained = watch(coalesced.delete(idOf(9)));
+    await vi.advanceTimersByTimeAsync(60);
+    const after = watch(coalesced.delete(idOf(9)));
+    await calls[2]?.answer();
+    expect(chained.error).toMatchObject({ outcome: "none" });
+    expect(calls).toHaveLength(4);
+    await calls[3]?.answer();
+    expect(after.state).toBe("kept");
+  });
+
+  test("of a batch that failed nobody waits longer than its time, and what was not sent again is known", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    void coalesced.touch(touchOf(9)); // holds the lane
+    const seen = [1, 2, 3].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    await calls[0]?.answer();
+    await vi.advanceTimersByTimeAsync(40);
+    await calls[1]?.answer(new StoreTimeoutError("somebody has locked a row", { mayBeOneRow: true }));
+    expect(calls[2]?.ids).toEqual([1]);
+    await vi.advanceTimersByTimeAsync(59);
+    expect(seen.map(({ state }) => state)).toEqual(["pending", "pending", "pending"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(seen.map(({ error }) => error)).toMatchObject([
+      { outcome: "unknown" },
+      { outcome: "none", message: expect.stringContaining("not sent again") },
+      { outcome: "none" },
+    ]);
+    expect(calls).toHaveLength(3);
+    const next = watch(coalesced.touch(touchOf(2)));
+    await calls[3]?.answer();
+    expect(next.state).toBe("kept");
+  });
+
+  test("what is turned away leaves its lane to the other kinds (promise 10)", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    void coalesced.insert(rowOf(9)); // holds the lane
+    const late = watch(coalesced.insert(rowOf(1)));
+    const ofTheSame = watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(40);
+    const inTime = watch(coalesced.touch(touchOf(2)));
+    const next = watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(20);
+    await calls[0]?.answer();
+    await calls[1]?.answer();
+    await calls[2]?.answer();
+    expect([late.state, ofTheSame.state, inTime.state, next.state]).toEqual([
+      "broken",
+      "broken",
+      "kept",
+      "kept",
+    ]);
+  });
+
+  test("an overloaded store goes on answering as many as it can, and none of unknown outcome (promise 10)", async () => {
+    // 1 ms an operation in the order of arrival, and 13 come in 10 ms
+    let free = 0;
+    const serve = (count: number) =>
+      new Promise<void>((resolve) => {
+        free = Math.max(free, performance.now()) + count;
+        setTimeout(resolve, free - performance.now());
+      });
+    const store = {
+      lanes: { read: 1, write: 2, maxBatch: 16 },
+      delete: async (ids: Uint8Array[]) => {
+        await serve(ids.length);
+        return ids.map(() => true);
+      },
+    } as unknown as SessionStore;
+    const coalesced = new CoalescedStore(store, { storeTimeout: 200 });
+    let nth = 0;
+    const seen: { state: string; error?: unknown }[] = [];
+    const kept: number[] = [];
+    for (let step = 0; step < 300; step++) {
+      for (let n = 0; n < 13; n++) {
+        const id = new Uint8Array(32);
+        new DataView(id.buffer).setUint32(0, nth++);
+        seen.push(watch(coalesced.delete(id)));
+      }
+      await vi.advanceTimersByTimeAsync(10);
+      if (step % 100 === 99) kept.push(seen.filter(({ state }) => state === "kept").length);
+    }
+    expect(kept[2]! - kept[1]!).toBeGreaterThan(900); // of 1,000 that the store can
+    expect(seen.filter(({ state, error }) => state === "broken" && !/not sent/.test(String(error)))).toEqual(
+      [],
+    );
+  });
+
+  test("answers that are there count, however long the event loop stood still", async () => {
+    vi.useRealTimers();
+    const file = new URL("coalesce.test.ts", import.meta.url);
+    const store = {
+      lanes: LANES,
+      read: async (ids: Uint8Array[]) => {
+        await stat(file); // one answer of the system
+        return ids.map(() => null);
+      },
+    } as unknown as SessionStore;
+    const coalesced = new CoalescedStore(store, { storeTimeout: 20 });
+    const reading = watch(coalesced.read(idOf(1)));
+    for (const began = performance.now(); performance.now() < began + 500;);
+    await vi.waitFor(() => expect(reading.state).toBe("kept"));
+  });
+
+  test("count may take 12 times as long", async () => {
+    const store = { lanes: LANES, count: () => new Promise(() => {}) } as unknown as SessionStore;
+    const counting = watch(new CoalescedStore(store, { storeTimeout: 100 }).count(0));
+    await vi.advanceTimersByTimeAsync(1_199);
+    expect(counting.state).toBe("pending");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(counting.error).toBeInstanceOf(StoreTimeoutError);
+    expect(String(counting.error)).toContain("within 1200 ms");
+  });
+
+  test("close does not wait for a count, and others go at once beside it", async () => {
+    const { coalesced, calls, isClosed } = setUp({ ...LANES, gather: "busy" }, { storeTimeout: 100 });
+    (coalesced.store as { count: unknown }).count = () => new Promise(() => {});
+    watch(coalesced.count(0));
+    const reading = watch(coalesced.read(idOf(1)));
+    expect(calls).toHaveLength(1);
+    await calls[0]?.answer();
+    expect(reading.state).toBe("kept");
+    await coalesced.close();
+    expect(isClosed()).toBe(true);
+  });
+
+  test("a write whose predecessor of the same id ran out of time goes on", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, write: 2 }, { storeTimeout: 100 });
+    watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(60);
+    const next = watch(coalesced.delete(idOf(1)));
+    expect(calls).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(40);
+    expect(calls[1]).toMatchObject({ kind: "delete", ids: [1] });
+    await calls[1]?.answer();
+    expect(next.state).toBe("kept");
+  });
+
+  test("of a batch, one that ran out of time does not let go of the others' ids", async () => {
+    const { coalesced, calls } = setUp({ ...LANES, write: 1 }, { storeTimeout: 100 });
+    watch(coalesced.delete(idOf(9))); // holds the lane
+    const first = watch(coalesced.delete(idOf(1)));
+    await vi.advanceTimersByTimeAsync(50);
+    const second = watch(coalesced.delete(idOf(2)));
+    await calls[0]?.answer();
+    expect(calls[1]).toMatchObject({ ids: [1, 2] });
+    await vi.advanceTimersByTimeAsync(50);
+    expect([first.state, second.state]).toEqual(["broken", "pending"]);
+    const later = watch(coalesced.delete(idOf(2)));
+    void coalesced.delete(idOf(3)); // the lane is free again
+    expect(calls.slice(2).map(({ ids }) => ids)).toEqual([[3]]);
+    await calls[2]?.answer();
+    await calls[1]?.answer(new StoreError("one row spoilt it"));
+    expect(calls.slice(3).map(({ ids }) => ids)).toEqual([[2]]); // the second again, alone
+    await calls[3]?.answer();
+    expect([second.state, later.state]).toEqual(["kept", "pending"]);
+    await calls[4]?.answer();
+    expect(later.state).toBe("kept");
+  });
+
+  test("answers that came leave no timer that keeps the process alive", async () => {
+    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
+    const answer = coalesced.read(idOf(1));
+    await calls[0]?.answer();
+    await answer;
+    await vi.advanceTimersByTimeAsync(100);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("operations by user have the same limit", async () => {
+    const { coalesced } = setUp(LANES, { storeTimeout: 100 });
+    const seen = watch(coalesced.listByUser([idOf(1)], 5));
+    await vi.advanceTimersByTimeAsync(100);
+    expect(seen.error).toMatchObject({ outcome: "none", code: "ERR_STORED_SESSION_STORE_TIMEOUT" });
+  });
+});
+
+describe("closing", () => {
+  test("a store that does not close is told after the time limit, and nobody waits for ever", async () => {
+    const { coalesced } = setUp(LANES, { storeTimeout: 5 });
+    coalesced.store.close = () => new Promise(() => {});
+    await expect(coalesced.close()).rejects.toThrow(StoreTimeoutError);
+    await expect(coalesced.close()).rejects.toThrow(/has not closed within 5 ms/);
+  });
+
+  test("close waits for what is queued and under way; later calls reject", async () => {
+    const { coalesced, calls, isClosed } = setUp();
+    const answers = [1, 2].map((nth) => coalesced.read(idOf(nth)));
+    const closing = coalesced.close();
+    await expect(coalesced.read(idOf(3))).rejects.toThrow(ClosedError);
+    await expect(coalesced.count(0)).rejects.toThrow(ClosedError);
+    await expect(coalesced.listByUser([], 1)).rejects.toThrow(ClosedError);
+    await calls[0]?.answer();
+    expect(isClosed()).toBe(false);
+    await calls[1]?.answer();
+    await closing;
+    expect(isClosed()).toBe(true);
+    expect(await Promise.all(answers)).toHaveLength(2);
+    await coalesced.close();
+  });
+});
+
+test("1,000 increments of 10 rows by 50 callers lose none, on a store that answers late (promise 2)", async () => {
+  const memory = memoryStore();
+  const late = new Proxy(memory, {
+    get(target, name) {
+      if (name === "lanes") return { read: 2, write: 2, maxBatch: 8 } satisfies Lanes;
+      const method = Reflect.get(target, name, target) as (...values: unknown[]) => Promise<unknown>;
+      if (method === undefined) return undefined;
+      return async (...values: unknown[]) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        return await method.apply(target, values);
+      };
+    },
+  });
+  const coalesced = new CoalescedStore(late);
+  const ids = Array.from({ length: 10 }, (_, nth) => idOf(nth));
+  await Promise.all(ids.map((_, nth) => coalesced.insert(rowOf(nth, 0))));
+  let left = 1_000;
+  const work = async (caller: number): Promise<void> => {
+    while (left-- > 0) {
+      for (;;) {
+        const loaded = (await coalesced.read(ids[(caller + left + 1_000) % 10] as Uint8Array)) as SessionRow;
+        if (await coalesced.update(loaded, { ...loaded, version: loaded.version + 1 })) break;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 50 }, (_, caller) => work(caller)));
+  const rows = await memory.scan(null, 100);
+  expect(rows.reduce((sum, { version }) => sum + version, 0)).toBe(1_000);
+});

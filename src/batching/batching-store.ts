@@ -1,0 +1,539 @@
+import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
+import { keyOf } from "../shared/bytes.ts";
+import { Deadlines } from "../shared/deadlines.ts";
+import { Lateness } from "../shared/event-loop-lag.ts";
+import { outsideRequests } from "../shared/outside-requests.ts";
+import { LONGER } from "../shared/time-limit.ts";
+import { batchSize } from "./batch.ts";
+import { byId, Operation, type Batch, type BatchKind } from "./operation.ts";
+import type {
+  ExpireQuery,
+  ExpireResult,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../store/row.ts";
+import { StorePace } from "./store-pace.ts";
+import type { SessionStore } from "../store/contract.ts";
+import { WaitingTouches } from "./waiting-touches.ts";
+
+export interface CoalesceOptions {
+  /** Milliseconds until an operation that has no answer is given up; 5,000 unless given. */
+  readonly storeTimeout?: number;
+  /** Operations that may wait for a lane; one more is refused with a StoreOverloadedError, a touch at half of them. 10,000 unless given. */
+  readonly maxQueue?: number;
+  /** Told of every batch that leaves. */
+  readonly onBatch?: (kind: BatchKind, size: number) => void;
+}
+
+const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "delete"];
+
+/**
+ * Single-row operations over a store that takes batches.
+ *
+ * There is no timer to wait for: while a lane is free an operation goes at once, and while all are busy the
+ * operations wait and leave together when one frees, divided over the lanes that are free. A store that gathers sends
+ * what one turn of the event loop brought (decisions/0016). Batches are ordered by id, so that those of several
+ * processes lock rows in the same order, and of the writes of one id, touches apart, one is under way at a time, in
+ * the order of the calls.
+ *
+ * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
+ * failure never fails its neighbours: they wait again, each to leave alone, within the same time. An operation without
+ * an answer within `storeTimeout` rejects with a StoreTimeoutError whose `outcome` is `none` when it had not been sent;
+ * its lane is given free. None is sent that has less time left than two statements take of late, or half of its time
+ * where they take longer: a store that falls behind would else work for callers who are gone when it answers, and for
+ * nobody else. Time in which the event loop stands still counts for none of this.
+ */
+export class CoalescedStore {
+  readonly store: SessionStore;
+  readonly #onBatch: ((kind: BatchKind, size: number) => void) | undefined;
+  readonly #maxQueue: number;
+  readonly #timeout: number;
+  readonly #deadlines: Deadlines;
+  readonly #laterDeadlines: Deadlines;
+  readonly #queues: Readonly<Record<BatchKind, Operation[]>> = {
+    read: [],
+    insert: [],
+    update: [],
+    replace: [],
+    touch: [],
+    delete: [],
+  };
+  readonly #touches = new WaitingTouches();
+  /** Writes by id, and touches by an id of their own: the first is queued or under way, the others wait for it. */
+  readonly #chains = new Map<string, Operation[]>();
+  #freeReads: number;
+  #freeWrites: number;
+  #waiting = 0;
+  #open = 0;
+  #openLong = 0;
+  #flushing = false;
+  readonly #pace: StorePace;
+  #closing: Promise<void> | null = null;
+  #idle: (() => void) | null = null;
+
+  constructor(store: SessionStore, options: CoalesceOptions = {}) {
+    this.store = store;
+    this.#onBatch = options.onBatch;
+    this.#maxQueue = options.maxQueue ?? 10_000;
+    this.#timeout = options.storeTimeout ?? 5_000;
+    const lateness = new Lateness(this.#timeout / 50);
+    this.#deadlines = new Deadlines(this.#timeout, lateness);
+    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout, lateness);
+    this.#pace = new StorePace(store, lateness);
+    store.giveUpAfter?.(this.#timeout);
+    this.#freeReads = store.lanes.read;
+    this.#freeWrites = store.lanes.write;
+  }
+
+  /** The row; null when there is none. */
+  read(id: Uint8Array): Promise<SessionRow | null> {
+    return this.#enqueue("read", id, id) as Promise<SessionRow | null>;
+  }
+
+  /** False when the id exists already. */
+  insert(row: SessionRow): Promise<boolean> {
+    return this.#enqueue("insert", row.id, row) as Promise<boolean>;
+  }
+
+  /** False when the row is gone or has another version than `loaded`. */
+  update(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    return this.#enqueue("update", loaded.id, { loaded, next }) as Promise<boolean>;
+  }
+
+  /** False when the row is gone, has another version than `loaded`, or the new id is taken. */
+  replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    return this.#enqueue("replace", loaded.id, { loaded, next }) as Promise<boolean>;
+  }
+
+  /**
+   * Skipped when the row is missing, or was written later. A touch neither waits for other writes of its session nor
+   * holds them up: one that still waits joins the next touch, and is dropped when a save, a new id or a delete follows.
+   */
+  touch(touch: RowTouch): Promise<void> {
+    return (this.#joinTouch(touch) ?? this.#enqueue("touch", touch.id, touch)) as Promise<void>;
+  }
+
+  /** True when the row was there. */
+  delete(id: Uint8Array): Promise<boolean> {
+    return this.#enqueue("delete", id, id) as Promise<boolean>;
+  }
+
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
+    return this.#direct(false, () => this.store.listByUser(userRefs, limit));
+  }
+
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter?: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+  ): Promise<number> {
+    return this.#direct(true, () => this.store.deleteByUser(userRefs, filter));
+  }
+
+  deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
+    return this.#direct(true, () => this.store.deleteExpired(query));
+  }
+
+  /** 0 where the store cannot tell such rows. */
+  deleteFuture(query: FutureQuery): Promise<number> {
+    return this.#direct(true, () => this.store.deleteFuture?.(query) ?? Promise.resolve(0));
+  }
+
+  /** It reads the whole table, so it may take 12 times as long as the others; `close` does not wait for it. */
+  count(now: number): Promise<number> {
+    return this.#direct(false, () => this.store.count(now), this.#laterDeadlines);
+  }
+
+  scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+    return this.#direct(false, () => this.store.scanInfo(after, limit));
+  }
+
+  lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
+    return this.#direct(true, () => this.store.lease(name, holder, until, now));
+  }
+
+  /** Without a time limit. */
+  async migrate(): Promise<void> {
+    this.#assertOpen();
+    await this.store.migrate();
+  }
+
+  /**
+   * Waits for what is queued and under way, then closes the store. Later calls reject with a ClosedError.
+   * @throws {StoreTimeoutError} the store has not closed within `storeTimeout`: its database hangs
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const message = `The session store has not closed within ${this.#timeout} ms: its database does not answer. Nothing more is sent to it.`;
+      reject(new StoreTimeoutError(message, { outcome: "none" }));
+    }, this.#timeout);
+    try {
+      await Promise.race([this.store.close(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new ClosedError("The session store was closed.");
+  }
+
+  #joinTouch(touch: RowTouch): Promise<unknown> | null {
+    if (this.#closing || !(touch.id instanceof Uint8Array)) return null;
+    return this.#touches.join(touchKeyOf(touch.id), touch);
+  }
+
+  #enqueue(kind: BatchKind, id: Uint8Array, item: unknown): Promise<unknown> {
+    let touch: Operation | null = null;
+    const answer = new Promise((resolve, reject) => {
+      this.#assertOpen();
+      if (!(id instanceof Uint8Array)) throw new TypeError("The id of a row is a Uint8Array.");
+      // Nobody waits for a touch, so nothing slows those who cause them: half of the places are kept for requests.
+      this.#assertPlace(this.#waiting, kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue);
+      const operation = new Operation(this, this.#deadlines, kind, id, item, resolve, reject);
+      this.#begin(operation);
+      this.#waiting++;
+      if (kind === "touch") touch = operation;
+      if (kind === "read" || this.#isFirstOfChain(operation)) {
+        this.#queues[kind].push(operation);
+        this.#pump();
+      }
+    });
+    if (touch !== null && (touch as Operation).state === "waiting") this.#touches.add(touch, answer);
+    return answer;
+  }
+
+  #assertPlace(taken: number, most: number): void {
+    if (taken < most) return;
+    throw new StoreOverloadedError(
+      `${taken} operations wait for the session store already. It is too slow for this load, or it hangs.`,
+    );
+  }
+
+  /** An operation that takes no lane, with the same limits of time and number. */
+  async #direct<T>(writes: boolean, work: () => Promise<T>, deadlines = this.#deadlines): Promise<T> {
+    this.#assertOpen();
+    this.#assertPlace(deadlines === this.#laterDeadlines ? this.#openLong : this.#open, this.#maxQueue);
+    return await new Promise<T>((resolve, reject) => {
+      const operation = new Operation(
+        this,
+        deadlines,
+        writes ? "delete" : "read",
+        NO_ID,
+        null,
+        resolve as (value: unknown) => void,
+        reject,
+      );
+      operation.state = "sent";
+      this.#begin(operation);
+      work().then(
+        (value) => this.#settle(operation, value, null),
+        (error: unknown) => this.#settle(operation, undefined, error),
+      );
+    });
+  }
+
+  #begin(operation: Operation): void {
+    if (this.#isLong(operation)) this.#openLong++;
+    else this.#open++;
+    operation.deadlines.add(operation);
+  }
+
+  /** Those are not waited for by `close`, and leave others alone. */
+  #isLong({ deadlines }: Operation): boolean {
+    return deadlines === this.#laterDeadlines;
+  }
+
+  /** Answers the caller, once. */
+  #settle(operation: Operation, value: unknown, error: unknown): void {
+    if (operation.state === "settled") return;
+    if (operation.state === "waiting") this.#waiting--;
+    if (operation.kind === "touch") this.#touches.remove(operation);
+    operation.state = "settled";
+    operation.item = null;
+    operation.deadlines.remove(operation);
+    if (error === null) operation.resolve(value);
+    else operation.reject(error);
+    if (this.#isLong(operation)) this.#openLong--;
+    else if (--this.#open === 0) this.#idle?.();
+  }
+
+  /** @internal */
+  expire(operation: Operation): void {
+    const { kind, state, batch } = operation;
+    if (state === "settled") return;
+    if (state === "waiting") {
+      this.#turnAway(operation);
+      this.#pump();
+      return;
+    }
+    const outcome = kind === "read" ? "none" : "unknown";
+    const message = `The session store did not answer a ${kind} within ${operation.deadlines.limit} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
+    this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
+    if (batch) {
+      this.#pace.took(this.#timeout, batch.departure);
+      // Its other members are still under way: their ids stay taken.
+      this.#freeLane(batch);
+    }
+    if (kind !== "read" && operation.key !== "") this.#leaveChain(operation);
+    this.#pump();
+  }
+
+  /** An operation that was not sent. */
+  #turnAway(operation: Operation): void {
+    const { kind, deadline, alone } = operation;
+    const waited = Math.round(this.#deadlines.now() - deadline + this.#timeout);
+    const sent = alone ? "sent again, after a statement that it shared with others had failed" : "sent";
+    const message = `A ${kind} waited ${waited} ms for the session store and was not ${sent}. The store is too slow for this load, or it hangs.`;
+    this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome: "none" }));
+    if (kind !== "read") this.#leaveChain(operation);
+  }
+
+  #isFirstOfChain(operation: Operation): boolean {
+    operation.key = operation.kind === "touch" ? touchKeyOf(operation.id) : keyOf(operation.id);
+    if (operation.kind !== "touch") this.#dropTouch(operation.id);
+    const chain = this.#chains.get(operation.key);
+    if (chain) {
+      chain.push(operation);
+      return false;
+    }
+    this.#chains.set(operation.key, [operation]);
+    return true;
+  }
+
+  /** Of a session that is saved, given a new id or deleted: each of these moves its times, or ends it. */
+  #dropTouch(id: Uint8Array): void {
+    const touch = this.#touches.get(touchKeyOf(id));
+    if (touch === undefined) return;
+    this.#settle(touch, undefined, null);
+    this.#leaveChain(touch);
+  }
+
+  /** The next write of the same id may go. */
+  #leaveChain(operation: Operation): void {
+    const chain = this.#chains.get(operation.key);
+    if (chain?.[0] !== operation) return;
+    do chain.shift();
+    while (chain[0]?.state === "settled");
+    const [next] = chain;
+    if (next) this.#queue(next);
+    else this.#chains.delete(operation.key);
+  }
+
+  /** At the place of its age: it waited for its turn already, and queues are in order of age. */
+  #queue(operation: Operation): void {
+    const queue = this.#queues[operation.kind];
+    let at = queue.length;
+    while (at > 0 && queue[at - 1]!.deadline > operation.deadline) at--;
+    queue.splice(at, 0, operation);
+  }
+
+  #pump(): void {
+    const { gather = "none" } = this.store.lanes;
+    const alone = this.#open <= 1;
+    if (gather === "none" || (gather === "busy" && alone)) return this.#dispatch();
+    if (this.#flushing) return;
+    this.#flushing = true;
+    endOfTurn(() => {
+      this.#flushing = false;
+      this.#dispatch();
+    });
+  }
+
+  /**
+   * After an answer, in the async context of a request that it was for: what leaves now is for others, and the next
+   * answer comes in the context in which it left.
+   */
+  #pumpForOthers(): void {
+    if (this.#waiting > 0) outsideRequests(() => this.#pump());
+  }
+
+  /** Fills the free lanes; of the writes, those go first that have waited longest. */
+  #dispatch(): void {
+    while (this.#freeReads > 0) {
+      const batch = this.#take("read", this.#freeReads);
+      if (!batch) break;
+      this.#freeReads--;
+      void this.#send(batch);
+    }
+    while (this.#freeWrites > 0) {
+      const kind = this.#oldestWrite();
+      if (kind === null) break;
+      const batch = this.#take(kind, this.#freeWrites);
+      if (!batch) continue; // all of that kind had waited too long
+      this.#freeWrites--;
+      void this.#send(batch);
+    }
+  }
+
+  #oldestWrite(): BatchKind | null {
+    let oldest: BatchKind | null = null;
+    let deadline = Infinity;
+    for (const kind of WRITES) {
+      const queue = this.#queues[kind];
+      while (queue[0]?.state === "settled") queue.shift();
+      const [head] = queue;
+      if (head && head.deadline < deadline) {
+        oldest = kind;
+        deadline = head.deadline;
+      }
+    }
+    return oldest;
+  }
+
+  #take(kind: BatchKind, lanes: number): Batch | null {
+    const queue = this.#queues[kind];
+    const due = this.#deadlines.now() + Math.min(2 * this.#pace.milliseconds, this.#timeout / 2);
+    let operations: Operation[];
+    do {
+      if (queue.length === 0) return null;
+      const size = kind === "replace" ? 1 : batchSize(queue, lanes, this.store.lanes.maxBatch);
+      operations = [];
+      for (const operation of queue.splice(0, size)) {
+        if (operation.state !== "waiting") continue;
+        if (operation.deadline < due) this.#turnAway(operation);
+        else operations.push(operation);
+      }
+    } while (operations.length === 0);
+    if (operations.length > 1) operations.sort(byId);
+    const batch: Batch = { kind, operations, departure: this.#pace.begin(), lane: "taken" };
+    for (const operation of operations) {
+      operation.state = "sent";
+      operation.batch = batch;
+      if (kind === "touch") this.#touches.remove(operation);
+    }
+    this.#waiting -= operations.length;
+    return batch;
+  }
+
+  async #send(batch: Batch): Promise<void> {
+    const { kind, operations } = batch;
+    try {
+      await this.#attempt(batch);
+    } catch (error) {
+      if (operations.length > 1 && mayBeOneRow(kind, error)) this.#divide(batch);
+      else for (const operation of operations) this.#settle(operation, undefined, error);
+    }
+    this.#release(batch);
+  }
+
+  /** Lets the members of a batch that failed wait again, each to leave alone. */
+  #divide({ operations }: Batch): void {
+    for (const operation of operations) {
+      if (operation.state === "settled") continue;
+      operation.state = "waiting";
+      operation.alone = true;
+      operation.batch = null;
+      this.#waiting++;
+      this.#queue(operation);
+    }
+  }
+
+  async #attempt(batch: Batch): Promise<void> {
+    const { kind, operations } = batch;
+    this.#onBatch?.(kind, operations.length);
+    const answers = await this.#call(kind, operations);
+    this.#pace.took(performance.now() - batch.departure.at, batch.departure);
+    if (operations.length > AT_ONCE) this.#hasAnswered(operations);
+    for (const [index, operation] of operations.entries()) {
+      if (index > 0 && index % AT_ONCE === 0) await new Promise<void>((resolve) => void endOfTurn(resolve));
+      this.#settle(operation, answers[index], null);
+    }
+  }
+
+  /** Some of their callers hear of it a turn or more later: meanwhile no time runs out, and the lane goes on. */
+  #hasAnswered(operations: readonly Operation[]): void {
+    for (const operation of operations) operation.deadlines.remove(operation);
+    const { batch } = operations[0]!;
+    if (batch) this.#freeLane(batch);
+    this.#pumpForOthers();
+  }
+
+  async #call(kind: BatchKind, operations: readonly Operation[]): Promise<readonly unknown[]> {
+    const { store } = this;
+    const items = operations.map(({ item }) => item);
+    switch (kind) {
+      case "read":
+        return operations.length === 1
+          ? await store.read(items as Uint8Array[])
+          : await this.#readShared(operations);
+      case "insert":
+        return await store.insert(items as SessionRow[]);
+      case "update":
+        return await store.update(items as RowUpdate[]);
+      case "replace": {
+        const { loaded, next } = items[0] as RowUpdate;
+        return [await store.replace(loaded, next)];
+      }
+      case "touch":
+        await store.touch(items as RowTouch[]);
+        return [];
+      case "delete":
+        return await store.delete(items as Uint8Array[]);
+    }
+  }
+
+  /** Callers that ask for the same id share one reading of it. */
+  async #readShared(operations: readonly Operation[]): Promise<readonly unknown[]> {
+    const ids: Uint8Array[] = [];
+    const places: number[] = [];
+    for (const { id } of operations) {
+      const last = ids.at(-1);
+      if (!last || Buffer.compare(last, id) !== 0) ids.push(id);
+      places.push(ids.length - 1);
+    }
+    const rows = await this.store.read(ids);
+    return places.map((place) => rows[place]);
+  }
+
+  /** Frees the lane and the ids, once the batch was answered. */
+  #release(batch: Batch): void {
+    this.#freeLane(batch);
+    if (batch.kind !== "read") {
+      for (const operation of batch.operations)
+        if (operation.state === "settled") this.#leaveChain(operation);
+    }
+    this.#pumpForOthers();
+  }
+
+  /** At the latest when the time limit of the batch's oldest operation has passed. */
+  #freeLane(batch: Batch): void {
+    if (batch.lane === "free") return;
+    batch.lane = "free";
+    this.#pace.end();
+    if (batch.kind === "read") this.#freeReads++;
+    else this.#freeWrites++;
+  }
+}
+
+/** The runtime's own, also where an application's tests put fake timers in its place. */
+const endOfTurn = setImmediate;
+
+/** Callers that are answered in one turn: what each then does, such as a response, takes the event loop's time. */
+const AT_ONCE = 16;
+
+/** Touches of a session are in order among themselves, and beside its other writes. */
+function touchKeyOf(id: Uint8Array): string {
+  return `touch ${keyOf(id)}`;
+}
+
+const NO_ID = new Uint8Array(0);
+
+/**
+ * Whether a batch may have failed because of one of its rows. A connection, a disk or a missing table fails every row
+ * alike, and a write that may have happened is not repeated. Nor is a read whose time was over: it waits for no row,
+ * so the store is too slow for it, and would be slower with each by itself.
+ */
+function mayBeOneRow(kind: BatchKind, error: unknown): boolean {
+  if (!(error instanceof StoreError)) return true;
+  return error.mayBeOneRow && !(kind === "read" && error instanceof StoreTimeoutError);
+}

@@ -1,0 +1,72 @@
+import type { Deadlines, Limited } from "../shared/deadlines.ts";
+import type { RowUpdate, SessionRow } from "../store/row.ts";
+import type { Departure } from "./store-pace.ts";
+
+/** The kinds of operation that wait and leave together, each with its own kind. */
+export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
+
+/** Operations that left together. */
+export interface Batch {
+  readonly kind: BatchKind;
+  readonly operations: readonly Operation[];
+  readonly departure: Departure;
+  lane: "taken" | "free";
+}
+
+export class Operation implements Limited {
+  readonly #owner: Owner;
+  readonly deadlines: Deadlines;
+  readonly kind: BatchKind;
+  readonly id: Uint8Array;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  item: unknown;
+  key = "";
+  state: "waiting" | "sent" | "settled" = "waiting";
+  batch: Batch | null = null;
+  /** Its batch failed, so it shares no other. */
+  alone = false;
+  deadline = 0;
+  earlier: Limited | null = null;
+  later: Limited | null = null;
+
+  constructor(
+    owner: Owner,
+    deadlines: Deadlines,
+    kind: BatchKind,
+    id: Uint8Array,
+    item: unknown,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#owner = owner;
+    this.deadlines = deadlines;
+    this.kind = kind;
+    this.id = id;
+    this.item = item;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Of the session's data that travels to the store. */
+  get bytes(): number {
+    if (this.item === null) return 0;
+    if (this.kind === "insert") return (this.item as SessionRow).data?.length ?? 0;
+    return this.kind === "update" || this.kind === "replace"
+      ? ((this.item as RowUpdate).next.data?.length ?? 0)
+      : 0;
+  }
+
+  expire(): void {
+    this.#owner.expire(this);
+  }
+}
+
+interface Owner {
+  expire(operation: Operation): void;
+}
+
+/** The order in which batches leave. */
+export function byId(a: Operation, b: Operation): number {
+  return Buffer.compare(a.id, b.id);
+}

@@ -1,0 +1,38 @@
+import type { RowTouch } from "../store/row.ts";
+import type { Operation } from "./operation.ts";
+
+interface Waiting {
+  readonly operation: Operation;
+  readonly answer: Promise<unknown>;
+}
+
+/**
+ * The touches that wait for a lane, at most one a session. They take no turn among the writes of their session: a touch
+ * changes no version, and one that arrives behind a save changes nothing.
+ */
+export class WaitingTouches {
+  readonly #waiting = new Map<string, Waiting>();
+
+  /** Lets a touch leave with the one of its session that waits already, and answers that one's promise. */
+  join(key: string, touch: RowTouch): Promise<unknown> | null {
+    const waiting = this.#waiting.get(key);
+    if (waiting === undefined) return null;
+    const { operation, answer } = waiting;
+    if (touch.updatedAt >= (operation.item as RowTouch).updatedAt) operation.item = touch;
+    return answer;
+  }
+
+  add(operation: Operation, answer: Promise<unknown>): void {
+    this.#waiting.set(operation.key, { operation, answer });
+  }
+
+  /** What has left, or was answered, waits no more. */
+  remove(operation: Operation): void {
+    if (this.#waiting.get(operation.key)?.operation === operation) this.#waiting.delete(operation.key);
+  }
+
+  /** The touch that a save, a new id or a delete of its session makes needless. */
+  get(key: string): Operation | undefined {
+    return this.#waiting.get(key)?.operation;
+  }
+}

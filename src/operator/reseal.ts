@@ -1,0 +1,151 @@
+import { afterChanges, allAnswered } from "../store/partial-failure.ts";
+import { RefusedError } from "../errors.ts";
+import { Pace, paceProblem } from "../jobs/pace.ts";
+import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
+import { randomVersion } from "../sealing/random.ts";
+import type { RowInfo, SessionRow } from "../store/row.ts";
+import { fractionOf } from "../store/progress.ts";
+import { hasFormerUserRef, opensAlone } from "../session/format.ts";
+import { handleOf, idOf } from "../session/handle.ts";
+import { checkTimes } from "../session/lifetime.ts";
+import type { Records } from "../session/records.ts";
+import { publishRefusal } from "../session/state.ts";
+
+/** A row that other requests keep changing is left to the next run: they seal it under their own newest key. */
+const maxAttempts = 5;
+
+/** Rows sealed in one turn of the event loop: opening and sealing one takes about 60 us, in which no request goes on. */
+const maxStep = 10;
+
+type Outcome = "resealed" | "current" | "waiting" | "contended" | "ended" | "refused";
+
+/**
+ * Carries rows from older keys to the newest (promise 9, R27), in order of id, one bounded page after another. Each
+ * write is conditional on the row's version, so nothing that a request saves meanwhile is lost, and the row keeps its
+ * times. A touch that falls between the reading and the writing of its own row, milliseconds apart unless `batchSize`
+ * is large, is undone: the idle limit then counts from the use before, until the session's next request touches it again.
+ * @throws {StoreError} the store failed; `changed` is how many rows had been written by then
+ */
+export async function resealRows(
+  records: Records,
+  options: ResealOptions = {},
+  mayGoOn?: () => Promise<boolean>,
+): Promise<ResealResult> {
+  const { maxPerSecond = 1_000, batchSize = maxStep, after, signal, onProgress } = options;
+  if (!(batchSize === Infinity || Number.isSafeInteger(batchSize)) || batchSize < 1) {
+    throw new TypeError("reseal: `batchSize` must be a whole number, 1 or more.");
+  }
+  const problem = paceProblem(options);
+  if (problem !== null) throw new TypeError(`reseal: ${problem}`);
+  // Pages of at most a second's work, so that a pause never outlasts the lease.
+  const limit = Math.min(batchSize, maxPerSecond, 10_000);
+  const start = after === undefined ? null : idOf(after);
+  if (after !== undefined && start === null) {
+    throw new TypeError("reseal: `after` must be the handle that an earlier run stopped at.");
+  }
+
+  const counts = { scanned: 0, resealed: 0, current: 0, waiting: 0, contended: 0, ended: 0, refused: 0 };
+  let cursor = start;
+  const stand = (finished: boolean): ResealResult => ({
+    ...counts,
+    finished,
+    fraction: finished ? 1 : fractionOf(cursor),
+    cursor: finished || cursor === null ? null : handleOf(cursor),
+  });
+
+  const pace = new Pace({ ...options, maxPerSecond });
+  let written = 0;
+  const mayStep = async () => !signal?.aborted && (mayGoOn === undefined || (await mayGoOn()));
+  try {
+    for (;;) {
+      if (!(await mayStep())) return stand(false);
+      let began = performance.now();
+      const rows: RowInfo[] = await records.store.scanInfo(cursor, limit);
+      const finished = rows.length < limit;
+      for (let at = 0; at < rows.length; at += maxStep) {
+        if (at > 0 && !(await mayStep())) return stand(false);
+        const step = rows.slice(at, at + maxStep);
+        const { values: done, failure } = await allAnswered(step.map((row) => resealRow(records, row)));
+        const wrote = done.filter((row) => row.wrote).length;
+        written += wrote;
+        if (failure !== null) throw failure.error;
+        for (const { outcome } of done) counts[outcome]++;
+        counts.scanned += step.length;
+        cursor = step.at(-1)!.id;
+        if (finished && at + maxStep >= rows.length) break; // nobody waits behind the last
+        await pace.rest(wrote, performance.now() - began);
+        began = performance.now();
+      }
+      const result = stand(finished);
+      onProgress?.(result);
+      if (finished) return result;
+    }
+  } catch (error) {
+    throw afterChanges(error, written, "resealed");
+  }
+}
+
+async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Outcome; wrote?: boolean }> {
+  const { format } = records.settings;
+  if (records.now() >= info.expiresAt) return { outcome: "ended" };
+  // Where the first bytes tell it, what is done already is not read.
+  const { head, client } = info;
+  const sealed = { data: head, client };
+  const namesFormer =
+    format.formerUserRefs !== undefined && info.userRef !== null && opensAlone(format, sealed);
+  if (format.sealedUnder !== undefined && format.isCurrent(sealed) && !namesFormer)
+    return { outcome: "current" };
+  let row: SessionRow | null = await records.store.read(info.id);
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    // By what is stored alone: an application with longer timeouts may still open it, and needs its key until then.
+    if (row === null || records.now() >= row.expiresAt) return { outcome: "ended" };
+    const isCurrent = format.isCurrent(row);
+    // Whether its user's reference is current as well shows in an application with a name only when it is open.
+    const mayBeFormer =
+      format.formerUserRefs !== undefined && row.userRef !== null && opensAlone(format, row);
+    if (isCurrent && !mayBeFormer) return { outcome: "current" };
+    let next: SessionRow | "current" | null;
+    try {
+      next = sealAnew(records, row);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      if (isCurrent) return { outcome: "current" }; // another application's
+      publishRefusal(row, error);
+      return { outcome: "refused" };
+    }
+    if (next === "current") return { outcome: "current" };
+    if (next === null) return { outcome: "waiting" };
+    if (await records.update(row, next, "reseal")) {
+      return { outcome: opensAlone(format, row) ? "resealed" : "waiting", wrote: true };
+    }
+    row = await records.store.read(row.id);
+  }
+  return { outcome: "contended" };
+}
+
+/** The row under the newest key with its times as they are; null when all that can be done without its cookie is. */
+function sealAnew(records: Records, row: SessionRow): SessionRow | "current" | null {
+  const { format } = records.settings;
+  checkTimes(row);
+  if (!opensAlone(format, row)) {
+    const { client: sealedUnder } = format.sealedUnder?.(row) ?? {};
+    if (row.client === null || sealedUnder === format.keyNames?.[0]) return null;
+    const client = format.openClient(row);
+    // The version stays: the seal that only the cookie opens is bound to it.
+    return client === null ? null : { ...row, client: format.sealClient(client, row) };
+  }
+  const plaintext = format.open(row, null);
+  const { user } = format.decode(plaintext);
+  if (format.isCurrent(row) && !hasFormerUserRef(format, row, user)) return "current";
+  const bare = {
+    ...row,
+    version: randomVersion(),
+    userRef: format.userRef(user),
+  };
+  const client = row.client === null ? null : format.openClient(row);
+  return {
+    ...bare,
+    data: format.seal(plaintext, bare, null, row),
+    client: client === null ? null : format.sealClient(client, bare),
+  };
+}

@@ -1,0 +1,106 @@
+import { afterChanges } from "../store/partial-failure.ts";
+import { trace } from "../telemetry/channels.ts";
+import type { RowInfo } from "../store/row.ts";
+import type { ClientInfo } from "../session/format.ts";
+import { handleOf, idOf } from "../session/handle.ts";
+import { endOf } from "../session/lifetime.ts";
+import type { Records } from "../session/records.ts";
+import { stateOf, type Session } from "../session/session.ts";
+import { UserRows } from "../session/user-rows.ts";
+
+/** A session as its user, or an operator, may see it: no data, no token. */
+export interface SessionInfo {
+  /** Names the session; opens nothing. */
+  readonly handle: string;
+  /** Whether it is the session given as `current`; absent when none was given. */
+  readonly current?: boolean;
+  readonly createdAt: Date;
+  /** Time of the last save, or of the last use that was noted (`touchEvery`). */
+  readonly updatedAt: Date;
+  /** When it ends if nobody uses it from now on. */
+  readonly expiresAt: Date;
+  /** Address and user agent of its last log-in; null where none were kept. */
+  readonly client: ClientInfo | null;
+}
+
+/** All sessions of one user: `sessions.forUser(id)`. */
+export interface UserSessions {
+  /**
+   * The user's live sessions, newest first, at most 1,000.
+   * @param options.current marks this session in the list
+   */
+  list(options?: { current?: Session<any> }): Promise<SessionInfo[]>;
+  /** Ends one of this user's sessions by its handle. False when this user has no such session. */
+  revoke(handle: string): Promise<boolean>;
+  /**
+   * Ends them all, apart from `except`; answers how many. Every process sees it at its next request (R44).
+   * @throws {ConflictError} new sessions of the user kept coming, a hundred times as fast as they were ended
+   * @throws {StoreError} the store failed; `changed` is how many sessions had ended by then. Calling again is safe
+   */
+  revokeAll(options?: { except?: Session<any> }): Promise<number>;
+}
+
+export function sessionInfo(
+  records: Records,
+  row: Omit<RowInfo, "bytes" | "head">,
+  current?: Session<any>,
+): SessionInfo {
+  const handle = handleOf(row.id);
+  return {
+    handle,
+    ...(current && { current: idsOf(current).some((id) => handleOf(id) === handle) }),
+    createdAt: new Date(row.createdAt),
+    updatedAt: new Date(row.updatedAt),
+    expiresAt: new Date(endOf(row, records.settings)),
+    client: records.clientOf(row),
+  };
+}
+
+export function userSessions(records: Records, user: string): UserSessions {
+  const rows = new UserRows(records, user);
+  return {
+    async list(options) {
+      const found = await rows.list(1_000);
+      return found
+        .filter((row) => records.isAlive(row))
+        .map((row) => sessionInfo(records, row, options?.current));
+    },
+    async revoke(handle) {
+      const only = idOf(handle);
+      if (only === null) return false;
+      return trace(
+        "delete",
+        () => ({ operation: "revoke", handle }),
+        () => rows.delete(only),
+        (event, deleted) => (event.deleted = deleted ? 1 : 0),
+      );
+    },
+    revokeAll(options) {
+      const except = options?.except === undefined ? [] : idsOf(options.except);
+      return trace(
+        "delete",
+        () => ({ operation: "revoke-all" }),
+        () => deleteAll(rows, except),
+        (event, count) => (event.deleted = count),
+      );
+    },
+  };
+}
+
+async function deleteAll(rows: UserRows, except: readonly Uint8Array[]): Promise<number> {
+  let deleted = 0;
+  try {
+    await rows.deleteAll(except, (count) => (deleted += count));
+    return deleted;
+  } catch (error) {
+    throw afterChanges(error, deleted, "deleted");
+  }
+}
+
+/** The ids of a session: as stored, and the one that its commit will give it. */
+function idsOf(session: Session<any>): Uint8Array[] {
+  const state = stateOf(session as Session<never>);
+  state.accessed = true;
+  const { stored, token } = state;
+  return stored === null ? [token.id] : [stored.row.id, token.id];
+}

@@ -1,0 +1,61 @@
+import { expect, test, vi } from "vitest";
+import { CoalescedStore } from "../batching/batching-store.ts";
+import { Lateness } from "./event-loop-lag.ts";
+import type { SessionStore } from "../store/contract.ts";
+
+const standStill = (milliseconds: number): void => {
+  for (const began = performance.now(); performance.now() < began + milliseconds;);
+};
+
+test.each(["the present turn", "a later turn"])(
+  "a store is not slow because the event loop stands still in %s: what waits is sent",
+  async (turn) => {
+    const sent: number[] = [];
+    const store = {
+      lanes: { read: 1, write: 1, maxBatch: 64 },
+      read: async (ids: Uint8Array[]) => {
+        sent.push(ids.length);
+        await new Promise((resolve) => setTimeout(resolve, 3));
+        return ids.map(() => null);
+      },
+    } as unknown as SessionStore;
+    const coalesced = new CoalescedStore(store, { storeTimeout: 1_500 });
+    const read = (nth: number) => coalesced.read(new Uint8Array(32).fill(nth));
+    await read(0);
+    await new Promise(setImmediate);
+    const reading = Array.from({ length: 11 }, (_, nth) => read(nth));
+    if (turn === "a later turn") await new Promise(setImmediate);
+    standStill(900);
+    expect(await Promise.all(reading)).toHaveLength(11);
+    expect(sent).toEqual([1, 1, 10]);
+  },
+);
+
+test("what the event loop stood still is known at once, and counts once", async () => {
+  const lateness = new Lateness(10);
+  const began = lateness.begin(performance.now());
+  standStill(60);
+  const stood = lateness.until(performance.now()) - began;
+  expect(stood).toBeGreaterThan(40);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(lateness.until(performance.now()) - began).toBeGreaterThanOrEqual(stood);
+  lateness.end();
+});
+
+test("timers tell of it only while something is measured", async () => {
+  vi.useFakeTimers();
+  try {
+    const lateness = new Lateness(10);
+    expect(lateness.begin(performance.now())).toBe(0);
+    await vi.advanceTimersByTimeAsync(95);
+    expect(lateness.until(performance.now())).toBe(0);
+    expect(vi.getTimerCount()).toBe(1);
+    lateness.end();
+    await vi.advanceTimersByTimeAsync(20);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(lateness.begin(performance.now())).toBe(0);
+    expect(vi.getTimerCount()).toBe(1);
+  } finally {
+    vi.useRealTimers();
+  }
+});

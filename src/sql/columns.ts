@@ -1,0 +1,102 @@
+import { StoreSettingsError } from "../errors.ts";
+import type { RowInfo, SessionRow } from "../store/row.ts";
+
+type Row = Readonly<Record<string, unknown>>;
+
+/**
+ * The columns of a result. Everything that a driver returns passes through here: a pool or a handle that the
+ * application owns can change what arrives, and a value that is misread would pass for "no such session" (promise 8).
+ */
+export function bytesIn(row: Row, column: string): Uint8Array {
+  const value = row[column];
+  if (!(value instanceof Uint8Array)) throw misread(column, "bytes", value);
+  // Without the methods of Buffer, whose `slice` shares what Uint8Array's copies.
+  return Buffer.isBuffer(value) ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value;
+}
+
+/** @throws {StoreSettingsError} it is neither bytes nor null */
+export function bytesOrNullIn(row: Row, column: string): Uint8Array | null {
+  return row[column] === null ? null : bytesIn(row, column);
+}
+
+/** Drivers return a large integer as a number, a bigint or digits. */
+export function integerIn(row: Row, column: string): number {
+  return integerOf(row[column], column);
+}
+
+export function integerOf(value: unknown, column: string): number {
+  const isNumeric =
+    typeof value === "number" ||
+    typeof value === "bigint" ||
+    (typeof value === "string" && /^-?\d+$/.test(value));
+  const number = isNumeric ? Number(value) : NaN;
+  if (!Number.isSafeInteger(number)) throw misread(column, "an integer", value);
+  return number;
+}
+
+/** Text, which some settings return as bytes. */
+export function textIn(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value === "string") return value;
+  if (value instanceof Uint8Array) return new TextDecoder().decode(value);
+  throw misread(column, "text", value);
+}
+
+/** A row whose columns have the names of the table's. */
+export function rowIn(row: Row): SessionRow {
+  return { ...metaIn(row), data: bytesIn(row, "data") };
+}
+
+/** The same with `bytes` and `head` in the place of `data`. */
+export function rowInfoIn(row: Row): RowInfo {
+  return { ...metaIn(row), bytes: integerIn(row, "bytes"), head: bytesIn(row, "head") };
+}
+
+function metaIn(row: Row): Omit<SessionRow, "data"> {
+  return {
+    id: bytesIn(row, "id"),
+    version: integerIn(row, "version"),
+    userRef: bytesOrNullIn(row, "user_ref"),
+    createdAt: integerIn(row, "created_at"),
+    updatedAt: integerIn(row, "updated_at"),
+    absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
+    expiresAt: integerIn(row, "expires_at"),
+    client: bytesOrNullIn(row, "client"),
+  };
+}
+
+/** A condition in a result: 1 or 0, whatever the driver makes of them. */
+export function flagIn(row: Row, column: string): boolean {
+  const value = row[column];
+  return typeof value === "boolean" ? value : integerOf(value, column) !== 0;
+}
+
+/** The rows of an answer. Anything else than objects with the columns' names is a setting's doing. */
+export function rowsOf(answer: unknown): Record<string, unknown>[] {
+  if (!Array.isArray(answer)) throw misread(null, "rows", answer);
+  const first: unknown = answer[0];
+  if (answer.length > 0 && (typeof first !== "object" || first === null || Array.isArray(first)))
+    throw misread(null, "objects", first);
+  return answer as Record<string, unknown>[];
+}
+
+/** How many rows a statement changed. */
+export function changesOf(value: unknown): number {
+  return integerOf(value, "affected rows");
+}
+
+export function misread(column: string | null, expected: string, value: unknown): StoreSettingsError {
+  const what = column === null ? "The database's answer" : `The column "${column}" of an answer`;
+  return new StoreSettingsError(
+    `${what} arrived as ${kindOf(value)}, where the store expects ${expected}. A setting of the pool or handle that was given to the store changes what arrives: with mysql2 typeCast, rowsAsArray or nestTables; with pg types or rowMode; with SQLite raw, pluck, safeIntegers, readBigInts, returnArrays or PRAGMA full_column_names. Remove it, or give the store a URL or a pool of its own.`,
+  );
+}
+
+/** Never the value itself, which may be a session's. */
+function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "NULL";
+  if (Array.isArray(value)) return "an array";
+  if (value instanceof Uint8Array) return "bytes";
+  return typeof value === "object" ? "an object" : typeof value === "string" ? "text" : `a ${typeof value}`;
+}

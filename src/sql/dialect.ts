@@ -1,0 +1,247 @@
+import type { INDEXED, TableName } from "./table-shape.ts";
+import type {
+  ExpireCursor,
+  ExpireQuery,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../store/row.ts";
+
+/** How many statements of a kind may be under way at once, and how many operations one may carry. */
+export interface Lanes {
+  readonly read: number;
+  readonly write: number;
+  readonly maxBatch: number;
+  /**
+   * `immediate`: an operation waits for the end of the present turn of the event loop, so that all operations
+   * of the turn leave as one batch (group commit on SQLite). `busy`: so it does while others are under way; one
+   * that meets none goes at once (servers, where one caller waits for the answer only). `none`, the default: while
+   * a lane is free an operation goes at once.
+   */
+  readonly gather?: "immediate" | "busy" | "none";
+}
+
+/** The lanes of a database server, as the application wants them. */
+export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number): Lanes {
+  return {
+    read: given?.read ?? 4,
+    write: given?.write ?? 2,
+    maxBatch: given?.maxBatch ?? maxBatch,
+    gather: "busy",
+  };
+}
+
+/** A statement with bound values. Texts are built from the validated table name only (R31). */
+export interface Statement {
+  /** The same text for the same shape, so that drivers can keep it prepared. */
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /**
+   * True for a statement that changes something. A lost answer to one of these leaves the outcome unknown, and
+   * only these count for `changes`.
+   */
+  readonly writes: boolean;
+  /**
+   * Inside a transaction: when fewer rows than this are changed or returned, everything is rolled back and the
+   * transaction answers null.
+   */
+  readonly atLeast?: number;
+  /**
+   * Inside a transaction: skipped (an empty result) when the statement before it changed this many rows. A
+   * MySQL update reads its versions back only when it matched some rows of the batch and not others.
+   */
+  readonly unlessChanged?: number;
+  /** Reads a whole table, and may take its time. */
+  readonly long?: boolean;
+}
+
+export interface Result {
+  readonly rows: readonly Record<string, unknown>[];
+  /** Rows matched by the statement's conditions and written, added or deleted; 0 for a query. */
+  readonly changes: number;
+}
+
+/** Runs one statement. */
+export type Run = (statement: Statement) => Promise<Result>;
+
+/**
+ * One open database: a pool or a handle, seen through its client library.
+ *
+ * Every method rejects with a {@link StoreError} that says what to do (the driver's error is its `cause`), and
+ * has by then repeated what is safe to repeat: a deadlock, a serialization failure, a busy file (`retry.ts`).
+ * Missing tables are a NotMigratedError, each time anew. A write whose answer was lost has the outcome `unknown`.
+ */
+export interface Database {
+  readonly dialect: Dialect;
+  /**
+   * To be awaited before a statement about the tables is made. On a pool that the application owns it finds out once in
+   * which schema the tables are, so that a search_path or a USE that is left on a connection leads nowhere else.
+   * Undefined when that is known.
+   */
+  locate?(): Promise<void> | undefined;
+  readonly run: Run;
+  /** Milliseconds in all of waiting for locks that others hold; see {@link SessionStore.waitedForLocks}. */
+  waitedForLocks?(): number;
+  /** Gives up the connection under what takes longer; see {@link SessionStore.giveUpAfter}. */
+  giveUpAfter?(milliseconds: number): void;
+  /** All statements in order, in one transaction: every one or none. Null when an `atLeast` was not reached. */
+  transaction(statements: readonly Statement[]): Promise<Result[] | null>;
+  /**
+   * Runs `work` while this process alone, of all that migrate this database, holds the migration lock; in one
+   * transaction where the database can roll back a CREATE TABLE. `work` uses only the `run` it is given.
+   */
+  exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
+  /** Settings under which an acknowledged write may be lost, a sentence each that names it; none when all is well (R33). */
+  weaknesses?(): Promise<readonly string[]>;
+  /** What the pool's or handle's owner has set that would change results, a phrase each; the store's own are immune. */
+  ownersSettings?(): Promise<readonly string[]>;
+  /** Called before `close`: gives up what may take long, so that nobody waits for it. */
+  closing?(): void;
+  /** Waits for what is under way and closes what it opened, and only that. Later calls reject with a ClosedError. */
+  close(): Promise<void>;
+}
+
+/** Names as they stand in a statement: validated, quoted, with their schema where there is one. */
+export interface Names {
+  readonly sessions: string;
+  readonly leases: string;
+  readonly migrations: string;
+  /** Of the ledger of imports, which is there once something was imported. */
+  readonly imports: string;
+  /** Names of the two indexes, quoted, without a schema. */
+  readonly userIndex: string;
+  readonly expiryIndex: string;
+}
+
+/** One line of `<table>_migrations`. */
+export interface JournalEntry {
+  readonly version: number;
+  readonly name: string;
+  /** SHA-256 of the frozen text, in hex. */
+  readonly checksum: string;
+  readonly appliedAt: number;
+}
+
+/**
+ * What differs between databases: statement texts and flags. Nothing outside `database/` asks which database it
+ * is.
+ *
+ * Where a method answers several statements, they are run as one transaction, a single one alone. `insert`,
+ * `update` and `delete` tell which rows of a batch they wrote: all, when `changes` is the size of the batch;
+ * otherwise each one whose `id` is among the rows returned (by any of the statements) and, where `tells` is
+ * `versions`, whose `version` there is the one that was to be written. A batch of one needs no rows: its
+ * `changes` tell.
+ */
+export interface Dialect {
+  readonly name: "sqlite" | "postgres" | "mysql" | "mariadb";
+  /**
+   * How a batch leaves: as one statement over all its rows, or as the plain statements in one transaction. With
+   * `transaction` the methods that take a batch are only called with one element.
+   */
+  readonly batches: "statement" | "transaction";
+  /** What the rows returned by a partly matching `insert` or `update` are: those written, or all those there. */
+  readonly tells: "returning" | "versions";
+  readonly lanes: Lanes;
+  readonly names: Names;
+  /** Length of an id; anything else is a miss and never reaches the database. */
+  readonly idBytes: number;
+  /** Rows one step of expiry may delete, and look at, whatever the caller's limit. */
+  readonly expiry: { readonly maxDelete: number; readonly maxScan: number };
+
+  /** Rows in any order, whole. */
+  read(ids: readonly Uint8Array[]): Statement;
+  /** The same without the data of rows that have more than {@link LEFT_OUT_ABOVE} bytes of it. */
+  readSmall(ids: readonly Uint8Array[]): Statement;
+  /** The id and the bytes of a row of `readSmall` whose data was left out; null when it is whole. */
+  leftOut(row: Record<string, unknown>): { readonly id: Uint8Array; readonly bytes: number } | null;
+  /** Adds the rows whose id is free and leaves the others. */
+  insert(rows: readonly SessionRow[]): readonly Statement[];
+  update(updates: readonly RowUpdate[]): readonly Statement[];
+  /**
+   * Where `update` of several rows needs a transaction: one statement that writes all of the rows that are there, or
+   * fails and writes nothing when one of them has another version than was loaded; and a look, for when fewer were
+   * there, at `id`, `version` and `created_at` of those that are, none older than what was written.
+   */
+  updateAtOnce?(updates: readonly RowUpdate[]): { readonly write: Statement; readonly look: Statement };
+  /** Whether an error of that statement leaves it to `update` to tell which row it was. */
+  isRefusal?(error: unknown): boolean;
+  /**
+   * Delete with the loaded version, then insert, each with `atLeast: 1` and neither an error when the new id is
+   * taken. One statement, whose `changes` are 1 or 0, where one can do it.
+   */
+  replace(loaded: SessionRow, next: SessionRow): readonly Statement[];
+  /** The earlier of the given `expiresAt` and the row's own `absolute_expires_at`. */
+  touch(touches: readonly RowTouch[]): Statement;
+  delete(ids: readonly Uint8Array[]): readonly Statement[];
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Statement;
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+  ): Statement;
+
+  /**
+   * The next `scan` rows after the query's cursor that may have expired, with the columns `id`, `due` (1 or true
+   * where the row is to go by {@link ExpireQuery}) and whatever `expireCursor` needs. In index order from the
+   * oldest `expires_bucket` up to that of `before`; or in order of `id` over the whole table when `createdBefore`
+   * or `updatedBefore` is given, because no index serves these. Fewer rows than `scan` mean that the end was
+   * reached. The order must hold while rows between are deleted: a run over the table is linear.
+   */
+  findExpired(query: ExpireQuery, scan: number): Statement;
+  /** The place of a row of `findExpired`, for the next call. */
+  expireCursor(row: Record<string, unknown>): ExpireCursor;
+  /** Deletes these rows where they are still due: a touch in between wins. */
+  deleteExpired(ids: readonly Uint8Array[], query: ExpireQuery): Statement;
+
+  /** At most `limit` rows of {@link FutureQuery}, with the column `id`, by the index over `expires_bucket`. */
+  findFuture(query: FutureQuery, limit: number): Statement;
+
+  /** One row with the column `count`. */
+  count(now: number): Statement;
+  scan(after: Uint8Array | null, limit: number): Statement;
+  scanInfo(after: Uint8Array | null, limit: number): Statement;
+  /** The last statement changes or returns one row when the lease was got, and none when another holds it. */
+  lease(name: string, holder: string, until: number, now: number): readonly Statement[];
+  /** A row of `listByUser` or `scanInfo`. */
+  decodeInfo(row: Record<string, unknown>): RowInfo;
+  /** A result's row as the contract's row: bytes as Uint8Array, numbers as number. */
+  decode(row: Record<string, unknown>): SessionRow;
+
+  /** The columns of a table, one row each with `name`; no rows when there is no such table. */
+  columns(table: TableName): Statement;
+  /**
+   * The indexes of the sessions table, the primary key among them, one row each: `name` is the first column, `alone`
+   * is 1 or true where it is unique over that column alone. `invalid` is the name of one that cannot be used yet or
+   * any more, and otherwise null or not there.
+   */
+  indexes(): Statement;
+  /** For databases whose tables are made with their indexes: adds one to a table that is there without it. */
+  addIndex?(column: (typeof INDEXED)[number]): Statement;
+  /**
+   * For databases where all others queue behind a statement that waits for a table: lets the rest of the transaction
+   * give up waiting soon.
+   */
+  impatience?(): Statement;
+  readonly journal: {
+    /** CREATE TABLE IF NOT EXISTS. */
+    create(): Statement;
+    /** Rows with `version`, `name`, `checksum`, `applied_at`, in order of version. */
+    read(): Statement;
+    add(entry: JournalEntry): Statement;
+  };
+}
+
+/**
+ * Bytes of data above which a row of a batch is read by itself, or with few others: small enough that 128 rows of it are
+ * no more than a statement should bring.
+ */
+export const LEFT_OUT_ABOVE = 32_768;
+
+/** Milliseconds in a bucket of expiry: one day. Coarse, so that a touch seldom moves the index (decision 3). */
+export const BUCKET = 86_400_000;
+
+/** The value of the column `expires_bucket`. */
+export function bucketOf(expiresAt: number): number {
+  return Math.floor(expiresAt / BUCKET);
+}

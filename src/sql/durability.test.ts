@@ -1,0 +1,101 @@
+import { describe, expect, test } from "vitest";
+import { durabilityOfMysql, durabilityOfPostgres, weaknessesIn } from "./durability.ts";
+import { namesOf } from "./names.ts";
+import { WeaknessWarning } from "./durability-warning.ts";
+
+const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: true });
+
+describe("settings that are weaker than the promise (R33)", () => {
+  const postgres = (row: object) =>
+    weaknessesIn(
+      durabilityOfPostgres(
+        {
+          synchronous_commit: "on",
+          synchronous_standby_names: "",
+          fsync: "on",
+          full_page_writes: "on",
+          persistence: "p",
+          ...row,
+        },
+        names,
+      ),
+    );
+  const mysql = (row: object) =>
+    weaknessesIn(durabilityOfMysql({ flush_log: 1, doublewrite: "ON", log_bin: 1, sync_binlog: 1, ...row }));
+
+  test.each([
+    [{}, []],
+    [{ synchronous_commit: "off" }, [/^synchronous_commit is off, so /]],
+    [{ synchronous_commit: "local" }, []],
+    [
+      { synchronous_commit: "local", synchronous_standby_names: "FIRST 1 (a)" },
+      [/^synchronous_commit is local, so .* failover/],
+    ],
+    [{ synchronous_commit: "on", synchronous_standby_names: "a" }, []],
+    [{ fsync: "off", full_page_writes: "off" }, [/^fsync is off/, /^full_page_writes is off/]],
+    [{ persistence: "u" }, [/^the table "stored_sessions" is unlogged, so a crash .* empties it/]],
+    [{ persistence: null }, []],
+  ])("PostgreSQL: %j", (row, sentences) => {
+    expect(postgres(row)).toEqual(sentences.map((sentence) => expect.stringMatching(sentence)));
+  });
+
+  test.each([
+    [{}, []],
+    [{ flush_log: 0 }, [/^innodb_flush_log_at_trx_commit is 0/]],
+    [{ flush_log: 2 }, [/^innodb_flush_log_at_trx_commit is 2/]],
+    [{ flush_log: 3 }, []],
+    [{ doublewrite: "OFF" }, [/^innodb_doublewrite is OFF/]],
+    [{ doublewrite: 0 }, [/^innodb_doublewrite is 0/]],
+    [{ sync_binlog: 0 }, [/^sync_binlog is 0/]],
+    [{ sync_binlog: 0, log_bin: 0 }, []],
+  ])("MySQL and MariaDB: %j", (row, sentences) => {
+    expect(mysql(row)).toEqual(sentences.map((sentence) => expect.stringMatching(sentence)));
+  });
+});
+
+describe("telling of them", () => {
+  const told = async (work: () => Promise<void>): Promise<string[]> => {
+    const warnings: string[] = [];
+    const listen = (warning: Error & { code?: string }): void => {
+      if (warning.code === "STORED_SESSION_WEAK_DURABILITY") warnings.push(warning.message);
+    };
+    process.on("warning", listen);
+    await work();
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", listen);
+    return warnings;
+  };
+
+  test("first callers at once are told once", async () => {
+    const warning = new WeaknessWarning();
+    let asked = 0;
+    const ask = async (): Promise<string[]> => {
+      asked++;
+      await new Promise((resolve) => setImmediate(resolve));
+      return ["fsync is off."];
+    };
+    const warnings = await told(async () => {
+      await Promise.all([1, 2, 3, 4].map(() => warning.tell("PostgreSQL", ask)));
+      await warning.tell("PostgreSQL", ask);
+    });
+    expect(warnings).toEqual(["PostgreSQL: fsync is off."]);
+    expect(asked).toBe(1);
+  });
+
+  test("a question that failed is asked again at the next use, and not for ever", async () => {
+    const [warning, hopeless] = [new WeaknessWarning(), new WeaknessWarning()];
+    let asked = 0;
+    const warnings = await told(async () => {
+      await warning.tell("MySQL", () => Promise.reject(new Error("the connection broke")));
+      await warning.tell("MySQL", async () => ["sync_binlog is 0."]);
+      for (let use = 0; use < 10; use++) {
+        await hopeless.tell("MySQL", () => {
+          asked++;
+          return Promise.reject(new Error("no such setting"));
+        });
+      }
+    });
+    expect(warnings).toEqual(["MySQL: sync_binlog is 0."]);
+    expect(asked).toBe(3);
+  });
+});

@@ -1,0 +1,138 @@
+import { keyOf } from "../shared/bytes.ts";
+import { bytesIn } from "./columns.ts";
+import { afterChanges } from "../store/partial-failure.ts";
+import { importLedgerOf, type ImportLedger } from "./import-ledger.ts";
+import { StoreError } from "../errors.ts";
+import type { Database, Result, Statement } from "./dialect.ts";
+import type { SessionRow } from "../store/row.ts";
+import type { TakenOver } from "../store/contract.ts";
+
+/** Bytes of sealed data that leave as one batch, so that large sessions do not meet a server's limit together. */
+const BATCH_BYTES = 1_048_576;
+
+/** What the store over `database` does with rows. */
+export interface RowsOf {
+  readonly database: Database;
+  insert(rows: readonly SessionRow[]): readonly Statement[];
+  inserted(results: readonly Result[], rows: readonly SessionRow[]): readonly boolean[];
+  read(ids: readonly Uint8Array[]): Promise<readonly (SessionRow | null)[]>;
+}
+
+/** `SessionStore.takeOver` over a SQL database: rows and their ids in the ledger in one transaction (decisions/0017). */
+export async function takeOver(
+  store: RowsOf,
+  rows: readonly SessionRow[],
+  dryRun: boolean,
+): Promise<TakenOver[]> {
+  const { database } = store;
+  const ledger = importLedgerOf(database.dialect);
+  let isThere = await find(database, ledger);
+  if (!isThere && !dryRun) {
+    await create(database, ledger);
+    isThere = true;
+  }
+  const answers = new Map<string, TakenOver>();
+  for (const batch of batchesOf(rows, database.dialect.lanes.maxBatch)) {
+    const look = isThere ? (some: readonly SessionRow[]) => known(database, ledger, some) : async () => none;
+    try {
+      await (dryRun ? compare(store, look, batch, answers) : add(store, ledger, look, batch, answers));
+    } catch (error) {
+      const taken = dryRun ? [] : [...answers.values()].filter((answer) => answer === "imported");
+      throw afterChanges(error, taken.length, "taken over");
+    }
+  }
+  return rows.map(({ id }) => answers.get(keyOf(id))!);
+}
+
+const none: ReadonlySet<string> = new Set();
+type Look = (rows: readonly SessionRow[]) => Promise<ReadonlySet<string>>;
+
+async function add(
+  store: RowsOf,
+  ledger: ImportLedger,
+  look: Look,
+  batch: readonly SessionRow[],
+  answers: Map<string, TakenOver>,
+): Promise<void> {
+  for (let attempt = 1; attempt <= 10; attempt++) {
+    const before = await look(batch);
+    const rest = batch.filter(({ id }) => !before.has(keyOf(id)));
+    for (const key of before) answers.set(key, "before");
+    if (rest.length === 0) return;
+    const entry = ledger.add(rest.map(({ id }) => id));
+    // Less than all of them: another import has entered one since the look, and everything is rolled back.
+    const results = await store.database.transaction([
+      { ...entry, atLeast: rest.length },
+      ...store.insert(rest),
+    ]);
+    if (results === null) continue;
+    const inserted = store.inserted(results.slice(1), rest);
+    for (const [index, { id }] of rest.entries())
+      answers.set(keyOf(id), inserted[index] ? "imported" : "present");
+    return;
+  }
+  throw new StoreError("Other imports kept taking over the same sessions. Run one import at a time.");
+}
+
+async function compare(
+  store: RowsOf,
+  look: Look,
+  batch: readonly SessionRow[],
+  answers: Map<string, TakenOver>,
+): Promise<void> {
+  const before = await look(batch);
+  const there = await store.read(batch.map(({ id }) => id));
+  for (const [index, { id }] of batch.entries()) {
+    const key = keyOf(id);
+    answers.set(key, before.has(key) ? "before" : there[index] === null ? "imported" : "present");
+  }
+}
+
+/** In order of id, so that two imports at once meet at the same row and do not deadlock. */
+function* batchesOf(rows: readonly SessionRow[], most: number): Generator<readonly SessionRow[]> {
+  let batch: SessionRow[] = [];
+  let bytes = 0;
+  for (const row of rows.toSorted((a, b) => Buffer.compare(a.id, b.id))) {
+    if (batch.length === most || (batch.length > 0 && bytes + row.data.length > BATCH_BYTES)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(row);
+    bytes += row.data.length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function known(
+  database: Database,
+  ledger: ImportLedger,
+  rows: readonly SessionRow[],
+): Promise<ReadonlySet<string>> {
+  const { rows: found } = await database.run(ledger.read(rows.map(({ id }) => id)));
+  return new Set(found.map((row) => keyOf(bytesIn(row, "id"))));
+}
+
+async function find(database: Database, ledger: ImportLedger): Promise<boolean> {
+  return (await database.run(ledger.find())).rows.length > 0;
+}
+
+/** Not before it was looked for: a role that may not create tables may use one that is there. */
+async function create(database: Database, ledger: ImportLedger): Promise<void> {
+  const statement = ledger.create();
+  try {
+    await database.run(statement);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    // PostgreSQL fails one of two that create a table of one name at once.
+    if (await find(database, ledger)) return;
+    throw new StoreError(
+      `The ledger of imports could not be made, without which a session that ended could be taken over again (${reasonOf(error)}). Let a role that may create tables run this first: ${statement.text}`,
+      { cause: error },
+    );
+  }
+}
+
+function reasonOf(error: StoreError): string {
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}

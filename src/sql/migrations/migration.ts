@@ -1,0 +1,25 @@
+import { hash } from "../../sealing/hash.ts";
+import type { Dialect, Names } from "../dialect.ts";
+
+export interface Migration {
+  /** 1, 2, 3 …, without gaps. */
+  readonly version: number;
+  readonly name: string;
+  /** The frozen statements for each database. */
+  readonly texts: Readonly<Record<Dialect["name"], readonly string[]>>;
+}
+
+/**
+ * The statements with the names of this database's tables in the place of the words in braces. Given `about`, only
+ * those that name this table or index.
+ */
+export function statementsOf(migration: Migration, dialect: Dialect, about?: keyof Names): string[] {
+  return migration.texts[dialect.name]
+    .filter((text) => about === undefined || text.includes(`{${about}}`))
+    .map((text) => text.replace(/\{(\w+)\}/g, (_, word: keyof Names) => dialect.names[word]));
+}
+
+/** SHA-256 of the frozen text, in hex; the names of the tables do not count. */
+export function checksumOf(migration: Migration, database: Dialect["name"]): string {
+  return hash("sha256", migration.texts[database].join(";\n"));
+}

@@ -1,0 +1,294 @@
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, describe, expect, test } from "vitest";
+import { MigrationError, NotMigratedError, TableError } from "../../errors.ts";
+import { sqliteDialect } from "../sqlite/dialect.ts";
+import { PostgresDialect } from "../postgres/dialect.ts";
+import { SqliteDatabase } from "../sqlite/driver.ts";
+import { namesOf } from "../names.ts";
+import { checksumOf, statementsOf } from "./migration.ts";
+import { sessions } from "./0001-sessions.ts";
+import {
+  assertMigrated,
+  migrateDatabase,
+  MIGRATIONS,
+  migrationStatus,
+  pendingMigrations,
+} from "./migrator.ts";
+
+/** What stands in journals everywhere. A red test here means: restore the text and write a further migration. */
+const FROZEN: Readonly<Record<string, string>> = {
+  "1 sqlite": "84c81445808db9755de709351d3ffae5c69aa14a1b9d38e28d7c2f10a724afff",
+  "1 postgres": "25307dde2478899f47be790c721b27b015d0ba9df0f5635ecf3f32ee86e17d4b",
+  "1 mysql": "f48fcb5192a0e1c3728b148a54e956db904cb045f5725acd67202d217a86097a",
+  "1 mariadb": "f48fcb5192a0e1c3728b148a54e956db904cb045f5725acd67202d217a86097a",
+};
+
+const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: false });
+let handle = new DatabaseSync(":memory:");
+const open = (): SqliteDatabase =>
+  new SqliteDatabase({ names, open: () => handle, owned: false, label: "the database", busyTimeout: 100 });
+
+const objects = (): string[] =>
+  handle
+    .prepare("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
+    .all()
+    .map(({ name }) => String(name));
+
+afterEach(() => {
+  handle = new DatabaseSync(":memory:");
+});
+
+describe("frozen texts", () => {
+  test.each(Object.keys(FROZEN))("the checksum of migration %s is pinned", (key) => {
+    const [version, dialect] = key.split(" ");
+    const migration = MIGRATIONS.find((candidate) => candidate.version === Number(version));
+    expect(migration && checksumOf(migration, dialect as "sqlite")).toBe(FROZEN[key]);
+  });
+
+  test("every text of every migration is pinned", () => {
+    for (const { version, texts } of MIGRATIONS) {
+      for (const [dialect, statements] of Object.entries(texts)) {
+        if (statements.length) expect(FROZEN).toHaveProperty([`${version} ${dialect}`]);
+      }
+    }
+  });
+
+  test("versions are 1, 2, 3 … without gaps", () => {
+    expect(MIGRATIONS.map(({ version }) => version)).toEqual(MIGRATIONS.map((_, index) => index + 1));
+  });
+
+  test("the words in braces become the names of the tables", () => {
+    const other = sqliteDialect(namesOf("web", (identifier) => `"${identifier}"`, { schemas: false }));
+    const texts = statementsOf(sessions, other).join("\n");
+    expect(texts).not.toMatch(/[{}]/);
+    expect(texts).toContain('"web_leases"');
+    expect(texts).toContain('"web_expires_bucket" ON "web"');
+  });
+});
+
+describe("migrating", () => {
+  test("creates the tables, writes the journal and does nothing the next time", async () => {
+    const database = open();
+    expect(await pendingMigrations(database)).toMatchObject([{ version: 1, name: "sessions" }]);
+    await expect(assertMigrated(database)).rejects.toThrow(NotMigratedError);
+    expect(objects(), "looking changes nothing").toEqual([]);
+
+    await migrateDatabase(database, { now: 1_234 });
+    expect(objects()).toEqual([
+      "stored_sessions",
+      "stored_sessions_expires_bucket",
+      "stored_sessions_leases",
+      "stored_sessions_migrations",
+      "stored_sessions_user_ref",
+    ]);
+    const checksum = checksumOf(sessions, "sqlite");
+    const applied = [{ version: 1, name: "sessions", checksum, appliedAt: 1_234 }];
+    expect(await migrationStatus(database)).toEqual({
+      applied,
+      pending: [],
+      missing: [],
+      repair: [],
+      obstacles: [],
+      lost: false,
+    });
+    await assertMigrated(database);
+    await migrateDatabase(database, { now: 9_999 });
+    expect((await migrationStatus(database)).applied).toEqual(applied);
+  });
+
+  test("callers at once in one process all succeed", async () => {
+    const database = open();
+    await Promise.all(Array.from({ length: 10 }, () => migrateDatabase(database)));
+    expect((await migrationStatus(database)).applied).toHaveLength(1);
+  });
+
+  test("the SQL that is told is the SQL that is run", async () => {
+    const database = open();
+    for (const { statements } of await pendingMigrations(database)) {
+      for (const text of statements) handle.exec(text);
+    }
+    await migrateDatabase(database);
+    expect((await migrationStatus(database)).applied).toHaveLength(1);
+  });
+
+  test("a text other than the one applied is refused, and nothing is changed", async () => {
+    const database = open();
+    await migrateDatabase(database);
+    handle.exec("UPDATE stored_sessions_migrations SET checksum = 'edited'");
+    await expect(migrateDatabase(database)).rejects.toThrow(MigrationError);
+    await expect(migrateDatabase(database)).rejects.toThrow(/another text/);
+  });
+
+  test("tables newer than the package are refused", async () => {
+    const database = open();
+    await migrateDatabase(database);
+    handle.exec("INSERT INTO stored_sessions_migrations VALUES (99, 'later', 'x', 0)");
+    await expect(migrateDatabase(database)).rejects.toThrow(/Update the package/);
+    await expect(migrationStatus(database)).rejects.toThrow(MigrationError);
+  });
+
+  test("a table of another shape is left as it is", async () => {
+    handle.exec(
+      "CREATE TABLE stored_sessions (sid TEXT PRIMARY KEY, sess TEXT); INSERT INTO stored_sessions VALUES ('a', 'b')",
+    );
+    await expect(migrateDatabase(open())).rejects.toThrow(TableError);
+    expect(objects()).toEqual(["stored_sessions"]);
+    expect(handle.prepare("SELECT * FROM stored_sessions").all()).toHaveLength(1);
+    expect(handle.isTransaction).toBe(false);
+  });
+
+  test("a journal of another shape is left as it is", async () => {
+    handle.exec("CREATE TABLE stored_sessions_migrations (id INTEGER, batch INTEGER)");
+    await expect(migrationStatus(open())).rejects.toThrow(
+      /"stored_sessions_migrations" exists with another shape/,
+    );
+    await expect(migrateDatabase(open())).rejects.toThrow(TableError);
+    expect(objects()).toEqual(["stored_sessions_migrations"]);
+  });
+
+  test("looking at a table of another shape says so, and does not announce a migration", async () => {
+    handle.exec("CREATE TABLE stored_sessions (sid TEXT)");
+    for (const look of [migrationStatus, pendingMigrations, assertMigrated]) {
+      await expect(look(open())).rejects.toThrow(TableError);
+    }
+  });
+
+  test("a migration that fails halfway is undone as a whole, and can run again", async () => {
+    handle.exec("CREATE TABLE elsewhere (x); CREATE VIEW stored_sessions_leases AS SELECT 1");
+    handle.exec("CREATE INDEX stored_sessions_leases_i ON elsewhere (x)");
+    const database = open();
+    handle.exec("DROP VIEW stored_sessions_leases; CREATE INDEX stored_sessions_leases ON elsewhere (x)");
+    await expect(migrateDatabase(database)).rejects.toThrow();
+    expect(objects()).not.toContain("stored_sessions");
+    expect(handle.isTransaction).toBe(false);
+    handle.exec("DROP INDEX stored_sessions_leases");
+    await migrateDatabase(database);
+    await assertMigrated(database);
+  });
+});
+
+describe("tables that are not what the journal says", () => {
+  const migrated = async (): Promise<SqliteDatabase> => {
+    const database = open();
+    await migrateDatabase(database);
+    return database;
+  };
+  const whole = [
+    "stored_sessions",
+    "stored_sessions_expires_bucket",
+    "stored_sessions_leases",
+    "stored_sessions_migrations",
+    "stored_sessions_user_ref",
+  ];
+
+  test.each([
+    ["DROP TABLE stored_sessions", ['the table "stored_sessions"'], 3],
+    ["DROP TABLE stored_sessions_leases", ['the table "stored_sessions_leases"'], 1],
+    ["DROP INDEX stored_sessions_user_ref", ["an index that begins with user_ref"], 1],
+    ["DROP INDEX stored_sessions_expires_bucket", ["an index that begins with expires_bucket"], 1],
+  ])(
+    "after %s what is missing is named, and made again on request only",
+    async (loss, missing, statements) => {
+      const database = await migrated();
+      handle.exec(loss);
+      const status = await migrationStatus(database);
+      expect(status).toMatchObject({ pending: [], missing, applied: [{ version: 1 }], obstacles: [] });
+      expect(status.repair, "nothing for what is there").toHaveLength(statements);
+      const lostTable = loss.startsWith("DROP TABLE");
+      await expect(assertMigrated(database).then(() => "fine", String)).resolves.toMatch(
+        lostTable ? /is missing\. Restore it, or run "stored-session migrate"/ : /^fine$/,
+      );
+      const before = objects();
+      await migrateDatabase(database);
+      expect(objects(), "as an application starts").toEqual(before);
+      await migrateDatabase(database, { repair: true, empty: true });
+      expect(objects()).toEqual(whole);
+      expect(await migrationStatus(database)).toMatchObject({
+        missing: [],
+        repair: [],
+        applied: [{ version: 1 }],
+      });
+    },
+  );
+
+  test("a lost table of sessions is not made again, empty, unless that was confirmed (promise 7)", async () => {
+    const database = await migrated();
+    handle.exec("DROP TABLE stored_sessions; DROP TABLE stored_sessions_leases");
+    const status = await migrationStatus(database);
+    expect(status).toMatchObject({ lost: true });
+    expect(status.missing).toHaveLength(2);
+    const before = objects();
+    const refused = migrateDatabase(database, { repair: true });
+    await expect(refused).rejects.toThrow(MigrationError);
+    await expect(refused).rejects.toThrow(/it is missing\. Restore it.*migrate --yes/);
+    expect(objects()).toEqual(before);
+    await migrateDatabase(database, { repair: true, empty: true });
+    expect(objects()).toEqual(whole);
+  });
+
+  test("a table of sessions that gets lost while a repair waits for the lock is not made again", async () => {
+    const database = await migrated();
+    handle.exec("DROP INDEX stored_sessions_user_ref");
+    const losing = Object.create(database, {
+      dialect: { value: database.dialect },
+      run: { value: database.run },
+      exclusively: {
+        value: (work: Parameters<SqliteDatabase["exclusively"]>[0]) => {
+          handle.exec("DROP TABLE stored_sessions");
+          return database.exclusively(work);
+        },
+      },
+    }) as SqliteDatabase;
+    await expect(migrateDatabase(losing, { repair: true })).rejects.toThrow(/Restore it/);
+    expect(objects()).not.toContain("stored_sessions");
+  });
+
+  test("PostgreSQL's index is made without altering the table", () => {
+    const texts = statementsOf(sessions, new PostgresDialect(), "userIndex");
+    expect(texts).toEqual([expect.stringMatching(/^CREATE INDEX/)]);
+  });
+
+  test("what is printed for it makes it again as well", async () => {
+    const database = await migrated();
+    handle.exec("DROP TABLE stored_sessions");
+    for (const text of (await migrationStatus(database)).repair) handle.exec(text);
+    expect((await migrationStatus(database)).missing).toEqual([]);
+  });
+
+  test("a column that is missing is no gap that could be filled", async () => {
+    const database = await migrated();
+    handle.exec(
+      "DROP INDEX stored_sessions_expires_bucket; ALTER TABLE stored_sessions DROP COLUMN expires_bucket",
+    );
+    for (const look of [migrationStatus, assertMigrated, migrateDatabase]) {
+      await expect(look(database)).rejects.toThrow(/and not expires_bucket\. /);
+    }
+  });
+
+  test("an index of any name will do", async () => {
+    const database = await migrated();
+    handle.exec("DROP INDEX stored_sessions_user_ref; CREATE INDEX mine ON stored_sessions (user_ref, id)");
+    expect((await migrationStatus(database)).missing).toEqual([]);
+  });
+
+  test("indexes whose names a renamed table kept are not taken for those of the new one", async () => {
+    const database = await migrated();
+    handle.exec(
+      "ALTER TABLE stored_sessions RENAME TO old; ALTER TABLE stored_sessions_migrations RENAME TO olds",
+    );
+    await expect(migrateDatabase(database)).rejects.toThrow(
+      /lacks an index that begins with user_ref and .*expires_bucket.* keeps the names of its indexes/,
+    );
+    expect(objects(), "nothing was changed").not.toContain("stored_sessions");
+    handle.exec("DROP INDEX stored_sessions_user_ref; DROP INDEX stored_sessions_expires_bucket");
+    await migrateDatabase(database);
+    expect((await migrationStatus(database)).missing).toEqual([]);
+  });
+
+  test("an adopted table without a primary key is refused", async () => {
+    const columns =
+      "data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
+    handle.exec(`CREATE TABLE stored_sessions (id BLOB, ${columns})`);
+    await expect(migrateDatabase(open())).rejects.toThrow(/lacks a primary key over id/);
+  });
+});

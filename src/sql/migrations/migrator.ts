@@ -1,0 +1,225 @@
+import { MigrationError, NotMigratedError, TableError } from "../../errors.ts";
+import { sessions } from "./0001-sessions.ts";
+import { integerIn, textIn } from "../columns.ts";
+import { checksumOf, statementsOf } from "./migration.ts";
+import { gapsIn, isOurs } from "./schema-check.ts";
+import type { Database, Dialect, JournalEntry, Run } from "../dialect.ts";
+import type { Migration } from "./migration.ts";
+import type { Gap } from "./schema-check.ts";
+
+/**
+ * Creates or upgrades the tables of a store. Run it once before the first start and after an update of the
+ * package; running it again does nothing, also when a table or an index went missing: the command `stored-session
+ * migrate` makes these again. Many processes may run it at once.
+ *
+ * @param store what sqliteStore, postgresStore, mysqlStore or memoryStore answered
+ */
+export async function migrate(store: { migrate(): Promise<void> }): Promise<void> {
+  await store.migrate();
+}
+
+/** Every migration there is, in order. */
+export const MIGRATIONS: readonly Migration[] = [sessions];
+
+/** A migration that has not run on a database, with the SQL it would run there. */
+export interface PendingMigration {
+  readonly version: number;
+  readonly name: string;
+  readonly checksum: string;
+  readonly statements: readonly string[];
+}
+
+export interface MigrationStatus {
+  readonly applied: readonly JournalEntry[];
+  readonly pending: readonly PendingMigration[];
+  /** Tables and indexes that the journal says are there and that are not. */
+  readonly missing: readonly string[];
+  /** The SQL that makes them again, apart from those with an obstacle; it does nothing to what is there. */
+  readonly repair: readonly string[];
+  /** What keeps missing ones from being made, and what to do about it. */
+  readonly obstacles: readonly string[];
+  /** Whether the table of the sessions is missing: made again, it is empty, and everybody is logged out. */
+  readonly lost: boolean;
+}
+
+export interface MigrateOptions {
+  readonly now?: number;
+  /**
+   * Makes again what is missing of tables that the journal says are there. Never at an application's start: the one
+   * that is missing may be on its way out of a backup, and making an index keeps all who write waiting. Default false.
+   */
+  readonly repair?: boolean;
+  /** Whether the table of the sessions may be made again as well, empty. Default false. */
+  readonly empty?: boolean;
+}
+
+/**
+ * Brings the tables of `database` to the shape of this version, under the database's own lock, and writes what
+ * was done into the journal. Does nothing when nothing is pending; with `repair`, when nothing is missing either.
+ *
+ * Rejects with a MigrationError when the journal and this version disagree, or when the table of the sessions is to be
+ * made again without `empty`; and with a TableError when a table of another shape has the name, or something missing
+ * cannot be made. Nothing is changed then.
+ */
+export async function migrateDatabase(database: Database, options: MigrateOptions = {}): Promise<void> {
+  const { dialect } = database;
+  await database.locate?.();
+  // Looked up without the lock first: a process that starts where nothing is to do waits for nobody.
+  const found = await lookAt(dialect, database.run);
+  if (found.pending.length === 0 && !(options.repair && found.gaps.length > 0)) return;
+  assertRepairable(dialect, found.gaps, options);
+  await database.exclusively(async (run) => {
+    const { applied, pending } = await lookAt(dialect, run);
+    if (pending.length > 0) await run(dialect.journal.create());
+    for (const { statements } of pending) {
+      for (const text of statements) await run({ text, values: [], writes: true });
+    }
+    // Also of tables that another tool made. Before the journal, so that a failure is one at the next start as well
+    // where the database cannot roll back.
+    if (applied.length === 0 || options.repair) await makeWhole(dialect, run, options);
+    for (const { version, name, checksum } of pending) {
+      await run(dialect.journal.add({ version, name, checksum, appliedAt: options.now ?? Date.now() }));
+    }
+  });
+}
+
+/** What has run and what has not, without changing anything. Rejects as {@link migrateDatabase} does. */
+export async function migrationStatus(database: Database): Promise<MigrationStatus> {
+  await database.locate?.();
+  const { applied, pending, gaps } = await lookAt(database.dialect, database.run);
+  return {
+    applied,
+    pending,
+    missing: gaps.map(({ what }) => what),
+    repair: repairOf(database.dialect, gaps),
+    obstacles: obstaclesOf(gaps),
+    lost: isLost(gaps),
+  };
+}
+
+/** What `migrate` would run, for those who apply SQL with their own tool. */
+export async function pendingMigrations(database: Database): Promise<readonly PendingMigration[]> {
+  return (await migrationStatus(database)).pending;
+}
+
+/**
+ * Rejects with a NotMigratedError when something is pending or a table is missing. Without an index everything works,
+ * slowly, so that is left to `check`.
+ */
+export async function assertMigrated(database: Database): Promise<void> {
+  await database.locate?.();
+  const { dialect, run } = database;
+  const { sessions: table } = dialect.names;
+  const { pending, gaps } = await lookAt(dialect, run);
+  const [first] = pending;
+  if (first) {
+    throw new NotMigratedError(
+      `The tables of ${table} are not at the version of this package: migration ${first.version} (${first.name}) is pending. Run migrate(store) once, or "stored-session migrate".`,
+    );
+  }
+  const lost = gaps.find(({ kind }) => kind === "table");
+  if (lost) {
+    throw new NotMigratedError(
+      `The tables of ${table} are not whole: ${lost.what} is missing. Restore it, or run "stored-session migrate", which makes it again, empty.`,
+    );
+  }
+}
+
+interface Found extends Pick<MigrationStatus, "applied" | "pending"> {
+  readonly gaps: readonly Gap[];
+}
+
+async function lookAt(dialect: Dialect, run: Run): Promise<Found> {
+  const applied = await readJournal(dialect, run);
+  for (const entry of applied) assertKnown(entry, dialect);
+  const versions = new Set(applied.map(({ version }) => version));
+  const pending = MIGRATIONS.filter(({ version }) => !versions.has(version)).map((migration) => ({
+    version: migration.version,
+    name: migration.name,
+    checksum: checksumOf(migration, dialect.name),
+    statements: statementsOf(migration, dialect),
+  }));
+  // Tables that are there without a journal are adopted when their columns are ours, and otherwise left alone.
+  if (applied.length === 0)
+    for (const table of ["sessions", "leases"] as const) await isOurs(dialect, run, table);
+  return { applied, pending, gaps: pending.length === 0 ? await gapsIn(dialect, run) : [] };
+}
+
+function assertKnown(entry: JournalEntry, dialect: Dialect): void {
+  const { sessions: table } = dialect.names;
+  const known = MIGRATIONS.find(({ version }) => version === entry.version);
+  if (!known) {
+    throw new MigrationError(
+      `The tables of ${table} are newer than this version of stored-session: migration ${entry.version} (${entry.name}) is not known to it. Update the package.`,
+    );
+  }
+  const checksum = checksumOf(known, dialect.name);
+  if (checksum !== entry.checksum || known.name !== entry.name) {
+    throw new MigrationError(
+      `Migration ${entry.version} (${known.name}) was applied to ${table} with another text than this version holds: the journal says ${entry.checksum.slice(0, 12)}…, the package ${checksum.slice(0, 12)}…. One of them was edited; restore it. Nothing was changed.`,
+    );
+  }
+}
+
+/** Only what makes the missing ones: no table that is there is altered. */
+function repairOf(dialect: Dialect, gaps: readonly Gap[]): readonly string[] {
+  return gaps
+    .filter(({ obstacle }) => obstacle === undefined)
+    .flatMap(({ object, add }) =>
+      add ? [add.text] : MIGRATIONS.flatMap((migration) => statementsOf(migration, dialect, object)),
+    );
+}
+
+function obstaclesOf(gaps: readonly Gap[]): readonly string[] {
+  return gaps.flatMap(({ obstacle }) => obstacle ?? []);
+}
+
+function isLost(gaps: readonly Gap[]): boolean {
+  return gaps.some(({ kind, object }) => kind === "table" && object === "sessions");
+}
+
+function assertRepairable(dialect: Dialect, gaps: readonly Gap[], { empty }: MigrateOptions): void {
+  const { sessions: table } = dialect.names;
+  if (isLost(gaps) && !empty) {
+    throw new MigrationError(
+      `The journal says that there is a table ${table}, and it is missing. Restore it, or name it again as it was; "stored-session migrate --yes" makes an empty one, which logs everybody out. Nothing was changed.`,
+    );
+  }
+  const obstacles = obstaclesOf(gaps);
+  if (obstacles.length > 0) {
+    throw new TableError(
+      `The table ${table} lacks ${whatOf(gaps)}. ${obstacles.join(" ")} Then migrate again.`,
+    );
+  }
+}
+
+/** Makes what is missing, also of tables that were adopted or whose indexes' names another table has. */
+async function makeWhole(dialect: Dialect, run: Run, options: MigrateOptions): Promise<void> {
+  const gaps = await gapsIn(dialect, run);
+  if (gaps.length === 0) return;
+  assertRepairable(dialect, gaps, options);
+  const impatience = dialect.impatience?.();
+  if (impatience) await run(impatience);
+  for (const text of repairOf(dialect, gaps)) await run({ text, values: [], writes: true });
+  const left = await gapsIn(dialect, run);
+  if (left.length === 0) return;
+  const { sessions: table, userIndex, expiryIndex } = dialect.names;
+  throw new TableError(
+    `The table ${table} lacks ${whatOf(left)}, and could not be given it. A table that was renamed keeps the names of its indexes: if another index has the name ${userIndex} or ${expiryIndex}, drop it or rename it (ALTER INDEX … RENAME TO …), then migrate again.`,
+  );
+}
+
+function whatOf(gaps: readonly Gap[]): string {
+  return gaps.map(({ what }) => what).join(" and ");
+}
+
+async function readJournal(dialect: Dialect, run: Run): Promise<JournalEntry[]> {
+  if (!(await isOurs(dialect, run, "migrations"))) return [];
+  const { rows } = await run(dialect.journal.read());
+  return rows.map((row) => ({
+    version: integerIn(row, "version"),
+    name: textIn(row, "name"),
+    checksum: textIn(row, "checksum"),
+    appliedAt: integerIn(row, "applied_at"),
+  }));
+}

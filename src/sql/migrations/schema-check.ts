@@ -1,0 +1,73 @@
+import { flagIn, textIn } from "../columns.ts";
+import { COLUMNS, INDEXED, type TableName } from "../table-shape.ts";
+import { TableError } from "../../errors.ts";
+import type { Dialect, Names, Run, Statement } from "../dialect.ts";
+
+/** Something of the tables that is not there. */
+export interface Gap {
+  readonly kind: "table" | "index";
+  /** "the table "stored_sessions_leases"" or "an index that begins with user_ref". */
+  readonly what: string;
+  /** What the statements of the migrations that make it name. */
+  readonly object: keyof Names;
+  /** Adds it where these statements make it only together with its table. */
+  readonly add?: Statement;
+  /** Why it cannot be made, and what to do, in sentences. */
+  readonly obstacle?: string;
+}
+
+/**
+ * Whether the table is there.
+ * @throws {TableError} it is there without a column of ours; others may be added to it
+ */
+export async function isOurs(dialect: Dialect, run: Run, table: TableName): Promise<boolean> {
+  const { rows } = await run(dialect.columns(table));
+  if (rows.length === 0) return false;
+  const found = new Set(rows.map((row) => textIn(row, "name")));
+  const lacking = COLUMNS[table].filter((column) => !found.has(column));
+  if (lacking.length === 0) return true;
+  throw new TableError(
+    `A table ${dialect.names[table]} exists with another shape: it has ${[...found].join(", ")}, and not ${lacking.join(", ")}. Give the store another name with the option "table", or rename that table. Nothing was changed.`,
+  );
+}
+
+/** What is missing of tables that a journal says are there. */
+export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]> {
+  const gaps: Gap[] = [];
+  for (const table of ["sessions", "leases"] as const) {
+    if (await isOurs(dialect, run, table)) continue;
+    gaps.push({ kind: "table", what: `the table ${dialect.names[table]}`, object: table });
+  }
+  // A table that is missing is made with its indexes.
+  if (gaps.some(({ object }) => object === "sessions")) return gaps;
+  const { rows } = await run(dialect.indexes());
+  const usable = rows
+    .filter(({ name, invalid }) => name !== null && !invalid)
+    .map((row) => ({ name: textIn(row, "name"), alone: flagIn(row, "alone") }));
+  if (!usable.some(({ name, alone }) => name === "id" && alone)) {
+    gaps.push({
+      kind: "index",
+      what: "a primary key over id",
+      object: "sessions",
+      obstacle: `A table made by another tool needs id as its primary key: ALTER TABLE ${dialect.names.sessions} ADD PRIMARY KEY (id).`,
+    });
+  }
+  for (const column of INDEXED) {
+    if (usable.some(({ name }) => name === column)) continue;
+    const invalid = rows.find(({ name }) => name === column)?.["invalid"];
+    const add = dialect.addIndex?.(column);
+    gaps.push({
+      kind: "index",
+      what: `an index that begins with ${column}`,
+      object: column === "user_ref" ? "userIndex" : "expiryIndex",
+      ...(add && { add }),
+      ...(invalid ? { obstacle: notValid(String(invalid)) } : {}),
+    });
+  }
+  return gaps;
+}
+
+/** What is known of it is not told to every role, so the two cases are not told apart. */
+function notValid(index: string): string {
+  return `The index ${index} is not valid: CREATE INDEX CONCURRENTLY is still building it, or has failed. Wait for its end (pg_stat_progress_create_index shows it), or drop the index and make it again.`;
+}

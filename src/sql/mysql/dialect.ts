@@ -1,0 +1,512 @@
+/** MySQL and MariaDB: statement texts. */
+import { StoreError } from "../../errors.ts";
+import { asBuffer } from "../../shared/bytes.ts";
+import { bytesIn, integerIn, rowIn, rowInfoIn } from "../columns.ts";
+import { isLockWait, isTransientError } from "./errors.ts";
+import { BUCKET, bucketOf, lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
+import { namesIn, namesOf } from "../names.ts";
+import { HEAD_BYTES } from "../../store/row.ts";
+import type {
+  ExpireCursor,
+  ExpireQuery,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../../store/row.ts";
+import type { Dialect, JournalEntry, Lanes, Names, Statement } from "../dialect.ts";
+import type { INDEXED, TableName } from "../table-shape.ts";
+
+const COLUMNS =
+  "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
+const META = COLUMNS.replace("data, ", "");
+const INFO = `${META}, LENGTH(data) AS bytes, SUBSTRING(data, 1, ${HEAD_BYTES}) AS head`;
+
+/**
+ * The texts for one table. Lists are padded to a power of two, because mysql2 keeps a prepared statement for each
+ * text: seven texts instead of sixty-four.
+ *
+ * Until the server has told its version every statement is one that both servers take. MariaDB then gets
+ * RETURNING where it has it, for inserts and deletes; its updates tell by the versions, like MySQL's.
+ */
+export class MysqlDialect implements Dialect {
+  readonly batches = "statement";
+  readonly tells = "versions";
+  readonly idBytes = 32;
+  readonly expiry: Dialect["expiry"] = { maxDelete: 1_000, maxScan: 5_000 };
+  readonly lanes: Lanes;
+  readonly journal: Dialect["journal"];
+  #names: Names;
+  #name: "mysql" | "mariadb" = "mysql";
+
+  constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
+    this.#names = namesOf(options.table, quote, { schemas: true });
+    this.lanes = lanesOf(options.lanes, 64);
+    this.journal = {
+      create: () =>
+        write(
+          `CREATE TABLE IF NOT EXISTS ${this.names.migrations} (version INT NOT NULL PRIMARY KEY, name VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL) ENGINE=InnoDB`,
+        ),
+      read: () =>
+        query(
+          `SELECT version, name, checksum, applied_at FROM ${this.names.migrations} ORDER BY version ${ALL}`,
+        ),
+      add: ({ version, name, checksum, appliedAt }: JournalEntry) =>
+        write(
+          `INSERT INTO ${this.names.migrations} (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)`,
+          version,
+          name,
+          checksum,
+          appliedAt,
+        ),
+    };
+  }
+
+  get names(): Names {
+    return this.#names;
+  }
+
+  /** Names the tables with their database from now on. */
+  locatedIn(schema: string): void {
+    this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
+  }
+
+  get name(): "mysql" | "mariadb" {
+    return this.#name;
+  }
+
+  /** Told once by the first connection. */
+  isMariadb(): void {
+    this.#name = "mariadb";
+  }
+
+  read(ids: readonly Uint8Array[]): Statement {
+    const padded = padList(ids);
+    return query(
+      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
+      ...padded.map(asBuffer),
+    );
+  }
+
+  readSmall(ids: readonly Uint8Array[]): Statement {
+    const padded = padList(ids);
+    return query(
+      `SELECT ${META}, LENGTH(data) AS bytes, IF(LENGTH(data) <= ${LEFT_OUT_ABOVE}, data, NULL) AS data FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
+      ...padded.map(asBuffer),
+    );
+  }
+
+  leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {
+    return row["data"] === null ? { id: bytesIn(row, "id"), bytes: integerIn(row, "bytes") } : null;
+  }
+
+  insert(rows: readonly SessionRow[]): readonly Statement[] {
+    // IGNORE leaves out the rows whose id is taken; every value was checked, so there is nothing else to ignore.
+    // So is a padded row, whose id stands before it already.
+    const last = rows.at(-1) as SessionRow;
+    const size = powerOfTwo(rows.length);
+    const padded = padTo(size, rows, { ...last, data: NOTHING, client: null });
+    const marks = padded.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ");
+    const text = `INSERT IGNORE INTO ${this.names.sessions} (${COLUMNS}, expires_bucket) VALUES ${marks}`;
+    const values = padded.flatMap(rowValues);
+    if (rows.length === 1) return [write(text, ...values)];
+    if (this.#name === "mariadb") return [write(`${text} RETURNING id, version`, ...values)];
+    return [
+      write(text, ...values),
+      { ...this.#versions(rows.map((row) => row.id)), unlessChanged: rows.length },
+    ];
+  }
+
+  update(updates: readonly RowUpdate[]): readonly Statement[] {
+    const [only] = updates;
+    if (updates.length === 1 && only) {
+      const { loaded, next } = only;
+      return [
+        write(
+          `UPDATE ${this.names.sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, expires_bucket = ?, client = ? WHERE id = ? AND version = ?`,
+          ...written(next),
+          asBuffer(next.id),
+          loaded.version,
+        ),
+      ];
+    }
+    const { text, values, ids, bind, byId } = this.#setEach(updates);
+    bind(({ next }) => next.version, 0);
+    values.push(...ids);
+    bind(({ loaded }) => loaded.version, 0);
+    return [
+      write(
+        `${text}, version = ${byId(INTEGER)} WHERE ${inList("id", ids)} AND version = ${byId(INTEGER)}`,
+        ...values,
+      ),
+      { ...this.#versions(updates.map(({ next }) => next.id)), unlessChanged: updates.length },
+    ];
+  }
+
+  updateAtOnce(updates: readonly RowUpdate[]): { write: Statement; look: Statement } {
+    const { text, values, ids, bind, byId } = this.#setEach(updates);
+    bind(({ loaded }) => loaded.version, 0);
+    bind(({ next }) => next.version, 0);
+    values.push(...ids);
+    return {
+      write: write(
+        `${text}, version = IF(version = ${byId(INTEGER)}, ${byId(INTEGER)}, ${REFUSAL}) WHERE ${inList("id", ids)}`,
+        ...values,
+      ),
+      // With a lock, because it then waits for those who write and takes nothing from an older snapshot.
+      look: query(
+        `SELECT id, version, created_at FROM ${this.names.sessions} WHERE ${inList("id", ids)} LIMIT ${ids.length} LOCK IN SHARE MODE`,
+        ...ids,
+      ),
+    };
+  }
+
+  isRefusal(error: unknown): boolean {
+    // Also where a server takes no such statement at all. What waited for locks in vain does not wait once more.
+    const isPlain = error instanceof StoreError && error.code === StoreError.code && error.outcome === "none";
+    return isPlain && !isTransientError(error.cause) && !isLockWait(error.cause);
+  }
+
+  /** The beginning of an UPDATE that gives each row its own values, but for the version. */
+  #setEach(updates: readonly RowUpdate[]) {
+    const size = powerOfTwo(updates.length);
+    const ids = padTo(
+      size,
+      updates.map(({ next }) => asBuffer(next.id)),
+    );
+    // A padded id is never reached, because the first WHEN that matches is taken; so its value can be empty.
+    const byId = (expression: string): string =>
+      `CASE id ${`WHEN ? THEN ${expression} `.repeat(size)}ELSE NULL END`;
+    const values: unknown[] = [];
+    const bind = (valueOf: (update: RowUpdate) => unknown, padding: unknown): void => {
+      for (let index = 0; index < size; index++) {
+        const update = updates[index];
+        values.push(ids[index], update ? valueOf(update) : padding);
+      }
+    };
+    bind(({ next }) => asBuffer(next.data), NOTHING);
+    bind(({ next }) => next.userRef && asBuffer(next.userRef), null);
+    bind(({ next }) => next.updatedAt, 0);
+    bind(({ next }) => next.expiresAt, 0);
+    bind(({ next }) => bucketOf(next.expiresAt), 0);
+    bind(({ next }) => next.client && asBuffer(next.client), null);
+    const text =
+      `UPDATE ${this.names.sessions} SET data = ${byId("?")}, user_ref = ${byId("?")}, updated_at = ${byId(INTEGER)}, ` +
+      `expires_at = ${byId(INTEGER)}, expires_bucket = ${byId(INTEGER)}, client = ${byId("?")}`;
+    return { text, values, ids, bind, byId };
+  }
+
+  replace(loaded: SessionRow, next: SessionRow): readonly Statement[] {
+    const ended = write(
+      `DELETE FROM ${this.names.sessions} WHERE id = ? AND version = ?`,
+      asBuffer(loaded.id),
+      loaded.version,
+    );
+    return [
+      { ...ended, atLeast: 1 },
+      { ...(this.insert([next])[0] as Statement), atLeast: 1 },
+    ];
+  }
+
+  touch(touches: readonly RowTouch[]): Statement {
+    const { sessions } = this.names;
+    const [first] = touches;
+    const distance = first ? first.expiresAt - first.updatedAt : 0;
+    const set = (updatedAt: string, expiresAt: string): string =>
+      `UPDATE ${sessions} SET updated_at = ${updatedAt}, expires_at = LEAST(${expiresAt}, absolute_expires_at), ` +
+      `expires_bucket = LEAST(${expiresAt}, absolute_expires_at) DIV ${BUCKET} WHERE `;
+    if (touches.every(({ updatedAt, expiresAt }) => expiresAt - updatedAt === distance)) {
+      const updatedAt = touches.reduce((latest, touch) => Math.max(latest, touch.updatedAt), -Infinity);
+      const ids = padList(touches.map((touch) => touch.id));
+      const expiresAt = updatedAt + distance;
+      return write(
+        `${set(INTEGER, INTEGER)}${inList("id", ids)} AND updated_at <= ${INTEGER}`,
+        updatedAt,
+        expiresAt,
+        expiresAt,
+        ...ids.map(asBuffer),
+        updatedAt,
+      );
+    }
+    const padded = padList(touches);
+    const byId = `CASE id ${`WHEN ? THEN ${INTEGER} `.repeat(padded.length)}ELSE NULL END`;
+    const updatedAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.updatedAt]);
+    const expiresAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.expiresAt]);
+    return write(
+      `${set(byId, byId)}${inList("id", padded)} AND updated_at <= ${byId}`,
+      ...updatedAt,
+      ...expiresAt,
+      ...expiresAt,
+      ...padded.map((touch) => asBuffer(touch.id)),
+      ...updatedAt,
+    );
+  }
+
+  delete(ids: readonly Uint8Array[]): readonly Statement[] {
+    const { sessions } = this.names;
+    const padded = padList(ids);
+    const values = padded.map(asBuffer);
+    const text = `DELETE FROM ${sessions} WHERE ${inList("id", padded)}`;
+    if (ids.length === 1) return [write(text, ...values)];
+    if (this.#name === "mariadb") return [write(`${text} RETURNING id`, ...values)];
+    return [
+      query(
+        `SELECT id FROM ${sessions} WHERE ${inList("id", padded)} ORDER BY id LIMIT ${padded.length} FOR UPDATE`,
+        ...values,
+      ),
+      write(text, ...values),
+    ];
+  }
+
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Statement {
+    const padded = padList(userRefs);
+    return query(
+      `SELECT ${INFO} FROM ${this.names.sessions} WHERE ${inList("user_ref", padded)} ORDER BY created_at DESC, id LIMIT ?`,
+      ...padded.map(asBuffer),
+      limitOf(limit),
+    );
+  }
+
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+  ): Statement {
+    const users = padList(userRefs);
+    const except = padList(filter.except ?? []);
+    return write(
+      `DELETE FROM ${this.names.sessions} WHERE ${inList("user_ref", users)}` +
+        (filter.only ? " AND id = ?" : "") +
+        (except.length > 0 ? ` AND NOT (${inList("id", except)})` : ""),
+      ...users.map(asBuffer),
+      ...(filter.only ? [asBuffer(filter.only)] : []),
+      ...except.map(asBuffer),
+    );
+  }
+
+  findExpired(expire: ExpireQuery, scan: number): Statement {
+    const { sessions } = this.names;
+    const due = dueOf(expire);
+    const { cursor } = expire;
+    if (due.byAge) {
+      return query(
+        `SELECT id, (${due.text}) AS due, 0 AS bucket FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+        ...due.values,
+        asBuffer(cursor?.id ?? BEFORE_ALL),
+        limitOf(scan),
+      );
+    }
+    // Not a comparison of pairs: MySQL would read the index from its beginning for that.
+    const after = cursor ? "AND (expires_bucket > ? OR (expires_bucket = ? AND id > ?))" : "";
+    return query(
+      `SELECT id, (${due.text}) AS due, expires_bucket AS bucket FROM ${sessions} WHERE expires_bucket <= ? ${after} ORDER BY expires_bucket, id LIMIT ?`,
+      ...due.values,
+      bucketOf(expire.before),
+      ...(cursor ? [cursor.bucket, cursor.bucket, asBuffer(cursor.id)] : []),
+      limitOf(scan),
+    );
+  }
+
+  expireCursor(row: Record<string, unknown>): ExpireCursor {
+    return { bucket: integerIn(row, "bucket"), id: bytesIn(row, "id") };
+  }
+
+  findFuture({ createdAfter, expiresAfter }: FutureQuery, limit: number): Statement {
+    return query(
+      `SELECT id FROM ${this.names.sessions} WHERE expires_bucket > ? AND created_at > ? LIMIT ?`,
+      bucketOf(expiresAfter),
+      createdAfter,
+      limitOf(limit),
+    );
+  }
+
+  deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {
+    const padded = padList(ids);
+    const due = dueOf(expire);
+    return write(
+      `DELETE FROM ${this.names.sessions} WHERE ${inList("id", padded)} AND (${due.text})`,
+      ...padded.map(asBuffer),
+      ...due.values,
+    );
+  }
+
+  count(now: number): Statement {
+    return query(`SELECT COUNT(*) AS count FROM ${this.names.sessions} WHERE expires_at > ? ${ALL}`, now);
+  }
+
+  scan(after: Uint8Array | null, limit: number): Statement {
+    return query(
+      `SELECT ${COLUMNS} FROM ${this.names.sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+      asBuffer(after ?? BEFORE_ALL),
+      limitOf(limit),
+    );
+  }
+
+  scanInfo(after: Uint8Array | null, limit: number): Statement {
+    return query(
+      `SELECT ${INFO} FROM ${this.names.sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+      asBuffer(after ?? new Uint8Array()),
+      limitOf(limit),
+    );
+  }
+
+  lease(name: string, holder: string, until: number, now: number): readonly Statement[] {
+    const { leases } = this.names;
+    // The row is made first, as nobody's; then the update tells whether it found it free.
+    return [
+      write(`INSERT IGNORE INTO ${leases} (name, holder, held_until) VALUES (?, '', -1)`, name),
+      write(
+        `UPDATE ${leases} SET holder = ?, held_until = ? WHERE name = ? AND (holder = ? OR held_until <= ?)`,
+        holder,
+        until,
+        name,
+        holder,
+        now,
+      ),
+      // Not by the rows that the update changed: a pool without the flag FOUND_ROWS leaves out one that has the same
+      // values already.
+      query(
+        `SELECT 1 AS held FROM ${leases} WHERE name = ? AND holder = ? AND held_until = ? LIMIT 1`,
+        name,
+        holder,
+        until,
+      ),
+    ];
+  }
+
+  columns(table: TableName): Statement {
+    const { where, parts } = this.#inSchema(table);
+    return query(
+      `SELECT column_name AS name FROM information_schema.columns WHERE ${where} ${ALL}`,
+      ...parts,
+    );
+  }
+
+  indexes(): Statement {
+    const { where, parts } = this.#inSchema("sessions");
+    return query(
+      `SELECT MAX(CASE seq_in_index WHEN 1 THEN column_name END) AS name, MAX(non_unique) = 0 AND COUNT(*) = 1 AS alone FROM information_schema.statistics WHERE ${where} GROUP BY index_name ${ALL}`,
+      ...parts,
+    );
+  }
+
+  addIndex(column: (typeof INDEXED)[number]): Statement {
+    const { sessions, userIndex, expiryIndex } = this.names;
+    const index = column === "user_ref" ? userIndex : expiryIndex;
+    return write(`CREATE INDEX ${index} ON ${sessions} (${column})`);
+  }
+
+  decode(row: Record<string, unknown>): SessionRow {
+    return rowIn(row);
+  }
+
+  decodeInfo(row: Record<string, unknown>): RowInfo {
+    return rowInfoIn(row);
+  }
+
+  #inSchema(table: TableName): { where: string; parts: readonly string[] } {
+    const parts = this.names[table].split(".").map((part) => part.slice(1, -1));
+    const schema = parts.length > 1 ? "?" : "DATABASE()";
+    return { where: `table_schema = ${schema} AND table_name = ?`, parts };
+  }
+
+  #versions(ids: readonly Uint8Array[]): Statement {
+    const padded = padList(ids);
+    return query(
+      `SELECT id, version FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
+      ...padded.map(asBuffer),
+    );
+  }
+}
+
+// Every query says how many rows it wants, so that a `sql_select_limit` of the connection cuts nothing off.
+export const ALL = "LIMIT 1000000";
+
+function quote(identifier: string): string {
+  return `\`${identifier}\``;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+// Before every id of 32 bytes. Not an empty one, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL.
+const BEFORE_ALL = Buffer.alloc(1);
+
+// A bare parameter in a CASE has no type of its own, and numbers travel as doubles.
+const INTEGER = "CAST(? AS SIGNED)";
+
+// Two rows where one value belongs: an error in every sql_mode, and it undoes the statement. It names a column of the
+// row, so it is not evaluated before one needs it.
+const REFUSAL = "(SELECT version FROM (SELECT 1 AS one UNION ALL SELECT 2) AS two)";
+
+// MySQL wants an integer for LIMIT, and mysql2 sends numbers as doubles.
+const limitOf = (limit: number): string => String(limit);
+
+function written(row: SessionRow): unknown[] {
+  return [
+    asBuffer(row.data),
+    row.version,
+    row.userRef && asBuffer(row.userRef),
+    row.updatedAt,
+    row.expiresAt,
+    bucketOf(row.expiresAt),
+    row.client && asBuffer(row.client),
+  ];
+}
+
+function rowValues(row: SessionRow): unknown[] {
+  return [
+    asBuffer(row.id),
+    asBuffer(row.data),
+    row.version,
+    row.userRef && asBuffer(row.userRef),
+    row.createdAt,
+    row.updatedAt,
+    row.absoluteExpiresAt,
+    row.expiresAt,
+    row.client && asBuffer(row.client),
+    bucketOf(row.expiresAt),
+  ];
+}
+
+function query(text: string, ...values: unknown[]): Statement {
+  return { text, values, writes: false };
+}
+
+function write(text: string, ...values: unknown[]): Statement {
+  return { text, values, writes: true };
+}
+
+function powerOfTwo(size: number): number {
+  let padded = 1;
+  while (padded < size) padded *= 2;
+  return padded;
+}
+
+/** The list with its last element repeated up to the next power of two; an empty list stays empty. */
+function padList<Item>(items: readonly Item[]): readonly Item[] {
+  return items.length === 0 ? items : padTo(powerOfTwo(items.length), items);
+}
+
+function padTo<Item>(size: number, items: readonly Item[], padding = items.at(-1) as Item): readonly Item[] {
+  return items.length === size ? items : [...items, ...Array<Item>(size - items.length).fill(padding)];
+}
+
+function inList(column: string, padded: readonly unknown[]): string {
+  return padded.length === 1 ? `${column} = ?` : `${column} IN (?${", ?".repeat(padded.length - 1)})`;
+}
+
+/** The rule of {@link ExpireQuery} as a condition; `byAge` when no index serves it. */
+function dueOf(expire: ExpireQuery): { text: string; values: number[]; byAge: boolean } {
+  const { before, createdBefore, updatedBefore } = expire;
+  const conditions = ["expires_at <= ?"];
+  const values = [before];
+  if (createdBefore !== undefined) {
+    conditions.push("created_at < ?");
+    values.push(createdBefore);
+  }
+  if (updatedBefore !== undefined) {
+    conditions.push("updated_at < ?");
+    values.push(updatedBefore);
+  }
+  return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
+}

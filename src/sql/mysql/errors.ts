@@ -1,0 +1,173 @@
+import {
+  NotMigratedError,
+  StoreError,
+  StoreReadOnlyError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+  TableError,
+} from "../../errors.ts";
+import { explainDriver } from "../driver-errors.ts";
+import type { Names } from "../dialect.ts";
+
+/** The number of an error that the server itself reported (it has an SQLSTATE). */
+export function errorNumber(error: unknown): number | null {
+  const { errno, sqlState } = (error ?? {}) as { errno?: unknown; sqlState?: unknown };
+  return typeof sqlState === "string" && typeof errno === "number" ? errno : null;
+}
+
+/**
+ * True when the connection cannot be used again. 1047: the node has left its cluster. 1053: the server is shutting
+ * down. 1153: a packet was too large, after which the server closes the connection. 1927: the connection was killed.
+ */
+export function isBroken(error: unknown): boolean {
+  const number = errorNumber(error);
+  return number === null || isLost(number) || [1047, 1053, 1153, 1927].includes(number);
+}
+
+/**
+ * The connection to the server broke, as a proxy in front of it tells. 2000 to 2999 are a client's own errors, such as
+ * 2013: lost during the statement. 1158 to 1161: reading or writing packets failed. 4031: it was idle for too long.
+ */
+function isLost(number: number): boolean {
+  return (number >= 2_000 && number < 3_000) || (number >= 1_158 && number <= 1_161) || number === 4_031;
+}
+
+/** `read_only` and `super_read_only`, a read-only transaction, read-only mode, offline mode. */
+const READ_ONLY = [1290, 1792, 1836, 3032];
+
+/** True when this server takes no writes, which another may. */
+export function isReadOnly(error: unknown): boolean {
+  return READ_ONLY.includes(errorNumber(error) ?? 0);
+}
+
+/**
+ * Failures that end by themselves and left nothing behind. 1213: deadlock, or a conflict in a cluster. 1020: a snapshot
+ * that another transaction overtook (MariaDB). 1615: a statement to prepare again. Not 1205: it waited for a lock, for
+ * as long as it may.
+ */
+export function isTransientError(error: unknown): boolean {
+  return [1213, 1020, 1615].includes(errorNumber(error) ?? 0);
+}
+
+/** The error by which a batch of updates is undone when a row has another version (decisions/0020). */
+export function isOtherVersion(error: unknown): boolean {
+  return errorNumber(error) === 1242;
+}
+
+/** A row was locked by somebody for as long as a statement waits. */
+export function isLockWait(error: unknown): boolean {
+  return errorNumber(error) === 1205;
+}
+
+/** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
+export function explainMigration(error: unknown, names: Names): StoreError | null {
+  const options = { cause: error, outcome: "none" } as const;
+  switch (errorNumber(error)) {
+    case 1044:
+    case 1142:
+    case 1143:
+    case 1227:
+      return new StoreError(
+        `The database user may not make or change the tables of ${names.sessions} (${(error as Error).message}). Migrate as a user who has CREATE, ALTER and INDEX on them, or let one run what "stored-session migrate --print" prints.`,
+        options,
+      );
+    case 1061:
+      return new TableError(
+        `An index of that name is on the table ${names.sessions} already, and begins with another column (${(error as Error).message}). Drop it or rename it (ALTER TABLE … RENAME INDEX … TO …), then migrate again.`,
+        options,
+      );
+  }
+  return null;
+}
+
+/** Turns an error of mysql2 into one of ours. `lost` is what a broken connection leaves of the outcome. */
+export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
+  const number = errorNumber(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const options = { cause: error, outcome: "none" } as const;
+  switch (number) {
+    case null:
+      return explainDriver(error, "The MySQL server", "mysqlStore", lost);
+    case 1146:
+      return new NotMigratedError(
+        `The table ${names.sessions} or one beside it is missing (${said}). Run migrate(store) once; the next call after that works. What got lost later "stored-session migrate" makes again.`,
+        options,
+      );
+    case 1054:
+    case 1136:
+    case 1364:
+    case 1347:
+      return new TableError(
+        `The table ${names.sessions} has another shape than this version needs (${said}). Run migrate(store), or give the store another name with the option "table".`,
+        options,
+      );
+    case 1290:
+    case 1836:
+    case 1792:
+    case 3032:
+      return new StoreReadOnlyError(
+        `This server takes no writes (${said}). Connect to the primary, or turn read_only off.`,
+        options,
+      );
+    case 1021:
+    case 1114:
+      return new StoreReadOnlyError(
+        "The server's disk is full, so it takes no writes. Free some space.",
+        options,
+      );
+    case 1044:
+    case 1142:
+    case 1143:
+    case 1227:
+      return new StoreError(
+        `The database user may not do this (${said}). Grant it SELECT, INSERT, UPDATE and DELETE on ${names.sessions} and the tables beside it.`,
+        options,
+      );
+    case 1213:
+    case 1205:
+    case 1020:
+      return new StoreError("Other transactions kept this one from finishing. Try again.", options);
+    case 1317:
+    case 1969:
+    case 3024:
+      return new StoreTimeoutError(`The server ended the statement before it was done (${said}).`, {
+        ...options,
+        mayBeOneRow: true,
+      });
+    case 1153:
+      return new StoreError(
+        "A statement is larger than the server's max_allowed_packet. Raise that above 4 MiB and above maxBytes, or lower maxBytes.",
+        options,
+      );
+    case 1040:
+    case 1203:
+    case 1226:
+      return new StoreUnavailableError(
+        "The server has no connection left. Make the pools smaller or max_connections larger.",
+        options,
+      );
+    case 1045:
+    case 1049:
+    case 1698:
+      return new StoreUnavailableError(
+        `The server refuses the connection (${said}). Check user, password and database.`,
+        options,
+      );
+    case 1047:
+    case 1053:
+    case 1927:
+      return new StoreUnavailableError(
+        `The server ended the connection (${said}). It is restarting, shutting down or out of its cluster; try again.`,
+        { cause: error, outcome: lost },
+      );
+  }
+  if (number !== null && isLost(number)) {
+    return new StoreUnavailableError(
+      `The connection to the server broke (${number}: ${said}). Look for a restart or a time limit of it, or of a proxy; try again.`,
+      { cause: error, outcome: lost },
+    );
+  }
+  // 1180: an error during COMMIT itself.
+  const outcome = number === 1180 ? "unknown" : "none";
+  return new StoreError(`The server refused the statement (${number}: ${said}).`, { cause: error, outcome });
+}

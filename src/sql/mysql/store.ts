@@ -1,0 +1,98 @@
+/** `stored-session/mysql`: sessions in MySQL 8.4 or later, or MariaDB 10.11 or later, with mysql2. */
+import { driverProblem, exportsOf } from "../load-driver.ts";
+import { MysqlDatabase } from "./driver.ts";
+import { MysqlDialect } from "./dialect.ts";
+import { OptionsError } from "../../errors.ts";
+import { problemsOfUrl, withoutSecrets } from "../database-url.ts";
+import { assertPoolOptions, CONNECT_TIMEOUT } from "../pool-options.ts";
+import { SqlStore } from "../sql-store.ts";
+import type { MysqlPool } from "./driver.ts";
+import type { PoolStoreOptions } from "../pool-options.ts";
+
+export type { MysqlConnection, MysqlExecute, MysqlPool } from "./driver.ts";
+export type { PoolStoreOptions } from "../pool-options.ts";
+
+export interface MysqlStoreOptions extends PoolStoreOptions {}
+
+/** What is used of a pool of `mysql2` itself, the one with callbacks. */
+export interface MysqlCallbackPool {
+  promise(): MysqlPool;
+}
+
+/**
+ * A store in MySQL or MariaDB; the server tells which it is. Run `migrate(store)` once before the first start.
+ *
+ * A URL (`mysql://user:password@host/database`) needs the package `mysql2`; the pool is opened at the first
+ * operation and `close` ends it. A pool passed in, of `mysql2` or of `mysql2/promise`, stays its owner's, and its
+ * settings as they are.
+ */
+export function mysqlStore(
+  urlOrPool: string | MysqlPool | MysqlCallbackPool,
+  options: MysqlStoreOptions = {},
+): SqlStore {
+  const problems = assertPoolOptions(options);
+  const isUrl = typeof urlOrPool === "string";
+  const pool = isUrl ? null : poolOf(urlOrPool);
+  if (isUrl)
+    problems.push(...problemsOfUrl(urlOrPool, "mysqlStore", ["mysql", "mariadb"], { decodes: true }));
+  else if (!pool) problems.push(problemOfPool(urlOrPool));
+  if (problems.length > 0) throw new OptionsError(problems);
+
+  const dialect = new MysqlDialect(options);
+  const open = async (): Promise<MysqlPool> => pool ?? (await openPool(urlOrPool as string, options));
+  return new SqlStore(new MysqlDatabase(open, { dialect, owned: isUrl }));
+}
+
+function poolOf(given: MysqlPool | MysqlCallbackPool | null): MysqlPool | null {
+  const { promise, getConnection } = (given ?? {}) as Partial<MysqlPool & MysqlCallbackPool>;
+  // A connection has `promise` as well, and is no pool.
+  if (typeof getConnection !== "function") return null;
+  if (typeof promise === "function") return (given as MysqlCallbackPool).promise();
+  // The pool of the package "mysql", and others that answer through a callback.
+  return getConnection.length > 0 ? null : (given as MysqlPool);
+}
+
+function problemOfPool(given: unknown): string {
+  const { execute, query, getConnection } = (given ?? {}) as Record<string, unknown>;
+  if (typeof getConnection === "function") {
+    return "mysqlStore was given a pool that answers through callbacks. Pass a pool of mysql2 (createPool(…)) or a URL.";
+  }
+  return typeof execute === "function" || typeof query === "function"
+    ? "mysqlStore was given a single connection: requests would share its transactions, and nothing would replace it when it breaks. Pass a pool of mysql2 (createPool(…)) or a URL."
+    : "mysqlStore takes a URL, or a pool of mysql2 (createPool(…)).";
+}
+
+interface MysqlDriver {
+  createPool(options: object): MysqlPool;
+}
+
+async function loadMysql2(): Promise<MysqlDriver> {
+  try {
+    return exportsOf<MysqlDriver>(await import("mysql2/promise"), ({ createPool }) => createPool);
+  } catch (cause) {
+    throw driverProblem(cause, {
+      name: "mysql2",
+      why: "mysqlStore was given a URL",
+      otherwise: "pass a pool",
+    });
+  }
+}
+
+async function openPool(url: string, options: MysqlStoreOptions): Promise<MysqlPool> {
+  const { createPool } = await loadMysql2();
+  const settings = {
+    uri: url.replace(/^mariadb:/, "mysql:"),
+    connectionLimit: options.poolSize ?? 10,
+    connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT,
+    enableKeepAlive: true,
+    trace: false,
+  };
+  try {
+    return createPool(settings);
+  } catch (error) {
+    // Without the cause, which may hold the URL and so the password.
+    throw new OptionsError([
+      `mysql2 does not accept the URL given to mysqlStore: ${withoutSecrets((error as Error).message, url)}. Look at its parameters (ssl, charset, timezone).`,
+    ]);
+  }
+}

@@ -1,0 +1,147 @@
+import {
+  NotMigratedError,
+  StoreError,
+  StoreReadOnlyError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+  TableError,
+} from "../../errors.ts";
+import { explainDriver } from "../driver-errors.ts";
+import type { Names } from "../dialect.ts";
+
+/** An error that the server itself reported, with its SQLSTATE. */
+export function sqlState(error: unknown): string | null {
+  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
+  return typeof severity === "string" && typeof code === "string" ? code : null;
+}
+
+/** Ends the connection, whatever the language that the server tells the severity in. */
+const TIME_LIMITS = ["25P03", "25P04", "57P05"];
+
+/** Somebody's failed transaction is open: every statement fails until it ends, and nobody is there to end it. */
+const ABORTED = "25P02";
+
+/** True when the connection cannot be used again. */
+export function isBroken(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state === null || state === ABORTED || TIME_LIMITS.includes(state)) return true;
+  if (state.startsWith("08") || state.startsWith("57P") || state.startsWith("26")) return true;
+  return /^(FATAL|PANIC)$/.test((error as { severity: string }).severity);
+}
+
+/** True when this server takes no writes, which another may. */
+export function isReadOnly(error: unknown): boolean {
+  return sqlState(error) === "25006";
+}
+
+/** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
+export function explainMigration(error: unknown, names: Names): StoreError | null {
+  const state = sqlState(error);
+  const options = { cause: error, outcome: "none" } as const;
+  if (state === "42501") {
+    return new StoreError(
+      `The database role may not make or change the tables of ${names.sessions} (${(error as Error).message}). Migrate as the role that owns them, with CREATE on their schema, or let it run what "stored-session migrate --print" prints. Nothing was changed.`,
+      options,
+    );
+  }
+  if (state === "55P03") {
+    return new StoreTimeoutError(
+      `Others hold a lock on a table of ${names.sessions} (${(error as Error).message}), and while migrating waits for it, everybody waits behind it; so it gave up. Look in pg_stat_activity for a long transaction or a CREATE INDEX CONCURRENTLY, let it end, and migrate again. Nothing was changed.`,
+      options,
+    );
+  }
+  return null;
+}
+
+/** Turns an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
+export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
+  const state = sqlState(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const options = { cause: error, outcome: "none" } as const;
+  if (state === null) return explainDriver(error, "PostgreSQL", "postgresStore", lost);
+  switch (state) {
+    case "42P01":
+      return new NotMigratedError(
+        `The table ${names.sessions} or one beside it is missing (${said}). Call migrate(store) once; what got lost later "stored-session migrate" makes again.`,
+        options,
+      );
+    case "3F000":
+      return new TableError(
+        `The schema of the table ${names.sessions} does not exist (${said}). Create it (CREATE SCHEMA …), or choose another with the option "table".`,
+        options,
+      );
+    case "42703":
+    case "42804":
+    case "42883":
+    case "42809":
+      return new TableError(
+        `The table ${names.sessions} has another shape than this version needs (${said}). Call migrate(store), or choose another table name.`,
+        options,
+      );
+    case "25006":
+      return new StoreReadOnlyError(
+        "This PostgreSQL server takes no writes: a standby, or read-only transactions. Connect to the primary.",
+        options,
+      );
+    case "53100":
+      return new StoreReadOnlyError(
+        "PostgreSQL's disk is full, so it takes no writes. Free some space.",
+        options,
+      );
+    case "42501":
+      return new StoreError(
+        `The database role may not do this (${said}). Grant it SELECT, INSERT, UPDATE and DELETE on the three ${names.sessions} tables.`,
+        options,
+      );
+    case "40003":
+      return new StoreError(
+        `PostgreSQL does not know whether the statement was carried out (${said}). Committing again is safe.`,
+        { cause: error, outcome: lost },
+      );
+    case "40P01":
+    case "40001":
+      return new StoreError("Other transactions kept this one from finishing. Try again.", options);
+    case "57014":
+    case "55P03":
+      return new StoreTimeoutError(`PostgreSQL's own time limit ended the statement (${said}).`, {
+        ...options,
+        mayBeOneRow: true,
+      });
+    case ABORTED:
+      return new StoreError(
+        `The application released a client inside a transaction that had failed (${said}). The client is given up; roll back before release().`,
+        options,
+      );
+    case "25P03":
+    case "25P04":
+    case "57P05":
+      return new StoreTimeoutError(`PostgreSQL's own time limit ended the connection (${said}).`, {
+        cause: error,
+        outcome: lost,
+      });
+    case "53300":
+      return new StoreUnavailableError(
+        "PostgreSQL has no connection left. Make the pools smaller or max_connections larger.",
+        options,
+      );
+    case "26000":
+    case "42P05":
+      return new StoreError(
+        "A prepared statement went missing or exists twice, as happens behind a pooler in transaction mode. Set namedStatements: false.",
+        options,
+      );
+  }
+  if (state.startsWith("28") || state === "3D000") {
+    return new StoreUnavailableError(
+      `PostgreSQL refuses the connection (${said}). Check user, password and database.`,
+      options,
+    );
+  }
+  if (isBroken(error)) {
+    return new StoreUnavailableError(
+      `PostgreSQL ended the connection (${said}). When it restarts or shuts down, try again.`,
+      { cause: error, outcome: state === "57P03" ? "none" : lost },
+    );
+  }
+  return new StoreError(`PostgreSQL refused the statement (${state}: ${said}).`, options);
+}

@@ -1,0 +1,376 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { keyOf } from "../shared/bytes.ts";
+import { bytesIn, flagIn, integerIn } from "./columns.ts";
+import { ClosedError, StoreUnavailableError } from "../errors.ts";
+import { migrateDatabase } from "./migrations/migrator.ts";
+import type { Database, Dialect, Result, Statement } from "./dialect.ts";
+import { pagesOf } from "../batching/batch.ts";
+import type {
+  ExpireQuery,
+  ExpireResult,
+  FutureQuery,
+  RowInfo,
+  RowTouch,
+  RowUpdate,
+  SessionRow,
+} from "../store/row.ts";
+import { fractionOfExpiry } from "../store/progress.ts";
+import { onceEach } from "../store/unique.ts";
+import { takeOver } from "./import.ts";
+import { writtenOf } from "./affected-rows.ts";
+import type { Lanes, SessionStore, TakenOver } from "../store/contract.ts";
+
+export interface SqlStoreOptions {
+  /** Migrates before the first operation. For files that the store itself creates; default false. */
+  readonly migrateAtFirstUse?: boolean;
+}
+
+/** The store contract over any SQL database: the logic once, the texts and flags from the dialect. */
+export class SqlStore implements SessionStore {
+  readonly lanes: Lanes;
+  /** For the migrator and the command line. */
+  readonly database: Database;
+  readonly #dialect: Dialect;
+  /** Whether the last updates met a row that another had written or ended: so may the next. */
+  #hasRivals = false;
+  #unmigrated: boolean;
+  #migrating: Promise<void> | null = null;
+  #underWay = 0;
+  #closing: Promise<void> | null = null;
+  #idle: (() => void) | null = null;
+
+  constructor(database: Database, options: SqlStoreOptions = {}) {
+    this.database = database;
+    this.lanes = database.dialect.lanes;
+    this.#dialect = database.dialect;
+    this.#unmigrated = options.migrateAtFirstUse ?? false;
+  }
+
+  giveUpAfter(milliseconds: number): void {
+    this.database.giveUpAfter?.(milliseconds);
+  }
+
+  waitedForLocks(): number {
+    return this.database.waitedForLocks?.() ?? 0;
+  }
+
+  read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
+    return this.#guard(() => this.#read(ids));
+  }
+
+  insert(rows: readonly SessionRow[]): Promise<boolean[]> {
+    return this.#guard(async () => {
+      for (const { id } of rows) this.#assertId(id);
+      const results = await this.#send(rows, (some) => this.#dialect.insert(some));
+      return this.#told(results, rows, this.#dialect.tells === "versions");
+    });
+  }
+
+  update(updates: readonly RowUpdate[]): Promise<boolean[]> {
+    return this.#guard(async () => {
+      const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
+      const atOnce = asked.length > 1 && !this.#hasRivals && this.#dialect.updateAtOnce !== undefined;
+      const told = (atOnce && (await this.#updateAtOnce(asked))) || (await this.#update(asked));
+      this.#hasRivals = told.includes(false);
+      if (asked.length === updates.length) return told;
+      return updates.map((update) => told[asked.indexOf(update)] ?? false);
+    });
+  }
+
+  replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    return this.#guard(async () => {
+      this.#assertId(next.id);
+      if (!this.#isId(loaded.id)) return false;
+      const statements = this.#dialect.replace(loaded, next);
+      const [only] = statements;
+      if (only && statements.length === 1) return (await this.database.run(only)).changes > 0;
+      return (await this.database.transaction(statements)) !== null;
+    });
+  }
+
+  touch(touches: readonly RowTouch[]): Promise<void> {
+    return this.#guard(async () => {
+      const asked = touches.filter(({ id }) => this.#isId(id));
+      await this.#send(asked, (some) => [this.#dialect.touch(some)]);
+    });
+  }
+
+  delete(ids: readonly Uint8Array[]): Promise<boolean[]> {
+    return this.#guard(async () => {
+      const asked = ids.filter((id) => this.#isId(id));
+      const results = await this.#send(asked, (some) => this.#dialect.delete(some));
+      const rows = asked.map((id) => ({ id }));
+      const told = this.#told(results, rows, false);
+      if (asked.length === ids.length) return told;
+      return ids.map((id) => told[asked.indexOf(id)] ?? false);
+    });
+  }
+
+  listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
+    return this.#guard(async () => {
+      if (userRefs.length === 0) return [];
+      const { rows } = await this.database.run(this.#dialect.listByUser(userRefs, limit));
+      return rows.map((row) => this.#dialect.decodeInfo(row));
+    });
+  }
+
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] } = {},
+  ): Promise<number> {
+    return this.#guard(async () => {
+      const { only, except = [] } = filter;
+      if (userRefs.length === 0 || (only !== undefined && !this.#isId(only))) return 0;
+      const kept = except.filter((id) => this.#isId(id));
+      const statement = this.#dialect.deleteByUser(userRefs, { ...(only && { only }), except: kept });
+      return (await this.database.run(statement)).changes;
+    });
+  }
+
+  deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
+    return this.#guard(async () => {
+      const { maxDelete, maxScan } = this.#dialect.expiry;
+      if (!(query.limit >= 1)) throw new TypeError(`The limit of a step of expiry is 1 or more.`);
+      const limit = Math.min(query.limit, maxDelete);
+      // More than the limit unless told, because the newest bucket holds mostly rows that still live.
+      const scan = Math.max(limit, Math.min(query.scan ?? limit * 4, maxScan));
+      const { rows } = await this.database.run(this.#dialect.findExpired(query, scan));
+      const due: Uint8Array[] = [];
+      let seen = 0;
+      while (seen < rows.length && due.length < limit) {
+        const row = rows[seen++] as Record<string, unknown>;
+        if (flagIn(row, "due")) due.push(bytesIn(row, "id"));
+      }
+      const deleted = due.length
+        ? (await this.database.run(this.#dialect.deleteExpired(due, query))).changes
+        : 0;
+      const last = rows[seen - 1];
+      if (!last || (seen === rows.length && rows.length < scan))
+        return { deleted, cursor: null, fraction: 1 };
+      const { from = this.#dialect.expireCursor(rows[0]!).bucket } = query.cursor ?? {};
+      const cursor = { ...this.#dialect.expireCursor(last), from };
+      const fraction = fractionOfExpiry(query, cursor);
+      return { deleted, cursor, ...(fraction !== null && { fraction }) };
+    });
+  }
+
+  deleteFuture(query: FutureQuery): Promise<number> {
+    return this.#guard(async () => {
+      const limit = Math.min(query.limit, this.#dialect.expiry.maxDelete);
+      const { rows } = await this.database.run(this.#dialect.findFuture(query, limit));
+      const due = rows.map((row) => ({ id: bytesIn(row, "id") }));
+      const results = await this.#send(due, (some) => this.#dialect.delete(some.map(({ id }) => id)));
+      return this.#told(results, due, false).filter(Boolean).length;
+    });
+  }
+
+  count(now: number): Promise<number> {
+    return this.#guard(async () => {
+      const { rows } = await this.database.run({ ...this.#dialect.count(now), long: true });
+      return integerIn(rows[0] ?? {}, "count");
+    });
+  }
+
+  scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
+    return this.#guard(async () => {
+      const { rows } = await this.database.run(this.#dialect.scan(after, limit));
+      return rows.map((row) => this.#dialect.decode(row));
+    });
+  }
+
+  scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+    return this.#guard(async () => {
+      const { rows } = await this.database.run(this.#dialect.scanInfo(after, limit));
+      return rows.map((row) => this.#dialect.decodeInfo(row));
+    });
+  }
+
+  lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
+    return this.#guard(async () => {
+      const statements = this.#dialect.lease(name, holder, until, now);
+      const [only] = statements;
+      const results =
+        only && statements.length === 1
+          ? [await this.database.run(only)]
+          : await this.database.transaction(statements);
+      const last = results?.at(-1);
+      return last !== undefined && Math.max(last.changes, last.rows.length) > 0;
+    });
+  }
+
+  takeOver(rows: readonly SessionRow[], options: { readonly dryRun?: boolean } = {}): Promise<TakenOver[]> {
+    return this.#guard(async () => {
+      for (const { id } of rows) this.#assertId(id);
+      const store = {
+        database: this.database,
+        insert: (some: readonly SessionRow[]) =>
+          this.#statements(some, (batch) => this.#dialect.insert(batch)),
+        inserted: (results: readonly Result[], some: readonly SessionRow[]) =>
+          this.#told(results, some, this.#dialect.tells === "versions"),
+        read: (ids: readonly Uint8Array[]) => this.#read(ids),
+      };
+      return await onceEach(rows, (distinct) => takeOver(store, distinct, options.dryRun ?? false));
+    });
+  }
+
+  migrate(): Promise<void> {
+    return this.#enter(() => this.#migrateOnce());
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.database.closing?.();
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.database.close();
+  }
+
+  async #update(updates: readonly RowUpdate[]): Promise<boolean[]> {
+    const results = await this.#send(updates, (some) => this.#dialect.update(some));
+    const next = updates.map((update) => update.next);
+    return this.#told(results, next, this.#dialect.tells === "versions");
+  }
+
+  /** Null when nothing was written, and whose fault that is has to be asked row by row (decisions/0020). */
+  async #updateAtOnce(updates: readonly RowUpdate[]): Promise<boolean[] | null> {
+    const { write, look } = this.#dialect.updateAtOnce!(updates);
+    let changes: number;
+    try {
+      ({ changes } = await this.database.run(write));
+    } catch (error) {
+      if (this.#dialect.isRefusal?.(error)) return null;
+      throw error;
+    }
+    if (changes === updates.length) return updates.map(() => true);
+    if (changes === 0) return updates.map(() => false);
+    try {
+      return writtenOf(updates, (await this.database.run(look)).rows);
+    } catch (cause) {
+      const message = "A batch of sessions was saved, and which of them were gone could not be asked.";
+      throw new StoreUnavailableError(message, { cause, outcome: "unknown" });
+    }
+  }
+
+  async #read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
+    const asked = ids.filter((id) => this.#isId(id));
+    if (asked.length === 0) return ids.map(() => null);
+    if (ids.length === 1) {
+      const row = (await this.database.run(this.#dialect.read(asked))).rows[0];
+      return [row ? this.#dialect.decode(row) : null];
+    }
+    const found = new Map<string, SessionRow>();
+    const large: { readonly id: Uint8Array; readonly bytes: number }[] = [];
+    for (const { rows } of await this.#send(asked, (some) => [this.#dialect.readSmall(some)])) {
+      for (const columns of rows) {
+        const leftOut = this.#dialect.leftOut(columns);
+        if (leftOut !== null) {
+          large.push(leftOut);
+          continue;
+        }
+        const row = this.#dialect.decode(columns);
+        found.set(keyOf(row.id), row);
+      }
+    }
+    // One bounded statement after another, and a turn of the event loop between two of them.
+    for (const page of pagesOf(large)) {
+      await turn();
+      const whole = page.map(({ id }) => id);
+      for (const { rows } of await this.#send(whole, (some) => [this.#dialect.read(some)])) {
+        for (const columns of rows) {
+          const row = this.#dialect.decode(columns);
+          found.set(keyOf(row.id), row);
+        }
+      }
+    }
+    return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
+  }
+
+  /** Sends a batch as the dialect wants it and answers the results, one of them when it left as one statement. */
+  async #send<Item>(
+    items: readonly Item[],
+    statementsOf: (items: readonly Item[]) => readonly Statement[],
+  ): Promise<readonly Result[]> {
+    if (items.length === 0) return [];
+    const statements = this.#statements(items, statementsOf);
+    const [only] = statements;
+    if (only && statements.length === 1) return [await this.database.run(only)];
+    return (await this.database.transaction(statements)) ?? [];
+  }
+
+  #statements<Item>(
+    items: readonly Item[],
+    statementsOf: (items: readonly Item[]) => readonly Statement[],
+  ): readonly Statement[] {
+    return this.#dialect.batches === "statement" || items.length === 1
+      ? statementsOf(items)
+      : items.flatMap((item) => statementsOf([item]));
+  }
+
+  /** Which of the batch's rows were written, by the rules that stand at {@link Dialect}. */
+  #told(
+    results: readonly Result[],
+    rows: readonly { readonly id: Uint8Array; readonly version?: number }[],
+    byVersion: boolean,
+  ): boolean[] {
+    if (this.#dialect.batches === "transaction") return rows.map((_, index) => results[index]?.changes === 1);
+    const changes = results.reduce((sum, result) => sum + result.changes, 0);
+    if (changes === rows.length) return rows.map(() => true);
+    if (changes === 0) return rows.map(() => false);
+    const there = new Map<string, unknown>();
+    for (const result of results) {
+      for (const row of result.rows)
+        there.set(keyOf(bytesIn(row, "id")), byVersion ? integerIn(row, "version") : undefined);
+    }
+    return rows.map(({ id, version }) => {
+      const key = keyOf(id);
+      return there.has(key) && (!byVersion || there.get(key) === version);
+    });
+  }
+
+  #isId(id: unknown): id is Uint8Array {
+    return id instanceof Uint8Array && id.length === this.#dialect.idBytes;
+  }
+
+  #assertId(id: Uint8Array): void {
+    if (!this.#isId(id)) throw new TypeError(`A row's id is ${this.#dialect.idBytes} bytes.`);
+  }
+
+  #guard<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#unmigrated) return this.#enter(work);
+    return this.#enter(async () => {
+      await this.#migrateOnce();
+      return await work();
+    });
+  }
+
+  /** Counts what is under way, so that `close` can wait for it. */
+  async #enter<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw new ClosedError("The store was closed.");
+    this.#underWay++;
+    try {
+      const locating = this.database.locate?.();
+      if (locating) await locating;
+      return await work();
+    } finally {
+      if (--this.#underWay === 0) this.#idle?.();
+    }
+  }
+
+  /** Callers of one moment share a migration; a failed one is not remembered. */
+  #migrateOnce(): Promise<void> {
+    this.#migrating ??= this.#migrate();
+    return this.#migrating;
+  }
+
+  async #migrate(): Promise<void> {
+    try {
+      await migrateDatabase(this.database);
+      this.#unmigrated = false;
+    } finally {
+      this.#migrating = null;
+    }
+  }
+}

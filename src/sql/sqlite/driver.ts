@@ -1,0 +1,293 @@
+import { ClosedError } from "../../errors.ts";
+import { changesOf, rowsOf } from "../columns.ts";
+import { COLUMNS } from "../table-shape.ts";
+import { sqliteSettings } from "../pool-settings.ts";
+import { sqliteDialect } from "./dialect.ts";
+import { SqliteCheckpoints } from "./checkpointer.ts";
+import { pathOf, SqliteFile } from "./file.ts";
+import { explain, isTransient, OpenTransactionError, primaryCode } from "./errors.ts";
+import { withPatience } from "../retry.ts";
+import { Waiting } from "../lock-waits.ts";
+import type { Database, Dialect, Names, Result, Run, Statement } from "../dialect.ts";
+
+/** The few methods used of node:sqlite's `DatabaseSync` and of better-sqlite3's `Database`. */
+export interface SqliteHandle {
+  prepare(sql: string): SqliteStatement;
+  exec(sql: string): unknown;
+  close(): unknown;
+  /** node:sqlite, from Node 22.16 on. */
+  readonly isTransaction?: boolean;
+  readonly isOpen?: boolean;
+  /** better-sqlite3. */
+  readonly inTransaction?: boolean;
+}
+
+export interface SqliteStatement {
+  run(...values: never[]): { readonly changes: number | bigint };
+  all(...values: never[]): unknown[];
+}
+
+export interface SqliteDatabaseOptions {
+  readonly names: Names;
+  /** Loads the library that `open` needs, before it is called. */
+  readonly load?: () => Promise<void>;
+  /** Called before the first statement, and again when it threw. */
+  readonly open: () => SqliteHandle;
+  /** Called before the first statement or transaction that writes, outside of it. */
+  readonly beforeFirstWrite?: (handle: SqliteHandle) => void;
+  /** Whether `close` closes the handle. */
+  readonly owned: boolean;
+  /** The path, where the store opens the file itself. */
+  readonly file?: string;
+  /** Whether `file` may be checkpointed from a thread: a plain path, opened with node:sqlite. */
+  readonly checkpointsInThread?: boolean;
+  /** How the file is called in messages: "the file …". */
+  readonly label: string;
+  /** Milliseconds that a statement waits for a file that another process holds. */
+  readonly busyTimeout: number;
+}
+
+const NOTHING: Result = { rows: [], changes: 0 };
+
+/**
+ * One handle. Every statement and every transaction, but for a migration, runs within one turn of the event
+ * loop, so that no two of them interleave; only waiting for another connection is asynchronous.
+ */
+export class SqliteDatabase implements Database {
+  readonly dialect: Dialect;
+  /** The path that the first operation opens or creates; undefined for a handle and for memory. */
+  readonly file: string | undefined;
+  readonly #options: SqliteDatabaseOptions;
+  readonly #prepared = new Map<string, Prepared>();
+  readonly #waiting = new Waiting();
+  #handle: SqliteHandle | null = null;
+  #checkpoints: SqliteCheckpoints | null = null;
+  /** Undefined before the first operation. */
+  #file: SqliteFile | null | undefined;
+  #exclusive: Promise<void> | null = null;
+  #hasWritten = false;
+  #closed = false;
+
+  constructor(options: SqliteDatabaseOptions) {
+    this.dialect = sqliteDialect(options.names);
+    this.file = options.file;
+    this.#options = options;
+  }
+
+  readonly run: Run = (statement) =>
+    this.#patiently(statement.writes, (handle) => {
+      // Where the driver cannot say whether the caller has a transaction open, BEGIN can.
+      if (statement.writes && isInTransaction(handle) === undefined) {
+        return this.#atomically(handle, [statement])?.[0] ?? NOTHING;
+      }
+      const result = this.#execute(handle, statement);
+      if (statement.writes) this.#wrote(result.changes);
+      return result;
+    });
+
+  transaction(statements: readonly Statement[]): Promise<Result[] | null> {
+    const writes = statements.some((statement) => statement.writes);
+    return this.#patiently(writes, (handle) => this.#atomically(handle, statements));
+  }
+
+  waitedForLocks(): number {
+    return this.#waiting.milliseconds;
+  }
+
+  async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    const release = await this.#patiently(true, (handle) => {
+      begin(handle, true);
+      return this.#exclude();
+    });
+    const handle = this.#handle as SqliteHandle;
+    try {
+      const answer = await work(async (statement) => this.#execute(handle, statement));
+      handle.exec("COMMIT");
+      this.#file?.afterWrite();
+      return answer;
+    } catch (error) {
+      rollback(handle);
+      throw this.#explain(error, true);
+    } finally {
+      release();
+    }
+  }
+
+  async ownersSettings(): Promise<readonly string[]> {
+    if (this.#options.owned) return [];
+    return await this.#patiently(false, (handle) => sqliteSettings(handle.prepare("SELECT 1 AS one").all()));
+  }
+
+  async close(): Promise<void> {
+    while (this.#exclusive) await this.#exclusive;
+    this.#closed = true;
+    this.#prepared.clear();
+    const handle = this.#handle;
+    this.#handle = null;
+    await this.#checkpoints?.close();
+    if (handle && this.#options.owned) handle.close();
+  }
+
+  /** Keeps everyone else waiting until the answered function is called. */
+  #exclude(): () => void {
+    let release = (): void => {};
+    this.#exclusive = new Promise((resolve) => {
+      release = () => {
+        this.#exclusive = null;
+        resolve();
+      };
+    });
+    return release;
+  }
+
+  async #patiently<T>(writes: boolean, work: (handle: SqliteHandle) => T): Promise<T> {
+    try {
+      return await withPatience(
+        {
+          milliseconds: this.#options.busyTimeout,
+          firstPause: 2,
+          longestPause: 50,
+          onWait: this.#waiting.note,
+        },
+        isTransient,
+        async () => {
+          if (this.#handle === null) await this.#options.load?.();
+          while (this.#exclusive) await this.#exclusive;
+          if (this.#closed) throw new ClosedError("The store was closed.");
+          this.#handle ??= this.#open();
+          if (isInTransaction(this.#handle)) throw new OpenTransactionError();
+          if (this.#file === undefined) {
+            this.#file = SqliteFile.of(this.#handle, pathOf(this.#handle), this.#options.label);
+          }
+          this.#file?.beforeOperation();
+          if (writes && !this.#hasWritten) {
+            this.#options.beforeFirstWrite?.(this.#handle);
+            this.#hasWritten = true;
+          }
+          return work(this.#handle);
+        },
+      );
+    } catch (error) {
+      throw this.#explain(error, writes);
+    }
+  }
+
+  #open(): SqliteHandle {
+    const { open, file, checkpointsInThread } = this.#options;
+    const handle = open();
+    if (checkpointsInThread && file) this.#checkpoints = new SqliteCheckpoints(handle, file);
+    return handle;
+  }
+
+  /** After a commit, before it is acknowledged. */
+  #wrote(rows: number): void {
+    this.#file?.afterWrite();
+    this.#checkpoints?.wrote(rows);
+  }
+
+  #atomically(handle: SqliteHandle, statements: readonly Statement[]): Result[] | null {
+    begin(
+      handle,
+      statements.some((statement) => statement.writes),
+    );
+    const results: Result[] = [];
+    try {
+      for (const statement of statements) {
+        const result = this.#execute(handle, statement);
+        if (Math.max(result.changes, result.rows.length) < (statement.atLeast ?? 0)) {
+          handle.exec("ROLLBACK");
+          return null;
+        }
+        results.push(result);
+      }
+      handle.exec("COMMIT");
+    } catch (error) {
+      rollback(handle);
+      throw error;
+    }
+    const rows = results.reduce((sum, { changes }) => sum + changes, 0);
+    if (statements.some(({ writes }) => writes)) this.#wrote(rows);
+    return results;
+  }
+
+  #execute(handle: SqliteHandle, { text, values, writes }: Statement): Result {
+    let prepared = this.#prepared.get(text);
+    if (!prepared) {
+      // Texts vary only with the length of short lists; this bound is never met in earnest.
+      if (this.#prepared.size >= 200) this.#prepared.clear();
+      prepared = prepare(handle, text);
+      this.#prepared.set(text, prepared);
+    }
+    if (writes) return { rows: [], changes: changesOf(prepared.run(...values)?.changes) };
+    return { rows: rowsOf(prepared.all(...values)), changes: 0 };
+  }
+
+  #explain(error: unknown, writes: boolean): Error {
+    const { label, busyTimeout, names } = this.#options;
+    const handle = this.#handle;
+    // better-sqlite3 gives no code when its handle is closed.
+    if (handle && isClosed(handle) && primaryCode(error) === undefined) {
+      return new ClosedError(`The handle of ${label} was closed by its owner.`, { cause: error });
+    }
+    const table = names.sessions;
+    return explain(error, { label, table, busyTimeout, writes, shape: () => this.#shape() });
+  }
+
+  #shape(): "missing" | "foreign" | "ours" {
+    const handle = this.#handle;
+    if (!handle) return "ours";
+    const shapes = (["sessions", "leases"] as const).map((table) => {
+      const { rows } = this.#execute(handle, this.dialect.columns(table));
+      const found = new Set(rows.map(({ name }) => name));
+      if (found.size === 0) return "missing";
+      return COLUMNS[table].every((column) => found.has(column)) ? "ours" : "foreign";
+    });
+    return shapes.find((shape) => shape !== "ours") ?? "ours";
+  }
+}
+
+/** A statement that takes any values and answers plain objects and numbers, whatever the handle's defaults. */
+interface Prepared {
+  run(...values: readonly unknown[]): { readonly changes: number | bigint };
+  all(...values: readonly unknown[]): unknown[];
+}
+
+interface Settable {
+  setReturnArrays?(enabled: boolean): unknown;
+  setReadBigInts?(enabled: boolean): unknown;
+  safeIntegers?(enabled: boolean): unknown;
+}
+
+export function prepare(handle: SqliteHandle, text: string): Prepared {
+  const statement = handle.prepare(text) as unknown as Prepared & Settable;
+  statement.setReturnArrays?.(false);
+  statement.setReadBigInts?.(false);
+  statement.safeIntegers?.(false);
+  return statement;
+}
+
+function begin(handle: SqliteHandle, writes: boolean): void {
+  try {
+    // IMMEDIATE takes the write lock at once; a transaction that began with reading could not wait for it.
+    handle.exec(writes ? "BEGIN IMMEDIATE" : "BEGIN");
+  } catch (error) {
+    if (primaryCode(error) === 1) throw new OpenTransactionError();
+    throw error;
+  }
+}
+
+function rollback(handle: SqliteHandle): void {
+  try {
+    handle.exec("ROLLBACK");
+  } catch {
+    // SQLite ends some failed transactions by itself, and then has nothing to roll back.
+  }
+}
+
+function isInTransaction(handle: SqliteHandle): boolean | undefined {
+  return handle.isTransaction ?? handle.inTransaction;
+}
+
+function isClosed(handle: SqliteHandle): boolean {
+  return handle.isOpen === false || (handle as { open?: unknown }).open === false;
+}

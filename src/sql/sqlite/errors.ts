@@ -1,0 +1,161 @@
+import {
+  ClosedError,
+  NotMigratedError,
+  StoredSessionError,
+  StoreDriverError,
+  StoreError,
+  StoreReadOnlyError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+  TableError,
+} from "../../errors.ts";
+
+/** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
+const CODES: Readonly<Record<string, number>> = {
+  SQLITE_ERROR: 1,
+  SQLITE_PERM: 3,
+  SQLITE_BUSY: 5,
+  SQLITE_LOCKED: 6,
+  SQLITE_READONLY: 8,
+  SQLITE_IOERR: 10,
+  SQLITE_CORRUPT: 11,
+  SQLITE_FULL: 13,
+  SQLITE_CANTOPEN: 14,
+  SQLITE_AUTH: 23,
+  SQLITE_NOTADB: 26,
+};
+
+/** The caller of a shared handle has a transaction of their own open. */
+export class OpenTransactionError extends Error {}
+
+/** The primary result code in an error of either driver: a number in node:sqlite's, a name in better-sqlite3's. */
+export function primaryCode(error: unknown): number | undefined {
+  const { errcode, code } = (error ?? {}) as { errcode?: unknown; code?: unknown };
+  if (typeof errcode === "number") return errcode & 0xff;
+  if (typeof code !== "string" || !code.startsWith("SQLITE_")) return undefined;
+  return CODES[code.split("_", 2).join("_")] ?? 0;
+}
+
+/** Failures that end by themselves and leave nothing behind: another connection is at work. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof OpenTransactionError) return true;
+  const code = primaryCode(error);
+  return code === CODES["SQLITE_BUSY"] || code === CODES["SQLITE_LOCKED"];
+}
+
+export interface Circumstances {
+  /** How the file is called in messages: "the file …". */
+  readonly label: string;
+  readonly table: string;
+  readonly busyTimeout: number;
+  readonly writes: boolean;
+  /** What the tables look like. SQLite has one code for all mistakes in a statement, so it is asked. */
+  readonly shape: () => "missing" | "foreign" | "ours";
+}
+
+/** A driver's error as one of ours, with a sentence that says what to do. */
+export function explain(error: unknown, about: Circumstances): StoredSessionError {
+  if (error instanceof StoredSessionError) return error;
+  const { label, table, busyTimeout } = about;
+  const Label = label.charAt(0).toUpperCase() + label.slice(1);
+  const cause = { cause: error };
+  if (error instanceof OpenTransactionError) {
+    return new StoreTimeoutError(
+      `A transaction was open on the handle given to sqliteStore for ${busyTimeout} ms. What the store writes must not be part of it: end the transaction before awaiting the store, or give the store a path or a handle of its own.`,
+      cause,
+    );
+  }
+  switch (primaryCode(error)) {
+    case CODES["SQLITE_BUSY"]:
+    case CODES["SQLITE_LOCKED"]:
+      return new StoreTimeoutError(
+        `${Label} stayed locked by another connection for ${busyTimeout} ms. Look for a process that keeps a write transaction open ("fuser" names those that have the file open), and do not open one file with node:sqlite and better-sqlite3 in one process.`,
+        cause,
+      );
+    case CODES["SQLITE_READONLY"]:
+    case CODES["SQLITE_PERM"]:
+      return new StoreReadOnlyError(
+        `${Label} cannot be written to. Sessions need write permission on the file, on the files beside it that end in -wal and -shm, and on their directory.`,
+        cause,
+      );
+    case CODES["SQLITE_FULL"]:
+      return new StoreReadOnlyError(
+        `There is no room left for ${label}: the disk is full, or max_page_count is reached. Free some space; nothing that was acknowledged is lost.`,
+        cause,
+      );
+    case CODES["SQLITE_NOTADB"]:
+      return new TableError(
+        `${Label} is not an SQLite database (or an encrypted one). It was left as it is; give the store another path.`,
+        cause,
+      );
+    case CODES["SQLITE_CORRUPT"]:
+      return new TableError(
+        `${Label} is damaged. Stop all that use it, keep a copy, and restore a backup or run "sqlite3 <file> .recover".`,
+        cause,
+      );
+    case CODES["SQLITE_CANTOPEN"]:
+      return new StoreUnavailableError(
+        `${Label} cannot be opened. Check that its directory exists and that this user may read and write there.`,
+        cause,
+      );
+    case CODES["SQLITE_IOERR"]:
+      return new StoreUnavailableError(
+        `Reading or writing ${label} failed at the operating system. Check the disk and the kernel's log.`,
+        { cause: error, outcome: about.writes ? "unknown" : "none" },
+      );
+    case CODES["SQLITE_ERROR"]:
+      return explainStatement(error, table, about.shape());
+    case undefined:
+      return explainOther(error, label, Label);
+    default:
+      return new StoreError(`${Label} refused a statement: ${messageOf(error)}`, cause);
+  }
+}
+
+function explainStatement(error: unknown, table: string, shape: "missing" | "foreign" | "ours"): StoreError {
+  if (shape === "missing") {
+    return new NotMigratedError(
+      `There is no table ${table}, or one beside it is missing. Run migrate(store) once before the first request; the next call after that works. What got lost later "stored-session migrate" makes again.`,
+      { cause: error },
+    );
+  }
+  if (shape === "foreign") {
+    return new TableError(
+      `The table ${table}, or one beside it, has another shape than the store's. Give the store another name with the option "table", or rename that table.`,
+      { cause: error },
+    );
+  }
+  return new StoreError(`SQLite refused a statement: ${messageOf(error)}`, { cause: error });
+}
+
+/** Errors that carry no code of SQLite's: of the operating system at opening, or the driver's own. */
+function explainOther(error: unknown, label: string, Label: string): StoredSessionError {
+  const code = (error as { code?: unknown } | null)?.code;
+  const cause = { cause: error };
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return new StoreUnavailableError(`The directory of ${label} does not exist. Create it first.`, cause);
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new StoreReadOnlyError(`${Label} cannot be created: ${messageOf(error)}`, cause);
+    case "ENOSPC":
+    case "EDQUOT":
+      return new StoreReadOnlyError(`There is no room left for ${label}.`, cause);
+    case "ERR_INVALID_STATE":
+      return new ClosedError(`The handle of ${label} was closed by its owner.`, cause);
+  }
+  // Of the operating system: too many open files, a loop of links, a folder in the file's place.
+  if (typeof (error as { syscall?: unknown } | null)?.syscall === "string") {
+    return new StoreUnavailableError(`${Label} cannot be opened: ${messageOf(error)}`, cause);
+  }
+  return new StoreDriverError(
+    `The driver of ${label} failed: ${messageOf(error)}. The database was not the reason. Look at the stack of this error's cause.`,
+    { ...cause, mayBeOneRow: true },
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

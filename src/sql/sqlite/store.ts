@@ -1,0 +1,131 @@
+/** `stored-session/sqlite`: sessions in an SQLite file, with node:sqlite or better-sqlite3. */
+import { namesOf } from "../names.ts";
+import { SqliteDatabase } from "./driver.ts";
+import {
+  isFile,
+  loadBetterSqlite,
+  openSqlite,
+  useWal,
+  weaknessOf,
+  weaknessOfLevel,
+} from "./open.ts";
+import { OptionsError } from "../../errors.ts";
+import { SqlStore } from "../sql-store.ts";
+import type { SqliteHandle } from "./driver.ts";
+import type { SqliteDriver, Synchronous } from "./open.ts";
+
+export type { SqliteHandle, SqliteStatement } from "./driver.ts";
+export type { SqliteDriver, Synchronous } from "./open.ts";
+
+export interface SqliteStoreOptions {
+  /** The table, "stored_sessions" unless given; those of leases and migrations have its name and a suffix. */
+  readonly table?: string;
+  /**
+   * What opens a path: "node:sqlite" (default, part of Node) or "better-sqlite3" (to be installed). One file must
+   * not be opened by both in one process: each drops the file locks of the other, and commits get lost.
+   */
+  readonly driver?: SqliteDriver;
+  /**
+   * Milliseconds to wait for a file that another process is writing to, 5,000 unless given; after that a
+   * StoreTimeoutError. The waiting does not block the event loop.
+   */
+  readonly busyTimeout?: number;
+  /**
+   * `PRAGMA synchronous` of a file given by path. "FULL", the default, keeps every acknowledged commit when the
+   * power fails; "NORMAL" is faster and keeps them when only the process dies; "OFF" risks the file.
+   */
+  readonly synchronous?: Synchronous;
+}
+
+/**
+ * A store in an SQLite file.
+ *
+ * A path is opened at the first operation: the file is created for this user alone (mode 600) when there is none, and
+ * its tables are created or upgraded; before the first write it is put into WAL mode. `close` closes it. ":memory:" works.
+ *
+ * A handle (a `DatabaseSync` of node:sqlite or a `Database` of better-sqlite3) stays its owner's: the owner runs
+ * `migrate(store)` before the first request and closes it, and its settings are left as they are. When these are
+ * weaker than "what was acknowledged is kept", a process warning with the code
+ * STORED_SESSION_WEAK_DURABILITY says so once. While the owner has a transaction open on it, the store waits.
+ */
+export function sqliteStore(pathOrHandle: string | SqliteHandle, options: SqliteStoreOptions = {}): SqlStore {
+  const { driver = "node:sqlite", busyTimeout = 5_000, synchronous = "FULL" } = options;
+  assertOptions(pathOrHandle, driver, busyTimeout, synchronous);
+  const names = namesOf(options.table, (identifier) => `"${identifier}"`, { schemas: false });
+
+  if (typeof pathOrHandle === "string") {
+    if (synchronous === "OFF" || synchronous === "NORMAL") warn(pathOrHandle, weaknessOfLevel(synchronous));
+    const open = (): SqliteHandle => openSqlite(pathOrHandle, driver, synchronous);
+    const label = pathOrHandle === ":memory:" ? "the database in memory" : `the file ${pathOrHandle}`;
+    const file = pathOrHandle === ":memory:" ? {} : { file: pathOrHandle };
+    const checkpointsInThread = driver === "node:sqlite" && isFile(pathOrHandle);
+    const database = new SqliteDatabase({
+      names,
+      ...(driver === "better-sqlite3" && { load: loadBetterSqlite }),
+      open,
+      beforeFirstWrite: useWal,
+      owned: true,
+      label,
+      busyTimeout,
+      checkpointsInThread,
+      ...file,
+    });
+    return new SqlStore(database, { migrateAtFirstUse: true });
+  }
+
+  warnOfWeakness(pathOrHandle);
+  return new SqlStore(
+    new SqliteDatabase({
+      names,
+      open: () => pathOrHandle,
+      owned: false,
+      label: "the SQLite database",
+      busyTimeout,
+    }),
+  );
+}
+
+function assertOptions(
+  pathOrHandle: unknown,
+  driver: unknown,
+  busyTimeout: unknown,
+  synchronous: unknown,
+): void {
+  const problems: string[] = [];
+  const handle = pathOrHandle as Partial<SqliteHandle> | null;
+  if (typeof pathOrHandle !== "string" && typeof handle?.prepare !== "function") {
+    problems.push("sqliteStore takes a path, or a handle of node:sqlite or better-sqlite3.");
+  }
+  if (driver !== "node:sqlite" && driver !== "better-sqlite3") {
+    problems.push('driver is "node:sqlite" or "better-sqlite3".');
+  }
+  if (typeof busyTimeout !== "number" || !(busyTimeout >= 0)) {
+    problems.push("busyTimeout is a number of milliseconds, 0 or more.");
+  }
+  if (!["OFF", "NORMAL", "FULL", "EXTRA"].includes(synchronous as string)) {
+    problems.push('synchronous is "FULL", "EXTRA", "NORMAL" or "OFF".');
+  }
+  if (problems.length) throw new OptionsError(problems);
+}
+
+const told = new WeakSet<object>();
+
+function warnOfWeakness(handle: SqliteHandle): void {
+  if (told.has(handle)) return;
+  told.add(handle);
+  let weakness: string | null = null;
+  try {
+    weakness = weaknessOf(handle);
+  } catch {
+    // A handle that cannot be asked (closed, locked, no database) fails at the first operation, with its reason.
+  }
+  if (weakness) warn("The handle given to sqliteStore", weakness);
+}
+
+function warn(what: string, weakness: string): void {
+  process.emitWarning(`${what} has ${weakness}.`, {
+    type: "StoredSessionWarning",
+    code: "STORED_SESSION_WEAK_DURABILITY",
+    detail: "Set PRAGMA synchronous = FULL (and journal_mode = WAL) to keep what was acknowledged.",
+  });
+}

@@ -1,0 +1,89 @@
+import { printable } from "../shared/printable.ts";
+import { channels, isOfCookie, type ConflictEvent, type RefuseEvent } from "./channels.ts";
+
+/** What console, pino and winston have in common. */
+export interface SessionLogger {
+  debug(message: string): unknown;
+  warn(message: string): unknown;
+}
+
+export interface LogOptions {
+  /** Milliseconds of a clock that only goes forward. Default `performance.now`; for tests. */
+  readonly now?: () => number;
+}
+
+/** Anybody can send cookies in any number: of each reason, one line in so many milliseconds. */
+const everyRejection = 60_000;
+
+interface Timed {
+  operation: string;
+  reason?: string;
+  handle?: string;
+  deleted?: number;
+  found?: boolean;
+  applied?: boolean;
+  error?: unknown;
+}
+
+/**
+ * Writes a debug line for each operation (what, how long, on which hashed id) and a warning for each row that was
+ * refused, until the returned function is called. Of cookies that are no tokens, one warning a minute for each reason. Lines hold no token, user id or value.
+ *
+ * ```text
+ * Session update (1.3ms) 0f3a…
+ * ```
+ */
+export function logSessions(logger: SessionLogger, options: LogOptions = {}): () => void {
+  const { now = () => performance.now() } = options;
+  const began = new WeakMap<object, number>();
+  const start = (event: object) => void began.set(event, performance.now());
+  const asyncEnd = (message: object) => {
+    const event = message as Timed;
+    const elapsed = performance.now() - (began.get(event) ?? performance.now());
+    logger.debug(
+      `Session ${describe(event)} (${elapsed.toFixed(1)}ms)${event.handle ? ` ${event.handle}` : ""}`,
+    );
+  };
+  const traced = [channels.read, channels.write, channels.delete, channels.touch, channels.expire];
+  const subscribers = { start, asyncEnd, end() {}, asyncStart() {}, error() {} };
+  const cookies = new Map<string, { since: number; count: number }>();
+  const rejected = (reason: string) => {
+    const at = now();
+    const last = cookies.get(reason);
+    if (last !== undefined && at - last.since < everyRejection) {
+      last.count++;
+      return;
+    }
+    cookies.set(reason, { since: at, count: 0 });
+    const more =
+      last === undefined || last.count === 0 ? "" : `, and ${last.count} more since the line before`;
+    logger.warn(`Session cookie rejected (${reason})${more}`);
+  };
+  const refused = (message: unknown) => {
+    const event = message as RefuseEvent;
+    if (isOfCookie(event)) rejected(event.reason);
+    else logger.warn(`Session refused (${event.reason}) ${event.handle}`);
+  };
+  const conflicted = (message: unknown) => {
+    const { handle, outcome, attempt } = message as ConflictEvent;
+    logger.debug(`Session conflict (${outcome}, attempt ${attempt}) ${handle}`);
+  };
+  for (const channel of traced) channel.subscribe(subscribers);
+  channels.refuse.subscribe(refused);
+  channels.conflict.subscribe(conflicted);
+  return () => {
+    for (const channel of traced) channel.unsubscribe(subscribers);
+    channels.refuse.unsubscribe(refused);
+    channels.conflict.unsubscribe(conflicted);
+  };
+}
+
+function describe({ operation, reason, deleted, found, applied, error }: Timed): string {
+  const words = [operation];
+  if (reason !== undefined && reason !== "save" && reason !== operation) words.push(`for ${reason}`);
+  if (error !== undefined) words.push(`failed: ${error instanceof Error ? printable(error.name) : "error"}`);
+  else if (found === false) words.push("miss");
+  else if (applied === false) words.push("not applied");
+  else if (deleted !== undefined) words.push(`deleted ${deleted}`);
+  return words.join(" ");
+}
