@@ -5,10 +5,17 @@ import { checkExpireOptions, expireRows, type ExpireOptions } from "./jobs/expir
 import { Lease, whileHeld, type LeaseOptions } from "./jobs/lease.ts";
 import type { ResealOptions, ResealResult } from "./jobs/reseal.ts";
 import { schedule, type Schedule } from "./jobs/schedule.ts";
-import { resolveOptions, type SessionManagerOptions, type Settings } from "./options.ts";
+import { resolveOptions, type SessionManagerOptions } from "./options.ts";
+import { type Settings } from "./session/settings.ts";
 import { printable } from "./shared/printable.ts";
 import { infoOfRow } from "./store/row.ts";
-import { exportUser, exportUserStream, statsOf, type ExportedSession, type SessionStats } from "./operator/admin.ts";
+import {
+  exportUser,
+  exportUserStream,
+  statsOf,
+  type ExportedSession,
+  type SessionStats,
+} from "./operator/admin.ts";
 import { Committer } from "./session/commit.ts";
 import type { DataOf, SchemaData, SessionData } from "./session/data.ts";
 import { milliseconds, type Duration } from "./session/duration.ts";

@@ -9,6 +9,7 @@ import type { SessionFormat } from "./session/format.ts";
 import { plainAnswer, userIn } from "./session/hooks.ts";
 import { nativeFormat } from "./session/native-format.ts";
 import type { StandardSchema } from "./session/standard-schema.ts";
+import type { Conflict, Settings } from "./session/settings.ts";
 
 /** Idle and absolute limits by the name of a standard (R15). */
 export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: number; absolute: number }>> =
@@ -22,17 +23,6 @@ export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: 
     /** PCI DSS 4.0 §8.2.8: 15 minutes idle; 12 hours. */
     pci: { idle: 15 * 60_000, absolute: 43_200_000 },
   };
-
-/** What two requests did to the same key of `data`. */
-export interface Conflict {
-  readonly key: string;
-  /** As this request loaded it; undefined when it was not there. */
-  readonly base: unknown;
-  /** As this request leaves it; undefined when it was deleted. */
-  readonly mine: unknown;
-  /** As another request saved it meanwhile; undefined when it was deleted. */
-  readonly theirs: unknown;
-}
 
 /** Every option of `createSessionManager`. Durations are milliseconds or text such as "15 min", "30 days". */
 export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
@@ -120,29 +110,6 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
   clock?: () => number;
   /** Another format of tokens and rows, such as that of Rails mode. Default: this package's own. */
   format?: SessionFormat;
-}
-
-/** Options, checked and complete. Durations in milliseconds. */
-export interface Settings {
-  readonly store: SessionStore;
-  readonly format: SessionFormat;
-  readonly cookie: SessionCookie;
-  readonly idleTimeout: number;
-  readonly absoluteTimeout: number;
-  readonly touchEvery: number;
-  /** Refuses a promise. */
-  readonly onConflict: ((conflict: Conflict) => unknown) | undefined;
-  readonly onUnreadable: "renew" | "throw";
-  /** Refuses a promise and whatever is no user's id. */
-  readonly userOf: ((data: Record<string, unknown>) => string | undefined) | undefined;
-  readonly schema: StandardSchema<unknown, unknown> | undefined;
-  /** Those of the schema. */
-  readonly defaults: Defaults | undefined;
-  readonly upgrade: ((old: unknown) => unknown) | undefined;
-  readonly client: boolean;
-  readonly storeTimeout: number;
-  /** Whole milliseconds. */
-  readonly clock: () => number;
 }
 
 const known = new Set([

@@ -1,83 +1,114 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { test } from "vitest";
-
-// Imports run one way, type-only ones included: a file may import from its own rank and from those before it.
-const ranks: string[][] = [
-  ["copies.ts", "errors.ts", "node-check.ts", "node-version.ts", "printable.ts", "row.ts"],
-  ["codec", "sealing", "database"],
-  ["migrations"],
-  ["store"],
-  ["instrumentation"],
-  ["jobs"],
-  ["options.ts", "session"],
-  ["rails"],
-  ["adapters", "dashboard"],
-  ["testing", "index.ts"],
-  ["cli"],
-];
-// Siblings that share a rank and yet know nothing of one another.
-const strangers = new Set([
-  "codec>sealing",
-  "codec>database",
-  "sealing>codec",
-  "sealing>database",
-  "database>codec",
-  "database>sealing",
-]);
 
 const src = new URL("../src", import.meta.url).pathname;
 const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter(
   (file) => file.endsWith(".ts") && !file.endsWith(".test.ts"),
 );
+const known = new Set(files);
 
-function part(file: string): string {
+/** Files beside the folders. The basic ones may be imported by all, those that join the folders by what stands above. */
+const basic = ["copies.ts", "errors.ts", "node-check.ts", "node-version.ts"];
+const joining: Readonly<Record<string, readonly string[]>> = {
+  "options.ts": ["shared", "store", "sealing", "session"],
+  "manager.ts": ["options.ts", "shared", "store", "codec", "sealing", "jobs", "session", "operator"],
+  "index.ts": ["options.ts", "manager.ts", "store", "sealing", "sql", "jobs", "session", "operator"],
+};
+
+/** What a folder may import, as the second line of its README.md says. */
+function allowed(part: string): readonly string[] | null {
+  if (basic.includes(part)) return ["shared"];
+  if (part in joining) return joining[part]!;
+  const [, list = ""] = /^Imports: (.+)\.$/m.exec(readFileSync(join(src, part, "README.md"), "utf8")) ?? [];
+  if (list === "everything") return null;
+  return list === "nothing" ? [] : list.split(", ");
+}
+
+function partOf(file: string): string {
   return file.split("/")[0]!;
 }
-function rank(file: string): number {
-  return ranks.findIndex((parts) => parts.includes(part(file)));
+
+/** The files of src that a file imports, for their types as well. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(src, file), "utf8");
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)]
+    .map(([, path]) => relative(src, join(src, dirname(file), path!)))
+    .filter((target) => known.has(target)); // not what stands in the text of a template
 }
 
-test("every file of src has a rank", () => {
-  assert.deepEqual(
-    files.filter((file) => rank(file) === -1),
-    [],
-  );
+test("folders: every one says in two lines what lives in it and what it may import", () => {
+  const folders = new Set(files.map(dirname).filter((folder) => folder !== "."));
+  const silent = [...folders].filter((folder) => {
+    const readme = join(src, folder, "README.md");
+    return !existsSync(readme) && !folder.split("/").slice(1).includes("generate") && !isNested(folder);
+  });
+  assert.deepEqual(silent, []);
 });
 
-test("imports run one way", () => {
+/** The folders of commands and of single databases, whose parents speak for them. */
+function isNested(folder: string): boolean {
+  return /^(cli|sql)\/[^/]+$/.test(folder) && folder !== "sql/migrations";
+}
+
+test("folders: imports go only where the README allows", () => {
   const wrong: string[] = [];
   for (const file of files) {
-    const text = readFileSync(join(src, file), "utf8");
-    for (const [, from] of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
-      const target = relative(src, join(src, dirname(file), from!));
-      if (rank(target) > rank(file) || strangers.has(`${part(file)}>${part(target)}`)) {
-        wrong.push(`${file} imports ${target}`);
-      }
+    const part = partOf(file);
+    const list = allowed(part);
+    if (list === null) continue;
+    for (const target of importsOf(file)) {
+      const to = partOf(target);
+      if (to !== part && !basic.includes(to) && !list.includes(to)) wrong.push(`${file} imports ${target}`);
     }
   }
   assert.deepEqual(wrong, []);
 });
 
-test("R55 the core imports nothing but node and cookie", () => {
-  const allowed = /^(node:|\.|@msgpack\/msgpack$|cookie$)/;
+test("folders: no two import each other", () => {
+  const parts = [...new Set(files.map(partOf))].filter((part) => !part.endsWith(".ts"));
+  const mutual = parts.flatMap((one) =>
+    parts.filter((other) => one < other && allowed(one)?.includes(other) && allowed(other)?.includes(one)),
+  );
+  assert.deepEqual(mutual, []);
+});
+
+test("files: none imports itself through others", () => {
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) {
+      cycles.push([...path.slice(path.indexOf(file)), file].join(" → "));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const target of importsOf(file)) visit(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  assert.deepEqual(cycles, []);
+});
+
+test("R55: the core imports nothing but Node's own modules and cookie", () => {
+  const outside = ["rails", "adapters", "testing", "cli"];
+  const permitted = /^(node:|\.|cookie$)/;
   const wrong: string[] = [];
-  for (const file of files.filter((name) => rank(name) <= 6 || name === "index.ts")) {
+  for (const file of files.filter((name) => !outside.includes(partOf(name)))) {
     const text = readFileSync(join(src, file), "utf8");
     for (const [, from] of text.matchAll(/^(?:import|export)[^;]*?from\s+"([^"]+)"/gm)) {
-      if (!allowed.test(from!)) wrong.push(`${file} imports ${from}`);
+      if (!permitted.test(from!)) wrong.push(`${file} imports ${from}`);
     }
   }
   assert.deepEqual(wrong, []);
 });
 
-test("no name that an older Node lacks is imported: the check of its version comes first", () => {
+test("old Node: no name that it lacks is imported, because the check of its version comes first", () => {
   // The command's own files are imported after the check.
   const lacking = /import \{[^}]*\bhash\b[^}]*\} from "node:crypto"|from "node:sqlite"/;
   const wrong = files.filter(
     (file) =>
-      part(file) !== "cli" &&
+      partOf(file) !== "cli" &&
       lacking.test(readFileSync(join(src, file), "utf8").replaceAll(/import type .*/g, "")),
   );
   assert.deepEqual(wrong, []);

@@ -1,4 +1,4 @@
-import { LARGEST_BATCH } from "../batching/batch.ts";
+import { LARGEST_BATCH } from "../store/pages.ts";
 import { bytes } from "./format.ts";
 
 /** Bytes beside the content: ids, times, user agents. */

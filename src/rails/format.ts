@@ -18,6 +18,7 @@ import {
 } from "./session-bytes.ts";
 import { mintRailsToken, readRailsToken } from "./token.ts";
 import { ivOf } from "./version.ts";
+import { sameBytes } from "../shared/bytes.ts";
 
 export type { RailsKeyOptions };
 
@@ -157,10 +158,6 @@ function agreeOnFlash(
     }
   }
   agreed.set(flash, bytesOf(flash));
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../store/partial-failure.ts";
 import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
-import type { Settings } from "../options.ts";
+import type { Settings } from "./settings.ts";
 import { hasFormerUserRef, opensAlone } from "./format.ts";
 import type { Change, Company } from "./group-commit.ts";
 import { changeOfUser } from "./identity.ts";
@@ -9,10 +9,11 @@ import { isTouchDue, isUsedInFuture } from "./lifetime.ts";
 import { changeIn } from "./merge.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
-import { sameBytes } from "./same-bytes.ts";
+import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
-import type { Outcome, Wanted, Writes } from "./writes.ts";
+import type { Wanted, Writes } from "./writes.ts";
+import type { Outcome } from "./group-commit.ts";
 
 /** Steps of one commit: far more than an application asks for while one is under way. */
 const MOST_STEPS = 100;

@@ -4,7 +4,12 @@ import { SessionBusyError } from "../errors.ts";
 import { Lateness } from "../shared/event-loop-lag.ts";
 import type { Content } from "../codec/codec.ts";
 import type { SessionState, Write } from "./state.ts";
-import type { Outcome } from "./writes.ts";
+
+/**
+ * done; beaten: another request's change was faster; asked: the application asked for something else meanwhile; gone:
+ * the session has ended.
+ */
+export type Outcome = "done" | "beaten" | "asked" | "gone";
 
 /** A change that can be written together with those of other requests. */
 export interface Change {

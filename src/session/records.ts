@@ -1,4 +1,4 @@
-import type { Settings } from "../options.ts";
+import type { Settings } from "./settings.ts";
 import { RefusedError } from "../errors.ts";
 import {
   channels,

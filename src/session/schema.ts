@@ -4,7 +4,7 @@ import { LimitError, RefusedError, SchemaError, StoreError, ValueError } from ".
 import { printable } from "../shared/printable.ts";
 import type { Defaults } from "./defaults.ts";
 import type { SessionFormat } from "./format.ts";
-import { sameBytes } from "./same-bytes.ts";
+import { sameBytes } from "../shared/bytes.ts";
 import type { StandardIssue, StandardSchema } from "./standard-schema.ts";
 
 type AnySchema = StandardSchema<unknown, unknown>;

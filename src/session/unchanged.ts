@@ -1,4 +1,4 @@
-import { sameBytes } from "./same-bytes.ts";
+import { sameBytes } from "../shared/bytes.ts";
 import type { SessionState } from "./state.ts";
 
 /** Whether what the application holds is what was read or written last, byte by byte. */

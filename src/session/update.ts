@@ -1,15 +1,16 @@
 import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../store/partial-failure.ts";
 import { SessionEndedError } from "../errors.ts";
-import type { Settings } from "../options.ts";
+import type { Settings } from "./settings.ts";
 import { assertSameUser, type Committer } from "./commit.ts";
 import type { Change as Waiting, Company } from "./group-commit.ts";
 import { plainAnswer } from "./hooks.ts";
 import { changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
-import { sameBytes } from "./same-bytes.ts";
+import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
-import type { Outcome, Writes } from "./writes.ts";
+import type { Writes } from "./writes.ts";
+import type { Outcome } from "./group-commit.ts";
 
 /** What `sessions.update` is given: changes the draft, or returns another. */
 export type Change = (data: Record<string, unknown>) => void | Record<string, unknown>;

@@ -1,6 +1,6 @@
 import { ConflictError, RefusedError } from "../errors.ts";
 import { infoOfRow, type RowInfo, type SessionRow } from "../store/row.ts";
-import { pagesOf } from "../batching/batch.ts";
+import { pagesOf } from "../store/pages.ts";
 import { opensAlone, type SessionFormat } from "./format.ts";
 import type { Records } from "./records.ts";
 import { walk } from "./walk.ts";

@@ -1,5 +1,5 @@
 import type { RowInfo, SessionRow } from "../store/row.ts";
-import { pagesOf } from "../batching/batch.ts";
+import { pagesOf } from "../store/pages.ts";
 import type { Records } from "./records.ts";
 
 /** Rows read together at most. */

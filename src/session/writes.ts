@@ -1,16 +1,16 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
 import type { WriteEvent } from "../telemetry/channels.ts";
-import type { Settings } from "../options.ts";
+import type { Settings } from "./settings.ts";
 import type { SessionRow } from "../store/row.ts";
 import type { ClientInfo } from "./format.ts";
-import { GroupCommit, type Change, type Company, type Entry } from "./group-commit.ts";
+import { GroupCommit, type Change, type Company, type Entry, type Outcome } from "./group-commit.ts";
 import { handleOf } from "./handle.ts";
 import { mayMerge, userOfStored } from "./identity.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
 import { Retries } from "./retries.ts";
-import { sameBytes } from "./same-bytes.ts";
+import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving, conformStored, type Conforming } from "./schema.ts";
 import {
   isUnknown,
@@ -30,12 +30,6 @@ export interface Wanted {
   /** All there is to write: nothing stays of what was stored, also not what the schema hides. */
   readonly isWhole?: boolean;
 }
-
-/**
- * done; beaten: another request's change was faster; asked: the application asked for something else meanwhile; gone:
- * the session has ended.
- */
-export type Outcome = "done" | "beaten" | "asked" | "gone";
 
 /**
  * The writes of a session: each is conditional, only one that was confirmed sends a cookie (R41), and one whose

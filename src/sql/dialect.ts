@@ -1,3 +1,4 @@
+import type { Lanes } from "../store/lanes.ts";
 import type { INDEXED, TableName } from "./table-shape.ts";
 import type {
   ExpireCursor,
@@ -8,20 +9,6 @@ import type {
   RowUpdate,
   SessionRow,
 } from "../store/row.ts";
-
-/** How many statements of a kind may be under way at once, and how many operations one may carry. */
-export interface Lanes {
-  readonly read: number;
-  readonly write: number;
-  readonly maxBatch: number;
-  /**
-   * `immediate`: an operation waits for the end of the present turn of the event loop, so that all operations
-   * of the turn leave as one batch (group commit on SQLite). `busy`: so it does while others are under way; one
-   * that meets none goes at once (servers, where one caller waits for the answer only). `none`, the default: while
-   * a lane is free an operation goes at once.
-   */
-  readonly gather?: "immediate" | "busy" | "none";
-}
 
 /** The lanes of a database server, as the application wants them. */
 export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number): Lanes {
@@ -237,11 +224,3 @@ export interface Dialect {
  * no more than a statement should bring.
  */
 export const LEFT_OUT_ABOVE = 32_768;
-
-/** Milliseconds in a bucket of expiry: one day. Coarse, so that a touch seldom moves the index (decision 3). */
-export const BUCKET = 86_400_000;
-
-/** The value of the column `expires_bucket`. */
-export function bucketOf(expiresAt: number): number {
-  return Math.floor(expiresAt / BUCKET);
-}

@@ -1,4 +1,4 @@
-import type { Lanes } from "./dialect.ts";
+import type { Lanes } from "../store/lanes.ts";
 
 /** What the stores over a pool have in common. */
 export interface PoolStoreOptions {

@@ -4,7 +4,7 @@ import { bytesIn, flagIn, integerIn } from "./columns.ts";
 import { ClosedError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
-import { pagesOf } from "../batching/batch.ts";
+import { pagesOf } from "../store/pages.ts";
 import type {
   ExpireQuery,
   ExpireResult,

@@ -1,7 +1,5 @@
-import type { Names } from "./dialect.ts";
-
-/** The three tables, as {@link Names} calls them. */
-export type TableName = keyof Pick<Names, "sessions" | "leases" | "migrations">;
+/** The three tables. */
+export type TableName = "sessions" | "leases" | "migrations";
 
 /** The columns that a table must have to be the store's. */
 export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {

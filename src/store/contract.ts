@@ -8,7 +8,7 @@
  * A batch names each id at most once. A failing batch changes nothing: every method is all or nothing, and
  * rejects with a {@link StoreError} (its `outcome` says whether a write may have happened).
  */
-import type { Lanes } from "../sql/dialect.ts";
+import type { Lanes } from "./lanes.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -30,7 +30,7 @@ export type {
   SessionRow,
 } from "./row.ts";
 
-export type { Lanes } from "../sql/dialect.ts";
+export type { Lanes } from "./lanes.ts";
 
 /** What became of a row that `takeOver` was given. */
 export type TakenOver =

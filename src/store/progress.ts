@@ -1,4 +1,4 @@
-import { bucketOf } from "../sql/dialect.ts";
+import { bucketOf } from "./expiry-bucket.ts";
 import type { ExpireCursor, ExpireQuery } from "./row.ts";
 
 /** How far through the table an id is: ids are evenly distributed hashes, and those of Rails have theirs as text. */

@@ -1,13 +1,14 @@
 import { afterChanges } from "../../store/partial-failure.ts";
 import { RefusedError } from "../../errors.ts";
-import type { SessionManagerOptions, Settings } from "../../options.ts";
+import type { SessionManagerOptions } from "../../options.ts";
+import type { Settings } from "../../session/settings.ts";
 import type { RowInfo, SessionRow } from "../../store/row.ts";
 import { opensAlone } from "../../session/format.ts";
 import { handleOf } from "../../session/handle.ts";
 import { createSessionManager, recordsOf, settingsOf, type SessionManager } from "../../manager.ts";
 import type { Records } from "../../session/records.ts";
 import { publishRefusal } from "../../session/state.ts";
-import { sameBytes } from "../../session/same-bytes.ts";
+import { sameBytes } from "../../shared/bytes.ts";
 import { ownerOf } from "../../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";
 import { wholeRows } from "../../session/whole-rows.ts";

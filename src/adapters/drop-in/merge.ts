@@ -1,6 +1,6 @@
 import type { Content } from "../../codec/codec.ts";
 import { ConflictError } from "../../errors.ts";
-import type { Settings } from "../../options.ts";
+import type { Settings } from "../../session/settings.ts";
 import type { SessionRow } from "../../store/row.ts";
 import { handleOf } from "../../session/handle.ts";
 import { plainAnswer, userIn } from "../../session/hooks.ts";

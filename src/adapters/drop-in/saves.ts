@@ -1,14 +1,14 @@
 import type { Content } from "../../codec/codec.ts";
 import { ConflictError, RefusedError, SessionEndedError } from "../../errors.ts";
 import { channels, type ConflictEvent } from "../../telemetry/channels.ts";
-import type { Settings } from "../../options.ts";
+import type { Settings } from "../../session/settings.ts";
 import type { SessionRow } from "../../store/row.ts";
 import { handleOf } from "../../session/handle.ts";
 import type { Records } from "../../session/records.ts";
 import { publishRefusal } from "../../session/state.ts";
 import type { Token } from "../../session/token.ts";
 import { Turns } from "../../shared/serial-queue.ts";
-import { sameBytes } from "../../session/same-bytes.ts";
+import { sameBytes } from "../../shared/bytes.ts";
 import { Baseline } from "./baseline.ts";
 import { foreignUser, planSave, storedUser, type Plan, type Save } from "./merge.ts";
 import { warnOfKeptId } from "./warnings.ts";

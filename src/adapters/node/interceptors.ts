@@ -5,7 +5,6 @@
  */
 import { EventEmitter } from "node:events";
 import type { Mutator, Output, Subscriber } from "./response-calls.ts";
-import type { ResponseGuard } from "./response-guard.ts";
 
 export type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 /** HTTP/2 has no `_implicitHeader`, and old versions of either have not all of the others. */
@@ -13,13 +12,23 @@ export type Methods<Name extends string> = { [name in Name]: AnyFunction | undef
 
 const guardOf = Symbol("stored-session.response-guard");
 
+/** As much of a guard as the interceptors call. */
+export interface Interceptor {
+  output(method: Output, args: unknown[]): unknown;
+  answer(method: Output, args: unknown[]): unknown;
+  mutate(method: Mutator, args: unknown[]): unknown;
+  subscribe(method: Subscriber, args: unknown[]): unknown;
+  emit(args: unknown[]): unknown;
+  look(property: "headersSent" | "writableEnded"): unknown;
+}
+
 interface Guarded {
-  [guardOf]: ResponseGuard;
+  [guardOf]: Interceptor;
 }
 
 /** The guard of a response, made at the first call. */
-export function guardOn(response: object, make: () => ResponseGuard): ResponseGuard {
-  const guarded = response as Partial<Guarded>;
+export function guardOn<Guard extends Interceptor>(response: object, make: () => Guard): Guard {
+  const guarded = response as { [guardOf]?: Guard };
   return (guarded[guardOf] ??= make());
 }
 

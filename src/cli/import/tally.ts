@@ -1,6 +1,25 @@
 import { number, plural } from "../format.ts";
 import { printable } from "../../shared/printable.ts";
-import type { Skipped, SkipReason } from "./write.ts";
+
+/** Why a session was not taken over. */
+export type SkipReason =
+  /** it had ended */
+  | "ended"
+  /** its text is not a JSON object, or its id no text */
+  | "unreadable"
+  /** it holds what ours cannot hold, or is too large */
+  | "unfit"
+  /** an earlier run took it over, and it may have ended since */
+  | "taken over before"
+  /** a session of that id is there, though no run took it over */
+  | "there already";
+
+export interface Skipped {
+  /** The handle that it would have: its id is a secret and is not told. */
+  readonly handle: string;
+  readonly reason: SkipReason;
+  readonly detail: string | null;
+}
 
 /** What an import did. */
 export interface Tally {

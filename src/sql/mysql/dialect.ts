@@ -3,7 +3,8 @@ import { StoreError } from "../../errors.ts";
 import { asBuffer } from "../../shared/bytes.ts";
 import { bytesIn, integerIn, rowIn, rowInfoIn } from "../columns.ts";
 import { isLockWait, isTransientError } from "./errors.ts";
-import { BUCKET, bucketOf, lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
+import { lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
+import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
 import type {
@@ -15,7 +16,8 @@ import type {
   RowUpdate,
   SessionRow,
 } from "../../store/row.ts";
-import type { Dialect, JournalEntry, Lanes, Names, Statement } from "../dialect.ts";
+import type { Dialect, JournalEntry, Names, Statement } from "../dialect.ts";
+import type { Lanes } from "../../store/lanes.ts";
 import type { INDEXED, TableName } from "../table-shape.ts";
 
 const COLUMNS =

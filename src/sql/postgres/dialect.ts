@@ -1,5 +1,6 @@
 import { asBuffer, asBytes } from "../../shared/bytes.ts";
-import { BUCKET, bucketOf, lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
+import { lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
+import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import { bytesIn, integerIn, integerOf, misread, textIn } from "../columns.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
@@ -12,7 +13,8 @@ import type {
   RowUpdate,
   SessionRow,
 } from "../../store/row.ts";
-import type { Dialect, JournalEntry, Lanes, Names, Statement } from "../dialect.ts";
+import type { Dialect, JournalEntry, Names, Statement } from "../dialect.ts";
+import type { Lanes } from "../../store/lanes.ts";
 import type { TableName } from "../table-shape.ts";
 
 /** A whole row as one text, because node-postgres takes as long for a column as we for reading all nine out of it. */

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { identityOf } from "./file.ts";
 import { outsideRequests } from "../../shared/outside-requests.ts";
-import type { SqliteHandle } from "./driver.ts";
+import type { SqliteHandle } from "./handle.ts";
 
 /** Rows written between two checkpoints; each changes one to four pages of 4 KB. */
 const ROWS = 512;

@@ -1,6 +1,7 @@
 import { asBytes } from "../../shared/bytes.ts";
 import { bytesIn, integerIn, rowIn, rowInfoIn } from "../columns.ts";
-import { BUCKET, bucketOf, LEFT_OUT_ABOVE } from "../dialect.ts";
+import { LEFT_OUT_ABOVE } from "../dialect.ts";
+import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import type { Dialect, Names, Statement } from "../dialect.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
 import type { ExpireQuery, SessionRow } from "../../store/row.ts";

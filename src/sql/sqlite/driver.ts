@@ -8,24 +8,8 @@ import { pathOf, SqliteFile } from "./file.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./errors.ts";
 import { withPatience } from "../retry.ts";
 import { Waiting } from "../lock-waits.ts";
+import type { SqliteHandle } from "./handle.ts";
 import type { Database, Dialect, Names, Result, Run, Statement } from "../dialect.ts";
-
-/** The few methods used of node:sqlite's `DatabaseSync` and of better-sqlite3's `Database`. */
-export interface SqliteHandle {
-  prepare(sql: string): SqliteStatement;
-  exec(sql: string): unknown;
-  close(): unknown;
-  /** node:sqlite, from Node 22.16 on. */
-  readonly isTransaction?: boolean;
-  readonly isOpen?: boolean;
-  /** better-sqlite3. */
-  readonly inTransaction?: boolean;
-}
-
-export interface SqliteStatement {
-  run(...values: never[]): { readonly changes: number | bigint };
-  all(...values: never[]): unknown[];
-}
 
 export interface SqliteDatabaseOptions {
   readonly names: Names;

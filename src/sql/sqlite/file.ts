@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { StoreUnavailableError } from "../../errors.ts";
-import type { SqliteHandle } from "./driver.ts";
+import type { SqliteHandle } from "./handle.ts";
 
 /** Milliseconds between two looks of operations that only read. */
 const BETWEEN_READS = 100;

@@ -1,20 +1,13 @@
 /** `stored-session/sqlite`: sessions in an SQLite file, with node:sqlite or better-sqlite3. */
 import { namesOf } from "../names.ts";
 import { SqliteDatabase } from "./driver.ts";
-import {
-  isFile,
-  loadBetterSqlite,
-  openSqlite,
-  useWal,
-  weaknessOf,
-  weaknessOfLevel,
-} from "./open.ts";
+import { isFile, loadBetterSqlite, openSqlite, useWal, weaknessOf, weaknessOfLevel } from "./open.ts";
 import { OptionsError } from "../../errors.ts";
 import { SqlStore } from "../sql-store.ts";
-import type { SqliteHandle } from "./driver.ts";
+import type { SqliteHandle } from "./handle.ts";
 import type { SqliteDriver, Synchronous } from "./open.ts";
 
-export type { SqliteHandle, SqliteStatement } from "./driver.ts";
+export type { SqliteHandle, SqliteStatement } from "./handle.ts";
 export type { SqliteDriver, Synchronous } from "./open.ts";
 
 export interface SqliteStoreOptions {

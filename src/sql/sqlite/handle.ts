@@ -1,0 +1,16 @@
+/** The few methods used of node:sqlite's `DatabaseSync` and of better-sqlite3's `Database`. */
+export interface SqliteHandle {
+  prepare(sql: string): SqliteStatement;
+  exec(sql: string): unknown;
+  close(): unknown;
+  /** node:sqlite, from Node 22.16 on. */
+  readonly isTransaction?: boolean;
+  readonly isOpen?: boolean;
+  /** better-sqlite3. */
+  readonly inTransaction?: boolean;
+}
+
+export interface SqliteStatement {
+  run(...values: never[]): { readonly changes: number | bigint };
+  all(...values: never[]): unknown[];
+}
