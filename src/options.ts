@@ -98,7 +98,7 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
    */
   schema?: StandardSchema<Input, Data>;
   /**
-   * Turns stored data that no longer fits `schema` into the shape of today; what it returns is validated again. One
+   * SerialQueue stored data that no longer fits `schema` into the shape of today; what it returns is validated again. One
    * that throws has refused the row: see `onUnreadable`.
    */
   upgrade?: (old: unknown) => unknown;

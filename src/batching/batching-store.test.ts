@@ -8,7 +8,7 @@ import {
   StoreTimeoutError,
   StoreUnavailableError,
 } from "../errors.ts";
-import { CoalescedStore, type CoalesceOptions } from "./batching-store.ts";
+import { BatchingStore, type BatchingOptions } from "./batching-store.ts";
 import { memoryStore } from "../store/memory.ts";
 import type { BatchKind } from "./operation.ts";
 import type { RowTouch, RowUpdate, SessionRow } from "../store/row.ts";
@@ -24,7 +24,7 @@ interface Call {
 
 const LANES: Lanes = { read: 1, write: 1, maxBatch: 4 };
 
-function setUp(lanes: Lanes = LANES, options: CoalesceOptions = {}) {
+function setUp(lanes: Lanes = LANES, options: BatchingOptions = {}) {
   const calls: Call[] = [];
   let closed = false;
   const receive = <T>(kind: BatchKind, ids: readonly Uint8Array[], value: T): Promise<T> => {
@@ -79,8 +79,8 @@ function setUp(lanes: Lanes = LANES, options: CoalesceOptions = {}) {
     },
   } as unknown as SessionStore;
   // Many a test leaves calls that it never answers. They would reject, unheard, in the middle of a later test.
-  const coalesced = new CoalescedStore(store, { storeTimeout: 600_000, ...options });
-  return { coalesced, calls, isClosed: () => closed };
+  const batched = new BatchingStore(store, { storeTimeout: 600_000, ...options });
+  return { batched, calls, isClosed: () => closed };
 }
 
 const settle = async (): Promise<void> => {
@@ -119,9 +119,9 @@ function watch<T>(promise: Promise<T>): { state: "pending" | "kept" | "broken"; 
 
 describe("batches", () => {
   test("while a lane is free an operation goes at once, in the same turn", () => {
-    const { coalesced, calls } = setUp();
-    void coalesced.read(idOf(1));
-    void coalesced.touch(touchOf(2));
+    const { batched, calls } = setUp();
+    void batched.read(idOf(1));
+    void batched.touch(touchOf(2));
     expect(calls).toMatchObject([
       { kind: "read", ids: [1] },
       { kind: "touch", ids: [2] },
@@ -129,8 +129,8 @@ describe("batches", () => {
   });
 
   test("while the lanes are busy operations wait and leave together, ordered by id, up to the limit", async () => {
-    const { coalesced, calls } = setUp();
-    const answers = [9, 5, 7, 3, 1, 8].map((nth) => coalesced.read(idOf(nth)));
+    const { batched, calls } = setUp();
+    const answers = [9, 5, 7, 3, 1, 8].map((nth) => batched.read(idOf(nth)));
     expect(calls).toHaveLength(1);
     await calls[0]?.answer();
     expect(calls[1]).toMatchObject({ ids: [1, 3, 5, 7] });
@@ -141,20 +141,20 @@ describe("batches", () => {
   });
 
   test("each lane carries a batch of its own", async () => {
-    const { coalesced, calls } = setUp({ read: 2, write: 1, maxBatch: 10 });
-    for (const nth of [1, 2, 3, 4]) void coalesced.read(idOf(nth));
+    const { batched, calls } = setUp({ read: 2, write: 1, maxBatch: 10 });
+    for (const nth of [1, 2, 3, 4]) void batched.read(idOf(nth));
     expect(calls.map(({ ids }) => ids)).toEqual([[1], [2]]);
     await calls[1]?.answer();
     expect(calls[2]?.ids).toEqual([3, 4]);
   });
 
   test("kinds do not mix, and of the writes those go first that have waited longest", async () => {
-    const { coalesced, calls } = setUp();
-    void coalesced.delete(idOf(1));
-    void coalesced.touch(touchOf(2));
+    const { batched, calls } = setUp();
+    void batched.delete(idOf(1));
+    void batched.touch(touchOf(2));
     await new Promise((resolve) => setTimeout(resolve, 2));
-    void coalesced.insert(rowOf(3));
-    void coalesced.touch(touchOf(4));
+    void batched.insert(rowOf(3));
+    void batched.touch(touchOf(4));
     await calls[0]?.answer();
     await calls[1]?.answer();
     expect(calls).toMatchObject([
@@ -165,9 +165,9 @@ describe("batches", () => {
   });
 
   test("each caller gets its own answer", async () => {
-    const { coalesced, calls } = setUp();
-    void coalesced.update(rowOf(9), rowOf(9));
-    const answers = [4, 3, 2, 1].map((nth) => coalesced.update(rowOf(nth), rowOf(nth, nth)));
+    const { batched, calls } = setUp();
+    void batched.update(rowOf(9), rowOf(9));
+    const answers = [4, 3, 2, 1].map((nth) => batched.update(rowOf(nth), rowOf(nth, nth)));
     await calls[0]?.answer();
     expect(calls[1]?.ids).toEqual([1, 2, 3, 4]);
     await calls[1]?.answer();
@@ -175,9 +175,9 @@ describe("batches", () => {
   });
 
   test("readers of one id share one reading of it", async () => {
-    const { coalesced, calls } = setUp();
-    void coalesced.read(idOf(9));
-    const answers = [2, 1, 2, 2].map((nth) => coalesced.read(idOf(nth)));
+    const { batched, calls } = setUp();
+    void batched.read(idOf(9));
+    const answers = [2, 1, 2, 2].map((nth) => batched.read(idOf(nth)));
     await calls[0]?.answer();
     expect(calls[1]?.ids).toEqual([1, 2]);
     await calls[1]?.answer();
@@ -185,11 +185,11 @@ describe("batches", () => {
   });
 
   test("of the writes of one id one is under way at a time, in the order of the calls", async () => {
-    const { coalesced, calls } = setUp({ read: 1, write: 4, maxBatch: 4 });
-    void coalesced.insert(rowOf(1));
-    watch(coalesced.update(rowOf(1), rowOf(1)));
-    void coalesced.delete(idOf(1));
-    void coalesced.update(rowOf(2), rowOf(2));
+    const { batched, calls } = setUp({ read: 1, write: 4, maxBatch: 4 });
+    void batched.insert(rowOf(1));
+    watch(batched.update(rowOf(1), rowOf(1)));
+    void batched.delete(idOf(1));
+    void batched.update(rowOf(2), rowOf(2));
     const kinds = (): string[] => calls.map(({ kind, ids }) => `${kind} ${ids.join()}`);
     expect(kinds()).toEqual(["insert 1", "update 2"]);
     await calls[0]?.answer();
@@ -199,14 +199,14 @@ describe("batches", () => {
   });
 
   test("a touch that is under way or waits: a logout of its session → it waits behind neither", async () => {
-    const { coalesced, calls } = setUp({ read: 1, write: 2, maxBatch: 4 });
+    const { batched, calls } = setUp({ read: 1, write: 2, maxBatch: 4 });
     const kinds = (): string[] => calls.map(({ kind, ids }) => `${kind} ${ids.join()}`);
-    const first = watch(coalesced.touch(touchOf(1)));
-    const destroyed = watch(coalesced.delete(idOf(1)));
+    const first = watch(batched.touch(touchOf(1)));
+    const destroyed = watch(batched.delete(idOf(1)));
     expect(kinds()).toEqual(["touch 1", "delete 1"]);
     // Both lanes are taken now.
-    const waiting = watch(coalesced.touch(touchOf(2)));
-    void coalesced.delete(idOf(2));
+    const waiting = watch(batched.touch(touchOf(2)));
+    void batched.delete(idOf(2));
     await settle();
     expect(waiting.state, "dropped: the session ends").toBe("kept");
     await calls[1]?.answer();
@@ -221,10 +221,10 @@ describe("batches", () => {
   test.each(["update", "replace"] as const)(
     "a touch that waits: %s of its session → it is dropped",
     async (kind) => {
-      const { coalesced, calls } = setUp();
-      void coalesced.delete(idOf(9));
-      const waiting = watch(coalesced.touch(touchOf(1)));
-      const saved = watch(coalesced[kind](rowOf(1), rowOf(1)));
+      const { batched, calls } = setUp();
+      void batched.delete(idOf(9));
+      const waiting = watch(batched.touch(touchOf(1)));
+      const saved = watch(batched[kind](rowOf(1), rowOf(1)));
       await calls[0]?.answer();
       await calls[1]?.answer();
       expect(calls.map((call) => call.kind)).toEqual(["delete", kind]);
@@ -244,22 +244,22 @@ describe("batches", () => {
       },
       close: () => store.close(),
     } as unknown as SessionStore;
-    const coalesced = new CoalescedStore(slow);
+    const batched = new BatchingStore(slow);
     const answers = [1, 2, 4, 3].map((updatedAt) =>
-      coalesced.touch({ id: idOf(1), updatedAt, expiresAt: 10 + updatedAt }),
+      batched.touch({ id: idOf(1), updatedAt, expiresAt: 10 + updatedAt }),
     );
     gate.resolve();
     await Promise.all(answers);
     expect(touched.map((touches) => touches.map(({ updatedAt }) => updatedAt))).toEqual([[1], [4]]);
-    await coalesced.close();
+    await batched.close();
   });
 
   test("a long chain of writes of one id takes its place by age: others that came later do not go first", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 2 });
+    const { batched, calls } = setUp({ ...LANES, maxBatch: 2 });
     const kinds = () => calls.map(({ ids }) => ids);
-    void coalesced.delete(idOf(1));
-    void coalesced.delete(idOf(1));
-    for (const nth of [2, 3, 4, 5]) void coalesced.delete(idOf(nth));
+    void batched.delete(idOf(1));
+    void batched.delete(idOf(1));
+    for (const nth of [2, 3, 4, 5]) void batched.delete(idOf(nth));
     await calls[0]?.answer();
     expect(kinds()).toEqual([[1], [1, 2]]);
     await calls[1]?.answer();
@@ -267,21 +267,21 @@ describe("batches", () => {
   });
 
   test("a store that gathers while busy sends one that meets none under way at once", () => {
-    const { coalesced, calls } = setUp({ ...LANES, read: 2, gather: "busy" });
-    void coalesced.read(idOf(1));
+    const { batched, calls } = setUp({ ...LANES, read: 2, gather: "busy" });
+    void batched.read(idOf(1));
     expect(calls.map(({ ids }) => ids)).toEqual([[1]]);
   });
 
   test("a store that gathers while busy sends what the rest of the turn brought as one batch", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, read: 3, gather: "busy" });
-    for (const nth of [1, 4, 3]) void coalesced.read(idOf(nth));
+    const { batched, calls } = setUp({ ...LANES, read: 3, gather: "busy" });
+    for (const nth of [1, 4, 3]) void batched.read(idOf(nth));
     await Promise.resolve();
-    void coalesced.read(idOf(2));
+    void batched.read(idOf(2));
     expect(calls.map(({ ids }) => ids)).toEqual([[1]]);
     await new Promise(setImmediate);
     expect(calls.map(({ ids }) => ids)).toEqual([[1], [2, 3, 4]]);
-    void coalesced.touch(touchOf(5));
-    void coalesced.touch(touchOf(6));
+    void batched.touch(touchOf(5));
+    void batched.touch(touchOf(6));
     await new Promise(setImmediate);
     expect(calls.map(({ kind, ids }) => [kind, ids])).toContainEqual(["touch", [5, 6]]);
   });
@@ -290,8 +290,8 @@ describe("batches", () => {
     const turn = setImmediate;
     vi.useFakeTimers();
     try {
-      const { coalesced, calls } = setUp({ ...LANES, gather: "immediate" });
-      void coalesced.touch(touchOf(1));
+      const { batched, calls } = setUp({ ...LANES, gather: "immediate" });
+      void batched.touch(touchOf(1));
       await new Promise<void>((resolve) => void turn(resolve));
       expect(calls).toHaveLength(1);
     } finally {
@@ -310,8 +310,8 @@ describe("batches", () => {
       [200, 2, [64, 64]],
     ] as const) {
       for (const kind of ["read", "delete"] as const) {
-        const { coalesced, calls } = setUp({ read: lanes, write: lanes, maxBatch: 64, gather: "immediate" });
-        for (let nth = 0; nth < waiting; nth++) void coalesced[kind](idOf(nth));
+        const { batched, calls } = setUp({ read: lanes, write: lanes, maxBatch: 64, gather: "immediate" });
+        for (let nth = 0; nth < waiting; nth++) void batched[kind](idOf(nth));
         await new Promise(setImmediate);
         expect(calls.map(({ ids }) => ids.length)).toEqual(sizes);
         expect(new Set(calls.flatMap(({ ids }) => ids)).size).toBe(Math.min(waiting, 128));
@@ -320,8 +320,8 @@ describe("batches", () => {
   });
 
   test("a lane that gathers sends what one turn brought, as one batch", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, gather: "immediate" });
-    for (const nth of [3, 1, 2]) void coalesced.touch(touchOf(nth));
+    const { batched, calls } = setUp({ ...LANES, gather: "immediate" });
+    for (const nth of [3, 1, 2]) void batched.touch(touchOf(nth));
     await settle();
     expect(calls).toEqual([]);
     await new Promise((resolve) => setImmediate(resolve));
@@ -329,18 +329,15 @@ describe("batches", () => {
   });
 
   test("of a large batch 16 callers a turn are answered, while the lane goes on", async () => {
-    const { coalesced, calls } = setUp(
-      { ...LANES, maxBatch: 64, gather: "immediate" },
-      { storeTimeout: 200 },
-    );
-    const seen = Array.from({ length: 40 }, (_, nth) => watch(coalesced.read(idOf(nth))));
+    const { batched, calls } = setUp({ ...LANES, maxBatch: 64, gather: "immediate" }, { storeTimeout: 200 });
+    const seen = Array.from({ length: 40 }, (_, nth) => watch(batched.read(idOf(nth))));
     const answered = () => seen.filter(({ state }) => state === "kept").length;
     await new Promise(setImmediate);
     await calls[0]?.answer();
     const until = performance.now() + 300;
     while (performance.now() < until); // the loop hangs for longer than the time limit
     const turns = [answered()];
-    watch(coalesced.read(idOf(50)));
+    watch(batched.read(idOf(50)));
     for (let turn = 0; turn < 2; turn++) {
       await new Promise(setImmediate);
       turns.push(answered());
@@ -351,18 +348,18 @@ describe("batches", () => {
   });
 
   test("large rows leave in statements of 4 MiB at most, and a larger one alone", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 64 });
-    void coalesced.insert(rowOf(9)); // holds the lane
+    const { batched, calls } = setUp({ ...LANES, maxBatch: 64 });
+    void batched.insert(rowOf(9)); // holds the lane
     const large = (nth: number, mebibytes: number): SessionRow => ({
       ...rowOf(nth),
       data: new Uint8Array(mebibytes * 2 ** 20),
     });
-    for (const [nth, mebibytes] of [1, 2, 2, 6, 1].entries()) watch(coalesced.insert(large(nth, mebibytes)));
+    for (const [nth, mebibytes] of [1, 2, 2, 6, 1].entries()) watch(batched.insert(large(nth, mebibytes)));
     for (let call = 0; call < 4; call++) await calls[call]?.answer();
     expect(calls.map(({ ids }) => ids)).toEqual([[9], [0, 1], [2], [3], [4]]);
     for (const nth of [6, 7]) {
       const loaded = rowOf(nth);
-      watch(coalesced.update(loaded, { ...large(nth, 3), version: 4 }));
+      watch(batched.update(loaded, { ...large(nth, 3), version: 4 }));
     }
     for (let call = 4; call < 7; call++) await calls[call]?.answer();
     expect(calls.slice(5).map(({ ids }) => ids)).toEqual([[6], [7]]);
@@ -370,8 +367,8 @@ describe("batches", () => {
 
   test("onBatch is told of every batch", async () => {
     const batches: unknown[] = [];
-    const { coalesced, calls } = setUp(LANES, { onBatch: (...batch) => batches.push(batch) });
-    for (const nth of [1, 2, 3]) void coalesced.read(idOf(nth));
+    const { batched, calls } = setUp(LANES, { onBatch: (...batch) => batches.push(batch) });
+    for (const nth of [1, 2, 3]) void batched.read(idOf(nth));
     await calls[0]?.answer();
     expect(batches).toEqual([
       ["read", 1],
@@ -380,18 +377,18 @@ describe("batches", () => {
   });
 
   test("something else than bytes is refused alone", async () => {
-    const { coalesced, calls } = setUp();
-    await expect(coalesced.read("x" as unknown as Uint8Array)).rejects.toThrow(TypeError);
-    await expect(coalesced.delete([1] as unknown as Uint8Array)).rejects.toThrow(TypeError);
+    const { batched, calls } = setUp();
+    await expect(batched.read("x" as unknown as Uint8Array)).rejects.toThrow(TypeError);
+    await expect(batched.delete([1] as unknown as Uint8Array)).rejects.toThrow(TypeError);
     expect(calls).toEqual([]);
   });
 });
 
 describe("failures", () => {
   test("a batch that one row may have spoilt is tried member by member: neighbours do not fail", async () => {
-    const { coalesced, calls } = setUp();
-    void coalesced.insert(rowOf(9));
-    const seen = [1, 2, 3].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    const { batched, calls } = setUp();
+    void batched.insert(rowOf(9));
+    const seen = [1, 2, 3].map((nth) => watch(batched.insert(rowOf(nth))));
     await calls[0]?.answer();
     const poisoned = new StoreError("row 2 is not liked");
     await calls[1]?.answer(poisoned);
@@ -405,12 +402,12 @@ describe("failures", () => {
   const locked = () => new StoreTimeoutError("somebody has locked a row", { mayBeOneRow: true });
 
   test("a row that somebody has locked holds up none of its neighbours, nor what comes later", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, write: 2 });
-    for (const nth of [8, 9]) void coalesced.insert(rowOf(nth));
-    const seen = [1, 2, 3].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    const { batched, calls } = setUp({ ...LANES, write: 2 });
+    for (const nth of [8, 9]) void batched.insert(rowOf(nth));
+    const seen = [1, 2, 3].map((nth) => watch(batched.insert(rowOf(nth))));
     await calls[0]?.answer();
     expect(calls[2]?.ids).toEqual([1, 2, 3]);
-    const later = [4, 5].map((nth) => watch(coalesced.insert(rowOf(nth))));
+    const later = [4, 5].map((nth) => watch(batched.insert(rowOf(nth))));
     await calls[2]?.answer(locked());
     expect(calls.slice(3).map(({ ids }) => ids)).toEqual([[1]]);
     await calls[1]?.answer();
@@ -423,10 +420,10 @@ describe("failures", () => {
   });
 
   test("of the writes of one id one is under way at a time, also when they leave alone", async () => {
-    const { coalesced, calls } = setUp();
-    void coalesced.delete(idOf(9));
-    const seen = [1, 2].map((nth) => watch(coalesced.delete(idOf(nth))));
-    const next = watch(coalesced.delete(idOf(1)));
+    const { batched, calls } = setUp();
+    void batched.delete(idOf(9));
+    const seen = [1, 2].map((nth) => watch(batched.delete(idOf(nth))));
+    const next = watch(batched.delete(idOf(1)));
     await calls[0]?.answer();
     await calls[1]?.answer(locked());
     for (let call = 2; call < 5; call++) await calls[call]?.answer();
@@ -435,9 +432,9 @@ describe("failures", () => {
   });
 
   test("a read whose time was over at the server is not repeated: it waited for no row", async () => {
-    const { coalesced, calls } = setUp();
-    void coalesced.read(idOf(9));
-    const seen = [1, 2].map((nth) => watch(coalesced.read(idOf(nth))));
+    const { batched, calls } = setUp();
+    void batched.read(idOf(9));
+    const seen = [1, 2].map((nth) => watch(batched.read(idOf(nth))));
     await calls[0]?.answer();
     await calls[1]?.answer(locked());
     expect(calls).toHaveLength(2);
@@ -450,9 +447,9 @@ describe("failures", () => {
     new NotMigratedError("missing"),
     new StoreError("lost", { outcome: "unknown" }),
   ])("a batch is not repeated after $name with outcome $outcome", async (error) => {
-    const { coalesced, calls } = setUp();
-    void coalesced.touch(touchOf(9));
-    const seen = [1, 2].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    const { batched, calls } = setUp();
+    void batched.touch(touchOf(9));
+    const seen = [1, 2].map((nth) => watch(batched.touch(touchOf(nth))));
     await calls[0]?.answer();
     await calls[1]?.answer(error);
     expect(calls).toHaveLength(2);
@@ -460,39 +457,39 @@ describe("failures", () => {
   });
 
   test("nothing about a failure is remembered (promise 8)", async () => {
-    const { coalesced, calls } = setUp();
-    const seen = watch(coalesced.read(idOf(1)));
+    const { batched, calls } = setUp();
+    const seen = watch(batched.read(idOf(1)));
     await calls[0]?.answer(new StoreUnavailableError("gone"));
     expect(seen.state).toBe("broken");
-    const again = coalesced.read(idOf(1));
+    const again = batched.read(idOf(1));
     await calls[1]?.answer();
     expect(await again).not.toBeNull();
   });
 
   test("more than maxQueue that wait are refused by name, and the others go on (promise 10)", async () => {
-    const { coalesced, calls } = setUp(LANES, { maxQueue: 2 });
-    const seen = [1, 2, 3].map((nth) => watch(coalesced.read(idOf(nth))));
-    await expect(coalesced.read(idOf(4))).rejects.toThrow(StoreOverloadedError);
+    const { batched, calls } = setUp(LANES, { maxQueue: 2 });
+    const seen = [1, 2, 3].map((nth) => watch(batched.read(idOf(nth))));
+    await expect(batched.read(idOf(4))).rejects.toThrow(StoreOverloadedError);
     await calls[0]?.answer();
     await calls[1]?.answer();
     expect(seen.map(({ state }) => state)).toEqual(["kept", "kept", "kept"]);
-    void coalesced.read(idOf(5));
+    void batched.read(idOf(5));
     expect(calls).toHaveLength(3);
   });
 
   test("operations that take no lane have the same limit of number (promise 10)", async () => {
-    const { coalesced, calls } = setUp(LANES, { maxQueue: 2 });
-    const seen = [1, 2].map(() => watch(coalesced.listByUser([], 1)));
-    await expect(coalesced.listByUser([], 1)).rejects.toThrow(StoreOverloadedError);
+    const { batched, calls } = setUp(LANES, { maxQueue: 2 });
+    const seen = [1, 2].map(() => watch(batched.listByUser([], 1)));
+    await expect(batched.listByUser([], 1)).rejects.toThrow(StoreOverloadedError);
     await calls[0]?.answer();
     await calls[1]?.answer();
     expect(seen.map(({ state }) => state)).toEqual(["kept", "kept"]);
-    await Promise.all([coalesced.listByUser([], 1), calls[2]?.answer()]);
+    await Promise.all([batched.listByUser([], 1), calls[2]?.answer()]);
   });
 
   test("as many as may wait can run out of time one by one", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 1 }, { storeTimeout: 1, maxQueue: 50_000 });
-    const seen = Array.from({ length: 30_000 }, () => watch(coalesced.read(idOf(1))));
+    const { batched, calls } = setUp({ ...LANES, maxBatch: 1 }, { storeTimeout: 1, maxQueue: 50_000 });
+    const seen = Array.from({ length: 30_000 }, () => watch(batched.read(idOf(1))));
     await new Promise((resolve) => setTimeout(resolve, 20));
     while (seen.some(({ state }) => state === "pending"))
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -501,11 +498,11 @@ describe("failures", () => {
   });
 
   test("touches, for which nobody waits, leave half of the places to requests (promise 10)", async () => {
-    const { coalesced } = setUp(LANES, { maxQueue: 4 });
-    void watch(coalesced.touch(touchOf(1))); // sent
-    const waiting = [2, 3].map((nth): { state: string } => watch(coalesced.touch(touchOf(nth))));
-    await expect(coalesced.touch(touchOf(4))).rejects.toThrow(StoreOverloadedError);
-    waiting.push(...[1, 2, 3].map((nth) => watch(coalesced.read(idOf(nth)))));
+    const { batched } = setUp(LANES, { maxQueue: 4 });
+    void watch(batched.touch(touchOf(1))); // sent
+    const waiting = [2, 3].map((nth): { state: string } => watch(batched.touch(touchOf(nth))));
+    await expect(batched.touch(touchOf(4))).rejects.toThrow(StoreOverloadedError);
+    waiting.push(...[1, 2, 3].map((nth) => watch(batched.read(idOf(nth)))));
     expect(waiting.map(({ state }) => state)).toEqual(waiting.map(() => "pending"));
   });
 });
@@ -515,9 +512,9 @@ describe("time limits", () => {
   afterEach(() => void vi.useRealTimers());
 
   test("a sent write without an answer has an unknown outcome, a read none; the lane is free again", async () => {
-    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
-    const write = watch(coalesced.touch(touchOf(1)));
-    const read = watch(coalesced.read(idOf(1)));
+    const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
+    const write = watch(batched.touch(touchOf(1)));
+    const read = watch(batched.read(idOf(1)));
     await vi.advanceTimersByTimeAsync(99);
     expect([write.state, read.state]).toEqual(["pending", "pending"]);
     await vi.advanceTimersByTimeAsync(1);
@@ -525,43 +522,43 @@ describe("time limits", () => {
     expect(write.error).toMatchObject({ outcome: "unknown", status: 503 });
     expect(read.error).toMatchObject({ outcome: "none" });
 
-    const next = coalesced.touch(touchOf(1));
+    const next = batched.touch(touchOf(1));
     expect(calls).toHaveLength(3);
     await calls[0]?.answer();
     await calls[2]?.answer();
     await next;
-    void coalesced.touch(touchOf(2));
-    void coalesced.touch(touchOf(3));
+    void batched.touch(touchOf(2));
+    void batched.touch(touchOf(3));
     expect(calls, "the late answer freed no second lane").toHaveLength(4);
   });
 
   test("one that still waits has the outcome none and is never sent", async () => {
-    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
-    const first = watch(coalesced.delete(idOf(1)));
+    const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
+    const first = watch(batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(50);
-    const second = watch(coalesced.delete(idOf(2)));
+    const second = watch(batched.delete(idOf(2)));
     await vi.advanceTimersByTimeAsync(50);
     expect(first.error).toMatchObject({ outcome: "unknown" });
     expect(calls.map(({ ids }) => ids)).toEqual([[1], [2]]);
-    const third = watch(coalesced.insert(rowOf(3)));
+    const third = watch(batched.insert(rowOf(3)));
     await vi.advanceTimersByTimeAsync(50);
     expect(second.error).toMatchObject({ outcome: "unknown" });
     expect(third.state).toBe("pending");
 
     const stuck = setUp({ ...LANES, write: 0 }, { storeTimeout: 100 });
-    const never = watch(stuck.coalesced.insert(rowOf(1)));
-    const chained = watch(stuck.coalesced.delete(idOf(1)));
+    const never = watch(stuck.batched.insert(rowOf(1)));
+    const chained = watch(stuck.batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(100);
     expect([never.error, chained.error]).toMatchObject([{ outcome: "none" }, { outcome: "none" }]);
     expect(stuck.calls).toEqual([]);
   });
 
   test("one that waited for half of its time is not sent, and says how long it waited (promise 10)", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, maxBatch: 2 }, { storeTimeout: 100 });
-    void coalesced.read(idOf(9)); // holds the lane
-    const late = [1, 2].map((nth): { state: string; error?: unknown } => watch(coalesced.read(idOf(nth))));
+    const { batched, calls } = setUp({ ...LANES, maxBatch: 2 }, { storeTimeout: 100 });
+    void batched.read(idOf(9)); // holds the lane
+    const late = [1, 2].map((nth): { state: string; error?: unknown } => watch(batched.read(idOf(nth))));
     await vi.advanceTimersByTimeAsync(40);
-    const inTime = watch(coalesced.read(idOf(3)));
+    const inTime = watch(batched.read(idOf(3)));
     await vi.advanceTimersByTimeAsync(20);
     await calls[0]?.answer();
     expect(calls.slice(1).map(({ ids }) => ids)).toEqual([[3]]);
@@ -572,10 +569,10 @@ describe("time limits", () => {
     await calls[1]?.answer();
     expect(inTime.state).toBe("kept");
 
-    void coalesced.delete(idOf(9)); // the same for writes of one id that wait for each other
-    const chained = watch(coalesced.delete(idOf(9)));
+    void batched.delete(idOf(9)); // the same for writes of one id that wait for each other
+    const chained = watch(batched.delete(idOf(9)));
     await vi.advanceTimersByTimeAsync(60);
-    const after = watch(coalesced.delete(idOf(9)));
+    const after = watch(batched.delete(idOf(9)));
     await calls[2]?.answer();
     expect(chained.error).toMatchObject({ outcome: "none" });
     expect(calls).toHaveLength(4);
@@ -584,9 +581,9 @@ describe("time limits", () => {
   });
 
   test("of a batch that failed nobody waits longer than its time, and what was not sent again is known", async () => {
-    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
-    void coalesced.touch(touchOf(9)); // holds the lane
-    const seen = [1, 2, 3].map((nth) => watch(coalesced.touch(touchOf(nth))));
+    const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
+    void batched.touch(touchOf(9)); // holds the lane
+    const seen = [1, 2, 3].map((nth) => watch(batched.touch(touchOf(nth))));
     await calls[0]?.answer();
     await vi.advanceTimersByTimeAsync(40);
     await calls[1]?.answer(new StoreTimeoutError("somebody has locked a row", { mayBeOneRow: true }));
@@ -600,19 +597,19 @@ describe("time limits", () => {
       { outcome: "none" },
     ]);
     expect(calls).toHaveLength(3);
-    const next = watch(coalesced.touch(touchOf(2)));
+    const next = watch(batched.touch(touchOf(2)));
     await calls[3]?.answer();
     expect(next.state).toBe("kept");
   });
 
   test("what is turned away leaves its lane to the other kinds (promise 10)", async () => {
-    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
-    void coalesced.insert(rowOf(9)); // holds the lane
-    const late = watch(coalesced.insert(rowOf(1)));
-    const ofTheSame = watch(coalesced.delete(idOf(1)));
+    const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
+    void batched.insert(rowOf(9)); // holds the lane
+    const late = watch(batched.insert(rowOf(1)));
+    const ofTheSame = watch(batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(40);
-    const inTime = watch(coalesced.touch(touchOf(2)));
-    const next = watch(coalesced.delete(idOf(1)));
+    const inTime = watch(batched.touch(touchOf(2)));
+    const next = watch(batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(20);
     await calls[0]?.answer();
     await calls[1]?.answer();
@@ -640,7 +637,7 @@ describe("time limits", () => {
         return ids.map(() => true);
       },
     } as unknown as SessionStore;
-    const coalesced = new CoalescedStore(store, { storeTimeout: 200 });
+    const batched = new BatchingStore(store, { storeTimeout: 200 });
     let nth = 0;
     const seen: { state: string; error?: unknown }[] = [];
     const kept: number[] = [];
@@ -648,7 +645,7 @@ describe("time limits", () => {
       for (let n = 0; n < 13; n++) {
         const id = new Uint8Array(32);
         new DataView(id.buffer).setUint32(0, nth++);
-        seen.push(watch(coalesced.delete(id)));
+        seen.push(watch(batched.delete(id)));
       }
       await vi.advanceTimersByTimeAsync(10);
       if (step % 100 === 99) kept.push(seen.filter(({ state }) => state === "kept").length);
@@ -661,7 +658,7 @@ describe("time limits", () => {
 
   test("answers that are there count, however long the event loop stood still", async () => {
     vi.useRealTimers();
-    const file = new URL("coalesce.test.ts", import.meta.url);
+    const file = new URL("batching-store.test.ts", import.meta.url);
     const store = {
       lanes: LANES,
       read: async (ids: Uint8Array[]) => {
@@ -669,15 +666,15 @@ describe("time limits", () => {
         return ids.map(() => null);
       },
     } as unknown as SessionStore;
-    const coalesced = new CoalescedStore(store, { storeTimeout: 20 });
-    const reading = watch(coalesced.read(idOf(1)));
+    const batched = new BatchingStore(store, { storeTimeout: 20 });
+    const reading = watch(batched.read(idOf(1)));
     for (const began = performance.now(); performance.now() < began + 500;);
     await vi.waitFor(() => expect(reading.state).toBe("kept"));
   });
 
   test("count may take 12 times as long", async () => {
     const store = { lanes: LANES, count: () => new Promise(() => {}) } as unknown as SessionStore;
-    const counting = watch(new CoalescedStore(store, { storeTimeout: 100 }).count(0));
+    const counting = watch(new BatchingStore(store, { storeTimeout: 100 }).count(0));
     await vi.advanceTimersByTimeAsync(1_199);
     expect(counting.state).toBe("pending");
     await vi.advanceTimersByTimeAsync(1);
@@ -686,22 +683,22 @@ describe("time limits", () => {
   });
 
   test("close does not wait for a count, and others go at once beside it", async () => {
-    const { coalesced, calls, isClosed } = setUp({ ...LANES, gather: "busy" }, { storeTimeout: 100 });
-    (coalesced.store as { count: unknown }).count = () => new Promise(() => {});
-    watch(coalesced.count(0));
-    const reading = watch(coalesced.read(idOf(1)));
+    const { batched, calls, isClosed } = setUp({ ...LANES, gather: "busy" }, { storeTimeout: 100 });
+    (batched.store as { count: unknown }).count = () => new Promise(() => {});
+    watch(batched.count(0));
+    const reading = watch(batched.read(idOf(1)));
     expect(calls).toHaveLength(1);
     await calls[0]?.answer();
     expect(reading.state).toBe("kept");
-    await coalesced.close();
+    await batched.close();
     expect(isClosed()).toBe(true);
   });
 
   test("a write whose predecessor of the same id ran out of time goes on", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, write: 2 }, { storeTimeout: 100 });
-    watch(coalesced.delete(idOf(1)));
+    const { batched, calls } = setUp({ ...LANES, write: 2 }, { storeTimeout: 100 });
+    watch(batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(60);
-    const next = watch(coalesced.delete(idOf(1)));
+    const next = watch(batched.delete(idOf(1)));
     expect(calls).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(40);
     expect(calls[1]).toMatchObject({ kind: "delete", ids: [1] });
@@ -710,17 +707,17 @@ describe("time limits", () => {
   });
 
   test("of a batch, one that ran out of time does not let go of the others' ids", async () => {
-    const { coalesced, calls } = setUp({ ...LANES, write: 1 }, { storeTimeout: 100 });
-    watch(coalesced.delete(idOf(9))); // holds the lane
-    const first = watch(coalesced.delete(idOf(1)));
+    const { batched, calls } = setUp({ ...LANES, write: 1 }, { storeTimeout: 100 });
+    watch(batched.delete(idOf(9))); // holds the lane
+    const first = watch(batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(50);
-    const second = watch(coalesced.delete(idOf(2)));
+    const second = watch(batched.delete(idOf(2)));
     await calls[0]?.answer();
     expect(calls[1]).toMatchObject({ ids: [1, 2] });
     await vi.advanceTimersByTimeAsync(50);
     expect([first.state, second.state]).toEqual(["broken", "pending"]);
-    const later = watch(coalesced.delete(idOf(2)));
-    void coalesced.delete(idOf(3)); // the lane is free again
+    const later = watch(batched.delete(idOf(2)));
+    void batched.delete(idOf(3)); // the lane is free again
     expect(calls.slice(2).map(({ ids }) => ids)).toEqual([[3]]);
     await calls[2]?.answer();
     await calls[1]?.answer(new StoreError("one row spoilt it"));
@@ -732,8 +729,8 @@ describe("time limits", () => {
   });
 
   test("answers that came leave no timer that keeps the process alive", async () => {
-    const { coalesced, calls } = setUp(LANES, { storeTimeout: 100 });
-    const answer = coalesced.read(idOf(1));
+    const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
+    const answer = batched.read(idOf(1));
     await calls[0]?.answer();
     await answer;
     await vi.advanceTimersByTimeAsync(100);
@@ -741,8 +738,8 @@ describe("time limits", () => {
   });
 
   test("operations by user have the same limit", async () => {
-    const { coalesced } = setUp(LANES, { storeTimeout: 100 });
-    const seen = watch(coalesced.listByUser([idOf(1)], 5));
+    const { batched } = setUp(LANES, { storeTimeout: 100 });
+    const seen = watch(batched.listByUser([idOf(1)], 5));
     await vi.advanceTimersByTimeAsync(100);
     expect(seen.error).toMatchObject({ outcome: "none", code: "ERR_STORED_SESSION_STORE_TIMEOUT" });
   });
@@ -750,26 +747,26 @@ describe("time limits", () => {
 
 describe("closing", () => {
   test("a store that does not close is told after the time limit, and nobody waits for ever", async () => {
-    const { coalesced } = setUp(LANES, { storeTimeout: 5 });
-    coalesced.store.close = () => new Promise(() => {});
-    await expect(coalesced.close()).rejects.toThrow(StoreTimeoutError);
-    await expect(coalesced.close()).rejects.toThrow(/has not closed within 5 ms/);
+    const { batched } = setUp(LANES, { storeTimeout: 5 });
+    batched.store.close = () => new Promise(() => {});
+    await expect(batched.close()).rejects.toThrow(StoreTimeoutError);
+    await expect(batched.close()).rejects.toThrow(/has not closed within 5 ms/);
   });
 
   test("close waits for what is queued and under way; later calls reject", async () => {
-    const { coalesced, calls, isClosed } = setUp();
-    const answers = [1, 2].map((nth) => coalesced.read(idOf(nth)));
-    const closing = coalesced.close();
-    await expect(coalesced.read(idOf(3))).rejects.toThrow(ClosedError);
-    await expect(coalesced.count(0)).rejects.toThrow(ClosedError);
-    await expect(coalesced.listByUser([], 1)).rejects.toThrow(ClosedError);
+    const { batched, calls, isClosed } = setUp();
+    const answers = [1, 2].map((nth) => batched.read(idOf(nth)));
+    const closing = batched.close();
+    await expect(batched.read(idOf(3))).rejects.toThrow(ClosedError);
+    await expect(batched.count(0)).rejects.toThrow(ClosedError);
+    await expect(batched.listByUser([], 1)).rejects.toThrow(ClosedError);
     await calls[0]?.answer();
     expect(isClosed()).toBe(false);
     await calls[1]?.answer();
     await closing;
     expect(isClosed()).toBe(true);
     expect(await Promise.all(answers)).toHaveLength(2);
-    await coalesced.close();
+    await batched.close();
   });
 });
 
@@ -786,15 +783,15 @@ test("1,000 increments of 10 rows by 50 callers lose none, on a store that answe
       };
     },
   });
-  const coalesced = new CoalescedStore(late);
+  const batched = new BatchingStore(late);
   const ids = Array.from({ length: 10 }, (_, nth) => idOf(nth));
-  await Promise.all(ids.map((_, nth) => coalesced.insert(rowOf(nth, 0))));
+  await Promise.all(ids.map((_, nth) => batched.insert(rowOf(nth, 0))));
   let left = 1_000;
   const work = async (caller: number): Promise<void> => {
     while (left-- > 0) {
       for (;;) {
-        const loaded = (await coalesced.read(ids[(caller + left + 1_000) % 10] as Uint8Array)) as SessionRow;
-        if (await coalesced.update(loaded, { ...loaded, version: loaded.version + 1 })) break;
+        const loaded = (await batched.read(ids[(caller + left + 1_000) % 10] as Uint8Array)) as SessionRow;
+        if (await batched.update(loaded, { ...loaded, version: loaded.version + 1 })) break;
       }
     }
   };

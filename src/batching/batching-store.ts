@@ -1,7 +1,7 @@
 import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
 import { keyOf } from "../shared/bytes.ts";
 import { Deadlines } from "../shared/deadlines.ts";
-import { Lateness } from "../shared/event-loop-lag.ts";
+import { EventLoopLag } from "../shared/event-loop-lag.ts";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { LONGER } from "../shared/time-limit.ts";
 import { batchSize } from "./batch.ts";
@@ -19,7 +19,7 @@ import { StorePace } from "./store-pace.ts";
 import type { SessionStore } from "../store/contract.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
 
-export interface CoalesceOptions {
+export interface BatchingOptions {
   /** Milliseconds until an operation that has no answer is given up; 5,000 unless given. */
   readonly storeTimeout?: number;
   /** Operations that may wait for a lane; one more is refused with a StoreOverloadedError, a touch at half of them. 10,000 unless given. */
@@ -46,7 +46,7 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  * where they take longer: a store that falls behind would else work for callers who are gone when it answers, and for
  * nobody else. Time in which the event loop stands still counts for none of this.
  */
-export class CoalescedStore {
+export class BatchingStore {
   readonly store: SessionStore;
   readonly #onBatch: ((kind: BatchKind, size: number) => void) | undefined;
   readonly #maxQueue: number;
@@ -74,15 +74,15 @@ export class CoalescedStore {
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
 
-  constructor(store: SessionStore, options: CoalesceOptions = {}) {
+  constructor(store: SessionStore, options: BatchingOptions = {}) {
     this.store = store;
     this.#onBatch = options.onBatch;
     this.#maxQueue = options.maxQueue ?? 10_000;
     this.#timeout = options.storeTimeout ?? 5_000;
-    const lateness = new Lateness(this.#timeout / 50);
-    this.#deadlines = new Deadlines(this.#timeout, lateness);
-    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout, lateness);
-    this.#pace = new StorePace(store, lateness);
+    const lag = new EventLoopLag(this.#timeout / 50);
+    this.#deadlines = new Deadlines(this.#timeout, lag);
+    this.#laterDeadlines = new Deadlines(LONGER * this.#timeout, lag);
+    this.#pace = new StorePace(store, lag);
     store.giveUpAfter?.(this.#timeout);
     this.#freeReads = store.lanes.read;
     this.#freeWrites = store.lanes.write;

@@ -1,4 +1,4 @@
-import { Lateness } from "../shared/event-loop-lag.ts";
+import { EventLoopLag } from "../shared/event-loop-lag.ts";
 import type { SessionStore } from "../store/contract.ts";
 
 /** When a batch left. */
@@ -17,12 +17,12 @@ export interface Departure {
  */
 export class StorePace {
   readonly #store: SessionStore;
-  readonly #lateness: Lateness;
+  readonly #lag: EventLoopLag;
   #milliseconds = 0;
 
-  constructor(store: SessionStore, lateness: Lateness) {
+  constructor(store: SessionStore, lag: EventLoopLag) {
     this.#store = store;
-    this.#lateness = lateness;
+    this.#lag = lag;
   }
 
   get milliseconds(): number {
@@ -32,16 +32,16 @@ export class StorePace {
   /** To be ended by {@link end}. */
   begin(): Departure {
     const now = performance.now();
-    return { at: now, late: this.#lateness.begin(now), waited: this.#waited() };
+    return { at: now, late: this.#lag.begin(now), waited: this.#waited() };
   }
 
   end(): void {
-    this.#lateness.end();
+    this.#lag.end();
   }
 
   /** @param milliseconds since its departure */
   took(milliseconds: number, { late, waited }: Departure): void {
-    const others = this.#lateness.until(performance.now()) - late + (this.#waited() - waited);
+    const others = this.#lag.until(performance.now()) - late + (this.#waited() - waited);
     const own = Math.max(0, milliseconds - others);
     this.#milliseconds = Math.max(own, this.#milliseconds + (own - this.#milliseconds) / 8);
   }

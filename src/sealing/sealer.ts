@@ -52,7 +52,7 @@ const CIPHER_OPTIONS = { authTagLength: TAG_BYTES } as const;
 const NONCE = new Uint8Array(12);
 
 /**
- * Turns plaintexts into envelopes that open in their own row only, and back.
+ * SerialQueue plaintexts into envelopes that open in their own row only, and back.
  *
  * A message key and a commitment are derived for every envelope (HKDF-SHA-512, RFC 5869) from the key, the row's
  * columns and a random salt; the cipher is AES-256-GCM (SP 800-38D).

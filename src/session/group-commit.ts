@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { SessionBusyError } from "../errors.ts";
-import { Lateness } from "../shared/event-loop-lag.ts";
+import { EventLoopLag } from "../shared/event-loop-lag.ts";
 import type { Content } from "../codec/codec.ts";
 import type { SessionState, Write } from "./state.ts";
 
@@ -53,7 +53,7 @@ const MOST_TOGETHER = 256;
 export class GroupCommit {
   readonly #lanes: Map<string, Lane> = new Map();
   readonly #limit: number;
-  readonly #lag: Lateness;
+  readonly #lag: EventLoopLag;
 
   /**
    * @param limit milliseconds: behind one that takes longer the next one goes, beside it, and none waits longer than
@@ -61,7 +61,7 @@ export class GroupCommit {
    */
   constructor(limit: number) {
     this.#limit = limit;
-    this.#lag = new Lateness(limit / 50);
+    this.#lag = new EventLoopLag(limit / 50);
   }
 
   /**

@@ -8,7 +8,7 @@ import {
   type WriteEvent,
 } from "../telemetry/channels.ts";
 import type { SessionRow } from "../store/row.ts";
-import { CoalescedStore } from "../batching/batching-store.ts";
+import { BatchingStore } from "../batching/batching-store.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { BareRow, ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
@@ -19,17 +19,17 @@ import { Touches } from "./touches.ts";
 
 /**
  * Rows as the manager thinks of them: alive or not, sealed or opened. Every statement of a session passes here, is
- * coalesced with its neighbours and published.
+ * batched with its neighbours and published.
  */
 export class Records {
   readonly settings: Settings;
-  readonly store: CoalescedStore;
+  readonly store: BatchingStore;
   readonly touches: Touches = new Touches();
   readonly #touching: Set<Promise<void>> = new Set();
 
   constructor(settings: Settings) {
     this.settings = settings;
-    this.store = new CoalescedStore(settings.store, {
+    this.store = new BatchingStore(settings.store, {
       storeTimeout: settings.storeTimeout,
       onBatch(operation, size) {
         if (channels.batch.hasSubscribers) channels.batch.publish({ operation, size } satisfies BatchEvent);

@@ -1,4 +1,4 @@
-import { Lateness } from "./event-loop-lag.ts";
+import { EventLoopLag } from "./event-loop-lag.ts";
 import { outsideRequests } from "./outside-requests.ts";
 
 /** The runtime's own, also where an application's tests put fake timers in its place. */
@@ -25,29 +25,29 @@ export interface Limited {
  */
 export class Deadlines {
   readonly limit: number;
-  readonly #lateness: Lateness;
+  readonly #lag: EventLoopLag;
   #first: Limited | null = null;
   #last: Limited | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   /**
    * @param limit milliseconds
-   * @param lateness notices a standstill that is longer than its period; of the list's own, a fiftieth of the limit
+   * @param lag notices a standstill that is longer than its period; of the list's own, a fiftieth of the limit
    */
-  constructor(limit: number, lateness: Lateness = new Lateness(limit / 50)) {
+  constructor(limit: number, lag: EventLoopLag = new EventLoopLag(limit / 50)) {
     this.limit = limit;
-    this.#lateness = lateness;
+    this.#lag = lag;
   }
 
   /** `performance.now()` without the time that the event loop stood still while something was listed. */
   now(): number {
     const now = performance.now();
-    return now - this.#lateness.until(now);
+    return now - this.#lag.until(now);
   }
 
   add(entry: Limited): void {
     const now = performance.now();
-    entry.deadline = now - this.#lateness.begin(now) + this.limit;
+    entry.deadline = now - this.#lag.begin(now) + this.limit;
     entry.earlier = this.#last;
     entry.later = null;
     if (this.#last) this.#last.later = entry;
@@ -60,7 +60,7 @@ export class Deadlines {
     if (earlier) earlier.later = later;
     else if (this.#first === entry) this.#first = later;
     else return;
-    this.#lateness.end();
+    this.#lag.end();
     if (later) later.earlier = earlier;
     else this.#last = earlier;
     entry.earlier = null;

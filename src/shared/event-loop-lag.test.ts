@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { CoalescedStore } from "../batching/batching-store.ts";
-import { Lateness } from "./event-loop-lag.ts";
+import { BatchingStore } from "../batching/batching-store.ts";
+import { EventLoopLag } from "./event-loop-lag.ts";
 import type { SessionStore } from "../store/contract.ts";
 
 const standStill = (milliseconds: number): void => {
@@ -19,8 +19,8 @@ test.each(["the present turn", "a later turn"])(
         return ids.map(() => null);
       },
     } as unknown as SessionStore;
-    const coalesced = new CoalescedStore(store, { storeTimeout: 1_500 });
-    const read = (nth: number) => coalesced.read(new Uint8Array(32).fill(nth));
+    const batched = new BatchingStore(store, { storeTimeout: 1_500 });
+    const read = (nth: number) => batched.read(new Uint8Array(32).fill(nth));
     await read(0);
     await new Promise(setImmediate);
     const reading = Array.from({ length: 11 }, (_, nth) => read(nth));
@@ -32,28 +32,28 @@ test.each(["the present turn", "a later turn"])(
 );
 
 test("what the event loop stood still is known at once, and counts once", async () => {
-  const lateness = new Lateness(10);
-  const began = lateness.begin(performance.now());
+  const lag = new EventLoopLag(10);
+  const began = lag.begin(performance.now());
   standStill(60);
-  const stood = lateness.until(performance.now()) - began;
+  const stood = lag.until(performance.now()) - began;
   expect(stood).toBeGreaterThan(40);
   await new Promise((resolve) => setTimeout(resolve, 1));
-  expect(lateness.until(performance.now()) - began).toBeGreaterThanOrEqual(stood);
-  lateness.end();
+  expect(lag.until(performance.now()) - began).toBeGreaterThanOrEqual(stood);
+  lag.end();
 });
 
 test("timers tell of it only while something is measured", async () => {
   vi.useFakeTimers();
   try {
-    const lateness = new Lateness(10);
-    expect(lateness.begin(performance.now())).toBe(0);
+    const lag = new EventLoopLag(10);
+    expect(lag.begin(performance.now())).toBe(0);
     await vi.advanceTimersByTimeAsync(95);
-    expect(lateness.until(performance.now())).toBe(0);
+    expect(lag.until(performance.now())).toBe(0);
     expect(vi.getTimerCount()).toBe(1);
-    lateness.end();
+    lag.end();
     await vi.advanceTimersByTimeAsync(20);
     expect(vi.getTimerCount()).toBe(0);
-    expect(lateness.begin(performance.now())).toBe(0);
+    expect(lag.begin(performance.now())).toBe(0);
     expect(vi.getTimerCount()).toBe(1);
   } finally {
     vi.useRealTimers();

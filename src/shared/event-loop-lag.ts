@@ -7,7 +7,7 @@ const SHORTEST = 5;
  * How long the event loop has stood still: what was measured across a standstill took that much less. While something
  * is measured a timer fires now and then; as late as it is, the loop did nothing else that is new either.
  */
-export class Lateness {
+export class EventLoopLag {
   readonly #period: number;
   #late = 0;
   /** When the timer is to fire, by `performance.now()`; 0 while there is none. */
@@ -20,7 +20,7 @@ export class Lateness {
     this.#period = Math.max(SHORTEST, period);
   }
 
-  /** Begins a measurement. Answers the lateness so far, in milliseconds. */
+  /** Begins a measurement. Answers the lag so far, in milliseconds. */
   begin(now: number): number {
     this.#measured++;
     this.#wasUsed = true;
@@ -32,7 +32,7 @@ export class Lateness {
     this.#measured--;
   }
 
-  /** The lateness so far: the difference of two is what there was between them. */
+  /** The lag so far: the difference of two is what there was between them. */
   until(now: number): number {
     return this.#due === 0 ? this.#late : this.#late + Math.max(0, now - this.#due);
   }

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { afterEach, test, vi } from "vitest";
 import { memoryStore } from "../store/memory.ts";
 import { createSessionManager } from "../manager.ts";
-import { Turns } from "./serial-queue.ts";
+import { SerialQueue } from "./serial-queue.ts";
 
 afterEach(() => void vi.useRealTimers());
 
 test("tasks of one name run one after another, also after one that failed", async () => {
-  const turns = new Turns();
+  const turns = new SerialQueue();
   const order: string[] = [];
   const task = (name: string, fails = false) =>
     turns.take("session", async () => {

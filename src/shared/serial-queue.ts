@@ -1,5 +1,5 @@
 /** Lets tasks of the same name run one after another, and those of different names side by side. */
-export class Turns {
+export class SerialQueue {
   readonly #last: Map<string, Promise<unknown>> = new Map();
   readonly #limit: number;
 

@@ -8,7 +8,7 @@ export const LONGER = 12;
 export type Limit = "usual" | "longer" | null;
 
 /** What is done with one connection between its leaving the pool and its return. */
-export interface Trip {
+export interface RoundTrip {
   /** The outcome when the connection breaks. A transaction tells its own, so it says `none` here. */
   readonly lost: "none" | "unknown";
   /** The outcome when it has no answer in time. */
@@ -17,7 +17,7 @@ export interface Trip {
 }
 
 interface Lent<T> {
-  readonly trip: Trip;
+  readonly trip: RoundTrip;
   /** As many as the pool may have; 10 unless it tells. */
   readonly connections: number | undefined;
   work(): Promise<T>;

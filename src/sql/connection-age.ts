@@ -13,6 +13,6 @@ export function seen(connection: object): void {
 }
 
 /** Whether a new connection may lead to another server than this one does. */
-export function isLongStanding(connection: object): boolean {
+export function isEstablished(connection: object): boolean {
   return performance.now() - (since.get(connection) ?? Infinity) >= LONG;
 }

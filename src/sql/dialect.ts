@@ -81,7 +81,7 @@ export interface Database {
    */
   exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
   /** Settings under which an acknowledged write may be lost, a sentence each that names it; none when all is well (R33). */
-  weaknesses?(): Promise<readonly string[]>;
+  durabilityWarnings?(): Promise<readonly string[]>;
   /** What the pool's or handle's owner has set that would change results, a phrase each; the store's own are immune. */
   ownersSettings?(): Promise<readonly string[]>;
   /** Called before `close`: gives up what may take long, so that nobody waits for it. */

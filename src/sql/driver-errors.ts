@@ -50,7 +50,7 @@ export function isConnectionError(error: unknown): boolean {
 }
 
 /**
- * Turns an error that carries no code of the database into one of ours.
+ * SerialQueue an error that carries no code of the database into one of ours.
  * @param outcome what is known of a write when the connection broke
  */
 export function explainDriver(

@@ -2,7 +2,7 @@
 const TRIES = 3;
 
 /** Tells once, at the first use of a database, under which settings an acknowledged write may be lost (R33). */
-export class WeaknessWarning {
+export class DurabilityWarning {
   #tries = TRIES;
   #asking = false;
 
@@ -20,7 +20,7 @@ export class WeaknessWarning {
     this.#asking = true;
     this.#tries--;
     try {
-      for (const weakness of await ask()) warn(server, weakness);
+      for (const durabilityWarning of await ask()) warn(server, durabilityWarning);
       this.#tries = 0;
     } catch {
       // The next use asks again.
@@ -30,8 +30,8 @@ export class WeaknessWarning {
   }
 }
 
-function warn(server: string, weakness: string): void {
-  process.emitWarning(`${server}: ${weakness}`, {
+function warn(server: string, durabilityWarning: string): void {
+  process.emitWarning(`${server}: ${durabilityWarning}`, {
     type: "StoredSessionWarning",
     code: "STORED_SESSION_WEAK_DURABILITY",
     detail:

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { durabilityOfMysql, durabilityOfPostgres, weaknessesIn } from "./durability.ts";
+import { durabilityOfMysql, durabilityOfPostgres, durabilityWarningsIn } from "./durability.ts";
 import { namesOf } from "./names.ts";
-import { WeaknessWarning } from "./durability-warning.ts";
+import { DurabilityWarning } from "./durability-warning.ts";
 
 const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: true });
 
 describe("settings that are weaker than the promise (R33)", () => {
   const postgres = (row: object) =>
-    weaknessesIn(
+    durabilityWarningsIn(
       durabilityOfPostgres(
         {
           synchronous_commit: "on",
@@ -21,7 +21,9 @@ describe("settings that are weaker than the promise (R33)", () => {
       ),
     );
   const mysql = (row: object) =>
-    weaknessesIn(durabilityOfMysql({ flush_log: 1, doublewrite: "ON", log_bin: 1, sync_binlog: 1, ...row }));
+    durabilityWarningsIn(
+      durabilityOfMysql({ flush_log: 1, doublewrite: "ON", log_bin: 1, sync_binlog: 1, ...row }),
+    );
 
   test.each([
     [{}, []],
@@ -67,7 +69,7 @@ describe("telling of them", () => {
   };
 
   test("first callers at once are told once", async () => {
-    const warning = new WeaknessWarning();
+    const warning = new DurabilityWarning();
     let asked = 0;
     const ask = async (): Promise<string[]> => {
       asked++;
@@ -83,7 +85,7 @@ describe("telling of them", () => {
   });
 
   test("a question that failed is asked again at the next use, and not for ever", async () => {
-    const [warning, hopeless] = [new WeaknessWarning(), new WeaknessWarning()];
+    const [warning, hopeless] = [new DurabilityWarning(), new DurabilityWarning()];
     let asked = 0;
     const warnings = await told(async () => {
       await warning.tell("MySQL", () => Promise.reject(new Error("the connection broke")));

@@ -5,16 +5,16 @@ export interface DurabilitySetting {
   readonly name: string;
   readonly value: string;
   /** What can be lost with this value, to be read after "so"; null when nothing can. */
-  readonly weakness: string | null;
+  readonly durabilityWarning: string | null;
 }
 
 type Row = Readonly<Record<string, unknown>>;
 
 /** "fsync is off, so a loss of power can destroy the database." for each setting that is too weak. */
-export function weaknessesIn(settings: readonly DurabilitySetting[]): string[] {
+export function durabilityWarningsIn(settings: readonly DurabilitySetting[]): string[] {
   return settings
-    .filter(({ weakness }) => weakness !== null)
-    .map(({ name, value, weakness }) => `${name} is ${value}, so ${weakness}.`);
+    .filter(({ durabilityWarning }) => durabilityWarning !== null)
+    .map(({ name, value, durabilityWarning }) => `${name} is ${value}, so ${durabilityWarning}.`);
 }
 
 /** Asks PostgreSQL for what {@link durabilityOfPostgres} reads. */
@@ -29,7 +29,7 @@ export function askPostgres({ sessions }: Names): Statement {
 export function durabilityOfPostgres(row: Row, { sessions }: Names): DurabilitySetting[] {
   const setting = (name: string, weak: Readonly<Record<string, string>>): DurabilitySetting => {
     const value = String(row[name]);
-    return { name, value, weakness: weak[value] ?? null };
+    return { name, value, durabilityWarning: weak[value] ?? null };
   };
   const settings = [
     setting("synchronous_commit", {
@@ -45,7 +45,7 @@ export function durabilityOfPostgres(row: Row, { sessions }: Names): DurabilityS
     settings.push({
       name: `the table ${sessions}`,
       value: "unlogged",
-      weakness: "a crash of the server empties it",
+      durabilityWarning: "a crash of the server empties it",
     });
   }
   return settings;
@@ -68,21 +68,26 @@ export function durabilityOfMysql(row: Row): DurabilitySetting[] {
       name: "innodb_flush_log_at_trx_commit",
       value: flush,
       // MariaDB's 3 flushes at the preparation of a commit as well, and so no less than 1.
-      weakness: /^[13]$/.test(flush)
+      durabilityWarning: /^[13]$/.test(flush)
         ? null
         : "a loss of power can undo commits of the last second that were acknowledged",
     },
     {
       name: "innodb_doublewrite",
       value: doublewrite,
-      weakness: /^(0|off)$/i.test(doublewrite) ? "a loss of power can damage the database" : null,
+      durabilityWarning: /^(0|off)$/i.test(doublewrite) ? "a loss of power can damage the database" : null,
     },
   ];
   // Recovery rolls back what the storage engine had prepared and the binary log has not.
   if (Number(row["log_bin"]) === 1) {
     const value = String(row["sync_binlog"]);
-    const weakness = "a loss of power can undo commits that were acknowledged, and leave replicas apart";
-    settings.push({ name: "sync_binlog", value, weakness: value === "1" ? null : weakness });
+    const durabilityWarning =
+      "a loss of power can undo commits that were acknowledged, and leave replicas apart";
+    settings.push({
+      name: "sync_binlog",
+      value,
+      durabilityWarning: value === "1" ? null : durabilityWarning,
+    });
   }
   return settings;
 }

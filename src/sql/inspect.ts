@@ -53,12 +53,12 @@ async function inspectSqlite(ask: Ask): Promise<Inspected> {
     {
       name: "synchronous",
       value: ["OFF", "NORMAL", "FULL", "EXTRA"][level] ?? String(level),
-      weakness: level < 2 ? "a loss of power can undo commits that were acknowledged" : null,
+      durabilityWarning: level < 2 ? "a loss of power can undo commits that were acknowledged" : null,
     },
     {
       name: "journal_mode",
       value: journal,
-      weakness: /^(OFF|MEMORY)$/.test(journal) ? "a crash while writing can destroy the file" : null,
+      durabilityWarning: /^(OFF|MEMORY)$/.test(journal) ? "a crash while writing can destroy the file" : null,
     },
   ];
   return {

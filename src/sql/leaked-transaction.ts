@@ -1,27 +1,27 @@
 import { StoreError } from "../errors.ts";
 
 /** The cause of an error about a connection that was released inside a transaction. */
-class LeftOpen extends Error {}
+class LeakedTransaction extends Error {}
 
 type Store = "postgresStore" | "mysqlStore";
 
 const advice = "Commit or roll back before release(), also after an error.";
 
 /** A statement that found itself in a transaction of the pool's owner; `none` when that was undone for certain. */
-export function leftOpen(store: Store, outcome: "none" | "unknown"): StoreError {
+export function leakedTransaction(store: Store, outcome: "none" | "unknown"): StoreError {
   const kept = outcome === "none" ? "nothing was done there" : "whether a write is kept is not known";
   const message = `The application left a transaction open on a connection of the pool given to ${store}, so ${kept}. ${advice}`;
-  const cause = new LeftOpen("The connection is given up, and its transaction with it.");
+  const cause = new LeakedTransaction("The connection is given up, and its transaction with it.");
   return new StoreError(message, { cause, outcome });
 }
 
 /** Whether a statement can be sent again, through another connection. */
 export function isUndone(error: unknown): boolean {
-  return error instanceof StoreError && error.cause instanceof LeftOpen && error.outcome === "none";
+  return error instanceof StoreError && error.cause instanceof LeakedTransaction && error.outcome === "none";
 }
 
 /** Tells once of connections that are given up: the transaction that goes with each is the application's own. */
-export class LeftOpenWarning {
+export class LeakedTransactionWarning {
   readonly #store: Store;
   #isTold = false;
 

@@ -16,7 +16,7 @@ export interface Patience {
  * rejects with the last error as it came. Between tries it pauses for a random time, so that rivals who collided
  * do not collide again. Only for work that a failed try left undone.
  */
-export async function withPatience<T>(
+export async function withRetries<T>(
   patience: Patience,
   transient: (error: unknown) => boolean,
   attempt: () => T | Promise<T>,

@@ -5,7 +5,10 @@ import Koa from "koa";
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { afterEach, beforeEach, describe, test } from "vitest";
-import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/drop-in/express-session.ts";
+import {
+  StoredSessionStore,
+  type StoredSessionStoreOptions,
+} from "../../src/adapters/drop-in/express-session.ts";
 import { StoredSessionKoaStore } from "../../src/adapters/drop-in/koa-session.ts";
 import { ConflictError, memoryStore, SessionEndedError } from "../../src/index.ts";
 import { fakeClock } from "../../src/testing/index.ts";

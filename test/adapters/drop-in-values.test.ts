@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { promisify } from "node:util";
 import { test } from "vitest";
-import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/drop-in/express-session.ts";
+import {
+  StoredSessionStore,
+  type StoredSessionStoreOptions,
+} from "../../src/adapters/drop-in/express-session.ts";
 import { StoredSessionKoaStore } from "../../src/adapters/drop-in/koa-session.ts";
 import { plainObject } from "../../src/adapters/drop-in/json-values.ts";
 import { LimitError, memoryStore, ValueError } from "../../src/index.ts";

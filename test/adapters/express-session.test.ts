@@ -5,11 +5,14 @@ import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { test } from "vitest";
 import { ExpressClasses } from "../../src/adapters/drop-in/express-classes.ts";
-import { StoredSessionStore, type StoredSessionStoreOptions } from "../../src/adapters/drop-in/express-session.ts";
+import {
+  StoredSessionStore,
+  type StoredSessionStoreOptions,
+} from "../../src/adapters/drop-in/express-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
-import { ForeignFace } from "./foreign-face.ts";
+import { DropInFace } from "./foreign-face.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
@@ -43,7 +46,7 @@ adapterOnEachDatabase("express-session", {
     );
     app.use(async (request, response) => {
       const session = () => request.session as any;
-      const face = new ForeignFace({
+      const face = new DropInFace({
         session,
         regenerate: () => promisify(session().regenerate.bind(session()))(),
         destroy: () => promisify(session().destroy.bind(session()))(),

@@ -7,7 +7,7 @@ import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.t
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
-import { ForeignFace } from "./foreign-face.ts";
+import { DropInFace } from "./foreign-face.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 
 // Without their types, which claim request.session for themselves.
@@ -38,7 +38,7 @@ adapterOnEachDatabase("@fastify/session", {
     });
     await app.register(fastifySession, { ...options, store, rolling: false });
     app.all("/*", async (request, reply) => {
-      const face = new ForeignFace({
+      const face = new DropInFace({
         session: () => sessionOf(request),
         regenerate: () => sessionOf(request).regenerate(),
         destroy: () => sessionOf(request).destroy(),

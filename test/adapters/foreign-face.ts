@@ -10,7 +10,7 @@ interface Hooks {
 const own = new Set(["cookie", "user", "notice", "stored-session:baseline"]);
 
 /** Another library's session, as the routes of the adapter contract use one. */
-export class ForeignFace implements ContractSession {
+export class DropInFace implements ContractSession {
   readonly #hooks: Hooks;
 
   constructor(hooks: Hooks) {

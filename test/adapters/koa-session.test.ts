@@ -3,11 +3,14 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { StoredSessionKoaStore, type StoredSessionKoaStoreOptions } from "../../src/adapters/drop-in/koa-session.ts";
+import {
+  StoredSessionKoaStore,
+  type StoredSessionKoaStoreOptions,
+} from "../../src/adapters/drop-in/koa-session.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
-import { ForeignFace } from "./foreign-face.ts";
+import { DropInFace } from "./foreign-face.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
@@ -39,7 +42,7 @@ adapterOnEachDatabase("koa-session", {
       new StoredSessionKoaStore({ store: contract.store, keys: contract.keys, storeTimeout: "1 min" }),
     );
     app.use(async (ctx) => {
-      const face = new ForeignFace({
+      const face = new DropInFace({
         session: () => sessionOf(ctx),
         regenerate: () => sessionOf(ctx).regenerate(),
         destroy: () => void Object.assign(ctx, { session: null }),

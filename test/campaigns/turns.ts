@@ -41,7 +41,7 @@ export class Gate {
   }
 }
 
-export interface Turns {
+export interface SerialQueue {
   readonly working: Measured;
   readonly resting: Measured;
   /** Bytes in use after collection, at each change of turns. */
@@ -55,7 +55,7 @@ export async function inTurns(
   seconds: { work: number; rest: number },
   collect: () => number,
   job: () => Promise<unknown>,
-): Promise<Turns> {
+): Promise<SerialQueue> {
   const [working, resting, memory] = [new Measured(), new Measured(), [] as number[]];
   let finished = false;
   visitors.measure(working);

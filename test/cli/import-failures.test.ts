@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "vitest";
-import { ForeignTable } from "../../src/cli/import/read.ts";
+import { SourceTable } from "../../src/cli/import/read.ts";
 import { sourceNamed } from "../../src/cli/import/sources.ts";
 import { generateKey } from "../../src/index.ts";
 import { Gem, railsKeys } from "../rails/gem.ts";
@@ -63,7 +63,7 @@ test("a page that fails is not counted, and nothing is left out without a reason
 test("a reading that fails after rows were taken over says that they stay", async () => {
   writeOld(20);
   const source = sourceNamed("better-sqlite3-session-store");
-  const open = () => ForeignTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
+  const open = () => SourceTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
   const lose = () => {
     const old = new DatabaseSync(folder.file("old.sqlite3"));
     old.exec("DROP TABLE sessions");
@@ -92,7 +92,7 @@ test("rows that were lost are missed, though others have one id in two types", a
   for (const sid of [1, 1, 1, 2, 3, "9", "9"]) insert.run(sid);
   const source = sourceNamed("better-sqlite3-session-store");
   const read = async (size: number) => {
-    const table = ForeignTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
+    const table = SourceTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
     try {
       const total = await table.count();
       let rows = 0;

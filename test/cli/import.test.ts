@@ -12,7 +12,7 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, inject, test } from "vitest";
 import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
 import { generateKey } from "../../src/index.ts";
-import { ForeignTable } from "../../src/cli/import/read.ts";
+import { SourceTable } from "../../src/cli/import/read.ts";
 import { sourceNamed } from "../../src/cli/import/sources.ts";
 import { recordsOf } from "../../src/manager.ts";
 import { rowIdOf } from "../../src/session/token.ts";
@@ -362,7 +362,7 @@ test("rows that were not met are an error, unless they are gone", async () => {
   old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expired TEXT)");
   for (const sid of ["a", "b", "c"]) old.prepare("INSERT INTO sessions VALUES (?, '{}', '')").run(sid);
   const source = sourceNamed("connect-session-knex");
-  const foreign = ForeignTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
+  const foreign = SourceTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
   await foreign.assertWhole(3, 3);
   await assert.rejects(foreign.assertWhole(2, 3), /Only 2 of 3 rows of connect-session-knex were met/);
   old.exec("DELETE FROM sessions WHERE sid = 'c'");

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, describe, expect, test } from "vitest";
-import { ForeignSessions } from "../../src/adapters/drop-in/drop-in-sessions.ts";
+import { DropInSessions } from "../../src/adapters/drop-in/drop-in-sessions.ts";
 import type { Database, Statement } from "../../src/sql/dialect.ts";
 import { StoreError, StoreUnavailableError, type SessionStore } from "../../src/index.ts";
 import { revokeEverything } from "../../src/operator/admin.ts";
@@ -104,8 +104,7 @@ async function visits(place: Place, users: readonly (string | undefined)[]): Pro
   return cookies;
 }
 
-const foreignOf = ({ store, clock }: Place) =>
-  new ForeignSessions({ store, keys: testKeys, clock: clock.now });
+const dropInOf = ({ store, clock }: Place) => new DropInSessions({ store, keys: testKeys, clock: clock.now });
 
 const operations: Record<string, Prepare> = {
   "forUser().revokeAll": async (place) => {
@@ -194,13 +193,13 @@ const operations: Record<string, Prepare> = {
   },
   "the drop-in's clear": async (place) => {
     await visits(place, ["1", undefined, "3"]);
-    return () => foreignOf(place).clear();
+    return () => dropInOf(place).clear();
   },
   "the drop-in's save over a session that ended": async (place) => {
-    const before = new ForeignSessions({ store: place.sound, keys: testKeys, clock: place.clock.now });
+    const before = new DropInSessions({ store: place.sound, keys: testKeys, clock: place.clock.now });
     await before.save("an id", { n: 1 }, null, place.clock.time + day);
     place.clock.time += 2 * day;
-    return () => foreignOf(place).save("an id", { n: 2 }, null, place.clock.time + day);
+    return () => dropInOf(place).save("an id", { n: 2 }, null, place.clock.time + day);
   },
   "an import of several batches": async (place) => {
     await place.sound.takeOver!([]);

@@ -1,6 +1,6 @@
 /** At most one touch a session and `touchEvery` in a process, however many requests read it at once (promise 10). */
 import { afterEach, expect, test } from "vitest";
-import { ForeignSessions } from "../../src/adapters/drop-in/drop-in-sessions.ts";
+import { DropInSessions } from "../../src/adapters/drop-in/drop-in-sessions.ts";
 import { memoryStore, StoreUnavailableError, type SessionStore } from "../../src/index.ts";
 import { recordsOf } from "../../src/manager.ts";
 import { HandClock, manage, visit } from "../jobs/sessions.ts";
@@ -69,7 +69,7 @@ eachStore((_name, create) => {
     held = await create();
     const clock = new HandClock();
     const statements = counted(held.store);
-    const foreign = new ForeignSessions({
+    const foreign = new DropInSessions({
       store: statements.store,
       keys: testKeys,
       ...limits,

@@ -1,7 +1,7 @@
 /** Promise 10: what one statement brings is bounded in bytes, and what needs no data reads none. */
 import { describe, expect, test } from "vitest";
 import type { Database, Result } from "../../src/sql/dialect.ts";
-import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { SqlStore } from "../../src/sql/sql-store.ts";
 import { manage } from "../jobs/sessions.ts";
 import { databases } from "../servers/databases.ts";
@@ -49,7 +49,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     const below = weighed((created.store as SqlStore).database, (bytes) => {
       largest = Math.max(largest, bytes);
     });
-    const store = new CoalescedStore(new SqlStore(below), { storeTimeout: 60_000 });
+    const store = new BatchingStore(new SqlStore(below), { storeTimeout: 60_000 });
     const read = await Promise.all(rows.map(({ id }) => store.read(id)));
     expect(read.map((row) => [row?.data.length, row?.data[0]])).toEqual(
       rows.map(({ data }) => [1e6, data[0]]),

@@ -296,9 +296,9 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
 });
 
 test("an error tells which pool, and what to do", async () => {
-  const { leftOpen } = await import("../../src/sql/leaked-transaction.ts");
+  const { leakedTransaction } = await import("../../src/sql/leaked-transaction.ts");
   for (const outcome of ["none", "unknown"] as const) {
-    const error = leftOpen("mysqlStore", outcome);
+    const error = leakedTransaction("mysqlStore", outcome);
     expect(error).toBeInstanceOf(StoreError);
     expect(error).toMatchObject({
       outcome,

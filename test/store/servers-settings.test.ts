@@ -10,7 +10,7 @@ import { StoreReadOnlyError, StoreTimeoutError, TableError } from "../../src/err
 import { migrateDatabase, migrationStatus } from "../../src/sql/migrations/migrator.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
 import { createSessionManager, settingsOf } from "../../src/manager.ts";
-import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { CONNECT_TIMEOUT } from "../../src/sql/pool-options.ts";
@@ -92,7 +92,7 @@ describe.each(servers)("$name", (database) => {
       kind === "postgres" ? new Pool({ connectionString: url, options: "-c lock_timeout=500" }) : null;
     const below = pool ? postgresStore(pool, { table }) : mysqlStore(url, { table });
     const sizes: number[] = [];
-    const store = new CoalescedStore(below, {
+    const store = new BatchingStore(below, {
       storeTimeout: 4_000,
       onBatch: (sent, size) => void (sent === "update" && sizes.push(size)),
     });
@@ -175,13 +175,15 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", 
     await store.close();
   });
 
-  test("an unlogged table is a weakness, at the first use and when inspected (R33)", async () => {
+  test("an unlogged table is a durabilityWarning, at the first use and when inspected (R33)", async () => {
     await using created = await migrated(database);
     await execute(database.url, "postgres", `ALTER TABLE ${created.table} SET UNLOGGED`);
     const { database: inspected } = created.store as SqlStore;
     const { durability } = await inspectDatabase(inspected);
-    expect(durability.filter(({ weakness }) => weakness !== null)).toMatchObject([{ value: "unlogged" }]);
-    expect(await inspected.weaknesses?.()).toEqual([expect.stringMatching(/is unlogged/)]);
+    expect(durability.filter(({ durabilityWarning }) => durabilityWarning !== null)).toMatchObject([
+      { value: "unlogged" },
+    ]);
+    expect(await inspected.durabilityWarnings?.()).toEqual([expect.stringMatching(/is unlogged/)]);
   });
 });
 

@@ -3,7 +3,7 @@ import mysql from "mysql2/promise";
 import { Client, Pool } from "pg";
 import { describe, expect, test } from "vitest";
 import { ClosedError, StoreError, StoreTimeoutError } from "../../src/errors.ts";
-import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { Switch } from "../campaigns/switch.ts";
@@ -36,7 +36,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
       await Promise.all([below.touch([row]), ...[1, 2, 3].map(() => below.read([row.id]))]);
 
     // Only now, so that no limit is set to what has to succeed.
-    const store = new CoalescedStore(below, { storeTimeout: 600 });
+    const store = new BatchingStore(below, { storeTimeout: 600 });
     try {
       way.silence();
       const outcomes: unknown[] = [];
@@ -150,7 +150,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     await using created = await held();
     created.release();
     const { table } = created;
-    const store = new CoalescedStore((kind === "postgres" ? postgresStore : mysqlStore)(url!, { table }));
+    const store = new BatchingStore((kind === "postgres" ? postgresStore : mysqlStore)(url!, { table }));
     await store.count(0);
     await using locked = await lock(table);
     const counting = store.count(0);
@@ -168,7 +168,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     await using created = await held();
     created.release();
     const { table } = created;
-    const store = new CoalescedStore((kind === "postgres" ? postgresStore : mysqlStore)(url!, { table }));
+    const store = new BatchingStore((kind === "postgres" ? postgresStore : mysqlStore)(url!, { table }));
     await store.count(0);
     await using locked = await lock(table);
     const counting = store.count(0);

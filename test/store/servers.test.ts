@@ -273,9 +273,9 @@ for (const database of servers) {
       }
     });
 
-    test("the test servers are durable, so no weakness is named (R33)", async () => {
+    test("the test servers are durable, so no durabilityWarning is named (R33)", async () => {
       await using created = await migrated();
-      expect(await (created.store as SqlStore).database.weaknesses?.()).toEqual([]);
+      expect(await (created.store as SqlStore).database.durabilityWarnings?.()).toEqual([]);
     });
 
     test("a table in another schema", async () => {

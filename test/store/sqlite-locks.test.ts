@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
-import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { nextRow, randomRow } from "../servers/rows.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
@@ -15,7 +15,7 @@ describe.each(["node:sqlite", "better-sqlite3"] as const)("%s", (driver) => {
     const below = sqliteStore(path, { driver, busyTimeout: 2_000 });
     const rows = Array.from({ length: 65 }, () => randomRow());
     await below.insert(rows);
-    const store = new CoalescedStore(below, { storeTimeout: 2_000 });
+    const store = new BatchingStore(below, { storeTimeout: 2_000 });
     // By the same library, because each drops the file locks of the other within one process.
     const other = driver === "node:sqlite" ? new DatabaseSync(path) : new Better(path);
     other.exec("BEGIN IMMEDIATE");
@@ -37,7 +37,7 @@ test("a lock held for longer than storeTimeout: the saves fail, and those after 
   const below = sqliteStore(path, { busyTimeout: 5_000 });
   const [first, second, third] = [randomRow(), randomRow(), randomRow()];
   await below.insert([first, second, third]);
-  const store = new CoalescedStore(below, { storeTimeout: 300 });
+  const store = new BatchingStore(below, { storeTimeout: 300 });
   const other = new DatabaseSync(path);
   other.exec("BEGIN IMMEDIATE");
   await expect(store.update(first, nextRow(first))).rejects.toMatchObject({ outcome: "unknown" });

@@ -13,7 +13,7 @@ import {
   TableError,
 } from "../../src/errors.ts";
 import { migrate } from "../../src/sql/migrations/migrator.ts";
-import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { DAY, NOW, randomRow } from "./rows.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
@@ -281,12 +281,12 @@ describe.each(DRIVERS)("%s", (driver) => {
 
   test("64 callers over one file lose no update (promise 2)", async () => {
     const path = file();
-    const stores = [1, 2].map(() => new CoalescedStore(sqliteStore(path, { driver })));
+    const stores = [1, 2].map(() => new BatchingStore(sqliteStore(path, { driver })));
     const rows = Array.from({ length: 8 }, () => randomRow({ version: 0 }));
     for (const row of rows) await stores[0]?.insert(row);
     let left = 600;
     const work = async (caller: number): Promise<void> => {
-      const store = stores[caller % 2] as CoalescedStore;
+      const store = stores[caller % 2] as BatchingStore;
       while (left-- > 0) {
         for (;;) {
           const loaded = await store.read(rows[(left + 600) % 8]?.id as Uint8Array);

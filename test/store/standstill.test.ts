@@ -1,7 +1,7 @@
 /** Promise 10: a pause of the whole process (a breakpoint, SIGSTOP, a virtual machine that moves) is not the store's. */
 import { describe, expect, test } from "vitest";
 import { memoryStore, type SessionStore } from "../../src/index.ts";
-import { CoalescedStore } from "../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { databases } from "../servers/databases.ts";
 import { around, testKeys } from "../session/doubles.ts";
@@ -11,7 +11,7 @@ function standStill(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
-/** Turns of the event loop between the requests and the standstill. */
+/** SerialQueue of the event loop between the requests and the standstill. */
 const moments = [0, 1, 2, 5] as const;
 
 /** One lane each, so that most of them wait in the queue. */
@@ -57,8 +57,8 @@ test("what was sent before a standstill and never answered → its time runs on 
   const store = around(memoryStore(), (operation, call) =>
     operation === "read" ? new Promise(() => {}) : call(),
   );
-  const coalesced = new CoalescedStore(store, { storeTimeout: 100 });
-  const read = coalesced.read(new Uint8Array(32));
+  const batched = new BatchingStore(store, { storeTimeout: 100 });
+  const read = batched.read(new Uint8Array(32));
   const answer = expect(read).rejects.toMatchObject({ name: "StoreTimeoutError", outcome: "none" });
   await new Promise(setImmediate);
   standStill(300);

@@ -13,13 +13,13 @@ import { ownerOf } from "../../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";
 import { wholeRows } from "../../session/whole-rows.ts";
 import { EndedIds } from "./ended-ids.ts";
-import { ForeignSaves } from "./saves.ts";
-import { foreignToken } from "./token.ts";
+import { DropInSaves } from "./saves.ts";
+import { dropInToken } from "./token.ts";
 
 type Values = Record<string, unknown>;
 
 /** Options of a drop-in store: those of `createSessionManager`, without what the middleware above decides. */
-export type ForeignStoreOptions = Omit<
+export type DropInStoreOptions = Omit<
   SessionManagerOptions<Values>,
   "cookie" | "schema" | "upgrade" | "client" | "format"
 >;
@@ -30,17 +30,17 @@ const day = 86_400_000;
  * Sessions whose ids and cookies belong to another library. The row id is the hash of the library's id, and `sid`,
  * where sealing needs it, is the id's own bytes (formats.md).
  */
-export class ForeignSessions {
+export class DropInSessions {
   /** For what does not need a cookie: `forUser`, `expire`, `scheduleExpiry`, `count`, `close`. */
   readonly sessions: SessionManager<Values>;
   /** Of the encoded session. */
   readonly maxBytes: number;
   readonly #settings: Settings;
   readonly #records: Records;
-  readonly #saves: ForeignSaves;
+  readonly #saves: DropInSaves;
   readonly #ended: EndedIds = new EndedIds(() => this.now());
 
-  constructor(options: ForeignStoreOptions) {
+  constructor(options: DropInStoreOptions) {
     // The cookie says how long a session lives, so without limits given here its own are the ones that count; 400
     // days are the most that browsers keep a cookie.
     const { preset, absoluteTimeout = 400 * day, idleTimeout = absoluteTimeout } = options;
@@ -50,7 +50,7 @@ export class ForeignSessions {
     this.maxBytes = options.maxBytes ?? 1_048_576;
     this.#settings = settingsOf(this.sessions as SessionManager<never>);
     this.#records = recordsOf(this.sessions as SessionManager<never>);
-    this.#saves = new ForeignSaves(this.#settings, this.#records);
+    this.#saves = new DropInSaves(this.#settings, this.#records);
   }
 
   now(): number {
@@ -63,7 +63,7 @@ export class ForeignSessions {
   }
 
   async load(id: string): Promise<{ data: Values; baseline: Baseline; expiresAt: number } | null> {
-    const token = foreignToken(id);
+    const token = dropInToken(id);
     const row = await this.#records.read(token.id);
     if (row === null) {
       this.#ended.gone(handleOf(token.id));
@@ -97,7 +97,7 @@ export class ForeignSessions {
     expiresAt: number | null,
     own: readonly string[] = [],
   ): Promise<Baseline | null> {
-    const token = foreignToken(id);
+    const token = dropInToken(id);
     const known = baseline !== null && sameBytes(baseline.row.id, token.id) ? baseline : null;
     const { mine, plaintext } = this.#saves.contentOf(data, known?.plaintext ?? null);
     if (known === null) {
@@ -125,7 +125,7 @@ export class ForeignSessions {
 
   /** Moves the end of a session that was used, when that is due. */
   async touch(id: string, baseline: Baseline | null, expiresAt: number): Promise<Baseline | null> {
-    if (baseline !== null && sameBytes(baseline.row.id, foreignToken(id).id))
+    if (baseline !== null && sameBytes(baseline.row.id, dropInToken(id).id))
       return this.#touch(baseline, expiresAt);
     // Nobody knows how old this session is: what it says of its end may have been superseded.
     const loaded = await this.load(id);
@@ -166,7 +166,7 @@ export class ForeignSessions {
 
   /** In an application with a name, only a session that opens is deleted: others may share the table. */
   async destroy(id: string): Promise<boolean> {
-    const token = foreignToken(id);
+    const token = dropInToken(id);
     const { format } = this.#settings;
     const row = format.formerUserRefs && (await this.#records.store.read(token.id));
     if (row) {

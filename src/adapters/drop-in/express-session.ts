@@ -4,14 +4,14 @@ import { answer, type Callback } from "../answer.ts";
 import { carried, carrying } from "./baseline-carrier.ts";
 import type { Baseline } from "./baseline.ts";
 import { ExpressClasses } from "./express-classes.ts";
-import { contentOf, endOfCookie, timeOf, withExpiry, type ForeignSession } from "./middleware-cookie.ts";
-import { ForeignSessions, type ForeignStoreOptions } from "./drop-in-sessions.ts";
+import { contentOf, endOfCookie, timeOf, withExpiry, type MiddlewareSession } from "./middleware-cookie.ts";
+import { DropInSessions, type DropInStoreOptions } from "./drop-in-sessions.ts";
 import { InOrder } from "./in-order.ts";
 
 type Values = Record<string, unknown>;
 
 /** Options of {@link StoredSessionStore}. */
-export interface StoredSessionStoreOptions extends ForeignStoreOptions {}
+export interface StoredSessionStoreOptions extends DropInStoreOptions {}
 
 /** Says when the session ends. */
 const own = ["cookie"];
@@ -30,7 +30,7 @@ const own = ["cookie"];
  * session, as Passport does. Where it does not, a session whose user changes (`userOf`) begins anew under its id.
  */
 export class StoredSessionStore extends EventEmitter {
-  readonly #foreign: ForeignSessions;
+  readonly #foreign: DropInSessions;
   /** By session object, and by what `get` answered. */
   readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
   /** By session object: of two saves in flight the second is measured against the first. */
@@ -39,7 +39,7 @@ export class StoredSessionStore extends EventEmitter {
 
   constructor(options: StoredSessionStoreOptions) {
     super();
-    this.#foreign = new ForeignSessions(options);
+    this.#foreign = new DropInSessions(options);
   }
 
   /** Set by express-session: gives a request a new session. */
@@ -85,10 +85,10 @@ export class StoredSessionStore extends EventEmitter {
   set(id: string, session: object, callback: (error?: unknown) => void): void;
   set(id: string, session: object): Promise<void>;
   set(id: string, session: object, callback?: Callback): Promise<void> | void {
-    return answer("set()", this.#set(id, session as ForeignSession), callback);
+    return answer("set()", this.#set(id, session as MiddlewareSession), callback);
   }
 
-  async #set(id: string, session: ForeignSession): Promise<void> {
+  async #set(id: string, session: MiddlewareSession): Promise<void> {
     const content = contentOf(session, this.#foreign.maxBytes);
     const expiresAt = this.#endOf(session);
     await this.#saves.do(session, async () => {
@@ -111,10 +111,10 @@ export class StoredSessionStore extends EventEmitter {
   touch(id: string, session: object, callback: (error?: unknown) => void): void;
   touch(id: string, session: object): Promise<void>;
   touch(id: string, session: object, callback?: Callback): Promise<void> | void {
-    return answer("touch()", this.#touch(id, session as ForeignSession), callback);
+    return answer("touch()", this.#touch(id, session as MiddlewareSession), callback);
   }
 
-  async #touch(id: string, session: ForeignSession): Promise<void> {
+  async #touch(id: string, session: MiddlewareSession): Promise<void> {
     if (this.#baselineOf(session) !== null) return this.#set(id, session);
     await this.#foreign.touch(id, null, this.#endOf(session));
   }
@@ -187,11 +187,11 @@ export class StoredSessionStore extends EventEmitter {
 
   /** For express-session: the request's session object over what `get` answered. */
   createSession(request: any, data: any): any {
-    return this.#sessionOver(request as object, data as ForeignSession, request as object);
+    return this.#sessionOver(request as object, data as MiddlewareSession, request as object);
   }
 
   /** @param sent the request, when a client sent it */
-  #sessionOver(request: object, stored: ForeignSession, sent: object | null): object {
+  #sessionOver(request: object, stored: MiddlewareSession, sent: object | null): object {
     const { Session, cookie: prototype } = this.#express.of(sent);
     const cookie = Object.create(prototype) as Values;
     const { expires, originalMaxAge = null, ...attributes } = stored.cookie ?? {};
@@ -206,11 +206,11 @@ export class StoredSessionStore extends EventEmitter {
     return session;
   }
 
-  #baselineOf(session: ForeignSession): Baseline | null {
+  #baselineOf(session: MiddlewareSession): Baseline | null {
     return this.#baselines.get(session) ?? carried(session);
   }
 
-  #endOf(session: ForeignSession): number {
+  #endOf(session: MiddlewareSession): number {
     return endOfCookie(session, this.#foreign.now()) ?? this.#foreign.defaultEnd();
   }
 }

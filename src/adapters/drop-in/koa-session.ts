@@ -1,6 +1,6 @@
 import type { SessionManager } from "../../manager.ts";
 import type { Baseline } from "./baseline.ts";
-import { ForeignSessions, type ForeignStoreOptions } from "./drop-in-sessions.ts";
+import { DropInSessions, type DropInStoreOptions } from "./drop-in-sessions.ts";
 import { InOrder } from "./in-order.ts";
 import { plainObject } from "./json-values.ts";
 
@@ -12,7 +12,7 @@ interface KoaSessionCall {
 }
 
 /** Options of {@link StoredSessionKoaStore}. */
-export interface StoredSessionKoaStoreOptions extends ForeignStoreOptions {}
+export interface StoredSessionKoaStoreOptions extends DropInStoreOptions {}
 
 /** koa-session lets a row live this much longer than the cookie. */
 const grace = 10_000;
@@ -26,14 +26,14 @@ const grace = 10_000;
  * use (30 days); after `absoluteTimeout` at the latest (400 days).
  */
 export class StoredSessionKoaStore {
-  readonly #foreign: ForeignSessions;
+  readonly #foreign: DropInSessions;
   readonly #baselines: WeakMap<object, Map<string, Baseline>> = new WeakMap();
 
   /** By request: of two saves in flight the second is measured against the first. */
   readonly #saves: InOrder = new InOrder();
 
   constructor(options: StoredSessionKoaStoreOptions) {
-    this.#foreign = new ForeignSessions(options);
+    this.#foreign = new DropInSessions(options);
   }
 
   /** For what needs no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */

@@ -4,22 +4,22 @@ import { plainObject } from "./json-values.ts";
 type Values = Record<string, unknown>;
 
 /** As much of a session of express-session or @fastify/session as the store looks at. */
-export interface ForeignSession extends Values {
-  cookie?: ForeignCookie | null;
+export interface MiddlewareSession extends Values {
+  cookie?: MiddlewareCookie | null;
 }
 
-interface ForeignCookie {
+interface MiddlewareCookie {
   expires?: Date | string | number | boolean | null | undefined;
   maxAge?: number | null | undefined;
   originalMaxAge?: number | null | undefined;
-  toJSON?(): ForeignCookie | undefined;
+  toJSON?(): MiddlewareCookie | undefined;
 }
 
 /**
  * What is sealed: the session's own properties. Of the cookie's expiry only that there is one, because the row has
  * the time itself, and a touch moves it there.
  */
-export function contentOf(session: ForeignSession, maxBytes: number): Values {
+export function contentOf(session: MiddlewareSession, maxBytes: number): Values {
   const own = Object.entries(session).filter(
     ([key, value]) => key !== "cookie" && !(value instanceof Baseline),
   );
@@ -32,7 +32,7 @@ export function contentOf(session: ForeignSession, maxBytes: number): Values {
       maxAge,
       originalMaxAge = maxAge,
       ...attributes
-    } = cookie as ForeignCookie & Values;
+    } = cookie as MiddlewareCookie & Values;
     const ends = timeOf(expires) !== null || typeof maxAge === "number";
     const kept = {
       originalMaxAge: rounded(originalMaxAge),
@@ -45,13 +45,13 @@ export function contentOf(session: ForeignSession, maxBytes: number): Values {
 }
 
 /** The time at which a session's cookie ends; null when it names none. */
-export function endOfCookie(session: ForeignSession, now: number): number | null {
+export function endOfCookie(session: MiddlewareSession, now: number): number | null {
   const { expires, maxAge } = jsonOf(session.cookie) ?? {};
   return timeOf(expires) ?? (typeof maxAge === "number" ? now + maxAge : null);
 }
 
 /** The time that a cookie's `expires` names; `false`, which express-session makes of `maxAge: false`, names none. */
-export function timeOf(expires: ForeignCookie["expires"]): number | null {
+export function timeOf(expires: MiddlewareCookie["expires"]): number | null {
   if (!expires || expires === true) return null;
   const time = new Date(expires).getTime();
   return Number.isNaN(time) ? null : time;
@@ -62,7 +62,7 @@ function rounded(milliseconds: number | null | undefined): number | null {
   return typeof milliseconds === "number" ? Math.round(milliseconds / 10) * 10 : null;
 }
 
-function jsonOf(cookie: ForeignCookie | null | undefined): ForeignCookie | null {
+function jsonOf(cookie: MiddlewareCookie | null | undefined): MiddlewareCookie | null {
   if (typeof cookie !== "object" || cookie === null) return null;
   const json: unknown = typeof cookie.toJSON === "function" ? cookie.toJSON() : cookie;
   return typeof json === "object" ? json : null;

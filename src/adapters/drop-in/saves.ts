@@ -7,7 +7,7 @@ import { handleOf } from "../../session/handle.ts";
 import type { Records } from "../../session/records.ts";
 import { publishRefusal } from "../../session/state.ts";
 import type { Token } from "../../session/token.ts";
-import { Turns } from "../../shared/serial-queue.ts";
+import { SerialQueue } from "../../shared/serial-queue.ts";
 import { sameBytes } from "../../shared/bytes.ts";
 import { Baseline } from "./baseline.ts";
 import { foreignUser, planSave, storedUser, type Plan, type Save } from "./merge.ts";
@@ -17,17 +17,17 @@ import { warnOfKeptId } from "./warnings.ts";
 const maxAttempts = 25;
 
 /** Writes sessions whose ids belong to another library. */
-export class ForeignSaves {
+export class DropInSaves {
   readonly #settings: Settings;
   readonly #records: Records;
-  readonly #turns: Turns;
+  readonly #turns: SerialQueue;
   #warned = false;
 
   constructor(settings: Settings, records: Records) {
     this.#settings = settings;
     this.#records = records;
     // Behind one whose store hangs nobody waits longer than for the store itself.
-    this.#turns = new Turns(settings.storeTimeout);
+    this.#turns = new SerialQueue(settings.storeTimeout);
   }
 
   /** The content and the bytes of what an application's session holds. */

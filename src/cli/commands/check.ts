@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import type { Database } from "../../sql/dialect.ts";
-import { weaknessesIn } from "../../sql/durability.ts";
+import { durabilityWarningsIn } from "../../sql/durability.ts";
 import { inspectDatabase, type Inspection } from "../../sql/inspect.ts";
 import { OptionsError, StoredSessionError, type RefusedError } from "../../errors.ts";
 import { migrationStatus } from "../../sql/migrations/migrator.ts";
@@ -255,9 +255,9 @@ async function checkOpening(
 }
 
 function checkDurability({ durability }: Inspection, add: Add): void {
-  const weaknesses = weaknessesIn(durability);
-  for (const weakness of weaknesses) add("Durability", "warning", weakness);
-  if (durability.length > 0 && weaknesses.length === 0) {
+  const durabilityWarnings = durabilityWarningsIn(durability);
+  for (const durabilityWarning of durabilityWarnings) add("Durability", "warning", durabilityWarning);
+  if (durability.length > 0 && durabilityWarnings.length === 0) {
     add("Durability", "good", durability.map(({ name, value }) => `${name}=${value}`).join(", "));
   }
 }

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { Argument, type Command } from "commander";
 import { exitCodes, Failure } from "../failure.ts";
-import { ForeignTable } from "../import/read.ts";
+import { SourceTable } from "../import/read.ts";
 import { importRails, railsFlags, railsSource } from "../import/rails.ts";
 import { sourceNamed, sources, urlVariable } from "../import/sources.ts";
 import { lines, newTally } from "../import/tally.ts";
@@ -80,7 +80,7 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
         exitCodes.usage,
       );
     }
-    const table = ForeignTable.open({
+    const table = SourceTable.open({
       url: from,
       source,
       ...(options.fromTable !== undefined && { table: options.fromTable }),

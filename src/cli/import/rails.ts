@@ -15,7 +15,7 @@ import { SqlStore } from "../../sql/sql-store.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { keyOfUser } from "../options.ts";
-import { openForeign } from "./read.ts";
+import { openDropIn } from "./read.ts";
 import { railsName, urlVariable, type Source } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";
 import type { ImportCommandOptions, ImportWork, RailsFlags } from "./work.ts";
@@ -148,7 +148,7 @@ function sourceOf(
   const from = options.from ?? fromEnvironment;
   if (from !== undefined) {
     const { fromTable: table = railsSource.table } = options;
-    const database = openForeign(from, railsSource, table, terminal.cwd);
+    const database = openDropIn(from, railsSource, table, terminal.cwd);
     return { format, store: new RailsStore(new SqlStore(database), false) };
   }
   if (options.fromTable !== undefined) {

@@ -5,10 +5,10 @@ import { SqliteDatabase } from "../../sql/sqlite/driver.ts";
 import type { Database, Dialect } from "../../sql/dialect.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { openStore } from "../store-url.ts";
-import type { ForeignRow, Source } from "./sources.ts";
+import type { SourceRow, Source } from "./sources.ts";
 
 /** The other library's table. It is only read. */
-export class ForeignTable {
+export class SourceTable {
   readonly #database: Database;
   readonly #source: Source;
   readonly #table: string;
@@ -23,12 +23,12 @@ export class ForeignTable {
     table?: string;
     lifetime: number;
     cwd: string;
-  }): ForeignTable {
+  }): SourceTable {
     const { source, table = source.table } = options;
-    const database = openForeign(options.url, source, undefined, options.cwd);
+    const database = openDropIn(options.url, source, undefined, options.cwd);
     const kind = database.dialect.name;
     assertTableName(table);
-    return new ForeignTable(database, source, quoted(table, kind), options.lifetime);
+    return new SourceTable(database, source, quoted(table, kind), options.lifetime);
   }
 
   private constructor(database: Database, source: Source, table: string, lifetime: number) {
@@ -64,7 +64,7 @@ export class ForeignTable {
   }
 
   /** Rows in order of id, a bounded page at a time. */
-  async *pages(size: number): AsyncGenerator<ForeignRow[]> {
+  async *pages(size: number): AsyncGenerator<SourceRow[]> {
     const { id, data, end, endInUtc = false, endsAt } = this.#source;
     const kind = this.#database.dialect.name;
     const name = (column: string) => quoted(column, kind);
@@ -144,7 +144,7 @@ function nameOf(row: Record<string, unknown>): string {
 }
 
 /** A database that is only read: a file is opened for that alone, so that neither it nor its journal mode changes. */
-export function openForeign(
+export function openDropIn(
   url: string,
   source: Pick<Source, "name" | "databases">,
   table: string | undefined,

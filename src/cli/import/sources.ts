@@ -7,7 +7,7 @@ export const urlVariable = "STORED_SESSION_IMPORT_URL";
 export const railsName = "stored_session";
 
 /** A row of another library's table, as text and milliseconds. */
-export interface ForeignRow {
+export interface SourceRow {
   readonly sid: string;
   /** The session as its library wrote it: JSON text. */
   readonly text: string;

@@ -6,7 +6,7 @@ import { rowIdOf } from "../../session/token.ts";
 import { handleOf } from "../../session/handle.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure, orTell } from "../failure.ts";
-import type { ForeignRow } from "./sources.ts";
+import type { SourceRow } from "./sources.ts";
 import { note, type Skipped, type SkipReason, type Tally } from "./tally.ts";
 
 export interface ImportOptions {
@@ -20,7 +20,7 @@ export interface ImportOptions {
 /** Takes a page of another table over, and counts what became of its rows. */
 export async function writeRows(
   options: ImportOptions,
-  page: readonly ForeignRow[],
+  page: readonly SourceRow[],
   tally: Tally,
 ): Promise<void> {
   const { records, store, userPath, dryRun } = options;
@@ -68,7 +68,7 @@ export async function writeRows(
  */
 function rowFor(
   records: Records,
-  foreign: ForeignRow,
+  foreign: SourceRow,
   userPath: readonly string[] | null,
 ): SessionRow | Skipped {
   const { settings } = records;

@@ -6,9 +6,9 @@ import {
   StoreTimeoutError,
   StoreUnavailableError,
 } from "../../errors.ts";
-import { ASK_MYSQL, durabilityOfMysql, weaknessesIn } from "../durability.ts";
+import { ASK_MYSQL, durabilityOfMysql, durabilityWarningsIn } from "../durability.ts";
 import { inOrder } from "../in-order.ts";
-import { isUndone, leftOpen, LeftOpenWarning } from "../leaked-transaction.ts";
+import { isUndone, leakedTransaction, LeakedTransactionWarning } from "../leaked-transaction.ts";
 import { changesOf, rowsOf, textIn } from "../columns.ts";
 import { isConnectionError } from "../driver-errors.ts";
 import {
@@ -23,12 +23,12 @@ import {
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./status.ts";
 import { ASK_MYSQL_SESSION, mysqlSettings } from "../pool-settings.ts";
 import { outsideRequests } from "../../shared/outside-requests.ts";
-import { withPatience } from "../retry.ts";
-import { isLongStanding, seen } from "../connection-age.ts";
+import { withRetries } from "../retry.ts";
+import { isEstablished, seen } from "../connection-age.ts";
 import { isUnplaced, placeOf } from "../tables-place.ts";
-import { TimeLimit, type Trip } from "../../shared/time-limit.ts";
-import { READ, tripOf, TRANSACTION, UNLIMITED } from "../round-trip.ts";
-import { WeaknessWarning } from "../durability-warning.ts";
+import { TimeLimit, type RoundTrip } from "../../shared/time-limit.ts";
+import { READ, roundTripOf, TRANSACTION, UNLIMITED } from "../round-trip.ts";
+import { DurabilityWarning } from "../durability-warning.ts";
 import type { Database, Result, Run, Statement } from "../dialect.ts";
 import type { MysqlDialect } from "./dialect.ts";
 
@@ -89,8 +89,8 @@ export class MysqlDatabase implements Database {
   #closed = false;
   /** Connections whose server and settings are known. */
   readonly #greeted = new WeakSet<object>();
-  readonly #warning = new WeaknessWarning();
-  readonly #leftOpen = new LeftOpenWarning("mysqlStore");
+  readonly #warning = new DurabilityWarning();
+  readonly #leakedTransaction = new LeakedTransactionWarning("mysqlStore");
   /** The same in every process, whether it has found the tables' database or not. */
   readonly #lockName: string;
   #locating: Promise<void> | null = null;
@@ -111,8 +111,8 @@ export class MysqlDatabase implements Database {
   }
 
   readonly run: Run = (statement) =>
-    withPatience(PATIENCE, isTransient(statement.writes), () =>
-      this.#withConnection(tripOf(statement), (connection) => this.#sendAlone(connection, statement)),
+    withRetries(PATIENCE, isTransient(statement.writes), () =>
+      this.#withConnection(roundTripOf(statement), (connection) => this.#sendAlone(connection, statement)),
     );
 
   giveUpAfter(milliseconds: number): void {
@@ -120,7 +120,7 @@ export class MysqlDatabase implements Database {
   }
 
   async transaction(statements: readonly Statement[]): Promise<Result[] | null> {
-    return await withPatience(PATIENCE, isTransient(true), () =>
+    return await withRetries(PATIENCE, isTransient(true), () =>
       this.#withConnection(TRANSACTION, (connection) => this.#inTransaction(connection, statements)),
     );
   }
@@ -161,8 +161,8 @@ export class MysqlDatabase implements Database {
     });
   }
 
-  async weaknesses(): Promise<readonly string[]> {
-    return await this.#withConnection(READ, (connection) => weaknessesOf(connection));
+  async durabilityWarnings(): Promise<readonly string[]> {
+    return await this.#withConnection(READ, (connection) => durabilityWarningsOf(connection));
   }
 
   async ownersSettings(): Promise<readonly string[]> {
@@ -194,7 +194,7 @@ export class MysqlDatabase implements Database {
 
   async #lease(connection: MysqlConnection, name: string, holder: string, until: number): Promise<boolean> {
     const statements = this.dialect.lease(name, holder, until, Date.now());
-    const results = await withPatience(PATIENCE, isTransient(true), () =>
+    const results = await withRetries(PATIENCE, isTransient(true), () =>
       this.#inTransaction(connection, statements).catch((error: unknown) => this.#fail(error, "none")),
     );
     return (results?.at(-1)?.rows.length ?? 0) > 0;
@@ -204,9 +204,7 @@ export class MysqlDatabase implements Database {
   async #locate(): Promise<void> {
     const { sessions: table } = this.dialect.names;
     const usual = (await this.#pool()).pool?.config?.connectionConfig?.database;
-    const now = await withPatience(PATIENCE, isTransient(false), () =>
-      this.#withConnection(READ, databaseOf),
-    );
+    const now = await withRetries(PATIENCE, isTransient(false), () => this.#withConnection(READ, databaseOf));
     const { rows } = await this.run({
       text: "SELECT table_schema AS place FROM information_schema.tables WHERE table_schema IN (?, ?) AND table_name = ? LIMIT 2",
       values: [now ?? "", usual ?? "", table.slice(1, -1)],
@@ -234,7 +232,7 @@ export class MysqlDatabase implements Database {
   }
 
   /** A failure before a connection is had reached no server; after that, a lost write is unknown. */
-  async #withConnection<T>(trip: Trip, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+  async #withConnection<T>(trip: RoundTrip, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     let connection: MysqlConnection;
     try {
       connection = await this.#connect(trip);
@@ -257,7 +255,7 @@ export class MysqlDatabase implements Database {
         isBroken: (error) => {
           const cause = error instanceof StoredSessionError ? error.cause : error;
           if (cause === undefined) return false;
-          const broken = isBroken(cause) || (isReadOnly(cause) && isLongStanding(coreOf(connection)));
+          const broken = isBroken(cause) || (isReadOnly(cause) && isEstablished(coreOf(connection)));
           // An error of the driver alone would come again on every other connection.
           const isLost =
             broken && (errorNumber(cause) !== null || cause !== error || isConnectionError(cause));
@@ -271,7 +269,7 @@ export class MysqlDatabase implements Database {
   }
 
   /** A connection that comes when the store was closed goes back as it came. */
-  async #connect({ limit }: Trip): Promise<MysqlConnection> {
+  async #connect({ limit }: RoundTrip): Promise<MysqlConnection> {
     const pool = await this.#pool();
     this.#connections = pool.pool?.config?.connectionLimit || undefined;
     const connection = await this.#limit.obtain(
@@ -309,7 +307,7 @@ export class MysqlDatabase implements Database {
     }
     this.#greeted.add(coreOf(connection));
     const server = this.dialect.name === "mariadb" ? "MariaDB" : "MySQL";
-    await this.#warning.tell(server, () => weaknessesOf(connection));
+    await this.#warning.tell(server, () => durabilityWarningsOf(connection));
   }
 
   /** A statement that is its own transaction, unless the pool's owner has left one open on the connection. */
@@ -333,7 +331,7 @@ export class MysqlDatabase implements Database {
   async #endTransaction(
     connection: MysqlConnection,
     status: number | undefined,
-    lost: Trip["lost"],
+    lost: RoundTrip["lost"],
   ): Promise<void> {
     if (status === undefined || !(status & IN_TRANSACTION)) return;
     await (status & AUTOCOMMIT ? this.#giveUp(connection, lost) : this.#refuse(connection, lost));
@@ -347,7 +345,7 @@ export class MysqlDatabase implements Database {
   }
 
   /** The pool's owner has turned autocommit off since the first use. */
-  async #refuse(connection: MysqlConnection, lost: Trip["lost"]): Promise<void> {
+  async #refuse(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<void> {
     const statement = { text: "SELECT @@autocommit AS autocommit LIMIT 1", values: [], writes: false };
     try {
       // Asked once more, because a proxy may tell the state of another connection.
@@ -365,7 +363,7 @@ export class MysqlDatabase implements Database {
    * Undoes what was written in a transaction that the application has left open. The connection is given up as well:
    * what the application still sends through it would else be kept without the rest.
    */
-  async #giveUp(connection: MysqlConnection, lost: Trip["lost"]): Promise<void> {
+  async #giveUp(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<void> {
     // Both at once, so that no COMMIT comes between them: a transaction that is open still is the one of the statement.
     const [[answer]] = await Promise.all([
       connection.query({ sql: "DO 0" }),
@@ -373,8 +371,8 @@ export class MysqlDatabase implements Database {
     ]).catch((error: unknown) => notTold(error, lost));
     const isOpen = (statusOf(answer, coreOf(connection)) ?? 0) & IN_TRANSACTION;
     if (!isOpen && lost === "none") return;
-    this.#leftOpen.tell();
-    throw leftOpen("mysqlStore", isOpen ? "none" : lost);
+    this.#leakedTransaction.tell();
+    throw leakedTransaction("mysqlStore", isOpen ? "none" : lost);
   }
 
   async #inTransaction(
@@ -396,7 +394,7 @@ export class MysqlDatabase implements Database {
     }
   }
 
-  #fail(error: unknown, lost: Trip["lost"]): never {
+  #fail(error: unknown, lost: RoundTrip["lost"]): never {
     throw error instanceof StoredSessionError ? error : explain(error, this.dialect.names, lost);
   }
 }
@@ -444,7 +442,7 @@ function resultOf(answer: unknown, { writes }: Statement): Result {
 }
 
 /** An error that ends the connection, whatever the server said: a write stands there as it may. */
-function notTold(error: unknown, outcome: Trip["lost"]): never {
+function notTold(error: unknown, outcome: RoundTrip["lost"]): never {
   const cause = new Error("The connection did not tell whether it commits by itself.", { cause: error });
   throw new StoreUnavailableError("A statement was answered, and whether it is kept could not be asked.", {
     cause,
@@ -474,9 +472,9 @@ function autocommitIsOff(): StoreError {
   );
 }
 
-async function weaknessesOf(connection: MysqlConnection): Promise<readonly string[]> {
+async function durabilityWarningsOf(connection: MysqlConnection): Promise<readonly string[]> {
   const { rows } = await send(connection, ASK_MYSQL);
-  return weaknessesIn(durabilityOfMysql(rows[0] ?? {}));
+  return durabilityWarningsIn(durabilityOfMysql(rows[0] ?? {}));
 }
 
 /** The leases as the first migration makes them, needed before it. */

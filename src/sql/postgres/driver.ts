@@ -1,19 +1,19 @@
 import { createHash } from "node:crypto";
 import { ClosedError, StoredSessionError } from "../../errors.ts";
-import { askPostgres, durabilityOfPostgres, weaknessesIn } from "../durability.ts";
+import { askPostgres, durabilityOfPostgres, durabilityWarningsIn } from "../durability.ts";
 import { changesOf, rowsOf, textIn } from "../columns.ts";
 import { isConnectionError } from "../driver-errors.ts";
 import { inOrder } from "../in-order.ts";
-import { leftOpen, LeftOpenWarning } from "../leaked-transaction.ts";
+import { leakedTransaction, LeakedTransactionWarning } from "../leaked-transaction.ts";
 import { ASK_POSTGRES_SESSION, postgresSettings } from "../pool-settings.ts";
 import { explain, explainMigration, isBroken, isReadOnly, sqlState } from "./errors.ts";
-import { withPatience } from "../retry.ts";
+import { withRetries } from "../retry.ts";
 import { outsideRequests } from "../../shared/outside-requests.ts";
-import { isLongStanding, seen } from "../connection-age.ts";
+import { isEstablished, seen } from "../connection-age.ts";
 import { isUnplaced, placeOf } from "../tables-place.ts";
-import { OF_A_POOL, TimeLimit, type Trip } from "../../shared/time-limit.ts";
-import { READ, tripOf, TRANSACTION, UNLIMITED } from "../round-trip.ts";
-import { WeaknessWarning } from "../durability-warning.ts";
+import { OF_A_POOL, TimeLimit, type RoundTrip } from "../../shared/time-limit.ts";
+import { READ, roundTripOf, TRANSACTION, UNLIMITED } from "../round-trip.ts";
+import { DurabilityWarning } from "../durability-warning.ts";
 import type { Database, Result, Run, Statement } from "../dialect.ts";
 import type { PostgresDialect } from "./dialect.ts";
 
@@ -86,8 +86,8 @@ export class PostgresDatabase implements Database {
   readonly #open: () => Promise<PostgresPool>;
   #opening: Promise<PostgresPool> | null = null;
   #closed = false;
-  readonly #warning = new WeaknessWarning();
-  readonly #leftOpen = new LeftOpenWarning("postgresStore");
+  readonly #warning = new DurabilityWarning();
+  readonly #leakedTransaction = new LeakedTransactionWarning("postgresStore");
   readonly #statementNames = new Map<string, string>();
   /** The same in every process, whether it has found the tables' schema or not. */
   readonly #lockName: string;
@@ -110,8 +110,8 @@ export class PostgresDatabase implements Database {
   }
 
   readonly run: Run = (statement) =>
-    withPatience(PATIENCE, isTransient(statement.writes), () =>
-      this.#withClient(tripOf(statement), (client) => this.#sendAlone(client, statement)),
+    withRetries(PATIENCE, isTransient(statement.writes), () =>
+      this.#withClient(roundTripOf(statement), (client) => this.#sendAlone(client, statement)),
     );
 
   giveUpAfter(milliseconds: number): void {
@@ -119,7 +119,7 @@ export class PostgresDatabase implements Database {
   }
 
   async transaction(statements: readonly Statement[]): Promise<Result[] | null> {
-    return await withPatience(PATIENCE, isTransient(true), () =>
+    return await withRetries(PATIENCE, isTransient(true), () =>
       this.#inTransaction(TRANSACTION, (client) =>
         inOrder(statements, (statement) => this.#send(client, statement)),
       ),
@@ -139,8 +139,8 @@ export class PostgresDatabase implements Database {
     });
   }
 
-  async weaknesses(): Promise<readonly string[]> {
-    return await this.#withClient(READ, (client) => this.#weaknessesOf(client));
+  async durabilityWarnings(): Promise<readonly string[]> {
+    return await this.#withClient(READ, (client) => this.#durabilityWarningsOf(client));
   }
 
   async ownersSettings(): Promise<readonly string[]> {
@@ -160,11 +160,11 @@ export class PostgresDatabase implements Database {
     if (this.#owned && this.#opening) await (await this.#opening).end();
   }
 
-  async #weaknessesOf(client: PostgresClient): Promise<readonly string[]> {
+  async #durabilityWarningsOf(client: PostgresClient): Promise<readonly string[]> {
     const { names } = this.dialect;
     const { text, values } = askPostgres(names);
     const { rows } = await client.query({ text, values: [...values], types: OWN_TYPES });
-    return weaknessesIn(durabilityOfPostgres(rows[0] ?? {}, names));
+    return durabilityWarningsIn(durabilityOfPostgres(rows[0] ?? {}, names));
   }
 
   /** Opened at first use; a failure to open is not remembered. */
@@ -181,8 +181,8 @@ export class PostgresDatabase implements Database {
   async #sendAlone(client: PostgresClient, statement: Statement): Promise<Result> {
     const result = await this.#send(client, statement);
     if (!isInTransaction(client)) return result;
-    this.#leftOpen.tell();
-    throw leftOpen("postgresStore", statement.writes ? "unknown" : "none");
+    this.#leakedTransaction.tell();
+    throw leakedTransaction("postgresStore", statement.writes ? "unknown" : "none");
   }
 
   async #send(client: PostgresClient, statement: Statement): Promise<Result> {
@@ -204,7 +204,7 @@ export class PostgresDatabase implements Database {
   async #locate(): Promise<void> {
     const { sessions: table } = this.dialect.names;
     const places: { now: string | null; usual: string | null } = { now: null, usual: null };
-    await withPatience(PATIENCE, isTransient(false), () =>
+    await withRetries(PATIENCE, isTransient(false), () =>
       this.#inTransaction(TRANSACTION, async (client) => {
         const find = async (): Promise<string | null> => {
           const { rows } = await this.#send(client, { text: FIND, values: [table], writes: false });
@@ -232,7 +232,7 @@ export class PostgresDatabase implements Database {
   }
 
   /** A failure before a client is had reached no server; after that, a lost write is unknown. */
-  async #withClient<T>(trip: Trip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
+  async #withClient<T>(trip: RoundTrip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
     let client: PostgresClient;
     try {
       client = await this.#connect(trip);
@@ -251,7 +251,9 @@ export class PostgresDatabase implements Database {
         work: () =>
           this.#warning.isTold
             ? work(client)
-            : this.#warning.tell("PostgreSQL", () => this.#weaknessesOf(client)).then(() => work(client)),
+            : this.#warning
+                .tell("PostgreSQL", () => this.#durabilityWarningsOf(client))
+                .then(() => work(client)),
         back: (broken) => {
           client.removeListener("error", ignore);
           client.release(broken);
@@ -259,7 +261,7 @@ export class PostgresDatabase implements Database {
         isBroken: (error) => {
           const cause = error instanceof StoredSessionError ? error.cause : error;
           if (cause === undefined) return false;
-          const broken = isBroken(cause) || (isReadOnly(cause) && isLongStanding(client));
+          const broken = isBroken(cause) || (isReadOnly(cause) && isEstablished(client));
           // An error of the driver alone would come again on every other connection.
           const isLost = broken && (sqlState(cause) !== null || cause !== error || isConnectionError(cause));
           if (isLost && typeof cause === "object" && cause !== null) interrupted.add(cause);
@@ -275,7 +277,7 @@ export class PostgresDatabase implements Database {
    * A connection that comes when the store was closed goes back as it came. One that was released inside a
    * transaction is given up: the pool hands out first what came back last, so it would be the same one for ever.
    */
-  async #connect({ limit }: Trip): Promise<PostgresClient> {
+  async #connect({ limit }: RoundTrip): Promise<PostgresClient> {
     const pool = await this.#pool();
     this.#connections = pool.options?.max;
     for (let left = this.#connections ?? OF_A_POOL; left >= 0; left--) {
@@ -288,13 +290,13 @@ export class PostgresDatabase implements Database {
         throw new ClosedError("The store was closed.");
       }
       if (!isInTransaction(client)) return client;
-      this.#leftOpen.tell();
+      this.#leakedTransaction.tell();
       client.release(true);
     }
-    throw leftOpen("postgresStore", "none");
+    throw leakedTransaction("postgresStore", "none");
   }
 
-  async #inTransaction<T>(trip: Trip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
+  async #inTransaction<T>(trip: RoundTrip, work: (client: PostgresClient) => Promise<T>): Promise<T> {
     let committing = false;
     return this.#withClient(trip, async (client) => {
       try {
@@ -314,7 +316,7 @@ export class PostgresDatabase implements Database {
     });
   }
 
-  #fail(error: unknown, lost: Trip["lost"]): never {
+  #fail(error: unknown, lost: RoundTrip["lost"]): never {
     throw error instanceof StoredSessionError ? error : explain(error, this.dialect.names, lost);
   }
 }

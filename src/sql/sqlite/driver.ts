@@ -6,7 +6,7 @@ import { sqliteDialect } from "./dialect.ts";
 import { SqliteCheckpoints } from "./checkpointer.ts";
 import { pathOf, SqliteFile } from "./file.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./errors.ts";
-import { withPatience } from "../retry.ts";
+import { withRetries } from "../retry.ts";
 import { Waiting } from "../lock-waits.ts";
 import type { SqliteHandle } from "./handle.ts";
 import type { Database, Dialect, Names, Result, Run, Statement } from "../dialect.ts";
@@ -126,7 +126,7 @@ export class SqliteDatabase implements Database {
 
   async #patiently<T>(writes: boolean, work: (handle: SqliteHandle) => T): Promise<T> {
     try {
-      return await withPatience(
+      return await withRetries(
         {
           milliseconds: this.#options.busyTimeout,
           firstPause: 2,

@@ -101,7 +101,7 @@ function isWithoutBinding(error: unknown): boolean {
  * What about a handle's settings is weaker than "acknowledged is kept", in words; null when nothing is, or when
  * the database is in memory anyway.
  */
-export function weaknessOf(handle: SqliteHandle): string | null {
+export function durabilityWarningOf(handle: SqliteHandle): string | null {
   const value = (pragma: string): unknown =>
     Object.values(prepare(handle, `PRAGMA ${pragma}`).all()[0] as object)[0];
   const file = (prepare(handle, "PRAGMA database_list").all()[0] as { file?: string | null }).file;
@@ -109,7 +109,7 @@ export function weaknessOf(handle: SqliteHandle): string | null {
   const journal = String(value("journal_mode")).toLowerCase();
   const level = Number(value("synchronous"));
   const weak: string[] = [];
-  if (level < 2) weak.push(weaknessOfLevel(LEVELS[level] as Synchronous));
+  if (level < 2) weak.push(durabilityWarningOfLevel(LEVELS[level] as Synchronous));
   if (journal === "off" || journal === "memory") {
     weak.push(`journal_mode=${journal.toUpperCase()} (a crash while writing can destroy the file)`);
   }
@@ -117,6 +117,6 @@ export function weaknessOf(handle: SqliteHandle): string | null {
 }
 
 /** The same for a level that was asked for. */
-export function weaknessOfLevel(level: Synchronous): string {
+export function durabilityWarningOfLevel(level: Synchronous): string {
   return `synchronous=${level} (a loss of power can undo commits that were acknowledged${level === "OFF" ? ", and destroy the file" : ""})`;
 }

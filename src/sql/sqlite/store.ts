@@ -1,7 +1,14 @@
 /** `stored-session/sqlite`: sessions in an SQLite file, with node:sqlite or better-sqlite3. */
 import { namesOf } from "../names.ts";
 import { SqliteDatabase } from "./driver.ts";
-import { isFile, loadBetterSqlite, openSqlite, useWal, weaknessOf, weaknessOfLevel } from "./open.ts";
+import {
+  isFile,
+  loadBetterSqlite,
+  openSqlite,
+  useWal,
+  durabilityWarningOf,
+  durabilityWarningOfLevel,
+} from "./open.ts";
 import { OptionsError } from "../../errors.ts";
 import { SqlStore } from "../sql-store.ts";
 import type { SqliteHandle } from "./handle.ts";
@@ -47,7 +54,8 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
   const names = namesOf(options.table, (identifier) => `"${identifier}"`, { schemas: false });
 
   if (typeof pathOrHandle === "string") {
-    if (synchronous === "OFF" || synchronous === "NORMAL") warn(pathOrHandle, weaknessOfLevel(synchronous));
+    if (synchronous === "OFF" || synchronous === "NORMAL")
+      warn(pathOrHandle, durabilityWarningOfLevel(synchronous));
     const open = (): SqliteHandle => openSqlite(pathOrHandle, driver, synchronous);
     const label = pathOrHandle === ":memory:" ? "the database in memory" : `the file ${pathOrHandle}`;
     const file = pathOrHandle === ":memory:" ? {} : { file: pathOrHandle };
@@ -66,7 +74,7 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
     return new SqlStore(database, { migrateAtFirstUse: true });
   }
 
-  warnOfWeakness(pathOrHandle);
+  warnOfDurability(pathOrHandle);
   return new SqlStore(
     new SqliteDatabase({
       names,
@@ -103,20 +111,20 @@ function assertOptions(
 
 const told = new WeakSet<object>();
 
-function warnOfWeakness(handle: SqliteHandle): void {
+function warnOfDurability(handle: SqliteHandle): void {
   if (told.has(handle)) return;
   told.add(handle);
-  let weakness: string | null = null;
+  let durabilityWarning: string | null = null;
   try {
-    weakness = weaknessOf(handle);
+    durabilityWarning = durabilityWarningOf(handle);
   } catch {
     // A handle that cannot be asked (closed, locked, no database) fails at the first operation, with its reason.
   }
-  if (weakness) warn("The handle given to sqliteStore", weakness);
+  if (durabilityWarning) warn("The handle given to sqliteStore", durabilityWarning);
 }
 
-function warn(what: string, weakness: string): void {
-  process.emitWarning(`${what} has ${weakness}.`, {
+function warn(what: string, durabilityWarning: string): void {
+  process.emitWarning(`${what} has ${durabilityWarning}.`, {
     type: "StoredSessionWarning",
     code: "STORED_SESSION_WEAK_DURABILITY",
     detail: "Set PRAGMA synchronous = FULL (and journal_mode = WAL) to keep what was acknowledged.",

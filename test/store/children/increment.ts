@@ -1,9 +1,9 @@
 /** Adds one to the versions of all rows, so often: increment.ts <path> <times> <callers> */
-import { CoalescedStore } from "../../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../../src/batching/batching-store.ts";
 import { sqliteStore } from "../../../src/sql/sqlite/store.ts";
 
 const [path, times, callers] = process.argv.slice(2) as [string, string, string];
-const store = new CoalescedStore(sqliteStore(path), { storeTimeout: 30_000 });
+const store = new BatchingStore(sqliteStore(path), { storeTimeout: 30_000 });
 const rows = await store.scanInfo(null, 100);
 let left = Number(times);
 

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
-import { CoalescedStore } from "../../../src/batching/batching-store.ts";
+import { BatchingStore } from "../../../src/batching/batching-store.ts";
 import { sqliteStore } from "../../../src/sql/sqlite/store.ts";
 import { randomRow } from "../rows.ts";
 
@@ -17,7 +17,7 @@ function tell(line: string): void {
 }
 const hex = (id: Uint8Array): string => Buffer.from(id).toString("hex");
 
-async function keep(store: CoalescedStore): Promise<void> {
+async function keep(store: BatchingStore): Promise<void> {
   let row = randomRow();
   if (await store.insert(row)) tell(`kept ${hex(row.id)} ${row.version}`);
   for (let times = 0; times < 3; times++) {
@@ -27,26 +27,26 @@ async function keep(store: CoalescedStore): Promise<void> {
   }
 }
 
-async function end(store: CoalescedStore): Promise<void> {
+async function end(store: BatchingStore): Promise<void> {
   const row = randomRow();
   await store.insert(row);
   if (await store.delete(row.id)) tell(`gone ${hex(row.id)}`);
 }
 
-async function move(store: CoalescedStore): Promise<void> {
+async function move(store: BatchingStore): Promise<void> {
   const [old, next] = [randomRow(), randomRow()];
   await store.insert(old);
   if (await store.replace(old, next)) tell(`moved ${hex(old.id)} ${hex(next.id)}`);
 }
 
-async function work(store: CoalescedStore, caller: number): Promise<void> {
+async function work(store: BatchingStore, caller: number): Promise<void> {
   const tasks = [keep, end, move] as const;
   for (let round = caller; ; round++) await tasks[round % 3]?.(store);
 }
 
 tell("ready");
 process.stdin.once("data", () => {
-  const store = new CoalescedStore(sqliteStore(process.argv[2] as string));
+  const store = new BatchingStore(sqliteStore(process.argv[2] as string));
   for (let caller = 0; caller < 12; caller++) void work(store, caller);
 });
 process.stdin.once("end", () => process.exit(1));
