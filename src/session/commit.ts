@@ -177,19 +177,25 @@ export class Committer {
   }
 
   async #rotate(state: SessionState, first: Wanted, asks: number): Promise<boolean> {
+    const { row } = state.stored!;
+    if (await this.#writes.replace(state, first, state.write(state.nextToken))) return true;
+    // Beside the changes of a hot session that wait in this process it would hardly ever be the faster one.
+    return await this.#writes.alone(row, () => this.#rotateAgain(state, asks));
+  }
+
+  async #rotateAgain(state: SessionState, asks: number): Promise<boolean> {
     const retries = new Retries(state.stored!.row, this.#settings.storeTimeout);
-    let wanted: Wanted | null = first;
     for (;;) {
-      if (await this.#writes.replace(state, wanted, state.write(state.nextToken))) return true;
       if (await this.#writes.findLost(state)) return false;
       const alive = await this.#orEnd(state, asks, () =>
         state.startsOver ? this.#writes.reread(state) : this.#writes.rebase(state),
       );
       retries.publish(alive ? "merged" : "ended");
       if (!alive) return this.#endedElsewhere(state, asks);
-      await retries.pause();
-      wanted = await this.#orEnd(state, asks, () => this.#prepare(state, asks));
+      const wanted = await this.#orEnd(state, asks, () => this.#prepare(state, asks));
       if (wanted === null || state.asks !== asks) return false;
+      if (await this.#writes.replace(state, wanted, state.write(state.nextToken))) return true;
+      await retries.pause();
     }
   }
 

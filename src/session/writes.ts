@@ -231,6 +231,18 @@ export class Writes {
     return this.#group.run(handleOf(row.id), first, again, change);
   }
 
+  /** Does what writes a session by itself, in turn with the changes of it that wait in this process. */
+  async alone(row: SessionRow, work: () => Promise<boolean>): Promise<boolean> {
+    let answer = false;
+    const run = async () => {
+      answer = await work();
+    };
+    const first = async () => (await run(), true);
+    const again = async (): Promise<Outcome> => (await run(), "done");
+    await this.#group.run(handleOf(row.id), first, again, () => null);
+    return answer;
+  }
+
   /** Takes the row as it is now for the base, with this request's changes on top. False when the session has ended. */
   async rebase(state: SessionState): Promise<boolean> {
     const { format, onConflict, cookie } = this.#settings;

@@ -18,6 +18,10 @@ import { eachStore, type TestStore } from "./stores.ts";
 type Data = Record<string, any>;
 type Sessions = SessionManager<Data>;
 
+async function turns(count: number): Promise<void> {
+  for (let done = 0; done < count; done++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 const range = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
 
 eachStore((name, create) => {
@@ -413,4 +417,36 @@ eachStore((name, create) => {
     for (const [by, context] of seen) assert.equal(context, by);
     assert.equal((await sessions.load(cookie)).data["n"], 20);
   });
+
+  test.each(["regenerate", "login"] as const)(
+    "%s of a session that 40 others change all the time → takes its turn among them, two tries at most",
+    async (act) => {
+      let replaces = 0;
+      const slow = around(held.store, async (operation, call) => {
+        if (operation === "replace") replaces++;
+        await turns(3);
+        return call();
+      });
+      const sessions = manager({ store: slow });
+      for (const round of range(10)) {
+        const cookie = await begin(sessions, { round });
+        const writers = range(40).map(async (key) => {
+          for (let n = 0; ; n++) {
+            const session = await sessions.load(cookie);
+            if (session.isNew) return;
+            session.data[`key${key}`] = n;
+            await sessions.commit(session);
+          }
+        });
+        await turns(50);
+        replaces = 0;
+        const session = await sessions.load(cookie);
+        if (act === "login") session.login("7");
+        else session.regenerate();
+        assert.notEqual(await sessions.commit(session), null);
+        await Promise.all(writers);
+        assert.ok(replaces <= 2, `${replaces} tries`);
+      }
+    },
+  );
 });
