@@ -1,7 +1,8 @@
 import type { SessionStore } from "../store/contract.ts";
 import type { SessionFormat } from "./format.ts";
 import type { SessionCookie } from "./cookie.ts";
-import type { StandardSchema } from "./schema.ts";
+import type { Defaults } from "./defaults.ts";
+import type { StandardSchema } from "./standard-schema.ts";
 
 /** What two requests did to the same key of `data`. */
 export interface Conflict {
