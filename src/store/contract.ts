@@ -2,7 +2,7 @@
  * The store contract: rows of bytes in, rows of bytes out. A store never sees a session, a token or a key.
  *
  * The comments here are the specification; `stored-session/testing` holds every implementation to them. Methods
- * take batches because batching is where the speed is; `store/coalesce.ts` makes the batches. All times are
+ * take batches because batching is where the speed is; `batching/` makes the batches. All times are
  * milliseconds since the epoch and are passed in: a store never asks its own clock. Ids are compared byte by byte.
  *
  * A batch names each id at most once. A failing batch changes nothing: every method is all or nothing, and

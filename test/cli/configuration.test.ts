@@ -16,7 +16,7 @@ afterEach(() => folder.remove());
 test("options or a manager, in TypeScript or JavaScript, with keys from .env", async () => {
   writeFileSync(folder.file(".env"), `STORED_SESSION_KEYS=${generateKey()}\n`);
   const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
-  const imports = `import { sqliteStore } from ${source("store/sqlite.ts")};
+  const imports = `import { sqliteStore } from ${source("sql/sqlite/store.ts")};
     import { createSessionManager } from ${source("index.ts")};`;
   writeFileSync(
     folder.file("stored-session.config.ts"),
@@ -36,7 +36,7 @@ test("options or a manager, in TypeScript or JavaScript, with keys from .env", a
 test("a configuration that exports a promise, a function, or CommonJS that a compiler made", async () => {
   folder.env["STORED_SESSION_KEYS"] = generateKey();
   assert.equal((await folder.run("migrate", "-d", "sqlite:sessions.sqlite3")).code, 0);
-  const imports = `import { sqliteStore } from ${source("store/sqlite.ts")};`;
+  const imports = `import { sqliteStore } from ${source("sql/sqlite/store.ts")};`;
   const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
   const compiled = `Object.defineProperty(exports, "__esModule", { value: true });
     const { sqliteStore } = require(${JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).pathname)});
@@ -104,7 +104,7 @@ test("a configuration's `rails`: a promise, a function, or beside the options of
     console.log(JSON.stringify(rails));`,
   );
   const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
-  const imports = `import { sqliteStore } from ${source("store/sqlite.ts")};\nexport default ${options};`;
+  const imports = `import { sqliteStore } from ${source("sql/sqlite/store.ts")};\nexport default ${options};`;
   const required = `const { sqliteStore } = require(${JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).pathname)});`;
   for (const [name, text] of [
     ["object.mjs", `${imports}\nexport const rails = { format: 1 };`],
@@ -138,7 +138,7 @@ test("keys are in the .env beside the configuration, wherever the command runs",
   const path = JSON.stringify(folder.file("app/sessions.sqlite3"));
   writeFileSync(
     folder.file("app/c.mjs"),
-    `import { sqliteStore } from ${source("store/sqlite.ts")};
+    `import { sqliteStore } from ${source("sql/sqlite/store.ts")};
     export default { store: sqliteStore(${path}), keys: process.env.STORED_SESSION_KEYS };`,
   );
   writeFileSync(folder.file("app/.env"), `STORED_SESSION_KEYS=${generateKey()}\n`);
@@ -163,7 +163,7 @@ test("what a configuration keeps open does not keep a command from ending", asyn
   writeFileSync(
     folder.file("stored-session.config.mjs"),
     `import { createServer } from "node:net";
-    import { sqliteStore } from ${source("store/sqlite.ts")};
+    import { sqliteStore } from ${source("sql/sqlite/store.ts")};
     createServer().listen(0, "127.0.0.1");
     export default { store: sqliteStore("sessions.sqlite3") };`,
   );
@@ -227,7 +227,7 @@ test("init makes the folder of the file, or says why it cannot and changes nothi
   assert.ok(out.includes(`✓ Made the folder ${folder.file("data/deep")}: it must be there wherever`), out);
   const name = folder.file("stored-session.config.mjs");
   const text = readFileSync(name, "utf8");
-  writeFileSync(name, text.replace('"stored-session/sqlite"', source("store/sqlite.ts")));
+  writeFileSync(name, text.replace('"stored-session/sqlite"', source("sql/sqlite/store.ts")));
   assert.equal((await folder.run("migrate")).code, 0);
   rmSync(name);
   rmSync(folder.file(".env"));

@@ -160,7 +160,7 @@ describe.runIf(sqlite !== undefined)("keys and options", () => {
     writeFileSync(
       folder.file("stored-session.config.mjs"),
       `import { railsFormat, railsStore } from ${source("rails/index.ts")};
-import { sqliteStore } from ${source("store/sqlite.ts")};
+import { sqliteStore } from ${source("sql/sqlite/store.ts")};
 export default { store: sqliteStore("ours.sqlite3"), keys: process.env.STORED_SESSION_KEYS, absoluteTimeout: "365 days", idleTimeout: "365 days" };
 export const rails = {
   store: railsStore(${JSON.stringify(file)}),

@@ -70,7 +70,7 @@ describe("longer timeouts than the command's", () => {
     writeFileSync(
       folder.file("store.mjs"),
       `import { StoredSessionStore } from ${source("adapters/express-session.ts")};
-       import { sqliteStore } from ${source("store/sqlite.ts")};
+       import { sqliteStore } from ${source("sql/sqlite/store.ts")};
        export default new StoredSessionStore({ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS });`,
     );
     for (const since of [[], ["--since", new Date().toISOString()]]) {
@@ -90,7 +90,7 @@ describe("longer timeouts than the command's", () => {
     writeFileSync(
       folder.file("stored-session.config.mjs"),
       `import { StoredSessionStore } from ${source("adapters/express-session.ts")};
-       import { sqliteStore } from ${source("store/sqlite.ts")};
+       import { sqliteStore } from ${source("sql/sqlite/store.ts")};
        export default new StoredSessionStore({ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS });`,
     );
     assert.match((await folder.run("check")).out, /idle 400 days, absolute 400 days/);
@@ -184,7 +184,7 @@ describe("another app, sealTo or compressAbove", () => {
     // With a configuration file nobody is told to give one.
     writeFileSync(
       folder.file("config.mjs"),
-      `import { sqliteStore } from ${source("store/sqlite.ts")};
+      `import { sqliteStore } from ${source("sql/sqlite/store.ts")};
        export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS };`,
     );
     for (const args of [["check"], ["reseal"], ["export", "--user", "42"], ["show", handle, "--reveal"]]) {
@@ -213,7 +213,7 @@ describe("another app, sealTo or compressAbove", () => {
     const config = (options: string) => {
       writeFileSync(
         folder.file("config.mjs"),
-        `import { sqliteStore } from ${source("store/sqlite.ts")};
+        `import { sqliteStore } from ${source("sql/sqlite/store.ts")};
          export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS, ${options} };`,
       );
       return ["-c", "config.mjs"];

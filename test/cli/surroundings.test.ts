@@ -27,7 +27,7 @@ afterEach(() => folder.remove());
 function configure(before: string, after = ""): void {
   writeFileSync(
     folder.file("stored-session.config.mjs"),
-    `import { sqliteStore } from ${source("store/sqlite.ts")};
+    `import { sqliteStore } from ${source("sql/sqlite/store.ts")};
 ${before}
 const store = sqliteStore("sessions.sqlite3");
 ${after}
@@ -153,7 +153,7 @@ test("check: a handle whose settings change results → they are named, and noth
   writeFileSync(
     folder.file("stored-session.config.mjs"),
     `import { DatabaseSync } from "node:sqlite";
-import { sqliteStore } from ${source("store/sqlite.ts")};
+import { sqliteStore } from ${source("sql/sqlite/store.ts")};
 const handle = new DatabaseSync("sessions.sqlite3", { readBigInts: true });
 export default { store: sqliteStore(handle), keys: process.env.STORED_SESSION_KEYS };`,
   );

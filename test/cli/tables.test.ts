@@ -152,7 +152,7 @@ test("check of a database of Rails looks at its table, and fails where nobody an
 test("a store of another copy of the package is named, by every command", async () => {
   cpSync(source, folder.file("copy"), { recursive: true });
   for (const exported of ["{ store, keys: process.env.STORED_SESSION_KEYS }", "{ store, format: {} }"]) {
-    configure(`import { sqliteStore } from "./copy/store/sqlite.ts";
+    configure(`import { sqliteStore } from "./copy/sql/sqlite/store.ts";
       const store = sqliteStore("sessions.sqlite3");
       export default ${exported};`);
     for (const args of [["check"], ["migrate"], ["count"]]) {

@@ -158,7 +158,7 @@ test("R36 erase tells what it did where the count fails", async () => {
   writeFileSync(
     folder.file("slow.mjs"),
     `import { StoreError } from ${source("errors.ts")};
-    import { sqliteStore } from ${source("store/sqlite.ts")};
+    import { sqliteStore } from ${source("sql/sqlite/store.ts")};
     const store = sqliteStore("sessions.sqlite3");
     const run = store.database.run.bind(store.database);
     store.database.run = async (statement) => {
