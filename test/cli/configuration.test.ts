@@ -280,7 +280,7 @@ test("init's configuration names the variable that is missing", async () => {
   ] as const) {
     assert.equal((await folder.run("init", "--database", database, typescript, "--force")).code, 0);
     const text = readFileSync(folder.file(name), "utf8");
-    const store = JSON.stringify(new URL(`../../src/store/${database}.ts`, import.meta.url).href);
+    const store = JSON.stringify(new URL(`../../src/sql/${database}/store.ts`, import.meta.url).href);
     writeFileSync(folder.file(name), text.replace(`"stored-session/${database}"`, store));
     const { err, code } = await folder.run("count", "-c", name);
     assert.match(err, /DATABASE_URL is not set: it says where the database of the sessions is\./);

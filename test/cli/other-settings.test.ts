@@ -69,7 +69,7 @@ describe("longer timeouts than the command's", () => {
     // The store itself is told apart: its cookies are another library's, without a tag.
     writeFileSync(
       folder.file("store.mjs"),
-      `import { StoredSessionStore } from ${source("adapters/express-session.ts")};
+      `import { StoredSessionStore } from ${source("adapters/drop-in/express-session.ts")};
        import { sqliteStore } from ${source("sql/sqlite/store.ts")};
        export default new StoredSessionStore({ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS });`,
     );
@@ -89,7 +89,7 @@ describe("longer timeouts than the command's", () => {
     delete folder.env["STORED_SESSION_DATABASE_URL"];
     writeFileSync(
       folder.file("stored-session.config.mjs"),
-      `import { StoredSessionStore } from ${source("adapters/express-session.ts")};
+      `import { StoredSessionStore } from ${source("adapters/drop-in/express-session.ts")};
        import { sqliteStore } from ${source("sql/sqlite/store.ts")};
        export default new StoredSessionStore({ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS });`,
     );

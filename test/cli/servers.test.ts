@@ -86,12 +86,11 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
       const url = inject("servers")[kind];
       if (url === undefined) return context.skip("its server is not there");
       if (kind === "postgres") return context.skip("it has no such limit");
-      const source = (file: string) =>
-        JSON.stringify(new URL(`../../src/store/${file}`, import.meta.url).href);
+      const source = (file: string) => JSON.stringify(new URL(`../../src/sql/${file}`, import.meta.url).href);
       const packets = async (maxBytes: number) => {
         writeFileSync(
           folder.file("stored-session.config.mjs"),
-          `import { mysqlStore } from ${source("mysql.ts")};
+          `import { mysqlStore } from ${source("mysql/store.ts")};
           export default { store: mysqlStore(${JSON.stringify(url)}), keys: process.env.STORED_SESSION_KEYS, maxBytes: ${maxBytes} };`,
         );
         const { findings } = JSON.parse((await folder.run("check", "--json")).out);
