@@ -223,3 +223,20 @@ describe("KeyRing", () => {
     }
   });
 });
+
+describe("users of a named application", () => {
+  test("R22: another name → other references; no name → those of before; the same name → the same", () => {
+    const ring = KeyRing.from([ONES, TWOS]);
+    const hex = (app?: string) => ring.userRefs("42", app).map((ref) => Buffer.from(ref).toString("hex"));
+    expect(hex("")).toEqual(hex());
+    expect(hex("shop")).toEqual(hex("shop"));
+    expect(new Set([...hex(), ...hex("shop"), ...hex("blog")]).size).toBe(6);
+  });
+});
+
+describe("a key ring of another copy of the package", () => {
+  test("is refused by name", () => {
+    const foreign = new (class KeyRing {})();
+    expect(() => KeyRing.from(foreign as never)).toThrow(/another copy of stored-session/);
+  });
+});

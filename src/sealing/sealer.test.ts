@@ -543,3 +543,30 @@ describe("a sealer that is shown (R28)", () => {
     expect(JSON.stringify(sealer)).toBe("{}");
   });
 });
+
+describe("a change of sealTo", () => {
+  const both = sealerWith({ sealTo: "cookie", alsoOpens: "keys" });
+
+  test("alsoOpens → both modes open, and the row cannot choose another", () => {
+    const [toKeys, toCookie] = [both.sealToKeys(plaintext, context), both.seal(plaintext, context, sid)];
+    expect(Sealer.isToCookie(toKeys)).toBe(false);
+    expect(Sealer.isToCookie(toCookie)).toBe(true);
+    expect(Sealer.isToCookie(toCookie.subarray(0, 53))).toBe(false);
+    for (const envelope of [toKeys, toCookie]) {
+      expect(Buffer.from(both.open(envelope, context, sid))).toEqual(plaintext);
+      expectRefused(() => both.open(changed(envelope, 1, 2), context, sid), "commitment");
+    }
+    expectRefused(() => both.open(toCookie, context, null), "mode");
+    expectRefused(() => cookieSealer.open(toKeys, context, sid), "mode");
+  });
+
+  test("isDeflated: tells what seal decided", () => {
+    const long = Buffer.alloc(5_000, 1);
+    expect(Sealer.isDeflated(both.sealToKeys(long, context))).toBe(true);
+    expect(Sealer.isDeflated(both.sealToKeys(long, context, false))).toBe(false);
+  });
+
+  test("an empty sid → a TypeError, because nothing would be sealed to a cookie", () => {
+    expect(() => both.seal(plaintext, context, new Uint8Array())).toThrow(TypeError);
+  });
+});

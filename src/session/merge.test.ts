@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { Codec, type Content } from "../codec/codec.ts";
-import { mergeContent } from "./merge.ts";
+import { changeIn, mergeContent } from "./merge.ts";
 
 const codec = new Codec({ maxBytes: 1_048_576 });
 
@@ -238,4 +238,67 @@ describe("properties", () => {
   function withAll(...sources: Record<string, unknown>[]): Record<string, unknown> {
     return Object.fromEntries(sources.flatMap((source) => Object.entries(source)));
   }
+});
+
+describe("changeIn: one change for many stored contents", () => {
+  const base = content({ kept: 1, changed: 1, gone: 1 }, { seen: "a" }, "1");
+  const mine = content({ kept: 1, changed: 2, added: 3 }, { shown: "b" }, "1");
+
+  test("other keys were stored meanwhile → they stay, in the object that was given", () => {
+    const theirs = content({ kept: 9, changed: 1, gone: 1, theirs: 4 }, { seen: "a", new: "c" }, "1");
+    const { data, flash } = theirs;
+    expect(changeIn(codec, base, mine)(theirs)).toBe(theirs);
+    expect(theirs.data).toBe(data);
+    expect(theirs.flash).toBe(flash);
+    expect(theirs).toStrictEqual(
+      content({ kept: 9, changed: 2, theirs: 4, added: 3 }, { new: "c", shown: "b" }, "1"),
+    );
+  });
+
+  test("the same key was stored meanwhile → onConflict decides, and may delete it", () => {
+    const theirs = () => content({ kept: 1, changed: 7, gone: 1 }, {}, "1");
+    expect(changeIn(codec, base, mine)(theirs()).data["changed"]).toBe(2);
+    const asked = vi.fn<(conflict: unknown) => unknown>(() => undefined);
+    expect(changeIn(codec, base, mine, asked)(theirs()).data).not.toHaveProperty("changed");
+    expect(asked).toHaveBeenCalledWith({ key: "changed", base: 1, mine: 2, theirs: 7 });
+  });
+
+  test("R46: a key named like a prototype's member → a value of the object's own", () => {
+    const change = changeIn(codec, content({}), content(JSON.parse('{"__proto__":{"a":1},"constructor":2}')));
+    const { data } = change(content({}));
+    expect(Object.getPrototypeOf(data)).toBe(Object.prototype);
+    expect(Object.entries(data)).toStrictEqual([
+      ["__proto__", { a: 1 }],
+      ["constructor", 2],
+    ]);
+    expect(Object.getOwnPropertyNames(change(content(data)).data)).toStrictEqual([
+      "__proto__",
+      "constructor",
+    ]);
+  });
+
+  test("any contents → what mergeContent makes of them", () => {
+    const values = fc.dictionary(fc.constantFrom("a", "b", "c", "__proto__"), fc.integer({ min: 0, max: 2 }));
+    const any = fc.record({ data: values, flash: values, user: fc.constantFrom(undefined, "1") });
+    const sorted = ({ data, flash, user }: Content) => [
+      Object.entries(data).toSorted(),
+      Object.entries(flash).toSorted(),
+      user,
+    ];
+    fc.assert(
+      fc.property(any, any, any, (one, two, three) => {
+        const expected = sorted(mergeContent(codec, one, two, three));
+        expect(sorted(changeIn(codec, one, two)(structuredClone(three)))).toStrictEqual(expected);
+      }),
+    );
+  });
+
+  test("a format that keeps the flash in its data → merged as a whole", () => {
+    const write = vi.fn<(data: Record<string, unknown>, flash: Record<string, unknown>) => void>();
+    const format = { same: codec.same.bind(codec), flashInData: { key: "flash", agree: () => {}, write } };
+    const theirs = content({ flash: { old: 1 } }, { old: 1 });
+    const result = changeIn(format, content({}), content({}, { new: 2 }))(theirs);
+    expect(result.flash).toStrictEqual({ old: 1, new: 2 });
+    expect(write).toHaveBeenCalledWith(result.data, result.flash);
+  });
 });

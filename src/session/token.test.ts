@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { derivedKey } from "../../test/session/derived-keys.ts";
 import { generateKey, KeyRing } from "../sealing/keyring.ts";
-import { mintToken, readToken, refreshToken, rowIdOf } from "./token.ts";
+import { hasTokenShape, mintToken, readToken, refreshToken, rowIdOf } from "./token.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const [oldest, newest] = [generateKey(), generateKey()];
@@ -207,5 +207,24 @@ describe("a token that is shown (R2)", () => {
     expect(shown).not.toContain(Buffer.from(token.sid).toString("hex"));
     expect(shown).not.toContain(inspect(Buffer.from(token.sid)).slice(8, 40));
     expect(shown).not.toContain([...token.sid.subarray(0, 6)].join(", "));
+  });
+});
+
+describe("hasTokenShape", () => {
+  test("a token of another key ring → true; another version, length or alphabet → false", () => {
+    const { text } = mintToken(KeyRing.from(generateKey()));
+    expect(readToken(before, text)).toBeNull();
+    expect(hasTokenShape(text)).toBe(true);
+    const other = Buffer.from(text, "base64url");
+    other[0] = 2;
+    for (const wrong of [
+      other.toString("base64url"),
+      text.slice(1),
+      `${text}A`,
+      text.replace(/.$/, "+"),
+      "",
+    ]) {
+      expect(hasTokenShape(wrong)).toBe(false);
+    }
   });
 });
