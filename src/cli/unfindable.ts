@@ -3,6 +3,7 @@ import { walk } from "../session/walk.ts";
 import { SqlStore } from "../sql/sql-store.ts";
 import { Failure } from "./failure.ts";
 import { plural } from "./format.ts";
+import { missingKeyAdvice } from "./missing-key.ts";
 import type { Workplace } from "./work.ts";
 
 /**
@@ -86,7 +87,7 @@ export function uncountedKeyLines({ underUnknownKey }: Unfindable): string[] {
 export function unknownKeys({ underUnknownKey: count }: Unfindable): string | null {
   if (count === null || count === 0) return null;
   const [name, their] = count === 1 ? ["names", "its"] : ["name", "their"];
-  return `${plural(count, "session")} ${name} ${their} user under a key that is not in the ring, and sessions of this user may be among them: "stored-session keys status" names the key. Add it at the end of STORED_SESSION_KEYS and run this again. Where it is gone for good nobody can open them, and they go when they end.`;
+  return `${plural(count, "session")} ${name} ${their} user under a key that is not in the ring, and sessions of this user may be among them: "stored-session keys status" names the key. ${missingKeyAdvice} Then run this again.`;
 }
 
 /** @throws {Failure} a key is missing, so that there is no all-clear */

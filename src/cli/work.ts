@@ -13,6 +13,7 @@ import { asking, canAsk } from "./ask.ts";
 import { configure, type CommonOptions, type Configuration } from "./configuration.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { json } from "./format.ts";
+import { missingKeyAdvice } from "./missing-key.ts";
 import { styled, type Style, type Terminal } from "./terminal.ts";
 
 /** What a command is given to work with. */
@@ -130,7 +131,7 @@ async function assertKeysFit(
   }
   if (others.size === 0) return;
   throw new Failure(
-    `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}): set STORED_SESSION_KEYS to the keys that the application has. Nothing was changed.`,
+    `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}). Set STORED_SESSION_KEYS to the keys that the application has. ${missingKeyAdvice} Nothing was changed.`,
     exitCodes.usage,
   );
 }

@@ -16,6 +16,7 @@ import type { SessionStore } from "../../store/contract.ts";
 import { configure, databaseOf, type CommonOptions, type Configuration } from "../configuration.ts";
 import { explain, Failure } from "../failure.ts";
 import { plural, span, table } from "../format.ts";
+import { missingKeyAdvice } from "../missing-key.ts";
 import { judgePackets } from "../packets.ts";
 import type { Terminal } from "../terminal.ts";
 import { assertFile, otherSettings, paint, report, reporting } from "../work.ts";
@@ -213,7 +214,7 @@ async function checkRows(configuration: Configuration, store: SqlStore, add: Add
     add(
       "Rows",
       "problem",
-      `of ${plural(rows.length, "row")} looked at, ${strange.length} are under keys that are not in the ring (${keys}): these users are logged out. Add the key at the end of the ring.`,
+      `of ${plural(rows.length, "row")} looked at, ${strange.length} are under keys that are not in the ring (${keys}): these users are logged out. ${missingKeyAdvice}`,
     );
   } else if (rows.length > 0) add("Rows", "good", `the keys fit the ${plural(rows.length, "row")} looked at`);
   await checkOpening(configuration, records, rows, add);

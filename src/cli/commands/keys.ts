@@ -7,6 +7,7 @@ import { exitCodes, Failure } from "../failure.ts";
 import { generateKey } from "../../sealing/keyring.ts";
 import { moment, number, plural, table } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
+import { missingKeyAdvice } from "../missing-key.ts";
 import { instant } from "../options.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
@@ -138,10 +139,7 @@ function lines(uses: readonly Use[], since: Date | undefined, terminal: Terminal
   for (const use of uses) {
     if (use.place === "unknown" && use.live > 0) {
       out.push(
-        style(
-          "red",
-          `${use.key}: ${plural(use.live, "session")} cannot be opened. Add this key at the end of the ring.`,
-        ),
+        style("red", `${use.key}: ${plural(use.live, "session")} cannot be opened. ${missingKeyAdvice}`),
       );
     }
     if (use.place !== "older") continue;

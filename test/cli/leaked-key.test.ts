@@ -1,0 +1,55 @@
+/** After a leak the old key is out of the ring: no command may advise to put it back without more. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "vitest";
+import { generateKey } from "../../src/index.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { manage, visit } from "../jobs/sessions.ts";
+import { Folder } from "./command.ts";
+
+let folder: Folder;
+beforeEach(async () => {
+  folder = new Folder();
+  folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:sessions.sqlite3";
+  assert.equal((await folder.run("migrate")).code, 0);
+});
+afterEach(() => folder.remove());
+
+async function visits(key: string, ...users: string[]): Promise<void> {
+  const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), key);
+  for (const user of users) await visit(sessions, user);
+  await sessions.close();
+}
+
+const commands = [
+  ["keys", "status"],
+  ["check"],
+  ["list", "--user", "42"],
+  ["revoke", "--user", "42"],
+  ["erase", "--user", "42", "--yes"],
+  ["export", "--user", "42"],
+];
+const advice =
+  /If you removed it on purpose, such as after a leak, leave it out and run "stored-session revoke --all"/;
+
+test("leaked key: rows under it and under the new key → every command says to leave it out and revoke", async () => {
+  const [leaked, fresh] = [generateKey(), generateKey()];
+  await visits(leaked, "42", "7");
+  await visits(fresh, "8");
+  folder.env["STORED_SESSION_KEYS"] = fresh;
+  for (const command of commands) {
+    const { out, err } = await folder.run(...command);
+    assert.match(out + err, advice, command.join(" "));
+  }
+});
+
+test("leaked key: all rows under it → every command says so, and revoke --all works without it", async () => {
+  const [leaked, fresh] = [generateKey(), generateKey()];
+  await visits(leaked, "42", "7");
+  folder.env["STORED_SESSION_KEYS"] = fresh;
+  for (const command of [...commands, ["list"], ["reseal"]]) {
+    const { out, err } = await folder.run(...command);
+    assert.match(out + err, advice, command.join(" "));
+  }
+  assert.equal((await folder.run("revoke", "--all", "--yes")).out, "Revoked 2 sessions.\n");
+  assert.ok(!advice.test((await folder.run("keys", "status")).out));
+});
