@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterEach(() => folder.remove());
 
 /** A configuration in which the process is sent a signal when its store is first asked for this. */
-function signalAt(method: "takeOver" | "scan" | "delete", signal: "SIGINT" | "SIGTERM"): void {
+function signalAt(method: "takeOver" | "scanInfo" | "delete", signal: "SIGINT" | "SIGTERM"): void {
   const module = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
   writeFileSync(
     folder.file("stored-session.config.mjs"),
@@ -79,9 +79,9 @@ test.runIf(sqlite !== undefined)("SIGINT stops an import from the table of Rails
 });
 
 test.each([
-  ["stats", "scan"],
-  ["expire --dry-run", "scan"],
-  ["keys status", "scan"],
+  ["stats", "scanInfo"],
+  ["expire --dry-run", "scanInfo"],
+  ["keys status", "scanInfo"],
   ["revoke --all --yes", "delete"],
 ] as const)("SIGINT stops %s", async (command, method) => {
   const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), folder.env["STORED_SESSION_KEYS"]!);
