@@ -1,5 +1,6 @@
 /** `stored-session/opentelemetry`: spans and metrics, by the names of the semantic conventions where these have one. */
 import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
+import { conflictOutcomes, cookieRejections, deletions, refusalReasons } from "./label-values.ts";
 import { errorType, followOperations, listen, outcomeOf, type Operation } from "./operations.ts";
 
 type Attributes = Record<string, string | number | boolean>;
@@ -108,8 +109,6 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     description: "Session cookies that no key of the ring made.",
     unit: "{cookie}",
   });
-  // From the start, so that a rate can be taken of the first.
-  for (const reason of ["malformed", "unknown_key"]) rejected.add(0, { "stored_session.reason": reason });
   const conflicts = meter.createCounter("stored_session.conflicts", {
     description: "Commits that met another request's changes.",
     unit: "{commit}",
@@ -118,6 +117,10 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     description: "Sessions deleted by log-out, revocation and expiry.",
     unit: "{session}",
   });
+  for (const reason of refusalReasons) refused.add(0, { "stored_session.reason": reason });
+  for (const reason of cookieRejections) rejected.add(0, { "stored_session.reason": reason });
+  for (const outcome of conflictOutcomes) conflicts.add(0, { "stored_session.outcome": outcome });
+  for (const operation of deletions) deleted.add(0, { "db.operation.name": operation });
   return [
     followOperations<void>({
       began() {},

@@ -1,12 +1,24 @@
 /** `stored-session/prometheus`: metrics through prom-client. */
 import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
+import {
+  batchOperations,
+  conflictOutcomes,
+  cookieRejections,
+  deletions,
+  outcomes,
+  refusalReasons,
+  writeReasons,
+} from "./label-values.ts";
 import { followOperations, listen, outcomeOf } from "./operations.ts";
 
 type Labels = Record<string, string>;
 
 /** What is used of prom-client: `import client from "prom-client"`. */
 export interface PrometheusClient {
-  readonly Histogram: new (configuration: any) => { observe(labels: any, value: number): void };
+  readonly Histogram: new (configuration: any) => {
+    observe(labels: any, value: number): void;
+    zero(labels: any): void;
+  };
   readonly Counter: new (configuration: any) => { inc(labels: any, value?: number): void };
   readonly Gauge: new (configuration: any) => { set(value: number): void; remove(): void };
   readonly register: PrometheusRegistry;
@@ -47,7 +59,7 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
 
   const duration = new client.Histogram(
     about("operation_duration_seconds", "Time until the store answered.", ["operation", "outcome"], {
-      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     }),
   );
   const bytes = new client.Histogram(
@@ -61,22 +73,33 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
     }),
   );
   const writes = new client.Counter(
-    about("writes_total", "Sessions written, by why.", ["operation", "reason"]),
+    about("writes_total", "Sessions written, by reason.", ["operation", "reason"]),
   );
   const deleted = new client.Counter(
     about("deleted_total", "Sessions deleted by log-out, revocation and expiry.", ["operation"]),
   );
-  const refusals = new client.Counter(about("refusals_total", "Rows that did not open, by why.", ["reason"]));
-  const rejected = new client.Counter(
-    about("cookies_rejected_total", "Session cookies that no key of the ring made, by why.", ["reason"]),
+  const refusals = new client.Counter(
+    about("refusals_total", "Rows that did not open, by reason.", ["reason"]),
   );
-  // From the start, so that a rate can be taken of the first.
-  for (const reason of ["malformed", "unknown_key"]) rejected.inc({ reason }, 0);
+  const rejected = new client.Counter(
+    about("cookies_rejected_total", "Session cookies that no key of the ring signed, by reason.", ["reason"]),
+  );
   const conflicts = new client.Counter(
     about("conflicts_total", "Commits that met another request's changes: merged, ended or failed.", [
       "outcome",
     ]),
   );
+  for (const [operation, ends] of Object.entries(outcomes))
+    for (const outcome of ends) duration.zero({ operation, outcome });
+  for (const operation of batchOperations) batches.zero({ operation });
+  for (const [operation, reasons] of Object.entries(writeReasons)) {
+    bytes.zero({ operation });
+    for (const reason of reasons) writes.inc({ operation, reason }, 0);
+  }
+  for (const operation of deletions) deleted.inc({ operation }, 0);
+  for (const reason of refusalReasons) refusals.inc({ reason }, 0);
+  for (const reason of cookieRejections) rejected.inc({ reason }, 0);
+  for (const outcome of conflictOutcomes) conflicts.inc({ outcome }, 0);
   if (sessions !== undefined)
     gaugeOfLive(
       client,

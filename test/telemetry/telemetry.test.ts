@@ -99,9 +99,12 @@ describe("OpenTelemetry", () => {
     const metrics = exporter.getMetrics().at(-1)!.scopeMetrics[0]!.metrics;
     const named = (name: string) => metrics.find(({ descriptor }) => descriptor.name === name)!;
     assert.equal(named("db.client.operation.duration").descriptor.unit, "s");
-    assert.deepEqual(named("stored_session.refusals").dataPoints[0]!.attributes, {
-      "stored_session.reason": "commitment",
-    });
+    assert.deepEqual(
+      named("stored_session.refusals").dataPoints.find(({ value }) => value === 1)!.attributes,
+      {
+        "stored_session.reason": "commitment",
+      },
+    );
     assert.deepEqual(named("stored_session.conflicts").dataPoints[0]!.attributes, {
       "stored_session.outcome": "merged",
     });
@@ -315,4 +318,52 @@ test("R2 R48 a payload has the keys that the page lists for its channel, and not
     }
   }
   assert.deepEqual(told, listed);
+});
+
+test("Prometheus: before the first event → every series of every counter is there at 0, and none is added by a day", async () => {
+  const registry = new client.Registry();
+  const stop = measureSessions(client, { registry });
+  const series = async () =>
+    (await registry.metrics())
+      .split("\n")
+      .flatMap((line) => /^(\S+(?:_total|_count)\{.*?\})/.exec(line)?.[1] ?? []);
+  const before = await series();
+  for (const name of [
+    'stored_session_refusals_total{reason="commitment"}',
+    'stored_session_conflicts_total{outcome="failed"}',
+    'stored_session_deleted_total{operation="revoke-all"}',
+    'stored_session_writes_total{operation="replace",reason="login"}',
+    'stored_session_operation_duration_seconds_count{operation="read",outcome="error"}',
+    'stored_session_cookies_rejected_total{reason="unknown_key"}',
+  ])
+    assert.ok(before.includes(name), name);
+  const page = await registry.metrics();
+  for (const limit of ["2.5", "10"]) assert.ok(page.includes(`_seconds_bucket{le="${limit}",`), limit);
+  await day();
+  assert.deepEqual((await series()).toSorted(), before.toSorted());
+  stop();
+});
+
+test("docs/alerts.yaml: parsed → every rule is complete, and names only metrics and label values that exist", async () => {
+  const { readFileSync } = await import("node:fs");
+  const { parse } = await import("yaml");
+  const file = parse(readFileSync(new URL("../../docs/alerts.yaml", import.meta.url), "utf8"));
+  const registry = new client.Registry();
+  const stop = measureSessions(client, { registry, sessions: { count: async () => 0 } });
+  const page = await registry.metrics();
+  stop();
+  const rules = file.groups.flatMap((group: any) => group.rules);
+  assert.ok(rules.length >= 5);
+  assert.ok(rules.some(({ expr }: any) => expr.includes("stored_session_cookies_rejected_total")));
+  for (const { alert, expr, labels, annotations } of rules) {
+    assert.match(alert, /^StoredSession[A-Za-z]+$/);
+    assert.match(labels.severity, /^(warning|critical)$/);
+    assert.ok(annotations.summary && annotations.description, alert);
+    const selectors = [...expr.matchAll(/(stored_session_\w+)(?:\{(\w+="\w+")\})?/g)];
+    assert.ok(selectors.length > 0, alert);
+    for (const [, name, label] of selectors) {
+      const found = page.split("\n").some((l) => l.startsWith(`${name}{`) && (!label || l.includes(label)));
+      assert.ok(found, `${alert}: ${name}{${label ?? ""}}`);
+    }
+  }
 });
