@@ -3,12 +3,10 @@ import { StoreError } from "../errors.ts";
 /** The cause of an error about a connection that was released inside a transaction. */
 class LeakedTransaction extends Error {}
 
-type Store = "postgresStore" | "mysqlStore";
-
 const advice = "Commit or roll back before release(), also after an error.";
 
 /** A statement that found itself in a transaction of the pool's owner; `none` when that was undone for certain. */
-export function leakedTransaction(store: Store, outcome: "none" | "unknown"): StoreError {
+export function leakedTransaction(store: string, outcome: "none" | "unknown"): StoreError {
   const kept = outcome === "none" ? "nothing was done there" : "whether a write is kept is not known";
   const message = `The application left a transaction open on a connection of the pool given to ${store}, so ${kept}. ${advice}`;
   const cause = new LeakedTransaction("The connection is given up, and its transaction with it.");
@@ -22,10 +20,10 @@ export function isUndone(error: unknown): boolean {
 
 /** Tells once of connections that are given up: the transaction that goes with each is the application's own. */
 export class LeakedTransactionWarning {
-  readonly #store: Store;
+  readonly #store: string;
   #isTold = false;
 
-  constructor(store: Store) {
+  constructor(store: string) {
     this.#store = store;
   }
 

@@ -11,15 +11,16 @@ export interface Places {
 /**
  * The schema in which the tables are; null while they are nowhere. An application may have left another schema on the
  * connection, or may choose one itself when it connects: where only one of the two has the tables, it is that one.
+ * @param setting what leads to a schema: "search_path"
  * @throws {StoreSettingsError} both have them
  */
 export function placeOf(
   { now, usual }: Places,
   table: string,
-  store: "postgresStore" | "mysqlStore",
+  store: string,
+  setting: string,
 ): string | null {
   if (now === null || usual === null || now === usual) return now ?? usual;
-  const setting = store === "postgresStore" ? "search_path" : "database (USE)";
   throw new StoreSettingsError(
     `The table ${table} is in "${now}" and in "${usual}", and a connection of the pool given to ${store} has another ${setting} than it began with. Say which is meant with the option "table": "${usual}.${table.slice(1, -1)}". Set ${setting} back before release().`,
   );

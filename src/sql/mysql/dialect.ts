@@ -17,6 +17,7 @@ import type {
   SessionRow,
 } from "../../store/row.ts";
 import type { Dialect, JournalEntry, Names, Statement } from "../dialect.ts";
+import type { ServerDialect } from "../pooled-driver.ts";
 import type { Lanes } from "../../store/lanes.ts";
 import type { INDEXED, TableName } from "../table-shape.ts";
 
@@ -32,7 +33,7 @@ const INFO = `${META}, LENGTH(data) AS bytes, SUBSTRING(data, 1, ${HEAD_BYTES}) 
  * Until the server has told its version every statement is one that both servers take. MariaDB then gets
  * RETURNING where it has it, for inserts and deletes; its updates tell by the versions, like MySQL's.
  */
-export class MysqlDialect implements Dialect {
+export class MysqlDialect implements ServerDialect {
   readonly batches = "statement";
   readonly tells = "versions";
   readonly idBytes = 32;
@@ -70,8 +71,11 @@ export class MysqlDialect implements Dialect {
   }
 
   /** Names the tables with their database from now on. */
-  locatedIn(schema: string): void {
+  locatedIn(schema: string): boolean {
+    // A dot or a backtick in a name is taken apart elsewhere.
+    if (/[.`]/.test(schema)) return false;
     this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
+    return true;
   }
 
   get name(): "mysql" | "mariadb" {

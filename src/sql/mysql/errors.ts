@@ -10,7 +10,7 @@ import { explainDriver } from "../driver-errors.ts";
 import type { Names } from "../dialect.ts";
 
 /** The number of an error that the server itself reported (it has an SQLSTATE). */
-export function errorNumber(error: unknown): number | null {
+export function codeOf(error: unknown): number | null {
   const { errno, sqlState } = (error ?? {}) as { errno?: unknown; sqlState?: unknown };
   return typeof sqlState === "string" && typeof errno === "number" ? errno : null;
 }
@@ -20,7 +20,7 @@ export function errorNumber(error: unknown): number | null {
  * down. 1153: a packet was too large, after which the server closes the connection. 1927: the connection was killed.
  */
 export function isBroken(error: unknown): boolean {
-  const number = errorNumber(error);
+  const number = codeOf(error);
   return number === null || isLost(number) || [1047, 1053, 1153, 1927].includes(number);
 }
 
@@ -37,7 +37,7 @@ const READ_ONLY = [1290, 1792, 1836, 3032];
 
 /** True when this server takes no writes, which another may. */
 export function isReadOnly(error: unknown): boolean {
-  return READ_ONLY.includes(errorNumber(error) ?? 0);
+  return READ_ONLY.includes(codeOf(error) ?? 0);
 }
 
 /**
@@ -46,23 +46,23 @@ export function isReadOnly(error: unknown): boolean {
  * as long as it may.
  */
 export function isTransientError(error: unknown): boolean {
-  return [1213, 1020, 1615].includes(errorNumber(error) ?? 0);
+  return [1213, 1020, 1615].includes(codeOf(error) ?? 0);
 }
 
 /** The error by which a batch of updates is undone when a row has another version (decisions/0020). */
 export function isOtherVersion(error: unknown): boolean {
-  return errorNumber(error) === 1242;
+  return codeOf(error) === 1242;
 }
 
 /** A row was locked by somebody for as long as a statement waits. */
 export function isLockWait(error: unknown): boolean {
-  return errorNumber(error) === 1205;
+  return codeOf(error) === 1205;
 }
 
 /** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
 export function explainMigration(error: unknown, names: Names): StoreError | null {
   const options = { cause: error, outcome: "none" } as const;
-  switch (errorNumber(error)) {
+  switch (codeOf(error)) {
     case 1044:
     case 1142:
     case 1143:
@@ -82,7 +82,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
 
 /** SerialQueue an error of mysql2 into one of ours. `lost` is what a broken connection leaves of the outcome. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
-  const number = errorNumber(error);
+  const number = codeOf(error);
   const said = error instanceof Error ? error.message : String(error);
   const options = { cause: error, outcome: "none" } as const;
   switch (number) {

@@ -6,10 +6,10 @@ import { OptionsError } from "../../errors.ts";
 import { problemsOfUrl, withoutSecrets } from "../database-url.ts";
 import { assertPoolOptions, CONNECT_TIMEOUT } from "../pool-options.ts";
 import { SqlStore } from "../sql-store.ts";
-import type { MysqlPool } from "./driver.ts";
+import type { MysqlPool } from "./connection.ts";
 import type { PoolStoreOptions } from "../pool-options.ts";
 
-export type { MysqlConnection, MysqlExecute, MysqlPool } from "./driver.ts";
+export type { MysqlConnection, MysqlExecute, MysqlPool } from "./connection.ts";
 export type { PoolStoreOptions } from "../pool-options.ts";
 
 export interface MysqlStoreOptions extends PoolStoreOptions {}

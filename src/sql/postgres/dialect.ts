@@ -14,6 +14,7 @@ import type {
   SessionRow,
 } from "../../store/row.ts";
 import type { Dialect, JournalEntry, Names, Statement } from "../dialect.ts";
+import type { ServerDialect } from "../pooled-driver.ts";
 import type { Lanes } from "../../store/lanes.ts";
 import type { TableName } from "../table-shape.ts";
 
@@ -41,7 +42,7 @@ const LOCK_TIMEOUT = 3_000;
  * decodes binary results as UTF-8, and base64 is shorter and cheaper to read than bytea's hex. A column `id` is turned
  * into bytes as the result arrives (postgres-database.ts).
  */
-export class PostgresDialect implements Dialect {
+export class PostgresDialect implements ServerDialect {
   readonly name = "postgres";
   readonly batches = "statement";
   readonly tells = "returning";
@@ -69,9 +70,10 @@ export class PostgresDialect implements Dialect {
   }
 
   /** Names the tables with their schema from now on. */
-  locatedIn(schema: string): void {
+  locatedIn(schema: string): true {
     this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
     this.#text = texts(this.#names);
+    return true;
   }
 
   read(ids: readonly Uint8Array[]): Statement {

@@ -10,7 +10,7 @@ import { explainDriver } from "../driver-errors.ts";
 import type { Names } from "../dialect.ts";
 
 /** An error that the server itself reported, with its SQLSTATE. */
-export function sqlState(error: unknown): string | null {
+export function codeOf(error: unknown): string | null {
   const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
   return typeof severity === "string" && typeof code === "string" ? code : null;
 }
@@ -23,7 +23,7 @@ const ABORTED = "25P02";
 
 /** True when the connection cannot be used again. */
 export function isBroken(error: unknown): boolean {
-  const state = sqlState(error);
+  const state = codeOf(error);
   if (state === null || state === ABORTED || TIME_LIMITS.includes(state)) return true;
   if (state.startsWith("08") || state.startsWith("57P") || state.startsWith("26")) return true;
   return /^(FATAL|PANIC)$/.test((error as { severity: string }).severity);
@@ -31,12 +31,12 @@ export function isBroken(error: unknown): boolean {
 
 /** True when this server takes no writes, which another may. */
 export function isReadOnly(error: unknown): boolean {
-  return sqlState(error) === "25006";
+  return codeOf(error) === "25006";
 }
 
 /** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
 export function explainMigration(error: unknown, names: Names): StoreError | null {
-  const state = sqlState(error);
+  const state = codeOf(error);
   const options = { cause: error, outcome: "none" } as const;
   if (state === "42501") {
     return new StoreError(
@@ -55,7 +55,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
 
 /** SerialQueue an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
-  const state = sqlState(error);
+  const state = codeOf(error);
   const said = error instanceof Error ? error.message : String(error);
   const options = { cause: error, outcome: "none" } as const;
   if (state === null) return explainDriver(error, "PostgreSQL", "postgresStore", lost);

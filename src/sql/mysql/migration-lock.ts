@@ -1,0 +1,70 @@
+import { createHash, randomUUID } from "node:crypto";
+import { StoreTimeoutError } from "../../errors.ts";
+import type { Names, Run, Statement } from "../dialect.ts";
+
+/** How long one process may migrate, and how long another waits for it. */
+const MIGRATION_LEASE = 60_000;
+
+/** The lease's name in its table. */
+const LEASE = "stored-session:migrate";
+
+/** What a connection does for the lock. */
+export interface Locking {
+  readonly run: Run;
+  /** Takes the lease until then, or gives it back with 0; whether this holder has it. */
+  lease(name: string, holder: string, until: number): Promise<boolean>;
+  /** Sends a text as it is, and ignores a failure. */
+  finish(sql: string): Promise<void>;
+}
+
+/**
+ * Two locks. GET_LOCK ends with its connection, so a process that dies blocks nobody, but in a Galera or Group
+ * Replication cluster it holds on one node only; the lease row is everybody's, but outlives its holder a while.
+ * @param lockName the same in every process, whether it has found the tables' database or not
+ */
+export async function withMigrationLock<T>(
+  { run, lease, finish }: Locking,
+  lockName: string,
+  { leases }: Names,
+  work: () => Promise<T>,
+): Promise<T> {
+  const name = `stored-session:${createHash("sha256").update(lockName).digest("hex").slice(0, 40)}`;
+  const holder = randomUUID();
+  const { rows } = await run(locking("SELECT GET_LOCK(?, ?) AS held LIMIT 1", name, MIGRATION_LEASE / 1_000));
+  if (Number(rows[0]?.["held"]) !== 1) throw tooLong();
+  try {
+    await run({ text: leaseTable(leases), values: [], writes: true });
+    await waitForLease(lease, holder);
+    try {
+      return await work();
+    } finally {
+      // Also after a failure, or the others would wait for the lease to run out and hide the reason.
+      await lease(LEASE, holder, 0).catch(() => {});
+    }
+  } finally {
+    await finish(`DO RELEASE_LOCK('${name}')`);
+  }
+}
+
+async function waitForLease(lease: Locking["lease"], holder: string): Promise<void> {
+  const end = Date.now() + 2 * MIGRATION_LEASE;
+  while (!(await lease(LEASE, holder, Date.now() + MIGRATION_LEASE))) {
+    if (Date.now() > end) throw tooLong();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** The leases as the first migration makes them, needed before it. */
+function leaseTable(leases: string): string {
+  return `CREATE TABLE IF NOT EXISTS ${leases} (name VARBINARY(255) NOT NULL, holder VARBINARY(255) NOT NULL, held_until BIGINT NOT NULL, PRIMARY KEY (name)) ENGINE=InnoDB`;
+}
+
+function locking(text: string, ...values: unknown[]): Statement {
+  return { text, values, writes: false };
+}
+
+function tooLong(): StoreTimeoutError {
+  return new StoreTimeoutError(
+    "Another process holds the migration lock for too long. Look for one that migrates or hangs, end it, and try again.",
+  );
+}

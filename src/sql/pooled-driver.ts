@@ -1,0 +1,262 @@
+import { ClosedError, StoredSessionError, type StoreError } from "../errors.ts";
+import { OF_A_POOL, TimeLimit, type RoundTrip } from "../shared/time-limit.ts";
+import { outsideRequests } from "../shared/outside-requests.ts";
+import { isEstablished, seen } from "./connection-age.ts";
+import { isConnectionError } from "./driver-errors.ts";
+import { DurabilityWarning } from "./durability-warning.ts";
+import { inOrder } from "./in-order.ts";
+import { leakedTransaction, LeakedTransactionWarning } from "./leaked-transaction.ts";
+import { withRetries } from "./retry.ts";
+import { READ, roundTripOf, TRANSACTION } from "./round-trip.ts";
+import { isUnplaced, placeOf, type Places } from "./tables-place.ts";
+import type { Database, Dialect, Names, Result, Run, Statement } from "./dialect.ts";
+
+/** What is used of any pool. */
+export interface Pool {
+  end(): Promise<void>;
+}
+
+/** What is used of any connection that a pool lends. */
+export interface Connection {
+  release(): void;
+}
+
+/** The dialect of a server, whose tables may be in a schema that is found out later. */
+export interface ServerDialect extends Dialect {
+  /** Names the tables with their schema from now on; false where that name cannot stand in a statement. */
+  locatedIn(schema: string): boolean;
+}
+
+/** What a server's errors mean: the functions of its folder's `errors.ts`. */
+export interface ServerErrors {
+  /** The server's code; null for an error that the server did not report. */
+  codeOf(error: unknown): string | number | null;
+  /** True when the connection cannot be used again. */
+  isBroken(error: unknown): boolean;
+  /** True when this server takes no writes, which another may. */
+  isReadOnly(error: unknown): boolean;
+  explain(error: unknown, names: Names, lost: RoundTrip["lost"]): StoreError;
+}
+
+export interface PooledDatabaseOptions<SomeDialect extends ServerDialect> {
+  readonly dialect: SomeDialect;
+  /** Whether closing the store closes the pool. */
+  readonly owned: boolean;
+}
+
+const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause: 100 };
+
+/** Errors of connections that broke after they had been handed out. */
+const interrupted = new WeakSet<object>();
+
+/**
+ * A database behind a pool: how connections are borrowed, watched, returned and dropped, whatever the driver. A
+ * driver's file extends this with how it sends a statement and what it can tell of a connection.
+ */
+export abstract class PooledDatabase<
+  SomePool extends Pool,
+  SomeConnection extends Connection,
+  SomeDialect extends ServerDialect,
+> implements Database {
+  readonly dialect: SomeDialect;
+  protected readonly limit: TimeLimit = new TimeLimit();
+  protected readonly owned: boolean;
+  protected readonly warning: DurabilityWarning = new DurabilityWarning();
+  protected readonly leakedTransaction: LeakedTransactionWarning;
+  readonly #store: string;
+  readonly #errors: ServerErrors;
+  readonly #open: () => Promise<SomePool>;
+  #opening: Promise<SomePool> | null = null;
+  #connections: number | undefined;
+  #closed = false;
+  #locating: Promise<void> | null = null;
+  #isLocated: boolean;
+
+  /** @param store the function that the application called, for messages */
+  constructor(
+    open: () => Promise<SomePool>,
+    options: PooledDatabaseOptions<SomeDialect>,
+    store: string,
+    errors: ServerErrors,
+  ) {
+    this.dialect = options.dialect;
+    this.owned = options.owned;
+    this.leakedTransaction = new LeakedTransactionWarning(store);
+    this.#store = store;
+    this.#errors = errors;
+    this.#open = open;
+    this.#isLocated = options.owned || !isUnplaced(this.dialect.names.sessions);
+  }
+
+  /** A connection of the pool. */
+  protected abstract connect(pool: SomePool): Promise<SomeConnection>;
+  /** How many connections the pool may have; undefined where it does not tell. */
+  protected abstract connectionsOf(pool: SomePool): number | undefined;
+  /** The connection itself, where the driver hands out a new face of it each time. */
+  protected abstract coreOf(connection: SomeConnection): object;
+  /** Gives the connection up, so that the pool opens another. */
+  protected abstract drop(connection: SomeConnection): void;
+  /** To be done with a connection before its first statement; undefined when there is nothing. */
+  protected abstract greet(connection: SomeConnection): Promise<void> | undefined;
+  /** Sends a statement that is its own transaction, and sees to it that it is. */
+  protected abstract sendAlone(connection: SomeConnection, statement: Statement): Promise<Result>;
+  protected abstract send(connection: SomeConnection, statement: Statement): Promise<Result>;
+  /** Begins, works, and commits; rolls back where `work` fails or answers null. */
+  protected abstract within<T>(connection: SomeConnection, work: () => Promise<T>): Promise<T>;
+  /** Whether what failed was undone and can be sent again. */
+  protected abstract isUndone(error: unknown): boolean;
+  protected abstract durabilityWarningsOf(connection: SomeConnection): Promise<readonly string[]>;
+  /** Where the table is found, on a connection as it came and by the pool's own settings. */
+  protected abstract placesOf(table: string): Promise<Places>;
+  /** The setting that leads to a schema, for messages. */
+  protected abstract readonly placeSetting: string;
+  /** Whether a connection was released inside a transaction. Not every driver tells. */
+  protected isInTransaction?(connection: SomeConnection): boolean;
+  /** Called when a connection was borrowed and before it goes back. */
+  protected borrowed?(connection: SomeConnection): void;
+  protected returning?(connection: SomeConnection): void;
+
+  abstract exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
+  abstract ownersSettings(): Promise<readonly string[]>;
+
+  locate(): Promise<void> | undefined {
+    if (this.#isLocated || this.#closed) return undefined;
+    this.#locating ??= this.#locate().finally(() => (this.#locating = null));
+    return this.#locating;
+  }
+
+  readonly run: Run = (statement) =>
+    this.retried(statement.writes, () =>
+      this.borrow(roundTripOf(statement), (connection) => this.sendAlone(connection, statement)),
+    );
+
+  giveUpAfter(milliseconds: number): void {
+    this.limit.extendTo(milliseconds);
+  }
+
+  async transaction(statements: readonly Statement[]): Promise<Result[] | null> {
+    return await this.retried(true, () =>
+      this.borrow(TRANSACTION, (connection) => this.sendTogether(connection, statements)),
+    );
+  }
+
+  async durabilityWarnings(): Promise<readonly string[]> {
+    return await this.borrow(READ, (connection) => this.durabilityWarningsOf(connection));
+  }
+
+  closing(): void {
+    this.limit.close();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.owned && this.#opening) await (await this.#opening).end();
+  }
+
+  /** Opened at first use; a failure to open is not remembered. */
+  protected pool(): Promise<SomePool> {
+    if (this.#closed) throw new ClosedError("The store was closed.");
+    this.#opening ??= outsideRequests(this.#open).catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** Sends it again where that is safe: what was undone, and reads whose connection broke. */
+  protected retried<T>(writes: boolean, attempt: () => Promise<T>): Promise<T> {
+    const isTransient = (error: unknown): boolean => {
+      if (this.isUndone(error)) return true;
+      const { cause } = error as Error;
+      // A pool hands out connections of before a restart; a read is worth asking again.
+      return !writes && typeof cause === "object" && cause !== null && interrupted.has(cause);
+    };
+    return withRetries(PATIENCE, isTransient, attempt);
+  }
+
+  protected sendTogether(
+    connection: SomeConnection,
+    statements: readonly Statement[],
+  ): Promise<Result[] | null> {
+    return this.within(connection, () =>
+      inOrder(statements, (statement) => this.send(connection, statement)),
+    );
+  }
+
+  /** A failure before a connection is had reached no server; after that, a lost write is unknown. */
+  protected async borrow<T>(trip: RoundTrip, work: (connection: SomeConnection) => Promise<T>): Promise<T> {
+    let connection: SomeConnection;
+    try {
+      connection = await this.#obtain(trip);
+    } catch (error) {
+      return this.fail(error, "none");
+    }
+    this.borrowed?.(connection);
+    seen(this.coreOf(connection));
+    try {
+      return await this.limit.lend({
+        trip,
+        connections: this.#connections,
+        work: () => {
+          const greeting = this.greet(connection);
+          return greeting === undefined ? work(connection) : greeting.then(() => work(connection));
+        },
+        back: (broken) => {
+          this.returning?.(connection);
+          if (broken) this.drop(connection);
+          else connection.release();
+        },
+        isBroken: (error) => this.#isBroken(error, connection),
+      });
+    } catch (error) {
+      return this.fail(error, trip.lost);
+    }
+  }
+
+  protected fail(error: unknown, lost: RoundTrip["lost"]): never {
+    throw error instanceof StoredSessionError ? error : this.#errors.explain(error, this.dialect.names, lost);
+  }
+
+  #isBroken(error: unknown, connection: SomeConnection): boolean {
+    const { codeOf, isBroken, isReadOnly } = this.#errors;
+    const cause = error instanceof StoredSessionError ? error.cause : error;
+    if (cause === undefined) return false;
+    const broken = isBroken(cause) || (isReadOnly(cause) && isEstablished(this.coreOf(connection)));
+    // An error of the driver alone would come again on every other connection.
+    const isLost = broken && (codeOf(cause) !== null || cause !== error || isConnectionError(cause));
+    if (isLost && typeof cause === "object" && cause !== null) interrupted.add(cause);
+    return broken;
+  }
+
+  /**
+   * A connection that comes when the store was closed goes back as it came. One that was released inside a
+   * transaction is given up: the pool hands out first what came back last, so it would be the same one for ever.
+   */
+  async #obtain({ limit }: RoundTrip): Promise<SomeConnection> {
+    const pool = await this.pool();
+    this.#connections = this.connectionsOf(pool);
+    for (let left = this.#connections ?? OF_A_POOL; left >= 0; left--) {
+      const connection = await this.limit.obtain(
+        limit,
+        outsideRequests(() => this.connect(pool)),
+      );
+      if (this.#closed) {
+        connection.release();
+        throw new ClosedError("The store was closed.");
+      }
+      if (!this.isInTransaction?.(connection)) return connection;
+      this.leakedTransaction.tell();
+      this.drop(connection);
+    }
+    throw leakedTransaction(this.#store, "none");
+  }
+
+  /** The application may have left another schema on a connection than its pool begins with. */
+  async #locate(): Promise<void> {
+    const { sessions: table } = this.dialect.names;
+    const schema = placeOf(await this.placesOf(table), table, this.#store, this.placeSetting);
+    if (schema === null || this.#isLocated) return;
+    this.#isLocated = this.dialect.locatedIn(schema);
+  }
+}
