@@ -85,6 +85,11 @@ export class SessionManager<Data = SessionData> {
    * @throws {StoreError} the store is down (promise 8)
    */
   async load(cookieHeader: string | null | undefined, client?: ClientSource): Promise<Session<Data>> {
+    if (typeof cookieHeader !== "string" && cookieHeader !== undefined && cookieHeader !== null) {
+      throw new TypeError(
+        `sessions.load takes the text of the request's Cookie header, such as request.headers.cookie. It was given ${Array.isArray(cookieHeader) ? "an array" : `a value of type ${typeof cookieHeader}`}.`,
+      );
+    }
     const tokens = cookieHeader ? this.#tokensIn(cookieHeader) : none;
     let stored: Stored | null = null;
     if (tokens.length === 1) {

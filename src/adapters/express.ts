@@ -3,6 +3,7 @@ import type { ClientInfo } from "../session/format.ts";
 import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
 import type { AnyFunction } from "./node/interceptors.ts";
+import { assertManager } from "./assert-manager.ts";
 import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node/node-response.ts";
 import { connectPassport, type Passport } from "./passport.ts";
@@ -55,6 +56,7 @@ export function session<Data>(
   sessions: SessionManager<Data>,
   options: ExpressSessionOptions = {},
 ): (request: ExpressRequest, response: object, next: (error?: unknown) => void) => Promise<void> {
+  assertManager(sessions);
   const { property = "session", passport } = options;
   if (passport !== undefined && property !== "session") {
     throw new TypeError(

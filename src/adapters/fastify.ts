@@ -5,6 +5,7 @@ import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
 import { checkPayload } from "./fastify-payload.ts";
 import { copyOfHeaders, type HeaderFields } from "./node/earlier-headers.ts";
+import { assertManager } from "./assert-manager.ts";
 import { remember } from "./loaded.ts";
 import { answerError, guard } from "./node/node-response.ts";
 import type { ResponseGuard } from "./node/response-guard.ts";
@@ -45,6 +46,7 @@ export async function storedSession<Data = SessionData>(
   const { sessions, property = "session" } = options;
   if (sessions === undefined)
     throw new TypeError("app.register(storedSession, { sessions }): `sessions` is missing.");
+  assertManager(sessions);
   const serving = served(app);
   if (serving.get(property) === (sessions as unknown)) return;
   app.decorateRequest(property, null);

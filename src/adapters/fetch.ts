@@ -3,6 +3,7 @@ import type { DataOf, SessionData } from "../session/data.ts";
 import type { ClientSource } from "../session/format.ts";
 import { commitForResponse, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
+import { assertManager } from "./assert-manager.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoring, writeSessionHeaders, type HeaderTarget } from "./headers.ts";
 import { warnOfInsecureRequest } from "./insecure-request.ts";
@@ -73,6 +74,7 @@ export interface FetchSessions<Data = SessionData> extends Pick<
 
 /** Loads and commits sessions of `Request` and `Response`: Bun, Deno, Next.js, SvelteKit, h3, Elysia and others. */
 export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessions<Data> {
+  assertManager(sessions);
   const requests = new WeakMap<Session<Data>, Request>();
   const owedBy = (session: Session<Data>) =>
     commitForResponse(sessions as SessionManager<never>, session as Session<never>);

@@ -2,6 +2,7 @@ import type { Context, Next } from "koa";
 import type { SessionData } from "../session/data.ts";
 import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
+import { assertManager } from "./assert-manager.ts";
 import { loadedFor, remember } from "./loaded.ts";
 import { guard } from "./node/node-response.ts";
 import type { ResponseGuard } from "./node/response-guard.ts";
@@ -33,6 +34,7 @@ export function session<Data>(
   sessions: SessionManager<Data>,
   options: KoaSessionOptions = {},
 ): (ctx: Context, next: Next) => Promise<void> {
+  assertManager(sessions);
   const { property = "session" } = options;
   return async function storedSession(ctx, next) {
     if (loadedFor(sessions, ctx) !== undefined) {

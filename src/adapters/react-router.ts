@@ -1,6 +1,7 @@
 import type { SessionData, Unmarked } from "../session/data.ts";
 import type { SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
+import { assertManager } from "./assert-manager.ts";
 import { writeResponseHeaders } from "./fetch.ts";
 import { commitInRequest, followHttpRequests, loadInRequest, withinRequest } from "./request-scope.ts";
 import { tellOfLateChanges } from "./state.ts";
@@ -76,7 +77,10 @@ export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
 export function createStoredSessionStorage<Data = SessionData, FlashData = Data>(options: {
   sessions: SessionManager<Data>;
 }): StoredSessionStorage<Data, FlashData> {
-  const { sessions } = options;
+  const { sessions } = (options as typeof options | undefined) ?? {};
+  if (sessions === undefined)
+    throw new TypeError("createStoredSessionStorage({ sessions }): `sessions` is missing.");
+  assertManager(sessions);
 
   followHttpRequests();
 

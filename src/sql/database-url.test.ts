@@ -40,7 +40,9 @@ describe.each(stores)("%s", (name, scheme, open) => {
   });
 
   test("another scheme → an OptionsError that names the one to use", () => {
-    expect(shown(() => open("redis://app:hunter2@db/app"))).toMatch(new RegExp(`begins with "${scheme}://"`));
+    expect(shown(() => open("redis://app:hunter2@db/app"))).toMatch(
+      new RegExp(`must begin with "${scheme}://"`),
+    );
     expect(shown(() => open("redis://app:hunter2@db/app"))).not.toContain("hunter2");
   });
 

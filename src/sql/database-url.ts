@@ -11,7 +11,8 @@ export function problemsOfUrl(
 ): string[] {
   const given = `the URL given to ${store}`;
   if (!schemes.some((scheme) => url.startsWith(`${scheme}://`))) {
-    return [`${given} begins with ${schemes.map((scheme) => `"${scheme}://"`).join(" or ")}.`];
+    const shown = schemes.map((scheme) => `"${scheme}://"`).join(" or ");
+    return [`${given} must begin with ${shown} (it is not shown, because it may hold a password).`];
   }
   const parsed = parse(url);
   if (parsed === null || isMisread(parsed)) {

@@ -43,7 +43,11 @@ export class DropInSessions {
   constructor(options: DropInStoreOptions) {
     // The cookie says how long a session lives, so without limits given here its own are the ones that count; 400
     // days are the most that browsers keep a cookie.
-    const { preset, absoluteTimeout = 400 * day, idleTimeout = absoluteTimeout } = options;
+    const {
+      preset,
+      absoluteTimeout = 400 * day,
+      idleTimeout = absoluteTimeout,
+    } = (options as DropInStoreOptions | undefined) ?? {};
     this.sessions = createSessionManager(
       preset === undefined ? { ...options, absoluteTimeout, idleTimeout } : options,
     );

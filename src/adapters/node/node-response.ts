@@ -8,6 +8,7 @@ import type { SessionData } from "../../session/data.ts";
 import { commitForResponse, type SessionManager } from "../../manager.ts";
 import { stateOf, type Session } from "../../session/session.ts";
 import { settledWithoutStore } from "../../session/settled.ts";
+import { assertManager } from "../assert-manager.ts";
 import { forbidStoring } from "../headers.ts";
 import { warnOfInsecureRequest } from "../insecure-request.ts";
 import { NodeHeaders } from "./node-headers.ts";
@@ -53,6 +54,7 @@ async function attach<Data>(
   response: NodeResponse,
   options: NodeSessionOptions,
 ): Promise<{ session: Session<Data>; guarding: ResponseGuard }> {
+  assertManager(sessions);
   const { onError = answerError } = options;
   const hops = Number(options.trustProxy ?? 0);
   const session = await sessions.load(request.headers.cookie, {
@@ -76,6 +78,7 @@ export function withSession<Data, Request extends NodeRequest, Response extends 
   handler: (request: Request, response: Response, session: Session<Data>) => unknown,
   options: NodeSessionOptions<Request, Response> = {},
 ): (request: Request, response: Response) => void {
+  assertManager(sessions);
   const { onError = answerError } = options;
   return (request, response) => {
     const answer = (error: unknown) => {
