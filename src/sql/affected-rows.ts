@@ -1,5 +1,5 @@
 import { keyOf } from "../shared/bytes.ts";
-import { bytesIn, integerIn } from "./columns.ts";
+import { boundedIn, bytesIn } from "./columns.ts";
 import type { RowUpdate } from "../store/row.ts";
 
 /**
@@ -15,8 +15,8 @@ export function writtenOf(
   const found = new Map(there.map((row) => [keyOf(bytesIn(row, "id")), row]));
   return updates.map(({ loaded, next }) => {
     const row = found.get(keyOf(next.id));
-    if (row === undefined || integerIn(row, "created_at") !== loaded.createdAt) return false;
-    const version = integerIn(row, "version");
+    if (row === undefined || boundedIn(row, "created_at") !== loaded.createdAt) return false;
+    const version = boundedIn(row, "version");
     if (version === next.version || version !== loaded.version) return true;
     throw new Error("What was read is older than what was written: another server answered.");
   });

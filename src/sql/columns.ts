@@ -24,11 +24,30 @@ export function integerIn(row: Row, column: string): number {
   return integerOf(row[column], column);
 }
 
+/** The latest time that a Date holds, in milliseconds since the epoch; the earliest is its negative (ECMA-262 §21.4.1.1). */
+export const LATEST = 8_640_000_000_000_000;
+
+/**
+ * A time or the version of a row, moved into its range. No store writes one outside of it, so the row was
+ * edited: it is to be refused by itself, and must not fail the statement, which may read other rows too.
+ */
+export function boundedIn(row: Row, column: string): number {
+  return boundedOf(row[column], column);
+}
+
+export function boundedOf(value: unknown, column: string): number {
+  const number = typeof value === "bigint" || isDigits(value) ? Number(value) : value;
+  if (!Number.isInteger(number)) return integerOf(value, column);
+  const most = column === "version" ? Number.MAX_SAFE_INTEGER : LATEST;
+  return Math.min(Math.max(number as number, -most), most);
+}
+
+function isDigits(value: unknown): value is string {
+  return typeof value === "string" && /^-?\d+$/.test(value);
+}
+
 export function integerOf(value: unknown, column: string): number {
-  const isNumeric =
-    typeof value === "number" ||
-    typeof value === "bigint" ||
-    (typeof value === "string" && /^-?\d+$/.test(value));
+  const isNumeric = typeof value === "number" || typeof value === "bigint" || isDigits(value);
   const number = isNumeric ? Number(value) : NaN;
   if (!Number.isSafeInteger(number)) throw misread(column, "an integer", value);
   return number;
@@ -55,12 +74,12 @@ export function rowInfoIn(row: Row): RowInfo {
 function metaIn(row: Row): Omit<SessionRow, "data"> {
   return {
     id: bytesIn(row, "id"),
-    version: integerIn(row, "version"),
+    version: boundedIn(row, "version"),
     userRef: bytesOrNullIn(row, "user_ref"),
-    createdAt: integerIn(row, "created_at"),
-    updatedAt: integerIn(row, "updated_at"),
-    absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
-    expiresAt: integerIn(row, "expires_at"),
+    createdAt: boundedIn(row, "created_at"),
+    updatedAt: boundedIn(row, "updated_at"),
+    absoluteExpiresAt: boundedIn(row, "absolute_expires_at"),
+    expiresAt: boundedIn(row, "expires_at"),
     client: bytesOrNullIn(row, "client"),
   };
 }

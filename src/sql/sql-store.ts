@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { keyOf } from "../shared/bytes.ts";
-import { bytesIn, flagIn, integerIn } from "./columns.ts";
+import { boundedIn, bytesIn, flagIn, integerIn } from "./columns.ts";
 import { ClosedError, StoreUnavailableError } from "../errors.ts";
 import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
@@ -322,7 +322,7 @@ export class SqlStore implements SessionStore {
     const there = new Map<string, unknown>();
     for (const result of results) {
       for (const row of result.rows)
-        there.set(keyOf(bytesIn(row, "id")), byVersion ? integerIn(row, "version") : undefined);
+        there.set(keyOf(bytesIn(row, "id")), byVersion ? boundedIn(row, "version") : undefined);
     }
     return rows.map(({ id, version }) => {
       const key = keyOf(id);

@@ -1,7 +1,7 @@
 import { asBuffer, asBytes } from "../../shared/bytes.ts";
 import { lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
 import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
-import { bytesIn, integerIn, integerOf, misread, textIn } from "../columns.ts";
+import { boundedOf, bytesIn, integerIn, integerOf, misread, textIn } from "../columns.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
 import type {
@@ -275,7 +275,7 @@ function columnsOf(row: Record<string, unknown>): string[] {
 }
 
 function metaOf(columns: readonly string[]): Omit<SessionRow, "data"> {
-  const integer = (place: number, name: string): number => integerOf(columns[place], name);
+  const integer = (place: number, name: string): number => boundedOf(columns[place], name);
   return {
     id: bytesOf(columns[5]!),
     version: integer(0, "version"),

@@ -1,5 +1,5 @@
 import { asBytes } from "../../shared/bytes.ts";
-import { bytesIn, integerIn, rowIn, rowInfoIn } from "../columns.ts";
+import { bytesIn, integerIn, LATEST, rowIn, rowInfoIn } from "../columns.ts";
 import { LEFT_OUT_ABOVE } from "../dialect.ts";
 import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import type { Dialect, Names, Statement } from "../dialect.ts";
@@ -10,10 +10,12 @@ import type { ExpireQuery, SessionRow } from "../../store/row.ts";
 export function sqliteDialect(names: Names): Dialect {
   const { sessions, leases, migrations } = names;
   const all = `id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client`;
-  const meta = all.replace("data, ", "");
-  const info = `${meta}, length(data) AS bytes, substr(data, 1, ${HEAD_BYTES}) AS head`;
+  const read = all.replace(/\w+_at\b/g, bounded);
+  const meta = read.replace("data, ", "");
+  // `substr` of no bytes is NULL.
+  const info = `${meta}, length(data) AS bytes, coalesce(substr(data, 1, ${HEAD_BYTES}), x'') AS head`;
   const insert = `INSERT INTO ${sessions} (${all}, expires_bucket) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`;
-  const readText = `SELECT ${all} FROM ${sessions} WHERE id = ?`;
+  const readText = `SELECT ${read} FROM ${sessions} WHERE id = ?`;
   const readSmallText = `SELECT ${meta}, length(data) AS bytes, CASE WHEN length(data) <= ${LEFT_OUT_ABOVE} THEN data END AS data FROM ${sessions} WHERE id = ?`;
   const updateText = `UPDATE ${sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, client = ?, expires_bucket = ? WHERE id = ? AND version = ?`;
   // Numbers are bound as REAL by both drivers, hence the CAST before the integer division.
@@ -81,7 +83,7 @@ export function sqliteDialect(names: Names): Dialect {
     }),
     delete: ([id]) => [{ text: deleteText, values: [id], writes: true }],
     listByUser: (userRefs, limit) => ({
-      text: `SELECT ${info} FROM ${sessions} WHERE user_ref IN (${marks(userRefs)}) ORDER BY created_at DESC, id LIMIT ?`,
+      text: `SELECT ${info} FROM ${sessions} WHERE user_ref IN (${marks(userRefs)}) ORDER BY ${sessions}.created_at DESC, id LIMIT ?`,
       values: [...userRefs, limit],
       writes: false,
     }),
@@ -149,7 +151,7 @@ export function sqliteDialect(names: Names): Dialect {
       writes: false,
     }),
     scan: (after, limit) => ({
-      text: `SELECT ${all} FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
+      text: `SELECT ${read} FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
       values: [after ?? new Uint8Array(0), limit],
       writes: false,
     }),
@@ -192,6 +194,11 @@ export function sqliteDialect(names: Names): Dialect {
       }),
     },
   };
+}
+
+/** node:sqlite throws at an integer that no number holds, for the whole statement. */
+function bounded(column: string): string {
+  return `max(min(${column}, ${LATEST}), -${LATEST}) AS ${column}`;
 }
 
 function marks(values: readonly unknown[]): string {
