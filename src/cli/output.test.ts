@@ -156,6 +156,20 @@ describe("text", () => {
     }
   });
 
+  for (const args of [
+    ["\u001b[2Jfoo\u202e"],
+    ["list", "--\u001b[2J"],
+    ["list", "--limit", "\u001b[2J\u009b"],
+  ]) {
+    test(`R50 an argument in a usage error, ${JSON.stringify(args)} → escaped`, async () => {
+      const place = terminal({ isTTY: false });
+      assert.equal(await runCommand(args, place.terminal), 2);
+      const text = place.err();
+      assert.doesNotMatch(text, /[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+      assert.match(text, /^Error: [^]*\\u001b/);
+    });
+  }
+
   test("R50 JSON escapes what a terminal or a log could act on, and reads back the same", () => {
     const hostile = { "a\u009b": "\u007f\u0085\u009b2J\u2028\u2029\u202e\u200b\ufeff\u{e0041}é漢😀" };
     const text = json(hostile);

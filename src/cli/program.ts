@@ -17,6 +17,7 @@ import { showCommand } from "./commands/show.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { idOf } from "../session/handle.ts";
 import { exitCodes, explain } from "./failure.ts";
+import { printableLines } from "../shared/printable.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
 const groups = [
@@ -48,8 +49,13 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .configureOutput({
       writeOut: (text) => terminal.out.write(text),
       writeErr: (text) => terminal.err.write(text),
+      // It repeats arguments, which scripts may have from elsewhere (R50).
       outputError: (text, write) =>
-        write(text.replace(/^error: (.)/, (_, letter: string) => fail(terminal, letter.toUpperCase()))),
+        write(
+          printableLines(text).replace(/^error: (.)/, (_, letter: string) =>
+            fail(terminal, letter.toUpperCase()),
+          ),
+        ),
       getOutHasColors: () => terminal.out.isTTY === true && !terminal.env["NO_COLOR"],
       getErrHasColors: () => terminal.err.isTTY === true && !terminal.env["NO_COLOR"],
     })
