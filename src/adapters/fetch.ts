@@ -182,6 +182,11 @@ export function warn(setCookie: string, request: Request | undefined, peer?: str
 function headerOf(source: CookieSource, name: string): string | undefined {
   if (typeof source === "string") return name === "cookie" ? source : undefined;
   const headers = isRequest(source) ? source.headers : source;
+  if (headers !== null && headers !== undefined && typeof headers.get !== "function") {
+    throw new TypeError(
+      "fetchSessions takes a Request, its headers, or the text of its Cookie header. For requests of node:http there is stored-session/node.",
+    );
+  }
   return headers?.get(name) ?? undefined;
 }
 

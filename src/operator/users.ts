@@ -5,7 +5,7 @@ import type { ClientInfo } from "../session/format.ts";
 import { handleOf, idOf } from "../session/handle.ts";
 import { endOf } from "../session/lifetime.ts";
 import type { Records } from "../session/records.ts";
-import { stateOf, type Session } from "../session/session.ts";
+import { Session, stateOf } from "../session/session.ts";
 import { UserRows } from "../session/user-rows.ts";
 
 /** A session as its user, or an operator, may see it: no data, no token. */
@@ -30,7 +30,10 @@ export interface UserSessions {
    * @param options.current marks this session in the list
    */
   list(options?: { current?: Session<any> }): Promise<SessionInfo[]>;
-  /** Ends one of this user's sessions by its handle. False when this user has no such session. */
+  /**
+   * Ends one of this user's sessions by its handle. False when this user has no such session.
+   * @throws {TypeError} not text: a field of a form that has another name, for example
+   */
   revoke(handle: string): Promise<boolean>;
   /**
    * Ends them all, apart from `except`; answers how many. Every process sees it at its next request (R44).
@@ -66,6 +69,11 @@ export function userSessions(records: Records, user: string): UserSessions {
         .map((row) => sessionInfo(records, row, options?.current));
     },
     async revoke(handle) {
+      if (typeof handle !== "string") {
+        throw new TypeError(
+          `revoke takes the handle of a session, which is text. It was given ${handle === null ? "null" : typeof handle}.`,
+        );
+      }
       const only = idOf(handle);
       if (only === null) return false;
       return trace(
@@ -75,7 +83,8 @@ export function userSessions(records: Records, user: string): UserSessions {
         (event, deleted) => (event.deleted = deleted ? 1 : 0),
       );
     },
-    revokeAll(options) {
+    async revokeAll(options) {
+      assertOptions(options);
       const except = options?.except === undefined ? [] : idsOf(options.except);
       return trace(
         "delete",
@@ -85,6 +94,15 @@ export function userSessions(records: Records, user: string): UserSessions {
       );
     },
   };
+}
+
+/** What is meant as `except`, and is not given as that, must not be ended with the others. */
+function assertOptions(options: unknown): void {
+  if (options === undefined || options === null) return;
+  const isPlain = typeof options === "object" && !(options instanceof Session);
+  if (!isPlain || Object.keys(options).some((key) => key !== "except")) {
+    throw new TypeError("revokeAll takes { except: session }, or nothing. No session was ended.");
+  }
 }
 
 async function deleteAll(rows: UserRows, except: readonly Uint8Array[]): Promise<number> {

@@ -236,7 +236,8 @@ describe("users of a named application", () => {
 
 describe("a key ring of another copy of the package", () => {
   test("is refused by name", () => {
-    const foreign = new (class KeyRing {})();
+    const classes = { KeyRing: class {} };
+    const foreign = new classes.KeyRing();
     expect(() => KeyRing.from(foreign as never)).toThrow(/another copy of stored-session/);
   });
 });

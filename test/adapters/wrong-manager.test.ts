@@ -10,7 +10,7 @@ import { session as honoSession } from "../../src/adapters/hono.ts";
 import { session as koaSession } from "../../src/adapters/koa.ts";
 import { attachSession, withSession } from "../../src/adapters/node/node-response.ts";
 import { createStoredSessionStorage } from "../../src/adapters/react-router.ts";
-import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
+import { createSessionManager, generateKey, memoryStore, migrate } from "../../src/index.ts";
 
 /** Each way to mount an adapter, given something that may be no manager. */
 const mounts: Record<string, (given: never) => unknown> = {
@@ -55,6 +55,44 @@ test("drop-in stores: made without options → an error that names `store` and `
   for (const Store of [StoredSessionStore, StoredSessionKoaStore]) {
     assert.throws(() => new Store(undefined as never), /`store` is missing[^]*`keys`/);
   }
+});
+
+test("fetchSessions: load of a node:http request → a TypeError that names the adapter for it", async () => {
+  const { load } = fetchSessions(createSessionManager(options));
+  for (const given of [{ headers: { cookie: "a=b" } }, { cookie: "a=b" }, 7]) {
+    await assert.rejects(load(given as never), /^TypeError: fetchSessions takes .*stored-session\/node/);
+  }
+});
+
+test("migrate: given nothing or the manager → a TypeError that asks for the store", async () => {
+  for (const given of [undefined, null, createSessionManager(options)]) {
+    await assert.rejects(migrate(given as never), /^TypeError: migrate takes a store/);
+  }
+});
+
+test("forUser().revoke: given no text → a TypeError, instead of false as for a session that is not there", async () => {
+  const devices = createSessionManager(options).forUser("42");
+  for (const given of [undefined, null, 7, ["a"]]) {
+    await assert.rejects(devices.revoke(given as never), /^TypeError: revoke takes the handle/);
+  }
+  assert.equal(await devices.revoke("none"), false);
+});
+
+test("forUser().revokeAll: given a session in place of { except } → a TypeError, and the session lives", async () => {
+  const sessions = createSessionManager(options);
+  const session = await sessions.load(null);
+  session.login("42");
+  await sessions.commit(session);
+  const devices = sessions.forUser("42");
+  for (const given of [session, { exept: session }, session.handle]) {
+    await assert.rejects(
+      devices.revokeAll(given as never),
+      /^TypeError: revokeAll takes \{ except: session \}/,
+    );
+  }
+  assert.equal((await devices.list()).length, 1);
+  assert.equal(await devices.revokeAll({ except: session }), 0);
+  assert.equal(await devices.revokeAll(), 1);
 });
 
 test("sessions.load: given a request or its headers → a TypeError that says what to pass", async () => {

@@ -15,6 +15,11 @@ import type { Gap } from "./schema-check.ts";
  * @param store what sqliteStore, postgresStore, mysqlStore or memoryStore answered
  */
 export async function migrate(store: { migrate(): Promise<void> }): Promise<void> {
+  if (typeof (store as { migrate?: unknown } | null | undefined)?.migrate !== "function") {
+    throw new TypeError(
+      "migrate takes a store: what sqliteStore(…), postgresStore(…) or mysqlStore(…) answered, not the manager over it.",
+    );
+  }
   await store.migrate();
 }
 
