@@ -18,7 +18,7 @@ import {
 } from "./operator/admin.ts";
 import { Committer } from "./session/commit.ts";
 import type { DataOf, SchemaData, SessionData } from "./session/data.ts";
-import { milliseconds, type Duration } from "./session/duration.ts";
+import { milliseconds, type Duration } from "./shared/duration.ts";
 import type { ClientSource } from "./session/format.ts";
 import { idOf } from "./session/handle.ts";
 import { Records } from "./session/records.ts";
@@ -253,9 +253,9 @@ export class SessionManager<Data = SessionData> {
   }
 
   #lease(name: string, options: LeaseOptions): Lease {
-    const { lease: duration = leaseDuration } = options;
-    if (!(Number.isSafeInteger(duration) && duration >= 1)) {
-      throw new TypeError(`${name}: \`lease\` must be milliseconds, 1 or more.`);
+    const duration = milliseconds(options.lease ?? leaseDuration);
+    if (duration === null || duration < 1) {
+      throw new TypeError(`${name}: \`lease\` must be milliseconds (1 or more) or text such as "60 s".`);
     }
     return new Lease(this.#records.store, name, { duration, clock: this.#settings.clock });
   }

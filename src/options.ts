@@ -4,12 +4,14 @@ import { KeyRing } from "./sealing/keyring.ts";
 import { SessionCookie, type CookieOptions } from "./session/cookie.ts";
 import type { SessionData } from "./session/data.ts";
 import { Defaults } from "./session/defaults.ts";
-import { milliseconds, type Duration } from "./session/duration.ts";
+import { milliseconds, type Duration } from "./shared/duration.ts";
 import type { SessionFormat } from "./session/format.ts";
 import { plainAnswer, userIn } from "./session/hooks.ts";
 import { nativeFormat } from "./session/native-format.ts";
 import type { StandardSchema } from "./session/standard-schema.ts";
 import type { Conflict, Settings } from "./session/settings.ts";
+
+export type { Duration } from "./shared/duration.ts";
 
 /** Idle and absolute limits by the name of a standard (R15). */
 export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: number; absolute: number }>> =

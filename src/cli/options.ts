@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "commander";
-import { milliseconds } from "../session/duration.ts";
+import { milliseconds } from "../shared/duration.ts";
 import { parseUserId } from "../session/user-id.ts";
 
 /** Reads "30 days" or "12h". A bare number is refused: taken for milliseconds it would delete everything. */

@@ -1,15 +1,24 @@
 import { afterChanges } from "../store/partial-failure.ts";
 import { trace } from "../telemetry/channels.ts";
-import type { LeaseOptions } from "./lease.ts";
+import { milliseconds, type Duration } from "../shared/duration.ts";
+import {
+  assertOptions,
+  durationFrom,
+  integerFrom,
+  isAnything,
+  isFunction,
+  isSignal,
+} from "../shared/option-checks.ts";
+import { leaseChecks, type LeaseOptions } from "./lease.ts";
 import { Pace, paceProblem } from "./pace.ts";
 import type { ExpireCursor, ExpireQuery, ExpireResult, FutureQuery } from "../store/row.ts";
 import { futureQuery } from "./future.ts";
 
 export interface ExpireOptions extends LeaseOptions {
-  /** Also delete sessions created longer ago than this, used or not (the gem's rule). Milliseconds. */
-  maxCreatedAge?: number;
-  /** Also delete sessions not saved or touched for this long. Milliseconds. */
-  maxUpdatedAge?: number;
+  /** Also delete sessions created longer ago than this, used or not (the gem's rule). */
+  maxCreatedAge?: Duration;
+  /** Also delete sessions not saved or touched for this long. */
+  maxUpdatedAge?: Duration;
   /** Rows deleted by one statement at most. Default 100; a store may take less. */
   batchSize?: number;
   /** Rows deleted in a second at most. Default 5,000; Infinity for no such bound. */
@@ -44,13 +53,16 @@ export interface ExpireJob {
 
 /** @throws {TypeError} an option that cannot work */
 export function checkExpireOptions(options: ExpireOptions): void {
-  const { maxCreatedAge, maxUpdatedAge, batchSize } = options;
-  for (const [name, value] of Object.entries({ maxCreatedAge, maxUpdatedAge, batchSize })) {
-    const least = name === "batchSize" ? 1 : 0;
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
-      throw new TypeError(`expire: \`${name}\` must be a whole number, ${least} or more.`);
-    }
-  }
+  assertOptions("expire", options, {
+    ...leaseChecks,
+    maxCreatedAge: durationFrom(0),
+    maxUpdatedAge: durationFrom(0),
+    batchSize: integerFrom(1),
+    maxPerSecond: isAnything,
+    share: isAnything,
+    signal: isSignal,
+    onProgress: isFunction,
+  });
   const problem = paceProblem(options);
   if (problem !== null) throw new TypeError(`expire: ${problem}`);
 }
@@ -61,7 +73,9 @@ export function checkExpireOptions(options: ExpireOptions): void {
  */
 export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
   checkExpireOptions(options);
-  const { maxCreatedAge, maxUpdatedAge, batchSize = 100, maxPerSecond = 5_000, signal, onProgress } = options;
+  const { batchSize = 100, maxPerSecond = 5_000, signal, onProgress } = options;
+  const maxCreatedAge = lengthOf(options.maxCreatedAge);
+  const maxUpdatedAge = lengthOf(options.maxUpdatedAge);
   const query = {
     before: job.now,
     ...(maxCreatedAge !== undefined && { createdBefore: job.now - maxCreatedAge }),
@@ -115,6 +129,10 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     throw afterChanges(error, deleted, "deleted");
   }
   return deleted;
+}
+
+function lengthOf(duration: Duration | undefined): number | undefined {
+  return duration === undefined ? undefined : milliseconds(duration)!;
 }
 
 /** What the job needs of a session manager. */

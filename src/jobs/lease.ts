@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import type { Duration } from "../shared/duration.ts";
+import { durationFrom, isBoolean, type OptionCheck } from "../shared/option-checks.ts";
 
 /** What a lease needs of a store. */
 export interface LeaseStore {
@@ -12,9 +14,15 @@ export interface LeaseOptions {
    * explicit call works at once, beside others.
    */
   exclusive?: boolean;
-  /** Milliseconds that the holder may be silent before another process takes over. Default 60,000. */
-  lease?: number;
+  /** How long the holder may be silent before another process takes over. Default "60 s". */
+  lease?: Duration;
 }
+
+/** Of an object of options that has those of a lease. */
+export const leaseChecks: Readonly<Record<keyof LeaseOptions, OptionCheck>> = {
+  exclusive: isBoolean,
+  lease: durationFrom(1),
+};
 
 /**
  * Runs `work` while this process holds the lease. `mayGoOn`, to be asked before every step, keeps it and says

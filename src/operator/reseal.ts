@@ -1,6 +1,8 @@
 import { afterChanges, allAnswered } from "../store/partial-failure.ts";
 import { RefusedError } from "../errors.ts";
 import { Pace, paceProblem } from "../jobs/pace.ts";
+import { leaseChecks } from "../jobs/lease.ts";
+import { assertOptions, isAnything, isFunction, isSignal, isText } from "../shared/option-checks.ts";
 import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { RowInfo, SessionRow } from "../store/row.ts";
@@ -35,6 +37,15 @@ export async function resealRows(
   if (!(batchSize === Infinity || Number.isSafeInteger(batchSize)) || batchSize < 1) {
     throw new TypeError("reseal: `batchSize` must be a whole number, 1 or more.");
   }
+  assertOptions("reseal", options, {
+    ...leaseChecks,
+    batchSize: isAnything,
+    maxPerSecond: isAnything,
+    share: isAnything,
+    after: isText,
+    signal: isSignal,
+    onProgress: isFunction,
+  });
   const problem = paceProblem(options);
   if (problem !== null) throw new TypeError(`reseal: ${problem}`);
   // Pages of at most a second's work, so that a pause never outlasts the lease.

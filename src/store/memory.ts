@@ -1,4 +1,5 @@
 import { ClosedError, StoreError } from "../errors.ts";
+import { assertOptions, integerFrom } from "../shared/option-checks.ts";
 import { onceEach } from "./unique.ts";
 import type { Lanes, SessionStore, TakenOver } from "./contract.ts";
 import { infoOfRow } from "./row.ts";
@@ -39,10 +40,8 @@ export class MemoryStore implements SessionStore {
   #closed = false;
 
   constructor(options: MemoryStoreOptions) {
+    assertOptions("memoryStore", options, { maxSessions: integerFrom(1) });
     const { maxSessions = 10_000 } = options;
-    if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
-      throw new TypeError(`maxSessions must be a positive integer, not ${String(maxSessions)}.`);
-    }
     this.#maxSessions = maxSessions;
   }
 

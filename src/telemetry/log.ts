@@ -1,3 +1,4 @@
+import { assertOptions, isFunction } from "../shared/option-checks.ts";
 import { printable } from "../shared/printable.ts";
 import { channels, isOfCookie, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 
@@ -34,6 +35,7 @@ interface Timed {
  * ```
  */
 export function logSessions(logger: SessionLogger, options: LogOptions = {}): () => void {
+  assertOptions("logSessions", options, { now: isFunction });
   const { now = () => performance.now() } = options;
   const began = new WeakMap<object, number>();
   const start = (event: object) => void began.set(event, performance.now());

@@ -1,4 +1,5 @@
 /** `stored-session/opentelemetry`: spans and metrics, by the names of the semantic conventions where these have one. */
+import { assertOptions, hasMethods, isText } from "../shared/option-checks.ts";
 import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 import { conflictOutcomes, cookieRejections, deletions, refusalReasons } from "./label-values.ts";
 import { errorType, followOperations, listen, outcomeOf, type Operation } from "./operations.ts";
@@ -53,6 +54,12 @@ const durationBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
  * value is recorded.
  */
 export function instrumentSessions(options: OpenTelemetryOptions): () => void {
+  assertOptions("instrumentSessions", options, {
+    tracer: hasMethods("startSpan"),
+    meter: hasMethods("createHistogram", "createCounter"),
+    system: isText,
+    table: isText,
+  });
   const { system = "other_sql", table = "stored_sessions" } = options;
   const common = { "db.system.name": system, "db.collection.name": table };
   const stops: (() => void)[] = [];

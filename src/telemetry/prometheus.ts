@@ -1,4 +1,6 @@
 /** `stored-session/prometheus`: metrics through prom-client. */
+import { milliseconds, type Duration } from "../shared/duration.ts";
+import { assertOptions, durationFrom, hasMethods, isText } from "../shared/option-checks.ts";
 import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 import {
   batchOperations,
@@ -34,8 +36,8 @@ export interface PrometheusOptions {
   registry?: PrometheusRegistry;
   /** The manager whose live sessions are counted. Leave it out for no such gauge. */
   sessions?: { count(): Promise<number> };
-  /** Counting reads an index or the table, so a scrape counts anew at most this often. Milliseconds, default 60,000. */
-  countEvery?: number;
+  /** Counting reads an index or the table, so a scrape counts anew at most this often. Default "60 s". */
+  countEvery?: Duration;
   /** Default "stored_session_". */
   prefix?: string;
 }
@@ -44,13 +46,22 @@ export interface PrometheusOptions {
  * Follows every session of this process until the returned function is called, which also takes the metrics out of
  * the registry. No metric names a session, and no label comes from a request.
  *
+ * @throws {TypeError} an option that cannot work
+ *
  * ```ts
  * import client from "prom-client";
  * measureSessions(client, { sessions });
  * ```
  */
 export function measureSessions(client: PrometheusClient, options: PrometheusOptions = {}): () => void {
-  const { registry = client.register, sessions, countEvery = 60_000, prefix = "stored_session_" } = options;
+  assertOptions("measureSessions", options, {
+    registry: hasMethods("removeSingleMetric"),
+    sessions: hasMethods("count"),
+    countEvery: durationFrom(0),
+    prefix: isText,
+  });
+  const { registry = client.register, sessions, prefix = "stored_session_" } = options;
+  const countEvery = milliseconds(options.countEvery ?? "60 s")!;
   const names: string[] = [];
   const about = (name: string, help: string, labelNames: string[] = [], rest: object = {}) => {
     names.push(prefix + name);
@@ -180,9 +191,9 @@ function gaugeOfLive(
   }
 }
 
-async function settledWithin(milliseconds: number, work: Promise<void>): Promise<boolean> {
+async function settledWithin(limit: number, work: Promise<void>): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), milliseconds);
+  const timer = setTimeout(() => resolve(false), limit);
   try {
     return await Promise.race([work.then(() => true), late]);
   } finally {

@@ -4,7 +4,7 @@ import { MysqlDatabase } from "./driver.ts";
 import { MysqlDialect } from "./dialect.ts";
 import { OptionsError } from "../../errors.ts";
 import { problemsOfUrl, withoutSecrets } from "../database-url.ts";
-import { assertPoolOptions, CONNECT_TIMEOUT } from "../pool-options.ts";
+import { connectTimeoutOf, poolOptionProblems } from "../pool-options.ts";
 import { SqlStore } from "../sql-store.ts";
 import type { MysqlPool } from "./connection.ts";
 import type { PoolStoreOptions } from "../pool-options.ts";
@@ -30,7 +30,7 @@ export function mysqlStore(
   urlOrPool: string | MysqlPool | MysqlCallbackPool,
   options: MysqlStoreOptions = {},
 ): SqlStore {
-  const problems = assertPoolOptions(options);
+  const problems = poolOptionProblems(options);
   const isUrl = typeof urlOrPool === "string";
   const pool = isUrl ? null : poolOf(urlOrPool);
   if (isUrl)
@@ -83,7 +83,7 @@ async function openPool(url: string, options: MysqlStoreOptions): Promise<MysqlP
   const settings = {
     uri: url.replace(/^mariadb:/, "mysql:"),
     connectionLimit: options.poolSize ?? 10,
-    connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT,
+    connectTimeout: connectTimeoutOf(options),
     enableKeepAlive: true,
     trace: false,
   };

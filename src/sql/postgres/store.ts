@@ -4,7 +4,8 @@ import { PostgresDatabase } from "./driver.ts";
 import { PostgresDialect } from "./dialect.ts";
 import { OptionsError } from "../../errors.ts";
 import { problemsOfUrl } from "../database-url.ts";
-import { assertPoolOptions, CONNECT_TIMEOUT } from "../pool-options.ts";
+import { isBoolean } from "../../shared/option-checks.ts";
+import { connectTimeoutOf, poolOptionProblems } from "../pool-options.ts";
 import { SqlStore } from "../sql-store.ts";
 import type { PostgresPool } from "./driver.ts";
 import type { PoolStoreOptions } from "../pool-options.ts";
@@ -31,7 +32,7 @@ export function postgresStore(
   urlOrPool: string | PostgresPool,
   options: PostgresStoreOptions = {},
 ): SqlStore {
-  const problems = assertPoolOptions(options);
+  const problems = poolOptionProblems(options, { namedStatements: isBoolean });
   const isUrl = typeof urlOrPool === "string";
   problems.push(
     ...(isUrl
@@ -86,7 +87,7 @@ async function openPool(url: string, options: PostgresStoreOptions): Promise<Pos
   const pool = new Pool({
     connectionString: url,
     max: options.poolSize ?? 10,
-    connectionTimeoutMillis: options.connectTimeout ?? CONNECT_TIMEOUT,
+    connectionTimeoutMillis: connectTimeoutOf(options),
     keepAlive: true,
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.

@@ -10,6 +10,8 @@ import {
   durabilityWarningOfLevel,
 } from "./open.ts";
 import { OptionsError } from "../../errors.ts";
+import { milliseconds, type Duration } from "../../shared/duration.ts";
+import { durationFrom, isAnything, problemsOf, type OptionCheck } from "../../shared/option-checks.ts";
 import { SqlStore } from "../sql-store.ts";
 import type { SqliteHandle } from "./handle.ts";
 import type { SqliteDriver, Synchronous } from "./open.ts";
@@ -26,10 +28,10 @@ export interface SqliteStoreOptions {
    */
   readonly driver?: SqliteDriver;
   /**
-   * Milliseconds to wait for a file that another process is writing to, 5,000 unless given; after that a
+   * How long to wait for a file that another process is writing to, 5 seconds unless given; after that a
    * StoreTimeoutError. The waiting does not block the event loop.
    */
-  readonly busyTimeout?: number;
+  readonly busyTimeout?: Duration;
   /**
    * `PRAGMA synchronous` of a file given by path. "FULL", the default, keeps every acknowledged commit when the
    * power fails; "NORMAL" is faster and keeps them when only the process dies; "OFF" risks the file.
@@ -49,8 +51,9 @@ export interface SqliteStoreOptions {
  * STORED_SESSION_WEAK_DURABILITY says so once. While the owner has a transaction open on it, the store waits.
  */
 export function sqliteStore(pathOrHandle: string | SqliteHandle, options: SqliteStoreOptions = {}): SqlStore {
-  const { driver = "node:sqlite", busyTimeout = 5_000, synchronous = "FULL" } = options;
-  assertOptions(pathOrHandle, driver, busyTimeout, synchronous);
+  assertOptions(pathOrHandle, options);
+  const { driver = "node:sqlite", synchronous = "FULL" } = options;
+  const busyTimeout = milliseconds(options.busyTimeout ?? 5_000)!;
   const names = namesOf(options.table, (identifier) => `"${identifier}"`, { schemas: false });
 
   if (typeof pathOrHandle === "string") {
@@ -86,25 +89,20 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
   );
 }
 
-function assertOptions(
-  pathOrHandle: unknown,
-  driver: unknown,
-  busyTimeout: unknown,
-  synchronous: unknown,
-): void {
-  const problems: string[] = [];
+function assertOptions(pathOrHandle: unknown, options: SqliteStoreOptions): void {
+  const oneOf =
+    (...values: readonly string[]): OptionCheck =>
+    (value) =>
+      values.includes(value as string) ? null : `use ${values.map((one) => `"${one}"`).join(" or ")}`;
+  const problems = problemsOf(options, {
+    table: isAnything, // its name is checked where it is quoted
+    driver: oneOf("node:sqlite", "better-sqlite3"),
+    busyTimeout: durationFrom(0),
+    synchronous: oneOf("FULL", "EXTRA", "NORMAL", "OFF"),
+  });
   const handle = pathOrHandle as Partial<SqliteHandle> | null;
   if (typeof pathOrHandle !== "string" && typeof handle?.prepare !== "function") {
     problems.push("sqliteStore takes a path, or a handle of node:sqlite or better-sqlite3.");
-  }
-  if (driver !== "node:sqlite" && driver !== "better-sqlite3") {
-    problems.push('driver is "node:sqlite" or "better-sqlite3".');
-  }
-  if (typeof busyTimeout !== "number" || !(busyTimeout >= 0)) {
-    problems.push("busyTimeout is a number of milliseconds, 0 or more.");
-  }
-  if (!["OFF", "NORMAL", "FULL", "EXTRA"].includes(synchronous as string)) {
-    problems.push('synchronous is "FULL", "EXTRA", "NORMAL" or "OFF".');
   }
   if (problems.length) throw new OptionsError(problems);
 }

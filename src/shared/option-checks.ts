@@ -1,0 +1,72 @@
+import { milliseconds, type Duration } from "./duration.ts";
+
+/** What is wrong with a value that was given, as the rest of a sentence: "use …". Null when nothing is. */
+export type OptionCheck = (value: unknown) => string | null;
+
+/** The longest time of a timer of Node.js, 24.8 days. */
+export const maxTimer: number = 2 ** 31 - 1;
+
+/** Milliseconds or text such as "15 min", from `least` to `most` milliseconds. */
+export function durationFrom(least: number, most: number = Number.MAX_SAFE_INTEGER): OptionCheck {
+  return (value) => {
+    const length = milliseconds(value as Duration);
+    if (length !== null && length >= least && length <= most) return null;
+    const bounds =
+      most === Number.MAX_SAFE_INTEGER
+        ? `${least} or more`
+        : `from ${least} to ${most.toLocaleString("en-US")}`;
+    return `use milliseconds (${bounds}) or text such as "500 ms", "10 s", "15 min"`;
+  };
+}
+
+export function integerFrom(least: number, most: number = Number.MAX_SAFE_INTEGER): OptionCheck {
+  return (value) => {
+    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return null;
+    return most === Number.MAX_SAFE_INTEGER
+      ? `use a whole number, ${least} or more`
+      : `use a whole number from ${least} to ${most.toLocaleString("en-US")}`;
+  };
+}
+
+export const isText: OptionCheck = (value) => (typeof value === "string" ? null : "use text");
+export const isBoolean: OptionCheck = (value) => (typeof value === "boolean" ? null : "use true or false");
+export const isFunction: OptionCheck = (value) => (typeof value === "function" ? null : "use a function");
+export const isSignal: OptionCheck = (value) =>
+  value instanceof AbortSignal ? null : "use the signal of an AbortController";
+/** Checked elsewhere. */
+export const isAnything: OptionCheck = () => null;
+
+/** An object, such as a client of another library, with these methods. */
+export function hasMethods(...names: readonly string[]): OptionCheck {
+  return (value) => {
+    const missing = names.filter((name) => typeof (value as any)?.[name] !== "function");
+    return missing.length === 0 ? null : `use an object with ${names.map((name) => `${name}()`).join(", ")}`;
+  };
+}
+
+/** Every problem of `options`, a sentence each; an option that `checks` does not name is one. */
+export function problemsOf(options: unknown, checks: Readonly<Record<string, OptionCheck>>): string[] {
+  if (typeof options !== "object" || options === null) return ["The options must be an object."];
+  return Object.entries(options).flatMap(([name, value]) => {
+    if (!Object.hasOwn(checks, name))
+      return [`\`${name}\` is not an option. The options are: ${Object.keys(checks).join(", ")}.`];
+    const problem = value === undefined ? null : checks[name]!(value);
+    return problem === null ? [] : [`\`${name}\` is ${shown(value)}: ${problem}.`];
+  });
+}
+
+/** @throws {TypeError} with every problem at once */
+export function assertOptions(
+  what: string,
+  options: unknown,
+  checks: Readonly<Record<string, OptionCheck>>,
+): void {
+  const problems = problemsOf(options, checks);
+  if (problems.length > 0) throw new TypeError(`${what}: ${problems.join(" ")}`);
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "function") return "a function";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
