@@ -28,4 +28,4 @@ export type {
 } from "./store/contract.ts";
 export { generateKey, KeyRing } from "./sealing/keyring.ts";
 export { memoryStore } from "./store/memory.ts";
-export { migrate } from "./sql/migrations/migrator.ts";
+export { migrate } from "./store/migrate.ts";

@@ -14,7 +14,7 @@ const basic = ["copies.ts", "errors.ts", "node-check.ts", "node-version.ts"];
 const joining: Readonly<Record<string, readonly string[]>> = {
   "options.ts": ["shared", "store", "sealing", "session"],
   "manager.ts": ["options.ts", "shared", "store", "codec", "sealing", "jobs", "session", "operator"],
-  "index.ts": ["options.ts", "manager.ts", "store", "sealing", "sql", "jobs", "session", "operator"],
+  "index.ts": ["options.ts", "manager.ts", "store", "sealing", "jobs", "session", "operator"],
 };
 
 /** What a folder may import, as the second line of its README.md says. */

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "vitest";
-import { migrate } from "../../src/sql/migrations/migrator.ts";
+import { migrate } from "../../src/store/migrate.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";

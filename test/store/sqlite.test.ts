@@ -12,7 +12,7 @@ import {
   StoreUnavailableError,
   TableError,
 } from "../../src/errors.ts";
-import { migrate } from "../../src/sql/migrations/migrator.ts";
+import { migrate } from "../../src/store/migrate.ts";
 import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { DAY, NOW, randomRow } from "./rows.ts";
