@@ -45,9 +45,9 @@ async function counted({ store, records }: Workplace): Promise<Unfindable> {
     return found;
   }
   const { database } = store;
-  const { name, names } = database.dialect;
+  const { names } = database.dialect;
   // In these bytes a sealed session names its key (formats.md).
-  const key = name === "postgres" ? "encode(substr(data, 3, 4), 'hex')" : "HEX(SUBSTR(data, 3, 4))";
+  const key = database.dialect.hex("substr(data, 3, 4)");
   const text = `SELECT CASE WHEN user_ref IS NULL THEN NULL ELSE ${key} END AS sealed_under, COUNT(*) AS count FROM ${names.sessions} GROUP BY sealed_under`;
   // No index holds these rows, so it goes over the whole table.
   const { rows } = await database.run({ text, values: [], writes: false, long: true });

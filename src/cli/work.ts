@@ -7,7 +7,6 @@ import { walk } from "../session/walk.ts";
 import type { Records } from "../session/records.ts";
 import { recordsOf } from "../manager.ts";
 import type { Database } from "../sql/dialect.ts";
-import { SqliteDatabase } from "../sql/sqlite/driver.ts";
 import { SqlStore } from "../sql/sql-store.ts";
 import { asking, canAsk } from "./ask.ts";
 import { configure, type CommonOptions, type Configuration } from "./configuration.ts";
@@ -92,7 +91,7 @@ async function assertTables(configuration: Configuration): Promise<void> {
 
 /** Looking never creates a file. */
 export function assertFile(database: Database): void {
-  if (database instanceof SqliteDatabase && database.file !== undefined && !existsSync(database.file)) {
+  if (database.file !== undefined && !existsSync(database.file)) {
     throw new Failure(
       `There is no file ${database.file}. "stored-session migrate" creates it with its tables.`,
     );

@@ -1,91 +1,8 @@
-/** Every statement on the gem's table. What differs between databases is a flag here. */
+/** Every statement on the gem's table. What differs between databases is in their folders. */
 import { asBuffer } from "../shared/bytes.ts";
-import type { Dialect, Statement } from "../sql/dialect.ts";
+import type { Statement } from "../sql/dialect.ts";
+import type { RailsTable } from "../sql/rails-table.ts";
 import { timeText } from "./times.ts";
-
-interface Flavour {
-  /** Placeholders are `$1`, `$2`, … instead of `?`. */
-  readonly numbered: boolean;
-  /** Equality under which NULL equals NULL. */
-  readonly is: string;
-  /** A time given as text. */
-  readonly time: string;
-  /** A time read as text in UTC. */
-  readonly timeText: (column: string) => string;
-  readonly bytes: string;
-  readonly bytesText: (column: string) => string;
-  /** What an insert does with an id that is taken: leaves it, or fails with an error that {@link isTaken} knows. */
-  readonly whenTaken: string;
-  /** Column types that hold UTC times whatever the connection's time zone is; undefined for any. */
-  readonly timeTypes?: RegExp;
-  readonly columns: string;
-  /** Answers a row for each unique index over `sid` alone. */
-  readonly sidIndexes: string;
-  readonly create: (table: string, index: (column: string) => string) => readonly string[];
-}
-
-const indexes = (table: string, index: (column: string) => string, when: string): readonly string[] => [
-  `CREATE UNIQUE INDEX ${when}${index("sid")} ON ${table} (sid)`,
-  `CREATE INDEX ${when}${index("created_at")} ON ${table} (created_at)`,
-  `CREATE INDEX ${when}${index("updated_at")} ON ${table} (updated_at)`,
-];
-
-const mysql: Flavour = {
-  numbered: false,
-  is: "<=>",
-  time: "CAST(? AS DATETIME(6))",
-  timeText: (column) => `DATE_FORMAT(${column}, '%Y-%m-%d %H:%i:%s.%f')`,
-  bytes: "?",
-  bytesText: (column) => column,
-  // Not IGNORE, which would cut what does not fit as well.
-  whenTaken: "",
-  timeTypes: /^datetime/i,
-  columns: `SELECT column_name AS name, column_type AS type FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? LIMIT 1000`,
-  sidIndexes: `SELECT index_name AS name FROM information_schema.statistics WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND non_unique = 0 GROUP BY index_name HAVING COUNT(*) = 1 AND MAX(column_name) = 'sid' AND MAX(sub_part) IS NULL LIMIT 1`,
-  create: (table, index) => [
-    `CREATE TABLE IF NOT EXISTS ${table} (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, created_at datetime(6) NOT NULL, updated_at datetime(6) NOT NULL, sid varchar(255) NOT NULL, data longblob, ` +
-      `UNIQUE INDEX ${index("sid")} (sid), INDEX ${index("created_at")} (created_at), INDEX ${index("updated_at")} (updated_at)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
-  ],
-};
-
-const flavours: Readonly<Record<Dialect["name"], Flavour>> = {
-  sqlite: {
-    numbered: false,
-    is: "IS",
-    time: "?",
-    timeText: (column) => column,
-    bytes: "?",
-    bytesText: (column) => column,
-    whenTaken: " ON CONFLICT (sid) DO NOTHING",
-    columns: "SELECT name, type FROM pragma_table_info(?)",
-    sidIndexes: `SELECT l.name FROM pragma_index_list(?) l WHERE l."unique" = 1 AND l.partial = 0 AND (SELECT group_concat(i.name) FROM pragma_index_info(l.name) i) = 'sid'`,
-    create: (table, index) => [
-      `CREATE TABLE IF NOT EXISTS ${table} (id integer PRIMARY KEY AUTOINCREMENT NOT NULL, created_at datetime(6) NOT NULL, updated_at datetime(6) NOT NULL, sid varchar NOT NULL, data blob(536870912))`,
-      ...indexes(table, index, "IF NOT EXISTS "),
-    ],
-  },
-  postgres: {
-    numbered: true,
-    is: "IS NOT DISTINCT FROM",
-    time: "?::timestamp",
-    timeText: (column) => `to_char(${column}, 'YYYY-MM-DD HH24:MI:SS.US')`,
-    bytes: "?::bytea",
-    bytesText: (column) => `encode(${column}, 'base64')`,
-    whenTaken: " ON CONFLICT (sid) DO NOTHING",
-    timeTypes: /^timestamp(\(\d\))? without time zone$/,
-    columns:
-      "SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped",
-    sidIndexes:
-      "SELECT x.indexrelid::text AS name FROM pg_catalog.pg_index x JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0] " +
-      "WHERE x.indrelid = to_regclass(?) AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indnkeyatts = 1 AND a.attname = 'sid'",
-    create: (table, index) => [
-      `CREATE TABLE IF NOT EXISTS ${table} (id bigserial PRIMARY KEY, created_at timestamp(6) without time zone NOT NULL, updated_at timestamp(6) without time zone NOT NULL, sid character varying NOT NULL, data bytea)`,
-      ...indexes(table, index, "IF NOT EXISTS "),
-    ],
-  },
-  mysql,
-  mariadb: mysql,
-};
 
 /** A row of the gem's table on its way there: an empty `data` is SQL NULL. */
 export interface RailsWrite {
@@ -98,13 +15,13 @@ export interface RailsWrite {
 /** The texts for one table, named as in a statement (validated and quoted). */
 export class RailsStatements {
   readonly #table: string;
-  readonly #flavour: Flavour;
+  readonly #texts: RailsTable;
   readonly #columns: string;
 
-  constructor(table: string, database: Dialect["name"]) {
+  constructor(table: string, texts: RailsTable) {
     this.#table = table;
-    this.#flavour = flavours[database];
-    const { timeText: text, bytesText } = this.#flavour;
+    this.#texts = texts;
+    const { timeText: text, bytesText } = this.#texts;
     this.#columns = `sid, ${bytesText("data")} AS data, ${text("created_at")} AS created_at, ${text("updated_at")} AS updated_at`;
   }
 
@@ -117,7 +34,7 @@ export class RailsStatements {
   }
 
   insert({ sid, data, createdAt, updatedAt }: RailsWrite): Statement {
-    const { time, bytes, whenTaken } = this.#flavour;
+    const { time, bytes, whenTaken } = this.#texts;
     return this.#write(
       `INSERT INTO ${this.#table} (sid, data, created_at, updated_at) VALUES (?, ${bytes}, ${time}, ${time})${whenTaken}`,
       sid,
@@ -129,7 +46,7 @@ export class RailsStatements {
 
   /** Where `data` is still what was loaded, byte for byte: every write of either side draws a new iv. */
   update(loaded: { readonly sid: string; readonly data: Uint8Array }, next: RailsWrite): Statement {
-    const { time, bytes, is } = this.#flavour;
+    const { time, bytes, is } = this.#texts;
     return this.#write(
       `UPDATE ${this.#table} SET data = ${bytes}, updated_at = ${time} WHERE sid = ? AND data ${is} ${bytes}`,
       orNull(next.data),
@@ -140,14 +57,14 @@ export class RailsStatements {
   }
 
   deleteLoaded({ sid, data }: { readonly sid: string; readonly data: Uint8Array }): Statement {
-    const { bytes, is } = this.#flavour;
+    const { bytes, is } = this.#texts;
     return this.#write(`DELETE FROM ${this.#table} WHERE sid = ? AND data ${is} ${bytes}`, sid, orNull(data));
   }
 
   /** Never backwards: Rails' clock may be ahead of ours. */
   touch(sids: readonly string[], updatedAt: number): Statement {
     const padded = padded2(sids);
-    const { time } = this.#flavour;
+    const { time } = this.#texts;
     return this.#write(
       `UPDATE ${this.#table} SET updated_at = ${time} WHERE sid IN (${marks(padded)}) AND updated_at < ${time}`,
       timeText(updatedAt),
@@ -163,7 +80,7 @@ export class RailsStatements {
   /** The oldest rows by one of the two times, which have an index each. */
   findBefore(column: "created_at" | "updated_at", before: number, limit: number): Statement {
     return this.#query(
-      `SELECT sid FROM ${this.#table} WHERE ${column} < ${this.#flavour.time} ORDER BY ${column} LIMIT ${integer(limit)}`,
+      `SELECT sid FROM ${this.#table} WHERE ${column} < ${this.#texts.time} ORDER BY ${column} LIMIT ${integer(limit)}`,
       timeText(before),
     );
   }
@@ -171,7 +88,7 @@ export class RailsStatements {
   /** Rows that were created later than this. */
   findCreatedAfter(after: number, limit: number): Statement {
     return this.#query(
-      `SELECT sid FROM ${this.#table} WHERE created_at > ${this.#flavour.time} ORDER BY created_at DESC LIMIT ${integer(limit)}`,
+      `SELECT sid FROM ${this.#table} WHERE created_at > ${this.#texts.time} ORDER BY created_at DESC LIMIT ${integer(limit)}`,
       timeText(after),
     );
   }
@@ -179,7 +96,7 @@ export class RailsStatements {
   deleteBefore(column: "created_at" | "updated_at", before: number, sids: readonly string[]): Statement {
     const padded = padded2(sids.toSorted());
     return this.#write(
-      `DELETE FROM ${this.#table} WHERE sid IN (${marks(padded)}) AND ${column} < ${this.#flavour.time}`,
+      `DELETE FROM ${this.#table} WHERE sid IN (${marks(padded)}) AND ${column} < ${this.#texts.time}`,
       ...padded,
       timeText(before),
     );
@@ -199,15 +116,20 @@ export class RailsStatements {
 
   /** Columns of the table, with `name` and `type`; none when there is no such table. */
   columns(): Statement {
-    return this.#query(this.#flavour.columns, ...this.#tableName());
+    return this.#query(this.#texts.columns, ...this.#texts.nameOf(this.#table));
   }
 
   sidIndexes(): Statement {
-    return this.#query(this.#flavour.sidIndexes, ...this.#tableName());
+    return this.#query(this.#texts.sidIndexes, ...this.#texts.nameOf(this.#table));
+  }
+
+  /** Whether an insert failed because its id is taken, where that is not part of the statement. */
+  isTaken(error: unknown): boolean {
+    return this.#texts.isTaken(error);
   }
 
   get timeTypes(): RegExp | undefined {
-    return this.#flavour.timeTypes;
+    return this.#texts.timeTypes;
   }
 
   /** The table as the gem's own migration makes it. */
@@ -216,14 +138,7 @@ export class RailsStatements {
     const quote = this.#table.charAt(0);
     const bare = parts.at(-1)?.slice(1, -1) ?? "";
     const index = (column: string): string => `${quote}index_${bare}_on_${column}${quote}`;
-    return this.#flavour.create(this.#table, index).map((text) => ({ text, values: [], writes: true }));
-  }
-
-  /** The table's name as the database's catalog is asked for it. */
-  #tableName(): (string | null)[] {
-    if (this.#flavour.numbered) return [this.#table];
-    const parts = this.#table.split(".").map((part) => part.slice(1, -1));
-    return this.#flavour === mysql ? [parts.at(-2) ?? null, parts.at(-1) ?? ""] : [parts.at(-1) ?? ""];
+    return this.#texts.create(this.#table, index).map((text) => ({ text, values: [], writes: true }));
   }
 
   #query(text: string, ...values: unknown[]): Statement {
@@ -236,13 +151,8 @@ export class RailsStatements {
 
   #placed(text: string): string {
     let place = 0;
-    return this.#flavour.numbered ? text.replaceAll("?", () => `$${++place}`) : text;
+    return text.replaceAll("?", () => this.#texts.placeholder(++place));
   }
-}
-
-/** Whether an insert failed because its id is taken: error 1062 of MySQL, where that is not part of the statement. */
-export function isTaken(error: unknown): boolean {
-  return ((error as Error | null)?.cause as { errno?: unknown } | undefined)?.errno === 1062;
 }
 
 function orNull(data: Uint8Array): Buffer | null {

@@ -21,7 +21,7 @@ import { postgresStore, type PostgresPool, type PostgresStoreOptions } from "../
 import type { SqlStore } from "../sql/sql-store.ts";
 import { sqliteStore, type SqliteHandle, type SqliteStoreOptions } from "../sql/sqlite/store.ts";
 import type { Lanes, SessionStore } from "../store/contract.ts";
-import { isTaken, RailsStatements, type RailsWrite } from "./statements.ts";
+import { RailsStatements, type RailsWrite } from "./statements.ts";
 import { timeOf } from "./times.ts";
 import { fromRailsUrl } from "./url.ts";
 import { versionOf } from "./version.ts";
@@ -137,7 +137,7 @@ export class RailsStore implements SessionStore {
           return writes.map((row) => (results[left.indexOf(row)] ?? 0) > 0);
         } catch (error) {
           // Nothing was added. The ids that are there are left out, and the others tried again.
-          if (!isTaken(error)) throw error;
+          if (!statements.isTaken(error)) throw error;
           const { rows: there } = await this.#database.run(statements.read(left.map(({ sid }) => sid)));
           if (there.length === 0) throw error;
           for (const row of there) taken.add(textOf(row["sid"]));
@@ -167,7 +167,7 @@ export class RailsStore implements SessionStore {
         ]);
         return results !== null;
       } catch (error) {
-        if (isTaken(error)) return false;
+        if (statements.isTaken(error)) return false;
         throw error;
       }
     });
@@ -323,7 +323,7 @@ export class RailsStore implements SessionStore {
     await this.#database.locate?.();
     const { dialect } = this.#database;
     const { sessions: table } = dialect.names;
-    const statements = new RailsStatements(table, dialect.name);
+    const statements = new RailsStatements(table, dialect.railsTable);
     let { rows } = await this.#database.run(statements.columns());
     if (rows.length === 0 && create) {
       for (const statement of statements.create()) await this.#database.run(statement);

@@ -1,4 +1,9 @@
 import type { Lanes } from "../store/lanes.ts";
+import type { ImportLedger } from "./import-ledger.ts";
+import type { ImportSource } from "./import-source.ts";
+import type { Ask, Inspected } from "./inspection.ts";
+import type { RailsTable } from "./rails-table.ts";
+import type { Result, Run, Statement } from "./statement.ts";
 import type { INDEXED, TableName } from "./table-shape.ts";
 import type {
   ExpireCursor,
@@ -20,38 +25,7 @@ export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number): La
   };
 }
 
-/** A statement with bound values. Texts are built from the validated table name only (R31). */
-export interface Statement {
-  /** The same text for the same shape, so that drivers can keep it prepared. */
-  readonly text: string;
-  readonly values: readonly unknown[];
-  /**
-   * True for a statement that changes something. A lost answer to one of these leaves the outcome unknown, and
-   * only these count for `changes`.
-   */
-  readonly writes: boolean;
-  /**
-   * Inside a transaction: when fewer rows than this are changed or returned, everything is rolled back and the
-   * transaction answers null.
-   */
-  readonly atLeast?: number;
-  /**
-   * Inside a transaction: skipped (an empty result) when the statement before it changed this many rows. A
-   * MySQL update reads its versions back only when it matched some rows of the batch and not others.
-   */
-  readonly unlessChanged?: number;
-  /** Reads a whole table, and may take its time. */
-  readonly long?: boolean;
-}
-
-export interface Result {
-  readonly rows: readonly Record<string, unknown>[];
-  /** Rows matched by the statement's conditions and written, added or deleted; 0 for a query. */
-  readonly changes: number;
-}
-
-/** Runs one statement. */
-export type Run = (statement: Statement) => Promise<Result>;
+export type { Result, Run, Statement } from "./statement.ts";
 
 /**
  * One open database: a pool or a handle, seen through its client library.
@@ -62,6 +36,8 @@ export type Run = (statement: Statement) => Promise<Result>;
  */
 export interface Database {
   readonly dialect: Dialect;
+  /** The path of the file that the first operation opens or creates; undefined where there is no such file. */
+  readonly file?: string | undefined;
   /**
    * To be awaited before a statement about the tables is made. On a pool that the application owns it finds out once in
    * which schema the tables are, so that a search_path or a USE that is left on a connection leads nowhere else.
@@ -112,8 +88,8 @@ export interface JournalEntry {
 }
 
 /**
- * What differs between databases: statement texts and flags. Nothing outside `database/` asks which database it
- * is.
+ * What differs between databases: statement texts and flags. Nothing outside a database's own folder asks
+ * which database it is.
  *
  * Where a method answers several statements, they are run as one transaction, a single one alone. `insert`,
  * `update` and `delete` tell which rows of a batch they wrote: all, when `changes` is the size of the batch;
@@ -217,6 +193,17 @@ export interface Dialect {
     read(): Statement;
     add(entry: JournalEntry): Statement;
   };
+
+  /** The table of the sessions that were taken over from another table. */
+  importLedger(): ImportLedger;
+  /** How the tables of other libraries are read. */
+  readonly importSource: ImportSource;
+  /** The texts of the table of the `stored_session` gem. */
+  readonly railsTable: RailsTable;
+  /** The bytes that an expression gives, as hex text in upper or lower case. */
+  hex(expression: string): string;
+  /** Asks for the server's version, clock and settings. */
+  inspect(ask: Ask): Promise<Inspected>;
 }
 
 /**

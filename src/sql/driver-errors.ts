@@ -50,13 +50,13 @@ export function isConnectionError(error: unknown): boolean {
 }
 
 /**
- * SerialQueue an error that carries no code of the database into one of ours.
+ * Turns an error that carries no code of the database into one of ours.
  * @param outcome what is known of a write when the connection broke
  */
 export function explainDriver(
   error: unknown,
-  server: "PostgreSQL" | "The MySQL server",
-  store: "postgresStore" | "mysqlStore",
+  server: string,
+  store: string,
   outcome: "none" | "unknown",
 ): StoreError {
   const options: StoreErrorOptions = { cause: error, outcome };

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { durabilityOfMysql, durabilityOfPostgres, durabilityWarningsIn } from "./durability.ts";
+import { durabilityWarningsIn } from "./durability.ts";
+import { durabilityOf as durabilityOfMysql } from "./mysql/durability.ts";
+import { durabilityOf as durabilityOfPostgres } from "./postgres/durability.ts";
 import { namesOf } from "./names.ts";
 import { DurabilityWarning } from "./durability-warning.ts";
 

@@ -1,7 +1,7 @@
 import { keyOf } from "../shared/bytes.ts";
 import { bytesIn } from "./columns.ts";
 import { afterChanges } from "../store/partial-failure.ts";
-import { importLedgerOf, type ImportLedger } from "./import-ledger.ts";
+import type { ImportLedger } from "./import-ledger.ts";
 import { StoreError } from "../errors.ts";
 import type { Database, Result, Statement } from "./dialect.ts";
 import type { SessionRow } from "../store/row.ts";
@@ -25,7 +25,7 @@ export async function takeOver(
   dryRun: boolean,
 ): Promise<TakenOver[]> {
   const { database } = store;
-  const ledger = importLedgerOf(database.dialect);
+  const ledger = database.dialect.importLedger();
   let isThere = await find(database, ledger);
   if (!isThere && !dryRun) {
     await create(database, ledger);

@@ -2,8 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { migrateDatabase, migrationStatus, type MigrationStatus } from "../../sql/migrations/migrator.ts";
-import { SqliteDatabase } from "../../sql/sqlite/driver.ts";
-import { openSqlite } from "../../sql/sqlite/open.ts";
+import { emptyDatabase } from "../../sql/sqlite/look.ts";
 import type { SqlStore } from "../../sql/sql-store.ts";
 import { sqlStoreOf, type CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
@@ -128,16 +127,14 @@ function ended(statements: readonly string[]): string[] {
 async function statusOf(store: SqlStore): Promise<MigrationStatus> {
   const { database } = store;
   if (missingFile(store) !== null) {
-    const { names } = database.dialect;
-    const open = () => openSqlite(":memory:", "node:sqlite", "FULL");
-    return migrationStatus(new SqliteDatabase({ names, open, owned: true, label: "Memory", busyTimeout: 0 }));
+    return migrationStatus(emptyDatabase(database.dialect.names));
   }
   return migrationStatus(database);
 }
 
 /** The file of SQLite that the first write would create, in full: it may be in another folder than was meant. */
 function missingFile({ database }: SqlStore): string | null {
-  const file = database instanceof SqliteDatabase ? database.file : undefined;
+  const { file } = database;
   return file === undefined || existsSync(file) ? null : resolve(file);
 }
 

@@ -1,8 +1,6 @@
 import { existsSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
-import { namesOf } from "../../sql/names.ts";
-import { SqliteDatabase } from "../../sql/sqlite/driver.ts";
-import type { Database, Dialect } from "../../sql/dialect.ts";
+import { readOnlyDatabase } from "../../sql/sqlite/look.ts";
+import type { Database } from "../../sql/dialect.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { openStore } from "../store-url.ts";
 import type { SourceRow, Source } from "./sources.ts";
@@ -26,9 +24,8 @@ export class SourceTable {
   }): SourceTable {
     const { source, table = source.table } = options;
     const database = openDropIn(options.url, source, undefined, options.cwd);
-    const kind = database.dialect.name;
     assertTableName(table);
-    return new SourceTable(database, source, quoted(table, kind), options.lifetime);
+    return new SourceTable(database, source, quoted(table, database), options.lifetime);
   }
 
   private constructor(database: Database, source: Source, table: string, lifetime: number) {
@@ -39,7 +36,7 @@ export class SourceTable {
   }
 
   async count(): Promise<number> {
-    const id = quoted(this.#source.id, this.#database.dialect.name);
+    const id = quoted(this.#source.id, this.#database);
     // Not the rows: where ids are not unique, a page begins behind all that have the last one of the page before.
     const { rows } = await this.#ask(`SELECT COUNT(DISTINCT ${id}) AS count FROM ${this.#table}`, []);
     return Number(rows[0]?.["count"]);
@@ -66,24 +63,18 @@ export class SourceTable {
   /** Rows in order of id, a bounded page at a time. */
   async *pages(size: number): AsyncGenerator<SourceRow[]> {
     const { id, data, end, endInUtc = false, endsAt } = this.#source;
-    const kind = this.#database.dialect.name;
-    const name = (column: string) => quoted(column, kind);
+    const { placeholder, textOf, typeOf, instantOf } = this.#database.dialect.importSource;
+    const name = (column: string) => `theirs.${quoted(column, this.#database)}`;
     // Names that no column has, and each column with its table's: of two things with one name ORDER BY takes the
     // text of the answer, which may be in another order than the column, so that rows between two pages are lost.
-    const key = `theirs.${name(id)}`;
-    // A number and its text are two ids of SQLite, where a column may hold both. Bytes and their text are two as well,
-    // and all bytes come behind all texts: behind bytes a page begins only when it is told them as bytes.
-    const type =
-      kind === "sqlite"
-        ? `, typeof(${key}) AS read_type, CASE typeof(${key}) WHEN 'blob' THEN ${key} END AS read_bytes`
-        : "";
-    const columns = `${text(key, kind)} AS read_id${type}, ${text(`theirs.${name(data)}`, kind)} AS read_text, ${instant(`theirs.${name(end)}`, kind, endInUtc)} AS read_end`;
-    const [mark, limit] = kind === "postgres" ? ["$1", "$2"] : ["?", "?"];
+    const key = name(id);
+    const type = typeOf === undefined ? "" : `, ${typeOf(key)}`;
+    const columns = `${textOf(key)} AS read_id${type}, ${textOf(name(data))} AS read_text, ${instantOf(name(end), endInUtc)} AS read_end`;
     let after: unknown = null;
     let before = "";
     for (;;) {
-      const condition: string = after === null ? `${key} IS NOT NULL` : `${key} > ${mark}`;
-      const bound = after === null ? (kind === "postgres" ? "$1" : "?") : limit;
+      const condition: string = after === null ? `${key} IS NOT NULL` : `${key} > ${placeholder(1)}`;
+      const bound = placeholder(after === null ? 1 : 2);
       const { rows } = await this.#ask(
         `SELECT ${columns} FROM ${this.#table} theirs WHERE ${condition} ORDER BY ${key} LIMIT ${bound}`,
         after === null ? [size] : [after, size],
@@ -157,16 +148,10 @@ export function openDropIn(
       exitCodes.usage,
     );
   }
-  if (!(database instanceof SqliteDatabase) || database.file === undefined) return database;
   const { file } = database;
+  if (file === undefined) return database;
   if (!existsSync(file)) throw new Failure(`There is no file ${file}.`);
-  return new SqliteDatabase({
-    names: namesOf(table, (name) => `"${name}"`, { schemas: false }),
-    open: () => new DatabaseSync(file, { readOnly: true }),
-    owned: true,
-    label: `The file ${file}`,
-    busyTimeout: 5_000,
-  });
+  return readOnlyDatabase(file, table);
 }
 
 function assertTableName(table: string): void {
@@ -174,24 +159,9 @@ function assertTableName(table: string): void {
   throw new Failure(`${JSON.stringify(table)} is no table name.`, exitCodes.usage);
 }
 
-function quoted(name: string, kind: Dialect["name"]): string {
-  const mark = kind === "mysql" || kind === "mariadb" ? "`" : '"';
+function quoted(name: string, { dialect }: Database): string {
   return name
     .split(".")
-    .map((part) => mark + part + mark)
+    .map((part) => dialect.importSource.quote(part))
     .join(".");
-}
-
-function text(column: string, kind: Dialect["name"]): string {
-  if (kind === "postgres") return `${column}::text`;
-  return kind === "sqlite" ? `CAST(${column} AS TEXT)` : `CONVERT(${column} USING utf8mb4)`;
-}
-
-function instant(column: string, kind: Dialect["name"], inUtc: boolean): string {
-  if (kind === "postgres") {
-    // With AT TIME ZONE a time that has no zone is one of UTC, and one that has stays the instant that it is.
-    const time = inUtc ? `${column} AT TIME ZONE 'UTC'` : `${column}::timestamptz`;
-    return `extract(epoch FROM ${time})::float8`;
-  }
-  return kind === "sqlite" ? column : `CAST(${column} AS CHAR)`;
 }

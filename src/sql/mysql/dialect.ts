@@ -4,8 +4,17 @@ import { asBuffer } from "../../shared/bytes.ts";
 import { bytesIn, integerIn, rowIn, rowInfoIn } from "../columns.ts";
 import { isLockWait, isTransientError } from "./errors.ts";
 import { lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
-import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
+import { bucketOf } from "../../store/expiry-bucket.ts";
 import { namesIn, namesOf } from "../names.ts";
+import { query, write } from "../statement.ts";
+import { importLedger } from "./import-ledger.ts";
+import { importSource } from "./import-source.ts";
+import { inspect } from "./inspect.ts";
+import { ALL, inList, limitOf, padList, padTo, powerOfTwo } from "./lists.ts";
+import { railsTable } from "./rails-table.ts";
+import { touchRows, updateRows, updateRowsAtOnce, versions } from "./updates.ts";
+import type { ImportLedger } from "../import-ledger.ts";
+import type { Ask, Inspected } from "../inspection.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
 import type {
   ExpireCursor,
@@ -40,6 +49,8 @@ export class MysqlDialect implements ServerDialect {
   readonly expiry: Dialect["expiry"] = { maxDelete: 1_000, maxScan: 5_000 };
   readonly lanes: Lanes;
   readonly journal: Dialect["journal"];
+  readonly importSource: Dialect["importSource"] = importSource;
+  readonly railsTable: Dialect["railsTable"] = railsTable;
   #names: Names;
   #name: "mysql" | "mariadb" = "mysql";
 
@@ -120,87 +131,28 @@ export class MysqlDialect implements ServerDialect {
     if (this.#name === "mariadb") return [write(`${text} RETURNING id, version`, ...values)];
     return [
       write(text, ...values),
-      { ...this.#versions(rows.map((row) => row.id)), unlessChanged: rows.length },
+      {
+        ...versions(
+          this.names.sessions,
+          rows.map((row) => row.id),
+        ),
+        unlessChanged: rows.length,
+      },
     ];
   }
 
   update(updates: readonly RowUpdate[]): readonly Statement[] {
-    const [only] = updates;
-    if (updates.length === 1 && only) {
-      const { loaded, next } = only;
-      return [
-        write(
-          `UPDATE ${this.names.sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, expires_bucket = ?, client = ? WHERE id = ? AND version = ?`,
-          ...written(next),
-          asBuffer(next.id),
-          loaded.version,
-        ),
-      ];
-    }
-    const { text, values, ids, bind, byId } = this.#setEach(updates);
-    bind(({ next }) => next.version, 0);
-    values.push(...ids);
-    bind(({ loaded }) => loaded.version, 0);
-    return [
-      write(
-        `${text}, version = ${byId(INTEGER)} WHERE ${inList("id", ids)} AND version = ${byId(INTEGER)}`,
-        ...values,
-      ),
-      { ...this.#versions(updates.map(({ next }) => next.id)), unlessChanged: updates.length },
-    ];
+    return updateRows(this.names.sessions, updates);
   }
 
   updateAtOnce(updates: readonly RowUpdate[]): { write: Statement; look: Statement } {
-    const { text, values, ids, bind, byId } = this.#setEach(updates);
-    bind(({ loaded }) => loaded.version, 0);
-    bind(({ next }) => next.version, 0);
-    values.push(...ids);
-    return {
-      write: write(
-        `${text}, version = IF(version = ${byId(INTEGER)}, ${byId(INTEGER)}, ${REFUSAL}) WHERE ${inList("id", ids)}`,
-        ...values,
-      ),
-      // With a lock, because it then waits for those who write and takes nothing from an older snapshot.
-      look: query(
-        `SELECT id, version, created_at FROM ${this.names.sessions} WHERE ${inList("id", ids)} LIMIT ${ids.length} LOCK IN SHARE MODE`,
-        ...ids,
-      ),
-    };
+    return updateRowsAtOnce(this.names.sessions, updates);
   }
 
   isRefusal(error: unknown): boolean {
     // Also where a server takes no such statement at all. What waited for locks in vain does not wait once more.
     const isPlain = error instanceof StoreError && error.code === StoreError.code && error.outcome === "none";
     return isPlain && !isTransientError(error.cause) && !isLockWait(error.cause);
-  }
-
-  /** The beginning of an UPDATE that gives each row its own values, but for the version. */
-  #setEach(updates: readonly RowUpdate[]) {
-    const size = powerOfTwo(updates.length);
-    const ids = padTo(
-      size,
-      updates.map(({ next }) => asBuffer(next.id)),
-    );
-    // A padded id is never reached, because the first WHEN that matches is taken; so its value can be empty.
-    const byId = (expression: string): string =>
-      `CASE id ${`WHEN ? THEN ${expression} `.repeat(size)}ELSE NULL END`;
-    const values: unknown[] = [];
-    const bind = (valueOf: (update: RowUpdate) => unknown, padding: unknown): void => {
-      for (let index = 0; index < size; index++) {
-        const update = updates[index];
-        values.push(ids[index], update ? valueOf(update) : padding);
-      }
-    };
-    bind(({ next }) => asBuffer(next.data), NOTHING);
-    bind(({ next }) => next.userRef && asBuffer(next.userRef), null);
-    bind(({ next }) => next.updatedAt, 0);
-    bind(({ next }) => next.expiresAt, 0);
-    bind(({ next }) => bucketOf(next.expiresAt), 0);
-    bind(({ next }) => next.client && asBuffer(next.client), null);
-    const text =
-      `UPDATE ${this.names.sessions} SET data = ${byId("?")}, user_ref = ${byId("?")}, updated_at = ${byId(INTEGER)}, ` +
-      `expires_at = ${byId(INTEGER)}, expires_bucket = ${byId(INTEGER)}, client = ${byId("?")}`;
-    return { text, values, ids, bind, byId };
   }
 
   replace(loaded: SessionRow, next: SessionRow): readonly Statement[] {
@@ -216,37 +168,7 @@ export class MysqlDialect implements ServerDialect {
   }
 
   touch(touches: readonly RowTouch[]): Statement {
-    const { sessions } = this.names;
-    const [first] = touches;
-    const distance = first ? first.expiresAt - first.updatedAt : 0;
-    const set = (updatedAt: string, expiresAt: string): string =>
-      `UPDATE ${sessions} SET updated_at = ${updatedAt}, expires_at = LEAST(${expiresAt}, absolute_expires_at), ` +
-      `expires_bucket = LEAST(${expiresAt}, absolute_expires_at) DIV ${BUCKET} WHERE `;
-    if (touches.every(({ updatedAt, expiresAt }) => expiresAt - updatedAt === distance)) {
-      const updatedAt = touches.reduce((latest, touch) => Math.max(latest, touch.updatedAt), -Infinity);
-      const ids = padList(touches.map((touch) => touch.id));
-      const expiresAt = updatedAt + distance;
-      return write(
-        `${set(INTEGER, INTEGER)}${inList("id", ids)} AND updated_at <= ${INTEGER}`,
-        updatedAt,
-        expiresAt,
-        expiresAt,
-        ...ids.map(asBuffer),
-        updatedAt,
-      );
-    }
-    const padded = padList(touches);
-    const byId = `CASE id ${`WHEN ? THEN ${INTEGER} `.repeat(padded.length)}ELSE NULL END`;
-    const updatedAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.updatedAt]);
-    const expiresAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.expiresAt]);
-    return write(
-      `${set(byId, byId)}${inList("id", padded)} AND updated_at <= ${byId}`,
-      ...updatedAt,
-      ...expiresAt,
-      ...expiresAt,
-      ...padded.map((touch) => asBuffer(touch.id)),
-      ...updatedAt,
-    );
+    return touchRows(this.names.sessions, touches);
   }
 
   delete(ids: readonly Uint8Array[]): readonly Statement[] {
@@ -416,17 +338,18 @@ export class MysqlDialect implements ServerDialect {
     return { where: `table_schema = ${schema} AND table_name = ?`, parts };
   }
 
-  #versions(ids: readonly Uint8Array[]): Statement {
-    const padded = padList(ids);
-    return query(
-      `SELECT id, version FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
-      ...padded.map(asBuffer),
-    );
+  importLedger(): ImportLedger {
+    return importLedger(this.names.imports);
+  }
+
+  hex(expression: string): string {
+    return `HEX(${expression})`;
+  }
+
+  inspect(ask: Ask): Promise<Inspected> {
+    return inspect(ask);
   }
 }
-
-// Every query says how many rows it wants, so that a `sql_select_limit` of the connection cuts nothing off.
-export const ALL = "LIMIT 1000000";
 
 function quote(identifier: string): string {
   return `\`${identifier}\``;
@@ -436,70 +359,6 @@ const NOTHING = Buffer.alloc(0);
 
 // Before every id of 32 bytes. Not an empty one, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL.
 const BEFORE_ALL = Buffer.alloc(1);
-
-// A bare parameter in a CASE has no type of its own, and numbers travel as doubles.
-const INTEGER = "CAST(? AS SIGNED)";
-
-// Two rows where one value belongs: an error in every sql_mode, and it undoes the statement. It names a column of the
-// row, so it is not evaluated before one needs it.
-const REFUSAL = "(SELECT version FROM (SELECT 1 AS one UNION ALL SELECT 2) AS two)";
-
-// MySQL wants an integer for LIMIT, and mysql2 sends numbers as doubles.
-const limitOf = (limit: number): string => String(limit);
-
-function written(row: SessionRow): unknown[] {
-  return [
-    asBuffer(row.data),
-    row.version,
-    row.userRef && asBuffer(row.userRef),
-    row.updatedAt,
-    row.expiresAt,
-    bucketOf(row.expiresAt),
-    row.client && asBuffer(row.client),
-  ];
-}
-
-function rowValues(row: SessionRow): unknown[] {
-  return [
-    asBuffer(row.id),
-    asBuffer(row.data),
-    row.version,
-    row.userRef && asBuffer(row.userRef),
-    row.createdAt,
-    row.updatedAt,
-    row.absoluteExpiresAt,
-    row.expiresAt,
-    row.client && asBuffer(row.client),
-    bucketOf(row.expiresAt),
-  ];
-}
-
-function query(text: string, ...values: unknown[]): Statement {
-  return { text, values, writes: false };
-}
-
-function write(text: string, ...values: unknown[]): Statement {
-  return { text, values, writes: true };
-}
-
-function powerOfTwo(size: number): number {
-  let padded = 1;
-  while (padded < size) padded *= 2;
-  return padded;
-}
-
-/** The list with its last element repeated up to the next power of two; an empty list stays empty. */
-function padList<Item>(items: readonly Item[]): readonly Item[] {
-  return items.length === 0 ? items : padTo(powerOfTwo(items.length), items);
-}
-
-function padTo<Item>(size: number, items: readonly Item[], padding = items.at(-1) as Item): readonly Item[] {
-  return items.length === size ? items : [...items, ...Array<Item>(size - items.length).fill(padding)];
-}
-
-function inList(column: string, padded: readonly unknown[]): string {
-  return padded.length === 1 ? `${column} = ?` : `${column} IN (?${", ?".repeat(padded.length - 1)})`;
-}
 
 /** The rule of {@link ExpireQuery} as a condition; `byAge` when no index serves it. */
 function dueOf(expire: ExpireQuery): { text: string; values: number[]; byAge: boolean } {
@@ -515,4 +374,19 @@ function dueOf(expire: ExpireQuery): { text: string; values: number[]; byAge: bo
     values.push(updatedBefore);
   }
   return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
+}
+
+function rowValues(row: SessionRow): unknown[] {
+  return [
+    asBuffer(row.id),
+    asBuffer(row.data),
+    row.version,
+    row.userRef && asBuffer(row.userRef),
+    row.createdAt,
+    row.updatedAt,
+    row.absoluteExpiresAt,
+    row.expiresAt,
+    row.client && asBuffer(row.client),
+    bucketOf(row.expiresAt),
+  ];
 }

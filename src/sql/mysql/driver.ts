@@ -1,11 +1,12 @@
 import { StoreError, StoreUnavailableError } from "../../errors.ts";
-import { durabilityOfMysql, ASK_MYSQL, durabilityWarningsIn } from "../durability.ts";
+import { durabilityWarningsIn } from "../durability.ts";
+import { DURABILITY_QUERY, durabilityOf } from "./durability.ts";
 import { isUndone, leakedTransaction } from "../leaked-transaction.ts";
 import { textIn } from "../columns.ts";
 import { coreOf, databaseOf, destroy, execute, resultOf, send } from "./connection.ts";
 import * as errors from "./errors.ts";
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./status.ts";
-import { ASK_MYSQL_SESSION, mysqlSettings } from "../pool-settings.ts";
+import { ownersSettingsOf, SESSION_QUERY } from "./owner-settings.ts";
 import { PooledDatabase, type PooledDatabaseOptions } from "../pooled-driver.ts";
 import { READ, UNLIMITED } from "../round-trip.ts";
 import { withMigrationLock } from "./migration-lock.ts";
@@ -62,8 +63,8 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     if (this.owned) return [];
     return await this.borrow(READ, async (connection) => {
       const { config = {} } = coreOf(connection) as { config?: Readonly<Record<string, unknown>> };
-      const { rows } = await send(connection, { text: ASK_MYSQL_SESSION, values: [], writes: false });
-      return mysqlSettings(config, rows[0] ?? {}, await databaseOf(connection));
+      const { rows } = await send(connection, { text: SESSION_QUERY, values: [], writes: false });
+      return ownersSettingsOf(config, rows[0] ?? {}, await databaseOf(connection));
     });
   }
 
@@ -92,8 +93,8 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
   }
 
   protected async durabilityWarningsOf(connection: MysqlConnection): Promise<readonly string[]> {
-    const { rows } = await send(connection, ASK_MYSQL);
-    return durabilityWarningsIn(durabilityOfMysql(rows[0] ?? {}));
+    const { rows } = await send(connection, DURABILITY_QUERY);
+    return durabilityWarningsIn(durabilityOf(rows[0] ?? {}));
   }
 
   /** By the connection as it came, and by what the pool connects to: the application may have left another database. */

@@ -80,7 +80,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
   return null;
 }
 
-/** SerialQueue an error of mysql2 into one of ours. `lost` is what a broken connection leaves of the outcome. */
+/** Turns an error of mysql2 into one of ours. `lost` is what a broken connection leaves of the outcome. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const number = codeOf(error);
   const said = error instanceof Error ? error.message : String(error);

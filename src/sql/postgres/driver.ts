@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { askPostgres, durabilityOfPostgres, durabilityWarningsIn } from "../durability.ts";
+import { durabilityWarningsIn } from "../durability.ts";
+import { durabilityOf, durabilityQuery } from "./durability.ts";
 import { changesOf, rowsOf, textIn } from "../columns.ts";
 import { leakedTransaction } from "../leaked-transaction.ts";
-import { ASK_POSTGRES_SESSION, postgresSettings } from "../pool-settings.ts";
+import { ownersSettingsOf, SESSION_QUERY } from "./owner-settings.ts";
 import * as errors from "./errors.ts";
 import { PooledDatabase, type PooledDatabaseOptions } from "../pooled-driver.ts";
 import { TRANSACTION, UNLIMITED } from "../round-trip.ts";
@@ -96,8 +97,8 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   async ownersSettings(): Promise<readonly string[]> {
     if (this.owned) return [];
     const options = ((await this.pool()).options ?? {}) as Readonly<Record<string, unknown>>;
-    const { rows } = await this.run({ text: ASK_POSTGRES_SESSION, values: [], writes: false });
-    return postgresSettings(options, rows[0] ?? {});
+    const { rows } = await this.run({ text: SESSION_QUERY, values: [], writes: false });
+    return ownersSettingsOf(options, rows[0] ?? {});
   }
 
   protected connect(pool: PostgresPool): Promise<PostgresClient> {
@@ -138,9 +139,9 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
 
   protected async durabilityWarningsOf(client: PostgresClient): Promise<readonly string[]> {
     const { names } = this.dialect;
-    const { text, values } = askPostgres(names);
+    const { text, values } = durabilityQuery(names);
     const { rows } = await client.query({ text, values: [...values], types: OWN_TYPES });
-    return durabilityWarningsIn(durabilityOfPostgres(rows[0] ?? {}, names));
+    return durabilityWarningsIn(durabilityOf(rows[0] ?? {}, names));
   }
 
   protected isUndone(error: unknown): boolean {

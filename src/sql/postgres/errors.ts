@@ -53,7 +53,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
   return null;
 }
 
-/** SerialQueue an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
+/** Turns an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const state = codeOf(error);
   const said = error instanceof Error ? error.message : String(error);

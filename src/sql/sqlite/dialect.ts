@@ -2,6 +2,10 @@ import { asBytes } from "../../shared/bytes.ts";
 import { bytesIn, integerIn, LATEST, rowIn, rowInfoIn } from "../columns.ts";
 import { LEFT_OUT_ABOVE } from "../dialect.ts";
 import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
+import { importLedger } from "./import-ledger.ts";
+import { importSource } from "./import-source.ts";
+import { inspect } from "./inspect.ts";
+import { railsTable } from "./rails-table.ts";
 import type { Dialect, Names, Statement } from "../dialect.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
 import type { ExpireQuery, SessionRow } from "../../store/row.ts";
@@ -193,6 +197,12 @@ export function sqliteDialect(names: Names): Dialect {
         writes: true,
       }),
     },
+
+    importLedger: () => importLedger(names.imports),
+    importSource,
+    railsTable,
+    hex: (expression) => `HEX(${expression})`,
+    inspect,
   };
 }
 

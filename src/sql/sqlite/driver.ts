@@ -1,7 +1,7 @@
 import { ClosedError } from "../../errors.ts";
 import { changesOf, rowsOf } from "../columns.ts";
 import { COLUMNS } from "../table-shape.ts";
-import { sqliteSettings } from "../pool-settings.ts";
+import { ownersSettingsOf } from "./owner-settings.ts";
 import { sqliteDialect } from "./dialect.ts";
 import { SqliteCheckpoints } from "./checkpointer.ts";
 import { pathOf, SqliteFile } from "./file.ts";
@@ -99,7 +99,9 @@ export class SqliteDatabase implements Database {
 
   async ownersSettings(): Promise<readonly string[]> {
     if (this.#options.owned) return [];
-    return await this.#patiently(false, (handle) => sqliteSettings(handle.prepare("SELECT 1 AS one").all()));
+    return await this.#patiently(false, (handle) =>
+      ownersSettingsOf(handle.prepare("SELECT 1 AS one").all()),
+    );
   }
 
   async close(): Promise<void> {

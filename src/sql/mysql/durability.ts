@@ -1,0 +1,45 @@
+import type { DurabilitySetting } from "../durability.ts";
+import type { Statement } from "../statement.ts";
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Asks MySQL or MariaDB for what {@link durabilityOf} reads. */
+export const DURABILITY_QUERY: Statement = {
+  text:
+    "SELECT @@global.innodb_flush_log_at_trx_commit AS flush_log, @@global.innodb_doublewrite AS doublewrite, " +
+    "@@global.log_bin AS log_bin, @@global.sync_binlog AS sync_binlog LIMIT 1",
+  values: [],
+  writes: false,
+};
+
+export function durabilityOf(row: Row): DurabilitySetting[] {
+  const flush = String(row["flush_log"]);
+  const doublewrite = String(row["doublewrite"]);
+  const settings: DurabilitySetting[] = [
+    {
+      name: "innodb_flush_log_at_trx_commit",
+      value: flush,
+      // MariaDB's 3 flushes at the preparation of a commit as well, and so no less than 1.
+      durabilityWarning: /^[13]$/.test(flush)
+        ? null
+        : "a loss of power can undo commits of the last second that were acknowledged",
+    },
+    {
+      name: "innodb_doublewrite",
+      value: doublewrite,
+      durabilityWarning: /^(0|off)$/i.test(doublewrite) ? "a loss of power can damage the database" : null,
+    },
+  ];
+  // Recovery rolls back what the storage engine had prepared and the binary log has not.
+  if (Number(row["log_bin"]) === 1) {
+    const value = String(row["sync_binlog"]);
+    const durabilityWarning =
+      "a loss of power can undo commits that were acknowledged, and leave replicas apart";
+    settings.push({
+      name: "sync_binlog",
+      value,
+      durabilityWarning: value === "1" ? null : durabilityWarning,
+    });
+  }
+  return settings;
+}

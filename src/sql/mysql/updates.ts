@@ -1,0 +1,152 @@
+/** The statements that change rows which are there: a batch of updates, or of touches, in one. */
+import { asBuffer } from "../../shared/bytes.ts";
+import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
+import { query, write } from "../statement.ts";
+import { inList, padList, padTo, powerOfTwo } from "./lists.ts";
+import type { RowTouch, RowUpdate, SessionRow } from "../../store/row.ts";
+import type { Statement } from "../statement.ts";
+
+// A bare parameter in a CASE has no type of its own, and numbers travel as doubles.
+const INTEGER = "CAST(? AS SIGNED)";
+
+// Two rows where one value belongs: an error in every sql_mode, and it undoes the statement. It names a column of the
+// row, so it is not evaluated before one needs it.
+const REFUSAL = "(SELECT version FROM (SELECT 1 AS one UNION ALL SELECT 2) AS two)";
+
+const NOTHING = Buffer.alloc(0);
+
+export function updateRows(sessions: string, updates: readonly RowUpdate[]): readonly Statement[] {
+  const [only] = updates;
+  if (updates.length === 1 && only) {
+    const { loaded, next } = only;
+    return [
+      write(
+        `UPDATE ${sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, expires_bucket = ?, client = ? WHERE id = ? AND version = ?`,
+        ...written(next),
+        asBuffer(next.id),
+        loaded.version,
+      ),
+    ];
+  }
+  const { text, values, ids, bind, byId } = setEach(sessions, updates);
+  bind(({ next }) => next.version, 0);
+  values.push(...ids);
+  bind(({ loaded }) => loaded.version, 0);
+  return [
+    write(
+      `${text}, version = ${byId(INTEGER)} WHERE ${inList("id", ids)} AND version = ${byId(INTEGER)}`,
+      ...values,
+    ),
+    {
+      ...versions(
+        sessions,
+        updates.map(({ next }) => next.id),
+      ),
+      unlessChanged: updates.length,
+    },
+  ];
+}
+
+export function updateRowsAtOnce(
+  sessions: string,
+  updates: readonly RowUpdate[],
+): { write: Statement; look: Statement } {
+  const { text, values, ids, bind, byId } = setEach(sessions, updates);
+  bind(({ loaded }) => loaded.version, 0);
+  bind(({ next }) => next.version, 0);
+  values.push(...ids);
+  return {
+    write: write(
+      `${text}, version = IF(version = ${byId(INTEGER)}, ${byId(INTEGER)}, ${REFUSAL}) WHERE ${inList("id", ids)}`,
+      ...values,
+    ),
+    // With a lock, because it then waits for those who write and takes nothing from an older snapshot.
+    look: query(
+      `SELECT id, version, created_at FROM ${sessions} WHERE ${inList("id", ids)} LIMIT ${ids.length} LOCK IN SHARE MODE`,
+      ...ids,
+    ),
+  };
+}
+
+/** The beginning of an UPDATE that gives each row its own values, but for the version. */
+function setEach(sessions: string, updates: readonly RowUpdate[]) {
+  const size = powerOfTwo(updates.length);
+  const ids = padTo(
+    size,
+    updates.map(({ next }) => asBuffer(next.id)),
+  );
+  // A padded id is never reached, because the first WHEN that matches is taken; so its value can be empty.
+  const byId = (expression: string): string =>
+    `CASE id ${`WHEN ? THEN ${expression} `.repeat(size)}ELSE NULL END`;
+  const values: unknown[] = [];
+  const bind = (valueOf: (update: RowUpdate) => unknown, padding: unknown): void => {
+    for (let index = 0; index < size; index++) {
+      const update = updates[index];
+      values.push(ids[index], update ? valueOf(update) : padding);
+    }
+  };
+  bind(({ next }) => asBuffer(next.data), NOTHING);
+  bind(({ next }) => next.userRef && asBuffer(next.userRef), null);
+  bind(({ next }) => next.updatedAt, 0);
+  bind(({ next }) => next.expiresAt, 0);
+  bind(({ next }) => bucketOf(next.expiresAt), 0);
+  bind(({ next }) => next.client && asBuffer(next.client), null);
+  const text =
+    `UPDATE ${sessions} SET data = ${byId("?")}, user_ref = ${byId("?")}, updated_at = ${byId(INTEGER)}, ` +
+    `expires_at = ${byId(INTEGER)}, expires_bucket = ${byId(INTEGER)}, client = ${byId("?")}`;
+  return { text, values, ids, bind, byId };
+}
+
+export function touchRows(sessions: string, touches: readonly RowTouch[]): Statement {
+  const [first] = touches;
+  const distance = first ? first.expiresAt - first.updatedAt : 0;
+  const set = (updatedAt: string, expiresAt: string): string =>
+    `UPDATE ${sessions} SET updated_at = ${updatedAt}, expires_at = LEAST(${expiresAt}, absolute_expires_at), ` +
+    `expires_bucket = LEAST(${expiresAt}, absolute_expires_at) DIV ${BUCKET} WHERE `;
+  if (touches.every(({ updatedAt, expiresAt }) => expiresAt - updatedAt === distance)) {
+    const updatedAt = touches.reduce((latest, touch) => Math.max(latest, touch.updatedAt), -Infinity);
+    const ids = padList(touches.map((touch) => touch.id));
+    const expiresAt = updatedAt + distance;
+    return write(
+      `${set(INTEGER, INTEGER)}${inList("id", ids)} AND updated_at <= ${INTEGER}`,
+      updatedAt,
+      expiresAt,
+      expiresAt,
+      ...ids.map(asBuffer),
+      updatedAt,
+    );
+  }
+  const padded = padList(touches);
+  const byId = `CASE id ${`WHEN ? THEN ${INTEGER} `.repeat(padded.length)}ELSE NULL END`;
+  const updatedAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.updatedAt]);
+  const expiresAt = padded.flatMap((touch) => [asBuffer(touch.id), touch.expiresAt]);
+  return write(
+    `${set(byId, byId)}${inList("id", padded)} AND updated_at <= ${byId}`,
+    ...updatedAt,
+    ...expiresAt,
+    ...expiresAt,
+    ...padded.map((touch) => asBuffer(touch.id)),
+    ...updatedAt,
+  );
+}
+
+/** What tells which rows of a batch were written. */
+export function versions(sessions: string, ids: readonly Uint8Array[]): Statement {
+  const padded = padList(ids);
+  return query(
+    `SELECT id, version FROM ${sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
+    ...padded.map(asBuffer),
+  );
+}
+
+function written(row: SessionRow): unknown[] {
+  return [
+    asBuffer(row.data),
+    row.version,
+    row.userRef && asBuffer(row.userRef),
+    row.updatedAt,
+    row.expiresAt,
+    bucketOf(row.expiresAt),
+    row.client && asBuffer(row.client),
+  ];
+}

@@ -1,0 +1,28 @@
+import type { DurabilitySetting } from "../durability.ts";
+import type { Ask, Inspected } from "../inspection.ts";
+
+export async function inspect(ask: Ask): Promise<Inspected> {
+  const first = async (text: string) => String(Object.values(await ask(text))[0]);
+  const level = Number(await first("PRAGMA synchronous"));
+  const journal = (await first("PRAGMA journal_mode")).toUpperCase();
+  const file = (await ask("PRAGMA database_list"))["file"];
+  const durability: DurabilitySetting[] = [
+    {
+      name: "synchronous",
+      value: ["OFF", "NORMAL", "FULL", "EXTRA"][level] ?? String(level),
+      durabilityWarning: level < 2 ? "a loss of power can undo commits that were acknowledged" : null,
+    },
+    {
+      name: "journal_mode",
+      value: journal,
+      durabilityWarning: /^(OFF|MEMORY)$/.test(journal) ? "a crash while writing can destroy the file" : null,
+    },
+  ];
+  return {
+    server: `SQLite ${await first("SELECT sqlite_version()")}`,
+    clock: null,
+    readOnly: (await first("PRAGMA query_only")) === "1",
+    durability: file ? durability : [],
+    largestStatement: null,
+  };
+}
