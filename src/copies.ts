@@ -1,16 +1,16 @@
 /**
- * The error for an object that is not of this package's classes: often it is of another copy of them, since a class has
- * its own private fields in each copy that a process loads.
- * @param what the class that was expected
+ * The error for an object that is not an instance of this package's class. Often it belongs to a second copy of the
+ * package in the same process: private fields are not shared between copies.
+ * @param what the name of the expected class
  * @param instead what to pass
  */
 export function notOurs(given: unknown, what: string, instead: string): TypeError {
   if (isOfAnotherCopy(given, what)) {
     return new TypeError(
-      `This ${what} is of another copy of stored-session than the code that was given it. A process needs one copy: run "npm ls stored-session" and make all versions the same ("npm dedupe"); in a bundle, keep stored-session either inside everywhere or external everywhere.`,
+      `This ${what} comes from another copy of stored-session: the process has loaded the package twice. Run "npm ls stored-session" and align the versions ("npm dedupe"); when bundling, either bundle stored-session everywhere or keep it external everywhere.`,
     );
   }
-  return new TypeError(`This is no ${what}: pass ${instead}.`);
+  return new TypeError(`Not a ${what}: pass ${instead}.`);
 }
 
 export function isOfAnotherCopy(given: unknown, what: string): boolean {

@@ -2,18 +2,18 @@ import "./node-check.ts";
 import { printableLines } from "./shared/printable.ts";
 
 /**
- * Every error this package throws on purpose, apart from `TypeError` for misuse by the programmer.
+ * The base class of all errors of this package. Programmer misuse throws a `TypeError` instead.
  *
- * Each class has one stable `code`, keeps the `cause`, says in its message what to do, and carries the HTTP
- * `status` that fits it (Express, Koa, Fastify and Hono read that property). Control, format and bidi characters in the
- * message are escaped: it can quote a key that a visitor chose, or what a database said (R50).
+ * Each class has a stable `code` and an HTTP `status`, which Express, Koa, Fastify and Hono respect. Control, format and
+ * bidi characters in the message are escaped, because it can quote a key that a visitor chose or text from a database
+ * (R50).
  */
 export class StoredSessionError extends Error {
   static code = "ERR_STORED_SESSION";
   static status = 500;
-  /** Stable, for programs: `ERR_STORED_SESSION_…`. */
+  /** Stable and machine-readable: `ERR_STORED_SESSION_…`. */
   readonly code: string;
-  /** The HTTP status that fits when the error reaches a client. */
+  /** The HTTP status to respond with if the error is not handled. */
   readonly status: number;
 
   constructor(message: string, options?: ErrorOptions) {
@@ -23,18 +23,18 @@ export class StoredSessionError extends Error {
     this.name = new.target.name;
   }
 
-  /** The same as `status`: together with `expose`, the form that Nest, Koa and others know from http-errors. */
+  /** Same as `status`. With `expose`, this matches the http-errors convention that Koa, Nest and others follow. */
   get statusCode(): number {
     return this.status;
   }
 
-  /** Whether the message may be shown to a client: not where the fault is the server's. */
+  /** Whether the message may be sent to the client: true for a 4xx status, false for a 5xx status. */
   get expose(): boolean {
     return this.status < 500;
   }
 }
 
-/** Options that cannot work. `problems` holds every one of them, a sentence each. */
+/** Invalid options. `problems` lists all of them, one message each. */
 export class OptionsError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_OPTIONS";
   readonly problems: readonly string[];
@@ -43,43 +43,43 @@ export class OptionsError extends StoredSessionError {
     super(
       problems.length === 1
         ? `Stored Session cannot start: ${problems[0]}`
-        : `Stored Session cannot start, ${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`,
+        : `Stored Session cannot start: ${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`,
     );
     this.problems = problems;
   }
 }
 
-/** Keys that are malformed, missing, duplicated or too many. The message never holds a key. */
+/** The key ring has missing, malformed, duplicate or too many keys. The message never contains a key. */
 export class KeyRingError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_KEYS";
 }
 
-/** Why stored bytes were refused. */
+/** Why a stored row was refused. */
 export type RefusalReason =
-  /** shorter than the smallest envelope */
+  /** the envelope is shorter than the minimum */
   | "length"
-  /** a suite this version does not know */
+  /** unknown cipher suite */
   | "suite"
   /** a reserved flag bit is set */
   | "flags"
-  /** sealed to the cookie where the configuration says keys, or the other way round */
+  /** the row is sealed to the cookie but `sealTo` is "keys", or the reverse */
   | "mode"
-  /** the key id names no key of the ring */
+  /** the row names a key that is not in the key ring */
   | "key"
-  /** the commitment does not match: another row, another version, edited columns, or an edited salt */
+  /** the key commitment does not match: the envelope belongs to another row or version, or a column or its salt was edited */
   | "commitment"
-  /** the ciphertext or its tag was changed */
+  /** the ciphertext or its authentication tag was modified */
   | "tag"
-  /** inflating failed or passed the limit */
+  /** decompression failed or exceeded the size limit */
   | "inflate"
-  /** the plaintext is not what the codec writes */
+  /** the plaintext is not valid codec output */
   | "decode"
-  /** the row's times contradict each other */
+  /** the row's timestamps are inconsistent */
   | "times"
-  /** the data does not fit the schema, and `upgrade` did not help */
+  /** the data does not fit the schema, even after `upgrade` */
   | "schema";
 
-/** Stored bytes that do not open. The session in them is never read in some other way (R26). */
+/** A stored row could not be decrypted, authenticated or decoded. Its content is never used unverified (R26). */
 export class RefusedError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_REFUSED";
   readonly reason: RefusalReason;
@@ -90,7 +90,7 @@ export class RefusedError extends StoredSessionError {
   }
 }
 
-/** A value that a session cannot hold. `path` says where: `data.cart[3].price`. */
+/** A value of a type that a session cannot store. `path` locates it: `data.cart[3].price`. */
 export class ValueError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_VALUE";
   readonly path: string;
@@ -101,11 +101,11 @@ export class ValueError extends StoredSessionError {
   }
 }
 
-/** A session past one of its limits: bytes, depth or keys. What is stored stays as it was. */
+/** The session exceeds a limit: bytes, nesting depth or number of keys. The stored session is unchanged. */
 export class LimitError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_LIMIT";
   readonly limit: "bytes" | "depth" | "keys";
-  /** The value at which the limit was passed: `data.cart[3]`. Undefined when only the total size is known. */
+  /** The value that exceeded the limit: `data.cart[3]`. Undefined if only the total size is known. */
   readonly path: string | undefined;
 
   constructor(limit: "bytes" | "depth" | "keys", message: string, path?: string) {
@@ -115,7 +115,7 @@ export class LimitError extends StoredSessionError {
   }
 }
 
-/** The session's data does not fit the schema when it is saved. `issues` are those of Standard Schema. */
+/** The data did not fit the schema on save. `issues` are those of Standard Schema. */
 export class SchemaError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_SCHEMA";
   readonly issues: readonly unknown[];
@@ -126,13 +126,16 @@ export class SchemaError extends StoredSessionError {
   }
 }
 
-/** Other requests kept changing the session, or `onConflict` refused to choose. Nothing of this commit is stored. */
+/**
+ * Concurrent changes could not be merged: other requests kept changing the session until the retries ran out. Nothing of
+ * this commit was stored. `revokeAll` throws this when new sessions of the user keep appearing.
+ */
 export class ConflictError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_CONFLICT";
   static override status = 409;
 }
 
-/** `sessions.update` found that the session was destroyed, revoked, expired or given a new id meanwhile. */
+/** `sessions.update` found that another request destroyed, revoked or regenerated the session, or that it expired. */
 export class SessionEndedError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_ENDED";
   static override status = 409;
@@ -146,27 +149,28 @@ export interface StoreErrorOptions extends ErrorOptions {
 }
 
 /**
- * The store could not do what was asked. Down is down: nothing is answered from memory and nothing about the
- * failure is cached.
+ * A store operation failed. Sessions fail closed: nothing is served from memory instead, and the failure is not
+ * cached.
  */
 export class StoreError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_STORE";
   static override status = 503;
   /**
-   * What is known about a write that failed: `none`, it was not applied; `unknown`, the answer was lost, so it
-   * may have been. Committing again is safe in both cases, because the row's version tells. An operation of several
-   * statements, such as `revokeAll`, `expire` or `reseal`, that failed after some of them took effect is `unknown` as
-   * well, and `changed` tells how far it got.
+   * Whether a failed write took effect. `none`: it was not applied. `unknown`: the response was lost, so it may have
+   * been applied. Committing again is safe in both cases, because the row's version reveals it. An operation of several
+   * statements (`revokeAll`, `expire`, `reseal`) that failed partway is also `unknown`, and `changed` counts the rows
+   * affected before the failure.
    */
   readonly outcome: "none" | "unknown";
   /**
-   * How many sessions an operation of several statements had changed for certain before it failed. Undefined when no
-   * statement before the failing one changed anything.
+   * The number of sessions that an operation of several statements is known to have changed before it failed. Undefined
+   * if no statement before the failing one changed anything.
    */
   readonly changed: number | undefined;
   /**
-   * Whether one row of a batch may be the cause, such as one that somebody has locked: the others are then sent
-   * without it. True for an error of this class itself, and never where the outcome is `unknown`.
+   * Whether a single row of a batch may have caused the failure, such as a locked row. The members of the batch are then
+   * retried without it. By default true for StoreError itself and false for its subclasses; always false if the outcome
+   * is `unknown`.
    */
   readonly mayBeOneRow: boolean;
 
@@ -184,24 +188,24 @@ export class StoreTimeoutError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_TIMEOUT";
 }
 
-/** More operations wait for the store than `maxQueue` allows; this one was not sent. */
+/** Load shedding: the queue for the store holds `maxQueue` operations, so this one was rejected without being sent. */
 export class StoreOverloadedError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_OVERLOADED";
 }
 
-/** Too many requests of this process change one session at once; this change was not stored. Others are not affected. */
+/** Too many concurrent requests in this process change one session. This change was not stored. Other sessions are unaffected. */
 export class SessionBusyError extends StoreError {
   static override code = "ERR_STORED_SESSION_BUSY";
 }
 
-/** The connection broke or nobody answers. */
+/** The connection to the database failed or could not be established. */
 export class StoreUnavailableError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_UNAVAILABLE";
 }
 
 /**
- * The database driver failed with an error that is neither the database's answer nor a broken connection, such as a
- * TypeError of a type parser. It is no outage, so its `status` is 500. The driver's error is the `cause`.
+ * The driver threw an error that is neither a database error nor a connection failure, such as a TypeError in a custom
+ * type parser. This is not an outage, so `status` is 500. The driver's error is the `cause`.
  */
 export class StoreDriverError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_DRIVER";
@@ -209,38 +213,38 @@ export class StoreDriverError extends StoreError {
 }
 
 /**
- * A setting of the pool, connection or handle that the application owns changes what statements do or return, so the
- * result cannot be trusted. The message names the setting. It is no outage, so its `status` is 500.
+ * A setting of the application's pool, connection or handle changes what statements do or return, so results cannot be
+ * trusted. The message names the setting. This is not an outage, so `status` is 500.
  */
 export class StoreSettingsError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_SETTINGS";
   static override status = 500;
 }
 
-/** The database takes no writes: a standby, a read-only file or role, or a full disk. */
+/** The database rejects writes: it is a standby, the file or role is read-only, or the disk is full. */
 export class StoreReadOnlyError extends StoreError {
   static override code = "ERR_STORED_SESSION_STORE_READ_ONLY";
 }
 
 /**
- * The tables are missing. Run `migrate(store)` once; the next call after that works, nothing is remembered. Tables that
- * got lost afterwards only the command `stored-session migrate` makes again.
+ * The tables do not exist. Run `migrate(store)`; no restart is needed. To recreate tables that were dropped after a
+ * migration, run `stored-session migrate`.
  */
 export class NotMigratedError extends StoreError {
   static override code = "ERR_STORED_SESSION_NOT_MIGRATED";
 }
 
-/** A table of that name exists with another shape, or the file is no database. */
+/** A table of that name exists with a different schema, or the file is not a SQLite database. */
 export class TableError extends StoreError {
   static override code = "ERR_STORED_SESSION_TABLE";
 }
 
-/** The migration journal disagrees with this version of the package, or with the tables there are. */
+/** The migration journal does not match this version of the package or the existing tables. */
 export class MigrationError extends StoreError {
   static override code = "ERR_STORED_SESSION_MIGRATION";
 }
 
-/** The store, or the manager over it, was closed. */
+/** The store or its session manager is closed. */
 export class ClosedError extends StoreError {
   static override code = "ERR_STORED_SESSION_CLOSED";
 }

@@ -37,16 +37,16 @@ import { Writes } from "./session/writes.ts";
 
 const none: readonly Token[] = [];
 
-/** How long the holder of a lease may be silent before another process takes over. */
+/** Milliseconds after which another process may take over a lease that its holder has not renewed. */
 const leaseDuration = 60_000;
 
-/** For adapters and drop-in stores of this package: what a manager is made of. */
+/** The settings of a manager, for the adapters and drop-in stores of this package. */
 export let settingsOf: (sessions: SessionManager<never>) => Settings;
-/** For the command line and other tools of operators. */
+/** The records of a manager, for the command line and other operator tools. */
 export let recordsOf: (sessions: SessionManager<never>) => Records;
 
 /**
- * Loads and commits sessions, and knows those of each user. One per application; made by
+ * Loads and commits sessions, and lists and revokes the sessions of a user. Create one per application with
  * {@link createSessionManager}.
  */
 export class SessionManager<Data = SessionData> {
@@ -63,7 +63,7 @@ export class SessionManager<Data = SessionData> {
     recordsOf = (sessions) => own(sessions).#records;
     const own = (sessions: SessionManager<never>) => {
       if (typeof sessions === "object" && sessions !== null && #settings in sessions) return sessions;
-      throw notOurs(sessions, "SessionManager", "what createSessionManager(…) answered");
+      throw notOurs(sessions, "SessionManager", "what createSessionManager(…) returned");
     };
   }
 
@@ -78,11 +78,12 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
-   * The session of a request. Without a cookie that this key ring made, a new one, and no statement (promise 1).
+   * Loads the session of a request. Without a cookie that this key ring issued, returns a new session and sends no
+   * statement to the database (promise 1).
    * @param cookieHeader the request's `Cookie` header
-   * @param client address and user agent, kept with the session from its first save; or a function that gives them,
-   *   called only then
-   * @throws {StoreError} the store is down (promise 8)
+   * @param client address and user agent, stored with the session from its first save; or a function that returns them,
+   *   called only when they are needed
+   * @throws {StoreError} the store is unavailable (promise 8)
    */
   async load(cookieHeader: string | null | undefined, client?: ClientSource): Promise<Session<Data>> {
     if (typeof cookieHeader !== "string" && cookieHeader !== undefined && cookieHeader !== null) {
@@ -118,7 +119,7 @@ export class SessionManager<Data = SessionData> {
     return tokens;
   }
 
-  /** The first that has a row, in the browser's order. */
+  /** The first token that has a row, in the order of the Cookie header. */
   async #firstOf(tokens: readonly Token[]): Promise<Stored | null> {
     const rows = await Promise.all(tokens.map((token) => this.#records.read(token.id)));
     const first = rows.findIndex((row) => row !== null);
@@ -130,14 +131,14 @@ export class SessionManager<Data = SessionData> {
     const { row } = state.stored!;
     let stored: Content;
     try {
-      stored = state.content; // opens it; refused, the state is that of a new session
+      stored = state.content; // opens the row; if it is refused, the state becomes that of a new session
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       return state.refuse(error);
     }
     if (state.stored === null) return;
     try {
-      // what the schema added or upgraded is what changes are measured against: reading alone never writes
+      // Changes are detected against the conformed data, so that a schema default or an upgrade alone never causes a write.
       state.show(await conformStored(this.#settings, state.plaintext!, stored));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
@@ -148,13 +149,14 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
-   * Saves what the request did to its session, before the response's first byte. An unchanged session is not written.
-   * Committing again after an error is safe: nothing is applied twice. A login, reset, regenerate or destroy that comes
-   * while the commit is under way is done as well, and the next commit answers its cookie again; data that is changed
-   * meanwhile is the next commit's to save.
-   * @returns the value of a `Set-Cookie` header to send, or null when there is nothing to send
-   * @throws {StoreError} the store is down; {ValueError}, {LimitError}, {SchemaError} the data cannot be stored;
-   *   {ConflictError} other requests kept changing it. What is stored stays as it was.
+   * Saves the request's changes to its session. Call it before the first byte of the response. An unchanged session is
+   * not written. Retrying after an error is safe: no change is applied twice. A login, reset, regenerate or destroy
+   * requested while a commit is in flight is carried out too, and the next commit returns its cookie again. Data changed
+   * while a commit is in flight is saved by the next one.
+   * @returns the value of the `Set-Cookie` header to send, or null if none is needed
+   * @throws {StoreError} the store is unavailable; {ValueError}, {LimitError}, {SchemaError} the data cannot be stored;
+   *   {ConflictError} other requests kept changing the session. The stored session is unchanged, unless a StoreError has
+   *   `outcome: "unknown"`.
    */
   commit(session: Session<Data>): Promise<string | null> {
     const state = stateOf(session as Session<never>);
@@ -162,14 +164,15 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
-   * Changes the stored data atomically and at once: for counters and everything else that must read and write
-   * without another request in between. Changes made to `session.data` before stay unsaved until commit, unless a
-   * login, regenerate or reset is pending: that is committed first. What is done to the session while an update is
-   * under way comes after it. After a StoreError whose `outcome` is "unknown" the change may have been made: look
-   * before you repeat it.
-   * @param change a plain function that changes the data it is given, or returns an object to take its place; called
-   *   again with fresher data when another request was faster
-   * @throws {SessionEndedError} the session ended meanwhile
+   * Applies an atomic read-modify-write to the stored data immediately, using optimistic locking: for counters and other
+   * values that concurrent requests must not overwrite. Earlier changes to `session.data` stay unsaved until commit,
+   * unless a login, regenerate or reset is pending; that is committed first. Changes made to the session during an update
+   * apply after it. After a StoreError with `outcome: "unknown"` the change may have been applied: check before
+   * retrying.
+   * @param change a synchronous function that mutates the data it receives, or returns an object that replaces it. Called
+   *   again with newer data if another request wrote first
+   * @throws {SessionEndedError} the session has ended
+   * @throws {StoreError} the store is unavailable
    */
   update(session: Session<Data>, change: (data: DataOf<Data>) => void | DataOf<Data>): Promise<void> {
     const state = stateOf(session as Session<never>);
@@ -177,7 +180,7 @@ export class SessionManager<Data = SessionData> {
     return inTurn(state, () => this.#updater.update(state, change as Change));
   }
 
-  /** A live session by its handle, without its data; null when there is none. */
+  /** Finds a live session by its handle. Returns its metadata without its data, or null if there is none. */
   async find(handle: string): Promise<SessionInfo | null> {
     const id = idOf(handle);
     const row = id === null ? null : await this.#records.read(id);
@@ -186,23 +189,24 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
-   * Lists and ends the sessions of one user.
-   * @throws {TypeError} what is no user's id: see {@link UserId}
+   * Lists and revokes the sessions of one user.
+   * @throws {TypeError} `userId` is not a valid {@link UserId}
    */
   forUser(userId: UserId): UserSessions {
     return userSessions(this.#records, parseUserId(userId, "sessions.forUser"));
   }
 
   /**
-   * Everything stored of a user, newest first, with its data where that opens without the cookie: for a request for
-   * one's own data (R36). Sessions that have ended and were not yet deleted are included.
+   * Exports all stored sessions of a user, newest first, for data subject access requests (R36). Includes expired
+   * sessions that are not deleted yet. Data is included if it can be decrypted without the user's cookie.
    */
   async exportUser(userId: UserId): Promise<ExportedSession[]> {
     return exportUser(this.#records, parseUserId(userId, "sessions.exportUser"));
   }
 
   /**
-   * The same one session after another, for users with many or large sessions: a few MiB are in memory at a time.
+   * Like {@link exportUser}, but yields one session at a time and holds only a few MiB in memory: for users with many or
+   * large sessions.
    *
    * ```ts
    * for await (const session of sessions.exportUserStream("42")) await write(session);
@@ -212,24 +216,24 @@ export class SessionManager<Data = SessionData> {
     return exportUserStream(this.#records, parseUserId(userId, "sessions.exportUserStream"));
   }
 
-  /** Erases every stored session of a user, ended or not; answers how many (R36). The same as revoking them all. */
+  /** Deletes all stored sessions of a user, including expired ones, and returns how many (R36). Equivalent to `revokeAll`. */
   async eraseUser(userId: UserId): Promise<number> {
     return userSessions(this.#records, parseUserId(userId, "sessions.eraseUser")).revokeAll();
   }
 
-  /** Counts the table by life, age, size and key. Reads every row, in bounded memory: for operators, not for requests. */
+  /** Statistics of the table by liveness, age, size and key. Scans every row in bounded memory: do not call it per request. */
   stats(options?: WalkOptions): Promise<SessionStats> {
     return statsOf(this.#records, options);
   }
 
-  /** How many sessions have not reached their stored limits. */
+  /** The number of sessions that have not reached their stored expiry time. */
   count(): Promise<number> {
     return this.#records.store.count(this.#records.now());
   }
 
   /**
-   * Deletes sessions that have ended, in bounded and ordered batches; answers how many. Ended sessions are dead
-   * without it (promise 5): this frees space.
+   * Deletes expired sessions in bounded, ordered batches and returns how many. An expired session is rejected whether or
+   * not it has been deleted (promise 5); this only frees space.
    */
   async expire(options: ExpireOptions = {}): Promise<number> {
     if (!options.exclusive) return this.#expire(options);
@@ -239,10 +243,10 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
-   * Carries rows sealed under older keys to the newest, in bounded pages, while requests go on (promise 9, R27). No
-   * time moves and nobody is logged out. Rows that are done are passed over, so a run that was stopped or killed can
-   * simply be started again, or go on behind its `cursor`. With `sealTo: "cookie"` only address and user agent can
-   * be resealed here; the data follows at each user's next request.
+   * Re-encrypts rows from older keys to the newest key, in bounded pages, while the application serves requests
+   * (promise 9, R27). Timestamps do not change and no user is logged out. Rows under the newest key are skipped, so an
+   * interrupted run can be restarted, or resumed from its `cursor`. With `sealTo: "cookie"`, only the address and user
+   * agent can be resealed here; the data is resealed at each user's next request.
    */
   async reseal(options: ResealOptions = {}): Promise<ResealResult> {
     if (!options.exclusive) return resealRows(this.#records, options);
@@ -282,22 +286,21 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
-   * Runs `expire` about every so often (each pause between 0.5 and 1.5 of it), in one process of the cluster at a
-   * time, until `close()` or `stop()`. Neither its timer nor the rests of a run keep the process alive. A run that fails is reported as a
-   * process warning and the next one tries again.
-   * @param options.every default "10 min"
+   * Runs `expire` periodically, in one process of the cluster at a time, until `close()` or `stop()`. Does not keep the
+   * process alive. A failed run emits the process warning STORED_SESSION_EXPIRY_FAILED, and the next run tries again.
+   * @param options.every average interval between runs; each pause is a random 0.5 to 1.5 times this. Default "10 min"
    */
   scheduleExpiry(options: ExpireOptions & { every?: Duration } = {}): Schedule {
     const { every = "10 min", ...expireOptions } = options;
     const pause = milliseconds(every);
     if (pause === null || pause < 1 || pause > 2 ** 30) {
       throw new TypeError(
-        'scheduleExpiry: `every` must be milliseconds or text such as "10 min", at most 12 days.',
+        'scheduleExpiry: `every` must be a positive number of milliseconds or a string such as "10 min", at most 12 days.',
       );
     }
     checkExpireOptions(expireOptions);
     if (this.#closed)
-      throw new ClosedError("The session manager was closed: it can schedule nothing any more.");
+      throw new ClosedError("The session manager is closed. Schedule expiry before calling close().");
     const lease = this.#lease("expire", expireOptions);
     const run = (stopped: AbortSignal) => {
       const signal = expireOptions.signal ? AbortSignal.any([stopped, expireOptions.signal]) : stopped;
@@ -305,7 +308,7 @@ export class SessionManager<Data = SessionData> {
     };
     const job = schedule(pause, run, (error) => {
       const reason = printable(error instanceof Error ? error.message : String(error));
-      process.emitWarning(`Expired sessions could not be deleted, the next run tries again: ${reason}`, {
+      process.emitWarning(`Deleting expired sessions failed; the next run retries. Cause: ${reason}`, {
         code: "STORED_SESSION_EXPIRY_FAILED",
       });
     });
@@ -319,9 +322,9 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
-   * Stops schedules, waits for what is under way, and closes the store if it opened its own connection. Stop the HTTP
-   * server first: a request that comes later gets a ClosedError (503).
-   * @throws {StoreTimeoutError} the store has not closed within `storeTimeout`: its database hangs
+   * Stops scheduled jobs, waits for pending operations, and closes the store if it opened its own connection. Stop the
+   * HTTP server first: later requests fail with a ClosedError (503).
+   * @throws {StoreTimeoutError} the store did not close within `storeTimeout`, because the database does not respond
    */
   async close(): Promise<void> {
     this.#closed = true;
@@ -332,8 +335,8 @@ export class SessionManager<Data = SessionData> {
 }
 
 /**
- * For adapters: the commit when the response begins. Answers the `Set-Cookie` value that the response owes, also when
- * the application committed by itself before and did not send it.
+ * For adapters: commits when the response starts, and returns the `Set-Cookie` value to send. Includes the cookie of an
+ * earlier commit by the application whose value has not been sent.
  */
 export async function commitForResponse(
   sessions: SessionManager<never>,
@@ -344,18 +347,18 @@ export async function commitForResponse(
 }
 
 function inTurn<Answer>(state: SessionState, task: () => Promise<Answer>): Promise<Answer> {
-  // Never in the caller's own stack: what the application does in the rest of its turn still counts.
+  // Start asynchronously, so that changes made in the rest of the caller's turn are still included.
   const turn = (state.turn ?? Promise.resolve()).then(task, task);
   state.turn = turn.catch(() => {});
   return turn;
 }
 
 /**
- * The one object that an application makes.
+ * Creates the session manager of an application.
  *
- * `createSessionManager<MyData>({ store, keys })`, or the type of `data` from `schema`, or from the augmented
- * {@link SessionData}.
- * @throws {OptionsError} with every problem at once
+ * The type of `session.data` comes from `schema`, from the type argument (`createSessionManager<MyData>({ store, keys })`)
+ * or from the augmented {@link SessionData}.
+ * @throws {OptionsError} listing every problem with the options
  */
 export function createSessionManager<Data = SessionData, Input = unknown>(
   options: SessionManagerOptions<Data, Input>,

@@ -13,7 +13,7 @@ import type { Conflict, Settings } from "./session/settings.ts";
 
 export type { Duration } from "./shared/duration.ts";
 
-/** Idle and absolute limits by the name of a standard (R15). */
+/** Idle and absolute timeouts in milliseconds, by the name of the standard that sets them (R15). */
 export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: number; absolute: number }>> =
   {
     /** NIST SP 800-63B-4 AAL1: 30 days. */
@@ -26,91 +26,93 @@ export const presets: Readonly<Record<"aal1" | "aal2" | "aal3" | "pci", { idle: 
     pci: { idle: 15 * 60_000, absolute: 43_200_000 },
   };
 
-/** Every option of `createSessionManager`. Durations are milliseconds or text such as "15 min", "30 days". */
+/** Options of `createSessionManager`. A duration is a number of milliseconds or a string such as "15 min" or "30 days". */
 export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
   /** Where sessions live: `sqliteStore(…)`, `postgresStore(…)`, `mysqlStore(…)` or `memoryStore()`. Required. */
   store: SessionStore;
   /**
-   * The key ring: 1 to 8 master keys in their written form (`ssk1_…`, from `generateKey()`), newest first, in an
-   * array or comma-separated. The first seals, all open. Required, unless `format` brings its own keys.
+   * The key ring: 1 to 8 master keys in text form (`ssk1_…`, from `generateKey()`), newest first, as an array or a
+   * comma-separated string. The first key seals; every key opens. Required unless `format` supplies its own keys.
    */
   keys?: string | readonly string[] | KeyRing | undefined;
-  /** Limits of a standard by name. `idleTimeout` and `absoluteTimeout` may then only be shorter. */
+  /** The timeouts of a standard. `idleTimeout` and `absoluteTimeout` may shorten them, not extend them. */
   preset?: keyof typeof presets;
-  /** A session ends when nobody used it for this long. Default 30 days. */
+  /** A session expires after this long without a request. Default 30 days. */
   idleTimeout?: Duration;
-  /** A session ends this long after it was created or logged in, whatever its use. Default 30 days. */
+  /** A session expires this long after its creation or last login, even if it is in use. Default 30 days. */
   absoluteTimeout?: Duration;
   /**
-   * A session that is only read moves its idle limit at most this often. Default: a twentieth of the idle timeout,
-   * at most 1 hour. Longer means fewer writes and an idle limit that is that much less exact.
+   * How often a session that is only read extends its idle timeout, at most. A longer interval means fewer writes and
+   * an idle timeout that is less exact by up to that interval. Default: 1/20 of `idleTimeout`, at most 1 hour.
    */
   touchEvery?: Duration;
-  /** Name and attributes of the cookie, each with its default: see {@link CookieOptions}. */
+  /** Name and attributes of the session cookie. See {@link CookieOptions} for the defaults. */
   cookie?: CookieOptions;
   /**
-   * "keys" (default): the key ring opens every row, so that operators can export, and rows are resealed in the
-   * background. "cookie": a row opens only with its user's cookie; database and server keys together open nothing.
-   * Changing it alone ends every session: `alsoOpens` keeps them.
+   * What a row is encrypted to. "keys" (default): the key ring opens every row, so operators can export sessions and
+   * reseal them in the background. "cookie": opening a row also takes its user's cookie; the database and the server
+   * keys together are not enough. Changing this option ends every session unless `alsoOpens` is set.
    */
   sealTo?: "keys" | "cookie";
   /**
-   * The other value of `sealTo`: rows that were sealed that way open as well, and the next save seals them as `sealTo`
-   * says. For the time of a change (docs/key-rotation.md). Default: only what is sealed as `sealTo` says opens.
+   * The other value of `sealTo`, for the transition from one to the other (docs/key-rotation.md): rows sealed that way
+   * still open, and their next save seals them as `sealTo` says. Default: only rows sealed as `sealTo` says open.
    */
   alsoOpens?: "keys" | "cookie" | undefined;
-  /** A name bound into every seal, so that applications which share keys cannot read each other's rows. Default "". */
+  /** A name authenticated with every row, so that applications sharing keys cannot open each other's rows. Default "". */
   app?: string;
   /**
-   * Sessions above this many bytes are deflated before they are sealed; `false` never. Default 1,024. Where an
-   * attacker can put text beside a secret into one session and see the row's length, compression tells about the
-   * secret (the CRIME side channel): use `false` there.
+   * Sessions larger than this many bytes are compressed (deflate) before encryption; `false` turns compression off.
+   * Default 1,024. Compression can leak a secret (CRIME) if an attacker can place text in the same session and observe
+   * the length of the row. Use `false` in that case.
    */
   compressAbove?: number | false;
-  /** Largest encoded session in bytes. Default 1,048,576 (1 MiB). */
+  /** Maximum size of an encoded session in bytes. A larger session fails its commit. Default 1,048,576 (1 MiB). */
   maxBytes?: number;
   /**
-   * Decides when two requests changed the same key of `data`: returns the value to keep, undefined to delete the
-   * key, or throws to fail the commit. Default: the later commit wins.
+   * Resolves a conflict: two requests changed the same key of `data`. Return the value to keep, return undefined to
+   * delete the key, or throw to fail the commit. Must be synchronous. Default: the later commit wins.
    */
   onConflict?: (conflict: Conflict) => unknown;
   /**
-   * What becomes of a row that does not open. "renew" (default): a `refuse` event, and a fresh session. "throw":
-   * the RefusedError (status 500) reaches whoever looks at the session. `session.destroy()` works with both.
+   * What happens when a row cannot be opened. "renew" (default): a `refuse` event is published and the request gets a
+   * new session. "throw": accessing the session throws the RefusedError (status 500). `session.destroy()` works in both
+   * cases.
    */
   onUnreadable?: "renew" | "throw";
   /**
-   * The user of a session, taken from its data at each commit, for applications that keep it there (Passport). A
-   * plain function that returns a non-empty string, a safe integer or a bigint; null or undefined for nobody.
+   * Derives the user from the session's data at each commit, for applications that store the user there (Passport).
+   * A synchronous function that returns a non-empty string, a safe integer or a bigint, or null or undefined for an
+   * anonymous session.
    *
-   * When it finds another user than in the stored data, the commit is a login: new id, both limits start again, and
-   * data is kept only if nobody was logged in; otherwise the session starts with the keys that this request set or
-   * changed. `session.login` must name the same user. A session whose user only a login named, before the application
-   * had a `userOf`, keeps that user until a request changes what `userOf` reads. Default: the user given to
-   * `session.login`.
+   * If the result differs from that for the stored data, the commit is a login: the session gets a new id and both
+   * timeouts restart. Its data is kept if the session was anonymous; otherwise only the keys that this request set or
+   * changed are kept. `session.login` must name the same user. A session that was logged in by `session.login` alone,
+   * before the application had a `userOf`, keeps its user until a request changes what `userOf` reads. Default: the
+   * user given to `session.login`.
    */
   userOf?: (data: Partial<Data>) => string | number | bigint | null | undefined;
   /**
-   * A Standard Schema (Zod, Valibot, ArkType, …) that data must fit when it is loaded and when it is saved. A new session
-   * begins with what the schema makes of `{}`, where that fits: the defaults of its keys. So does one that starts over,
-   * by `reset` or the login of another user. A session that holds nothing else is not saved.
+   * A Standard Schema (Zod, Valibot, ArkType, …) that validates data when it is loaded and when it is saved. If `{}` is
+   * valid input, its output (the defaults of the keys) is the initial data of a new session and of one that starts over
+   * after `reset` or the login of another user. A session that holds nothing but defaults is not saved.
    *
-   * The defaults are evaluated anew each time. A schema that answers with a promise cannot be asked when a session
-   * starts over: it then begins with the defaults that were evaluated when the request loaded it.
+   * Defaults are evaluated for each session. An asynchronous schema cannot be evaluated when a session starts over
+   * during a request; such a session gets the defaults that were evaluated when the request loaded it.
    */
   schema?: StandardSchema<Input, Data>;
   /**
-   * SerialQueue stored data that no longer fits `schema` into the shape of today; what it returns is validated again. One
-   * that throws has refused the row: see `onUnreadable`.
+   * Converts stored data that no longer fits `schema` to the current shape. The result is validated again. If it
+   * throws, the row counts as unreadable: see `onUnreadable`.
    */
   upgrade?: (old: unknown) => unknown;
-  /** Keep address and user agent with each session, sealed, for lists of devices. Default true. */
+  /** Whether to store the address and user agent with each session, encrypted, for device lists. Default true. */
   client?: boolean;
-  /** The store must answer within this. Default 5 seconds. */
+  /** Deadline for a store operation. Past it, the operation fails with a StoreTimeoutError. Default 5 seconds. */
   storeTimeout?: Duration;
-  /** The time, in milliseconds since the epoch; fractions are dropped. Default `Date.now`. */
+  /** Returns the current time in milliseconds since the epoch; fractions are dropped. Default `Date.now`. */
   clock?: () => number;
-  /** Another format of tokens and rows, such as that of Rails mode. Default: this package's own. */
+  /** The format of tokens and rows, such as that of Rails mode. Default: the native format (docs/formats.md). */
   format?: SessionFormat;
 }
 
@@ -143,21 +145,21 @@ const maxTimer = 2 ** 31 - 1;
 const storeMethods = ["read", "insert", "update", "replace", "touch", "delete"] as const;
 
 /**
- * Checks every option and fills in the defaults.
- * @throws {OptionsError} with all problems at once
+ * Validates all options and applies the defaults.
+ * @throws {OptionsError} listing every problem
  */
 export function resolveOptions<Data>(
   options: SessionManagerOptions<Data>,
   environment: string | undefined = process.env["NODE_ENV"],
 ): Settings {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError("createSessionManager takes an object with at least `store` and `keys`.");
+    throw new TypeError("createSessionManager requires an options object with at least `store` and `keys`.");
   }
   const problems: string[] = [];
 
   for (const name of Object.keys(options)) {
     if (!known.has(name))
-      problems.push(`\`${name}\` is not an option. The options are: ${[...known].join(", ")}.`);
+      problems.push(`\`${name}\` is not an option. Valid options: ${[...known].join(", ")}.`);
   }
 
   const { store } = options;
@@ -169,7 +171,7 @@ export function resolveOptions<Data>(
     const missing = storeMethods.filter((method) => typeof store[method] !== "function");
     if (missing.length > 0) {
       problems.push(
-        `\`store\` is no session store: it has no ${missing.join(", ")}. Is it another library's?`,
+        `\`store\` is not a session store of this package: it lacks ${missing.join(", ")}. Pass sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore().`,
       );
     }
   }
@@ -221,18 +223,20 @@ export function resolveOptions<Data>(
   const idleTimeout = duration("idleTimeout", 1) ?? Math.min(limits.idle, absoluteTimeout);
   if (preset !== undefined && (idleTimeout > preset.idle || absoluteTimeout > preset.absolute)) {
     problems.push(
-      `\`idleTimeout\` and \`absoluteTimeout\` may not be longer than preset "${options.preset}" allows (${preset.idle} ms and ${preset.absolute} ms).`,
+      `\`idleTimeout\` and \`absoluteTimeout\` must not exceed those of preset "${options.preset}" (${preset.idle} ms and ${preset.absolute} ms). Shorten them, or leave out \`preset\`.`,
     );
   }
   if (idleTimeout > absoluteTimeout) {
-    problems.push("`idleTimeout` is longer than `absoluteTimeout`: it would never be reached.");
+    problems.push(
+      "`idleTimeout` is longer than `absoluteTimeout`, so it would never take effect. Shorten it.",
+    );
   }
   const touchEvery = duration("touchEvery", 0) ?? Math.min(Math.floor(idleTimeout / 20), 3_600_000);
   if (touchEvery >= idleTimeout) {
-    problems.push("`touchEvery` must be shorter than `idleTimeout`, or sessions in use would end.");
+    problems.push("`touchEvery` must be shorter than `idleTimeout`; otherwise sessions expire while in use.");
   }
   const storeTimeout = duration("storeTimeout", 1) ?? 5_000;
-  if (storeTimeout > maxTimer) problems.push(`\`storeTimeout\` is at most ${maxTimer} ms.`);
+  if (storeTimeout > maxTimer) problems.push(`\`storeTimeout\` must be at most ${maxTimer} ms.`);
 
   oneOf("sealTo", ["keys", "cookie"]);
   oneOf("alsoOpens", ["keys", "cookie"]);
@@ -246,11 +250,11 @@ export function resolveOptions<Data>(
   }
   if (options.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function") {
     problems.push(
-      "`schema` must be a Standard Schema (Zod 3.24+, Valibot 1+, ArkType 2+ and others make one).",
+      "`schema` must be a Standard Schema, such as one from Zod 3.24+, Valibot 1+ or ArkType 2+.",
     );
   }
   if (options.upgrade !== undefined && options.schema === undefined) {
-    problems.push("`upgrade` needs a `schema`: it is called for data that does not fit one.");
+    problems.push("`upgrade` requires `schema`: it is called only for data that does not fit the schema.");
   }
   problems.push(...SessionCookie.problems(options.cookie, environment));
 
@@ -259,15 +263,15 @@ export function resolveOptions<Data>(
     const { app = "", compressAbove = 1024, maxBytes = 1_048_576, sealTo = "keys", alsoOpens } = options;
     if (alsoOpens === sealTo) {
       problems.push(
-        `\`alsoOpens\` is ${JSON.stringify(alsoOpens)}, as \`sealTo\` is: give it the other value while \`sealTo\` changes, or leave it out.`,
+        `\`alsoOpens\` and \`sealTo\` are both ${JSON.stringify(alsoOpens)}: set \`alsoOpens\` to the previous value of \`sealTo\`, or leave it out.`,
       );
     }
-    if (typeof app !== "string" || !app.isWellFormed()) problems.push("`app` must be text.");
+    if (typeof app !== "string" || !app.isWellFormed()) problems.push("`app` must be a well-formed string.");
     if (compressAbove !== false && !(Number.isSafeInteger(compressAbove) && compressAbove >= 0)) {
-      problems.push("`compressAbove` must be a number of bytes, 0 or more, or false.");
+      problems.push("`compressAbove` must be false or a whole number of bytes, 0 or more.");
     }
     if (!(Number.isSafeInteger(maxBytes) && maxBytes >= 64 && maxBytes <= 2 ** 30)) {
-      problems.push("`maxBytes` must be a number of bytes from 64 to 1,073,741,824.");
+      problems.push("`maxBytes` must be a whole number of bytes from 64 to 1,073,741,824.");
     }
     let keys: KeyRing | undefined;
     try {
@@ -281,10 +285,12 @@ export function resolveOptions<Data>(
     }
   } else {
     if (options.keys !== undefined)
-      problems.push("`keys` and `format` exclude each other: the format has its own keys.");
+      problems.push(
+        "`keys` cannot be combined with `format`, which has its own keys. Leave out one of them.",
+      );
     for (const name of sealingOptions) {
       if (options[name] !== undefined)
-        problems.push(`\`${name}\` is an option of the native format, not of \`format\`.`);
+        problems.push(`\`${name}\` applies to the native format only. Leave it out when \`format\` is set.`);
     }
   }
 
@@ -306,7 +312,7 @@ export function resolveOptions<Data>(
     upgrade: options.upgrade,
     client: options.client ?? true,
     storeTimeout,
-    // Times are stored as integers; performance.timeOrigin + performance.now(), say, has fractions.
+    // Times are stored as integers, and a clock such as performance.timeOrigin + performance.now() has fractions.
     clock: clock === Date.now ? clock : () => Math.floor(clock()),
   };
 }

@@ -91,7 +91,7 @@ describe("R4: Set-Cookie", () => {
     expect(error).toBeInstanceOf(LimitError);
     expect(error.limit).toBe("bytes");
     expect(error.message).toBe(
-      "The cookie's name and value take 4097 bytes, and browsers ignore a cookie of more than 4096.",
+      "The cookie name and value are 4097 bytes long. Browsers ignore cookies over 4096 bytes: shorten the name or value.",
     );
   });
 
@@ -101,7 +101,9 @@ describe("R4: Set-Cookie", () => {
       try {
         return cookie.set(value, month).startsWith(`__Host-session=${value}; Max-Age`);
       } catch (error) {
-        expect(error).toEqual(new TypeError("The cookie's value has characters that no cookie may have."));
+        expect(error).toEqual(
+          new TypeError("The cookie value is empty or contains characters that are not allowed in a cookie."),
+        );
         return false;
       }
     };
@@ -302,18 +304,18 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
     ["domian", "Did you mean `domain`?"],
     ["secured", "Did you mean `secure`?"],
     ["ecure", "Did you mean `secure`?"],
-    ["nom", `The options are: ${all}.`],
-    ["secur3d", `The options are: ${all}.`],
-    ["signed", `The options are: ${all}.`],
-    ["", `The options are: ${all}.`],
-    ["constructor", `The options are: ${all}.`],
+    ["nom", `Valid options: ${all}.`],
+    ["secur3d", `Valid options: ${all}.`],
+    ["signed", `Valid options: ${all}.`],
+    ["", `Valid options: ${all}.`],
+    ["constructor", `Valid options: ${all}.`],
   ])("an option %j", (name, hint) => {
     expect(problems({ [name]: 1 })).toEqual([`\`cookie.${name}\` is not an option. ${hint}`]);
   });
 
   test.each(["maxAge", "expires"])("%s says what decides instead", (name) => {
     expect(problems({ [name]: 1 })).toEqual([
-      `\`cookie.${name}\` is not an option: the cookie lasts as long as \`absoluteTimeout\`, or with \`cookie.persist: false\` until the browser is closed.`,
+      `\`cookie.${name}\` is not an option. The cookie lasts until \`absoluteTimeout\`, or until the browser closes with \`cookie.persist: false\`.`,
     ]);
   });
 
@@ -329,14 +331,16 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
       expect(fine.filter((c) => !set(around(c)).startsWith(`${around(c)}=${token};`))).toEqual([]);
     }
     expect(problems({ name: "a b" })).toEqual([
-      "`cookie.name` may have letters, digits and !#$%&'*+-.^_`|~, and needs at least one of them.",
+      "`cookie.name` must not be empty and may contain only letters, digits and !#$%&'*+-.^_`|~.",
     ]);
     expect(problems({ name: "" })).toHaveLength(1);
   });
 
   test("R7: a name leaves room for a token", () => {
     expect(problems({ name: "n".repeat(4032) })).toEqual([]);
-    expect(problems({ name: "n".repeat(4033) })).toEqual(["`cookie.name` may have at most 4032 characters."]);
+    expect(problems({ name: "n".repeat(4033) })).toEqual([
+      "`cookie.name` must be at most 4032 characters long.",
+    ]);
     expect(new SessionCookie({ name: "n".repeat(4032) }).set(token, month)).toContain(`=${token};`);
   });
 
@@ -348,17 +352,17 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
       expect(fine.filter((c) => !set(around(c)).includes(`; Path=${around(c)};`))).toEqual([]);
     }
     expect(problems({ name: "sid", path: "/;" })).toEqual([
-      "`cookie.path` must begin with / and may have visible ASCII characters other than ; and <.",
+      "`cookie.path` must start with / and may contain only visible ASCII characters other than ; and <.",
     ]);
     for (const path of ["", "shop", "./", " /"]) expect(problems({ name: "sid", path })).toHaveLength(1);
     expect(problems({ name: "sid", path: `/${"x".repeat(1023)}` })).toEqual([]);
     expect(problems({ name: "sid", path: `/${"x".repeat(1024)}` })).toEqual([
-      "`cookie.path` may have at most 1024 characters.",
+      "`cookie.path` must be at most 1024 characters long.",
     ]);
   });
 
   const badDomain =
-    "`cookie.domain` must be a host name, such as example.com, without port (a name in another script as xn--…).";
+    "`cookie.domain` must be a host name without a port, such as example.com. Write an internationalized name in its xn--… form.";
 
   test("R8: every character of a domain", () => {
     const fine = (domain: (c: string) => string) =>
@@ -394,7 +398,7 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
   });
 
   const prefixed = (name: string, prefix: string, what: string) =>
-    `The cookie name "${name}" needs ${what}, because it begins with ${prefix}.`;
+    `The cookie name "${name}" requires ${what}, because it starts with ${prefix}.`;
 
   test.each<[CookieOptions, string[]]>([
     [{ name: "__Host-sid" }, []],
@@ -434,17 +438,17 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
     [{ name: "__Hostsid", secure: false, path: "/shop" }, []],
     [{ secure: false, path: "/shop", domain: "example.com" }, []],
     [{ sameSite: "none" }, []],
-    [{ sameSite: "none", secure: false }, ['`cookie.sameSite: "none"` needs `cookie.secure`.']],
+    [{ sameSite: "none", secure: false }, ['`cookie.sameSite: "none"` requires `cookie.secure`.']],
     [{ sameSite: "strict", secure: false }, []],
     [{ partitioned: true, sameSite: "none" }, []],
-    [{ partitioned: true }, ['`cookie.partitioned` needs `cookie.sameSite: "none"`.']],
-    [{ partitioned: true, sameSite: "strict" }, ['`cookie.partitioned` needs `cookie.sameSite: "none"`.']],
+    [{ partitioned: true }, ['`cookie.partitioned` requires `cookie.sameSite: "none"`.']],
+    [{ partitioned: true, sameSite: "strict" }, ['`cookie.partitioned` requires `cookie.sameSite: "none"`.']],
     [{ partitioned: false, secure: false }, []],
     [
       { partitioned: true, secure: false },
       [
-        "`cookie.partitioned` needs `cookie.secure`.",
-        '`cookie.partitioned` needs `cookie.sameSite: "none"`.',
+        "`cookie.partitioned` requires `cookie.secure`.",
+        '`cookie.partitioned` requires `cookie.sameSite: "none"`.',
       ],
     ],
   ])("%o", (options, expected) => {
@@ -453,7 +457,7 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
 
   test("plain http in production has to be said twice", () => {
     const said =
-      "`cookie.secure: false` sends sessions over the network in clear. To do so with NODE_ENV=production, set `cookie.insecureInProduction: true` as well.";
+      "`cookie.secure: false` exposes session cookies on unencrypted connections. To allow it with NODE_ENV=production, also set `cookie.insecureInProduction: true`.";
     expect(problems({ secure: false }, "production")).toEqual([said]);
     expect(problems({ secure: false, insecureInProduction: false }, "production")).toEqual([said]);
     expect(problems({ secure: false, insecureInProduction: true }, "production")).toEqual([]);

@@ -1,58 +1,58 @@
 import { stringifySetCookie, type SetCookie } from "cookie";
 import { LimitError, OptionsError } from "../errors.ts";
 
-/** The session cookie's name and attributes. Each may be left out. */
+/** Name and attributes of the session cookie. All are optional. */
 export interface CookieOptions {
   /**
-   * Default `__Host-session`, and `session` with `secure: false`. A name that begins with `__Host-`, `__Secure-` or
-   * `__Http-` makes browsers refuse the cookie unless the other options fit it (RFC 6265bis §4.1.3): contradictions
-   * are refused at start-up.
+   * Default `__Host-session`, or `session` with `secure: false`. Browsers reject a cookie whose name starts with `__Host-`,
+   * `__Secure-` or `__Http-` unless its attributes match the prefix (RFC 6265bis §4.1.3). A mismatch is an
+   * {@link OptionsError} at startup.
    */
   name?: string | undefined;
-  /** Sent for URLs below this path only. Default `/`, the only one that `__Host-` allows. */
+  /** The cookie is sent only for URLs under this path. Default `/`, the only path that `__Host-` allows. */
   path?: string | undefined;
-  /** Sent to all hosts below this one. Default: the host that set it alone, which is all that `__Host-` allows. */
+  /** The cookie is sent to this host and its subdomains. Default: only the host that set it, as `__Host-` requires. */
   domain?: string | undefined;
-  /** Whether requests that begin on other sites bring it. Default `lax`: only when a link is followed. */
+  /** Whether cross-site requests include the cookie. Default `lax`: only top-level navigations do. */
   sameSite?: "lax" | "strict" | "none" | undefined;
-  /** Sent over https only. Default true; false is for plain http while developing. */
+  /** Send the cookie over HTTPS only. Default true. Use false only for development over plain HTTP. */
   secure?: boolean | undefined;
-  /** Not readable by scripts. Default true. */
+  /** Hide the cookie from JavaScript. Default true. */
   httpOnly?: boolean | undefined;
-  /** Kept apart for each site that embeds this one (CHIPS). Needs `secure` and `sameSite: "none"`. Default false. */
+  /** Partition the cookie by top-level site (CHIPS). Requires `secure` and `sameSite: "none"`. Default false. */
   partitioned?: boolean | undefined;
-  /** Which cookies Chrome drops last when it has too many. Default: unsaid, which is `medium`. */
+  /** Eviction priority in Chrome. Default: attribute omitted, which means `medium`. */
   priority?: "low" | "medium" | "high" | undefined;
   /**
-   * True, the default: the cookie outlives the browser, up to the session's absolute limit and at most 400 days.
-   * False: until the browser is closed, which many browsers that restore their windows never do.
+   * True: the cookie persists until the session's absolute timeout, at most 400 days. False: it is deleted when the
+   * browser closes, although browsers that restore windows may keep it. Default true.
    */
   persist?: boolean | undefined;
-  /** Set the cookie again with each commit that has moved the session's limit. Default false. */
+  /** Send the cookie again with each commit that extended the session. Default false. */
   rolling?: boolean | undefined;
   /**
-   * Says a second time that `secure: false` is meant, which is refused without it when NODE_ENV is `production`.
-   * Default false.
+   * Confirms `secure: false` for production. Without it, `secure: false` is an {@link OptionsError} if NODE_ENV is
+   * `production`. Default false.
    */
   insecureInProduction?: boolean | undefined;
 }
 
-/** RFC 6265bis §5.6: browsers ignore a cookie whose name and value together are longer, in bytes. */
+/** RFC 6265bis §5.6: browsers ignore a cookie whose name and value together exceed this many bytes. */
 const longestPair = 4096;
 /** Characters of a token. */
 const tokenLength = 64;
-/** RFC 6265bis §5.5: browsers cut any Max-Age to 400 days. In seconds. */
+/** RFC 6265bis §5.5: browsers cap Max-Age at 400 days. In seconds. */
 const longestAge = 400 * 86_400;
-/** R10: more cookies of our name than this are not looked at. */
+/** R10: at most this many cookies of our name are considered. */
 const mostValues = 4;
 
 /** RFC 9110 §5.6.2 `token`. */
 const namePattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 6265 §4.1.1 `cookie-octet`. */
 const valuePattern = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/;
-/** RFC 6265 §4.1.1 `path-value` that begins with a slash, without the space that browsers would trim. */
+/** RFC 6265 §4.1.1 `path-value` starting with a slash, without spaces, which browsers trim. */
 const pathPattern = /^\/[\x21-\x3a\x3d-\x7e]*$/;
-/** RFC 1123 §2.1 host name of letters, digits and hyphens. A leading dot is allowed, and means nothing. */
+/** RFC 1123 §2.1 host name of letters, digits and hyphens. A leading dot is allowed and ignored. */
 const domainPattern = /^\.?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 
 type Attributes = Omit<SetCookie, "name" | "value">;
@@ -73,7 +73,7 @@ const kinds: Readonly<Record<keyof CookieOptions, Kind>> = {
   insecureInProduction: "flag",
 };
 
-/** Writes the session's cookie, and finds it in a request. It knows no token: values are text. */
+/** Parses and serializes the session cookie. Treats the value as opaque text. */
 export class SessionCookie {
   readonly name: string;
   readonly secure: boolean;
@@ -83,8 +83,9 @@ export class SessionCookie {
   readonly #prefix: string;
 
   /**
-   * @param environment NODE_ENV
-   * @returns every problem of the options, a sentence each
+   * Validates the options.
+   * @param environment the value of NODE_ENV
+   * @returns one message per problem
    */
   static problems(options: CookieOptions | undefined, environment: string | undefined): string[] {
     if (options === undefined) return [];
@@ -95,7 +96,7 @@ export class SessionCookie {
     return [...valueProblems(options), ...contradictions(options, environment)];
   }
 
-  /** @throws {OptionsError} options with problems, NODE_ENV apart */
+  /** @throws {OptionsError} invalid options; NODE_ENV is not taken into account */
   constructor(options: CookieOptions = {}) {
     const problems = SessionCookie.problems(options, undefined);
     if (problems.length > 0) throw new OptionsError(problems);
@@ -118,9 +119,8 @@ export class SessionCookie {
   }
 
   /**
-   * The values that a `Cookie` header has under our name, in its order, at most 4 (R10): browsers put the cookie of
-   * the longest path first (RFC 6265 §5.4). They come as they are, neither trimmed nor unquoted nor percent-decoded. Never
-   * throws, whatever the header.
+   * Returns the values of the session cookie in a `Cookie` header, in order, at most 4 (R10). Browsers send the cookie
+   * with the longest path first (RFC 6265 §5.4). Values are not trimmed, unquoted or percent-decoded. Never throws.
    */
   read(header: string): string[] {
     const values: string[] = [];
@@ -135,31 +135,33 @@ export class SessionCookie {
   }
 
   /**
-   * A `Set-Cookie` value. It has a Max-Age, which every browser in use prefers to Expires, and no Expires.
+   * Returns a `Set-Cookie` value. Uses Max-Age only: all current browsers prefer it to Expires.
    *
-   * @param token goes out as it is, so it must be made of the characters that a cookie may have
-   * @param times milliseconds since the epoch; `expiresAt` is the session's absolute limit
-   * @throws {TypeError} a token with other characters, or none
-   * @throws {LimitError} name and token together are longer than 4,096 bytes (R7)
+   * @param token the cookie value. It is not encoded, so it must consist of valid cookie characters
+   * @param times milliseconds since the epoch; `expiresAt` is the session's absolute timeout
+   * @throws {TypeError} the token is empty or contains invalid characters
+   * @throws {LimitError} name and token together exceed 4,096 bytes (R7)
    */
   set(token: string, times: { readonly now: number; readonly expiresAt: number }): string {
     if (!valuePattern.test(token))
-      throw new TypeError("The cookie's value has characters that no cookie may have.");
+      throw new TypeError(
+        "The cookie value is empty or contains characters that are not allowed in a cookie.",
+      );
     const length = this.name.length + token.length;
     if (length > longestPair) {
       throw new LimitError(
         "bytes",
-        `The cookie's name and value take ${length} bytes, and browsers ignore a cookie of more than ${longestPair}.`,
+        `The cookie name and value are ${length} bytes long. Browsers ignore cookies over ${longestPair} bytes: shorten the name or value.`,
       );
     }
-    // rounded up: the browser may keep a dead session's cookie for a moment, but must not forget a live one's
+    // Round up: keeping an expired session's cookie for a moment is harmless, dropping a live session's cookie is not.
     const seconds = Math.ceil((times.expiresAt - times.now) / 1000);
     return this.#write(token, this.#persist ? { maxAge: Math.min(Math.max(seconds, 1), longestAge) } : {});
   }
 
   /**
-   * A `Set-Cookie` value that makes the browser forget the cookie: the same name and attributes (R13), Max-Age=0,
-   * and an Expires in 1970 for clients that know no Max-Age.
+   * Returns a `Set-Cookie` value that deletes the cookie: same name and attributes (R13), Max-Age=0, and an Expires in
+   * 1970 for clients that do not support Max-Age.
    */
   clear(): string {
     return this.#write("", { maxAge: 0, expires: new Date(0) });
@@ -174,14 +176,14 @@ function nameOf({ name, secure }: CookieOptions): string {
   return name ?? (secure === false ? "session" : "__Host-session");
 }
 
-/** Whether only white space lies between the place and the semicolon or start before it. */
+/** Whether only whitespace separates `at` from the preceding semicolon or the start of the header. */
 function beginsPair(header: string, at: number): boolean {
   let before = at - 1;
   while (header[before] === " " || header[before] === "\t") before--;
   return before === -1 || header[before] === ";";
 }
 
-/** Options that do not exist, or are of the wrong type. */
+/** Unknown options and options of the wrong type. */
 function shapeProblems(options: CookieOptions): string[] {
   const problems: string[] = [];
   for (const [name, value] of Object.entries(options) as [string, unknown][]) {
@@ -208,15 +210,15 @@ function wanted(kind: Kind): string {
 
 function unknownOption(name: string): string {
   if (name === "maxAge" || name === "expires") {
-    return `\`cookie.${name}\` is not an option: the cookie lasts as long as \`absoluteTimeout\`, or with \`cookie.persist: false\` until the browser is closed.`;
+    return `\`cookie.${name}\` is not an option. The cookie lasts until \`absoluteTimeout\`, or until the browser closes with \`cookie.persist: false\`.`;
   }
   const known = Object.keys(kinds);
   const meant = known.find((option) => isNear(option.toLowerCase(), name.toLowerCase()));
-  const hint = meant === undefined ? `The options are: ${known.join(", ")}.` : `Did you mean \`${meant}\`?`;
+  const hint = meant === undefined ? `Valid options: ${known.join(", ")}.` : `Did you mean \`${meant}\`?`;
   return `\`cookie.${name}\` is not an option. ${hint}`;
 }
 
-/** Whether one letter added, left out or replaced, or letters in another order, make one word of the other. */
+/** Whether the words differ by one inserted, deleted or replaced letter, or only in the order of their letters. */
 function isNear(a: string, b: string): boolean {
   let same = 0;
   while (same < a.length && a[same] === b[same]) same++;
@@ -229,34 +231,34 @@ function isNear(a: string, b: string): boolean {
   );
 }
 
-/** Names, paths and domains that no browser would accept (R7, R8). */
+/** Names, paths and domains that browsers reject (R7, R8). */
 function valueProblems({ name = "session", path = "/", domain }: CookieOptions): string[] {
   const problems: string[] = [];
   if (!namePattern.test(name)) {
     problems.push(
-      "`cookie.name` may have letters, digits and !#$%&'*+-.^_`|~, and needs at least one of them.",
+      "`cookie.name` must not be empty and may contain only letters, digits and !#$%&'*+-.^_`|~.",
     );
   }
   if (name.length + tokenLength > longestPair) {
-    problems.push(`\`cookie.name\` may have at most ${longestPair - tokenLength} characters.`);
+    problems.push(`\`cookie.name\` must be at most ${longestPair - tokenLength} characters long.`);
   }
   if (!pathPattern.test(path)) {
     problems.push(
-      "`cookie.path` must begin with / and may have visible ASCII characters other than ; and <.",
+      "`cookie.path` must start with / and may contain only visible ASCII characters other than ; and <.",
     );
   }
   if (path.length > 1024) {
-    problems.push("`cookie.path` may have at most 1024 characters.");
+    problems.push("`cookie.path` must be at most 1024 characters long.");
   }
   if (domain !== undefined && (!domainPattern.test(domain) || domain.length > 253)) {
     problems.push(
-      "`cookie.domain` must be a host name, such as example.com, without port (a name in another script as xn--…).",
+      "`cookie.domain` must be a host name without a port, such as example.com. Write an internationalized name in its xn--… form.",
     );
   }
   return problems;
 }
 
-/** Options that are fine alone and that browsers refuse together (R4, R6). */
+/** Combinations of options that browsers reject (R4, R6). */
 function contradictions(options: CookieOptions, environment: string | undefined): string[] {
   const { path = "/", domain, sameSite, secure = true, httpOnly = true, partitioned = false } = options;
   const name = nameOf(options);
@@ -265,7 +267,7 @@ function contradictions(options: CookieOptions, environment: string | undefined)
   if (prefix !== undefined) {
     const needs = (what: string) =>
       problems.push(
-        `The cookie name ${JSON.stringify(name)} needs ${what}, because it begins with ${prefix}.`,
+        `The cookie name ${JSON.stringify(name)} requires ${what}, because it starts with ${prefix}.`,
       );
     if (!secure) needs("`cookie.secure`");
     if (prefix.toLowerCase().endsWith("http-") && !httpOnly) needs("`cookie.httpOnly`");
@@ -273,13 +275,13 @@ function contradictions(options: CookieOptions, environment: string | undefined)
     if (host && path !== "/") needs("`cookie.path` to be /");
     if (host && domain !== undefined) needs("`cookie.domain` to be left out");
   }
-  if (sameSite === "none" && !secure) problems.push('`cookie.sameSite: "none"` needs `cookie.secure`.');
-  if (partitioned && !secure) problems.push("`cookie.partitioned` needs `cookie.secure`.");
+  if (sameSite === "none" && !secure) problems.push('`cookie.sameSite: "none"` requires `cookie.secure`.');
+  if (partitioned && !secure) problems.push("`cookie.partitioned` requires `cookie.secure`.");
   if (partitioned && sameSite !== "none")
-    problems.push('`cookie.partitioned` needs `cookie.sameSite: "none"`.');
+    problems.push('`cookie.partitioned` requires `cookie.sameSite: "none"`.');
   if (!secure && environment === "production" && options.insecureInProduction !== true) {
     problems.push(
-      "`cookie.secure: false` sends sessions over the network in clear. To do so with NODE_ENV=production, set `cookie.insecureInProduction: true` as well.",
+      "`cookie.secure: false` exposes session cookies on unencrypted connections. To allow it with NODE_ENV=production, also set `cookie.insecureInProduction: true`.",
     );
   }
   return problems;

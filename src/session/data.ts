@@ -1,6 +1,6 @@
 /**
- * What a session holds, for the whole application. Empty here; augment it once and every framework's
- * `session.data` is typed:
+ * The type of session data, for the whole application. Augment this empty interface once to type `session.data` in every
+ * framework:
  *
  * ```ts
  * declare module "stored-session" {
@@ -8,25 +8,25 @@
  * }
  * ```
  *
- * Or give a type to one manager: `createSessionManager<MyData>(…)`, or let it be inferred from `schema`.
+ * Alternatively, pass a type to one manager, `createSessionManager<MyData>(…)`, or let it be inferred from `schema`.
  *
- * Any key may be missing, as all are in a new session. Not so where a schema has defaults for every required key: see
- * {@link Complete}.
+ * Every key is optional, because a new session is empty. The exception is a schema with defaults for all required keys:
+ * see {@link Complete}.
  */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type
 export interface SessionData {}
 
 declare const complete: unique symbol;
 
-/** Marks data that is whole from the start; see {@link Complete}. Exists in types only. */
+/** Type-level mark of data that has all its keys from the start. See {@link Complete}. */
 export interface CompleteMark<Data> {
   readonly [complete]?: Data;
 }
 
 /**
- * The type of data of which no key is missing, not even in a new session: `session.data` is `Data`, where it would be
- * `Partial<Data>`. `createSessionManager({ schema })` infers it where every key of the schema is optional or has a
- * default. For the types that are global, such as that of Express's `req.session`:
+ * Data that is complete even in a new session, so that `session.data` is `Data` rather than `Partial<Data>`.
+ * `createSessionManager({ schema })` infers it if every key of the schema is optional or has a default. For global types,
+ * such as Express's `req.session`:
  *
  * ```ts
  * declare module "stored-session" {
@@ -36,21 +36,21 @@ export interface CompleteMark<Data> {
  */
 export type Complete<Data> = Data & CompleteMark<Data>;
 
-/** The type of `session.data`: of {@link Complete} data the whole, of other data `Partial`. */
+/** The type of `session.data`: {@link Complete} data as it is, other data as `Partial`. */
 export type DataOf<Data> = symbol extends keyof Data
   ? Partial<Data>
   : typeof complete extends keyof Data
     ? NonNullable<Data[typeof complete]>
     : Partial<Data>;
 
-/** {@link Complete} data without its mark; other data as it is. */
+/** {@link Complete} data without its mark; other data unchanged. */
 export type Unmarked<Data> = symbol extends keyof Data
   ? Data
   : typeof complete extends keyof Data
     ? NonNullable<Data[typeof complete]>
     : Data;
 
-/** What a schema makes of `Data`: {@link Complete}, where `{}` is input that it accepts. */
+/** The data type that a schema implies: {@link Complete} if the schema accepts `{}`. */
 export type SchemaData<Data, Input> = unknown extends Input
   ? Data
   : Record<never, never> extends Input

@@ -9,7 +9,7 @@ import type { StandardIssue, StandardSchema } from "./standard-schema.ts";
 
 type AnySchema = StandardSchema<unknown, unknown>;
 
-/** The settings that decide what an application sees of stored data. */
+/** The settings that determine how stored data is presented to the application. */
 interface SchemaSettings {
   readonly schema: AnySchema | undefined;
   readonly defaults: Defaults | undefined;
@@ -18,8 +18,8 @@ interface SchemaSettings {
 }
 
 /**
- * The content with its data as the schema gives it.
- * @throws {SchemaError} naming where it does not fit
+ * Validates the content on save. Its data becomes the output of the schema.
+ * @throws {SchemaError} naming the paths that do not fit
  */
 export async function conformForSaving(
   settings: Pick<SchemaSettings, "schema" | "defaults" | "format">,
@@ -31,7 +31,7 @@ export async function conformForSaving(
   const result = await schema["~standard"].validate(content.data);
   if (result.issues !== undefined) {
     throw new SchemaError(
-      `The session does not fit its schema and was not saved: ${describe(result.issues)}.`,
+      `The session was not saved because its data does not match the schema: ${describe(result.issues)}.`,
       result.issues,
     );
   }
@@ -45,17 +45,17 @@ export interface Conforming {
   readonly content: Content;
   /** The bytes of `content`. */
   readonly plaintext: Uint8Array;
-  /** The bytes that stand for it in the store, where these hold more than the schema lets through; null elsewhere. */
+  /** The stored bytes, if they contain keys that the schema strips; otherwise null. */
   readonly under: Uint8Array | null;
 }
 
 /**
- * The same for content that was stored, perhaps by another version of the application: what does not fit goes through
- * `upgrade` once. What `upgrade` leaves out is gone with the next save; what the schema leaves out stays stored.
- * @param plaintext what was stored
+ * Validates stored content, which another version of the application may have written. Data that does not fit passes
+ * through `upgrade` once. Keys that `upgrade` drops are removed by the next save; keys that the schema strips stay
+ * stored.
+ * @param plaintext the stored bytes
  * @param content the same, decoded for this call
- * A schema, or an `upgrade`, that throws has refused the data.
- * @throws {RefusedError} reason "schema"
+ * @throws {RefusedError} reason "schema": the data does not fit, or `schema` or `upgrade` threw
  */
 export async function conformStored(
   settings: SchemaSettings,
@@ -65,12 +65,12 @@ export async function conformStored(
   try {
     return await conform(settings, plaintext, content);
   } catch (error) {
-    // Down is down: an `upgrade` may ask a store of its own.
+    // Fail closed: an `upgrade` may query a store, and an outage must not discard the session.
     if (error instanceof RefusedError || error instanceof StoreError) throw error;
-    // Not with its message, which may quote what the session holds.
+    // Do not include its message, which may quote session data.
     throw new RefusedError(
       "schema",
-      "`schema` or `upgrade` threw an error for the stored session: see `cause`. It must answer for whatever an earlier release stored.",
+      "`schema` or `upgrade` threw while it processed a stored session: see `cause`. Both must accept any data that an earlier release stored.",
       { cause: error },
     );
   }
@@ -91,17 +91,17 @@ async function conform(
   if (result.issues !== undefined && upgrade !== undefined) {
     const data = await upgrade(content.data);
     result = await schema["~standard"].validate(data);
-    // Before the application sees any of it: `upgrade` and the schema may have kept values that it changes later.
+    // Encode before the application gets the data: the output may share objects that the application mutates.
     under = result.issues === undefined ? bytesOfUpgraded(format, { ...content, data }, plaintext) : null;
   }
   if (result.issues !== undefined) {
     throw new RefusedError(
       "schema",
-      `The stored session does not fit the schema: ${describe(result.issues)}.`,
+      `The stored session does not match the schema: ${describe(result.issues)}.`,
     );
   }
   const seen = { ...content, data: dataOf(result.value) };
-  format.flashInData?.write(seen.data, seen.flash); // the session's own, whatever the schema says of the key
+  format.flashInData?.write(seen.data, seen.flash); // the flash key belongs to the session, whatever the schema makes of it
   return seenAs(format, seen, plaintext, under);
 }
 
@@ -112,14 +112,14 @@ function seenAs(
   under: Uint8Array | null,
 ): Conforming {
   const bytes = format.encode(seen, stored);
-  // Schemas give the same object for a default time and again: what one visitor adds to it is not for the next.
+  // Decode a copy: a schema may return the same default object each time, and sessions must not share it.
   const content = sameBytes(bytes, stored) ? seen : format.decode(bytes);
   return { content, plaintext: bytes, under: under !== null && sameBytes(bytes, under) ? null : under };
 }
 
 /**
- * Bytes of upgraded data, whose keys that the schema does not know stay as well; null where only the schema makes of it
- * what can be stored.
+ * Encodes upgraded data, including keys that the schema does not know. Null if only the output of the schema can be
+ * stored.
  */
 function bytesOfUpgraded(
   format: SessionFormat,
@@ -145,21 +145,21 @@ async function withDefaults(
   return bytes === null ? content : { ...content, data: format.decode(bytes).data };
 }
 
-/** A session without data fits every schema: nobody has put anything there yet. */
+/** A session without data is not validated: it has no values yet. */
 function isBare(content: Content): boolean {
   return Object.keys(content.data).length === 0;
 }
 
 function dataOf(value: unknown): Record<string, unknown> {
   if (isObject(value)) return value;
-  throw new SchemaError("The schema must describe an object: a session's data is one.", []);
+  throw new SchemaError("The schema must return an object, because session data is an object.", []);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Issues as one sentence: where and what. At most ten, and never the values. Visitors may have chosen the keys (R50). */
+/** Formats up to ten issues as path and message, without values. Keys are escaped: a visitor may have chosen them (R50). */
 function describe(issues: readonly StandardIssue[]): string {
   return issues
     .slice(0, 10)

@@ -7,17 +7,17 @@ import { endOf } from "./lifetime.ts";
 import type { SessionState } from "./state.ts";
 import { parseUserId, type UserId } from "./user-id.ts";
 
-/** For the manager and the adapters: what stands behind a session. */
+/** The state behind a session, for the manager and the adapters. */
 export let stateOf: (session: Session<never>) => SessionState;
-/** For the manager: a session over its state. */
+/** Creates a session over a state, for the manager. */
 export let sessionOver: <Data>(state: SessionState) => Session<Data>;
 
 /**
- * One visitor's session during one request. Change it freely: nothing reaches the store before
- * `sessions.commit(session)`, which every adapter calls when the response begins.
+ * A visitor's session during one request. Mutate it directly; there is no `save()`. Changes are written by
+ * `sessions.commit(session)`, which every adapter calls when the response starts.
  *
- * Looking at any property makes the response vary by cookie (R12). Printing a session, or turning it into JSON,
- * shows its handle and times, never its data.
+ * Accessing any property adds `Vary: Cookie` to the response (R12). Printing a session or serializing it to JSON shows
+ * its handle and creation time, never its data.
  */
 export class Session<Data = SessionData> {
   readonly #state: SessionState;
@@ -25,13 +25,13 @@ export class Session<Data = SessionData> {
   static {
     stateOf = (session) => {
       if (typeof session === "object" && session !== null && #state in session) return session.#state;
-      throw notOurs(session, "Session", "what `load` of this manager or its adapter answered");
+      throw notOurs(session, "Session", "a session returned by `load` of a session manager or its adapter");
     };
     sessionOver = (state) => new Session(state);
-    // Not a method: `isolatedDeclarations` takes no computed name but those of Symbol.
+    // Not a method: `isolatedDeclarations` allows only well-known symbols as computed names.
     Object.defineProperty(this.prototype, inspect.custom, {
       value(this: Session<never>): string {
-        const { handle, isNew, createdAt } = describe(this.#state); // printing is no use of the session
+        const { handle, isNew, createdAt } = describe(this.#state); // printing does not count as access
         return `Session { handle: '${handle}', isNew: ${isNew}, createdAt: ${createdAt.toISOString()} }`;
       },
     });
@@ -52,7 +52,7 @@ export class Session<Data = SessionData> {
     return state;
   }
 
-  /** For what would tell of a row that does not open: such a row makes this a new session, or throws. */
+  /** Opens the row first, for properties that depend on it: an unreadable row yields a new session, or throws. */
   get #opened(): SessionState {
     const state = this.#used;
     if (!state.opened) void state.content;
@@ -60,9 +60,9 @@ export class Session<Data = SessionData> {
   }
 
   /**
-   * The application's values: in a new session the defaults of `schema`, and without one nothing. Holds what MessagePack and its extensions hold: null, booleans,
-   * numbers, strings, bigint, Uint8Array, arrays, plain objects, Date, Map, Set and URL. Anything else fails the
-   * commit with a ValueError that names the path. Change it in place, or assign a whole new object.
+   * The application's data. In a new session: the defaults of `schema`, or an empty object. Values may be null, booleans,
+   * numbers, strings, bigints, Uint8Arrays, arrays, plain objects, Dates, Maps, Sets and URLs. Any other value fails the
+   * commit with a ValueError that names its path. Mutate it in place or assign a new object.
    */
   get data(): DataOf<Data> {
     return this.#used.content.data as DataOf<Data>;
@@ -70,12 +70,12 @@ export class Session<Data = SessionData> {
 
   set data(data: DataOf<Data>) {
     if (typeof data !== "object" || data === null || Array.isArray(data)) {
-      throw new TypeError("session.data takes a plain object.");
+      throw new TypeError("session.data must be a plain object.");
     }
     this.#used.content.data = data as Record<string, unknown>;
   }
 
-  /** Who is logged in: the id given to `login`, or what `userOf` found; undefined for nobody. */
+  /** The id of the logged-in user, from `login` or `userOf`. Undefined if the session is anonymous. */
   get user(): string | undefined {
     return this.#used.content.user;
   }
@@ -86,20 +86,20 @@ export class Session<Data = SessionData> {
   }
 
   /**
-   * Names this session in lists, logs and events: the hash of its id, 43 characters of base64url. Opens nothing.
-   * Changes with `login`, `regenerate` and `reset`.
+   * Identifies this session in lists, logs and events: the hash of its id, 43 characters of base64url. It is not a
+   * credential. Changes with `login`, `regenerate` and `reset`.
    */
   get handle(): string {
     return handleOf(this.#opened.token.id);
   }
 
-  /** When the session began, or its user logged in. */
+  /** When the session was created, or its user last logged in. */
   get createdAt(): Date {
     const state = this.#opened;
     return new Date(state.stored?.row.createdAt ?? state.startedAt);
   }
 
-  /** When it ends if nobody uses it from now on. */
+  /** When the session expires if it receives no further requests. */
   get expiresAt(): Date {
     const state = this.#opened;
     const { settings, stored, startedAt } = state;
@@ -107,11 +107,11 @@ export class Session<Data = SessionData> {
   }
 
   /**
-   * Logs a user in: the session gets a new id at commit, the old one ends, both limits start again, and the row
-   * names its user (ASVS 7.2.4, R17). Data and flash are kept, unless another user was logged in: then the session
-   * starts empty, so that nothing crosses from one user to the next.
+   * Logs a user in. At commit the session gets a new id, which prevents session fixation (ASVS 7.2.4, R17); the old id
+   * ends, both timeouts restart, and the row is indexed by user. Data and flash messages are kept, unless another user
+   * was logged in: then the session starts empty, so that no data passes from one user to another.
    * @param userId the application's id of the user: a non-empty string, a safe integer or a bigint
-   * @throws {TypeError} anything else
+   * @throws {TypeError} `userId` is none of these
    */
   login(userId: UserId): void {
     const user = parseUserId(userId, "session.login");
@@ -125,15 +125,15 @@ export class Session<Data = SessionData> {
   }
 
   /**
-   * Gives the session a new id and ends the old one, keeping data, user and limits: after a change of rights, or
-   * when Passport asks. Where another request ended the session meanwhile it stays ended.
+   * Gives the session a new id at commit and ends the old one. Keeps data, user and timeouts. Call it after a change of
+   * privileges. If another request has ended the session, it stays ended.
    */
   regenerate(): void {
     refuseCallback("regenerate", arguments);
     this.#opened.ask("regenerate");
   }
 
-  /** Ends this session and begins an empty one under a new id: nobody is logged in, both limits start again. */
+  /** Ends this session and starts an empty, anonymous one under a new id. Both timeouts restart. */
   reset(): void {
     refuseCallback("reset", arguments);
     const state = this.#used;
@@ -142,7 +142,7 @@ export class Session<Data = SessionData> {
     state.ask("reset");
   }
 
-  /** Ends the session: log-out. At commit the row is deleted and the cookie cleared; later changes are not saved. */
+  /** Ends the session (logout). At commit the row is deleted and the cookie cleared; later changes are not saved. */
   destroy(): void {
     refuseCallback("destroy", arguments);
     const state = this.#used;
@@ -151,16 +151,18 @@ export class Session<Data = SessionData> {
   }
 
   /**
-   * Keeps a value until it is taken: a message for the next page. Setting a name again replaces its value.
-   * @param value anything that `data` can hold
+   * Stores a flash message: a value that is kept until `takeFlash` reads it, usually in the next request. Flashing the
+   * same name again replaces the value.
+   * @param value any value that `data` can hold
    */
   flash(name: string, value: unknown): void {
-    if (typeof name !== "string") throw new TypeError("session.flash takes a name and a value.");
+    if (typeof name !== "string")
+      throw new TypeError("session.flash(name, value) requires a string as name.");
     const { flash } = this.#used.content;
     Object.defineProperty(flash, name, { value, writable: true, enumerable: true, configurable: true });
   }
 
-  /** The value flashed under this name, which it removes; undefined when there is none. */
+  /** Returns and removes the value flashed under this name. Undefined if there is none. */
   takeFlash(name: string): unknown {
     const { flash } = this.#used.content;
     if (!Object.hasOwn(flash, name)) return undefined;
@@ -169,7 +171,7 @@ export class Session<Data = SessionData> {
     return value;
   }
 
-  /** Handle and times; never data, user or token (R2). */
+  /** Handle and creation time only; never data, user or token (R2). */
   toJSON(): { handle: string; isNew: boolean; createdAt: Date } {
     return describe(this.#used);
   }

@@ -4,18 +4,18 @@ import type { SessionCookie } from "./cookie.ts";
 import type { Defaults } from "./defaults.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
-/** What two requests did to the same key of `data`. */
+/** Two requests changed the same key of `data`. */
 export interface Conflict {
   readonly key: string;
-  /** As this request loaded it; undefined when it was not there. */
+  /** The value this request loaded; undefined if the key was absent. */
   readonly base: unknown;
-  /** As this request leaves it; undefined when it was deleted. */
+  /** The value this request is saving; undefined if it deleted the key. */
   readonly mine: unknown;
-  /** As another request saved it meanwhile; undefined when it was deleted. */
+  /** The value another request saved in between; undefined if it deleted the key. */
   readonly theirs: unknown;
 }
 
-/** Options, checked and complete. Durations in milliseconds. */
+/** Validated options with defaults applied. Durations are in milliseconds. */
 export interface Settings {
   readonly store: SessionStore;
   readonly format: SessionFormat;
@@ -23,13 +23,13 @@ export interface Settings {
   readonly idleTimeout: number;
   readonly absoluteTimeout: number;
   readonly touchEvery: number;
-  /** Refuses a promise. */
+  /** Throws a TypeError if the hook returns a promise. */
   readonly onConflict: ((conflict: Conflict) => unknown) | undefined;
   readonly onUnreadable: "renew" | "throw";
-  /** Refuses a promise and whatever is no user's id. */
+  /** Throws a TypeError if the hook returns a promise or an invalid user id. */
   readonly userOf: ((data: Record<string, unknown>) => string | undefined) | undefined;
   readonly schema: StandardSchema<unknown, unknown> | undefined;
-  /** Those of the schema. */
+  /** The defaults of `schema`. */
   readonly defaults: Defaults | undefined;
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly client: boolean;

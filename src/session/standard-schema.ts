@@ -1,4 +1,4 @@
-/** The one property of a Standard Schema (standardschema.dev, version 1) that is used here. */
+/** The part of a Standard Schema (standardschema.dev, version 1) that this package uses. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly "~standard": {
     readonly version: 1;

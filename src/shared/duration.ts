@@ -17,16 +17,16 @@ const units = {
   weeks: 604_800_000,
 } as const;
 
-/** What a {@link Duration} is counted in. */
+/** The units of a {@link Duration}. */
 export type DurationUnit = keyof typeof units;
 
 /**
- * A length of time: milliseconds, or a number and a unit such as "15 min", "12 h", "30 days". Text that comes from
- * elsewhere (the environment) is checked when the program starts: pass it `as Duration`.
+ * A length of time: a number of milliseconds, or a number with a unit such as "15 min", "12 h" or "30 days". Values are
+ * also validated at run time, so a string from the environment can be passed `as Duration`.
  */
 export type Duration = number | `${number} ${DurationUnit}` | `${number}${DurationUnit}`;
 
-/** The duration in whole milliseconds, or null when it is not one. */
+/** Parses a duration into whole milliseconds. Null if it is invalid. */
 export function milliseconds(duration: Duration | string): number | null {
   let value: number;
   if (typeof duration === "number") {

@@ -100,7 +100,7 @@ describe("a Node that is too old", () => {
 });
 
 describe("two copies of the package in one process", () => {
-  const message = /is of another copy of stored-session .*npm ls stored-session/;
+  const message = /comes from another copy of stored-session.*npm ls stored-session/;
 
   /** A project whose node_modules has the package twice, the second as `other-copy`. */
   function twice(others: readonly string[] = []): Project {

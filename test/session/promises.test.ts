@@ -890,7 +890,7 @@ describe("options", () => {
     assert.throws(
       () =>
         createSessionManager({ store: memoryStore(), keys: testKeys, preset: "aal3", idleTimeout: "1 h" }),
-      /longer than preset/,
+      /must not exceed those of preset "aal3"/,
     );
     createSessionManager({ store: memoryStore(), keys: testKeys, preset: "aal3", idleTimeout: "5 min" });
   });
