@@ -15,26 +15,25 @@ import type { ExpireCursor, ExpireQuery, ExpireResult, FutureQuery } from "../st
 import { futureQuery } from "./future.ts";
 
 export interface ExpireOptions extends LeaseOptions {
-  /** Also delete sessions created longer ago than this, used or not (the gem's rule). */
+  /** Also delete sessions created longer ago than this, even if in use, as the Rails gem does. */
   maxCreatedAge?: Duration;
-  /** Also delete sessions not saved or touched for this long. */
+  /** Also delete sessions that were not saved or touched for this long. */
   maxUpdatedAge?: Duration;
-  /** Rows deleted by one statement at most. Default 100; a store may take less. */
+  /** Maximum rows deleted by one statement. Default 100; a store may use a lower limit. */
   batchSize?: number;
-  /** Rows deleted in a second at most. Default 5,000; Infinity for no such bound. */
+  /** Maximum rows deleted per second. Default 5,000; Infinity for no limit. */
   maxPerSecond?: number;
   /**
-   * The part of its time that it works at most, above 0 and up to 1; for the rest of it, it rests, so that requests
-   * have their turn however slow the database is. Default 0.33. With 1 and a `maxPerSecond` of Infinity it goes as
-   * fast as it can.
+   * Maximum fraction of time spent working, above 0 and at most 1. The job pauses for the remainder, which leaves capacity
+   * for requests even if the database is slow. Default 0.33. Use 1 with `maxPerSecond: Infinity` for full speed.
    */
   share?: number;
-  /** Stops between two batches; the promise then resolves with what was deleted so far. */
+  /** Stops the run between batches. The promise then resolves with the number of rows deleted so far. */
   signal?: AbortSignal;
   /**
-   * Called after every batch. `fraction` is from 0 to 1, how far the run is: by the days on which sessions ended, or
-   * with an age by their ids. It is undefined where that is not known: in a run over a single day, and in memory and
-   * in Rails' table, until the end.
+   * Called after every batch. `fraction` is the progress from 0 to 1, measured by expiry day, or by id if an age is given.
+   * It is undefined until the end if progress is unknown: for a run over a single day, in the memory store and in the
+   * Rails table.
    */
   onProgress?: (progress: { deleted: number; fraction?: number | undefined }) => void;
 }
@@ -45,13 +44,13 @@ export interface ExpireJob {
   now: number;
   idleTimeout: number;
   absoluteTimeout: number;
-  /** Asked before every batch; false stops. */
+  /** Called before every batch. Returning false stops the run. */
   mayGoOn?: () => Promise<boolean>;
-  /** Nobody waits for it: its rests keep no process alive. */
+  /** A background run: its pauses do not keep the process alive. */
   background?: boolean;
 }
 
-/** @throws {TypeError} an option that cannot work */
+/** @throws {TypeError} an invalid option */
 export function checkExpireOptions(options: ExpireOptions): void {
   assertOptions("expire", options, {
     ...leaseChecks,
@@ -68,8 +67,8 @@ export function checkExpireOptions(options: ExpireOptions): void {
 }
 
 /**
- * Deletes what has ended, in bounded and ordered batches, and answers how many rows went (R34).
- * @throws {StoreError} the store failed; `changed` is how many rows had gone by then
+ * Deletes expired rows in bounded, ordered batches and returns how many (R34).
+ * @throws {StoreError} the store failed; `changed` is the number of rows deleted before
  */
 export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): Promise<number> {
   checkExpireOptions(options);
@@ -82,12 +81,12 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
     ...(maxUpdatedAge !== undefined && { updatedBefore: job.now - maxUpdatedAge }),
     idleTimeout: job.idleTimeout,
     absoluteTimeout: job.absoluteTimeout,
-    // Batches of at most a second's work, so that a pause never outlasts the lease.
+    // At most one second's quota per batch, so that a pause never outlasts the lease.
     limit: Math.min(batchSize, maxPerSecond),
   };
   const pace = new Pace({ ...options, maxPerSecond }, !job.background);
   const mayStep = async () => !signal?.aborted && (job.mayGoOn === undefined || (await job.mayGoOn()));
-  /** What a clock that was ahead has left behind: usually one statement that finds nothing. */
+  /** Deletes rows written while a clock ran ahead. Usually one statement that finds none. */
   const deleteFuture = async (): Promise<void> => {
     const leftOver = futureQuery(job.now, job.absoluteTimeout, query.limit);
     while (leftOver !== null && (await mayStep())) {
@@ -119,7 +118,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
       );
       deleted += step.deleted;
       cursor = step.cursor;
-      // Among rows that still live, as most of the newest bucket do, it looks at more: reading them takes the time.
+      // Examine more rows if most are still live, as in the newest bucket; reading them is what takes time.
       scan = step.deleted < query.limit / 2 ? 4 * query.limit : query.limit;
       onProgress?.({ deleted, fraction: cursor === null ? 1 : step.fraction });
       if (cursor !== null) await pace.rest(step.deleted, performance.now() - began);
@@ -135,14 +134,14 @@ function lengthOf(duration: Duration | undefined): number | undefined {
   return duration === undefined ? undefined : milliseconds(duration)!;
 }
 
-/** What the job needs of a session manager. */
+/** The part of a session manager that the job uses. */
 export interface Expirable {
   expire(options?: ExpireOptions): Promise<number>;
 }
 
 /**
- * Deletes what has ended, in one process of the cluster at a time, and answers how many rows went: for pg-boss,
- * graphile-worker, BullMQ, node-cron or any other runner. While another process is at it, answers 0 at once.
+ * Deletes expired sessions, in one process of the cluster at a time, and returns how many: for pg-boss, graphile-worker,
+ * BullMQ, node-cron or any other job runner. Returns 0 immediately if another process is running the job.
  */
 export function expireSessionsJob(sessions: Expirable, options: ExpireOptions = {}): Promise<number> {
   return sessions.expire({ exclusive: true, ...options });

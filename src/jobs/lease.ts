@@ -2,31 +2,31 @@ import { randomUUID } from "node:crypto";
 import type { Duration } from "../shared/duration.ts";
 import { durationFrom, isBoolean, type OptionCheck } from "../shared/option-checks.ts";
 
-/** What a lease needs of a store. */
+/** The part of a store that a lease uses. */
 export interface LeaseStore {
   lease(name: string, holder: string, until: number, now: number): Promise<boolean>;
 }
 
-/** Options of work that one process of a cluster does at a time. */
+/** Options of jobs that run in one process of a cluster at a time. */
 export interface LeaseOptions {
   /**
-   * Takes the lease of this kind of work first, and does nothing while another process has it. Default false: an
-   * explicit call works at once, beside others.
+   * Acquire the lease for this kind of job first, and do nothing if another process holds it. Default false: the job runs
+   * regardless of others.
    */
   exclusive?: boolean;
-  /** How long the holder may be silent before another process takes over. Default "60 s". */
+  /** How long after the last renewal another process may take over the lease. Default "60 s". */
   lease?: Duration;
 }
 
-/** Of an object of options that has those of a lease. */
+/** Checks for options that extend {@link LeaseOptions}. */
 export const leaseChecks: Readonly<Record<keyof LeaseOptions, OptionCheck>> = {
   exclusive: isBoolean,
   lease: durationFrom(1),
 };
 
 /**
- * Runs `work` while this process holds the lease. `mayGoOn`, to be asked before every step, keeps it and says
- * whether it is still held. Null, and nothing done, when another process has it.
+ * Runs `work` while this process holds the lease. Call `mayGoOn` before every step: it renews the lease and returns whether
+ * it is still held. Returns null without running `work` if another process holds the lease.
  */
 export async function whileHeld<Answer>(
   lease: Lease,
@@ -36,14 +36,14 @@ export async function whileHeld<Answer>(
   try {
     return await work(() => lease.keep());
   } finally {
-    // When this fails the lease runs out by itself, and what `work` threw says more.
+    // If releasing fails, the lease expires; an error of `work` takes precedence.
     await lease.release().catch(() => {});
   }
 }
 
 /**
- * Lets one process of a cluster do a job at a time: a row in the database that its holder renews while it works. A
- * holder that dies loses it when `duration` has passed.
+ * A lease that lets one process of a cluster run a job at a time: a row in the database that the holder renews. If the
+ * holder dies, the lease expires after `duration`.
  */
 export class Lease {
   readonly #store: LeaseStore;
@@ -60,7 +60,7 @@ export class Lease {
     this.#clock = options.clock;
   }
 
-  /** Takes or renews it. False when another process has it: then stop. */
+  /** Acquires or renews the lease. Returns false if another process holds it. */
   async hold(): Promise<boolean> {
     const now = this.#clock();
     this.#takenAt = now;
@@ -68,8 +68,8 @@ export class Lease {
   }
 
   /**
-   * For a holder, before each step: renews it once a twentieth of it has passed, because each renewal is a commit of
-   * the database. Until then nobody else can have it. False when another process has it: then stop.
+   * For the holder, before each step. Renews the lease only after 1/20 of its duration, because each renewal is a database
+   * commit. Returns false if another process holds it: stop in that case.
    */
   async keep(): Promise<boolean> {
     const passed = this.#clock() - this.#takenAt;

@@ -1,16 +1,16 @@
 import { setImmediate as turn, setTimeout as pause } from "node:timers/promises";
 
-/** How fast a job goes. */
+/** Rate limits of a job. */
 export interface PaceOptions {
-  /** Rows in a second at most; Infinity for no such bound. */
+  /** Maximum rows per second; Infinity for no limit. */
   maxPerSecond?: number;
   /**
-   * The part of its time that the job works at most, above 0 and up to 1; for the rest of it, it rests. So it gives way
-   * on a busy database or in a busy process, where its steps take longer; a rest is at most a second. Default 0.33:
-   * it rests twice as long as it works.
+   * Maximum fraction of time spent working, above 0 and at most 1. The job pauses for the remainder, at most one second at
+   * a time. Steps take longer on a busy database or process, so the job backs off under load. Default 0.33: it pauses
+   * twice as long as it works.
    */
   share?: number;
-  /** Ends a rest at once. */
+  /** Ends a pause immediately. */
   signal?: AbortSignal;
 }
 
@@ -25,7 +25,7 @@ interface Time {
 
 interface RestOptions {
   readonly signal: AbortSignal | undefined;
-  /** False where the process may end meanwhile. */
+  /** False if the pause must not keep the process alive. */
   readonly ref: boolean;
 }
 
@@ -33,31 +33,31 @@ const time: Time = {
   now: () => performance.now(),
   pause: (milliseconds, { signal, ref }) =>
     pause(milliseconds, undefined, { signal: signal!, ref }).catch(() => {}),
-  // An unreferenced turn comes only when something else wakes the loop, so in an idle process a timer does.
+  // An unreferenced immediate runs only when something else wakes the event loop; in an idle process, a timer does.
   turn: ({ ref }) => {
     const next = turn(undefined, { ref });
     return ref ? next : Promise.race([next, pause(1, undefined, { ref })]);
   },
 };
 
-/** So that no rest outlasts a lease. */
+/** Longest pause in milliseconds, so that no pause outlasts a lease. */
 const longest = 1_000;
 
-/** A job that was held up may catch up so many milliseconds of its rate, no more: that would be a burst. */
+/** A delayed job may catch up this many milliseconds of its rate. More would cause a burst. */
 const arrears = 50;
 
-/** The rests between the steps of a job. */
+/** Paces a job by pausing between its steps. */
 export class Pace {
   readonly #perRow: number;
   readonly #perWork: number;
   readonly #rest: RestOptions;
   readonly #time: Time;
-  /** Milliseconds of work since the last rest. */
+  /** Milliseconds of work since the last pause. */
   #worked = 0;
-  /** When the rate allows the next step. */
+  /** The earliest time of the next step according to the rate. */
   #due: number;
 
-  /** @param ref false where a rest keeps no process alive, because nobody waits for the job */
+  /** @param ref false if pauses must not keep the process alive, because nothing awaits the job */
   constructor(options: PaceOptions, ref = true, clock: Time = time) {
     const { maxPerSecond = Infinity, share = defaultShare, signal } = options;
     this.#perRow = 1_000 / maxPerSecond;
@@ -67,24 +67,24 @@ export class Pace {
     this.#due = clock.now();
   }
 
-  /** After a step that wrote so many rows and took so many milliseconds: as long as the rate and the share ask for. */
+  /** Pauses after a step of `rows` rows that took `took` milliseconds, as the rate and the share require. */
   async rest(rows: number, took: number): Promise<void> {
     const now = this.#time.now();
     this.#worked += took;
     this.#due = Math.max(this.#due, now - arrears) + rows * this.#perRow;
     const rest = Math.min(longest, Math.max(this.#due - now, this.#worked * this.#perWork));
     if (rest < 1) {
-      // What is not rested now is added to the next rest. Without a turn, a store that answers at once (in memory)
-      // would let nobody else have one.
+      // The unused pause is added to the next one. Yield to the event loop: a store that resolves immediately (in memory)
+      // would otherwise block it.
       await this.#time.turn(this.#rest);
       return;
     }
-    await this.#time.pause(Math.ceil(rest), this.#rest); // timers drop the fraction
+    await this.#time.pause(Math.ceil(rest), this.#rest); // timers truncate fractions
     this.#worked = 0;
   }
 }
 
-/** What is wrong with the options; null when nothing is. */
+/** Validates the options. Returns a message, or null if they are valid. */
 export function paceProblem({ maxPerSecond = Infinity, share = 1 }: PaceOptions): string | null {
   if (maxPerSecond !== Infinity && !(Number.isSafeInteger(maxPerSecond) && maxPerSecond >= 1)) {
     return "`maxPerSecond` must be a whole number, 1 or more.";

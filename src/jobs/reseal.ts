@@ -2,59 +2,59 @@ import type { LeaseOptions } from "./lease.ts";
 
 export interface ResealOptions extends LeaseOptions {
   /**
-   * Rows read by one statement, and kept in memory, at most. Default 10, the number that is sealed in one turn of the
-   * event loop. More cost fewer reads, and leave a row more time to change between its reading and its writing.
+   * Maximum rows read by one statement and held in memory. Default 10, the number sealed in one turn of the event loop.
+   * Larger batches need fewer reads but conflict with requests more often.
    */
   batchSize?: number;
-  /** Rows written in a second at most. Default 1,000; Infinity for no such bound. */
+  /** Maximum rows written per second. Default 1,000; Infinity for no limit. */
   maxPerSecond?: number;
   /**
-   * The part of its time that it works at most, above 0 and up to 1; for the rest of it, it rests, so that requests
-   * have their turn however slow the database or busy the process is. Default 0.33. With 1 and a `maxPerSecond` of
-   * Infinity it goes as fast as it can.
+   * Maximum fraction of time spent working, above 0 and at most 1. The job pauses for the remainder, which leaves capacity
+   * for requests even if the database is slow or the process is busy. Default 0.33. Use 1 with `maxPerSecond: Infinity`
+   * for full speed.
    */
   share?: number;
-  /** Goes on behind this handle: the `cursor` of a run that stopped. Default: from the start. */
+  /** Resumes after this handle: the `cursor` of an interrupted run. Default: from the start. */
   after?: string;
-  /** Stops between two steps; the promise then resolves with what was done so far. */
+  /** Stops the run between steps. The promise then resolves with the result so far. */
   signal?: AbortSignal;
   /** Called after every page. */
   onProgress?: (progress: ResealResult) => void;
 }
 
-/** What a run of resealing did. */
+/** The result of a reseal run. */
 export interface ResealResult {
-  /** Rows looked at. */
+  /** Rows examined. */
   readonly scanned: number;
-  /** Rows carried to the newest key. */
+  /** Rows re-encrypted under the newest key. */
   readonly resealed: number;
-  /** Rows that were under the newest key already. */
+  /** Rows that were already under the newest key. */
   readonly current: number;
-  /** Rows sealed to their cookie, which only their user's next request can reseal; their client column was done. */
+  /** Rows sealed to their cookie. Their data is resealed by the user's next request; the client column was resealed. */
   readonly waiting: number;
-  /** Rows that requests kept changing: they stay under an older key until their next save, or the next run. */
+  /** Rows that concurrent requests kept changing. They stay under an older key until their next save or the next run. */
   readonly contended: number;
-  /** Rows that had reached the end that is stored in them, whatever the timeouts of this process; expiry deletes them. */
+  /** Rows past their stored expiry time, regardless of the timeouts of this process. Expiry deletes them. */
   readonly ended: number;
-  /** Rows that do not open: edited, or under a key that is not in the ring. They were left as they are. */
+  /** Rows that cannot be opened: edited, or under a key that is not in the ring. They were left unchanged. */
   readonly refused: number;
-  /** From 0 to 1, how far through the table it is. */
+  /** Progress through the table, from 0 to 1. */
   readonly fraction: number;
-  /** False when it was stopped, or when another process is at it. */
+  /** False if the run was stopped, or if another process holds the lease. */
   readonly finished: boolean;
-  /** Where it stopped; pass it as `after` to go on. Null at the start and at the end. */
+  /** Where the run stopped. Pass it as `after` to resume. Null at the start and at the end. */
   readonly cursor: string | null;
 }
 
-/** What the job needs of a session manager. */
+/** The part of a session manager that the job uses. */
 export interface Resealable {
   reseal(options?: ResealOptions): Promise<ResealResult>;
 }
 
 /**
- * Carries rows to the newest key, in one process of the cluster at a time: for pg-boss, graphile-worker, BullMQ,
- * node-cron or any other runner. While another process is at it, answers at once with nothing done. May be killed
- * at any time and run again: rows that are done are passed over.
+ * Re-encrypts rows under the newest key, in one process of the cluster at a time: for pg-boss, graphile-worker, BullMQ,
+ * node-cron or any other job runner. Returns immediately if another process is running the job. Can be killed and
+ * restarted at any time: rows under the newest key are skipped.
  */
 export function resealJob(sessions: Resealable, options: ResealOptions = {}): Promise<ResealResult> {
   return sessions.reseal({ exclusive: true, ...options });

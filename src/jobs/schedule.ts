@@ -1,13 +1,13 @@
-/** A repeated job that does not keep its process alive. */
+/** A recurring job. Does not keep the process alive. */
 export interface Schedule {
-  /** No further runs; resolves when the one under way is done. */
+  /** Stops the schedule. Resolves when a run in progress has finished. */
   stop(): Promise<void>;
 }
 
 /**
- * Runs `job` again and again, `every` milliseconds apart on average: each pause is drawn between 0.5 and 1.5 of it, so
- * that a fleet does not work in step. The timer is unreferenced. A run that fails is reported and does not end the
- * schedule.
+ * Runs `job` repeatedly with an average pause of `every` milliseconds. Each pause is a random 0.5 to 1.5 times that, so
+ * that processes started together do not run in lockstep. The timer is unreferenced. A failed run is reported and does
+ * not end the schedule.
  */
 export function schedule(
   every: number,

@@ -8,37 +8,38 @@ import type { Records } from "../session/records.ts";
 import { Session, stateOf } from "../session/session.ts";
 import { UserRows } from "../session/user-rows.ts";
 
-/** A session as its user, or an operator, may see it: no data, no token. */
+/** Metadata of a session for its user or an operator. Contains no data and no token. */
 export interface SessionInfo {
-  /** Names the session; opens nothing. */
+  /** Identifies the session. Not a credential. */
   readonly handle: string;
-  /** Whether it is the session given as `current`; absent when none was given. */
+  /** Whether this is the session passed as `current`. Absent if none was passed. */
   readonly current?: boolean;
   readonly createdAt: Date;
-  /** Time of the last save, or of the last use that was noted (`touchEvery`). */
+  /** Time of the last save or touch; touches are at least `touchEvery` apart. */
   readonly updatedAt: Date;
-  /** When it ends if nobody uses it from now on. */
+  /** When the session expires if it receives no further requests. */
   readonly expiresAt: Date;
-  /** Address and user agent of its last log-in; null where none were kept. */
+  /** Address and user agent of the last login. Null if none are stored. */
   readonly client: ClientInfo | null;
 }
 
-/** All sessions of one user: `sessions.forUser(id)`. */
+/** The sessions of one user, from `sessions.forUser(id)`. */
 export interface UserSessions {
   /**
-   * The user's live sessions, newest first, at most 1,000.
-   * @param options.current marks this session in the list
+   * Lists the user's live sessions, newest first, at most 1,000.
+   * @param options.current the session to mark as `current` in the list
    */
   list(options?: { current?: Session<any> }): Promise<SessionInfo[]>;
   /**
-   * Ends one of this user's sessions by its handle. False when this user has no such session.
-   * @throws {TypeError} not text: a field of a form that has another name, for example
+   * Ends one session of this user by its handle. Returns false if the user has no such session.
+   * @throws {TypeError} the handle is not a string, for example because a form field is missing
    */
   revoke(handle: string): Promise<boolean>;
   /**
-   * Ends them all, apart from `except`; answers how many. Every process sees it at its next request (R44).
-   * @throws {ConflictError} new sessions of the user kept coming, a hundred times as fast as they were ended
-   * @throws {StoreError} the store failed; `changed` is how many sessions had ended by then. Calling again is safe
+   * Ends all sessions of this user except `except`, and returns how many. Takes effect in every process at its next
+   * request (R44).
+   * @throws {ConflictError} new sessions of the user kept appearing while the others were deleted
+   * @throws {StoreError} the store failed; `changed` counts the sessions deleted before. Retrying is safe
    */
   revokeAll(options?: { except?: Session<any> }): Promise<number>;
 }
@@ -115,7 +116,7 @@ async function deleteAll(rows: UserRows, except: readonly Uint8Array[]): Promise
   }
 }
 
-/** The ids of a session: as stored, and the one that its commit will give it. */
+/** The ids of a session: the stored one, and the one its pending commit will give it. */
 function idsOf(session: Session<any>): Uint8Array[] {
   const state = stateOf(session as Session<never>);
   state.accessed = true;

@@ -1,7 +1,7 @@
 import { hash } from "./hash.ts";
 import { label } from "./label.ts";
 
-/** The columns that a seal covers. All of them are stored beside the envelope, and none is secret. */
+/** The columns that an envelope authenticates (AAD). They are stored beside the envelope and are not secret. */
 export interface SealContext {
   /** Row id, 32 bytes. */
   readonly id: Uint8Array;
@@ -11,7 +11,7 @@ export interface SealContext {
   readonly createdAt: number;
   /** Milliseconds since the epoch. */
   readonly absoluteExpiresAt: number;
-  /** Blind index of the user, 32 bytes; null when nobody is logged in. */
+  /** Blind index of the user, 32 bytes. Null if the session is anonymous. */
   readonly userRef: Uint8Array | null;
 }
 
@@ -24,16 +24,16 @@ const USER_REF_BYTES = 32;
 const FIELD_BYTES = 1 + 1 + 4 + APP_BYTES + ID_BYTES + 8 + 8 + 8 + USER_REF_BYTES;
 
 /**
- * Writes the context of one kind of envelope, and what derives its message key, into memory that is used again
- * for the next: everything that reads it does so before `write` is called again, because all of it is synchronous.
+ * Writes the authenticated context of one kind of envelope and the input that derives its message key. The buffer is
+ * reused: callers are synchronous and read it before the next `write`.
  */
 export class ContextWriter {
   /** The additional authenticated data. Valid until the next `write`. */
   readonly context: Uint8Array;
-  /** `context ‖ salt ‖ 01`: the one block that HKDF-Expand hashes. Valid until the next `write`. */
+  /** `context ‖ salt ‖ 01`: the single input block of HKDF-Expand. Valid until the next `write`. */
   readonly block: Uint8Array;
   readonly #view: DataView;
-  /** Where the fields after the label begin. */
+  /** Offset of the fields after the label. */
   readonly #start: number;
 
   constructor(kind: "row" | "client", app: string) {
@@ -49,7 +49,7 @@ export class ContextWriter {
     this.#view = new DataView(this.block.buffer);
   }
 
-  /** Takes a context that {@link isSealable}. `salt` is read at `saltAt` of `envelope`. */
+  /** The context must be {@link isSealable}. Reads the salt at offset `saltAt` of `envelope`. */
   write(flags: number, keyId: number, context: SealContext, envelope: Uint8Array, saltAt: number): void {
     const { block } = this;
     let at = this.#start + 1;
@@ -74,8 +74,8 @@ export class ContextWriter {
 }
 
 /**
- * Whether these columns can stand in a context. Columns edited in the database may hold anything, and must not
- * come to the same bytes as those that were sealed: 1.5 is not 1, and 32 zero bytes are not an absent user.
+ * Whether these columns have an unambiguous encoding. Columns edited in the database may hold anything and must not encode
+ * to the same bytes as the original values: 1.5 must not encode as 1, nor 32 zero bytes as an absent user.
  */
 export function isSealable(context: SealContext): boolean {
   return (

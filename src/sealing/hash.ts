@@ -1,4 +1,4 @@
 import * as crypto from "node:crypto";
 
-/** Not imported by its name, which a Node before 20.12 answers with a SyntaxError in place of our message. */
+/** Not a named import: Node before 20.12 would throw a SyntaxError instead of our message about the Node version. */
 export const hash: typeof crypto.hash = crypto.hash;

@@ -75,10 +75,10 @@ describe("HMAC (R29)", () => {
 
   test("takes no key of more than a block, which HMAC would have to hash first", () => {
     expect(() => new Hmac("sha256", Buffer.alloc(65))).toThrow(
-      "A key of HMAC-sha256 has at most 64 bytes here.",
+      "An HMAC-sha256 key must be at most 64 bytes long.",
     );
     expect(() => new Hmac("sha512", Buffer.alloc(129))).toThrow(
-      "A key of HMAC-sha512 has at most 128 bytes here.",
+      "An HMAC-sha512 key must be at most 128 bytes long.",
     );
   });
 

@@ -2,22 +2,22 @@ import { hash } from "./hash.ts";
 
 const BLOCK_BYTES = { sha256: 64, sha512: 128 } as const;
 const DIGEST_BYTES = { sha256: 32, sha512: 64 } as const;
-/** The memory of a longer message is not kept for the next. */
+/** The buffer is not kept for messages longer than this. */
 const KEPT_BYTES = 4_096;
 
 /**
- * HMAC (RFC 2104) under a key that serves many messages, made of the runtime's one-shot hash: `createHmac` takes
- * three times as long, because it makes an object of OpenSSL's for every message (decisions/0013).
+ * HMAC (RFC 2104) under a reused key, built on the one-shot `crypto.hash`. `createHmac` takes three times as long because it
+ * allocates an OpenSSL object per message (decisions/0013).
  *
- * Printing or serializing one shows nothing of its key (R28).
+ * Printing or serializing an instance does not reveal its key (R28).
  */
 export class Hmac {
   readonly #algorithm: "sha256" | "sha512";
-  /** The key's inner block, then the message. Grows with the longest message, up to a bound. */
+  /** The key's inner block followed by the message. Grows with the longest message, up to a bound. */
   #inner: Buffer;
-  /** As much of `inner` as the last message took: most have the length of the one before. */
+  /** The part of `inner` used by the last message; consecutive messages usually have the same length. */
   #filled: Buffer;
-  /** The key's outer block, then the inner digest. */
+  /** The key's outer block followed by the inner digest. */
   readonly #outer: Buffer;
   readonly #digest: Buffer;
 
@@ -25,7 +25,7 @@ export class Hmac {
   constructor(algorithm: "sha256" | "sha512", key: Uint8Array) {
     const block = BLOCK_BYTES[algorithm];
     if (key.length > block)
-      throw new TypeError(`A key of HMAC-${algorithm} has at most ${block} bytes here.`);
+      throw new TypeError(`An HMAC-${algorithm} key must be at most ${block} bytes long.`);
     this.#algorithm = algorithm;
     this.#inner = Buffer.alloc(block + 160);
     this.#outer = Buffer.alloc(block + DIGEST_BYTES[algorithm]);
@@ -38,13 +38,13 @@ export class Hmac {
     this.#filled = this.#inner.subarray(0, block);
   }
 
-  /** The message's code: 32 or 64 bytes, valid until the next call, which writes over them. */
+  /** The MAC of the message, 32 or 64 bytes. The next call overwrites it. */
   of(message: Uint8Array): Uint8Array {
     const block = BLOCK_BYTES[this.#algorithm];
     let filled = this.#filled;
     if (filled.length !== block + message.length) filled = this.#fit(block, message.length);
     filled.set(message, block);
-    // As text of a byte a character, which is handed over four times as fast as a buffer.
+    // A latin1 string crosses the native boundary four times as fast as a buffer.
     this.#outer.write(hash(this.#algorithm, filled, "binary"), block, "latin1");
     this.#digest.write(hash(this.#algorithm, this.#outer, "binary"), 0, "latin1");
     return this.#digest;

@@ -55,84 +55,82 @@ describe("KeyRing.from", () => {
   test("takes eight keys and refuses nine", () => {
     expect(KeyRing.from(many(8)).keys).toHaveLength(8);
     expect(refusal(many(9))).toBe(
-      "The keys cannot be used. There are 9 keys, and 8 is the most. Remove the oldest ones, from the end.",
+      "Invalid keys. There are 9 keys; the maximum is 8. Remove the oldest ones, which are last.",
     );
   });
 
   test.each([undefined, null, "", "  ", ",", " , ", [], [""], ["", " "]])("no key: %j", (keys) => {
     expect(refusal(keys)).toBe(
-      "The keys cannot be used. There is no key. Make one with generateKey(), keep it where you keep secrets, " +
+      "Invalid keys. No key was given. Create one with generateKey(), store it with your other secrets, " +
         "and pass it as `keys`.",
     );
   });
 
   test.each([{}, 7, true, new Map()])("neither a text nor a list: %j", (keys) => {
-    expect(refusal(keys)).toBe(
-      "The keys are neither a text, nor a list of texts, nor a KeyRing. Pass one of these.",
-    );
+    expect(refusal(keys)).toBe("The keys must be a string, an array of strings, or a KeyRing.");
   });
 
   const body = ONES.slice(5);
   test.each([
-    ["an empty one", `${ONES},`, "Key 2 is empty. Remove the comma that is too many."],
-    ["an empty one first", `,${ONES}`, "Key 1 is empty. Remove the comma that is too many."],
-    ["no text", [ONES, 7], "Key 2 is not a text. Pass keys in their written form."],
-    ["bytes", [Buffer.alloc(32)], "Key 1 is not a text. Pass keys in their written form."],
+    ["an empty one", `${ONES},`, "Key 2 is empty. Remove the extra comma."],
+    ["an empty one first", `,${ONES}`, "Key 1 is empty. Remove the extra comma."],
+    ["no text", [ONES, 7], "Key 2 is not a string. Pass keys in their text form, ssk1_…."],
+    ["bytes", [Buffer.alloc(32)], "Key 1 is not a string. Pass keys in their text form, ssk1_…."],
     ["a missing prefix", body, "Key 1 lacks its prefix ssk1_. Copy the whole key."],
     [
       "a passphrase",
       "correct horse battery staple",
-      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: create one with generateKey().",
     ],
     [
       "a passphrase as long as a key",
       "p".repeat(42) + "!",
-      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: create one with generateKey().",
     ],
     [
       "base64url of another length without prefix",
       "A".repeat(44),
-      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: create one with generateKey().",
     ],
     [
       "the prefix in capitals",
       `SSK1_${body}`,
-      "Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
+      "Key 1 does not begin with ssk1_. A passphrase is not a key: create one with generateKey().",
     ],
     [
       "a character short",
       ONES.slice(0, -1),
-      "Key 1 has 42 characters after ssk1_, and a key has 43. Copy the whole key, and nothing else.",
+      "Key 1 has 42 characters after ssk1_ instead of 43. Copy the whole key and nothing else.",
     ],
     [
       "a character long",
       `${ONES}A`,
-      "Key 1 has 44 characters after ssk1_, and a key has 43. Copy the whole key, and nothing else.",
+      "Key 1 has 44 characters after ssk1_ instead of 43. Copy the whole key and nothing else.",
     ],
     [
       "the prefix alone",
       "ssk1_",
-      "Key 1 has 0 characters after ssk1_, and a key has 43. Copy the whole key, and nothing else.",
+      "Key 1 has 0 characters after ssk1_ instead of 43. Copy the whole key and nothing else.",
     ],
     [
       "spare bits",
       `${ONES.slice(0, -1)}F`,
-      "Key 1 is not canonical base64url. Copy it exactly as it was made, or make another with generateKey().",
+      "Key 1 is not canonical base64url. Copy it exactly as it was generated, or create a new one with generateKey().",
     ],
     [
       "the standard alphabet",
       `ssk1_+/${body.slice(2)}`,
-      "Key 1 is not canonical base64url. Copy it exactly as it was made, or make another with generateKey().",
+      "Key 1 is not canonical base64url. Copy it exactly as it was generated, or create a new one with generateKey().",
     ],
     ["twice the same", [ONES, TWOS, ONES], "Keys 1 and 3 are the same. Remove one of them."],
     [
       "one key id",
       [ONES, ...TWINS],
       "Keys 2 and 3 have the same key id, 1179ed63. " +
-        "Replace the one that has sealed nothing yet by another from generateKey().",
+        "Replace the one that is not in use yet with a new key from generateKey().",
     ],
   ])("refuses %s", (_, keys, sentence) => {
-    expect(refusal(keys)).toBe(`The keys cannot be used. ${sentence}`);
+    expect(refusal(keys)).toBe(`Invalid keys. ${sentence}`);
   });
 
   test("takes either twin alone", () => {
@@ -142,10 +140,10 @@ describe("KeyRing.from", () => {
   test("says everything at once, and counts keys as the caller does", () => {
     expect(refusal(`secret, ${TWINS[0]},, ${TWINS[1]}, ${TWOS}, ${TWOS}`)).toBe(
       [
-        "The keys cannot be used, for 4 reasons:",
-        "  - Key 1 does not begin with ssk1_. A passphrase is not a key: make one with generateKey().",
-        "  - Key 3 is empty. Remove the comma that is too many.",
-        "  - Keys 2 and 4 have the same key id, 1179ed63. Replace the one that has sealed nothing yet by another from generateKey().",
+        "Invalid keys, 4 problems:",
+        "  - Key 1 does not begin with ssk1_. A passphrase is not a key: create one with generateKey().",
+        "  - Key 3 is empty. Remove the extra comma.",
+        "  - Keys 2 and 4 have the same key id, 1179ed63. Replace the one that is not in use yet with a new key from generateKey().",
         "  - Keys 5 and 6 are the same. Remove one of them.",
       ].join("\n"),
     );

@@ -12,11 +12,11 @@ const BODY_CHARACTERS = 43;
 const MOST_KEYS = 8;
 const HKDF_SALT = "stored-session/v1";
 
-/** What is derived from one master key (HKDF-SHA-512, RFC 5869). The master key itself is not kept; its extract is. */
+/** The keys derived from one master key (HKDF-SHA-512, RFC 5869). Only the HKDF extract is kept, not the master key. */
 export interface Key {
   /** The key id of envelopes, as an unsigned 32-bit integer. */
   readonly id: number;
-  /** The key id as 8 hexadecimal characters, for people. No secret. */
+  /** The key id as 8 hexadecimal characters, for display. Not secret. */
   readonly name: string;
   /** Seals under the key ring. HMAC-SHA-512 with 64 bytes. */
   readonly row: Hmac;
@@ -24,29 +24,29 @@ export interface Key {
   readonly seal: Hmac;
   /** Tags tokens. HMAC-SHA-256 with 32 bytes. */
   readonly token: Hmac;
-  /** Blind index of the users of an application without a name. HMAC-SHA-256 with 32 bytes. */
+  /** Blind index of users if `app` is empty. HMAC-SHA-256 with 32 bytes. */
   readonly user: Hmac;
-  /** The same for the users of the application of this name: no two names share an index. */
+  /** Blind index of the users of the named application. Different names give unrelated indexes. */
   readonly userOf: (app: string) => Hmac;
   /** Chains the audit trail. HMAC-SHA-256 with 32 bytes. */
   readonly audit: Hmac;
 }
 
-/** A new master key in its written form: `ssk1_` and 43 characters of base64url. */
+/** Generates a random 32-byte master key in text form: `ssk1_` and 43 characters of base64url. Keep it secret. */
 export function generateKey(): string {
   return PREFIX + Buffer.from(randomBytes(KEY_BYTES)).toString("base64url");
 }
 
 /**
- * One to eight master keys, newest first: the first seals, all open.
+ * One to eight master keys, newest first. The first key seals; every key opens.
  *
- * Printing, inspecting or serializing a ring shows key ids only (R28).
+ * Printing, inspecting or serializing a key ring shows key ids only (R28).
  */
 export class KeyRing {
   readonly #keys: readonly Key[];
 
   static {
-    // Not a method: `isolatedDeclarations` takes no computed name but those of Symbol.
+    // Not a method: `isolatedDeclarations` allows only well-known symbols as computed names.
     Object.defineProperty(this.prototype, inspect.custom, {
       value(this: KeyRing): string {
         return `KeyRing { ${this.#keys.map((key) => key.name).join(", ")} }`;
@@ -59,23 +59,23 @@ export class KeyRing {
   }
 
   /**
-   * Reads written keys: comma-separated in one text, or a list of texts. White space around a key is ignored.
+   * Parses keys in text form: a comma-separated string or an array of strings. Whitespace around a key is ignored.
    *
-   * @throws {KeyRingError} saying everything that is wrong and what to do about it, without any key
+   * @throws {KeyRingError} listing every problem, without revealing a key
    */
   static from(keys: string | readonly string[] | KeyRing | undefined): KeyRing {
     if (keys instanceof KeyRing) return keys;
-    if (isOfAnotherCopy(keys, "KeyRing")) throw notOurs(keys, "KeyRing", "keys as text");
+    if (isOfAnotherCopy(keys, "KeyRing")) throw notOurs(keys, "KeyRing", "the keys as a string");
     const texts = split(keys);
     const problems: string[] = [];
     if (texts.length === 0) {
       problems.push(
-        "There is no key. Make one with generateKey(), keep it where you keep secrets, and pass it as `keys`.",
+        "No key was given. Create one with generateKey(), store it with your other secrets, and pass it as `keys`.",
       );
     }
     if (texts.length > MOST_KEYS) {
       problems.push(
-        `There are ${texts.length} keys, and ${MOST_KEYS} is the most. Remove the oldest ones, from the end.`,
+        `There are ${texts.length} keys; the maximum is ${MOST_KEYS}. Remove the oldest ones, which are last.`,
       );
     }
     const ring: Key[] = [];
@@ -94,7 +94,7 @@ export class KeyRing {
         if (twin >= 0) {
           problems.push(
             `Keys ${numbers[twin]} and ${number} have the same key id, ${key.name}. ` +
-              "Replace the one that has sealed nothing yet by another from generateKey().",
+              "Replace the one that is not in use yet with a new key from generateKey().",
           );
         }
         ring.push(key);
@@ -126,7 +126,7 @@ export class KeyRing {
     return referenceOf(this.newest, user, app);
   }
 
-  /** Blind indexes of an application's user under every key, newest first, to look up by. */
+  /** Blind indexes of an application's user under every key, newest first, for lookups. */
   userRefs(user: string, app: string = ""): Uint8Array[] {
     return this.#keys.map((key) => referenceOf(key, user, app));
   }
@@ -144,32 +144,30 @@ function referenceOf(key: Key, user: string, app: string): Uint8Array {
 function split(keys: string | readonly string[] | undefined): readonly unknown[] {
   const texts: unknown = typeof keys === "string" ? keys.split(",") : (keys ?? []);
   if (!Array.isArray(texts)) {
-    throw new KeyRingError(
-      "The keys are neither a text, nor a list of texts, nor a KeyRing. Pass one of these.",
-    );
+    throw new KeyRingError("The keys must be a string, an array of strings, or a KeyRing.");
   }
   const trimmed: unknown[] = texts.map((text: unknown) => (typeof text === "string" ? text.trim() : text));
   return trimmed.every((text) => text === "") ? [] : trimmed;
 }
 
-/** What is wrong with one written key, as the rest of a sentence that begins "Key 2 "; null when it is good. */
+/** Describes the problem with a key, to follow "Key 2 " in a sentence. Null if the key is valid. */
 function problemOf(text: unknown): string | null {
-  if (typeof text !== "string") return "is not a text. Pass keys in their written form.";
-  if (text === "") return "is empty. Remove the comma that is too many.";
+  if (typeof text !== "string") return "is not a string. Pass keys in their text form, ssk1_….";
+  if (text === "") return "is empty. Remove the extra comma.";
   if (!text.startsWith(PREFIX)) {
     return isKeyBody(text)
       ? `lacks its prefix ${PREFIX}. Copy the whole key.`
-      : `does not begin with ${PREFIX}. A passphrase is not a key: make one with generateKey().`;
+      : `does not begin with ${PREFIX}. A passphrase is not a key: create one with generateKey().`;
   }
   const body = text.slice(PREFIX.length);
   if (body.length !== BODY_CHARACTERS) {
     return (
-      `has ${body.length} characters after ${PREFIX}, and a key has ${BODY_CHARACTERS}. ` +
-      "Copy the whole key, and nothing else."
+      `has ${body.length} characters after ${PREFIX} instead of ${BODY_CHARACTERS}. ` +
+      "Copy the whole key and nothing else."
     );
   }
   if (!isKeyBody(body)) {
-    return "is not canonical base64url. Copy it exactly as it was made, or make another with generateKey().";
+    return "is not canonical base64url. Copy it exactly as it was generated, or create a new one with generateKey().";
   }
   return null;
 }
@@ -185,7 +183,7 @@ function derive(text: unknown): Key {
     Buffer.from(hkdfSync("sha512", master, HKDF_SALT, label(name), length));
   const keyId = expand("kid", 4);
   const user = new Hmac("sha256", expand("user", 32));
-  // What is expanded here is not asked for until an application's name is known. Of one block, as all that follows is.
+  // Expanded lazily, because the name of the application is not known yet. The output fits in one block.
   const expanding = new Hmac("sha512", new Hmac("sha512", Buffer.from(HKDF_SALT)).of(master));
   const named = new Map([["", user]]);
   const userOf = (app: string): Hmac => {
@@ -211,6 +209,6 @@ function derive(text: unknown): Key {
 
 function summarize(problems: readonly string[]): string {
   return problems.length === 1
-    ? `The keys cannot be used. ${problems[0]}`
-    : `The keys cannot be used, for ${problems.length} reasons:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`;
+    ? `Invalid keys. ${problems[0]}`
+    : `Invalid keys, ${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`;
 }

@@ -1,4 +1,4 @@
-/** `L(name)` of the formats: keeps what one hash or key is for apart from every other use. */
+/** `L(name)` in docs/formats.md: domain separation between the uses of hashes and keys. */
 export function label(name: string): Buffer {
   return Buffer.from(`stored-session/v1/${name}\0`);
 }

@@ -61,7 +61,7 @@ describe("RandomPool", () => {
   test("gives up to 8,192 bytes at once and says so beyond", () => {
     const { pool } = countingPool();
     expect(pool.bytes(8192)).toHaveLength(8192);
-    expect(() => pool.bytes(8193)).toThrow(new RangeError("A random pool gives at most 8192 bytes at once."));
+    expect(() => pool.bytes(8193)).toThrow(new RangeError("At most 8192 random bytes can be drawn at once."));
   });
 
   test("a version is the first 53 of 64 bits, and wipes all 64", () => {

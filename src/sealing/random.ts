@@ -3,16 +3,16 @@ import { randomFillSync } from "node:crypto";
 const POOL_BYTES = 8192;
 
 /**
- * Randomness of `node:crypto`, drawn 8 KiB at a time: 32 bytes then cost a copy instead of a system call.
+ * Random bytes from `node:crypto`, buffered 8 KiB at a time, so that drawing 32 bytes costs a copy instead of a system call.
  *
- * What was handed out is copied and wiped from the pool, so no two callers can ever hold the same bytes.
+ * Bytes are copied out and wiped from the pool, so no two callers can receive the same bytes.
  */
 export class RandomPool {
   readonly #refill: (pool: Uint8Array) => void;
   readonly #pool = Buffer.alloc(POOL_BYTES);
   #used = POOL_BYTES;
 
-  /** `refill` fills the whole array it is given; by default with `crypto.randomFillSync`. */
+  /** @param refill fills the whole array. Default `crypto.randomFillSync` */
   constructor(refill: (pool: Uint8Array) => void = randomFillSync) {
     this.#refill = refill;
   }
@@ -31,7 +31,7 @@ export class RandomPool {
     return bytes;
   }
 
-  /** A row's version: a random integer of 53 bits. */
+  /** A row version: a random 53-bit integer. */
   version(): number {
     const start = this.#take(8);
     const version = (this.#pool.readUInt32BE(start) >>> 11) * 2 ** 32 + this.#pool.readUInt32BE(start + 4);
@@ -40,7 +40,7 @@ export class RandomPool {
   }
 
   #take(length: number): number {
-    if (length > POOL_BYTES) throw new RangeError(`A random pool gives at most ${POOL_BYTES} bytes at once.`);
+    if (length > POOL_BYTES) throw new RangeError(`At most ${POOL_BYTES} random bytes can be drawn at once.`);
     if (this.#used + length > POOL_BYTES) {
       this.#refill(this.#pool);
       this.#used = 0;
@@ -63,7 +63,7 @@ export function randomBytes(length: number): Uint8Array {
   return pool.bytes(length);
 }
 
-/** A row's version: an integer from 0 to 2^53 - 1, random so that no other write of the row shares it. */
+/** A row version: a random integer from 0 to 2^53 - 1, so that no two writes of a row share one. */
 export function randomVersion(): number {
   return pool.version();
 }

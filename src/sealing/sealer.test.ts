@@ -9,18 +9,18 @@ import { generateKey, type Key, KeyRing } from "./keyring.ts";
 import { Sealer, type SealerOptions } from "./sealer.ts";
 
 const SENTENCES = {
-  length: "The stored session is too short to be one: it was truncated, or something else wrote it.",
+  length: "The stored session is too short: it was truncated, or another program wrote it.",
   suite:
-    "The stored session has a format that this version does not know: a newer version wrote it, or it was edited.",
+    "The stored session has an unknown format: a newer version of stored-session wrote it, or it was edited.",
   flags:
-    "The stored session has flags that this version does not know: a newer version wrote it, or it was edited.",
-  key: "The stored session names a key that is not in the key ring. If that key was removed too early, add it again at the end.",
-  mode: "The stored session was not sealed the way `sealTo` says, or its cookie is not at hand to open it. If `sealTo` was changed, set `alsoOpens` to its old value until those sessions have ended.",
+    "The stored session has unknown flags: a newer version of stored-session wrote it, or it was edited.",
+  key: "The stored session names a key that is not in the key ring. If that key was removed too early, add it back at the end of `keys`.",
+  mode: "The stored session was not sealed as `sealTo` requires, or opening it requires its cookie. If `sealTo` was changed, set `alsoOpens` to its previous value until those sessions have ended.",
   commitment:
-    "The stored session does not belong to this row as it is: it was copied, a column was edited, or `app` has another value.",
-  tag: "The stored session's content was edited.",
+    "The stored session does not match its row: it was copied from another row, a column was edited, or `app` was changed.",
+  tag: "The stored session's ciphertext was modified.",
   inflate:
-    "The stored session does not inflate to at most `maxBytes`. If `maxBytes` was lowered, raise it again.",
+    "The stored session cannot be decompressed within `maxBytes`. If `maxBytes` was lowered, raise it again.",
 } as const;
 
 const written = [generateKey(), generateKey()];
@@ -330,7 +330,7 @@ describe("the two modes", () => {
       expect(Buffer.from(cookieSealer.open(envelope, context, id))).toEqual(plaintext);
     }
     expect(() => cookieSealer.seal(plaintext, context, new Uint8Array())).toThrow(
-      new TypeError("Sealing to the cookie needs its sid, and this one is empty."),
+      new TypeError("Sealing to the cookie requires a sid, but it is empty."),
     );
   });
 
@@ -370,7 +370,8 @@ describe("limits", () => {
     expect(caught).toBeInstanceOf(LimitError);
     expect(caught).toMatchObject({
       limit: "bytes",
-      message: "The session is 101 bytes, and maxBytes allows 100. Keep less in it, or raise maxBytes.",
+      message:
+        "The session is 101 bytes, over the limit of 100 (`maxBytes`). Store less in it, or raise `maxBytes`.",
     });
   });
 
@@ -427,7 +428,7 @@ describe("what cannot be sealed", () => {
     ["a user reference of zeros", { userRef: new Uint8Array(32) }],
   ])("%s", (_, edit) => {
     const message =
-      "A row is sealed with an id of 32 bytes, a version and times that are integers, and a user reference of 32 bytes or null.";
+      "A row requires a 32-byte id, an integer version, integer times, and a user reference that is 32 bytes or null.";
     expect(() => sealer.seal(plaintext, { ...context, ...edit }, sid)).toThrow(new TypeError(message));
   });
 

@@ -8,28 +8,28 @@ import { fillRandom } from "./random.ts";
 
 export type { SealContext } from "./context.ts";
 
-/** The columns that the seal of the `client` column covers. It outlives the row's versions and its user. */
+/** The columns that the `client` envelope authenticates. It stays valid across versions and changes of user. */
 export type ClientContext = Pick<SealContext, "id" | "createdAt" | "absoluteExpiresAt">;
 
-/** Whether opening needs the keys only, or the cookie too. */
+/** Whether opening requires only the keys, or also the cookie. */
 export type SealMode = "keys" | "cookie";
 
 export interface SealerOptions {
   readonly keys: KeyRing;
-  /** Bound into every seal: rows of one application do not open in another. */
+  /** Authenticated with every envelope, so that rows of one application do not open in another. */
   readonly app: string;
   /** Whether opening needs the keys only, or the cookie too. */
   readonly sealTo: SealMode;
-  /** What was sealed this way opens as well: while a change of `sealTo` is under way. Default: `sealTo` alone. */
+  /** Also open rows sealed this way, while `sealTo` is being changed. Default: `sealTo` only. */
   readonly alsoOpens?: SealMode | undefined;
   /**
-   * Plaintexts of more bytes than this are deflated where that makes them smaller; false: none. The size of an
-   * envelope then tells something of its content to who can read the table and choose part of the content.
+   * Compress plaintexts larger than this many bytes, if that makes them smaller; false for never. Compression can leak
+   * content through the size of the envelope to an attacker who reads the table and controls part of the content (CRIME).
    */
   readonly compressAbove: number | false;
-  /** No plaintext of more bytes is sealed, and none inflated. */
+  /** Maximum size of a plaintext in bytes, for sealing and for inflating. */
   readonly maxBytes: number;
-  /** Writes `length` random bytes at `offset`: the salt. Only tests give one. */
+  /** Writes the salt: `length` random bytes at `offset`. For tests only. */
   readonly random?: (target: Uint8Array, offset: number, length: number) => void;
 }
 
@@ -41,26 +41,26 @@ const SALT_AT = 6;
 const COMMITMENT_AT = SALT_AT + SALT_BYTES;
 const CIPHERTEXT_AT = COMMITMENT_AT + 16;
 const TAG_BYTES = 16;
-/** How much longer an envelope is than its plaintext, and the length of the shortest. */
+/** Bytes that an envelope adds to its plaintext; also the minimum length of an envelope. */
 const OVERHEAD = CIPHERTEXT_AT + TAG_BYTES;
 
 const KEYS_ALONE: ReadonlySet<SealMode> = new Set(["keys"]);
 
 const CIPHER = "aes-256-gcm";
 const CIPHER_OPTIONS = { authTagLength: TAG_BYTES } as const;
-// Every message has a key of its own, derived with a random salt, so the nonce can be constant (R21).
+// Each message has its own key, derived with a random salt, so a constant nonce is safe (R21).
 const NONCE = new Uint8Array(12);
 
 /**
- * SerialQueue plaintexts into envelopes that open in their own row only, and back.
+ * Encrypts plaintexts into envelopes that open only in the row they were sealed for, and decrypts them.
  *
- * A message key and a commitment are derived for every envelope (HKDF-SHA-512, RFC 5869) from the key, the row's
- * columns and a random salt; the cipher is AES-256-GCM (SP 800-38D).
+ * Each envelope has its own message key and key commitment, derived (HKDF-SHA-512, RFC 5869) from the key, the row's
+ * columns and a random salt. The cipher is AES-256-GCM (SP 800-38D). The format is specified in docs/formats.md.
  */
 export class Sealer {
   readonly #keys: KeyRing;
   readonly #toCookie: boolean;
-  /** Which ways of sealing open: the configuration decides, never the envelope alone. */
+  /** The seal modes that may be opened. The configuration decides, never the envelope alone. */
   readonly #opens: ReadonlySet<SealMode>;
   readonly #compressAbove: number;
   readonly #maxBytes: number;
@@ -80,33 +80,33 @@ export class Sealer {
   }
 
   /**
-   * Seals the `data` column under the newest key. `sid` is used when sealing to the cookie. `compress`, where it is
-   * given, decides in the place of `compressAbove`.
+   * Seals the `data` column under the newest key. `sid` is used when sealing to the cookie. `compress` overrides
+   * `compressAbove`.
    *
-   * @throws {LimitError} when `plaintext` has more than `maxBytes`
-   * @throws {TypeError} when `context` or `sid` cannot be sealed
+   * @throws {LimitError} `plaintext` is larger than `maxBytes`
+   * @throws {TypeError} `context` or `sid` is invalid
    */
   seal(plaintext: Uint8Array, context: SealContext, sid: Uint8Array, compress?: boolean): Uint8Array {
     if (!this.#toCookie) return this.#seal(this.#row, plaintext, context, null, compress);
-    if (sid.length === 0) throw new TypeError("Sealing to the cookie needs its sid, and this one is empty.");
+    if (sid.length === 0) throw new TypeError("Sealing to the cookie requires a sid, but it is empty.");
     return this.#seal(this.#row, plaintext, context, sid, compress);
   }
 
-  /** Seals the `data` column under the key ring, whatever `sealTo` says. @throws like `seal` */
+  /** Seals the `data` column under the key ring, regardless of `sealTo`. @throws like `seal` */
   sealToKeys(plaintext: Uint8Array, context: SealContext, compress?: boolean): Uint8Array {
     return this.#seal(this.#row, plaintext, context, null, compress);
   }
 
   /**
-   * Opens the `data` column. Without `sid`, nothing that was sealed to a cookie opens.
+   * Opens the `data` column. Rows sealed to a cookie require `sid`.
    *
-   * @throws {RefusedError} with the reason, when the envelope is not exactly what was sealed for this row
+   * @throws {RefusedError} with the reason, unless the envelope is exactly the one sealed for this row
    */
   open(envelope: Uint8Array, context: SealContext, sid: Uint8Array | null): Uint8Array {
     return this.#open(this.#row, envelope, context, this.#opens, sid);
   }
 
-  /** Seals the `client` column: always under the key ring, so that a user's sessions can be listed. */
+  /** Seals the `client` column, always under the key ring, so that a user's sessions can be listed. */
   sealClient(plaintext: Uint8Array, context: ClientContext): Uint8Array {
     return this.#seal(this.#client, plaintext, whole(context), null);
   }
@@ -116,17 +116,17 @@ export class Sealer {
     return this.#open(this.#client, envelope, whole(context), KEYS_ALONE, null);
   }
 
-  /** The id of the key that an envelope names, whether or not anyone has it; null when it is no envelope. */
+  /** The key id in an envelope, whether or not the key is known. Null if the bytes are not an envelope. */
   static keyId(envelope: Uint8Array): number | null {
     return envelope.length < OVERHEAD || envelope[0] !== SUITE ? null : keyIdOf(envelope);
   }
 
-  /** Whether an envelope says that it is sealed to the cookie. */
+  /** Whether an envelope is marked as sealed to the cookie. Not authenticated. */
   static isToCookie(envelope: Uint8Array): boolean {
     return envelope.length >= OVERHEAD && (envelope[1]! & TO_COOKIE) !== 0;
   }
 
-  /** Whether an envelope's plaintext was deflated. */
+  /** Whether an envelope is marked as compressed. Not authenticated. */
   static isDeflated(envelope: Uint8Array): boolean {
     return (envelope[1]! & DEFLATED) !== 0;
   }
@@ -141,12 +141,12 @@ export class Sealer {
     if (plaintext.length > this.#maxBytes) {
       throw new LimitError(
         "bytes",
-        `The session is ${plaintext.length} bytes, and maxBytes allows ${this.#maxBytes}. Keep less in it, or raise maxBytes.`,
+        `The session is ${plaintext.length} bytes, over the limit of ${this.#maxBytes} (\`maxBytes\`). Store less in it, or raise \`maxBytes\`.`,
       );
     }
     if (!isSealable(context)) {
       throw new TypeError(
-        "A row is sealed with an id of 32 bytes, a version and times that are integers, and a user reference of 32 bytes or null.",
+        "A row requires a 32-byte id, an integer version, integer times, and a user reference that is 32 bytes or null.",
       );
     }
     const deflated = compress ? deflate(plaintext) : null;
@@ -218,8 +218,8 @@ export class Sealer {
 }
 
 /**
- * Message key (32 bytes) and commitment (16 bytes), valid until the next are derived. HKDF-Expand to no more than one
- * block is one HMAC.
+ * Derives the message key (32 bytes) and the commitment (16 bytes). The next call overwrites them. HKDF-Expand to at most
+ * one block is a single HMAC.
  */
 function derive(key: Key, sid: Uint8Array | null, block: Uint8Array): Uint8Array {
   const pseudorandom = sid === null ? key.row : new Hmac("sha512", key.seal.of(sid));
@@ -244,18 +244,18 @@ function whole(context: ClientContext): SealContext {
 type SealRefusal = Exclude<RefusalReason, "decode" | "times" | "schema">;
 
 const SENTENCES: Record<SealRefusal, string> = {
-  length: "The stored session is too short to be one: it was truncated, or something else wrote it.",
+  length: "The stored session is too short: it was truncated, or another program wrote it.",
   suite:
-    "The stored session has a format that this version does not know: a newer version wrote it, or it was edited.",
+    "The stored session has an unknown format: a newer version of stored-session wrote it, or it was edited.",
   flags:
-    "The stored session has flags that this version does not know: a newer version wrote it, or it was edited.",
-  key: "The stored session names a key that is not in the key ring. If that key was removed too early, add it again at the end.",
-  mode: "The stored session was not sealed the way `sealTo` says, or its cookie is not at hand to open it. If `sealTo` was changed, set `alsoOpens` to its old value until those sessions have ended.",
+    "The stored session has unknown flags: a newer version of stored-session wrote it, or it was edited.",
+  key: "The stored session names a key that is not in the key ring. If that key was removed too early, add it back at the end of `keys`.",
+  mode: "The stored session was not sealed as `sealTo` requires, or opening it requires its cookie. If `sealTo` was changed, set `alsoOpens` to its previous value until those sessions have ended.",
   commitment:
-    "The stored session does not belong to this row as it is: it was copied, a column was edited, or `app` has another value.",
-  tag: "The stored session's content was edited.",
+    "The stored session does not match its row: it was copied from another row, a column was edited, or `app` was changed.",
+  tag: "The stored session's ciphertext was modified.",
   inflate:
-    "The stored session does not inflate to at most `maxBytes`. If `maxBytes` was lowered, raise it again.",
+    "The stored session cannot be decompressed within `maxBytes`. If `maxBytes` was lowered, raise it again.",
 };
 
 function refused(reason: SealRefusal, cause?: unknown): RefusedError {

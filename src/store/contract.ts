@@ -1,12 +1,12 @@
 /**
  * The store contract: rows of bytes in, rows of bytes out. A store never sees a session, a token or a key.
  *
- * The comments here are the specification; `stored-session/testing` holds every implementation to them. Methods
- * take batches because batching is where the speed is; `batching/` makes the batches. All times are
- * milliseconds since the epoch and are passed in: a store never asks its own clock. Ids are compared byte by byte.
+ * These comments are the specification; the suite in `stored-session/testing` verifies an implementation against them.
+ * Methods take batches for throughput; `batching/` forms the batches. All times are milliseconds since the epoch and are
+ * passed in: a store never reads its own clock. Ids are compared byte by byte.
  *
- * A batch names each id at most once. A failing batch changes nothing: every method is all or nothing, and
- * rejects with a {@link StoreError} (its `outcome` says whether a write may have happened).
+ * A batch contains each id at most once. Every method is atomic: a batch that fails changes nothing and rejects with a
+ * {@link StoreError}, whose `outcome` says whether a write may have happened.
  */
 import type { Lanes } from "./lanes.ts";
 import type {
@@ -32,123 +32,123 @@ export type {
 
 export type { Lanes } from "./lanes.ts";
 
-/** What became of a row that `takeOver` was given. */
+/** The result of `takeOver` for one row. */
 export type TakenOver =
-  /** it was added */
+  /** the row was added */
   | "imported"
-  /** a row of that id was there already, though never taken over, and stays; its id is remembered from now on */
+  /** a row with that id existed already and is kept; it was never imported, and its id is recorded from now on */
   | "present"
-  /** it was taken over before, whether its row is there still or has ended since */
+  /** the id was imported before, whether or not its row still exists */
   | "before";
 
 export interface SessionStore {
-  /** How this store is best driven. Memory needs no batching; a pool likes a few lanes. */
+  /** Concurrency and batching that suit this store. Memory needs no batching; a pool works best with a few lanes. */
   readonly lanes: Lanes;
 
   /**
-   * Told by each manager how many milliseconds it waits for an answer (`storeTimeout`), before anything else. A store
-   * over a pool gives up the connection under a statement that takes longer, so that a server which vanished does
-   * not keep them all. `count` may take 12 times as long, `migrate` as long as it needs. Of several managers the
-   * most patient one counts.
+   * Sets the deadline of a statement in milliseconds. Each manager calls this with its `storeTimeout` before any other
+   * method. A store over a pool drops the connection of a statement that exceeds the deadline, so that an unresponsive
+   * server does not exhaust the pool. `count` may take 12 times as long; `migrate` has no deadline. If several managers
+   * share the store, the longest deadline applies.
    */
   giveUpAfter?(milliseconds: number): void;
 
   /**
-   * Milliseconds, since it was made, in which its operations waited for a lock that somebody else held, where it knows.
-   * Load shedding leaves them out: the statements of a store that waited for a lock are not slow after it.
+   * Total milliseconds that operations have spent waiting for locks held by others, for stores that can measure it. Load
+   * shedding excludes this time: waiting for a lock does not mean that the store is slow.
    */
   waitedForLocks?(): number;
 
   /**
-   * The rows with these ids, in the order asked for; null for an id that has none. Expired rows are returned
-   * like any other: the manager decides by its own clock. A malformed id (wrong length, wrong case) is a miss.
+   * Returns the rows with these ids, in the order of the ids; null for an id without a row. Returns expired rows too: the
+   * manager decides by its own clock. A malformed id (wrong length, wrong case) is a miss.
    */
   read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]>;
 
-  /** Adds rows. False for an id that exists already: that row stays as it is, the others are added. */
+  /** Inserts rows. Returns false for each id that already exists; that row is left unchanged and the others are added. */
   insert(rows: readonly SessionRow[]): Promise<boolean[]>;
 
   /**
-   * Writes `data`, `version`, `userRef`, `updatedAt`, `expiresAt` and `client` of each row whose version is still
-   * that of `loaded`. False where it is not, or where the row is gone: that one is left alone, the others are
-   * written. Never inserts.
+   * Conditional update (optimistic locking): writes `data`, `version`, `userRef`, `updatedAt`, `expiresAt` and `client`
+   * of each row whose version still equals that of `loaded`. Returns false for a row whose version differs or that no
+   * longer exists; that row is not written, the others are. Never inserts.
    */
   update(updates: readonly RowUpdate[]): Promise<boolean[]>;
 
   /**
-   * In one transaction: ends `loaded` and adds `next` under its new id. False, and nothing changed, when the row
-   * is gone, no longer has the version of `loaded`, or the new id is taken. With the id of `loaded` itself the
-   * session begins anew under it: every column is written, `createdAt` and `absoluteExpiresAt` included.
+   * In one transaction, deletes `loaded` and inserts `next` under its new id. Returns false and changes nothing if the
+   * row no longer exists, its version differs from that of `loaded`, or the new id exists already. If `next` has the id of
+   * `loaded`, every column of the row is overwritten, including `createdAt` and `absoluteExpiresAt`.
    */
   replace(loaded: SessionRow, next: SessionRow): Promise<boolean>;
 
   /**
-   * Moves `updatedAt` and `expiresAt`, leaving the version: no seal covers these two. A missing row is skipped, and so
-   * is one whose `updatedAt` is later already: a touch that arrives behind a save undoes none of its times.
-   * A store may use the latest times of the batch for every entry with the same distance between its two times.
+   * Updates `updatedAt` and `expiresAt` without changing the version; neither column is authenticated. Skips a row that
+   * does not exist or whose `updatedAt` is later, so that a delayed touch does not revert the times of a save. A store may
+   * use the latest times in the batch for all entries with the same difference between the two times.
    */
   touch(touches: readonly RowTouch[]): Promise<void>;
 
-  /** Deletes rows, whatever their version. True for each that was there. */
+  /** Deletes rows regardless of version. Returns true for each row that existed. */
   delete(ids: readonly Uint8Array[]): Promise<boolean[]>;
 
   /**
-   * Rows of any of these user references, newest `createdAt` first, at most `limit`. Expired rows included. Their data
-   * stays in the database, but for its first bytes.
+   * Returns the rows of these user references, newest `createdAt` first, at most `limit`, including expired rows. Only the
+   * first bytes of their data are read.
    */
   listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]>;
 
   /**
-   * Deletes the rows of these user references and answers how many. `only` narrows it to one id; the ids of
-   * `except` stay.
+   * Deletes the rows of these user references and returns how many. `only` restricts the deletion to one id; ids in
+   * `except` are kept.
    */
   deleteByUser(
     userRefs: readonly Uint8Array[],
     filter?: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
   ): Promise<number>;
 
-  /** One bounded, ordered step of expiry. Call again with the returned cursor until it is null. */
+  /** One bounded, ordered step of deleting expired rows. Call again with the returned cursor until it is null. */
   deleteExpired(query: ExpireQuery): Promise<ExpireResult>;
 
   /**
-   * One bounded step over rows that a clock which was ahead has left behind; answers how many it deleted. Call again
-   * until it answers 0.
+   * One bounded step of deleting rows with a creation time in the future, written while a clock ran ahead. Returns how
+   * many were deleted. Call again until it returns 0.
    *
-   * Optional: without it such rows stay until their own end.
+   * Optional: without it, such rows stay until they expire.
    */
   deleteFuture?(query: FutureQuery): Promise<number>;
 
-  /** How many rows have `expiresAt > now`. */
+  /** Returns the number of rows with `expiresAt > now`. */
   count(now: number): Promise<number>;
 
-  /** Up to `limit` rows with ids after `after` (null: from the start), in ascending order of id. */
+  /** Returns up to `limit` rows with ids greater than `after` (null: from the start), in ascending order of id. */
   scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]>;
 
-  /** The same without the data, but for its first bytes. */
+  /** Like `scan`, but reads only the first bytes of the data. */
   scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]>;
 
   /**
-   * Takes or renews the named lease for `holder` until `until`. True when it was free, had run out by `now`, or
-   * was the holder's own; false when another holder has it. `until <= now` gives it back.
+   * Acquires or renews the named lease for `holder` until `until`. Returns true if the lease was free, had expired by
+   * `now` or belonged to `holder`; false if another holder has it. `until <= now` releases it.
    */
   lease(name: string, holder: string, until: number, now: number): Promise<boolean>;
 
   /**
-   * For an import from another table: adds the rows whose id was never taken over, and remembers these ids for good,
-   * in the transaction that adds the rows, so that a later run brings back no session that has ended since
-   * (promise 3). Many rows may take several transactions. Of rows with one id the first is taken; the others answer
-   * "before". With `dryRun` answers the same and writes nothing.
+   * Imports rows from another table: inserts the rows whose id was never imported and records their ids permanently, in
+   * the same transaction, so that a later run does not resurrect a session that has ended since (promise 3). Many rows may
+   * take several transactions. Of several rows with one id, the first is imported and the others return "before". With
+   * `dryRun`, returns the same result and writes nothing.
    *
-   * Optional: nothing can be imported into a store without it.
+   * Optional: a store without it does not support import.
    */
   takeOver?(rows: readonly SessionRow[], options?: { readonly dryRun?: boolean }): Promise<TakenOver[]>;
 
-  /** Brings the tables to the shape of this version, or does nothing. Safe when many processes start at once. */
+  /** Migrates the tables to the schema of this version, if necessary. Safe to call from many processes concurrently. */
   migrate(): Promise<void>;
 
   /**
-   * Waits for what is under way and closes what the store itself opened; a handle or pool passed in stays the
-   * caller's. Later calls reject with a ClosedError; closing twice is fine.
+   * Waits for pending operations and closes the connections that the store opened; a handle or pool passed in stays open.
+   * Later calls of other methods reject with a ClosedError. Idempotent.
    */
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Milliseconds in a bucket of expiry: one day. Coarse, so that a touch seldom moves the index (decision 3). */
+/** Length of an expiry bucket in milliseconds: one day. Coarse, so that a touch rarely updates the index (decisions/0003). */
 export const BUCKET = 86_400_000;
 
 /** The value of the column `expires_bucket`. */

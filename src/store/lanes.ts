@@ -1,13 +1,13 @@
-/** How many statements of a kind may be under way at once, and how many operations one may carry. */
+/** The maximum number of concurrent statements per kind, and of operations per statement. */
 export interface Lanes {
   readonly read: number;
   readonly write: number;
   readonly maxBatch: number;
   /**
-   * `immediate`: an operation waits for the end of the present turn of the event loop, so that all operations
-   * of the turn leave as one batch (group commit on SQLite). `busy`: so it does while others are under way; one
-   * that meets none goes at once (servers, where one caller waits for the answer only). `none`, the default: while
-   * a lane is free an operation goes at once.
+   * When operations are gathered into a batch. `immediate`: an operation waits for the end of the current turn of the event
+   * loop, so that all operations of the turn form one batch (group commit on SQLite). `busy`: it waits only if other
+   * operations are in flight, so that a single caller has no added latency (database servers). `none` (default): it is sent
+   * immediately if a lane is free.
    */
   readonly gather?: "immediate" | "busy" | "none";
 }

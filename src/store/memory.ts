@@ -15,13 +15,13 @@ import type {
 
 export interface MemoryStoreOptions {
   /**
-   * The most rows kept, 10,000 unless given. At the limit expired rows go first; when none has expired, `insert`
-   * is refused with a StoreError. A living session is never evicted.
+   * Maximum number of rows. Default 10,000. At the limit, expired rows are deleted first; if none has expired, `insert`
+   * rejects with a StoreError. Live sessions are never evicted.
    */
   readonly maxSessions?: number;
 }
 
-/** Sessions in this process, gone with it: for tests and for trying things out. Bytes are copied in and out. */
+/** An in-memory store for tests and prototypes. Sessions are lost when the process exits. */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   return new MemoryStore(options);
 }
@@ -224,10 +224,10 @@ export class MemoryStore implements SessionStore {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new ClosedError("The memory store was closed.");
+    if (this.#closed) throw new ClosedError("The memory store is closed. Do not use it after close().");
   }
 
-  /** A store has no clock of its own: the newest time in the rows that come in is the present. */
+  /** A store has no clock: the latest time in the inserted rows serves as the current time. */
   #makeRoom(rows: readonly SessionRow[]): void {
     const added = rows.filter(({ id }) => !this.#rows.has(keyOf(id)));
     if (this.#rows.size + added.length <= this.#maxSessions) return;
@@ -235,14 +235,14 @@ export class MemoryStore implements SessionStore {
     for (const [key, { expiresAt }] of this.#rows) if (expiresAt <= now) this.#rows.delete(key);
     if (this.#rows.size + added.length <= this.#maxSessions) return;
     throw new StoreError(
-      `The memory store is full: ${this.#maxSessions} sessions live in it. Raise maxSessions, or use a database.`,
+      `The memory store is full: it holds ${this.#maxSessions} live sessions. Raise \`maxSessions\`, or use a database.`,
     );
   }
 }
 
 const MALFORMED = "";
 
-/** One character a byte; the empty key, which no row has, for anything that is not 32 bytes. */
+/** One character per byte. Anything that is not 32 bytes maps to the empty key, which no row has. */
 function keyOf(id: Uint8Array): string {
   if (!(id instanceof Uint8Array) || id.length !== 32) return MALFORMED;
   return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");

@@ -1,10 +1,10 @@
 /**
- * Bytes of the rows in a statement at most, or one row that is larger: a server refuses statements above a size of its
- * own (16 MiB is MariaDB's), and whoever met one of many large sessions would fail with it.
+ * Maximum bytes of row data in a statement; a larger row is sent alone. Servers reject statements over a size limit (16 MiB
+ * by default on MariaDB), and one batch of large sessions would fail every request in it.
  */
 export const LARGEST_BATCH: number = 4 * 2 ** 20;
 
-/** In the order given, as many together as have {@link LARGEST_BATCH} bytes at most, or one that has more. */
+/** Groups items, in order, into pages of at most {@link LARGEST_BATCH} bytes. A larger item forms a page of its own. */
 export function* pagesOf<Item extends { readonly bytes: number }>(
   items: Iterable<Item>,
   mostItems: number = Infinity,

@@ -20,9 +20,9 @@ const classes = [
 ] as const;
 
 /**
- * The error of an operation of several statements that failed after some of them took effect: of the same class, with
- * the outcome `unknown` and the number of rows in `changed`. Anything else comes back as it is.
- * @param done what was done, such as "deleted"
+ * The error of an operation of several statements that failed partway: the same class, with outcome `unknown` and the
+ * number of affected rows in `changed`. Returns any other error unchanged.
+ * @param done past participle for the message, such as "deleted"
  */
 export function afterChanges(error: unknown, changed: number, done: string): unknown {
   if (!(error instanceof StoreError)) return error;
@@ -32,14 +32,14 @@ export function afterChanges(error: unknown, changed: number, done: string): unk
   const sessions = all === 1 ? "1 session was" : `${all} sessions were`;
   const cause = error.changed === undefined ? error : (error.cause ?? error);
   const { message } = cause instanceof Error ? cause : error;
-  return new Class(`${sessions} ${done} before this failed: ${message}`, {
+  return new Class(`${sessions} ${done} before the operation failed: ${message}`, {
     cause,
     outcome: "unknown",
     changed: all,
   });
 }
 
-/** Waits for all of them, so that nothing is under way any more when one has failed. */
+/** Waits for all promises, so that nothing is still in flight when a failure is reported. */
 export async function allAnswered<Value>(
   promises: readonly Promise<Value>[],
 ): Promise<{ readonly values: readonly Value[]; readonly failure: { readonly error: unknown } | null }> {
@@ -47,7 +47,7 @@ export async function allAnswered<Value>(
   let failure: { readonly error: unknown } | null = null;
   for (const result of await Promise.allSettled(promises)) {
     if (result.status === "fulfilled") values.push(result.value);
-    // One of unknown outcome says more than one that did nothing.
+    // Prefer an error of unknown outcome to one that changed nothing.
     else if (failure === null || isUnknown(result.reason)) failure = { error: result.reason as unknown };
   }
   return { values, failure };

@@ -1,7 +1,7 @@
 import { bucketOf } from "./expiry-bucket.ts";
 import type { ExpireCursor, ExpireQuery } from "./row.ts";
 
-/** How far through the table an id is: ids are evenly distributed hashes, and those of Rails have theirs as text. */
+/** Position of an id in the table, from 0 to 1. Ids are uniformly distributed hashes; Rails stores them as text. */
 export function fractionOf(id: Uint8Array | null): number {
   if (id === null) return 0;
   const text = id.length === 67 ? new TextDecoder().decode(id.subarray(0, 9)) : "";
@@ -10,8 +10,8 @@ export function fractionOf(id: Uint8Array | null): number {
 }
 
 /**
- * How far a run of expiry is that goes by index, a bucket after the other, or by age over the whole table in order of
- * id. Null where there is only one bucket to go through: that tells nothing of the rows in it.
+ * Progress of an expiry run, which walks either the index bucket by bucket or, for an age limit, the whole table by id.
+ * Null if there is only one bucket, because progress within a bucket is unknown.
  */
 export function fractionOfExpiry(
   query: ExpireQuery,

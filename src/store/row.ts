@@ -1,46 +1,46 @@
-/** What lies between the layers: rows of bytes and plain numbers, and the questions asked of a table of them. */
+/** Rows and queries, as passed between the session layer and a store. */
 
-/** One session as the database holds it. The bytes of `data` and `client` mean nothing to a store. */
+/** A session as stored in the database. `data` and `client` are opaque to a store. */
 export interface SessionRow {
-  /** Primary key. 32 bytes, unless a format of another table says otherwise. */
+  /** Primary key. 32 bytes, unless the format of another table differs. */
   readonly id: Uint8Array;
   /** The sealed session. */
   readonly data: Uint8Array;
-  /** Integer from 0 to 2^53 - 1 that no other write of this row shares. */
+  /** Integer from 0 to 2^53 - 1, unique to each write of the row. Used for optimistic locking. */
   readonly version: number;
-  /** Blind index of the user, 32 bytes; null when nobody is logged in. */
+  /** Blind index of the user, 32 bytes. Null if the session is anonymous. */
   readonly userRef: Uint8Array | null;
   readonly createdAt: number;
   /** Time of the last write or touch. */
   readonly updatedAt: number;
   readonly absoluteExpiresAt: number;
-  /** Never later than `absoluteExpiresAt`. {@link NEVER} in both where the table stores no end. */
+  /** At most `absoluteExpiresAt`. Both are {@link NEVER} if the table has no expiry columns. */
   readonly expiresAt: number;
-  /** Sealed address and user agent; null when there is none. */
+  /** Encrypted address and user agent. Null if none are stored. */
   readonly client: Uint8Array | null;
 }
 
-/** A row without its data, which may be large: what lists and counts are made of. */
+/** A row without its data, which may be large. Used for lists and statistics. */
 export interface RowInfo extends Omit<SessionRow, "data"> {
   /** Length of the data. */
   readonly bytes: number;
-  /** The first {@link HEAD_BYTES} of the data, or all of it: an envelope names its key there. */
+  /** The first {@link HEAD_BYTES} bytes of the data, or all of it if shorter. Contains the key id of the envelope. */
   readonly head: Uint8Array;
 }
 
-/** No less than a sealed envelope has beside its content. */
+/** At least the overhead of a sealed envelope. */
 export const HEAD_BYTES = 64;
 
 export function infoOfRow({ data, ...rest }: SessionRow): RowInfo {
   return { ...rest, bytes: data.length, head: data.subarray(0, HEAD_BYTES) };
 }
 
-/** The end of a row of a table that stores none: there, the manager's limits and the other two times decide. */
+/** Expiry time in tables without expiry columns. The manager's timeouts and the other two times decide there. */
 export const NEVER: number = Number.MAX_SAFE_INTEGER;
 
-/** A conditional write: `next` takes the place of the row that still has the `version` of `loaded`. */
+/** A conditional write: `next` replaces the row if it still has the `version` of `loaded`. */
 export interface RowUpdate {
-  /** The row as it was read. A store without a version column compares the stored `data` instead. */
+  /** The row as read. A store without a version column compares the stored `data` instead. */
   readonly loaded: SessionRow;
   /** Same `id`, `createdAt` and `absoluteExpiresAt` as `loaded`. */
   readonly next: SessionRow;
@@ -54,44 +54,44 @@ export interface RowTouch {
 }
 
 export interface ExpireQuery {
-  /** Rows with `expiresAt <= before` go. */
+  /** Delete rows with `expiresAt <= before`. */
   readonly before: number;
-  /** When given, rows with `createdAt < createdBefore` go as well. */
+  /** If set, also delete rows with `createdAt < createdBefore`. */
   readonly createdBefore?: number;
-  /** When given, rows with `updatedAt < updatedBefore` go as well. */
+  /** If set, also delete rows with `updatedAt < updatedBefore`. */
   readonly updatedBefore?: number;
-  /** The manager's limits in milliseconds, for a store whose table has no expiry columns. */
+  /** The manager's timeouts in milliseconds, for a store whose table has no expiry columns. */
   readonly idleTimeout: number;
   readonly absoluteTimeout: number;
-  /** At most this many rows are deleted by one call. */
+  /** Maximum number of rows deleted by one call. */
   readonly limit: number;
-  /** How many rows it should look at, where the caller knows how many of them are due. */
+  /** Suggested number of rows to examine, from the share of expired rows in earlier calls. */
   readonly scan?: number;
-  /** Where the call before stopped; null to begin. Opaque to the caller. */
+  /** Where the previous call stopped; null to start. Opaque to the caller. */
   readonly cursor: ExpireCursor | null;
 }
 
-/** Rows that a clock which was ahead has left behind. */
+/** Selects rows that were written while a clock ran ahead. */
 export interface FutureQuery {
-  /** Rows with `createdAt > createdAfter` go, of those with `expiresAt > expiresAfter`. */
+  /** Delete rows with `createdAt > createdAfter` and `expiresAt > expiresAfter`. */
   readonly createdAfter: number;
-  /** Lets a store look by the index over `expiresAt`. It may pass over rows that end on the same day. */
+  /** Lets a store use the index on `expiresAt`. It may skip rows that expire on the same day. */
   readonly expiresAfter: number;
-  /** At most this many rows are deleted by one call. */
+  /** Maximum number of rows deleted by one call. */
   readonly limit: number;
 }
 
 export type ExpireCursor = {
   readonly bucket: number;
   readonly id: Uint8Array;
-  /** The bucket that the run began with, for a store that tells how far it is. */
+  /** The first bucket of the run, for a store that reports progress. */
   readonly from?: number;
 };
 
 export interface ExpireResult {
   readonly deleted: number;
-  /** Pass it to the next call; null when the end was reached. */
+  /** Pass this to the next call. Null when the run is finished. */
   readonly cursor: ExpireCursor | null;
-  /** From 0 to 1, how far the run is, where the store knows that. It never goes back. */
+  /** Progress of the run from 0 to 1, if the store knows it. Never decreases. */
   readonly fraction?: number;
 }

@@ -2,7 +2,7 @@ import { keyOf } from "../shared/bytes.ts";
 import type { SessionRow } from "./row.ts";
 import type { TakenOver } from "./contract.ts";
 
-/** Asks `takeOver` for the first row of each id alone; it has taken the id over by the time of the others. */
+/** Passes only the first row of each id to `takeOver`. The others are reported as imported "before". */
 export async function onceEach(
   rows: readonly SessionRow[],
   takeOver: (distinct: readonly SessionRow[]) => Promise<readonly TakenOver[]>,

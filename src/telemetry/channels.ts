@@ -1,28 +1,28 @@
 import { channel, tracingChannel, type Channel, type TracingChannel } from "node:diagnostics_channel";
 
 /**
- * What this package tells about itself, through `node:diagnostics_channel`. The core publishes and never logs;
- * log lines, OpenTelemetry and Prometheus subscribe. A channel nobody subscribed to costs next to nothing.
+ * Diagnostic events, published through `node:diagnostics_channel`. The core never logs; the logger, OpenTelemetry and
+ * Prometheus integrations subscribe. A channel without subscribers costs next to nothing.
  *
- * Payloads name a session by its `handle` (the hashed id, base64url) and hold no token, key, user id or value.
+ * Payloads identify a session by its `handle` (the hashed id, base64url) and contain no token, key, user id or value.
  */
 export interface ReadEvent {
   operation: "read";
   handle: string;
-  /** Set when the answer is there: whether a row was found. Whether it had expired is the manager's to say. */
+  /** Whether a row was found, expired or not. Set when the operation completes. */
   found?: boolean;
 }
 
 export interface WriteEvent {
   operation: "insert" | "update" | "replace";
-  /** Why it was written. */
+  /** Why the session was written. */
   reason: "save" | "login" | "regenerate" | "reset" | "renew" | "reseal";
   handle: string;
-  /** The id that ended, for a replace. */
+  /** The handle of the replaced session, for a replace. */
   previousHandle?: string;
   /** Length of the sealed session. */
   bytes: number;
-  /** Set when the answer is there: false when the row had changed or was gone. */
+  /** False if the row had changed or no longer existed. Set when the operation completes. */
   applied?: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface DeleteEvent {
   operation: "destroy" | "revoke" | "revoke-all";
   /** Absent for revoke-all. */
   handle?: string;
-  /** Set when the answer is there: how many rows went. */
+  /** Number of rows deleted. Set when the operation completes. */
   deleted?: number;
 }
 
@@ -41,39 +41,39 @@ export interface TouchEvent {
 
 export interface ExpireEvent {
   operation: "expire";
-  /** Set when the answer is there: rows deleted by this step. */
+  /** Number of rows deleted by this step. Set when the operation completes. */
   deleted?: number;
 }
 
-/** A row that did not open (R26), or a cookie that is no token. */
+/** A row that could not be opened (R26), or a session cookie without a valid token. */
 export interface RefuseEvent {
-  /** Of the row; absent for a cookie, which names no session. */
+  /** The handle of the row. Absent for a cookie, which identifies no session. */
   handle?: string;
-  /** For a cookie "malformed", or "unknown_key": the right shape, and a tag that no key of the ring made. */
+  /** A {@link RefusalReason} for a row. For a cookie: "malformed", or "unknown_key" if no key of the ring matches its tag. */
   reason: string;
 }
 
-/** Whether an event is about a cookie, which anybody can send in any number. */
+/** Whether an event concerns a cookie. Clients can cause any number of these. */
 export function isOfCookie({ handle }: RefuseEvent): boolean {
   return handle === undefined;
 }
 
-/** A commit met a row that another request had changed. */
+/** A commit found that another request had changed the row. */
 export interface ConflictEvent {
   handle: string;
-  /** `merged`: the changes were applied on top; `ended`: the session had ended; `failed`: given up. */
+  /** `merged`: the changes were merged; `ended`: the session had ended; `failed`: retries were exhausted. */
   outcome: "merged" | "ended" | "failed";
   attempt: number;
 }
 
-/** A statement left for the store. */
+/** A batch was sent to the store. */
 export interface BatchEvent {
   operation: "read" | "insert" | "update" | "replace" | "touch" | "delete";
-  /** Operations that left together. */
+  /** Number of operations in the batch. */
   size: number;
 }
 
-// Node types 26 have the two parameters of TracingChannel the other way round than 24: both are the event.
+// The types of Node 26 swap the two type parameters of TracingChannel; passing the event as both works with 24 and 26.
 export const channels: {
   readonly read: TracingChannel<ReadEvent, ReadEvent>;
   readonly write: TracingChannel<WriteEvent, WriteEvent>;
@@ -106,8 +106,8 @@ interface Traced {
 }
 
 /**
- * Runs `work` inside a tracing channel. `event` makes the payload, and is called only when somebody listens;
- * `note` adds to it what the answer told.
+ * Runs `work` inside a tracing channel. `event` creates the payload and is called only if there are subscribers; `note`
+ * adds the result to it.
  */
 export function trace<Name extends keyof Traced, Answer>(
   name: Name,
@@ -119,7 +119,7 @@ export function trace<Name extends keyof Traced, Answer>(
   if (!traced.hasSubscribers) return work();
   const payload = event();
   let answer!: Answer;
-  // Kept from `tracePromise`, which would put it into the payload as `result`: that of a read is the whole row.
+  // Hide the result from `tracePromise`, which would publish it as `result`: a read returns the whole row.
   const done = traced.tracePromise(async () => {
     answer = await work();
     note?.(payload, answer);

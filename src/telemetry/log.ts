@@ -2,18 +2,18 @@ import { assertOptions, isFunction } from "../shared/option-checks.ts";
 import { printable } from "../shared/printable.ts";
 import { channels, isOfCookie, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 
-/** What console, pino and winston have in common. */
+/** A logger such as console, pino or winston. */
 export interface SessionLogger {
   debug(message: string): unknown;
   warn(message: string): unknown;
 }
 
 export interface LogOptions {
-  /** Milliseconds of a clock that only goes forward. Default `performance.now`; for tests. */
+  /** A monotonic clock in milliseconds, for tests. Default `performance.now`. */
   readonly now?: () => number;
 }
 
-/** Anybody can send cookies in any number: of each reason, one line in so many milliseconds. */
+/** Minimum interval in milliseconds between log lines about rejected cookies, per reason: clients can send any number. */
 const everyRejection = 60_000;
 
 interface Timed {
@@ -27,8 +27,9 @@ interface Timed {
 }
 
 /**
- * Writes a debug line for each operation (what, how long, on which hashed id) and a warning for each row that was
- * refused, until the returned function is called. Of cookies that are no tokens, one warning a minute for each reason. Lines hold no token, user id or value.
+ * Logs each operation at debug level (operation, duration, handle) and each refused row as a warning, until the returned
+ * function is called. Rejected cookies are logged at most once a minute per reason. Log lines contain no token, user id
+ * or value.
  *
  * ```text
  * Session update (1.3ms) 0f3a…
@@ -58,7 +59,7 @@ export function logSessions(logger: SessionLogger, options: LogOptions = {}): ()
     }
     cookies.set(reason, { since: at, count: 0 });
     const more =
-      last === undefined || last.count === 0 ? "" : `, and ${last.count} more since the line before`;
+      last === undefined || last.count === 0 ? "" : `, and ${last.count} more since the previous line`;
     logger.warn(`Session cookie rejected (${reason})${more}`);
   };
   const refused = (message: unknown) => {

@@ -1,4 +1,4 @@
-/** `stored-session/opentelemetry`: spans and metrics, by the names of the semantic conventions where these have one. */
+/** `stored-session/opentelemetry`: spans and metrics, named by the semantic conventions where these define a name. */
 import { assertOptions, hasMethods, isText } from "../shared/option-checks.ts";
 import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 import { conflictOutcomes, cookieRejections, deletions, refusalReasons } from "./label-values.ts";
@@ -6,28 +6,28 @@ import { errorType, followOperations, listen, outcomeOf, type Operation } from "
 
 type Attributes = Record<string, string | number | boolean>;
 
-/** What is used of a span of `@opentelemetry/api`. */
+/** The part of a span of `@opentelemetry/api` that is used. */
 export interface TelemetrySpan {
   setAttribute(name: string, value: string | number | boolean): unknown;
   setStatus(status: { code: number; message?: string }): unknown;
   end(): void;
 }
 
-/** What is used of a tracer: `trace.getTracer("stored-session")`. */
+/** The part of a tracer that is used: `trace.getTracer("stored-session")`. */
 export interface TelemetryTracer {
   startSpan(name: string, options: { kind: number; attributes: Attributes }): TelemetrySpan;
 }
 
-/** What is used of a meter: `metrics.getMeter("stored-session")`. */
+/** The part of a meter that is used: `metrics.getMeter("stored-session")`. */
 export interface TelemetryMeter {
   createHistogram(name: string, options: object): { record(value: number, attributes?: Attributes): void };
   createCounter(name: string, options: object): { add(value: number, attributes?: Attributes): void };
 }
 
 export interface OpenTelemetryOptions {
-  /** Leave it out for no spans. */
+  /** Omit to record no spans. */
   tracer?: TelemetryTracer;
-  /** Leave it out for no metrics. */
+  /** Omit to record no metrics. */
   meter?: TelemetryMeter;
   /** `db.system.name`: "postgresql", "mysql", "mariadb" or "sqlite". Default "other_sql". */
   system?: string;
@@ -35,23 +35,23 @@ export interface OpenTelemetryOptions {
   table?: string;
 }
 
-// `SpanKind.CLIENT` and `SpanStatusCode.ERROR`, whose numbers the API's specification fixes.
+// `SpanKind.CLIENT` and `SpanStatusCode.ERROR`, whose values the specification fixes.
 const clientKind = 2;
 const errorStatus = 2;
 
-/** Seconds; the conventions' advice for `db.client.operation.duration`. */
+/** In seconds, as the semantic conventions recommend for `db.client.operation.duration`. */
 const durationBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 
 /**
- * Follows every session of this process until the returned function is called.
+ * Records all session operations of this process until the returned function is called.
  *
  * ```ts
  * import { metrics, trace } from "@opentelemetry/api";
  * instrumentSessions({ tracer: trace.getTracer("stored-session"), meter: metrics.getMeter("stored-session") });
  * ```
  *
- * `session.id` is the handle, the hash of the id, and stands on spans only: metrics name no session. No token, user or
- * value is recorded.
+ * `session.id` is the handle (the hashed id) and is set on spans only, not on metrics. No token, user or value is
+ * recorded.
  */
 export function instrumentSessions(options: OpenTelemetryOptions): () => void {
   assertOptions("instrumentSessions", options, {

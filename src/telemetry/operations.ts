@@ -1,6 +1,6 @@
 import { channels } from "./channels.ts";
 
-/** One operation of a session as the tracing channels tell of it: what the five of them have in common. */
+/** The fields common to the events of the five tracing channels. */
 export interface Operation {
   readonly operation: string;
   readonly handle?: string;
@@ -13,7 +13,7 @@ export interface Operation {
   readonly error?: unknown;
 }
 
-/** How an operation ended, in one word. */
+/** The result of an operation. */
 export type Outcome = "ok" | "miss" | "not_applied" | "error";
 
 export function outcomeOf(operation: Operation): Outcome {
@@ -22,15 +22,15 @@ export function outcomeOf(operation: Operation): Outcome {
   return operation.applied === false ? "not_applied" : "ok";
 }
 
-/** A stable name for an error: the code of this package's, else the name of its class. */
+/** A stable name for an error: its code, otherwise the name of its class. */
 export function errorType(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
   return typeof code === "string" ? code : typeof name === "string" ? name : "_OTHER";
 }
 
 /**
- * Calls `began` when an operation begins and `ended` when its answer is there, with what `began` returned and the
- * seconds in between, until the returned function is called.
+ * Calls `began` when an operation starts and `ended` when it completes, with the return value of `began` and the duration
+ * in seconds, until the returned function is called.
  */
 export function followOperations<Mark>(follower: {
   began(operation: Operation): Mark;
@@ -43,7 +43,7 @@ export function followOperations<Mark>(follower: {
     },
     asyncEnd: (event: object) => {
       const open = marks.get(event);
-      if (open === undefined) return; // began before anybody listened
+      if (open === undefined) return; // started before the subscription
       marks.delete(event);
       follower.ended(event as Operation, open.mark, (performance.now() - open.at) / 1_000);
     },

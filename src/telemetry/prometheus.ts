@@ -15,7 +15,7 @@ import { followOperations, listen, outcomeOf } from "./operations.ts";
 
 type Labels = Record<string, string>;
 
-/** What is used of prom-client: `import client from "prom-client"`. */
+/** The part of prom-client that is used: `import client from "prom-client"`. */
 export interface PrometheusClient {
   readonly Histogram: new (configuration: any) => {
     observe(labels: any, value: number): void;
@@ -26,7 +26,7 @@ export interface PrometheusClient {
   readonly register: PrometheusRegistry;
 }
 
-/** What is used of a registry. */
+/** The part of a registry that is used. */
 export interface PrometheusRegistry {
   removeSingleMetric(name: string): void;
 }
@@ -34,19 +34,19 @@ export interface PrometheusRegistry {
 export interface PrometheusOptions {
   /** Default: prom-client's own `register`. */
   registry?: PrometheusRegistry;
-  /** The manager whose live sessions are counted. Leave it out for no such gauge. */
+  /** The manager whose live sessions the `live` gauge counts. Omit to record no such gauge. */
   sessions?: { count(): Promise<number> };
-  /** Counting reads an index or the table, so a scrape counts anew at most this often. Default "60 s". */
+  /** Minimum interval between counts, which scan an index or the table. Default "60 s". */
   countEvery?: Duration;
   /** Default "stored_session_". */
   prefix?: string;
 }
 
 /**
- * Follows every session of this process until the returned function is called, which also takes the metrics out of
- * the registry. No metric names a session, and no label comes from a request.
+ * Records all session operations of this process until the returned function is called, which also removes the metrics
+ * from the registry. No label contains data of a session or a request.
  *
- * @throws {TypeError} an option that cannot work
+ * @throws {TypeError} an invalid option
  *
  * ```ts
  * import client from "prom-client";
@@ -146,13 +146,13 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
   };
 }
 
-/** A scrape has ten seconds unless Prometheus was told otherwise, and has more to ask for than this. */
+/** In milliseconds. A scrape times out after ten seconds by default and collects other metrics too. */
 const countTimeout = 3_000;
 
 /**
- * A count that fails leaves no sample: neither the figure of before, which would look like one of now, nor a zero. One
- * that is not there in time leaves the figure of before while that is younger than twice `every`. What comes late is
- * there for the next scrape, however much later that is: where each count takes too long there would be none for good.
+ * A gauge of live sessions. If a count fails, the gauge is removed rather than reporting a stale value or zero. If a count
+ * is slow, the scrape reports the previous value while it is younger than twice `every`; the next scrape reports the late
+ * result regardless of its age, so that slow counts still appear.
  */
 function gaugeOfLive(
   client: PrometheusClient,
@@ -161,7 +161,7 @@ function gaugeOfLive(
   every: number,
 ): void {
   let countedAt = -Infinity;
-  /** Whether a page had the figure that is there. */
+  /** Whether a scrape has reported the current value. */
   let shown = true;
   const age = () => performance.now() - countedAt;
   let counting: Promise<void> | null = null;
@@ -182,7 +182,7 @@ function gaugeOfLive(
           countedAt = performance.now();
           shown = false;
         },
-        // A store that is down fails requests, not the page that would tell of it.
+        // An outage of the store must not fail the scrape that reports it.
         () => gauge.remove(),
       )
       .finally(() => (counting = null));

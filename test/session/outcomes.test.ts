@@ -282,7 +282,7 @@ test("revokeAll: the list after the deletion fails → the error tells how many 
     name: "StoreUnavailableError",
     outcome: "unknown",
     changed: 3,
-    message: "3 sessions were deleted before this failed: The test's connection broke.",
+    message: "3 sessions were deleted before the operation failed: The test's connection broke.",
   });
   expect(await app.forUser("42").revokeAll()).toBe(0);
 });

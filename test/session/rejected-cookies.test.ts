@@ -132,6 +132,6 @@ test("rejected cookies: log lines → one a minute for each reason, with the num
   assert.deepEqual(lines, [
     "Session cookie rejected (unknown_key)",
     "Session cookie rejected (malformed)",
-    "Session cookie rejected (unknown_key), and 4 more since the line before",
+    "Session cookie rejected (unknown_key), and 4 more since the previous line",
   ]);
 });
