@@ -62,7 +62,7 @@ export function isAddress(text: string): boolean {
   return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
 }
 
-/** SerialQueue the order of the 32-bit words around, leaving the bytes in each: Ruby puts the least significant first. */
+/** Turns the order of the 32-bit words around, leaving the bytes in each: Ruby puts the least significant first. */
 export function swapWords(bytes: Uint8Array): Uint8Array {
   return Buffer.from(bytes.toReversed()).swap32();
 }

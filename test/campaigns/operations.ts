@@ -18,7 +18,7 @@ import { runInNewContext } from "node:vm";
 import { createSessionManager, generateKey } from "../../src/index.ts";
 import { census, deadRow, fill, liveRow } from "./filling.ts";
 import { ownDatabase, servers } from "./own-database.ts";
-import { Gate, inTurns, type SerialQueue } from "./turns.ts";
+import { Gate, inTurns, type Turns } from "./turns.ts";
 import { Measured, Visitors } from "./visitors.ts";
 
 const { values } = parseArgs({
@@ -96,7 +96,7 @@ class Tenths {
   }
 }
 
-function judge(name: string, turns: SerialQueue, tenths: Tenths, before: Measured, after: Measured): void {
+function judge(name: string, turns: Turns, tenths: Tenths, before: Measured, after: Measured): void {
   const { working, resting, memory } = turns;
   const ratio = working.percentile(99) / resting.percentile(99);
   const halves = [memory.slice(0, Math.ceil(memory.length / 2)), memory.slice(Math.ceil(memory.length / 2))];

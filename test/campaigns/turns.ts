@@ -41,7 +41,7 @@ export class Gate {
   }
 }
 
-export interface SerialQueue {
+export interface Turns {
   readonly working: Measured;
   readonly resting: Measured;
   /** Bytes in use after collection, at each change of turns. */
@@ -55,7 +55,7 @@ export async function inTurns(
   seconds: { work: number; rest: number },
   collect: () => number,
   job: () => Promise<unknown>,
-): Promise<SerialQueue> {
+): Promise<Turns> {
   const [working, resting, memory] = [new Measured(), new Measured(), [] as number[]];
   let finished = false;
   visitors.measure(working);

@@ -11,7 +11,7 @@ function standStill(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
-/** SerialQueue of the event loop between the requests and the standstill. */
+/** Turns of the event loop between the requests and the standstill. */
 const moments = [0, 1, 2, 5] as const;
 
 /** One lane each, so that most of them wait in the queue. */
