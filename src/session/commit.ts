@@ -3,17 +3,16 @@ import { afterChanges } from "../store/partial-failure.ts";
 import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
 import type { Settings } from "./settings.ts";
 import { hasFormerUserRef, opensAlone } from "./format.ts";
-import type { Change, Company } from "./group-commit.ts";
+import type { Outcome } from "./group-commit.ts";
 import { changeOfUser } from "./identity.ts";
 import { isTouchDue, isUsedInFuture } from "./lifetime.ts";
 import { changeIn } from "./merge.ts";
 import type { Records } from "./records.ts";
-import { Retries } from "./retries.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
-import type { Wanted, Writes } from "./writes.ts";
-import type { Outcome } from "./group-commit.ts";
+import type { SessionChange, Waiting, Wanted, Writes } from "./writes.ts";
+import type { Found } from "./write-engine.ts";
 
 /** Steps of one commit: far more than an application asks for while one is under way. */
 const MOST_STEPS = 100;
@@ -179,24 +178,21 @@ export class Committer {
   async #rotate(state: SessionState, first: Wanted, asks: number): Promise<boolean> {
     const { row } = state.stored!;
     if (await this.#writes.replace(state, first, state.write(state.nextToken))) return true;
-    // Beside the changes of a hot session that wait in this process it would hardly ever be the faster one.
-    return await this.#writes.alone(row, () => this.#rotateAgain(state, asks));
-  }
-
-  async #rotateAgain(state: SessionState, asks: number): Promise<boolean> {
-    const retries = new Retries(state.stored!.row, this.#settings.storeTimeout);
-    for (;;) {
-      if (await this.#writes.findLost(state)) return false;
-      const alive = await this.#orEnd(state, asks, () =>
+    const rebase = async (): Promise<Found> => {
+      if (await this.#writes.findLost(state)) return "asked";
+      return this.#orEnd(state, asks, () =>
         state.startsOver ? this.#writes.reread(state) : this.#writes.rebase(state),
       );
-      retries.publish(alive ? "merged" : "ended");
-      if (!alive) return this.#endedElsewhere(state, asks);
+    };
+    const attempt = async (): Promise<Outcome> => {
       const wanted = await this.#orEnd(state, asks, () => this.#prepare(state, asks));
-      if (wanted === null || state.asks !== asks) return false;
-      if (await this.#writes.replace(state, wanted, state.write(state.nextToken))) return true;
-      await retries.pause();
-    }
+      if (wanted === null || state.asks !== asks) return "asked";
+      return (await this.#writes.replace(state, wanted, state.write(state.nextToken))) ? "done" : "beaten";
+    };
+    // Beside the changes of a hot session that wait in this process it would hardly ever be the faster one.
+    const outcome = await this.#writes.engine.alone(row, { rebase, attempt });
+    if (outcome === "gone") return this.#endedElsewhere(state, asks);
+    return outcome === "done";
   }
 
   /** `onConflict` is a hook as well: it may throw, or answer what cannot be stored (R43). */
@@ -216,14 +212,15 @@ export class Committer {
       return true;
     }
     const first = () => this.#writes.update(state, wanted!, state.write(null));
-    const again = async (company: Company): Promise<Outcome> => {
+    const attempt = async (company: Waiting): Promise<Outcome> => {
       const merged = await this.#prepare(state, asks);
       if (merged === null || state.asks !== asks || state.intent !== "save") return "asked";
       return (await this.#writes.updateWith(company, state, merged, state.write(null))) ? "done" : "beaten";
     };
     const change = () => this.#changeOf(state, wanted!);
-    const outcome = await this.#writes
-      .inTurn(state, first, again, change)
+    const rebase = () => this.#writes.rebase(state);
+    const outcome = await this.#writes.engine
+      .save(state.stored!.row, { first, rebase, attempt, change })
       .catch((error: unknown): Outcome => {
         // A hook threw about what will not be written: what was asked for meanwhile decides (R43).
         if (state.asks === asks || error instanceof StoreError || error instanceof ConflictError) throw error;
@@ -234,12 +231,12 @@ export class Committer {
   }
 
   /** What the request changed, for others to write. */
-  #changeOf(state: SessionState, { plaintext }: Wanted): Change | null {
+  #changeOf(state: SessionState, { plaintext }: Wanted): SessionChange | null {
     if (state.unsure.size > 0 || state.startsOver) return null;
     const { format, onConflict } = this.#settings;
     const [base, mine] = [format.decode(state.plaintext!), format.decode(plaintext)];
     const apply = changeIn(format, base, mine, onConflict);
-    return { state, write: state.write(null, plaintext), user: state.storedUser, apply };
+    return this.#writes.changeOf(state, state.write(null, plaintext), apply);
   }
 
   /** An unchanged session is touched when that is due, or renewed. */

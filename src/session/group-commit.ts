@@ -2,8 +2,6 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { SessionBusyError } from "../errors.ts";
 import { EventLoopLag } from "../shared/event-loop-lag.ts";
-import type { Content } from "../codec/codec.ts";
-import type { SessionState, Write } from "./state.ts";
 
 /**
  * done; beaten: another request's change was faster; asked: the application asked for something else meanwhile; gone:
@@ -11,22 +9,28 @@ import type { SessionState, Write } from "./state.ts";
  */
 export type Outcome = "done" | "beaten" | "asked" | "gone";
 
-/** A change that can be written together with those of other requests. */
-export interface Change {
-  readonly state: SessionState;
-  /** Noted when it began to wait: what the application does to the session since comes after it. */
-  readonly write: Write;
+/**
+ * A change that can be written together with those of other requests.
+ *
+ * `Draft` is what changes are applied to, one after another; `Done` is what a write left in the store.
+ */
+export interface Change<Draft, Done> {
   /** Whose session it was made to. */
   readonly user: string | undefined;
+  /** Whether nothing came between that makes it something else than a plain save. */
+  isOpen(): boolean;
   /**
-   * The content with this change on top, which it may make in place.
-   * @throws anything, with the content left as it was: it is told when the change is made by itself
+   * The draft with this change on top, which it may make in place.
+   * @throws anything, with the draft left as it was: it is told when the change is made by itself
    */
-  apply(content: Content): Content;
+  apply(draft: Draft): Draft;
+  /** Takes over what was written, with this change in it. */
+  settle(done: Done): void;
 }
 
-interface Entry {
-  readonly change: Change | null;
+/** A change that waits for its turn, or for another request to take it along. */
+export interface Entry<Draft, Done> {
+  readonly change: Change<Draft, Done> | null;
   readonly work: () => Promise<Outcome>;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
@@ -34,8 +38,8 @@ interface Entry {
   readonly since: number;
 }
 
-interface Lane {
-  waiting: Entry[];
+interface Lane<Draft, Done> {
+  waiting: Entry<Draft, Done>[];
   /** Milliseconds. */
   worked: number;
 }
@@ -50,8 +54,8 @@ const MOST_TOGETHER = 256;
  * order, outside the store's queue, so that a busy session takes one place there and not one for each request. Whoever
  * writes next may take those that wait along.
  */
-export class GroupCommit {
-  readonly #lanes: Map<string, Lane> = new Map();
+export class GroupCommit<Draft, Done> {
+  readonly #lanes: Map<string, Lane<Draft, Done>> = new Map();
   readonly #limit: number;
   readonly #lag: EventLoopLag;
 
@@ -73,8 +77,8 @@ export class GroupCommit {
   run(
     name: string,
     first: () => Promise<boolean>,
-    again: (company: Company) => Promise<Outcome>,
-    change: () => Change | null,
+    again: (company: Company<Draft, Done>) => Promise<Outcome>,
+    change: () => Change<Draft, Done> | null,
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const company = new Company(this, name);
@@ -91,14 +95,18 @@ export class GroupCommit {
     });
   }
 
-  #start(name: string, first: Entry): void {
-    const lane: Lane = { waiting: [], worked: 0 };
+  #start(name: string, first: Entry<Draft, Done>): void {
+    const lane: Lane<Draft, Done> = { waiting: [], worked: 0 };
     this.#lanes.set(name, lane);
     outsideRequests(() => void this.#drain(name, lane, first));
   }
 
-  async #drain(name: string, lane: Lane, first: Entry): Promise<void> {
-    for (let entry: Entry | undefined = first; entry !== undefined; entry = this.#next(name, lane)) {
+  async #drain(name: string, lane: Lane<Draft, Done>, first: Entry<Draft, Done>): Promise<void> {
+    for (
+      let entry: Entry<Draft, Done> | undefined = first;
+      entry !== undefined;
+      entry = this.#next(name, lane)
+    ) {
       // A process that stood still meanwhile has made nobody wait for work.
       const began = performance.now();
       const late = this.#lag.begin(began);
@@ -110,7 +118,7 @@ export class GroupCommit {
     this.#lanes.delete(name);
   }
 
-  #next(name: string, lane: Lane): Entry | undefined {
+  #next(name: string, lane: Lane<Draft, Done>): Entry<Draft, Done> | undefined {
     for (;;) {
       const entry = lane.waiting.shift();
       if (entry === undefined || lane.worked - entry.since < this.#limit) return entry;
@@ -119,13 +127,13 @@ export class GroupCommit {
   }
 
   /** Those that may be written with a change to this user's session, in order. They wait no more. */
-  take(name: string, user: string | undefined): Entry[] {
+  take(name: string, user: string | undefined): Entry<Draft, Done>[] {
     const lane = this.#lanes.get(name);
     if (lane === undefined) return [];
-    const taken: Entry[] = [];
-    const left: Entry[] = [];
+    const taken: Entry<Draft, Done>[] = [];
+    const left: Entry<Draft, Done>[] = [];
     for (const entry of lane.waiting) {
-      const fits = taken.length < MOST_TOGETHER && entry.change !== null && isOpen(entry.change, user);
+      const fits = taken.length < MOST_TOGETHER && mayJoin(entry, user);
       (fits ? taken : left).push(entry);
     }
     lane.waiting = left;
@@ -133,7 +141,7 @@ export class GroupCommit {
   }
 
   /** They wait once more, before those that came later. */
-  giveBack(name: string, entries: readonly Entry[]): void {
+  giveBack(name: string, entries: readonly Entry<Draft, Done>[]): void {
     const lane = this.#lanes.get(name);
     if (lane !== undefined) {
       lane.waiting = [...entries, ...lane.waiting];
@@ -147,35 +155,26 @@ export class GroupCommit {
 }
 
 /** What the one that writes a session knows of those that wait. */
-export class Company {
-  readonly #group: GroupCommit;
+export class Company<Draft, Done> {
+  readonly #group: GroupCommit<Draft, Done>;
   readonly #name: string;
 
-  constructor(group: GroupCommit, name: string) {
+  constructor(group: GroupCommit<Draft, Done>, name: string) {
     this.#group = group;
     this.#name = name;
   }
 
-  take(user: string | undefined): Entry[] {
+  take(user: string | undefined): Entry<Draft, Done>[] {
     return this.#group.take(this.#name, user);
   }
 
-  giveBack(entries: readonly Entry[]): void {
+  giveBack(entries: readonly Entry<Draft, Done>[]): void {
     this.#group.giveBack(this.#name, entries);
   }
 }
 
-export type { Entry };
-
-/** Whether nothing came between that makes it something else than a plain save. */
-function isOpen({ state, write, user }: Change, theirs: string | undefined): boolean {
-  return (
-    user === theirs &&
-    !state.ended &&
-    state.asks === write.asks &&
-    state.intent === "save" &&
-    state.unsure.size === 0
-  );
+function mayJoin<Draft, Done>({ change }: Entry<Draft, Done>, user: string | undefined): boolean {
+  return change !== null && change.user === user && change.isOpen();
 }
 
 /**
@@ -189,8 +188,8 @@ function inOwnContext<Args extends unknown[], Answer>(
   return (...args) => run(work, ...args);
 }
 
-function ownChange(change: Change | null): Change | null {
-  return change && { ...change, apply: inOwnContext((content: Content) => change.apply(content)) };
+function ownChange<Draft, Done>(change: Change<Draft, Done> | null): Change<Draft, Done> | null {
+  return change && { ...change, apply: inOwnContext((draft: Draft) => change.apply(draft)) };
 }
 
 function tooBusy(name: string, why: string): SessionBusyError {

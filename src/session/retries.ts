@@ -8,19 +8,19 @@ const maxAttempts = 25;
 
 /** The tries of one commit or update that met other requests' changes of its session. */
 export class Retries {
-  readonly #row: SessionRow;
+  readonly #id: Uint8Array;
   readonly #until: number;
   #attempt = 1;
 
   /** @param limit milliseconds */
-  constructor(row: SessionRow, limit: number) {
-    this.#row = row;
+  constructor({ id }: Pick<SessionRow, "id">, limit: number) {
+    this.#id = id;
     this.#until = performance.now() + limit;
   }
 
   publish(outcome: ConflictEvent["outcome"]): void {
     if (!channels.conflict.hasSubscribers) return;
-    const handle = handleOf(this.#row.id);
+    const handle = handleOf(this.#id);
     channels.conflict.publish({ handle, outcome, attempt: this.#attempt } satisfies ConflictEvent);
   }
 
@@ -33,7 +33,7 @@ export class Retries {
     if (attempt === maxAttempts || performance.now() > this.#until) {
       this.publish("failed");
       throw new ConflictError(
-        `Other requests changed session ${handleOf(this.#row.id)} each of the ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
+        `Other requests changed session ${handleOf(this.#id)} each of the ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
       );
     }
     this.#attempt++;

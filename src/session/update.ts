@@ -3,14 +3,13 @@ import { afterChanges } from "../store/partial-failure.ts";
 import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "./settings.ts";
 import { assertSameUser, type Committer } from "./commit.ts";
-import type { Change as Waiting, Company } from "./group-commit.ts";
+import type { Outcome } from "./group-commit.ts";
 import { plainAnswer } from "./hooks.ts";
 import { changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
-import type { Writes } from "./writes.ts";
-import type { Outcome } from "./group-commit.ts";
+import type { SessionChange, Waiting, Writes } from "./writes.ts";
 
 /** What `sessions.update` is given: changes the draft, or returns another. */
 export type Change = (data: Record<string, unknown>) => void | Record<string, unknown>;
@@ -71,22 +70,24 @@ export class Updater {
 
   async #updateStored(state: SessionState, change: Change): Promise<Outcome> {
     const first = () => this.#tryOnce(state, change, null);
-    const again = async (company: Company): Promise<Outcome> =>
+    const attempt = async (company: Waiting): Promise<Outcome> =>
       (await this.#tryOnce(state, change, company)) ? "done" : "beaten";
-    return this.#writes.inTurn(state, first, again, () => this.#changeOf(state, change));
+    const rebase = () => this.#writes.rebase(state);
+    const waiting = () => this.#changeOf(state, change);
+    return this.#writes.engine.save(state.stored!.row, { first, rebase, attempt, change: waiting });
   }
 
   /** For others to write. */
-  #changeOf(state: SessionState, change: Change): Waiting | null {
+  #changeOf(state: SessionState, change: Change): SessionChange | null {
     if (state.unsure.size > 0) return null;
     const { format } = this.#settings;
     const apply = (content: Content): Content =>
       // A copy, so that a change that throws leaves nothing behind.
       changed(format.decode(format.encode(content, state.plaintext)), change);
-    return { state, write: state.write(null, state.plaintext), user: state.storedUser, apply };
+    return this.#writes.changeOf(state, state.write(null, state.plaintext), apply);
   }
 
-  async #tryOnce(state: SessionState, change: Change, company: Company | null): Promise<boolean> {
+  async #tryOnce(state: SessionState, change: Change, company: Waiting | null): Promise<boolean> {
     const { format } = this.#settings;
     const loaded = state.plaintext!;
     // What is asked for while the draft is made comes after it.

@@ -4,12 +4,10 @@ import type { WriteEvent } from "../telemetry/channels.ts";
 import type { Settings } from "./settings.ts";
 import type { SessionRow } from "../store/row.ts";
 import type { ClientInfo } from "./format.ts";
-import { GroupCommit, type Change, type Company, type Entry, type Outcome } from "./group-commit.ts";
-import { handleOf } from "./handle.ts";
+import type { Change, Company } from "./group-commit.ts";
 import { mayMerge, userOfStored } from "./identity.ts";
 import { endOf } from "./lifetime.ts";
 import type { Records } from "./records.ts";
-import { Retries } from "./retries.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving, conformStored, type Conforming } from "./schema.ts";
 import {
@@ -22,6 +20,7 @@ import {
 } from "./state.ts";
 import type { Token } from "./token.ts";
 import { UserRows } from "./user-rows.ts";
+import { WriteEngine, type Found } from "./write-engine.ts";
 
 /** A content as it is to be written. */
 export interface Wanted {
@@ -31,6 +30,21 @@ export interface Wanted {
   readonly isWhole?: boolean;
 }
 
+/** A row that a write made, and what it holds. */
+interface Done {
+  readonly row: SessionRow;
+  readonly written: Written;
+}
+
+/** The change of a request, for others to write. */
+export interface SessionChange extends Change<Content, Done> {
+  /** It may have been written: the answer was lost. */
+  lost(done: Done): void;
+}
+
+/** What the one that writes a session knows of those that wait. */
+export type Waiting = Company<Content, Done>;
+
 /**
  * The writes of a session: each is conditional, only one that was confirmed sends a cookie (R41), and one whose
  * answer was lost is found again.
@@ -38,13 +52,13 @@ export interface Wanted {
 export class Writes {
   readonly #records: Records;
   readonly #settings: Settings;
-  readonly #group: GroupCommit;
+  /** Of `sessions.commit` and `sessions.update`. */
+  readonly engine: WriteEngine<Content, Done>;
 
   constructor(records: Records) {
     this.#records = records;
     this.#settings = records.settings;
-    // Behind one whose store hangs nobody waits longer than for the store itself.
-    this.#group = new GroupCommit(records.settings.storeTimeout);
+    this.engine = new WriteEngine(records.settings.storeTimeout);
   }
 
   /** Makes a new session. False when one that was lost is found to have made it, with what it carried. */
@@ -85,7 +99,7 @@ export class Writes {
     { plaintext, user }: Wanted,
     write: Write,
     reason: WriteEvent["reason"] = "save",
-    others: readonly Change[] = [],
+    others: readonly SessionChange[] = [],
   ): Promise<boolean> {
     const { row: loaded, token } = state.stored!;
     const written = state.written(write, plaintext);
@@ -95,20 +109,30 @@ export class Writes {
       if (!(await state.during(write, this.#renewed(row, token), written, update))) return false;
     } catch (error) {
       if (isUnknown(error)) {
-        for (const other of others) other.state.unsure.set(row.version, { ...other.write, written });
+        for (const other of others) other.lost({ row, written });
       }
       throw error;
     }
     this.#oweCookieFor(state, token);
-    for (const other of others) this.#settleOther(other, row, written);
+    for (const other of others) other.settle({ row, written });
     return true;
   }
 
-  #settleOther({ state, write }: Change, row: SessionRow, written: Written): void {
-    const { token } = state.stored!;
-    state.changes++;
-    state.settle(write, this.#renewed(row, token), written, true);
-    this.#oweCookieFor(state, token);
+  /** A change to the data, for others to write. */
+  changeOf(state: SessionState, write: Write, apply: (content: Content) => Content): SessionChange {
+    return {
+      user: state.storedUser,
+      isOpen: () =>
+        !state.ended && state.asks === write.asks && state.intent === "save" && state.unsure.size === 0,
+      apply,
+      settle: ({ row, written }) => {
+        const { token } = state.stored!;
+        state.changes++;
+        state.settle(write, this.#renewed(row, token), written, true);
+        this.#oweCookieFor(state, token);
+      },
+      lost: ({ row, written }) => void state.unsure.set(row.version, { ...write, written }),
+    };
   }
 
   #renewed(row: SessionRow, token: Token): Stored {
@@ -120,62 +144,34 @@ export class Writes {
   }
 
   /** Writes over the stored row, with as many as possible of the changes that wait for it. */
-  async updateWith(company: Company, state: SessionState, own: Wanted, write: Write): Promise<boolean> {
-    const taken = company.take(state.storedUser);
-    const { wanted, joined } = await this.#join(state, own, taken);
-    company.giveBack(taken.filter((entry) => !joined.includes(entry)));
-    if (sameBytes(wanted.plaintext, state.plaintext!)) {
-      // It is stored already, by somebody who made the same changes.
-      for (const { change, resolve } of joined) {
-        this.#settleOther(change!, state.stored!.row, state.storedAs);
-        resolve("done");
-      }
-      return true;
-    }
-    if (joined.length === 0) return this.update(state, own, write);
-    const draft = { ...write, draftOf: write.draftOf ?? own.plaintext };
-    const changes = joined.map(({ change }) => change!);
-    try {
-      if (!(await this.update(state, wanted, draft, "save", changes))) {
-        company.giveBack(joined);
-        return false;
-      }
-    } catch (error) {
-      for (const { reject } of joined) reject(error);
-      throw error;
-    }
-    for (const { change, resolve } of joined) {
-      new Retries(change!.state.stored!.row, 0).publish("merged");
-      resolve("done");
-    }
-    return true;
+  updateWith(company: Waiting, state: SessionState, own: Wanted, write: Write): Promise<boolean> {
+    const { format } = this.#settings;
+    return this.engine.writeWith(company, {
+      row: state.stored!.row,
+      own,
+      user: state.storedUser,
+      draft: () => format.decode(own.plaintext),
+      check: (content) => this.#check(state, own, content),
+      stored: ({ plaintext }) => {
+        const isStored = sameBytes(plaintext, state.plaintext!);
+        return isStored ? { row: state.stored!.row, written: state.storedAs } : null;
+      },
+      write: (wanted, others) => {
+        if (others.length === 0) return this.update(state, own, write);
+        const draft = { ...write, draftOf: write.draftOf ?? own.plaintext };
+        return this.update(state, wanted, draft, "save", others as readonly SessionChange[]);
+      },
+    });
   }
 
-  /**
-   * The content with those of the waiting changes that go together. What makes it invalid is told to none of them:
-   * half as many are tried, and in the end it is the one that writes.
-   */
-  async #join(
-    state: SessionState,
-    own: Wanted,
-    taken: readonly Entry[],
-  ): Promise<{ wanted: Wanted; joined: readonly Entry[] }> {
-    const { format } = this.#settings;
-    for (let most = taken.length; most > 0; most = Math.floor(most / 2)) {
-      const { content, joined } = applied(format.decode(own.plaintext), taken.slice(0, most));
-      if (joined.length === 0) break;
-      try {
-        const conforming = await conformForSaving(this.#settings, content);
-        const user = state.userOf === undefined ? own.user : state.userAfter(conforming.data);
-        if (user !== own.user) continue;
-        const plaintext = format.encode({ ...conforming, user }, state.carriedOver);
-        bytesOf(state.written(state.write(null), plaintext)); // may be too large
-        return { wanted: { plaintext, user }, joined };
-      } catch {
-        // tried with fewer
-      }
-    }
-    return { wanted: own, joined: [] };
+  /** A content with the changes of others, as it would be written; null where it would be another user's. */
+  async #check(state: SessionState, own: Wanted, content: Content): Promise<Wanted | null> {
+    const conforming = await conformForSaving(this.#settings, content);
+    const user = state.userOf === undefined ? own.user : state.userAfter(conforming.data);
+    if (user !== own.user) return null;
+    const plaintext = this.#settings.format.encode({ ...conforming, user }, state.carriedOver);
+    bytesOf(state.written(state.write(null), plaintext)); // may be too large
+    return { plaintext, user };
   }
 
   /**
@@ -206,49 +202,12 @@ export class Writes {
     return (await this.#records.read(stored!.row.id)) !== null;
   }
 
-  /**
-   * Tries to write, and while somebody else was faster, rebases the session on what is stored then and tries again. The
-   * changes of one session in this process take turns, and those that wait are written together.
-   */
-  inTurn(
-    state: SessionState,
-    first: () => Promise<boolean>,
-    tryAgain: (company: Company) => Promise<Outcome>,
-    change: () => Change | null,
-  ): Promise<Outcome> {
-    const { row } = state.stored!;
-    const again = async (company: Company): Promise<Outcome> => {
-      const retries = new Retries(row, this.#settings.storeTimeout);
-      for (;;) {
-        const alive = await this.rebase(state);
-        retries.publish(alive ? "merged" : "ended");
-        if (!alive) return "gone";
-        const outcome = await tryAgain(company);
-        if (outcome !== "beaten") return outcome;
-        await retries.pause();
-      }
-    };
-    return this.#group.run(handleOf(row.id), first, again, change);
-  }
-
-  /** Does what writes a session by itself, in turn with the changes of it that wait in this process. */
-  async alone(row: SessionRow, work: () => Promise<boolean>): Promise<boolean> {
-    let answer = false;
-    const run = async () => {
-      answer = await work();
-    };
-    const first = async () => (await run(), true);
-    const again = async (): Promise<Outcome> => (await run(), "done");
-    await this.#group.run(handleOf(row.id), first, again, () => null);
-    return answer;
-  }
-
-  /** Takes the row as it is now for the base, with this request's changes on top. False when the session has ended. */
-  async rebase(state: SessionState): Promise<boolean> {
+  /** Takes the row as it is now for the base, with this request's changes on top. */
+  async rebase(state: SessionState): Promise<Found> {
     const { format, onConflict, cookie } = this.#settings;
     const { row: loaded, token } = state.stored!;
     const row = await this.#records.read(loaded.id);
-    if (row === null) return false;
+    if (row === null) return "gone";
     let theirs: Conforming;
     try {
       const plaintext = format.open(row, token);
@@ -256,29 +215,29 @@ export class Writes {
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error);
-      return false;
+      return "gone";
     }
     const own = state.unsure.get(row.version);
     if (own === undefined) {
       // Somebody else logged in under this id, in another version of the application: it is their session now.
       const theirUser = userOfStored(state.userOf, theirs.content);
-      if (!state.startsOver && !mayMerge(state.storedUser, state.content.user, theirUser)) return false;
+      if (!state.startsOver && !mayMerge(state.storedUser, state.content.user, theirUser)) return "gone";
       state.rebase({ row, token }, theirs, onConflict);
-      return true;
+      return "merged";
     }
     state.settle(own, { row, token: token.stale ? format.refresh(token) : token }, own.written);
     if (token.stale || cookie.rolling) this.#oweCookie(state);
-    return true;
+    return "merged";
   }
 
   /** The same for a session that starts over: what is in the row, and whether it opens, does not matter. */
-  async reread(state: SessionState): Promise<boolean> {
+  async reread(state: SessionState): Promise<Found> {
     const { row: loaded, token } = state.stored!;
     const row = await this.#records.read(loaded.id);
-    if (row === null) return false;
+    if (row === null) return "gone";
     state.stored = { row, token };
     state.unsure.clear(); // writes over the row of before, which can come no more
-    return true;
+    return "merged";
   }
 
   /** Deletes the session's row, and the one that a lost write may have made. */
@@ -338,27 +297,6 @@ export class Writes {
 function lostToken(state: SessionState): Write["token"] {
   for (const { token } of state.unsure.values()) if (token !== null) return token;
   return null;
-}
-
-/** Milliseconds in which changes are applied: then the event loop is somebody else's. */
-const MOST_WORK = 10;
-
-function applied(
-  content: Content,
-  entries: readonly Entry[],
-): { content: Content; joined: readonly Entry[] } {
-  const joined: Entry[] = [];
-  const until = performance.now() + MOST_WORK;
-  for (const entry of entries) {
-    if (joined.length > 0 && performance.now() > until) break;
-    try {
-      content = entry.change!.apply(content);
-      joined.push(entry);
-    } catch {
-      // told when it is its turn
-    }
-  }
-  return { content, joined };
 }
 
 function bytesOf({ plaintext, under }: Written): Uint8Array {

@@ -13,6 +13,7 @@ import { ownerOf } from "../../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";
 import { wholeRows } from "../../session/whole-rows.ts";
 import { EndedIds } from "./ended-ids.ts";
+import { limited } from "./rows.ts";
 import { DropInSaves } from "./saves.ts";
 import { dropInToken } from "./token.ts";
 
@@ -145,7 +146,7 @@ export class DropInSessions {
     const now = this.now();
     // What this request knows of the cookie may be older than what it merged with, whose end then stands.
     const wanted = baseline.merged ? Math.max(expiresAt, row.expiresAt) : expiresAt;
-    const end = this.#saves.limited(row, wanted).expiresAt;
+    const end = limited(this.#records, row, wanted).expiresAt;
     const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
     if (Math.abs(end - row.expiresAt) < every || !this.#records.isAlive(row)) return baseline;
     const times = { updatedAt: now, expiresAt: end };

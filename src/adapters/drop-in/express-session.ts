@@ -30,7 +30,7 @@ const own = ["cookie"];
  * session, as Passport does. Where it does not, a session whose user changes (`userOf`) begins anew under its id.
  */
 export class StoredSessionStore extends EventEmitter {
-  readonly #foreign: DropInSessions;
+  readonly #dropIn: DropInSessions;
   /** By session object, and by what `get` answered. */
   readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
   /** By session object: of two saves in flight the second is measured against the first. */
@@ -39,7 +39,7 @@ export class StoredSessionStore extends EventEmitter {
 
   constructor(options: StoredSessionStoreOptions) {
     super();
-    this.#foreign = new DropInSessions(options);
+    this.#dropIn = new DropInSessions(options);
   }
 
   /** Set by express-session: gives a request a new session. */
@@ -53,7 +53,7 @@ export class StoredSessionStore extends EventEmitter {
 
   /** For what needs no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
   get sessions(): SessionManager<Values> {
-    return this.#foreign.sessions;
+    return this.#dropIn.sessions;
   }
 
   /** Answers the session, or null when there is none. */
@@ -74,7 +74,7 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   async #get(id: string): Promise<Values | null> {
-    const loaded = await this.#foreign.load(id);
+    const loaded = await this.#dropIn.load(id);
     if (loaded === null) return null;
     const session = withExpiry(loaded.data, loaded.expiresAt);
     this.#baselines.set(session, loaded.baseline);
@@ -89,20 +89,20 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   async #set(id: string, session: MiddlewareSession): Promise<void> {
-    const content = contentOf(session, this.#foreign.maxBytes);
+    const content = contentOf(session, this.#dropIn.maxBytes);
     const expiresAt = this.#endOf(session);
     await this.#saves.do(session, async () => {
       const baseline = this.#baselineOf(session);
       let end: number | null = expiresAt;
-      if (expiresAt <= this.#foreign.now()) {
-        if (baseline === null || this.#foreign.isToEnd(content, baseline, expiresAt, own)) {
-          await this.#foreign.destroy(id);
+      if (expiresAt <= this.#dropIn.now()) {
+        if (baseline === null || this.#dropIn.isToEnd(content, baseline, expiresAt, own)) {
+          await this.#dropIn.destroy(id);
           return;
         }
         // The request outlived its session. One that took place meanwhile may have extended it.
         end = null;
       }
-      const saved = await this.#foreign.save(id, content, baseline, end, own);
+      const saved = await this.#dropIn.save(id, content, baseline, end, own);
       if (saved !== null) this.#baselines.set(session, saved);
     });
   }
@@ -116,7 +116,7 @@ export class StoredSessionStore extends EventEmitter {
 
   async #touch(id: string, session: MiddlewareSession): Promise<void> {
     if (this.#baselineOf(session) !== null) return this.#set(id, session);
-    await this.#foreign.touch(id, null, this.#endOf(session));
+    await this.#dropIn.touch(id, null, this.#endOf(session));
   }
 
   destroy(id: string, callback: (error?: unknown) => void): void;
@@ -126,14 +126,14 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   async #destroy(id: string): Promise<void> {
-    await this.#foreign.destroy(id);
+    await this.#dropIn.destroy(id);
   }
 
   /** All sessions that have not ended, in no order. Their ids are not known: the table holds only hashes. */
   all(callback: (error: unknown, sessions?: any) => void): void;
   all(): Promise<any[]>;
   all(callback?: Callback<any[]>): Promise<any[]> | void {
-    const all = this.#foreign.all();
+    const all = this.#dropIn.all();
     return answer(
       "all()",
       all.then((found) => found.map(({ data, expiresAt }) => withExpiry(data, expiresAt))),
@@ -145,18 +145,18 @@ export class StoredSessionStore extends EventEmitter {
   length(callback: (error: unknown, length?: number) => void): void;
   length(): Promise<number>;
   length(callback?: Callback<number>): Promise<number> | void {
-    return answer("length()", this.#foreign.length(), callback);
+    return answer("length()", this.#dropIn.length(), callback);
   }
 
   /** Ends every session in the table. */
   clear(callback: (error?: unknown) => void): void;
   clear(): Promise<void>;
   clear(callback?: Callback): Promise<void> | void {
-    return answer("clear()", this.#foreign.clear(), callback);
+    return answer("clear()", this.#dropIn.clear(), callback);
   }
 
   close(): Promise<void> {
-    return this.#foreign.close();
+    return this.#dropIn.close();
   }
 
   /** For express-session: ends the request's session and gives it a new one. */
@@ -211,6 +211,6 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   #endOf(session: MiddlewareSession): number {
-    return endOfCookie(session, this.#foreign.now()) ?? this.#foreign.defaultEnd();
+    return endOfCookie(session, this.#dropIn.now()) ?? this.#dropIn.defaultEnd();
   }
 }

@@ -26,23 +26,23 @@ const grace = 10_000;
  * use (30 days); after `absoluteTimeout` at the latest (400 days).
  */
 export class StoredSessionKoaStore {
-  readonly #foreign: DropInSessions;
+  readonly #dropIn: DropInSessions;
   readonly #baselines: WeakMap<object, Map<string, Baseline>> = new WeakMap();
 
   /** By request: of two saves in flight the second is measured against the first. */
   readonly #saves: InOrder = new InOrder();
 
   constructor(options: StoredSessionKoaStoreOptions) {
-    this.#foreign = new DropInSessions(options);
+    this.#dropIn = new DropInSessions(options);
   }
 
   /** For what needs no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
   get sessions(): SessionManager<Values> {
-    return this.#foreign.sessions;
+    return this.#dropIn.sessions;
   }
 
   async get(key: string, _maxAge?: unknown, call: KoaSessionCall = {}): Promise<Values | null> {
-    const loaded = await this.#foreign.load(key);
+    const loaded = await this.#dropIn.load(key);
     if (loaded === null) return null;
     this.#remember(call, key, loaded.baseline);
     const { data, expiresAt } = loaded;
@@ -50,21 +50,21 @@ export class StoredSessionKoaStore {
   }
 
   async set(key: string, session: object, maxAge?: unknown, call: KoaSessionCall = {}): Promise<void> {
-    const { _expire, ...content } = plainObject(session, this.#foreign.maxBytes); // the row has the time, and a touch moves it there
-    const ends = typeof maxAge === "number" ? this.#foreign.now() + maxAge : this.#foreign.defaultEnd();
+    const { _expire, ...content } = plainObject(session, this.#dropIn.maxBytes); // the row has the time, and a touch moves it there
+    const ends = typeof maxAge === "number" ? this.#dropIn.now() + maxAge : this.#dropIn.defaultEnd();
     await this.#saves.do(call.ctx ?? content, async () => {
       const baseline = this.#of(call)?.get(key) ?? null;
-      const saved = await this.#foreign.save(key, content, baseline, ends, ["_maxAge", "_session"]);
+      const saved = await this.#dropIn.save(key, content, baseline, ends, ["_maxAge", "_session"]);
       if (saved !== null) this.#remember(call, key, saved);
     });
   }
 
   async destroy(key: string, _call?: KoaSessionCall): Promise<void> {
-    await this.#foreign.destroy(key);
+    await this.#dropIn.destroy(key);
   }
 
   close(): Promise<void> {
-    return this.#foreign.close();
+    return this.#dropIn.close();
   }
 
   #of({ ctx }: KoaSessionCall): Map<string, Baseline> | undefined {

@@ -1,11 +1,9 @@
 import type { Content } from "../../codec/codec.ts";
 import { ConflictError } from "../../errors.ts";
 import type { Settings } from "../../session/settings.ts";
-import type { SessionRow } from "../../store/row.ts";
 import { handleOf } from "../../session/handle.ts";
-import { plainAnswer, userIn } from "../../session/hooks.ts";
 import { ownChanges } from "../../session/identity.ts";
-import { mergeContent } from "../../session/merge.ts";
+import { changeIn, mergeContent } from "../../session/merge.ts";
 import type { Baseline } from "./baseline.ts";
 
 /** One save by a request. */
@@ -13,6 +11,8 @@ export interface Save {
   /** What the request knew to be stored before. */
   readonly base: Content;
   readonly mine: Content;
+  /** The bytes of `mine`. */
+  readonly plaintext: Uint8Array;
   readonly baseline: Baseline;
   /** When the session ends; null leaves that as it is stored. */
   readonly expiresAt: number | null;
@@ -20,17 +20,23 @@ export interface Save {
   readonly own: readonly string[];
 }
 
-/** What takes the place of a stored row. */
-export interface Plan {
+/** A session as it is stored, or as it is to be. */
+export interface Draft {
+  readonly createdAt: number;
   readonly content: Content;
+  /** When it ends. */
   readonly end: number;
+}
+
+/** What takes the place of a stored row. */
+export interface Plan extends Draft {
   /** Whether the session begins anew: both clocks restart, and saves of requests that loaded it before are dropped. */
   readonly anew: boolean;
 }
 
 /** Who is logged in according to the application's `userOf`; undefined for nobody, and without `userOf`. */
-export function foreignUser({ userOf }: Settings, data: Record<string, unknown>): string | undefined {
-  return userOf && userIn(userOf, data);
+export function userOfData({ userOf }: Settings, data: Record<string, unknown>): string | undefined {
+  return userOf?.(data);
 }
 
 /**
@@ -39,76 +45,109 @@ export function foreignUser({ userOf }: Settings, data: Record<string, unknown>)
  */
 export function storedUser(settings: Settings, { data, user }: Content): string | undefined {
   try {
-    return foreignUser(settings, data);
+    return userOfData(settings, data);
   } catch {
     return user;
   }
 }
 
 /**
- * What a save makes of the row that is stored now. Null when the session that the request loaded has ended: its row
+ * What a save makes of the session that is stored now. Null when the session that the request loaded has ended: its row
  * was begun anew or belongs to another user by now.
  *
  * Data of one user never meets that of another (R42). A change of user is a login (decision 4): a visitor keeps what
  * is in the session, a different user, or nobody after a user, keeps only what this request set.
  * @throws {ConflictError} the merged data would belong to somebody whom neither request logged in
  */
-export function planSave(settings: Settings, save: Save, row: SessionRow, theirs: Content): Plan | null {
+export function planSave(settings: Settings, save: Save, stored: Draft): Plan | null {
   const { base, mine, baseline, expiresAt } = save;
+  const { createdAt, content: theirs } = stored;
   const [before, now, user] = [storedUser(settings, base), storedUser(settings, theirs), mine.user];
-  const isSame = row.createdAt === baseline.row.createdAt && now === before;
+  const isSame = createdAt === baseline.row.createdAt && now === before;
 
   if (user === before) {
     if (!isSame) return null;
-    const merged = merge(settings, save, row, theirs);
-    if (foreignUser(settings, merged.content.data) === user) return { ...merged, anew: false };
+    const merged = merge(settings, save, stored);
+    if (userOfData(settings, merged.content.data) === user) return { ...merged, anew: false };
     throw new ConflictError(
-      `Merged with the changes of another request, session ${handleOf(row.id)} would belong to another user. Nothing of this request is stored; try again.`,
+      `Merged with the changes of another request, session ${handleOf(baseline.row.id)} would belong to another user. Nothing of this request is stored; try again.`,
     );
   }
 
   // A logout ends the session it loaded, never one that somebody logged in to since.
   if (user === undefined && !isSame) return null;
   if ((isSame && user !== undefined && before === undefined) || (now === user && user !== undefined)) {
-    const { content, end } = merge(settings, save, row, theirs);
-    if (foreignUser(settings, content.data) === user) return { content, end, anew: true };
+    const merged = merge(settings, save, stored);
+    if (userOfData(settings, merged.content.data) === user) return { ...merged, anew: true };
   }
   const content = before === undefined ? mine : { ...mine, data: setByRequest(settings, save) };
-  return { content, end: expiresAt ?? row.expiresAt, anew: true };
+  return { createdAt, content, end: expiresAt ?? stored.end, anew: true };
 }
 
 /** Key by key, the keys that say when the session ends as one value, and the end with them. */
-function merge(
-  settings: Settings,
-  { base, mine, baseline, expiresAt, own }: Save,
-  row: SessionRow,
-  theirs: Content,
-): Omit<Plan, "anew"> {
+function merge(settings: Settings, save: Save, stored: Draft): Draft {
   const { format, onConflict } = settings;
-  const ask =
-    onConflict &&
-    ((conflict: Parameters<typeof onConflict>[0]) => plainAnswer("onConflict", onConflict(conflict)));
-  const content = mergeContent(format, base, mine, theirs, ask);
-  content.user = mine.user;
+  const decided = decide(settings, save, stored);
+  const content = mergeContent(format, save.base, save.mine, stored.content, onConflict);
+  content.user = save.mine.user;
+  putLast(content.data, save.own, decided.values);
+  return { createdAt: stored.createdAt, content, end: decided.end };
+}
+
+/**
+ * The same for many drafts, in place, for a request that does not change the user. The work is that of the keys that
+ * the request changed, however large the session is. Who is logged in afterwards is the caller's to check.
+ */
+export function changeOf(settings: Settings, save: Save): (draft: Draft) => Draft {
+  const { base, mine, own, baseline } = save;
+  const change = changeIn(settings.format, without(base, own), without(mine, own), settings.onConflict);
+  return (draft) => {
+    if (draft.createdAt !== baseline.row.createdAt) throw new Error("The session began anew.");
+    const { values, end } = decide(settings, save, draft);
+    const content = change(draft.content);
+    content.user = mine.user;
+    putLast(content.data, own, values);
+    return { ...draft, content, end };
+  };
+}
+
+/** When the session ends, and the values of the keys that say so: this request's, or those that are stored. */
+function decide(
+  { format }: Settings,
+  { base, mine, baseline, expiresAt, own }: Save,
+  { content: theirs, end }: Draft,
+): { values: Record<string, unknown>; end: number } {
   const differ = (a: Content, b: Content): boolean =>
     own.some((key) => !format.same(a.data[key], b.data[key]));
   const isMine = differ(base, mine);
-  const deciding = isMine ? mine : theirs;
-  for (const key of own) {
-    delete content.data[key]; // they come last, as they do in what is saved, so that equal data is equal bytes
-    if (Object.hasOwn(deciding.data, key)) content.data[key] = deciding.data[key];
-  }
-  if (expiresAt === null || (!isMine && differ(theirs, mine))) return { content, end: row.expiresAt };
+  const deciding = (isMine ? mine : theirs).data;
+  const values: Record<string, unknown> = {};
+  for (const key of own) if (Object.hasOwn(deciding, key)) values[key] = deciding[key];
+  if (expiresAt === null || (!isMine && differ(theirs, mine))) return { values, end };
   const decides = isMine || baseline.isShortenedTo(expiresAt);
-  return { content, end: decides ? expiresAt : Math.max(expiresAt, row.expiresAt) };
+  return { values, end: decides ? expiresAt : Math.max(expiresAt, end) };
+}
+
+/** They come last, as they do in what is saved, so that equal data is equal bytes. */
+function putLast(
+  data: Record<string, unknown>,
+  own: readonly string[],
+  values: Readonly<Record<string, unknown>>,
+): void {
+  for (const key of own) {
+    delete data[key];
+    if (Object.hasOwn(values, key)) data[key] = values[key];
+  }
+}
+
+function without(content: Content, own: readonly string[]): Content {
+  const data = Object.fromEntries(Object.entries(content.data).filter(([key]) => !own.includes(key)));
+  return { ...content, data };
 }
 
 /** What this request set, and when the session ends. */
 function setByRequest({ format }: Settings, { base, mine, own }: Save): Record<string, unknown> {
   const { data } = ownChanges(format, base, mine);
-  for (const key of own) {
-    delete data[key]; // last, as in what is saved
-    if (Object.hasOwn(mine.data, key)) data[key] = mine.data[key];
-  }
+  putLast(data, own, mine.data);
   return data;
 }
