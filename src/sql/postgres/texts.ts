@@ -19,8 +19,41 @@ const INFO = ROW.replace(
   `octet_length(s.data) || ':' || encode(substr(s.data, 1, ${HEAD_BYTES}), 'base64')`,
 );
 
+export type Texts = Readonly<
+  Record<
+    | "readOne"
+    | "readMany"
+    | "readSmall"
+    | "insertOne"
+    | "insertMany"
+    | "updateOne"
+    | "updateMany"
+    | "replace"
+    | "touchAlike"
+    | "touchEach"
+    | "delete"
+    | "listByUser"
+    | "deleteByUser"
+    | "findExpired"
+    | "findExpiredById"
+    | "findFuture"
+    | "deleteExpired"
+    | "count"
+    | "scan"
+    | "scanInfo"
+    | "lease"
+    | "columns"
+    | "indexes"
+    | "impatience"
+    | "journalCreate"
+    | "journalRead"
+    | "journalAdd",
+    string
+  >
+>;
+
 /** Every text for tables of these names. */
-export function texts(names: Names) {
+export function texts(names: Names): Texts {
   const table = names.sessions;
   const columns =
     "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
@@ -104,5 +137,5 @@ export function texts(names: Names) {
       `checksum text NOT NULL, applied_at bigint NOT NULL)`,
     journalRead: `SELECT version::text, name, checksum, applied_at::text FROM ${names.migrations} m ORDER BY m.version`,
     journalAdd: `INSERT INTO ${names.migrations} (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)`,
-  } as const;
+  };
 }
