@@ -32,7 +32,8 @@ export function count(text: string): number {
 
 export function share(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError("Use a part of 1, such as 0.5.");
+  if (!(value > 0 && value <= 1))
+    throw new InvalidArgumentError("Use a number above 0, up to 1, such as 0.5.");
   return value;
 }
 

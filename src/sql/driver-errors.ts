@@ -64,7 +64,7 @@ export function explainDriver(
     case "connection":
       return new StoreUnavailableError(
         `${server} could not be reached, or the connection broke (${codeOf(error) ?? messageOf(error)}). ` +
-          "Check that the server runs, that the pool is large enough, and that the network lets it through.",
+          "Check that the server is running, that the pool is large enough, and that the network lets it through.",
         options,
       );
     case "timeout":

@@ -120,7 +120,7 @@ test("an address that is none, and one where nobody answers; the password is not
 test("a share of time that is none", async () => {
   for (const command of ["expire", "reseal"]) {
     for (const share of ["0", "1.5", "half"]) {
-      await refused([command, "--share", share, ...database], 2, /Use a part of 1, such as 0\.5/);
+      await refused([command, "--share", share, ...database], 2, /Use a number above 0, up to 1/);
     }
   }
 });

@@ -80,7 +80,7 @@ test("a reading that fails after rows were taken over says that they stay", asyn
   await assert.rejects(table.assertWhole(20, total), stays);
   await table.close();
   const other = open();
-  await assert.rejects(other.count(), /--from-table names another table\. Nothing was changed\./);
+  await assert.rejects(other.count(), /give it with --from-table\. Nothing was changed\./);
   await other.close();
 });
 

@@ -87,8 +87,8 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
 
       const first = await folder.json(...args, "--batch-size", "2");
       const { examples, ...counts } = first;
-      const skipped = { ended: 2, unreadable: 1, unfit: 0, "taken over before": 0, "there already": 0 };
-      assert.deepEqual(counts, { read: 5, imported: 2, withUser: 1, skipped, finished: true });
+      const skipped = { ended: 2, unreadable: 1, notStorable: 0, takenOverBefore: 0, thereAlready: 0 };
+      assert.deepEqual(counts, { dryRun: false, read: 5, imported: 2, withUser: 1, skipped, finished: true });
       assert.equal(examples.length, 1);
       for (const secret of [railsKeys.primaryKey, railsKeys.keyDerivationSalt, "2::", "abab"])
         assert.ok(
@@ -100,7 +100,7 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
         again.out,
         /^Imported 0 of 5 sessions; left out 5: 2 ended, 1 unreadable, 2 taken over before\./,
       );
-      assert.equal((await folder.json(...args, "--dry-run")).skipped["taken over before"], 2);
+      assert.equal((await folder.json(...args, "--dry-run")).skipped.takenOverBefore, 2);
       assert.deepEqual(await held.ask(`SELECT * FROM ${held.table} ORDER BY sid`), before, "it is only read");
       const { sessions } = await folder.json("list", "--user", "42");
       assert.equal(sessions.length, 1);

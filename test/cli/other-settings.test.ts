@@ -65,7 +65,7 @@ describe("longer timeouts than the command's", () => {
     assert.deepEqual([after.live, after.retirable], [0, null]);
     assert.ok(new Date(after.retirableAt).getTime() > Date.now() + 300 * day, "by what is stored");
     const text = (await folder.run("keys", "status")).out;
-    assert.match(text, /no row needs it\. Cookies of its time may, until \d{4}-/);
+    assert.match(text, /no row needs it\. Cookies signed with it may still be in use, until \d{4}-/);
     // The store itself is told apart: its cookies are another library's, without a tag.
     writeFileSync(
       folder.file("store.mjs"),

@@ -58,7 +58,7 @@ test.each([
     assert.match((await folder.run("migrate", "--print", ...database)).out, /-- missing: .*\nCREATE /);
     const expire = await folder.run("expire", ...database);
     assert.equal(expire.code, stops ? 1 : 0);
-    if (stops) assert.match(expire.err, /Restore it, or run "stored-session migrate"/);
+    if (stops) assert.match(expire.err, /Restore it from a backup, or run "stored-session migrate"/);
 
     if (asks) {
       const asked = await folder.run("migrate", ...database);

@@ -157,7 +157,9 @@ async function checkTables(
   if (missing.length > 0) {
     const what = missing.join(", ");
     const remedy =
-      obstacles.length > 0 ? obstacles.join(" ") : '"stored-session migrate" makes it again, a table empty.';
+      obstacles.length > 0
+        ? obstacles.join(" ")
+        : 'Run "stored-session migrate" to recreate it (a missing table comes back empty).';
     add("Tables", "problem", `missing: ${what}. ${remedy}`);
     return;
   }

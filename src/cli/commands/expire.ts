@@ -37,7 +37,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
       .option("--rate <rows>", "rows deleted in a second at most", count, 5_000)
       .option("--share <part>", "part of its time that it works at most, up to 1", share, defaultShare)
       .option("--batch-size <rows>", "rows deleted by one statement at most", count, 100)
-      .option("-n, --dry-run", "say how many would go, and delete nothing"),
+      .option("-n, --dry-run", "show how many would be deleted, and delete nothing"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: false }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {

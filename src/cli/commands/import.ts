@@ -6,6 +6,7 @@ import { importRails, railsFlags, railsSource } from "../import/rails.ts";
 import { sourceNamed, sources, urlVariable } from "../import/sources.ts";
 import { lines, newTally } from "../import/tally.ts";
 import type { ImportCommandOptions, ImportWork } from "../import/work.ts";
+import { assertPathFinds } from "../import/user-check.ts";
 import { writeRows } from "../import/write.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, duration, pathToUser } from "../options.ts";
@@ -26,6 +27,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
     .option("--user-path <path>", 'where a session holds its user\'s id, such as "passport.user"', pathToUser)
     .option("--lifetime <time>", "of a session since its last use, where its table does not say", duration)
     .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 500)
+    .option("-y, --yes", "import although --user-path or --user-key finds no user")
     .option("-n, --dry-run", "say what would be taken over, and write nothing");
   railsFlags(command);
   reporting(command).action((library: string, options: ImportCommandOptions) => {
@@ -36,7 +38,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
       interruptible(terminal, async (signal) => {
         assertKept(place.store);
         const progress = new Progress(terminal, "Importing", "session");
-        const tally = newTally();
+        const tally = newTally(options.dryRun ?? false);
         let failed = true;
         try {
           await work({ terminal, options, place, tally, progress, signal });
@@ -45,7 +47,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
           progress.clear();
           tally.finished = !failed && !signal.aborted;
           // What was done before a failure is told with it.
-          if (!failed || tally.read > 0) report(terminal, options, tally, () => lines(tally, options.dryRun));
+          if (!failed || tally.read > 0) report(terminal, options, tally, () => lines(tally));
         }
         if (signal.aborted)
           throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
@@ -80,16 +82,27 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
         exitCodes.usage,
       );
     }
-    const table = SourceTable.open({
-      url: from,
-      source,
-      ...(options.fromTable !== undefined && { table: options.fromTable }),
-      lifetime: options.lifetime ?? records.settings.idleTimeout,
-      cwd: terminal.cwd,
-    });
+    const open = () =>
+      SourceTable.open({
+        url: from,
+        source,
+        ...(options.fromTable !== undefined && { table: options.fromTable }),
+        lifetime: options.lifetime ?? records.settings.idleTimeout,
+        cwd: terminal.cwd,
+      });
+    const { userPath, dryRun = false, yes = false } = options;
+    if (userPath !== undefined && !dryRun && !yes) {
+      const looked = open();
+      try {
+        await assertPathFinds(userPath, looked, options.batchSize, records.now());
+      } finally {
+        await looked.close();
+      }
+    }
+    const table = open();
     try {
       const total = await table.count();
-      const into = { records, store, userPath: options.userPath ?? null, dryRun: options.dryRun ?? false };
+      const into = { records, store, userPath: userPath ?? null, dryRun };
       for await (const page of table.pages(options.batchSize)) {
         if (signal.aborted) return;
         await writeRows(into, page, tally);

@@ -151,11 +151,11 @@ function lines(uses: readonly Use[], since: Date | undefined, terminal: Terminal
       );
     } else if (since === undefined) {
       out.push(
-        `${use.key}: no row needs it. Cookies of its time may, until ${moment(use.retirableAt!)} at the latest: keep it until then, or ask again with --since <when the newest key came>.`,
+        `${use.key}: no row needs it. Cookies signed with it may still be in use, until ${moment(use.retirableAt!)} at the latest: keep it until then, or rerun with --since <time every server had the new key first>.`,
       );
     } else {
       out.push(
-        `${use.key}: keep it. ${plural(use.unreturned!, "session")} may hold a cookie of its time, until ${moment(use.retirableAt!)} at the latest.`,
+        `${use.key}: keep it. ${plural(use.unreturned!, "session")} may still hold a cookie signed with it, until ${moment(use.retirableAt!)} at the latest.`,
       );
     }
   }

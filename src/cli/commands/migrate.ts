@@ -95,7 +95,7 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
         throw new Failure(
           status.obstacles.length > 0
             ? `Something is missing. ${status.obstacles.join(" ")}`
-            : 'Something is missing. "stored-session migrate" makes it again, a table empty.',
+            : 'Something is missing. Run "stored-session migrate" to recreate it (a missing table comes back empty).',
           exitCodes.pending,
         );
       }

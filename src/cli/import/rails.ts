@@ -1,5 +1,11 @@
 import type { Command } from "commander";
-import { NotMigratedError, RefusedError, StoreError, TableError } from "../../errors.ts";
+import {
+  NotMigratedError,
+  RefusedError,
+  StoreError,
+  StoreUnavailableError,
+  TableError,
+} from "../../errors.ts";
 import {
   importRailsSessions,
   railsFormat,
@@ -15,9 +21,10 @@ import { SqlStore } from "../../sql/sql-store.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { keyOfUser } from "../options.ts";
-import { openDropIn } from "./read.ts";
+import { openDropIn, otherTable, unreachable } from "./read.ts";
 import { railsName, urlVariable, type Source } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";
+import { assertKeyFinds } from "./user-check.ts";
 import type { ImportCommandOptions, ImportWork, RailsFlags } from "./work.ts";
 
 /** The table of the Ruby gem `stored_session`. */
@@ -81,9 +88,11 @@ export async function importRails({
   const from = sourceOf(options, terminal, place.rails);
   try {
     await assertOpens(from);
+    const { userKey, batchSize, dryRun = false, yes = false } = options;
+    if (userKey !== undefined && !dryRun && !yes) await assertKeyFinds(userKey, from, sessions, batchSize);
     const counts = await importRailsSessions(from, sessions, {
-      batchSize: options.batchSize,
-      dryRun: options.dryRun ?? false,
+      batchSize,
+      dryRun,
       signal,
       onProgress({ read, fraction, counts: sofar }) {
         fill(tally, sofar);
@@ -92,7 +101,7 @@ export async function importRails({
       onRefused({ sid }, error) {
         const hash = /^2::([0-9a-f]{64})$/.exec(sid)?.[1];
         const id = rowIdOf(hash === undefined ? Buffer.from(sid) : Buffer.from(hash, "hex"));
-        const reason = error instanceof RefusedError ? "unreadable" : "unfit";
+        const reason = error instanceof RefusedError ? "unreadable" : "notStorable";
         note(tally, { handle: handleOf(id), reason, detail: error.message });
       },
     });
@@ -107,8 +116,8 @@ export async function importRails({
 function fill(tally: Tally, counts: ImportResult): void {
   tally.imported = counts.imported;
   tally.withUser = counts.withUser;
-  tally.skipped["taken over before"] = counts.before;
-  tally.skipped["there already"] = counts.present;
+  tally.skipped.takenOverBefore = counts.before;
+  tally.skipped.thereAlready = counts.present;
   tally.skipped.ended = counts.ended;
 }
 
@@ -228,7 +237,7 @@ async function assertOpens({ store, format }: From): Promise<void> {
     if (!isTable && !(error instanceof StoreError)) throw error;
     const reason = (error.cause as { message?: string } | undefined)?.message ?? error.message;
     throw new Failure(
-      `The table of ${railsSource.name} could not be read: ${isTable ? error.message.split(". ")[0] : reason}. --from-table names another table. Nothing was changed.`,
+      `The table of ${railsSource.name} could not be read: ${isTable ? error.message.split(". ")[0] : reason}. ${error instanceof StoreUnavailableError ? unreachable : otherTable} Nothing was changed.`,
       exitCodes.failed,
       { cause: error },
     );

@@ -1,9 +1,14 @@
 import { existsSync } from "node:fs";
+import { StoreUnavailableError } from "../../errors.ts";
 import { readOnlyDatabase } from "../../sql/sqlite/look.ts";
 import type { Database } from "../../sql/dialect.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { openStore } from "../store-url.ts";
 import type { SourceRow, Source } from "./sources.ts";
+
+/** What to do where the source could not be read. */
+export const otherTable = "If the table has another name, give it with --from-table.";
+export const unreachable = "Check that its database is running, and host, port, user and password in --from.";
 
 /** The other library's table. It is only read. */
 export class SourceTable {
@@ -113,7 +118,7 @@ export class SourceTable {
       const reason = (error as { cause?: { message?: string } }).cause?.message;
       const rest = this.#given
         ? "What was taken over until then stays: run the import again to go on."
-        : "--from-table names another table. Nothing was changed.";
+        : `${error instanceof StoreUnavailableError ? unreachable : otherTable} Nothing was changed.`;
       throw new Failure(
         `The table of ${this.#source.name} could not be read: ${reason ?? (error as Error).message}. ${rest}`,
         exitCodes.failed,

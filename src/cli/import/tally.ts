@@ -8,11 +8,11 @@ export type SkipReason =
   /** its text is not a JSON object, or its id no text */
   | "unreadable"
   /** it holds what ours cannot hold, or is too large */
-  | "unfit"
+  | "notStorable"
   /** an earlier run took it over, and it may have ended since */
-  | "taken over before"
+  | "takenOverBefore"
   /** a session of that id is there, though no run took it over */
-  | "there already";
+  | "thereAlready";
 
 export interface Skipped {
   /** The handle that it would have: its id is a secret and is not told. */
@@ -23,6 +23,8 @@ export interface Skipped {
 
 /** What an import did. */
 export interface Tally {
+  /** Nothing was written: the figures are what a run would do. */
+  readonly dryRun: boolean;
   read: number;
   imported: number;
   /** Of those imported: with a user, so that they are found by it. */
@@ -35,9 +37,17 @@ export interface Tally {
 
 const mostExamples = 10;
 
-export function newTally(): Tally {
-  const skipped = { ended: 0, unreadable: 0, unfit: 0, "taken over before": 0, "there already": 0 };
-  return { read: 0, imported: 0, withUser: 0, skipped, examples: [], finished: false };
+const words: Readonly<Record<SkipReason, string>> = {
+  ended: "ended",
+  unreadable: "unreadable",
+  notStorable: "not storable",
+  takenOverBefore: "taken over before",
+  thereAlready: "there already",
+};
+
+export function newTally(dryRun: boolean): Tally {
+  const skipped = { ended: 0, unreadable: 0, notStorable: 0, takenOverBefore: 0, thereAlready: 0 };
+  return { dryRun, read: 0, imported: 0, withUser: 0, skipped, examples: [], finished: false };
 }
 
 export function note(tally: Tally, skipped: Skipped): void {
@@ -45,20 +55,17 @@ export function note(tally: Tally, skipped: Skipped): void {
   if (skipped.reason !== "ended" && tally.examples.length < mostExamples) tally.examples.push(skipped);
 }
 
-export function lines(
-  { read, imported, withUser, skipped, examples }: Tally,
-  dryRun: boolean | undefined,
-): string[] {
+export function lines({ dryRun, read, imported, withUser, skipped, examples }: Tally): string[] {
   const why = Object.entries(skipped)
     .filter(([, times]) => times > 0)
-    .map(([reason, times]) => `${number(times)} ${reason}`);
+    .map(([reason, times]) => `${number(times)} ${words[reason as SkipReason]}`);
   const left = read - imported;
   const users = imported > 0 ? `, ${withUser === 0 ? "none" : number(withUser)} with a user` : "";
   return [
     `${dryRun ? "Would import" : "Imported"} ${number(imported)} of ${plural(read, "session")}${users}${left > 0 ? `; left out ${number(left)}: ${why.join(", ")}` : ""}.`,
     ...examples.map(
       ({ handle, reason, detail }) =>
-        `  ${handle} ${reason}${detail === null ? "" : `: ${printable(detail)}`}`,
+        `  ${handle} ${words[reason]}${detail === null ? "" : `: ${printable(detail)}`}`,
     ),
   ];
 }

@@ -18,6 +18,7 @@ export interface ImportCommandOptions extends CommonOptions, RailsFlags {
   lifetime?: number;
   batchSize: number;
   dryRun?: boolean;
+  yes?: boolean;
 }
 
 /** What an import is given to work with. */

@@ -50,11 +50,11 @@ export async function writeRows(
   );
   // Not before: where it fails, no more is known of the page.
   tally.read += page.length;
-  tally.skipped["there already"] += twice;
+  tally.skipped.thereAlready += twice;
   for (const one of skipped) note(tally, one);
   for (const [index, answer] of answers.entries()) {
-    if (answer === "before") tally.skipped["taken over before"]++;
-    else if (answer === "present") tally.skipped["there already"]++;
+    if (answer === "before") tally.skipped.takenOverBefore++;
+    else if (answer === "present") tally.skipped.thereAlready++;
     else {
       tally.imported++;
       if (fresh[index]!.userRef !== null) tally.withUser++;
@@ -110,7 +110,7 @@ function rowFor(
     const token = { text: "", sid, id, stale: false };
     return { ...row, data: format.seal(plaintext, row, token), client: null };
   } catch (error) {
-    if (error instanceof ValueError || error instanceof LimitError) return skip("unfit", error.message);
+    if (error instanceof ValueError || error instanceof LimitError) return skip("notStorable", error.message);
     throw error;
   }
 }
@@ -122,6 +122,16 @@ function asDropIn(data: object): Record<string, unknown> {
   const { expires, _expires, ...attributes } = cookie as { expires?: unknown; _expires?: unknown };
   const ends = (expires ?? _expires ?? null) !== null;
   return { ...rest, cookie: { ...attributes, ...(ends && { expires: true }) } };
+}
+
+/** The user that a session's text names at this path. */
+export function userOfText(text: string, path: readonly string[]): string | undefined {
+  try {
+    const data: unknown = JSON.parse(text);
+    return typeof data === "object" && data !== null ? userIn(data, path) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function userIn(data: object, path: readonly string[] | null): string | undefined {

@@ -196,7 +196,7 @@ describe("tables that are not what the journal says", () => {
       expect(status.repair, "nothing for what is there").toHaveLength(statements);
       const lostTable = loss.startsWith("DROP TABLE");
       await expect(assertMigrated(database).then(() => "fine", String)).resolves.toMatch(
-        lostTable ? /is missing\. Restore it, or run "stored-session migrate"/ : /^fine$/,
+        lostTable ? /is missing\. Restore it from a backup, or run "stored-session migrate"/ : /^fine$/,
       );
       const before = objects();
       await migrateDatabase(database);

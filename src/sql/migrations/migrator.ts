@@ -109,7 +109,7 @@ export async function assertMigrated(database: Database): Promise<void> {
   const lost = gaps.find(({ kind }) => kind === "table");
   if (lost) {
     throw new NotMigratedError(
-      `The tables of ${table} are not whole: ${lost.what} is missing. Restore it, or run "stored-session migrate", which makes it again, empty.`,
+      `The tables of ${table} are incomplete: ${lost.what} is missing. Restore it from a backup, or run "stored-session migrate" to recreate it (a missing table comes back empty).`,
     );
   }
 }
