@@ -3,7 +3,7 @@ import type { Limits } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
-/** What a session holds. */
+/** The content of a session. */
 export interface Content {
   data: Record<string, unknown>;
   /** Never empty. */
@@ -12,26 +12,25 @@ export interface Content {
 }
 
 /**
- * A session's content as bytes, and back: MessagePack, with Date, BigInt, Set, Map and URL as extensions.
+ * Encodes the content of a session as MessagePack, with extensions for Date, BigInt, Set, Map and URL, and decodes it.
  *
- * Whatever {@link Codec.encode} accepts comes back equal, apart from what it is documented to normalise: a property
- * that is undefined is left out, undefined in an array (a hole too) and as a value of a Map is null, a Buffer comes
- * back as a Uint8Array, an object without a prototype as a plain one, a getter as its value. Everything else is
- * refused with the path to it: functions, symbols, instances of classes, subclasses, invalid dates, cycles, a key
- * `__proto__`, lone surrogates, symbols as keys, undefined in a Set, getters that throw. `toJSON` is not asked.
- * An object that occurs twice is stored twice.
+ * Every value that {@link Codec.encode} accepts decodes to an equal value, with these normalizations: an undefined property
+ * is omitted; undefined becomes null in an array (holes too) and as a value of a Map; a Buffer becomes a Uint8Array, an
+ * object without a prototype a plain object, and a getter its value. All other values are rejected with their path:
+ * functions, symbols, class instances, subclasses, invalid dates, cycles, a key `__proto__`, lone surrogates, symbols as
+ * keys, undefined in a Set, getters that throw. `toJSON` is not called. An object referenced twice is stored twice.
  *
- * {@link Codec.decode} accepts what `encode` writes and nothing else, under the same limits.
+ * {@link Codec.decode} accepts only what `encode` writes, under the same limits.
  */
 export class Codec {
   readonly #limits: Limits;
   #spare: Writer | undefined;
 
   /**
-   * @param options.maxBytes of the encoded plaintext
-   * @param options.maxDepth levels of containers, `data` being the first; default 32
-   * @param options.maxKeys keys of all objects together; default 10,000. Elements of arrays, Sets and Maps are
-   *   bounded by the bytes they take
+   * @param options.maxBytes maximum size of the encoded plaintext
+   * @param options.maxDepth maximum nesting depth; `data` is level 1. Default 32
+   * @param options.maxKeys maximum total number of object keys. Default 10,000. `maxBytes` bounds the elements of arrays,
+   *   Sets and Maps
    */
   constructor(options: { maxBytes: number; maxDepth?: number; maxKeys?: number }) {
     const { maxBytes, maxDepth = 32, maxKeys = 10_000 } = options;
@@ -48,10 +47,10 @@ export class Codec {
     return this.#finish(writer);
   }
 
-  /** @throws {RefusedError} reason "decode": bytes that `encode` does not write */
+  /** @throws {RefusedError} reason "decode": bytes that `encode` cannot have written */
   decode(bytes: Uint8Array): Content {
     const reader = new Reader(bytes, this.#limits);
-    if (reader.elements() !== 2) throw reader.refusal("there is no pair of data and internals");
+    if (reader.elements() !== 2) throw reader.refusal("a pair of data and internals was expected");
     const data = reader.map();
     let user: string | undefined;
     let flash: Record<string, unknown> | undefined;
@@ -66,8 +65,8 @@ export class Codec {
   }
 
   /**
-   * One value, as it would be stored within `data`.
-   * @param path how errors call it
+   * Encodes a single value as it would be stored within `data`.
+   * @param path the name of the value in errors
    */
   encodeValue(value: unknown, path: string = "value"): Uint8Array {
     const writer = this.#take();
@@ -75,15 +74,15 @@ export class Codec {
     return this.#finish(writer);
   }
 
-  /** A copy that shares nothing with `value`, made by storing and reading it. */
+  /** Returns a deep copy of `value`, made by encoding and decoding it. */
   clone<T>(value: T, path?: string): T {
     const reader = new Reader(this.encodeValue(value, path), this.#limits);
     return reader.value() as T;
   }
 
   /**
-   * Whether two values are stored as the same bytes. The order of keys matters. undefined is the same as undefined
-   * only, and a value that cannot be stored is the same as itself only.
+   * Whether two values encode to the same bytes. The order of keys matters. undefined equals only undefined, and a value
+   * that cannot be stored equals only itself.
    */
   same(a: unknown, b: unknown): boolean {
     if (Object.is(a, b)) return true;
@@ -96,14 +95,14 @@ export class Codec {
     }
   }
 
-  /** A MessagePack map. */
+  /** Encodes a plain object as a MessagePack map. */
   encodeMap(map: Readonly<Record<string, unknown>>, path: string = "client"): Uint8Array {
     const writer = this.#take();
     writer.map(map, path);
     return this.#finish(writer);
   }
 
-  /** @throws {RefusedError} reason "decode": bytes that `encodeMap` does not write */
+  /** @throws {RefusedError} reason "decode": bytes that `encodeMap` cannot have written */
   decodeMap(bytes: Uint8Array): Record<string, unknown> {
     const reader = new Reader(bytes, this.#limits);
     const map = reader.map();
@@ -111,7 +110,7 @@ export class Codec {
     return map;
   }
 
-  /** A getter of the session that is being written may have another one written meanwhile: with a writer of its own. */
+  /** Takes the spare writer or creates one: encoding is reentrant, because a getter may encode another session. */
   #take(): Writer {
     const writer = this.#spare ?? new Writer(this.#limits);
     this.#spare = undefined;
@@ -126,14 +125,14 @@ export class Codec {
 }
 
 function userFrom(reader: Reader, before: string | undefined): string {
-  if (before !== undefined) throw reader.refusal("a key is there twice");
+  if (before !== undefined) throw reader.refusal("a key is duplicated");
   const user = reader.text();
   if (user === "") throw reader.refusal("the user is empty");
   return user;
 }
 
 function flashFrom(reader: Reader, before: Record<string, unknown> | undefined): Record<string, unknown> {
-  if (before !== undefined) throw reader.refusal("a key is there twice");
+  if (before !== undefined) throw reader.refusal("a key is duplicated");
   const flash = reader.map();
   if (Object.keys(flash).length === 0) throw reader.refusal("the flash is empty");
   return flash;

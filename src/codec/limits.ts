@@ -1,9 +1,9 @@
-/** How large, deep and wide a session may be (R45). The same limits hold when it is saved and when it is read. */
+/** Limits on the size of a session (R45), enforced on save and on load. */
 export interface Limits {
   /** Bytes of the plaintext. */
   readonly maxBytes: number;
-  /** Levels of objects, arrays, Maps and Sets. `data` itself is the first. */
+  /** Nesting depth of objects, arrays, Maps and Sets. `data` is level 1. */
   readonly maxDepth: number;
-  /** Keys of all objects together. Elements of arrays, Sets and Maps are bounded by the bytes they take. */
+  /** Total number of object keys. `maxBytes` bounds the elements of arrays, Sets and Maps. */
   readonly maxKeys: number;
 }

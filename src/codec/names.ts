@@ -1,9 +1,9 @@
-/** Up to here V8 copies a slice of a string. A longer slice would hold on to the whole text for as long as it is kept. */
+/** V8 copies slices up to this length. A longer slice would keep its whole source string alive. */
 export const longestName = 12;
 
 /**
- * Short keys that were read lately, each in the slot that its bytes tell. Sessions have the same few again and again,
- * and V8 takes a string that has been a key before as a key faster than an equal one that is new.
+ * Cache of recently read short keys, indexed by a hash of their bytes. Sessions use the same few keys repeatedly, and V8
+ * looks up an internalized string faster than a new, equal one.
  */
 const names: string[] = Array.from({ length: 1024 }, () => "");
 
@@ -22,7 +22,7 @@ export function keepName(name: string, bytes: Uint8Array, start: number, end: nu
   names[slotOf(bytes, start, end)] = name;
 }
 
-/** Fibonacci hashing of what tells most keys apart. */
+/** Fibonacci hash of the length and of the first, middle and last byte. */
 function slotOf(bytes: Uint8Array, start: number, end: number): number {
   const middle = bytes[(start + end) >>> 1]!;
   const mixed = (bytes[start]! << 24) ^ (middle << 16) ^ (bytes[end - 1]! << 8) ^ (end - start);

@@ -1,29 +1,29 @@
 const initialSize = 8192;
-/** Up to here a JavaScript loop writes ASCII faster than a call into native code does. */
+/** Up to this length, a JavaScript loop writes ASCII faster than a native call. */
 const shortText = 24;
 
-/** MessagePack, each value in its shortest form, written into a buffer that grows and can be used again. */
+/** Writes MessagePack, each value in its shortest form, to a growable, reusable buffer. */
 export class Output {
   #bytes: Buffer = Buffer.allocUnsafeSlow(initialSize);
   #view = new DataView(this.#bytes.buffer);
   #at = 0;
 
-  /** How many bytes are written. */
+  /** Number of bytes written. */
   get length(): number {
     return this.#at;
   }
 
-  /** How many bytes the buffer holds on to. */
+  /** Capacity of the buffer in bytes. */
   get size(): number {
     return this.#bytes.length;
   }
 
-  /** Forgets what was written from there on. */
+  /** Discards everything after the first `length` bytes. */
   rewind(length: number = 0): void {
     this.#at = length;
   }
 
-  /** What was written, as bytes of their own. */
+  /** Returns a copy of the bytes written. */
   copy(): Uint8Array {
     const copy = Buffer.allocUnsafe(this.#at);
     this.#bytes.copy(copy, 0, 0, this.#at);
@@ -47,13 +47,13 @@ export class Output {
     else this.#negative(value);
   }
 
-  /** @returns false when it holds a lone surrogate, which UTF-8 does not have */
+  /** @returns false if the text contains a lone surrogate, which UTF-8 cannot encode */
   text(value: string): boolean {
     const { length } = value;
     this.#reserve(length * 3 + 5);
     if (length <= shortText && this.#shortAscii(value)) return true;
     const start = this.#at;
-    // the header depends on how many bytes there will be; most text is ASCII
+    // The header depends on the encoded length. Guess that the text is ASCII.
     const guess = start + textHeaderSize(length);
     const written = this.#bytes.write(value, guess);
     if (written !== length) {
@@ -91,7 +91,7 @@ export class Output {
     else this.#sized32(0xdf, count);
   }
 
-  /** Corrects the header at `start` of the map that ends here: it has fewer pairs than announced. */
+  /** Corrects the header at `start` of the map that ends here, if it has fewer pairs than announced. */
   recount(start: number, announced: number, count: number): void {
     const end = this.#at;
     const from = start + mapHeaderSize(announced);
@@ -139,7 +139,7 @@ export class Output {
     this.#at += length;
   }
 
-  /** Text without a header of its own. */
+  /** Text without a header. */
   payload(value: string): void {
     this.#reserve(value.length * 3);
     this.#at += this.#bytes.write(value, this.#at);
@@ -168,7 +168,7 @@ export class Output {
 
   #float(value: number): void {
     this.#byte(0xcb);
-    // NaN has many bit patterns; the literal has always the same, so that equal values are equal bytes
+    // NaN has many bit patterns. Use a canonical one, so that equal values encode to equal bytes.
     this.#view.setFloat64(this.#at, Number.isNaN(value) ? NaN : value);
     this.#at += 8;
   }
@@ -194,7 +194,7 @@ export class Output {
     else this.#sized32(0xdb, length);
   }
 
-  // a number's lowest bytes are those of its two's complement: a negative one needs nothing of its own
+  // The setters truncate to the low bytes in two's complement, so negative numbers need no special case.
 
   #byte(value: number): void {
     this.#bytes[this.#at++] = value;

@@ -1,7 +1,7 @@
 /**
- * Gives an object a property of its own, whatever the key: `constructor` and its like land on the object itself, and
- * neither a setter on `Object.prototype` nor a frozen one gets in the way (R46).
- * @returns false, and nothing is changed, when the object has the property already
+ * Adds an own property for any key, including inherited names such as `constructor`. Setters on `Object.prototype` are not
+ * called, and a frozen prototype does not prevent it (R46).
+ * @returns false, without changing anything, if the object already has the property
  */
 export function addOwn(object: Record<string, unknown>, key: string, value: unknown): boolean {
   if (!(key in object)) {

@@ -18,7 +18,7 @@ function clip(text: string): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
-/** The key of a Map as one would write it; null for one that has no short text. */
+/** The key of a Map as a JavaScript literal. Null if it has no short literal. */
 function literal(key: unknown): string | null {
   if (typeof key === "string") return quoted(clip(key));
   if (typeof key === "bigint") return `${clip(String(key))}n`;
@@ -36,16 +36,16 @@ function stepText(step: Step): string {
 }
 
 /**
- * Where a value lies, as one would write it in JavaScript: `data.cart[3].price`, `data["two words"]`,
- * `data.prices.get("tea")`, and by position where there is no such text: `data.tags.values()[0]`,
- * `data.prices.keys()[2]`. Long keys are cut. Control, format and bidi characters are escaped, so that the text is
- * safe in a log line and on a terminal (R50).
+ * Formats the path of a value as a JavaScript expression: `data.cart[3].price`, `data["two words"]`,
+ * `data.prices.get("tea")`, or by position if the key has no literal: `data.tags.values()[0]`, `data.prices.keys()[2]`. Long
+ * keys are truncated. Control, format and bidi characters are escaped, so that the text is safe in logs and terminals
+ * (R50).
  */
 export function pathText(root: string, steps: readonly Step[]): string {
   return root + steps.map(stepText).join("");
 }
 
-/** What an error says of a value that contains itself. @param target the path that the value leads back to */
+/** The message for a value that contains itself. @param target the path that it refers back to */
 export function cycle(target: string): string {
   return `is a cycle: it leads back to ${target}. Store an id in its place.`;
 }

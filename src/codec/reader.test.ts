@@ -25,38 +25,38 @@ function readAll(hex: string): unknown {
   return value;
 }
 
-const early = "it ends too early";
+const early = "the input ends unexpectedly";
 const longer = "a number or length is not in its shortest form";
 const badDate = "a date is malformed";
 const badBigint = "a bigint is malformed";
 
 test.each<[string, string, string, number]>([
   ["nothing", "", early, 0],
-  ["the byte that MessagePack never uses", "c1", "byte 193 begins no value", 1],
-  ["a float32", "ca3fc00000", "byte 202 begins no value", 1],
-  ["two values", "0101", "more bytes follow", 1],
+  ["the byte that MessagePack never uses", "c1", "byte 193 does not start a value", 1],
+  ["a float32", "ca3fc00000", "byte 202 does not start a value", 1],
+  ["two values", "0101", "there are unexpected trailing bytes", 1],
 
   ["uint8 of 127", "cc7f", longer, 2],
   ["uint16 of 255", "cd00ff", longer, 3],
   ["uint32 of 65,535", "ce0000ffff", longer, 5],
   ["uint64 of 2^32 - 1", "cf00000000ffffffff", longer, 9],
   ["uint64 of 0", "cf0000000000000000", longer, 9],
-  ["uint64 of 2^53", "cf0020000000000000", "an integer is beyond 2^53", 9],
-  ["uint64 of 2^64 - 1", "cfffffffffffffffff", "an integer is beyond 2^53", 9],
+  ["uint64 of 2^53", "cf0020000000000000", "an integer exceeds 2^53", 9],
+  ["uint64 of 2^64 - 1", "cfffffffffffffffff", "an integer exceeds 2^53", 9],
   ["int8 of -32", "d0e0", longer, 2],
   ["int8 of 5", "d005", longer, 2],
   ["int16 of -128", "d1ff80", longer, 3],
   ["int32 of -32,768", "d2ffff8000", longer, 5],
   ["int64 of -2^31", "d3ffffffff80000000", longer, 9],
   ["int64 of 0", "d30000000000000000", longer, 9],
-  ["int64 of -2^53", "d3ffe0000000000000", "an integer is beyond 2^53", 9],
-  ["int64 of -2^63", "d38000000000000000", "an integer is beyond 2^53", 9],
+  ["int64 of -2^53", "d3ffe0000000000000", "an integer exceeds 2^53", 9],
+  ["int64 of -2^63", "d38000000000000000", "an integer exceeds 2^53", 9],
   ["a float64 that is an integer", "cb3ff0000000000000", longer, 9],
   ["a float64 of 0", "cb0000000000000000", longer, 9],
   ["a float64 of 2^53 - 1", "cb433fffffffffffff", longer, 9],
-  ["a NaN with a payload", "cb7ff8010000000000", "a NaN carries something", 9],
-  ["a negative NaN", "cbfff8000000000000", "a NaN carries something", 9],
-  ["a signalling NaN", "cb7ff0000000010000", "a NaN carries something", 9],
+  ["a NaN with a payload", "cb7ff8010000000000", "a NaN has a payload", 9],
+  ["a negative NaN", "cbfff8000000000000", "a NaN has a payload", 9],
+  ["a signalling NaN", "cb7ff0000000010000", "a NaN has a payload", 9],
 
   ["a cut uint8", "cc", early, 1],
   ["a cut uint16", "cd01", early, 1],
@@ -74,11 +74,11 @@ test.each<[string, string, string, number]>([
   ["str16 of 255", `da00ff${"61".repeat(255)}`, longer, 3],
   ["str32 of 65,535", "db0000ffff", longer, 5],
   ["str32 of 2^32 - 1", "dbffffffff", early, 5],
-  ["a lone continuation byte", "a180", "text is no UTF-8", 2],
-  ["an overlong slash", "a2c0af", "text is no UTF-8", 3],
-  ["a surrogate in UTF-8", "a3eda080", "text is no UTF-8", 4],
-  ["a cut character", "a2e282", "text is no UTF-8", 3],
-  ["beyond Unicode", "a4f4908080", "text is no UTF-8", 5],
+  ["a lone continuation byte", "a180", "text is not valid UTF-8", 2],
+  ["an overlong slash", "a2c0af", "text is not valid UTF-8", 3],
+  ["a surrogate in UTF-8", "a3eda080", "text is not valid UTF-8", 4],
+  ["a cut character", "a2e282", "text is not valid UTF-8", 3],
+  ["beyond Unicode", "a4f4908080", "text is not valid UTF-8", 5],
 
   ["bin16 of 255", `c500ff${"00".repeat(255)}`, longer, 3],
   ["bin32 of 65,535", "c60000ffff", longer, 5],
@@ -96,23 +96,23 @@ test.each<[string, string, string, number]>([
   ["map16 of 15", "de000f", longer, 3],
   ["map32 of 65,535", "df0000ffff", longer, 5],
 
-  ["a number as key", "8101c0", "a key is no text", 2],
-  ["null as key", "81c0c0", "a key is no text", 2],
-  ["bytes as key", "81c400c0", "a key is no text", 2],
-  ["an array as key", "8190c0", "a key is no text", 2],
-  ["an extension as key", "81d40130c0", "a key is no text", 2],
+  ["a number as key", "8101c0", "a key is not a string", 2],
+  ["null as key", "81c0c0", "a key is not a string", 2],
+  ["bytes as key", "81c400c0", "a key is not a string", 2],
+  ["an array as key", "8190c0", "a key is not a string", 2],
+  ["an extension as key", "81d40130c0", "a key is not a string", 2],
   ["a key over the end", "81a3c0", early, 2],
   ["a str8 key of 31", `81d91f${"61".repeat(31)}c0`, longer, 3],
   ["a str16 key of 255", `81da00ff${"61".repeat(255)}c0`, longer, 4],
   ["a str32 key of 65,535", "81db0000ffffc0", longer, 6],
-  ["a key that is no UTF-8", "81a1ffc0", "text is no UTF-8", 3],
+  ["a key that is no UTF-8", "81a1ffc0", "text is not valid UTF-8", 3],
   ["R46: __proto__", "81a95f5f70726f746f5f5fc0", "a key is __proto__", 11],
   ["R46: __proto__ within", "81a16181a95f5f70726f746f5f5f80", "a key is __proto__", 14],
-  ["a key twice", "82a16101a16102", "a key is there twice", 7],
+  ["a key twice", "82a16101a16102", "a key is duplicated", 7],
   [
     "a key twice that objects inherit",
     `82${"ab636f6e7374727563746f7201".repeat(2)}`,
-    "a key is there twice",
+    "a key is duplicated",
     27,
   ],
 
@@ -161,30 +161,30 @@ test.each<[string, string, string, number]>([
   ["a hexadecimal bigint", "c70301307831", badBigint, 6],
   ["an n", "d501316e", badBigint, 4],
 
-  ["a Set that is a number", "d40201", "an array is missing", 3],
-  ["a Set that is a map", "d40280", "an array is missing", 3],
-  ["a Set that is a text", "d402a0", "an array is missing", 3],
+  ["a Set that is a number", "d40201", "an array was expected", 3],
+  ["a Set that is a map", "d40280", "an array was expected", 3],
+  ["a Set that is a text", "d402a0", "an array was expected", 3],
   ["a Set of nothing", "c70002", early, 3],
-  ["a Set with more behind it", "d5029001", "more bytes follow", 3],
-  ["a Set with what could be the next value", "92d5029001", "more bytes follow", 4],
+  ["a Set with more behind it", "d5029001", "there are unexpected trailing bytes", 3],
+  ["a Set with what could be the next value", "92d5029001", "there are unexpected trailing bytes", 4],
   ["a Set that takes from what follows", "92d4029101", early, 4],
-  ["a Set with an element twice", "c70302920101", "a Set has an element twice", 6],
+  ["a Set with an element twice", "c70302920101", "a Set has a duplicate element", 6],
   ["a Set of array16 of 15", "c70302dc000f", longer, 6],
   ["a Set of array32 of 65,535", "c70502dd0000ffff", longer, 8],
-  ["a Map that is a map", "d40380", "an array is missing", 3],
+  ["a Map that is a map", "d40380", "an array was expected", 3],
   ["a Map with a key alone", "d5039101", "a Map has a key without a value", 4],
-  ["a Map with a key twice", "c705039401020103", "a Map has a key twice", 8],
-  ["a Map with more behind it", "d5039001", "more bytes follow", 3],
+  ["a Map with a key twice", "c705039401020103", "a Map has a duplicate key", 8],
+  ["a Map with more behind it", "d5039001", "there are unexpected trailing bytes", 3],
 
   ["a Set with -0", "c70a0291cb8000000000000000", "a Set or the keys of a Map have -0", 13],
   ["a Map with a key -0", "c70b0392cb800000000000000001", "a Set or the keys of a Map have -0", 14],
 
   ["a URL that is none", "d5046162", "a URL is malformed", 4],
   ["a URL written otherwise", "d704" + Buffer.from("http://a").toString("hex"), "a URL is malformed", 10],
-  ["a URL that is no UTF-8", "d404ff", "text is no UTF-8", 3],
+  ["a URL that is no UTF-8", "d404ff", "text is not valid UTF-8", 3],
 ])("R47: refuses %s", (_name, hex, what, at) => {
   expect(refusal(() => readAll(hex)).message).toBe(
-    `The stored session cannot be read, ${what} (byte ${at}): it is damaged, or another program wrote it.`,
+    `The stored session cannot be decoded: ${what} (byte ${at}). It is damaged, or another program wrote it.`,
   );
 });
 
@@ -215,40 +215,42 @@ test("R47: every cut of every kind of value is refused", () => {
 
 describe("content", () => {
   test.each<[string, string, string]>([
-    ["a map", "80", "an array is missing"],
-    ["text", "a0", "an array is missing"],
-    ["an array of none", "90", "there is no pair of data and internals"],
-    ["an array of one", "9180", "there is no pair of data and internals"],
-    ["an array of three", "93808080", "there is no pair of data and internals"],
+    ["a map", "80", "an array was expected"],
+    ["text", "a0", "an array was expected"],
+    ["an array of none", "90", "a pair of data and internals was expected"],
+    ["an array of one", "9180", "a pair of data and internals was expected"],
+    ["an array of three", "93808080", "a pair of data and internals was expected"],
     ["a long array header", "dc00028080", longer],
     ["another long array header", "dd000000028080", longer],
-    ["data that is an array", "929080", "a map is missing"],
-    ["data that is a number", "920180", "a map is missing"],
-    ["data that is a number below all headers", "927f80", "a map is missing"],
-    ["data that is text", "92a080", "a map is missing"],
-    ["data that is null", "92c080", "a map is missing"],
+    ["data that is an array", "929080", "a map was expected"],
+    ["data that is a number", "920180", "a map was expected"],
+    ["data that is a number below all headers", "927f80", "a map was expected"],
+    ["data that is text", "92a080", "a map was expected"],
+    ["data that is null", "92c080", "a map was expected"],
     ["data with a long header", "92de000080", longer],
     ["data with another long header", "92df0000000080", longer],
-    ["internals that are an array", "928090", "a map is missing"],
+    ["internals that are an array", "928090", "a map was expected"],
     ["an unknown internal", "928081a178c0", "an internal key is unknown"],
     ["an internal __proto__", "928081a95f5f70726f746f5f5f80", "an internal key is unknown"],
-    ["an internal that is no text", "928081c0c0", "a key is no text"],
-    ["a user who is a number", "928081a1752a", "a key is no text"],
+    ["an internal that is no text", "928081c0c0", "a key is not a string"],
+    ["a user who is a number", "928081a1752a", "a key is not a string"],
     ["an empty user", "928081a175a0", "the user is empty"],
-    ["a user twice", "928082a175a131a175a132", "a key is there twice"],
-    ["a flash that is text", "928081a166a161", "a map is missing"],
+    ["a user twice", "928082a175a131a175a132", "a key is duplicated"],
+    ["a flash that is text", "928081a166a161", "a map was expected"],
     ["an empty flash", "928081a16680", "the flash is empty"],
-    ["a flash twice", "928082a16681a161c0a16681a161c0", "a key is there twice"],
-    ["more behind it", "928080c0", "more bytes follow"],
+    ["a flash twice", "928082a16681a161c0a16681a161c0", "a key is duplicated"],
+    ["more behind it", "928080c0", "there are unexpected trailing bytes"],
     ["internals that are missing", "9280", early],
     ["more internals than are there", "928081", early],
   ])("refuses %s", (_name, hex, what) => {
-    expect(refusal(() => codec.decode(bytesOf(hex))).message).toContain(`cannot be read, ${what} (byte `);
+    expect(refusal(() => codec.decode(bytesOf(hex))).message).toContain(`cannot be decoded: ${what} (byte `);
   });
 
   test("refuses client metadata that is no map, or has more behind it", () => {
-    expect(refusal(() => codec.decodeMap(bytesOf("90"))).message).toContain("a map is missing");
-    expect(refusal(() => codec.decodeMap(bytesOf("8000"))).message).toContain("more bytes follow");
+    expect(refusal(() => codec.decodeMap(bytesOf("90"))).message).toContain("a map was expected");
+    expect(refusal(() => codec.decodeMap(bytesOf("8000"))).message).toContain(
+      "there are unexpected trailing bytes",
+    );
     expect(codec.decodeMap(bytesOf("80"))).toStrictEqual({});
   });
 });
@@ -259,7 +261,7 @@ describe("R45, promise 10: the limits of decoding", () => {
     expect(small.decode(bytesOf("9281a161a5747265657380")).data).toStrictEqual({ a: "trees" });
     expect(small.decode(bytesOf("9281a161a673747265657380")).data).toStrictEqual({ a: "strees" });
     expect(refusal(() => small.decode(bytesOf("9281a161a77374726565747380"))).message).toBe(
-      "The stored session cannot be read, 13 bytes, and maxBytes is 12 (byte 0): it is damaged, or another program wrote it.",
+      "The stored session cannot be decoded: its size of 13 bytes exceeds maxBytes, 12 (byte 0). It is damaged, or another program wrote it.",
     );
   });
 
@@ -268,7 +270,9 @@ describe("R45, promise 10: the limits of decoding", () => {
     ["objects", "81a161"],
   ])("depth: 100,000 nested %s do not overflow the stack", (_name, open) => {
     const bytes = bytesOf(`9281a161${open.repeat(100_000)}0180`);
-    expect(refusal(() => codec.decode(bytes)).message).toContain("values lie deeper than 32 levels (byte ");
+    expect(refusal(() => codec.decode(bytes)).message).toContain(
+      "values are nested deeper than 32 levels (byte ",
+    );
   });
 
   test("depth: nested Sets do not overflow the stack", () => {
@@ -279,7 +283,9 @@ describe("R45, promise 10: the limits of decoding", () => {
       payload = Buffer.concat([payload.length < 65_536 ? shortHeader(payload.length) : header, payload]);
     }
     const bytes = Buffer.concat([Buffer.from("9281a161", "hex"), payload, Buffer.from("80", "hex")]);
-    expect(refusal(() => codec.decode(bytes)).message).toContain("values lie deeper than 32 levels (byte ");
+    expect(refusal(() => codec.decode(bytes)).message).toContain(
+      "values are nested deeper than 32 levels (byte ",
+    );
   });
 
   test("depth: 32 levels are read, 33 are not", () => {

@@ -8,8 +8,8 @@ import { addOwn } from "./own.ts";
 const notShortest = "a number or length is not in its shortest form";
 
 /**
- * Reads MessagePack, and only what `writer.ts` writes: one encoding for each value, apart from the order of keys.
- * Nothing is allocated before the bytes for it are there (R47). For one use.
+ * Reads canonical MessagePack: only what `writer.ts` writes, with one encoding per value apart from the order of keys.
+ * Checks that the input is long enough before it allocates (R47). Single use.
  */
 export class Reader {
   readonly #limits: Limits;
@@ -27,7 +27,7 @@ export class Reader {
       : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#end = bytes.byteLength;
     if (this.#end > limits.maxBytes)
-      throw this.refusal(`${this.#end} bytes, and maxBytes is ${limits.maxBytes}`);
+      throw this.refusal(`its size of ${this.#end} bytes exceeds maxBytes, ${limits.maxBytes}`);
   }
 
   /** The next value. */
@@ -100,7 +100,7 @@ export class Reader {
       case 0xdf:
         return this.#object(this.#length(4, 0x10000));
       default:
-        throw this.refusal(`byte ${head} begins no value`);
+        throw this.refusal(`byte ${head} does not start a value`);
     }
   }
 
@@ -115,7 +115,7 @@ export class Reader {
     if (head >= 0x80 && head < 0x90) return head - 0x80;
     if (head === 0xde) return this.#length(2, 0x10);
     if (head === 0xdf) return this.#length(4, 0x10000);
-    throw this.refusal("a map is missing");
+    throw this.refusal("a map was expected");
   }
 
   /** The header of an array: how many elements follow. */
@@ -124,7 +124,7 @@ export class Reader {
     if (head >= 0x90 && head < 0xa0) return head - 0x90;
     if (head === 0xdc) return this.#length(2, 0x10);
     if (head === 0xdd) return this.#length(4, 0x10000);
-    throw this.refusal("an array is missing");
+    throw this.refusal("an array was expected");
   }
 
   /** A key of a map. */
@@ -139,21 +139,21 @@ export class Reader {
     return this.#string(this.#textLength(this.#byte()));
   }
 
-  /** Nothing may follow. */
+  /** Asserts the end of the input. */
   end(): void {
-    if (this.#at !== this.#end) throw this.refusal("more bytes follow");
+    if (this.#at !== this.#end) throw this.refusal("there are unexpected trailing bytes");
   }
 
   refusal(what: string): RefusedError {
     return new RefusedError(
       "decode",
-      `The stored session cannot be read, ${what} (byte ${this.#at}): it is damaged, or another program wrote it.`,
+      `The stored session cannot be decoded: ${what} (byte ${this.#at}). It is damaged, or another program wrote it.`,
     );
   }
 
   #take(count: number): number {
     const start = this.#at;
-    if (count > this.#end - start) throw this.refusal("it ends too early");
+    if (count > this.#end - start) throw this.refusal("the input ends unexpectedly");
     this.#at = start + count;
     return start;
   }
@@ -172,7 +172,7 @@ export class Reader {
     return this.#bytes.readInt32BE(this.#take(4));
   }
 
-  /** An unsigned number that would not have fitted into fewer bytes. */
+  /** An unsigned number that does not fit into fewer bytes. */
   #length(width: 1 | 2 | 4, least: number): number {
     const length = this.#unsigned(width);
     if (length < least) throw this.refusal(notShortest);
@@ -184,10 +184,10 @@ export class Reader {
     if (head === 0xd9) return this.#length(1, 0x20);
     if (head === 0xda) return this.#length(2, 0x100);
     if (head === 0xdb) return this.#length(4, 0x10000);
-    throw this.refusal("a key is no text");
+    throw this.refusal("a key is not a string");
   }
 
-  /** The length of an extension for which no shorter header exists. */
+  /** The length of an extension that has no shorter header. */
   #oddLength(): number {
     const length = this.#unsigned(1);
     if (length === 1 || length === 2 || length === 4 || length === 8 || length === 16) {
@@ -204,7 +204,7 @@ export class Reader {
   #long(high: number, low: number): number {
     const value = high * 2 ** 32 + low;
     if (value < 2 ** 32 && value >= -(2 ** 31)) throw this.refusal(notShortest);
-    if (!Number.isSafeInteger(value)) throw this.refusal("an integer is beyond 2^53");
+    if (!Number.isSafeInteger(value)) throw this.refusal("an integer exceeds 2^53");
     return value;
   }
 
@@ -213,7 +213,7 @@ export class Reader {
     const value = this.#bytes.readDoubleBE(start);
     if (Number.isSafeInteger(value) && !Object.is(value, -0)) throw this.refusal(notShortest);
     if (Number.isNaN(value) && this.#bytes.readUIntBE(start, 6) !== 0x7ff800000000) {
-      throw this.refusal("a NaN carries something");
+      throw this.refusal("a NaN has a payload");
     }
     return value;
   }
@@ -226,7 +226,7 @@ export class Reader {
 
   #isAscii(start: number, end: number): boolean {
     const bytes = this.#bytes;
-    // a native call is worth it for long text only
+    // A native call pays off only for long text.
     if (end - start > 64) return isAscii(bytes.subarray(start, end));
     for (let at = start; at < end; at++) {
       if (bytes[at]! >= 0x80) return false;
@@ -247,14 +247,14 @@ export class Reader {
   }
 
   #ascii(start: number, end: number): string {
-    // one native call for the whole input, and slices of it, is many times faster than one a string; a slice keeps
-    // all of that text in memory, hence not for large ones
+    // Decoding the whole input once and slicing it is many times faster than a native call per string. Slices keep the
+    // whole text in memory, so large inputs are excluded.
     if (this.#bytes.length > 4096) return this.#bytes.toString("latin1", start, end);
     return (this.#text ??= this.#bytes.toString("latin1")).slice(start, end);
   }
 
   #wideString(start: number, end: number): string {
-    if (!isUtf8(this.#bytes.subarray(start, end))) throw this.refusal("text is no UTF-8");
+    if (!isUtf8(this.#bytes.subarray(start, end))) throw this.refusal("text is not valid UTF-8");
     return this.#bytes.toString("utf8", start, end);
   }
 
@@ -263,11 +263,11 @@ export class Reader {
     return new Uint8Array(this.#bytes.subarray(start, start + length));
   }
 
-  /** @param least bytes that each element takes at least */
+  /** @param least the minimum size of an element in bytes */
   #enter(count: number, least: 1 | 2): void {
-    if (count * least > this.#end - this.#at) throw this.refusal("it ends too early");
+    if (count * least > this.#end - this.#at) throw this.refusal("the input ends unexpectedly");
     if (this.#depth === this.#limits.maxDepth) {
-      throw this.refusal(`values lie deeper than ${this.#limits.maxDepth} levels`);
+      throw this.refusal(`values are nested deeper than ${this.#limits.maxDepth} levels`);
     }
     this.#depth++;
   }
@@ -289,7 +289,7 @@ export class Reader {
     for (let index = 0; index < count; index++) {
       const key = this.key();
       if (key === "__proto__") throw this.refusal("a key is __proto__");
-      if (!addOwn(object, key, this.value())) throw this.refusal("a key is there twice");
+      if (!addOwn(object, key, this.value())) throw this.refusal("a key is duplicated");
     }
     this.#depth--;
     return object;
@@ -326,7 +326,7 @@ export class Reader {
     return value;
   }
 
-  /** A timestamp that exists, has whole milliseconds, and is in the shortest of its three forms. */
+  /** A valid timestamp of whole milliseconds, in the shortest of its three forms. */
   #date(length: number): Date {
     let seconds: number;
     let nanoseconds = 0;
@@ -365,7 +365,7 @@ export class Reader {
   #set(): Set<unknown> {
     const elements = this.#array(this.elements());
     const set = new Set(elements);
-    if (set.size !== elements.length) throw this.refusal("a Set has an element twice");
+    if (set.size !== elements.length) throw this.refusal("a Set has a duplicate element");
     for (const element of elements) this.#distinct(element);
     return set;
   }
@@ -377,11 +377,11 @@ export class Reader {
     for (let index = 0; index < elements.length; index += 2) {
       map.set(this.#distinct(elements[index]), elements[index + 1]);
     }
-    if (map.size !== elements.length / 2) throw this.refusal("a Map has a key twice");
+    if (map.size !== elements.length / 2) throw this.refusal("a Map has a duplicate key");
     return map;
   }
 
-  /** Sets and Maps have 0 but not -0. */
+  /** Sets and Maps normalize -0 to 0. */
   #distinct(element: unknown): unknown {
     if (Object.is(element, -0)) throw this.refusal("a Set or the keys of a Map have -0");
     return element;

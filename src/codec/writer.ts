@@ -10,14 +10,14 @@ const holds =
 
 const hrefOf = Object.getOwnPropertyDescriptor(URL.prototype, "href")!.get!;
 
-/** A buffer that grew beyond this is not kept for the next session. */
+/** A buffer larger than this is not reused. */
 const keptSize = 262_144;
 
 /**
- * Writes the values of one session, refusing everything that would not come back as it was. Each property is read
- * once, so that a getter or a proxy cannot show one value to the check and another to the encoder.
+ * Encodes the values of a session and rejects values that would not round-trip. Each property is read once, so that a getter
+ * or proxy cannot present different values to validation and encoding.
  *
- * It can be used again after {@link finish}. After an error it cannot.
+ * Reusable after {@link finish}, but not after an error.
  */
 export class Writer {
   readonly #limits: Limits;
@@ -27,9 +27,9 @@ export class Writer {
   #root = "";
   #depth = 0;
   #keys = 0;
-  /** Keys without a value, which take no bytes but do take work. */
+  /** Number of keys with the value undefined: they take no bytes, but cost time. */
   #skipped = 0;
-  /** Never more than the bytes that the values so far take. */
+  /** Lower bound of the encoded size so far. */
   #bytes = 0;
   #problem: Error | undefined;
 
@@ -38,7 +38,7 @@ export class Writer {
   }
 
   /**
-   * @param root how errors call the value: `data`, `flash`
+   * @param root the name of the value in errors: `data`, `flash`
    * @throws {ValueError} a value that cannot be stored
    * @throws {LimitError} too large, too deep, too many keys
    */
@@ -52,8 +52,8 @@ export class Writer {
   }
 
   /**
-   * As {@link value}, for what must be a plain object.
-   * @returns how many keys were written
+   * Like {@link value}, but requires a plain object.
+   * @returns the number of keys written
    */
   map(value: unknown, root: string): number {
     this.#root = root;
@@ -67,7 +67,7 @@ export class Writer {
     }
   }
 
-  /** A pair: `data`, and a map of the user, if there is one, and of the flash, if there is anything in it. */
+  /** Writes a pair: `data`, and a map of the user and the flash, each omitted if empty. */
   content(data: unknown, user: unknown, flash: unknown): void {
     const output = this.#output;
     output.array(2);
@@ -84,7 +84,7 @@ export class Writer {
   }
 
   /**
-   * The bytes of all that was written.
+   * Returns the encoded bytes.
    * @throws {LimitError} too large
    */
   finish(): Uint8Array {
@@ -99,7 +99,7 @@ export class Writer {
     return bytes;
   }
 
-  /** Whether keeping this for another session takes little memory. */
+  /** Whether the buffer is small enough to keep for reuse. */
   get isSmall(): boolean {
     return this.#output.size <= keptSize;
   }
@@ -107,16 +107,13 @@ export class Writer {
   #user(user: unknown): void {
     this.#output.text("u");
     this.#root = "user";
-    if (typeof user !== "string" || user === "") throw this.#refusal("must be a string that is not empty.");
+    if (typeof user !== "string" || user === "") throw this.#refusal("must be a non-empty string.");
     this.#text(user);
   }
 
   #explained(cause: unknown): unknown {
     if (cause === this.#problem) return cause;
-    return this.#refusal(
-      "cannot be read: a getter or a proxy threw an error, which is the cause of this one.",
-      cause,
-    );
+    return this.#refusal("cannot be read: a getter or proxy threw an error. See `cause`.", cause);
   }
 
   #value(value: unknown): void {
@@ -146,14 +143,12 @@ export class Writer {
   #text(value: string): void {
     this.#grow(value.length + 1);
     if (!this.#output.text(value)) {
-      throw this.#refusal(
-        "holds a lone surrogate, half of a character. Use toWellFormed() on text that was cut.",
-      );
+      throw this.#refusal("contains a lone surrogate, as truncated text can. Repair it with toWellFormed().");
     }
   }
 
   #bigint(value: bigint): void {
-    // Four bits a digit is more than any digit needs; asked first, because the text of a huge one takes long to make
+    // A decimal digit takes less than four bits. Check first: converting a huge bigint to text is slow.
     const { maxBytes } = this.#limits;
     if (BigInt.asIntN(maxBytes * 4 + 8, value) !== value) throw this.#tooLarge(maxBytes + 1);
     this.#textExtension(extension.bigint, String(value));
@@ -186,11 +181,11 @@ export class Writer {
     throw this.#refusal(`is ${described(value)}. ${holds}`);
   }
 
-  /** @returns how many keys were written */
+  /** @returns the number of keys written */
   #plainObject(value: object): number {
     const keys = Object.keys(value);
     if (Object.getOwnPropertySymbols(value).length > 0) {
-      throw this.#refusal("has a symbol as a key. Keys are strings.");
+      throw this.#refusal("has a symbol as a key. Keys must be strings.");
     }
     this.#enter(value);
     const start = this.#output.length;
@@ -199,7 +194,7 @@ export class Writer {
     for (const key of keys) {
       this.#steps[this.#depth - 1] = key;
       if (key === "__proto__")
-        throw this.#refusal("is a key that sessions do not store: it could reach a prototype.");
+        throw this.#refusal("is not allowed as a key: it could cause prototype pollution.");
       const item = (value as Record<string, unknown>)[key];
       if (item === undefined) {
         this.#skip();
@@ -218,7 +213,7 @@ export class Writer {
   #array(value: readonly unknown[]): void {
     if (!isInstance(value, Array)) throw this.#subclass(value, "Array");
     const { length } = value;
-    // before the loop, because an array may be long without holding anything
+    // Check before the loop: a sparse array may be very long.
     if (this.#bytes + length > this.#limits.maxBytes) throw this.#tooLarge(this.#bytes + length);
     const last = Object.keys(value).at(-1);
     if (last !== undefined && String(Number(last) >>> 0) !== last) throw this.#extra();
@@ -232,7 +227,7 @@ export class Writer {
   }
 
   #binary(value: Uint8Array): void {
-    // its length is that of a copy, whatever it says of itself
+    // Copy first: `length` of the original may be overridden.
     const copy = new Uint8Array(value);
     this.#grow(copy.length + 2);
     this.#output.binary(copy);
@@ -240,7 +235,7 @@ export class Writer {
 
   #date(value: Date): void {
     const time = Date.prototype.getTime.call(value);
-    if (Number.isNaN(time)) throw this.#refusal("is an invalid Date. Store null, or a date that exists.");
+    if (Number.isNaN(time)) throw this.#refusal("is an invalid Date. Store null or a valid date.");
     this.#grow(2);
     this.#output.timestamp(time);
   }
@@ -273,23 +268,22 @@ export class Writer {
     this.#extension(start, extension.set);
   }
 
-  /** An element of a Set or a key of a Map: undefined would turn into null, and two of them into one. */
+  /** An element of a Set or a key of a Map. undefined would become null and could then collide with null. */
   #distinct(value: unknown): void {
     if (value === undefined)
-      throw this.#refusal("is undefined, which a Set or the keys of a Map cannot store.");
+      throw this.#refusal("is undefined, which cannot be stored in a Set or as a key of a Map.");
     this.#value(value);
   }
 
   #url(value: URL): void {
     const href = hrefOf.call(value) as string;
     if (URL.parse(href)?.href !== href)
-      throw this.#refusal("is a URL that does not survive being written as text.");
+      throw this.#refusal("is a URL that changes when it is serialized and parsed again.");
     this.#textExtension(extension.url, href);
   }
 
   #textExtension(type: number, text: string): void {
-    // Long ones are counted before they are written. A short one is checked with what follows it, so that an error
-    // about it gives the exact size.
+    // Count long text before writing it. Count short text afterwards, so that the error reports the exact size.
     const isLong = text.length > 1_024;
     if (isLong) this.#grow(text.length);
     const start = this.#output.length;
@@ -303,7 +297,7 @@ export class Writer {
     this.#output.extension(start, type);
   }
 
-  /** Of exactly this class, and carrying nothing that would be left behind. */
+  /** Asserts that the value is of exactly this class and has no extra properties, which would be lost. */
   #asIs(value: object, type: { readonly prototype: object; readonly name: string }): void {
     if (!isInstance(value, type)) throw this.#subclass(value, type.name);
     if (Object.keys(value).length > 0) throw this.#extra();
@@ -314,12 +308,12 @@ export class Writer {
       if (this.#ancestors[depth] === container) throw this.#refusal(cycle(this.#path(depth)));
     }
     if (this.#depth === this.#limits.maxDepth) throw this.#tooDeep();
-    // a container that is reached by many ways is written, and counted, once for each of them
+    // A container with several references is written, and counted, once per reference.
     this.#grow(1);
     this.#ancestors[this.#depth++] = container;
   }
 
-  /** Nothing of the session is held on to, for this object is kept. */
+  /** Clears references, because this writer is reused and must not keep session values alive. */
   #leave(): void {
     this.#depth--;
     this.#ancestors[this.#depth] = undefined;
@@ -331,7 +325,7 @@ export class Writer {
     if (this.#bytes > this.#limits.maxBytes) throw this.#tooLarge(this.#bytes);
   }
 
-  /** An object that is reached by many ways costs a look at each of its keys every time, stored or not. */
+  /** Limits skipped keys too: an object with many references costs time for each of its keys, stored or not. */
   #skip(): void {
     const { maxKeys, maxBytes } = this.#limits;
     if (++this.#skipped > Math.max(maxKeys, maxBytes)) throw this.#tooMany();
@@ -347,11 +341,11 @@ export class Writer {
   }
 
   #subclass(value: object, of: string): Error {
-    return this.#refusal(`is ${described(value)}, a kind of ${of} of its own. ${holds}`);
+    return this.#refusal(`is ${described(value)}, a subclass of ${of}. ${holds}`);
   }
 
   #extra(): Error {
-    return this.#refusal("carries properties of its own that would be lost. Store them beside it.");
+    return this.#refusal("has extra properties, which would be lost. Store them separately.");
   }
 
   #tooLarge(bytes: number): Error {
@@ -362,7 +356,7 @@ export class Writer {
     const path = this.#path();
     return (this.#problem = new LimitError(
       "depth",
-      `${path} lies deeper than ${this.#limits.maxDepth} levels. Store flatter data.`,
+      `${path} is nested deeper than ${this.#limits.maxDepth} levels. Store flatter data.`,
       path,
     ));
   }
@@ -371,18 +365,18 @@ export class Writer {
     const path = this.#path();
     return (this.#problem = new LimitError(
       "keys",
-      `The session has more than ${this.#limits.maxKeys} keys, the one too many being ${path}. Store less in it.`,
+      `The session has more than ${this.#limits.maxKeys} keys; ${path} exceeds the limit. Store less in it.`,
       path,
     ));
   }
 }
 
-/** @param path where the counting stopped; undefined when `bytes` are all that there are */
+/** @param path where counting stopped. Undefined if `bytes` is the total */
 function tooLarge(bytes: number, maxBytes: number, path?: string): LimitError {
   const counted = path === undefined ? `${bytes} bytes` : `at least ${bytes} bytes, counted up to ${path}`;
   return new LimitError(
     "bytes",
-    `The session takes ${counted}, and maxBytes is ${maxBytes}. Store less in it, or raise maxBytes.`,
+    `The session takes ${counted}, over the limit of ${maxBytes} (maxBytes). Store less in it, or raise maxBytes.`,
     path,
   );
 }
@@ -396,7 +390,7 @@ function isInstance(value: object, type: { readonly prototype: object }): boolea
   return Object.getPrototypeOf(value) === type.prototype;
 }
 
-/** `a RegExp`, `an instance of Basket`: by the name of the class, where it has a readable one. */
+/** For example `an instance of Basket`: uses the name of the class if it is readable. */
 function described(value: object): string {
   const { constructor } = value as { constructor?: unknown };
   const name = typeof constructor === "function" ? constructor.name : "";
