@@ -21,7 +21,7 @@ declare global {
   }
 }
 
-/** As much of an Express request as this middleware looks at. */
+/** The part of an Express request that this middleware uses. */
 export interface ExpressRequest {
   readonly headers: {
     readonly cookie?: string | undefined;
@@ -38,19 +38,19 @@ export interface ExpressSessionOptions {
   /** The property of the request that holds the session. Default "session". */
   property?: string;
   /**
-   * The Passport instance, for `passport.authenticate`, `passport.session()`, `req.login` and `req.logout`. What its
-   * `serializeUser` gives is kept in `data.passport.user`; who that is, for `session.user` and `sessions.forUser`, is
-   * the manager's `userOf`, or the value itself where it is an id.
+   * The Passport instance, to support `passport.authenticate`, `passport.session()`, `req.login` and `req.logout`. The result
+   * of its `serializeUser` is stored in `data.passport.user`. For `session.user` and `sessions.forUser`, the manager's
+   * `userOf` derives the user id from it; without `userOf`, the value itself must be the user id.
    */
   passport?: Passport;
 }
 
 /**
- * Express middleware: `req.session`, loaded before the handlers and committed before the response's first byte.
+ * Express middleware that provides `req.session`. Loads the session before the handlers run and commits it before the first
+ * byte of the response.
  *
- * A session that cannot be loaded, and one that cannot be saved, goes to the application's error handling with the
- * headers unsent. Addresses and https are those that Express believes (`app.set("trust proxy", …)`). Mounted twice,
- * it loads once.
+ * If loading or saving fails, the error is passed to Express's error handlers before any header is sent. Client address
+ * and protocol follow Express's proxy settings (`app.set("trust proxy", …)`). Mounting it twice loads the session once.
  */
 export function session<Data>(
   sessions: SessionManager<Data>,
@@ -60,7 +60,7 @@ export function session<Data>(
   const { property = "session", passport } = options;
   if (passport !== undefined && property !== "session") {
     throw new TypeError(
-      "Passport looks for the session in req.session: give `property` or `passport`, not both.",
+      "`property` and `passport` cannot be combined, because Passport expects the session in req.session. Leave out one of them.",
     );
   }
   const connect = passport === undefined ? undefined : connectPassport(sessions, passport);
@@ -96,7 +96,7 @@ interface FileSender {
   [files]?: { guarding: ResponseGuard; own: AnyFunction | undefined };
 }
 
-/** Where the client goes away, `res.sendFile` and `res.download` drop the file without a call on the response. */
+/** If the client disconnects, `res.sendFile` and `res.download` stop without calling a method of the response. */
 function watchFiles(response: FileSender, guarding: ResponseGuard): void {
   if (response[files] !== undefined || typeof response.sendFile !== "function") return;
   response[files] = { guarding, own: Object.hasOwn(response, "sendFile") ? response.sendFile : undefined };
@@ -105,15 +105,15 @@ function watchFiles(response: FileSender, guarding: ResponseGuard): void {
 
 function sendFile(this: FileSender, ...args: unknown[]): unknown {
   const { guarding, own } = this[files]!;
-  // Express exchanges the prototype for each application inside another
+  // Express swaps the prototype for each mounted sub-application.
   const answer = (own ?? (Object.getPrototypeOf(this) as FileSender).sendFile!).apply(this, args);
   guarding.answering();
   return answer;
 }
 
 /**
- * Who a new session is begun by. The address is worked out when it is asked for: that costs as much as all the rest
- * here, and few requests begin a session.
+ * Client metadata of a new session. The address is computed lazily: that costs as much as the rest of this middleware, and
+ * few requests create a session.
  */
 class Client implements ClientInfo {
   readonly #request: ExpressRequest;
@@ -124,13 +124,13 @@ class Client implements ClientInfo {
     this.#request = request;
     this.#app = request.app;
     this.userAgent = request.headers["user-agent"];
-    void request.socket.remoteAddress; // the socket remembers it when the client has gone
+    void request.socket.remoteAddress; // cache the address on the socket, so that it is available after a disconnect
   }
 
   get address(): string | undefined {
     const request = this.#request;
     if (request.app === this.#app) return request.ip;
-    // An application mounted inside this one has the request now, and may believe other proxies.
+    // A mounted sub-application owns the request now and may have other proxy settings.
     return Reflect.get(request, "ip", Object.create(request, { app: { value: this.#app } })) as string;
   }
 }

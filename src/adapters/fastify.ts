@@ -29,15 +29,13 @@ const guarding = Symbol("stored-session.guard");
 const earlier = Symbol("stored-session.earlier-headers");
 
 /**
- * Fastify plugin: `request.session`, loaded in `onRequest` and committed in `onSend`, before the response's first
- * byte; a hijacked reply is committed when it begins to write.
+ * Fastify plugin that provides `request.session`. Loads the session in `onRequest` and commits it in `onSend`, before the
+ * first byte of the response. For a hijacked reply, commits on the first write.
  *
- * After a failed commit the error's answer keeps the headers that were set when the session was loaded, and none of
- * the handler's.
- *
- * It serves the scope it is registered in and the scopes inside. A session that cannot be loaded or saved goes to
- * the error handler of the scope. Addresses and https are those that Fastify believes (`trustProxy`). Registered
- * again inside its own scope, it does nothing.
+ * Applies to the scope in which it is registered and to nested scopes. If loading or saving fails, the error is passed to
+ * the error handler of the scope. After a failed commit, the error response keeps the headers that were set before the
+ * session was loaded and drops those of the handler. Client address and protocol follow Fastify's `trustProxy`.
+ * Registering it again in its own scope has no effect.
  */
 export async function storedSession<Data = SessionData>(
   app: FastifyInstance,
@@ -45,7 +43,9 @@ export async function storedSession<Data = SessionData>(
 ): Promise<void> {
   const { sessions, property = "session" } = options;
   if (sessions === undefined)
-    throw new TypeError("app.register(storedSession, { sessions }): `sessions` is missing.");
+    throw new TypeError(
+      "app.register(storedSession, { sessions }): the `sessions` option is missing. Pass the result of createSessionManager(…).",
+    );
   assertManager(sessions);
   const serving = served(app);
   if (serving.get(property) === (sessions as unknown)) return;
@@ -55,7 +55,7 @@ export async function storedSession<Data = SessionData>(
 
   app.addHook("onRequest", async (request, reply) => {
     const { headers } = request;
-    void request.raw.socket.remoteAddress; // the socket remembers it when the client has gone
+    void request.raw.socket.remoteAddress; // cache the address on the socket, so that it is available after a disconnect
     const loaded = await sessions.load(headers.cookie, () => ({
       address: request.ip,
       userAgent: headers["user-agent"],
@@ -66,7 +66,7 @@ export async function storedSession<Data = SessionData>(
     const before = (guarded[earlier] ??= copyOfHeaders(reply.getHeaders()));
     guarded[guarding] = guard(sessions, loaded, reply.raw, {
       onError(error) {
-        // of a hijacked reply, whose headers Fastify does not send
+        // Only for a hijacked reply, whose headers Fastify does not send.
         request.log.error({ err: error });
         for (const [name, value] of Object.entries(before)) reply.raw.setHeader(name, value!);
         answerError(error, request.raw, reply.raw);
@@ -94,8 +94,8 @@ type Guarded = FastifyRequest & { [guarding]?: ResponseGuard; [earlier]?: Header
 let watching = false;
 
 /**
- * Fastify does not call `reply.send`, and so no `onSend` hook, for an async handler that resolved with undefined after
- * its client had gone. It tells of it on this channel.
+ * Fastify calls neither `reply.send` nor the `onSend` hooks for an async handler that resolves with undefined after the
+ * client has disconnected. This diagnostics channel reports that case.
  */
 function watchHandlers(): void {
   if (watching) return;
@@ -110,7 +110,7 @@ function watchHandlers(): void {
   });
 }
 
-/** A stream that nobody will read. */
+/** Destroys a payload stream that will not be read. */
 function dropPayload(payload: unknown): void {
   const { destroy, cancel, body } = (payload ?? {}) as {
     destroy?: () => void;
@@ -119,12 +119,12 @@ function dropPayload(payload: unknown): void {
   };
   if (destroy !== undefined) destroy.call(payload);
   else if (cancel !== undefined) cancel.call(payload).catch(() => {});
-  else body?.cancel?.().catch(() => {}); // rejects where somebody reads it
+  else body?.cancel?.().catch(() => {}); // rejects if the stream has a reader
 }
 
-/** Takes the handler's headers back, which the guard does not see: a reply keeps its own. */
+/** Removes the handler's headers. The guard cannot see them, because a Fastify reply keeps its own. */
 function dropHeaders(reply: FastifyReply, before: HeaderFields): void {
-  const raw = copyOfHeaders(reply.raw.getHeaders()); // the guard's, for the error's answer
+  const raw = copyOfHeaders(reply.raw.getHeaders()); // the guard's headers, for the error response
   for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name);
   for (const [name, value] of Object.entries(raw)) reply.raw.setHeader(name, value);
   for (const [name, value] of Object.entries(before)) {
@@ -134,19 +134,19 @@ function dropHeaders(reply: FastifyReply, before: HeaderFields): void {
   const trailers = Object.getOwnPropertySymbols(reply).find(
     ({ description }) => description === "fastify.reply.trailers",
   );
-  if (trailers !== undefined) internals[trailers] = null; // Fastify has no way to ask which there are
+  if (trailers !== undefined) internals[trailers] = null; // Fastify has no API to list trailers
 }
 
 const properties = Symbol("stored-session.properties");
 
-/** Managers by property, of a scope and, through its prototype, of those around it. */
+/** Managers by property, of a scope and, copied from its prototype, of the enclosing scopes. */
 function served(app: FastifyInstance): Map<string, unknown> {
   const scope = app as FastifyInstance & { [properties]?: Map<string, unknown> };
   if (!Object.hasOwn(scope, properties)) scope[properties] = new Map(scope[properties]);
   return scope[properties]!;
 }
 
-// What fastify-plugin sets, so that no dependency is needed for it: the hooks belong to the scope that registers.
+// The metadata that fastify-plugin sets, without the dependency: hooks apply to the registering scope.
 Object.assign(storedSession, {
   [Symbol.for("skip-override")]: true,
   [Symbol.for("fastify.display-name")]: "stored-session",

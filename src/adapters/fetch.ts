@@ -12,7 +12,7 @@ import { isIdle, tellOfLateChanges } from "./state.ts";
 /** A `Request`, its headers, or its `Cookie` header. */
 export type CookieSource = Request | Pick<Headers, "get"> | string | null | undefined;
 
-/** A cookie as `cookies().set(…)` of Next.js, SvelteKit and others take it. */
+/** A cookie in the form that `cookies().set(…)` of Next.js, SvelteKit and others accept. */
 export interface CookieToSet {
   readonly name: string;
   readonly value: string;
@@ -27,18 +27,18 @@ export interface CookieToSet {
   readonly priority?: "low" | "medium" | "high" | undefined;
 }
 
-/** A session that was only looked at. Changing it changes nothing. */
+/** A read-only view of a session. Changes to it are not saved. */
 export interface SessionView<Data = SessionData> {
   readonly data: Readonly<Partial<DataOf<Data>>>;
   readonly user: string | undefined;
   readonly isNew: boolean;
-  /** Why the session could not be loaded; null when it was. With an error, `user` and `data` are empty. */
+  /** The error if the session could not be loaded, otherwise null. With an error, `user` and `data` are empty. */
   readonly error: unknown;
 }
 
 /**
- * Sessions for everything that speaks `Request` and `Response`. What the manager does without a request is here too,
- * the most used of it by name.
+ * Sessions for platforms based on `Request` and `Response`. Also exposes the most common methods of the manager; `manager`
+ * has the others.
  */
 export interface FetchSessions<Data = SessionData> extends Pick<
   SessionManager<Data>,
@@ -47,32 +47,33 @@ export interface FetchSessions<Data = SessionData> extends Pick<
   /** The manager that `fetchSessions` was given. */
   readonly manager: SessionManager<Data>;
   /**
-   * The session of a request.
-   * @param client address and user agent, or a function that gives them, called when a session is begun; the user
-   *   agent is taken from the request unless given
-   * @throws {StoreError} the store is down
+   * Loads the session of a request.
+   * @param client address and user agent, or a function that returns them, called when a session is created. The user
+   *   agent defaults to that of the request
+   * @throws {StoreError} the store is unavailable
    */
   load(source: CookieSource, client?: ClientSource): Promise<Session<Data>>;
   /**
-   * Saves the session, and answers with the response to send in place of `response`: the same, or a copy where its
-   * headers were immutable. Send nothing before this has resolved. Committed again, it writes the same cookie again.
-   * When it fails, the body of `response` is cancelled.
-   * @throws {TypeError} the response cannot be sent (`Response.error()`, a body that was read): nothing is saved
+   * Saves the session and returns the response to send: `response` itself, or a copy if its headers are immutable. Send
+   * nothing before the promise resolves. Committing again writes the same cookie again. If it fails, the body of
+   * `response` is cancelled.
+   * @throws {TypeError} the response cannot be sent (`Response.error()`, or its body was read). Nothing is saved
+   * @throws {StoreError} the store is unavailable
    */
   commit(session: Session<Data>, response: Response): Promise<Response>;
-  /** Loads, runs the handler, commits. What the handler throws is thrown on, and nothing is saved. */
+  /** Loads the session, runs the handler and commits. If the handler throws, the error is rethrown and nothing is saved. */
   handle(
     request: Request,
     handler: (session: Session<Data>) => Response | Promise<Response>,
     client?: ClientSource,
   ): Promise<Response>;
-  /** Saves the session where there is no response to add to: answers the cookie to set, or null for none. */
+  /** Saves the session if there is no response to add headers to. Returns the cookie to set, or null if none is needed. */
   save(session: Session<Data>): Promise<CookieToSet | null>;
-  /** Looks at a session where none can be saved, such as in server components. Never throws: see `error`. */
+  /** Reads a session where it cannot be saved, such as in server components. Never throws: see `error`. */
   view(source: CookieSource): Promise<SessionView<Data>>;
 }
 
-/** Loads and commits sessions of `Request` and `Response`: Bun, Deno, Next.js, SvelteKit, h3, Elysia and others. */
+/** Sessions for `Request` and `Response`: Bun, Deno, Next.js, SvelteKit, h3, Elysia and others. */
 export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessions<Data> {
   assertManager(sessions);
   const requests = new WeakMap<Session<Data>, Request>();
@@ -93,7 +94,7 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
     const state = stateOf(session as Session<never>);
     const deliverable = isIdle(state) ? response : deliverableOf(response, state);
     const setCookie = await owedBy(session).catch((error: unknown) => {
-      deliverable.body?.cancel().catch(() => {}); // rejects where somebody reads it
+      deliverable.body?.cancel().catch(() => {}); // rejects if the stream has a reader
       throw error;
     });
     const { accessed } = state;
@@ -143,7 +144,7 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
   };
 }
 
-/** Writes what a session causes into fetch headers, which must be mutable. */
+/** Writes the headers that a session requires to fetch headers, which must be mutable. */
 export function writeResponseHeaders(
   headers: Headers,
   effect: { accessed: boolean; setCookie: string | null },
@@ -165,7 +166,7 @@ function targetOf(headers: Headers): HeaderTarget {
   };
 }
 
-/** Warns once when a browser will drop the Secure cookie that answers this request. */
+/** Warns once if a browser will reject the Secure cookie set in response to this request. */
 export function warn(setCookie: string, request: Request | undefined, peer?: string): void {
   if (request === undefined) return;
   warnOfInsecureRequest(setCookie, () => {
@@ -190,7 +191,7 @@ function headerOf(source: CookieSource, name: string): string | undefined {
   return headers?.get(name) ?? undefined;
 }
 
-/** What has a `get` of its own is headers, whatever else it has: those of Next.js have a field `headers`. */
+/** An object with a `get` method is headers, even if it has a field `headers`, as those of Next.js do. */
 function isRequest(source: CookieSource): source is Request {
   if (typeof source !== "object" || source === null) return false;
   return typeof (source as { get?: unknown }).get !== "function" && "headers" in source;

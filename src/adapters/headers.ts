@@ -1,34 +1,33 @@
-/** Where a response's headers are kept: a Node response, a Fastify reply, a fetch `Headers`. */
+/** The headers of a response: a Node response, a Fastify reply or fetch `Headers`. */
 export interface HeaderTarget {
-  /** The header's value, values joined by a comma; undefined when there is none. */
+  /** The value of a header, with multiple values joined by commas. Undefined if absent. */
   get(name: string): string | undefined;
-  /** The names of all headers, in lower case. */
+  /** The names of all headers in lower case. */
   names(): readonly string[];
   set(name: string, value: string): void;
   append(name: "set-cookie", value: string): void;
 }
 
-/** What a request did with its session, as far as caches and browsers must know. */
+/** The effects of a request on its session that determine response headers. */
 export interface SessionEffect {
-  /** Whether the application looked at the session. */
+  /** Whether the application accessed the session. */
   readonly accessed: boolean;
-  /** What commit answered. */
+  /** The result of `commit`. */
   readonly setCookie: string | null;
 }
 
 /**
- * Headers that one kind of cache obeys in place of `Cache-Control`: targeted fields such as `CDN-Cache-Control`,
+ * Headers that override `Cache-Control` for some caches: targeted fields such as `CDN-Cache-Control`,
  * `Vercel-CDN-Cache-Control` and `ExampleCDN-Cache-Control` (RFC 9213), and the older Surrogate-Control (Fastly,
  * Varnish) and Edge-Control (Akamai).
  */
 const targeted = /-cache-control$|^(?:surrogate|edge)-control$/;
 
 /**
- * Writes the headers that a session causes (R12): `Vary: Cookie` where it was looked at, and `Set-Cookie` with
- * `Cache-Control: no-store` where the cookie is set or cleared (RFC 9111 §7.3). Only `no-store` keeps a shared cache
- * from handing one visitor's cookie to the next, so every weaker directive makes way for it; a value of the
- * application's that holds `no-store` already stays as it is. A cookie that the application has written itself, from
- * its own commit, is not written again.
+ * Writes the headers that a session requires (R12): `Vary: Cookie` if it was accessed, and `Set-Cookie` with
+ * `Cache-Control: no-store` if the cookie is set or cleared (RFC 9111 §7.3). Only `no-store` prevents a shared cache from
+ * serving one visitor's cookie to another, so it replaces weaker directives; an existing value that contains `no-store` is
+ * kept. A cookie that the application has already written from its own commit is not repeated.
  */
 export function writeSessionHeaders(headers: HeaderTarget, { accessed, setCookie }: SessionEffect): void {
   if (accessed || setCookie !== null) varyByCookie(headers);
@@ -37,17 +36,17 @@ export function writeSessionHeaders(headers: HeaderTarget, { accessed, setCookie
   forbidStoring(headers);
 }
 
-/** Keeps every cache from storing a response. */
+/** Prevents all caches from storing a response. */
 export function forbidStoring(headers: HeaderTarget): void {
   if (!forbidsStoring(headers.get("cache-control"))) headers.set("cache-control", "no-store");
   for (const name of headers.names()) {
     if (targeted.test(name) && !forbidsStoring(headers.get(name))) headers.set(name, "no-store");
-    // nginx obeys it before Cache-Control; seconds, of which 0 forbids storing
+    // nginx gives it precedence over Cache-Control. 0 seconds forbids storing.
     else if (name === "x-accel-expires" && headers.get(name) !== "0") headers.set(name, "0");
   }
 }
 
-/** Set-Cookie lines hold commas of their own, so the joined value cannot be taken apart. */
+/** Set-Cookie values contain commas, so the joined value cannot be split. */
 function hasCookie(headers: HeaderTarget, setCookie: string): boolean {
   return `, ${headers.get("set-cookie") ?? ""}, `.includes(`, ${setCookie}, `);
 }

@@ -9,25 +9,25 @@ import { forbidStoringIn, warn, writeResponseHeaders } from "./fetch.ts";
 import { statusOf } from "./node/response-calls.ts";
 import { isIdle, refuseNull, tellOfLateChanges } from "./state.ts";
 
-/** What the middleware adds to `c.var`, for `new Hono<SessionEnv<MyData>>()`. */
+/** The variables that the middleware adds to `c.var`: `new Hono<SessionEnv<MyData>>()`. */
 export interface SessionEnv<Data = SessionData> {
   Variables: { session: Session<Data> };
 }
 
 export interface HonoSessionOptions {
   /**
-   * The client's address, kept with the session. Default: that of the connection, on @hono/node-server; elsewhere
-   * none. Called when a session is begun.
+   * Returns the client address to store with the session. Called when a session is created. Default: the address of the
+   * connection on @hono/node-server, none on other platforms.
    */
   address?: (c: Context) => string | undefined;
 }
 
 /**
- * Hono middleware: `c.var.session`, loaded before the handlers after it and committed when they have answered,
+ * Hono middleware that provides `c.var.session`. Loads the session before downstream handlers run and commits it afterwards,
  * before the response is sent.
  *
- * A session that cannot be loaded or saved goes to `app.onError`, in place of the handler's response. What a handler
- * changed before it threw is saved. Mounted twice, it loads once.
+ * If loading or saving fails, `app.onError` handles the error and replaces the handler's response. If the handler throws,
+ * its changes are saved. Mounting it twice loads the session once.
  */
 export function session<Data>(
   sessions: SessionManager<Data>,
@@ -41,19 +41,19 @@ export function session<Data>(
       await next();
       return;
     }
-    void connectionAddress(c); // the socket remembers it when the client has gone
+    void connectionAddress(c); // cache the address on the socket, so that it is available after a disconnect
     const client = () => ({ address: address(c), userAgent: c.req.header("user-agent") });
     const loaded = await sessions.load(c.req.header("cookie"), client).catch((error: unknown) => {
       answerWithStatus(c, error);
       throw error;
     });
     c.set("session", loaded);
-    const earlier = new Headers(c.newResponse(null, 200).headers); // reading c.res would begin a response
+    const earlier = new Headers(c.newResponse(null, 200).headers); // reading c.res would create a response
     let thrown: { error: unknown } | null = null;
     try {
       await next();
     } catch (error) {
-      // Hono gives an Error to `app.onError` before it goes on here. All else that is thrown comes this way.
+      // Hono passes an Error to `app.onError` before it continues here. Only other thrown values arrive here.
       thrown = { error };
     }
 
@@ -83,29 +83,29 @@ export function session<Data>(
 
 function replace(c: Context, response: Response): void {
   if (c.res === response) return;
-  c.res = undefined; // assigning would merge the two
+  c.res = undefined; // otherwise the assignment would merge the two
   c.res = response;
 }
 
 /**
- * Takes back what the handler said: neither its status, headers nor body may show in the error's answer, and no cache
- * may keep that (R12). Headers from before this middleware stay.
+ * Discards the status, headers and body of the handler's response, and keeps caches from storing the error response (R12).
+ * Headers from before this middleware are kept.
  */
 function dropAnswer(c: Context, earlier: Headers, accessed: boolean, setCookie: string | null = null): void {
-  if (c.res.status >= 200) c.res.body?.cancel().catch(() => {}); // rejects where somebody reads it
+  if (c.res.status >= 200) c.res.body?.cancel().catch(() => {}); // rejects if the stream has a reader
   for (const name of ofBody) earlier.delete(name);
   writeResponseHeaders(earlier, { accessed, setCookie });
   forbidStoringIn(earlier);
   replace(c, new Response(null, { headers: earlier }));
 }
 
-/** `app.onError` is given nothing but an Error, and answers with the session's cookie. */
+/** `app.onError` handles only instances of Error. */
 function asError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown;
-  return new Error("A handler threw a value that is no Error: see `cause`.", { cause: thrown });
+  return new Error("A handler threw a value that is not an Error: see `cause`.", { cause: thrown });
 }
 
-/** Gives the error's answer its status, also where Hono's own error handler makes it, which looks for `getResponse`. */
+/** Sets the status of the error response, also for Hono's default error handler, which calls `getResponse`. */
 function answerWithStatus(c: Context, error: unknown): void {
   const status = statusOf(error);
   c.status(status as 500);
@@ -114,7 +114,7 @@ function answerWithStatus(c: Context, error: unknown): void {
   Object.defineProperty(error, "getResponse", {
     configurable: true,
     value: () => {
-      console.error(error); // as Hono does with errors that have no response
+      console.error(error); // as Hono does for errors without `getResponse`
       return new Response(STATUS_CODES[status], { status });
     },
   });

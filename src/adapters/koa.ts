@@ -22,13 +22,13 @@ export interface KoaSessionOptions {
 }
 
 /**
- * Koa middleware: `ctx.session`, loaded before the middleware after it and committed when that is done, before the
- * response's first byte.
+ * Koa middleware that provides `ctx.session`. Loads the session before downstream middleware runs and commits it afterwards,
+ * before the first byte of the response.
  *
- * A session that cannot be loaded or saved is thrown to the middleware before this one, and so to `app.on("error")`.
- * When the handler throws, what it had changed is saved with the error's answer. After a failed commit that answer
- * keeps the headers from before the session middleware, and none of the handler's. Addresses and https are those that
- * Koa believes (`app.proxy`). Mounted twice, it loads once.
+ * If loading or saving fails, the error is thrown to upstream middleware and reaches `app.on("error")`. If the handler
+ * throws, its changes are saved with the error response. After a failed commit, the error response keeps the headers set
+ * before this middleware and drops those of the handler. Client address and protocol follow Koa's `app.proxy`. Mounting it
+ * twice loads the session once.
  */
 export function session<Data>(
   sessions: SessionManager<Data>,
@@ -42,7 +42,7 @@ export function session<Data>(
       return;
     }
     const { headers } = ctx.req;
-    void ctx.req.socket.remoteAddress; // the socket remembers it when the client has gone
+    void ctx.req.socket.remoteAddress; // cache the address on the socket, so that it is available after a disconnect
     const loaded = await sessions.load(headers.cookie, () => ({
       address: ctx.ip,
       userAgent: headers["user-agent"],
@@ -58,7 +58,7 @@ export function session<Data>(
     try {
       await next();
     } catch (error) {
-      // Koa answers nobody who has gone
+      // Koa does not respond to a disconnected client, so this error would be lost.
       await guarding.handlerDone().catch((failure: unknown) => ctx.app.emit("error", failure, ctx));
       throw error;
     }
@@ -72,13 +72,13 @@ export function session<Data>(
   };
 }
 
-/** Koa's own error handling, which removes every header before it answers; those from before the session stay. */
+/** Koa's error handling, which removes all headers. The headers from before the session are restored. */
 function answerAsKoa(ctx: Context, guarding: ResponseGuard, error: unknown): void {
   guarding.keepHeaders();
   (Object.getPrototypeOf(ctx) as Context).onerror.call(ctx, error as Error);
 }
 
-/** Takes the handler's body back: error handling that only sets a status would send it. */
+/** Removes the handler's body, which error handling that only sets a status would send. */
 function dropBody(ctx: Context): void {
   const { status, body } = ctx; // the guard has set the status
   const type = ctx.res.getHeader("Content-Type");
@@ -86,5 +86,5 @@ function dropBody(ctx: Context): void {
   ctx.body = undefined;
   ctx.status = status;
   if (type !== undefined) ctx.res.setHeader("Content-Type", type);
-  (body as { destroy?: () => void } | null | undefined)?.destroy?.(); // a stream that nobody will read
+  (body as { destroy?: () => void } | null | undefined)?.destroy?.(); // a stream that will not be read
 }

@@ -3,15 +3,15 @@ import { stateOf, type Session } from "../session/session.ts";
 import { parseUserId } from "../session/user-id.ts";
 import { loadedFor } from "./loaded.ts";
 
-/** As much of a Passport instance as is used: its public `serializeUser(user, req, done)`. */
+/** The part of a Passport instance that is used: its public `serializeUser(user, req, done)`. */
 export interface Passport {
   // Passport's own type has only the overloads that register a serializer.
   serializeUser: (...parameters: never[]) => unknown;
 }
 
 /**
- * What Passport and its strategies keep in a session, by name: the messages and the address of `authenticate`'s options,
- * and the state of OAuth, OpenID and WebAuthn, most of it under a name made of the provider's host.
+ * Names under which Passport and its strategies store session values: messages and return URLs of `authenticate`, and the
+ * state of OAuth, OpenID and WebAuthn, usually under a name that contains the provider's host.
  */
 const names = /^(?:messages|returnTo|webauthn)$|^(?:oauth2?|openidconnect|oidc|saml)(?:\W|$)|[.:]/;
 
@@ -25,11 +25,11 @@ type PassportRequest = Record<string, unknown>;
 type Kept = Record<string, unknown>;
 
 /**
- * Connects Passport to the sessions of a manager. Answers what has to be called with each request after its session is
- * loaded and before Passport's own middleware.
+ * Connects Passport to the sessions of a manager. Returns a function to call with each request after its session is loaded
+ * and before Passport's middleware.
  *
- * `req.login` and `req.logout`, which `passport.authenticate` calls as well, become a login and a reset of the session,
- * so that the rules for a change of user hold. Passport keeps methods that the request has already.
+ * `req.login` and `req.logout`, which `passport.authenticate` also calls, become `session.login` and `session.reset`, so that
+ * the rules for a change of user apply. Passport does not overwrite existing request methods.
  */
 export function connectPassport<Data>(
   sessions: SessionManager<Data>,
@@ -37,7 +37,7 @@ export function connectPassport<Data>(
 ): (request: object, session: Session<Data>) => void {
   if (typeof (passport as Passport | null)?.serializeUser !== "function") {
     throw new TypeError(
-      'session(sessions, { passport }) takes the Passport instance: import passport from "passport".',
+      'session(sessions, { passport }) requires the Passport instance: import passport from "passport".',
     );
   }
   const { userOf } = settingsOf(sessions as SessionManager<never>);
@@ -50,15 +50,15 @@ export function connectPassport<Data>(
     const user = userOf === undefined ? userIdFrom(kept) : userOf(data);
     if (user === undefined) {
       throw new TypeError(
-        "`userOf` finds no user in `data.passport.user`, which holds what passport.serializeUser gave: return the user's id from it.",
+        "`userOf` found no user in the session data. `data.passport.user` contains the result of passport.serializeUser: return the user id from it.",
       );
     }
-    session.login(user); // begins anew where somebody else was logged in
+    session.login(user); // starts an empty session if another user was logged in
     session.data = keepSessionInfo ? { ...session.data, ...entry } : entry;
     if (keepSessionInfo) useUp(session.data, "returnTo");
   };
 
-  /** What `req.session.passport` is: Passport deletes the user in it, and others set one, without a method of the request. */
+  /** The value of `req.session.passport`. Passport deletes its user directly, and other code may set one. */
   const entryOf = (session: Session<Kept>) => {
     const { passport: kept } = session.data;
     if (typeof kept !== "object" || kept === null) return kept;
@@ -70,7 +70,7 @@ export function connectPassport<Data>(
         return true;
       },
       deleteProperty(entry, name) {
-        // who is logged in no longer exists, or is not to be logged in
+        // the user no longer exists or must not be logged in
         if (name === "user" && Object.hasOwn(entry, name)) session.reset();
         return Reflect.deleteProperty(entry, name);
       },
@@ -133,12 +133,12 @@ export function connectPassport<Data>(
   };
 }
 
-/** Passport deletes the address as it uses it, from the session and not from its data. It is still read in this request. */
+/** Passport would delete `returnTo` from the session instead of its data. Hide it from saving, but keep it readable. */
 function useUp(data: Kept, name: string): void {
   if (Object.hasOwn(data, name)) Object.defineProperty(data, name, { enumerable: false });
 }
 
-/** Where Passport keeps the user: `assignProperty` and old versions of its `initialize` may name another place. */
+/** The request property of the user, which old versions of Passport's `initialize` can change. */
 function userProperty(request: PassportRequest): string {
   return (request["_userProperty"] as string | undefined) ?? "user";
 }
@@ -148,7 +148,7 @@ function userIdFrom(kept: unknown): string {
     return parseUserId(kept, "passport.serializeUser");
   } catch (cause) {
     throw new TypeError(
-      "passport.serializeUser gave something else than the user's id: give the id, or tell createSessionManager which user it is: `userOf: (data) => data.passport?.user.id`.",
+      "passport.serializeUser did not return a user id. Return the id, or pass createSessionManager a `userOf` that derives it: `userOf: (data) => data.passport?.user.id`.",
       { cause },
     );
   }
@@ -160,5 +160,5 @@ function parameters(given: LogInOptions | Done | undefined, last: Done | undefin
 
 function demanded(done: Done | undefined, call: string): Done {
   if (typeof done === "function") return done;
-  throw new TypeError(`Passport's ${call} needs its callback.`);
+  throw new TypeError(`Passport's ${call} requires a callback.`);
 }

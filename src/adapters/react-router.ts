@@ -6,14 +6,14 @@ import { writeResponseHeaders } from "./fetch.ts";
 import { commitInRequest, followHttpRequests, loadInRequest, withinRequest } from "./request-scope.ts";
 import { tellOfLateChanges } from "./state.ts";
 
-/** React Router's and Remix's session, over one of this package. */
+/** A session in the form of React Router and Remix. */
 export interface RouterSession<Data = SessionData, FlashData = Data> {
-  /** The session's handle: it names the session and opens nothing. "" for a session that was never saved. */
+  /** The session's handle, which is not a credential. "" for a session that was never saved. */
   readonly id: string;
-  /** A copy of everything in the session, flashed values included. */
+  /** A copy of all values in the session, including flashed ones. */
   readonly data: Partial<Data & FlashData>;
   has(name: (keyof Data | keyof FlashData) & string): boolean;
-  /** A value; one that was flashed is gone after this. */
+  /** Returns a value. Removes it if it was flashed. */
   get<Name extends (keyof Data | keyof FlashData) & string>(
     name: Name,
   ):
@@ -21,7 +21,7 @@ export interface RouterSession<Data = SessionData, FlashData = Data> {
     | (Name extends keyof FlashData ? FlashData[Name] : undefined)
     | undefined;
   set<Name extends keyof Data & string>(name: Name, value: Data[Name]): void;
-  /** Keeps a value until it is got. */
+  /** Stores a value that is removed when it is read. */
   flash<Name extends keyof FlashData & string>(name: Name, value: FlashData[Name]): void;
   unset(name: keyof Data & string): void;
 }
@@ -31,48 +31,48 @@ export interface StoredRouterSession<Data = SessionData, FlashData = Data> exten
   Unmarked<Data>,
   Unmarked<FlashData>
 > {
-  /** The session itself, for `login`, `regenerate` and all the rest. */
+  /** The underlying session, for `login`, `regenerate` and its other methods. */
   readonly stored: Session<Data>;
 }
 
-/** What `createSessionStorage` of React Router returns, and a little more. */
+/** React Router's session storage, with additional methods. */
 export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
   /**
-   * The session of a request: in one request the newest, where an action logged in or out before a loader asks. Without
-   * any argument, a new one.
-   * @throws {StoreError} the store is down
+   * Loads the session of a request. Within one request, returns its latest state, for example if an action logged in or out
+   * before a loader runs. Without arguments, returns a new session.
+   * @throws {StoreError} the store is unavailable
    */
   getSession(cookieHeader?: string | null, options?: unknown): Promise<StoredRouterSession<Data, FlashData>>;
-  /** Saves the session. Answers a `Set-Cookie` value, the same when called again, or "" where there is nothing to send. */
+  /** Saves the session. Returns a `Set-Cookie` value, or "" if none is needed. Calling it again returns the same value. */
   commitSession(
     session: RouterSession<Unmarked<Data>, Unmarked<FlashData>>,
     options?: unknown,
   ): Promise<string>;
-  /** Ends the session. Answers the `Set-Cookie` value that clears the cookie, or "" where there is nothing to send. */
+  /** Ends the session. Returns the `Set-Cookie` value that clears the cookie, or "" if none is needed. */
   destroySession(
     session: RouterSession<Unmarked<Data>, Unmarked<FlashData>>,
     options?: unknown,
   ): Promise<string>;
-  /** Saves the session. Answers all the headers that it causes: for `redirect(url, { headers })` and `data(…)`. */
+  /** Saves the session. Returns all headers that it requires, for `redirect(url, { headers })` and `data(…)`. */
   commitHeaders(
     session: RouterSession<Unmarked<Data>, Unmarked<FlashData>>,
     headers?: ConstructorParameters<typeof Headers>[0],
   ): Promise<Headers>;
   /**
-   * Middleware of React Router for the root route, `export const middleware = [sessionMiddleware]`: keeps actions and
-   * loaders of one request together. Where a `node:http` server takes the requests it is needed for visitors without a
-   * session who come at the same time: without it, what their actions did is not looked up for their loaders.
+   * React Router middleware for the root route (`export const middleware = [sessionMiddleware]`) that associates the actions
+   * and loaders of one request. On a `node:http` server it is needed only for concurrent visitors without a session:
+   * without it, their loaders do not see the changes of their actions.
    */
   sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer>;
-  /** The manager that the storage was given. */
+  /** The manager passed to `createStoredSessionStorage`. */
   readonly manager: SessionManager<Data>;
 }
 
 /**
- * A session storage for React Router and Remix over a manager.
+ * Creates a session storage for React Router and Remix from a session manager.
  *
- * Cookie attributes are the manager's: options given to `commitSession` are refused, since a cookie that differs from
- * request to request cannot be cleared.
+ * The manager determines the cookie attributes. `commitSession` rejects cookie options, because a cookie whose attributes
+ * vary between requests cannot be cleared reliably.
  */
 export function createStoredSessionStorage<Data = SessionData, FlashData = Data>(options: {
   sessions: SessionManager<Data>;
@@ -168,12 +168,14 @@ class WrappedSession {
 
 function wrappedOf(session: unknown): WrappedSession {
   if (session instanceof WrappedSession) return session;
-  throw new TypeError("This session is of another storage: pass what getSession of this one returned.");
+  throw new TypeError(
+    "This session belongs to another storage. Pass a session returned by getSession of this storage.",
+  );
 }
 
 function refuseOptions(method: string, options: unknown): void {
   if (options === undefined || Object.keys(options as object).length === 0) return;
   throw new TypeError(
-    `${method} takes no cookie options: give them to createSessionManager({ cookie: { … } }).`,
+    `${method} does not accept cookie options. Set them in createSessionManager({ cookie: { … } }).`,
   );
 }

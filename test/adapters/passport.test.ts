@@ -348,6 +348,6 @@ test("passport-oauth2 with state: true, without the option → it fails by name"
 
 test("Passport: misuse of the option → a TypeError at start-up", () => {
   const sessions = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
-  assert.throws(() => session(sessions, { passport: true as never }), /takes the Passport instance/);
+  assert.throws(() => session(sessions, { passport: true as never }), /requires the Passport instance/);
   assert.throws(() => session(sessions, { passport: new Passport(), property: "visitor" }), TypeError);
 });
