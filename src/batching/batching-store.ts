@@ -1,3 +1,7 @@
+/**
+ * Longer than 300 lines, because the queues, the chains of one id, the lanes and the deadlines change together at every
+ * step of an operation; what stands on its own is in the files beside it.
+ */
 import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
 import { keyOf } from "../shared/bytes.ts";
 import { Deadlines } from "../shared/deadlines.ts";

@@ -1,5 +1,7 @@
 import { keyOf } from "../shared/bytes.ts";
 import { boundedIn, bytesIn } from "./columns.ts";
+import type { Dialect } from "./dialect.ts";
+import type { Result } from "./statement.ts";
 import type { RowUpdate } from "../store/row.ts";
 
 /**
@@ -19,5 +21,27 @@ export function writtenOf(
     const version = boundedIn(row, "version");
     if (version === next.version || version !== loaded.version) return true;
     throw new Error("What was read is older than what was written: another server answered.");
+  });
+}
+
+/** Which rows of a batch were written, by the rules that stand at {@link Dialect}. */
+export function affectedRows(
+  batches: Dialect["batches"],
+  results: readonly Result[],
+  rows: readonly { readonly id: Uint8Array; readonly version?: number }[],
+  byVersion: boolean,
+): boolean[] {
+  if (batches === "transaction") return rows.map((_, index) => results[index]?.changes === 1);
+  const changes = results.reduce((sum, result) => sum + result.changes, 0);
+  if (changes === rows.length) return rows.map(() => true);
+  if (changes === 0) return rows.map(() => false);
+  const there = new Map<string, unknown>();
+  for (const result of results) {
+    for (const row of result.rows)
+      there.set(keyOf(bytesIn(row, "id")), byVersion ? boundedIn(row, "version") : undefined);
+  }
+  return rows.map(({ id, version }) => {
+    const key = keyOf(id);
+    return there.has(key) && (!byVersion || there.get(key) === version);
   });
 }

@@ -1,10 +1,9 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { keyOf } from "../shared/bytes.ts";
-import { boundedIn, bytesIn, flagIn, integerIn } from "./columns.ts";
-import { ClosedError, StoreUnavailableError } from "../errors.ts";
+import { bytesIn, integerIn } from "./columns.ts";
+import { ClosedError } from "../errors.ts";
 import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
-import { pagesOf } from "../store/pages.ts";
+import { readBatch } from "./read-batch.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -14,10 +13,11 @@ import type {
   RowUpdate,
   SessionRow,
 } from "../store/row.ts";
-import { fractionOfExpiry } from "../store/progress.ts";
+import { expireStep } from "./expire-step.ts";
 import { onceEach } from "../store/unique.ts";
 import { takeOver } from "./import.ts";
-import { writtenOf } from "./affected-rows.ts";
+import { affectedRows } from "./affected-rows.ts";
+import { updateAtOnce } from "./update-at-once.ts";
 import type { Lanes, SessionStore, TakenOver } from "../store/contract.ts";
 
 export interface SqlStoreOptions {
@@ -62,7 +62,7 @@ export class SqlStore implements SessionStore {
     return this.#guard(async () => {
       for (const { id } of rows) this.#assertId(id);
       const results = await this.#send(rows, (some) => this.#dialect.insert(some));
-      return this.#told(results, rows, this.#dialect.tells === "versions");
+      return this.#written(results, rows, this.#dialect.tells === "versions");
     });
   }
 
@@ -70,7 +70,7 @@ export class SqlStore implements SessionStore {
     return this.#guard(async () => {
       const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
       const atOnce = asked.length > 1 && !this.#hasRivals && this.#dialect.updateAtOnce !== undefined;
-      const told = (atOnce && (await this.#updateAtOnce(asked))) || (await this.#update(asked));
+      const told = (atOnce && (await updateAtOnce(this.database, asked))) || (await this.#update(asked));
       this.#hasRivals = told.includes(false);
       if (asked.length === updates.length) return told;
       return updates.map((update) => told[asked.indexOf(update)] ?? false);
@@ -100,7 +100,7 @@ export class SqlStore implements SessionStore {
       const asked = ids.filter((id) => this.#isId(id));
       const results = await this.#send(asked, (some) => this.#dialect.delete(some));
       const rows = asked.map((id) => ({ id }));
-      const told = this.#told(results, rows, false);
+      const told = this.#written(results, rows, false);
       if (asked.length === ids.length) return told;
       return ids.map((id) => told[asked.indexOf(id)] ?? false);
     });
@@ -128,30 +128,7 @@ export class SqlStore implements SessionStore {
   }
 
   deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
-    return this.#guard(async () => {
-      const { maxDelete, maxScan } = this.#dialect.expiry;
-      if (!(query.limit >= 1)) throw new TypeError(`The limit of a step of expiry is 1 or more.`);
-      const limit = Math.min(query.limit, maxDelete);
-      // More than the limit unless told, because the newest bucket holds mostly rows that still live.
-      const scan = Math.max(limit, Math.min(query.scan ?? limit * 4, maxScan));
-      const { rows } = await this.database.run(this.#dialect.findExpired(query, scan));
-      const due: Uint8Array[] = [];
-      let seen = 0;
-      while (seen < rows.length && due.length < limit) {
-        const row = rows[seen++] as Record<string, unknown>;
-        if (flagIn(row, "due")) due.push(bytesIn(row, "id"));
-      }
-      const deleted = due.length
-        ? (await this.database.run(this.#dialect.deleteExpired(due, query))).changes
-        : 0;
-      const last = rows[seen - 1];
-      if (!last || (seen === rows.length && rows.length < scan))
-        return { deleted, cursor: null, fraction: 1 };
-      const { from = this.#dialect.expireCursor(rows[0]!).bucket } = query.cursor ?? {};
-      const cursor = { ...this.#dialect.expireCursor(last), from };
-      const fraction = fractionOfExpiry(query, cursor);
-      return { deleted, cursor, ...(fraction !== null && { fraction }) };
-    });
+    return this.#guard(() => expireStep(this.database, query));
   }
 
   deleteFuture(query: FutureQuery): Promise<number> {
@@ -160,7 +137,7 @@ export class SqlStore implements SessionStore {
       const { rows } = await this.database.run(this.#dialect.findFuture(query, limit));
       const due = rows.map((row) => ({ id: bytesIn(row, "id") }));
       const results = await this.#send(due, (some) => this.#dialect.delete(some.map(({ id }) => id)));
-      return this.#told(results, due, false).filter(Boolean).length;
+      return this.#written(results, due, false).filter(Boolean).length;
     });
   }
 
@@ -206,7 +183,7 @@ export class SqlStore implements SessionStore {
         insert: (some: readonly SessionRow[]) =>
           this.#statements(some, (batch) => this.#dialect.insert(batch)),
         inserted: (results: readonly Result[], some: readonly SessionRow[]) =>
-          this.#told(results, some, this.#dialect.tells === "versions"),
+          this.#written(results, some, this.#dialect.tells === "versions"),
         read: (ids: readonly Uint8Array[]) => this.#read(ids),
       };
       return await onceEach(rows, (distinct) => takeOver(store, distinct, options.dryRun ?? false));
@@ -231,27 +208,7 @@ export class SqlStore implements SessionStore {
   async #update(updates: readonly RowUpdate[]): Promise<boolean[]> {
     const results = await this.#send(updates, (some) => this.#dialect.update(some));
     const next = updates.map((update) => update.next);
-    return this.#told(results, next, this.#dialect.tells === "versions");
-  }
-
-  /** Null when nothing was written, and whose fault that is has to be asked row by row (decisions/0020). */
-  async #updateAtOnce(updates: readonly RowUpdate[]): Promise<boolean[] | null> {
-    const { write, look } = this.#dialect.updateAtOnce!(updates);
-    let changes: number;
-    try {
-      ({ changes } = await this.database.run(write));
-    } catch (error) {
-      if (this.#dialect.isRefusal?.(error)) return null;
-      throw error;
-    }
-    if (changes === updates.length) return updates.map(() => true);
-    if (changes === 0) return updates.map(() => false);
-    try {
-      return writtenOf(updates, (await this.database.run(look)).rows);
-    } catch (cause) {
-      const message = "A batch of sessions was saved, and which of them were gone could not be asked.";
-      throw new StoreUnavailableError(message, { cause, outcome: "unknown" });
-    }
+    return this.#written(results, next, this.#dialect.tells === "versions");
   }
 
   async #read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
@@ -261,30 +218,9 @@ export class SqlStore implements SessionStore {
       const row = (await this.database.run(this.#dialect.read(asked))).rows[0];
       return [row ? this.#dialect.decode(row) : null];
     }
-    const found = new Map<string, SessionRow>();
-    const large: { readonly id: Uint8Array; readonly bytes: number }[] = [];
-    for (const { rows } of await this.#send(asked, (some) => [this.#dialect.readSmall(some)])) {
-      for (const columns of rows) {
-        const leftOut = this.#dialect.leftOut(columns);
-        if (leftOut !== null) {
-          large.push(leftOut);
-          continue;
-        }
-        const row = this.#dialect.decode(columns);
-        found.set(keyOf(row.id), row);
-      }
-    }
-    // One bounded statement after another, and a turn of the event loop between two of them.
-    for (const page of pagesOf(large)) {
-      await turn();
-      const whole = page.map(({ id }) => id);
-      for (const { rows } of await this.#send(whole, (some) => [this.#dialect.read(some)])) {
-        for (const columns of rows) {
-          const row = this.#dialect.decode(columns);
-          found.set(keyOf(row.id), row);
-        }
-      }
-    }
+    const found = await readBatch(this.#dialect, asked, (some, statementOf) =>
+      this.#send(some, (batch) => [statementOf(batch)]),
+    );
     return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
   }
 
@@ -309,25 +245,12 @@ export class SqlStore implements SessionStore {
       : items.flatMap((item) => statementsOf([item]));
   }
 
-  /** Which of the batch's rows were written, by the rules that stand at {@link Dialect}. */
-  #told(
+  #written(
     results: readonly Result[],
     rows: readonly { readonly id: Uint8Array; readonly version?: number }[],
     byVersion: boolean,
   ): boolean[] {
-    if (this.#dialect.batches === "transaction") return rows.map((_, index) => results[index]?.changes === 1);
-    const changes = results.reduce((sum, result) => sum + result.changes, 0);
-    if (changes === rows.length) return rows.map(() => true);
-    if (changes === 0) return rows.map(() => false);
-    const there = new Map<string, unknown>();
-    for (const result of results) {
-      for (const row of result.rows)
-        there.set(keyOf(bytesIn(row, "id")), byVersion ? boundedIn(row, "version") : undefined);
-    }
-    return rows.map(({ id, version }) => {
-      const key = keyOf(id);
-      return there.has(key) && (!byVersion || there.get(key) === version);
-    });
+    return affectedRows(this.#dialect.batches, results, rows, byVersion);
   }
 
   #isId(id: unknown): id is Uint8Array {

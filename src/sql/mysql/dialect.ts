@@ -4,15 +4,16 @@ import { asBuffer } from "../../shared/bytes.ts";
 import { bytesIn, integerIn, rowIn, rowInfoIn } from "../columns.ts";
 import { isLockWait, isTransientError } from "./errors.ts";
 import { lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
-import { bucketOf } from "../../store/expiry-bucket.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { query, write } from "../statement.ts";
+import { deleteExpired, findExpired, findFuture } from "./expiry.ts";
 import { importLedger } from "./import-ledger.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
-import { ALL, inList, limitOf, padList, padTo, powerOfTwo } from "./lists.ts";
+import { journalOf } from "./journal.ts";
+import { ALL, BEFORE_ALL, inList, limitOf, padList } from "./lists.ts";
 import { railsTable } from "./rails-table.ts";
-import { touchRows, updateRows, updateRowsAtOnce, versions } from "./updates.ts";
+import { COLUMNS, insertRows, touchRows, updateRows, updateRowsAtOnce } from "./writes.ts";
 import type { ImportLedger } from "../import-ledger.ts";
 import type { Ask, Inspected } from "../inspection.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
@@ -25,13 +26,11 @@ import type {
   RowUpdate,
   SessionRow,
 } from "../../store/row.ts";
-import type { Dialect, JournalEntry, Names, Statement } from "../dialect.ts";
+import type { Dialect, Names, Statement } from "../dialect.ts";
 import type { ServerDialect } from "../pooled-driver.ts";
 import type { Lanes } from "../../store/lanes.ts";
 import type { INDEXED, TableName } from "../table-shape.ts";
 
-const COLUMNS =
-  "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
 const META = COLUMNS.replace("data, ", "");
 const INFO = `${META}, LENGTH(data) AS bytes, SUBSTRING(data, 1, ${HEAD_BYTES}) AS head`;
 
@@ -57,24 +56,7 @@ export class MysqlDialect implements ServerDialect {
   constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
     this.#names = namesOf(options.table, quote, { schemas: true });
     this.lanes = lanesOf(options.lanes, 64);
-    this.journal = {
-      create: () =>
-        write(
-          `CREATE TABLE IF NOT EXISTS ${this.names.migrations} (version INT NOT NULL PRIMARY KEY, name VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL) ENGINE=InnoDB`,
-        ),
-      read: () =>
-        query(
-          `SELECT version, name, checksum, applied_at FROM ${this.names.migrations} ORDER BY version ${ALL}`,
-        ),
-      add: ({ version, name, checksum, appliedAt }: JournalEntry) =>
-        write(
-          `INSERT INTO ${this.names.migrations} (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)`,
-          version,
-          name,
-          checksum,
-          appliedAt,
-        ),
-    };
+    this.journal = journalOf(() => this.#names);
   }
 
   get names(): Names {
@@ -119,26 +101,7 @@ export class MysqlDialect implements ServerDialect {
   }
 
   insert(rows: readonly SessionRow[]): readonly Statement[] {
-    // IGNORE leaves out the rows whose id is taken; every value was checked, so there is nothing else to ignore.
-    // So is a padded row, whose id stands before it already.
-    const last = rows.at(-1) as SessionRow;
-    const size = powerOfTwo(rows.length);
-    const padded = padTo(size, rows, { ...last, data: NOTHING, client: null });
-    const marks = padded.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ");
-    const text = `INSERT IGNORE INTO ${this.names.sessions} (${COLUMNS}, expires_bucket) VALUES ${marks}`;
-    const values = padded.flatMap(rowValues);
-    if (rows.length === 1) return [write(text, ...values)];
-    if (this.#name === "mariadb") return [write(`${text} RETURNING id, version`, ...values)];
-    return [
-      write(text, ...values),
-      {
-        ...versions(
-          this.names.sessions,
-          rows.map((row) => row.id),
-        ),
-        unlessChanged: rows.length,
-      },
-    ];
+    return insertRows(this.names.sessions, rows, this.#name === "mariadb");
   }
 
   update(updates: readonly RowUpdate[]): readonly Statement[] {
@@ -213,49 +176,19 @@ export class MysqlDialect implements ServerDialect {
   }
 
   findExpired(expire: ExpireQuery, scan: number): Statement {
-    const { sessions } = this.names;
-    const due = dueOf(expire);
-    const { cursor } = expire;
-    if (due.byAge) {
-      return query(
-        `SELECT id, (${due.text}) AS due, 0 AS bucket FROM ${sessions} WHERE id > ? ORDER BY id LIMIT ?`,
-        ...due.values,
-        asBuffer(cursor?.id ?? BEFORE_ALL),
-        limitOf(scan),
-      );
-    }
-    // Not a comparison of pairs: MySQL would read the index from its beginning for that.
-    const after = cursor ? "AND (expires_bucket > ? OR (expires_bucket = ? AND id > ?))" : "";
-    return query(
-      `SELECT id, (${due.text}) AS due, expires_bucket AS bucket FROM ${sessions} WHERE expires_bucket <= ? ${after} ORDER BY expires_bucket, id LIMIT ?`,
-      ...due.values,
-      bucketOf(expire.before),
-      ...(cursor ? [cursor.bucket, cursor.bucket, asBuffer(cursor.id)] : []),
-      limitOf(scan),
-    );
+    return findExpired(this.names.sessions, expire, scan);
   }
 
   expireCursor(row: Record<string, unknown>): ExpireCursor {
     return { bucket: integerIn(row, "bucket"), id: bytesIn(row, "id") };
   }
 
-  findFuture({ createdAfter, expiresAfter }: FutureQuery, limit: number): Statement {
-    return query(
-      `SELECT id FROM ${this.names.sessions} WHERE expires_bucket > ? AND created_at > ? LIMIT ?`,
-      bucketOf(expiresAfter),
-      createdAfter,
-      limitOf(limit),
-    );
+  findFuture(future: FutureQuery, limit: number): Statement {
+    return findFuture(this.names.sessions, future, limit);
   }
 
   deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {
-    const padded = padList(ids);
-    const due = dueOf(expire);
-    return write(
-      `DELETE FROM ${this.names.sessions} WHERE ${inList("id", padded)} AND (${due.text})`,
-      ...padded.map(asBuffer),
-      ...due.values,
-    );
+    return deleteExpired(this.names.sessions, ids, expire);
   }
 
   count(now: number): Statement {
@@ -353,40 +286,4 @@ export class MysqlDialect implements ServerDialect {
 
 function quote(identifier: string): string {
   return `\`${identifier}\``;
-}
-
-const NOTHING = Buffer.alloc(0);
-
-// Before every id of 32 bytes. Not an empty one, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL.
-const BEFORE_ALL = Buffer.alloc(1);
-
-/** The rule of {@link ExpireQuery} as a condition; `byAge` when no index serves it. */
-function dueOf(expire: ExpireQuery): { text: string; values: number[]; byAge: boolean } {
-  const { before, createdBefore, updatedBefore } = expire;
-  const conditions = ["expires_at <= ?"];
-  const values = [before];
-  if (createdBefore !== undefined) {
-    conditions.push("created_at < ?");
-    values.push(createdBefore);
-  }
-  if (updatedBefore !== undefined) {
-    conditions.push("updated_at < ?");
-    values.push(updatedBefore);
-  }
-  return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
-}
-
-function rowValues(row: SessionRow): unknown[] {
-  return [
-    asBuffer(row.id),
-    asBuffer(row.data),
-    row.version,
-    row.userRef && asBuffer(row.userRef),
-    row.createdAt,
-    row.updatedAt,
-    row.absoluteExpiresAt,
-    row.expiresAt,
-    row.client && asBuffer(row.client),
-    bucketOf(row.expiresAt),
-  ];
 }

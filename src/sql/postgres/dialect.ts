@@ -1,7 +1,7 @@
-import { asBuffer, asBytes } from "../../shared/bytes.ts";
+import { asBuffer } from "../../shared/bytes.ts";
 import { lanesOf } from "../dialect.ts";
 import { bucketOf } from "../../store/expiry-bucket.ts";
-import { boundedOf, bytesIn, integerIn, integerOf, misread, textIn } from "../columns.ts";
+import { bytesIn, integerIn } from "../columns.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { query, write } from "../statement.ts";
 import { bytesArray, integerArray } from "./arrays.ts";
@@ -9,6 +9,7 @@ import { importLedger } from "./import-ledger.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
 import { railsTable } from "./rails-table.ts";
+import { decode, decodeInfo, leftOut, rowValues } from "./rows.ts";
 import { texts } from "./texts.ts";
 import type { ImportLedger } from "../import-ledger.ts";
 import type { Ask, Inspected } from "../inspection.ts";
@@ -81,10 +82,7 @@ export class PostgresDialect implements ServerDialect {
   }
 
   leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {
-    const text = textIn(row, "row");
-    if (!text.includes("!")) return null;
-    const columns = text.split(" ");
-    return { id: bytesOf(columns[5]!), bytes: integerOf(columns[6]!.slice(1), "bytes") };
+    return leftOut(row);
   }
 
   insert(rows: readonly SessionRow[]): readonly Statement[] {
@@ -250,14 +248,11 @@ export class PostgresDialect implements ServerDialect {
   }
 
   decode(row: Record<string, unknown>): SessionRow {
-    const columns = columnsOf(row);
-    return { ...metaOf(columns), data: bytesOf(columns[6]!) };
+    return decode(row);
   }
 
   decodeInfo(row: Record<string, unknown>): RowInfo {
-    const columns = columnsOf(row);
-    const [bytes, head = ""] = columns[6]!.split(":");
-    return { ...metaOf(columns), bytes: integerOf(bytes, "bytes"), head: bytesOf(head) };
+    return decodeInfo(row);
   }
 
   importLedger(): ImportLedger {
@@ -273,33 +268,8 @@ export class PostgresDialect implements ServerDialect {
   }
 }
 
-function columnsOf(row: Record<string, unknown>): string[] {
-  const text = textIn(row, "row");
-  const columns = text.split(" ");
-  if (columns.length !== 9) throw misread("row", "nine values", text);
-  return columns;
-}
-
-function metaOf(columns: readonly string[]): Omit<SessionRow, "data"> {
-  const integer = (place: number, name: string): number => boundedOf(columns[place], name);
-  return {
-    id: bytesOf(columns[5]!),
-    version: integer(0, "version"),
-    userRef: columns[7] === "-" ? null : bytesOf(columns[7]!),
-    createdAt: integer(1, "created_at"),
-    updatedAt: integer(2, "updated_at"),
-    absoluteExpiresAt: integer(3, "absolute_expires_at"),
-    expiresAt: integer(4, "expires_at"),
-    client: columns[8] === "-" ? null : bytesOf(columns[8]!),
-  };
-}
-
 function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
-}
-
-function bytesOf(base64: string): Uint8Array {
-  return asBytes(Buffer.from(base64, "base64"));
 }
 
 /** Ascending by id, so that batches that share rows queue up for them instead of deadlocking. */
@@ -317,19 +287,4 @@ function placeOf(cursor: ExpireCursor | null): { bucket: number; createdAt: stri
   if (!cursor || cursor.id.length < 8) return { bucket: -2_147_483_648, createdAt: "0", id: Buffer.alloc(0) };
   const bytes = asBuffer(cursor.id);
   return { bucket: cursor.bucket, createdAt: String(bytes.readBigInt64BE()), id: bytes.subarray(8) };
-}
-
-function rowValues(row: SessionRow): unknown[] {
-  return [
-    asBuffer(row.id),
-    asBuffer(row.data),
-    row.version,
-    row.userRef && asBuffer(row.userRef),
-    row.createdAt,
-    row.updatedAt,
-    row.absoluteExpiresAt,
-    row.expiresAt,
-    bucketOf(row.expiresAt),
-    row.client && asBuffer(row.client),
-  ];
 }

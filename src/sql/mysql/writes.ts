@@ -1,4 +1,4 @@
-/** The statements that change rows which are there: a batch of updates, or of touches, in one. */
+/** The statements that add and change rows: a batch of inserts, updates or touches in one. */
 import { asBuffer } from "../../shared/bytes.ts";
 import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import { query, write } from "../statement.ts";
@@ -6,6 +6,8 @@ import { inList, padList, padTo, powerOfTwo } from "./lists.ts";
 import type { RowTouch, RowUpdate, SessionRow } from "../../store/row.ts";
 import type { Statement } from "../statement.ts";
 
+export const COLUMNS =
+  "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
 // A bare parameter in a CASE has no type of its own, and numbers travel as doubles.
 const INTEGER = "CAST(? AS SIGNED)";
 
@@ -14,6 +16,34 @@ const INTEGER = "CAST(? AS SIGNED)";
 const REFUSAL = "(SELECT version FROM (SELECT 1 AS one UNION ALL SELECT 2) AS two)";
 
 const NOTHING = Buffer.alloc(0);
+
+/** @param returns whether the server has RETURNING */
+export function insertRows(
+  sessions: string,
+  rows: readonly SessionRow[],
+  returns: boolean,
+): readonly Statement[] {
+  // IGNORE leaves out the rows whose id is taken; every value was checked, so there is nothing else to ignore.
+  // So is a padded row, whose id stands before it already.
+  const last = rows.at(-1) as SessionRow;
+  const size = powerOfTwo(rows.length);
+  const padded = padTo(size, rows, { ...last, data: NOTHING, client: null });
+  const marks = padded.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ");
+  const text = `INSERT IGNORE INTO ${sessions} (${COLUMNS}, expires_bucket) VALUES ${marks}`;
+  const values = padded.flatMap(rowValues);
+  if (rows.length === 1) return [write(text, ...values)];
+  if (returns) return [write(`${text} RETURNING id, version`, ...values)];
+  return [
+    write(text, ...values),
+    {
+      ...versions(
+        sessions,
+        rows.map((row) => row.id),
+      ),
+      unlessChanged: rows.length,
+    },
+  ];
+}
 
 export function updateRows(sessions: string, updates: readonly RowUpdate[]): readonly Statement[] {
   const [only] = updates;
@@ -148,5 +178,20 @@ function written(row: SessionRow): unknown[] {
     row.expiresAt,
     bucketOf(row.expiresAt),
     row.client && asBuffer(row.client),
+  ];
+}
+
+function rowValues(row: SessionRow): unknown[] {
+  return [
+    asBuffer(row.id),
+    asBuffer(row.data),
+    row.version,
+    row.userRef && asBuffer(row.userRef),
+    row.createdAt,
+    row.updatedAt,
+    row.absoluteExpiresAt,
+    row.expiresAt,
+    row.client && asBuffer(row.client),
+    bucketOf(row.expiresAt),
   ];
 }

@@ -1,0 +1,33 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { keyOf } from "../shared/bytes.ts";
+import { pagesOf } from "../store/pages.ts";
+import type { Dialect } from "./dialect.ts";
+import type { Result, Statement } from "./statement.ts";
+import type { SessionRow } from "../store/row.ts";
+
+type Ids = readonly Uint8Array[];
+type Send = (ids: Ids, statementOf: (ids: Ids) => Statement) => Promise<readonly Result[]>;
+
+/** The rows that are there, by {@link keyOf} of their id. Large ones are fetched after the others, in bounded pages. */
+export async function readBatch(dialect: Dialect, ids: Ids, send: Send): Promise<Map<string, SessionRow>> {
+  const found = new Map<string, SessionRow>();
+  const add = (columns: Record<string, unknown>): void => {
+    const row = dialect.decode(columns);
+    found.set(keyOf(row.id), row);
+  };
+  const large: { readonly id: Uint8Array; readonly bytes: number }[] = [];
+  for (const { rows } of await send(ids, (some) => dialect.readSmall(some))) {
+    for (const columns of rows) {
+      const leftOut = dialect.leftOut(columns);
+      if (leftOut === null) add(columns);
+      else large.push(leftOut);
+    }
+  }
+  // One bounded statement after another, and a turn of the event loop between two of them.
+  for (const page of pagesOf(large)) {
+    await turn();
+    const whole = page.map(({ id }) => id);
+    for (const { rows } of await send(whole, (some) => dialect.read(some))) rows.forEach(add);
+  }
+  return found;
+}
