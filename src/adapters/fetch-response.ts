@@ -2,8 +2,8 @@ import { settledWithoutStore } from "../session/settled.ts";
 import type { SessionState } from "../session/state.ts";
 
 /**
- * The response, or a copy where its headers are immutable: one that can take a session's headers and be sent.
- * @throws {TypeError} it cannot be sent, and the session would be saved without its cookie
+ * Returns the response, or a copy if its headers are immutable, so that session headers can be added.
+ * @throws {TypeError} the response cannot be sent, so the session would be saved without its cookie
  */
 export function deliverableOf(response: Response, state: SessionState): Response {
   try {
@@ -23,9 +23,9 @@ export function deliverableOf(response: Response, state: SessionState): Response
 
 /** Headers of a response that came from fetch() or Response.redirect() are immutable. */
 export function withMutableHeaders(response: Response): Response {
-  const { headers } = response; // throws where there can be none
+  const { headers } = response; // throws if the response cannot have headers
   try {
-    headers.delete("x-stored-session"); // throws where they are immutable
+    headers.delete("x-stored-session"); // throws if they are immutable
     return response;
   } catch {
     return new Response(response.body, response);
@@ -37,7 +37,7 @@ function isRead(response: Response): boolean {
   return response.bodyUsed || response.body?.locked === true;
 }
 
-/** A response of @hono/node-server that nobody has looked into: looking would cost it its fast path to the client. */
+/** A response of @hono/node-server whose body was not accessed. Accessing it would disable its fast path. */
 function isUnopened(response: Response): boolean {
   return Object.getOwnPropertySymbols(response).some(({ description }) => description === "cache");
 }

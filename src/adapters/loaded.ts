@@ -15,14 +15,14 @@ interface Bearer {
   [loaded]?: Entry;
 }
 
-/** The session that this manager loaded for a request; undefined when it loaded none. */
+/** The session that this manager loaded for a request. Undefined if it loaded none. */
 export function loadedFor<Data>(sessions: SessionManager<Data>, bearer: object): Session<Data> | undefined {
   let entry = (bearer as Bearer)[loaded];
   while (entry !== undefined && entry.sessions !== (sessions as unknown)) entry = entry.next;
   return entry?.session as Session<Data> | undefined;
 }
 
-/** Keeps a session that this manager loaded for a request, once. */
+/** Records the session that this manager loaded for a request. */
 export function remember<Data>(sessions: SessionManager<Data>, bearer: object, session: Session<Data>): void {
   const next = (bearer as Bearer)[loaded];
   (bearer as Bearer)[loaded] = {
@@ -33,8 +33,8 @@ export function remember<Data>(sessions: SessionManager<Data>, bearer: object, s
 }
 
 /**
- * The session of a request, with the manager's type of data: for applications whose managers differ in theirs.
- * @throws {TypeError} no middleware of this manager ran before
+ * Returns the session of a request, typed by its manager: for applications with several managers.
+ * @throws {TypeError} no middleware of this manager has run for the request
  */
 export function sessionOf<Data>(sessions: SessionManager<Data>, bearer: object): Session<Data> {
   const found = loadedFor(sessions, bearer);

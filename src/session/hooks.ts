@@ -1,15 +1,17 @@
 import { parseUserId } from "./user-id.ts";
 
-/** The answer of an application's hook, which must be a plain function: an async one could not be waited for. */
+/** Checks the return value of a hook, which must be synchronous because callers cannot await it. */
 export function plainAnswer<Answer>(hook: string, answer: Answer): Answer {
   if (isThenable(answer)) {
-    Promise.resolve(answer).catch(() => {}); // its failure is this error's to tell
-    throw new TypeError(`${hook} takes a plain function, not an async one: it must answer at once.`);
+    Promise.resolve(answer).catch(() => {}); // avoid an unhandled rejection: this error reports the problem
+    throw new TypeError(
+      `${hook} must be synchronous, but it returned a promise. Use a function that is not async.`,
+    );
   }
   return answer;
 }
 
-/** Data may well have a key named `then`: only a function under it makes a promise. */
+/** Data may have a key named `then`. Only a function under it makes a thenable. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     ((typeof value === "object" && value !== null) || typeof value === "function") &&
@@ -18,8 +20,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * The user that `userOf` finds in a session's data; undefined for nobody.
- * @throws {TypeError} a promise, or anything else that is no user's id
+ * Returns the user that `userOf` derives from a session's data. Undefined if the session is anonymous.
+ * @throws {TypeError} the result is a promise or an invalid user id
  */
 export function userIn(
   userOf: (data: Readonly<Record<string, unknown>>) => unknown,

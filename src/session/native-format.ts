@@ -22,7 +22,7 @@ function keyName(envelope: Uint8Array | null): string | null {
   return id === null ? null : id.toString(16).padStart(8, "0");
 }
 
-/** This package's own format: formats.md, version 1. */
+/** The native format, version 1: docs/formats.md. */
 export function nativeFormat(options: NativeFormatOptions): SessionFormat {
   const { keys, app } = options;
   const codec = new Codec({ maxBytes: options.maxBytes });

@@ -103,7 +103,7 @@ test.each(["", "\ud800"])("user ids: --user %j → a usage error of the command 
 });
 
 describe("hooks: an async one", () => {
-  const isRefused = { name: "TypeError", message: /plain function, not an async one/ };
+  const isRefused = { name: "TypeError", message: /must be synchronous, but it returned a promise/ };
 
   test("userOf → TypeError, its failure is nobody's unhandled rejection", async () => {
     const sessions = manager({ userOf: (async () => Promise.reject(new Error("x"))) as never });
