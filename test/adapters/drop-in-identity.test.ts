@@ -246,6 +246,24 @@ describe("races of a login", () => {
   });
 });
 
+for (const [what, option] of [
+  ["reads another key", { userOf: (data: Record<string, unknown>) => data["account"] as string | undefined }],
+  ["is gone", { userOf: undefined }],
+] as const) {
+  test(`decision 4: userOf ${what} after a release → who was logged in stays, for revokeAll to find`, async () => {
+    const below = memoryStore();
+    const before = managed({ store: below });
+    await before.set("id", { user: "ada", cookie: {} });
+    const { userOf: _userOf, ...rest } = { ...option, store: below, keys: testKeys };
+    const after = new StoredSessionStore(option.userOf ? { ...rest, userOf: option.userOf } : rest);
+    const [one, two] = [await after.get("id"), await after.get("id")];
+    await after.set("id", Object.assign(one, { one: 1 }));
+    await after.set("id", Object.assign(two, { two: 2 }));
+    assert.deepEqual(await held(after, "id"), { user: "ada", one: 1, two: 2 });
+    assert.equal(await usersOf(after, "ada"), 1);
+  });
+}
+
 describe("hooks", () => {
   for (const [what, user] of [
     ["an object", { id: 7 }],

@@ -86,7 +86,7 @@ export class ChangedSession implements EngineSave<Draft, Done> {
       draft: () => ({ ...plan, content: format.decode(own.plaintext) }),
       check: (draft) => {
         const { data, user } = draft.content;
-        return userOfData(this.#settings, data) === user ? this.#written(draft) : null;
+        return userOfData(this.#settings, data, this.#save.base) === user ? this.#written(draft) : null;
       },
       stored: ({ plaintext }) => (sameBytes(plaintext, stored) ? { row, plaintext } : null),
       write: (wanted, others) => this.#update(row, wanted, others),

@@ -104,7 +104,7 @@ export class DropInSessions {
   ): Promise<Baseline | null> {
     const token = dropInToken(id);
     const known = baseline !== null && sameBytes(baseline.row.id, token.id) ? baseline : null;
-    const { mine, plaintext } = this.#saves.contentOf(data, known?.plaintext ?? null);
+    const { mine, plaintext } = this.#saves.contentOf(data, known);
     if (known === null) {
       const handle = handleOf(token.id);
       if (this.#ended.has(handle)) return null;

@@ -2,7 +2,7 @@ import type { Content } from "../../codec/codec.ts";
 import { ConflictError } from "../../errors.ts";
 import type { Settings } from "../../session/settings.ts";
 import { handleOf } from "../../session/handle.ts";
-import { ownChanges } from "../../session/identity.ts";
+import { ownChanges, userAfter, userOfStored } from "../../session/identity.ts";
 import { changeIn, mergeContent } from "../../session/merge.ts";
 import type { Baseline } from "./baseline.ts";
 
@@ -34,21 +34,22 @@ export interface Plan extends Draft {
   readonly anew: boolean;
 }
 
-/** Who is logged in according to the application's `userOf`; undefined for nobody, and without `userOf`. */
-export function userOfData({ userOf }: Settings, data: Record<string, unknown>): string | undefined {
-  return userOf?.(data);
+/**
+ * Who is logged in with this data, by the rule of our own sessions: whom `userOf` finds, or else who was stored with the
+ * session, while nothing that `userOf` reads was changed.
+ * @param base what was stored; null for nothing
+ */
+export function userOfData(
+  { userOf }: Settings,
+  data: Record<string, unknown>,
+  base: Content | null,
+): string | undefined {
+  return userOf === undefined ? base?.user : userAfter(userOf, data, base);
 }
 
-/**
- * Who was logged in in a session that is stored. Judged by the `userOf` of today, like what is saved: a session that
- * was stored under an earlier one has not changed its user. Where that cannot answer, the user it was stored with.
- */
-export function storedUser(settings: Settings, { data, user }: Content): string | undefined {
-  try {
-    return userOfData(settings, data);
-  } catch {
-    return user;
-  }
+/** Who was logged in in a session that is stored. */
+export function storedUser({ userOf }: Settings, content: Content): string | undefined {
+  return userOfStored(userOf, content);
 }
 
 /**
@@ -68,7 +69,7 @@ export function planSave(settings: Settings, save: Save, stored: Draft): Plan | 
   if (user === before) {
     if (!isSame) return null;
     const merged = merge(settings, save, stored);
-    if (userOfData(settings, merged.content.data) === user) return { ...merged, anew: false };
+    if (userOfData(settings, merged.content.data, base) === user) return { ...merged, anew: false };
     throw new ConflictError(
       `Merged with the changes of another request, session ${handleOf(baseline.row.id)} would belong to another user. Nothing of this request is stored; try again.`,
     );
@@ -78,7 +79,7 @@ export function planSave(settings: Settings, save: Save, stored: Draft): Plan | 
   if (user === undefined && !isSame) return null;
   if ((isSame && user !== undefined && before === undefined) || (now === user && user !== undefined)) {
     const merged = merge(settings, save, stored);
-    if (userOfData(settings, merged.content.data) === user) return { ...merged, anew: true };
+    if (userOfData(settings, merged.content.data, base) === user) return { ...merged, anew: true };
   }
   const content = before === undefined ? mine : { ...mine, data: setByRequest(settings, save) };
   return { createdAt, content, end: expiresAt ?? stored.end, anew: true };

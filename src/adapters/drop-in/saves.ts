@@ -35,12 +35,12 @@ export class DropInSaves {
   }
 
   /** The content and the bytes of what an application's session holds. */
-  contentOf(
-    data: Record<string, unknown>,
-    loaded: Uint8Array | null,
-  ): { mine: Content; plaintext: Uint8Array } {
-    const mine: Content = { data, user: userOfData(this.#settings, data), flash: {} };
-    return { mine, plaintext: this.#settings.format.encode(mine, loaded) };
+  contentOf(data: Record<string, unknown>, known: Baseline | null): { mine: Content; plaintext: Uint8Array } {
+    const { format } = this.#settings;
+    // Where nobody was logged in, which most rows show, what is stored need not be looked at.
+    const base = known === null || known.row.userRef === null ? null : format.decode(known.plaintext);
+    const mine: Content = { data, user: userOfData(this.#settings, data, base), flash: {} };
+    return { mine, plaintext: format.encode(mine, known?.plaintext ?? null) };
   }
 
   /** Saves a session that the request did not load. */
