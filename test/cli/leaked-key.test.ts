@@ -1,5 +1,6 @@
 /** After a leak the old key is out of the ring: no command may advise to put it back without more. */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
@@ -52,4 +53,19 @@ test("leaked key: all rows under it → every command says so, and revoke --all 
   }
   assert.equal((await folder.run("revoke", "--all", "--yes")).out, "Revoked 2 sessions.\n");
   assert.ok(!advice.test((await folder.run("keys", "status")).out));
+});
+
+test("check and reseal: more than 999 rows → their numbers are grouped", async () => {
+  const [leaked, fresh] = [generateKey(), generateKey()];
+  await visits(leaked, "42");
+  const raw = new DatabaseSync(folder.file("sessions.sqlite3"));
+  const names = raw.prepare("SELECT name FROM pragma_table_info('stored_sessions')").all();
+  const values = names.map(({ name }) => (name === "id" ? "randomblob(32)" : String(name)));
+  raw.exec(`WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1100)
+    INSERT INTO stored_sessions SELECT ${values.join(", ")} FROM stored_sessions, numbers`);
+  raw.close();
+  folder.env["STORED_SESSION_KEYS"] = fresh;
+  assert.match((await folder.run("check")).out, /of 1,000 rows looked at, 1,000 are under keys/);
+  folder.env["STORED_SESSION_KEYS"] = leaked;
+  assert.match((await folder.run("reseal")).out, /1,\d{3} had the newest key already/);
 });

@@ -15,7 +15,7 @@ import { SqlStore } from "../../sql/sql-store.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { configure, databaseOf, type CommonOptions, type Configuration } from "../configuration.ts";
 import { explain, Failure } from "../failure.ts";
-import { plural, span, table } from "../format.ts";
+import { number, plural, span, table } from "../format.ts";
 import { missingKeyAdvice } from "../missing-key.ts";
 import { judgePackets } from "../packets.ts";
 import type { Terminal } from "../terminal.ts";
@@ -216,7 +216,7 @@ async function checkRows(configuration: Configuration, store: SqlStore, add: Add
     add(
       "Rows",
       "problem",
-      `of ${plural(rows.length, "row")} looked at, ${strange.length} are under keys that are not in the ring (${keys}): these users are logged out. ${missingKeyAdvice}`,
+      `of ${plural(rows.length, "row")} looked at, ${number(strange.length)} are under keys that are not in the ring (${keys}): these users are logged out. ${missingKeyAdvice}`,
     );
   } else if (rows.length > 0) add("Rows", "good", `the keys fit the ${plural(rows.length, "row")} looked at`);
   await checkOpening(configuration, records, rows, add);
@@ -253,7 +253,7 @@ async function checkOpening(
   add(
     "Rows",
     refused.length === refusals.length ? "problem" : "warning",
-    `of ${plural(refusals.length, "row")} under these keys, ${refused.length} do not open. ${refused[0]!.message}${otherSettings(configuration, refused[0]!.reason)}`,
+    `of ${plural(refusals.length, "row")} under these keys, ${number(refused.length)} do not open. ${refused[0]!.message}${otherSettings(configuration, refused[0]!.reason)}`,
   );
 }
 

@@ -3,7 +3,7 @@ import { defaultShare } from "../../jobs/pace.ts";
 import type { ResealResult } from "../../jobs/reseal.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, explain, Failure } from "../failure.ts";
-import { plural } from "../format.ts";
+import { number, plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, share } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -76,7 +76,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
 
 function lines(result: ResealResult, opensWithoutToken: boolean): string[] {
   const out = [
-    `Resealed ${plural(result.resealed, "session")}; ${result.current} had the newest key already${result.ended > 0 ? `, ${result.ended} had ended` : ""}.`,
+    `Resealed ${plural(result.resealed, "session")}; ${number(result.current)} had the newest key already${result.ended > 0 ? `, ${number(result.ended)} had ended` : ""}.`,
   ];
   if (result.waiting > 0 && !opensWithoutToken) {
     out.push(
