@@ -46,7 +46,7 @@ async function counted({ store, records }: Workplace): Promise<Unfindable> {
   }
   const { database } = store;
   const { names } = database.dialect;
-  // In these bytes a sealed session names its key (formats.md).
+  // In these bytes a sealed session names its key (docs/formats.md).
   const key = database.dialect.hex("substr(data, 3, 4)");
   const text = `SELECT CASE WHEN user_ref IS NULL THEN NULL ELSE ${key} END AS sealed_under, COUNT(*) AS count FROM ${names.sessions} GROUP BY sealed_under`;
   // No index holds these rows, so it goes over the whole table.

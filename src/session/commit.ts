@@ -18,7 +18,7 @@ import type { Found } from "./write-engine.ts";
 const MOST_STEPS = 100;
 
 /**
- * What commit does for each state a session can be in: the table of design §3. Nothing here knows of requests; the
+ * What commit does for each state a session can be in. Nothing here knows of requests; the
  * answer is a `Set-Cookie` value, or null when there is nothing to send.
  *
  * The application may ask for something at any time, also while a step waits for the store or for a hook. Each step

@@ -180,7 +180,7 @@ describe("another app, sealTo or compressAbove", () => {
     const [{ handle }] = (await folder.json("list")).sessions;
     const shown = await folder.run("show", handle, "--reveal");
     assert.equal(shown.code, 1);
-    assert.match(shown.err, /does not open\. .*`app` has another value\. .* give its configuration file/);
+    assert.match(shown.err, /does not open\. .*`app` was changed\. .* give its configuration file/);
     // With a configuration file nobody is told to give one.
     writeFileSync(
       folder.file("config.mjs"),

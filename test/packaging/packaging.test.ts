@@ -98,7 +98,7 @@ test(
       [],
     );
     assert.deepEqual(
-      own.filter((file) => /^database\/(sqlite|postgres|mysql)/.test(file)),
+      own.filter((file) => /^sql\/(sqlite|postgres|mysql)/.test(file)),
       [],
     );
     assert.ok(!builtins.includes("node:sqlite"));

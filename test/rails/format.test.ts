@@ -23,14 +23,14 @@ test("a user is text: numbers become it, nobody is undefined, all else is refuse
     undefined,
     undefined,
   ]);
-  for (const wrong of [1.5, true, ["42"], { id: 1 }]) expect(() => user(wrong)).toThrow("userOf takes");
+  for (const wrong of [1.5, true, ["42"], { id: 1 }]) expect(() => user(wrong)).toThrow("userOf requires a user id");
   const content = { data: { user_id: 42 }, user: "42", flash: {} };
   expect(decodeRuby(format.encode(content, null))).toEqual({ user_id: 42 });
 });
 
 test("an async userOf is refused, and its failure is nobody's unhandled rejection", () => {
   const format = railsFormat({ ...keys, userOf: (async () => Promise.reject(new Error("x"))) as never });
-  expect(() => format.decode(encodeRuby({ user_id: 1 }))).toThrow("not an async one");
+  expect(() => format.decode(encodeRuby({ user_id: 1 }))).toThrow("userOf must be synchronous");
 });
 
 test("railsRows reports a row on which userOf throws, and goes on", async () => {

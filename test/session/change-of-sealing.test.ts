@@ -135,7 +135,10 @@ test("alsoOpens: another value than the other way of sealing → the options are
     createSessionManager({ store: {} as never, keys: testKeys, ...options } as never);
   const says = (text: RegExp) => (error: unknown) =>
     error instanceof OptionsError && error.problems.some((problem) => text.test(problem));
-  assert.throws(start({ alsoOpens: "keys" }), says(/`alsoOpens` is "keys", as `sealTo` is/));
-  assert.throws(start({ sealTo: "cookie", alsoOpens: "cookie" }), says(/`alsoOpens` is "cookie"/));
+  assert.throws(start({ alsoOpens: "keys" }), says(/`alsoOpens` and `sealTo` are both "keys"/));
+  assert.throws(
+    start({ sealTo: "cookie", alsoOpens: "cookie" }),
+    says(/`alsoOpens` and `sealTo` are both "cookie"/),
+  );
   assert.throws(start({ alsoOpens: ["cookie"] }), says(/`alsoOpens` is \["cookie"\]: use/));
 });

@@ -97,7 +97,7 @@ test("rejected cookies: Prometheus → counted by reason, from zero", async () =
   await sessions.load(forged());
   await sessions.load(malformed);
   assert.deepEqual(await values(), { malformed: 1, unknown_key: 2 });
-  assert.doesNotMatch(await registry.metrics(), /refusals_total\{/);
+  assert.doesNotMatch(await registry.metrics(), /refusals_total\{[^}]*\} [1-9]/);
   stop();
 });
 
@@ -113,11 +113,18 @@ test("rejected cookies: OpenTelemetry → counted by reason, from zero", async (
   await sessions.load(forged());
   stop();
   const name = "stored_session.cookies.rejected";
-  assert.deepEqual(added, [
-    [name, 0, { "stored_session.reason": "malformed" }],
-    [name, 0, { "stored_session.reason": "unknown_key" }],
-    [name, 1, { "stored_session.reason": "unknown_key" }],
-  ]);
+  assert.deepEqual(
+    added.filter(([counter, value]) => counter !== name && value !== 0),
+    [],
+  );
+  assert.deepEqual(
+    added.filter(([counter]) => counter === name),
+    [
+      [name, 0, { "stored_session.reason": "malformed" }],
+      [name, 0, { "stored_session.reason": "unknown_key" }],
+      [name, 1, { "stored_session.reason": "unknown_key" }],
+    ],
+  );
 });
 
 test("rejected cookies: log lines → one a minute for each reason, with the number of the others", async () => {

@@ -29,7 +29,7 @@ const day = 86_400_000;
 
 /**
  * Sessions whose ids and cookies belong to another library. The row id is the hash of the library's id, and `sid`,
- * where sealing needs it, is the id's own bytes (formats.md).
+ * where sealing needs it, is the id's own bytes (docs/formats.md).
  */
 export class DropInSessions {
   /** For what does not need a cookie: `forUser`, `expire`, `scheduleExpiry`, `count`, `close`. */

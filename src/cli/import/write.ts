@@ -63,7 +63,7 @@ export async function writeRows(
 }
 
 /**
- * The row that the express-session drop-in reads for this session id (formats.md): row id `SHA-256(L("id") ‖ id)`, its
+ * The row that the express-session drop-in reads for this session id (docs/formats.md): row id `SHA-256(L("id") ‖ id)`, its
  * data the session as JSON.
  */
 function rowFor(

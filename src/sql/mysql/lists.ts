@@ -2,7 +2,7 @@
 export const ALL = "LIMIT 1000000";
 
 // Before every id of 32 bytes. Not an empty one, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL.
-export const BEFORE_ALL = Buffer.alloc(1);
+export const BEFORE_ALL: Buffer = Buffer.alloc(1);
 
 // MySQL wants an integer for LIMIT, and mysql2 sends numbers as doubles.
 export const limitOf = (limit: number): string => String(limit);
