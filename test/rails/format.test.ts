@@ -23,7 +23,8 @@ test("a user is text: numbers become it, nobody is undefined, all else is refuse
     undefined,
     undefined,
   ]);
-  for (const wrong of [1.5, true, ["42"], { id: 1 }]) expect(() => user(wrong)).toThrow("userOf requires a user id");
+  for (const wrong of [1.5, true, ["42"], { id: 1 }])
+    expect(() => user(wrong)).toThrow("userOf requires a user id");
   const content = { data: { user_id: 42 }, user: "42", flash: {} };
   expect(decodeRuby(format.encode(content, null))).toEqual({ user_id: 42 });
 });

@@ -301,7 +301,10 @@ eachStore((_name, create) => {
       assert.deepEqual((await sessions.load(cookie)).data, { n: 2, mine: "later" });
       await sessions.update(session, (data) => ({ ...data, n: 10 }));
       assert.equal(session.data["n"], 10);
-      await assert.rejects(sessions.update(session, (async () => {}) as never), /sessions\.update must be synchronous/);
+      await assert.rejects(
+        sessions.update(session, (async () => {}) as never),
+        /sessions\.update must be synchronous/,
+      );
     });
 
     test("update on a new session saves it, and its commit sends the cookie", async () => {
