@@ -220,8 +220,7 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 /** What the promise answers. Rejects when nothing is left that could settle it: the process would end without a word. */
 async function settled<Value>(promise: Promise<Value>): Promise<Value> {
   const { promise: never, reject } = Promise.withResolvers<never>();
-  const giveUp = () =>
-    reject(new Error("it waits for a promise that nothing settles any more. Look what it awaits."));
+  const giveUp = () => reject(new Error("its promise never settled. Check what it awaits."));
   process.once("beforeExit", giveUp);
   try {
     return await Promise.race([promise, never]);

@@ -22,7 +22,8 @@ export async function updateAtOnce(
   try {
     return writtenOf(updates, (await database.run(look)).rows);
   } catch (cause) {
-    const message = "A batch of sessions was saved, and which of them were gone could not be asked.";
+    const message =
+      "Batch outcome unknown: it was sent, but the query that verifies which sessions were saved failed.";
     throw new StoreUnavailableError(message, { cause, outcome: "unknown" });
   }
 }

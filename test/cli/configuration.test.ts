@@ -86,7 +86,7 @@ test("a configuration that waits for what never comes is one sentence", async ()
     const { err, code } = await folder.run("count", "-c", "never.mjs");
     assert.equal(
       err,
-      `Error: ${path} could not be loaded: it waits for a promise that nothing settles any more. Look what it awaits.\n`,
+      `Error: ${path} could not be loaded: its promise never settled. Check what it awaits.\n`,
     );
     assert.equal(code, 2);
   }

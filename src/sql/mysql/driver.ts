@@ -230,11 +230,14 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
 
 /** An error that ends the connection, whatever the server said: a write stands there as it may. */
 function notTold(error: unknown, outcome: RoundTrip["lost"]): never {
-  const cause = new Error("The connection did not tell whether it commits by itself.", { cause: error });
-  throw new StoreUnavailableError("A statement was answered, and whether it is kept could not be asked.", {
-    cause,
-    outcome,
-  });
+  const cause = new Error("Could not determine the autocommit state of this connection.", { cause: error });
+  throw new StoreUnavailableError(
+    "Statement outcome unknown: it was answered, but the check that it is committed failed.",
+    {
+      cause,
+      outcome,
+    },
+  );
 }
 
 /** Seconds, so short that a batch can wait and each of its rows again. Without a time limit as the server has it. */
