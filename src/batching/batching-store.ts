@@ -188,7 +188,7 @@ export class BatchingStore {
   }
 
   #assertOpen(): void {
-    if (this.#closing) throw new ClosedError("The session store was closed.");
+    if (this.#closing) throw new ClosedError("The session store is closed.");
   }
 
   #joinTouch(touch: RowTouch): Promise<unknown> | null {

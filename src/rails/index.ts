@@ -1,8 +1,9 @@
 /** `stored-session/rails`: one sessions table for Rails and Node. */
 export { railsFormat } from "./format.ts";
 export type { RailsFormatOptions, RailsKeyOptions } from "./format.ts";
-export { RailsStore, RailsUsersError, railsStore } from "./store.ts";
-export type { RailsDatabase, RailsStoreOptions } from "./store.ts";
+export { railsStore } from "./open-store.ts";
+export type { RailsDatabase, RailsStoreOptions } from "./open-store.ts";
+export { RailsStore, RailsUsersError } from "./store.ts";
 export { RailsFlash, railsFlash } from "./flash.ts";
 export { railsCsrfToken, verifyRailsCsrfToken } from "./csrf.ts";
 export type { RailsForm } from "./csrf.ts";

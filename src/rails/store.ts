@@ -1,8 +1,9 @@
+import { ClosedError, StoredSessionError } from "../errors.ts";
 import type { Database } from "../sql/dialect.ts";
-import { ClosedError, NotMigratedError, OptionsError, StoredSessionError, TableError } from "../errors.ts";
+import type { SqlStore } from "../sql/sql-store.ts";
+import type { Lanes, SessionStore } from "../store/contract.ts";
 import {
   infoOfRow,
-  NEVER,
   type ExpireQuery,
   type ExpireResult,
   type FutureQuery,
@@ -11,95 +12,33 @@ import {
   type RowUpdate,
   type SessionRow,
 } from "../store/row.ts";
-import {
-  mysqlStore,
-  type MysqlCallbackPool,
-  type MysqlPool,
-  type MysqlStoreOptions,
-} from "../sql/mysql/store.ts";
-import { postgresStore, type PostgresPool, type PostgresStoreOptions } from "../sql/postgres/store.ts";
-import type { SqlStore } from "../sql/sql-store.ts";
-import { sqliteStore, type SqliteHandle, type SqliteStoreOptions } from "../sql/sqlite/store.ts";
-import type { Lanes, SessionStore } from "../store/contract.ts";
-import { RailsStatements, type RailsWrite } from "./statements.ts";
-import { timeOf } from "./times.ts";
-import { fromRailsUrl } from "./url.ts";
-import { versionOf } from "./version.ts";
+import type { RailsStatements } from "./statements.ts";
+import { decode, sidOf, textOf, writeOf } from "./store-rows.ts";
+import { checkedTable } from "./table-check.ts";
 
-/** Options of the database underneath, and of the gem's table in it. */
-export interface RailsStoreOptions extends SqliteStoreOptions, PostgresStoreOptions, MysqlStoreOptions {
-  /** The gem's table, "stored_sessions" unless given. */
-  readonly table?: string;
-  /**
-   * Whether `migrate` makes the table, as the gem's own migration does, where there is none. Default false: the
-   * table belongs to Rails, and its migrations make it.
-   */
-  readonly createTable?: boolean;
-}
-
-/** Whatever sqliteStore, postgresStore or mysqlStore takes. */
-export type RailsDatabase = string | SqliteHandle | PostgresPool | MysqlPool | MysqlCallbackPool;
-
+/** Rows per page when pages include data. */
 const SCAN_PAGE = 50;
-const SID = /^2::[0-9a-f]{64}$/;
-/** No MessagePack begins with this byte, so a row of it is refused. */
-const REFUSED = Uint8Array.of(0xc1);
 
-/**
- * The table of the `stored_session` gem as a store: for `createSessionManager({ store, format: railsFormat(…) })`.
- *
- * Writes are conditional on the stored bytes of `data`, which no two writes share. The table has no limits in it, so
- * rows never end by themselves: the manager's `idleTimeout` and `absoluteTimeout` decide, by `updated_at` and
- * `created_at`. It has no column for users, so what is asked by user is refused.
- *
- * @param database a path, `postgres://…`, `mysql://…`, a handle or a pool, as sqliteStore, postgresStore and
- *   mysqlStore take them
- * @throws {OptionsError}
- */
-export function railsStore(database: RailsDatabase, options: RailsStoreOptions = {}): RailsStore {
-  const { createTable = false, ...below } = options;
-  if (typeof createTable !== "boolean") throw new OptionsError(["createTable is true or false."]);
-  return new RailsStore(storeBelow(database, below), createTable);
-}
-
-function storeBelow(given: RailsDatabase, options: Omit<RailsStoreOptions, "createTable">): SqlStore {
-  const database = typeof given === "string" ? fromRailsUrl(given) : given;
-  if (typeof database === "string") {
-    if (/^postgres(ql)?:\/\//.test(database)) return postgresStore(database, options);
-    if (/^(mysql|mariadb):\/\//.test(database)) return mysqlStore(database, options);
-    return sqliteStore(database, options);
-  }
-  const has = (name: string): boolean => typeof (database as never)?.[name] === "function";
-  // A connection of mysql2 has "prepare" and "connect" as well.
-  if (has("prepare") && !has("execute")) return sqliteStore(database as SqliteHandle, options);
-  if (has("getConnection") || has("execute"))
-    return mysqlStore(database as MysqlPool | MysqlCallbackPool, options);
-  if (has("connect")) return postgresStore(database as PostgresPool, options);
-  throw new OptionsError([
-    "railsStore takes a path, a URL (postgres://…, mysql://…), a handle of SQLite, or a pool of pg or mysql2.",
-  ]);
-}
-
-/** Made by {@link railsStore}. */
+/** The table of the `stored_session` gem as a store. Opened by `railsStore`. */
 export class RailsStore implements SessionStore {
   readonly lanes: Lanes;
   readonly #database: Database;
   readonly #createTable: boolean;
   readonly #leases = new Map<string, { readonly holder: string; readonly until: number }>();
-  #known: RailsStatements | null = null;
-  #underWay = 0;
+  #statements: RailsStatements | null = null;
+  #running = 0;
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
 
   /** @internal */
   constructor(below: SqlStore, createTable: boolean) {
-    // Only its connection: none of its statements is about this table.
+    // Only its connection is used: its statements address another table.
     this.#database = below.database;
     this.lanes = below.lanes;
     this.#createTable = createTable;
   }
 
-  /** @internal for the command line */
+  /** @internal For the command line. */
   get database(): Database {
     return this.#database;
   }
@@ -136,7 +75,7 @@ export class RailsStore implements SessionStore {
           const results = await this.#all(left.map((row) => statements.insert(row)));
           return writes.map((row) => (results[left.indexOf(row)] ?? 0) > 0);
         } catch (error) {
-          // Nothing was added. The ids that are there are left out, and the others tried again.
+          // No row was inserted. Leave out the ids that exist, and retry the others.
           if (!statements.isTaken(error)) throw error;
           const { rows: there } = await this.#database.run(statements.read(left.map(({ sid }) => sid)));
           if (there.length === 0) throw error;
@@ -173,7 +112,7 @@ export class RailsStore implements SessionStore {
     });
   }
 
-  /** Moves `updated_at`, never backwards; the table holds no `expiresAt`. */
+  /** Advances `updated_at`, never backwards. The table has no `expiresAt`. */
   touch(touches: readonly RowTouch[]): Promise<void> {
     return this.#enter(async (statements) => {
       const sids = touches.map(({ id }) => sidOf(id)).filter((sid) => sid !== null);
@@ -192,23 +131,23 @@ export class RailsStore implements SessionStore {
     });
   }
 
-  /** @throws {RailsUsersError} always: an empty list would say that the user has no session */
+  /** @throws {RailsUsersError} always: an empty list would mean that the user has no session */
   listByUser(_userRefs: readonly Uint8Array[], _limit: number): Promise<RowInfo[]> {
     return Promise.reject(new RailsUsersError());
   }
 
-  /** @throws {RailsUsersError} always: "none ended" would pass for a log-out everywhere */
+  /** @throws {RailsUsersError} always: returning 0 would pass for a successful revocation */
   deleteByUser(_userRefs: readonly Uint8Array[]): Promise<number> {
     return Promise.reject(new RailsUsersError());
   }
 
-  /** First what was not used for the idle timeout, then what is older than the absolute one, the oldest first. */
+  /** Deletes rows past the idle timeout, then rows past the absolute timeout, each oldest first. */
   deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
     return this.#enter(async (statements) => {
-      if (!(query.limit >= 1)) throw new TypeError("The limit of a step of expiry is 1 or more.");
+      if (!(query.limit >= 1)) throw new TypeError("`limit` of an expiry step must be 1 or more.");
       const limit = Math.min(query.limit, this.#database.dialect.expiry.maxDelete);
       const phase = query.cursor?.bucket === 1 ? 1 : 0;
-      // A limit is reached at `time + timeout <= before`; stored times are read rounded down to milliseconds.
+      // A row has expired if `time + timeout <= before`. Stored times are rounded down to milliseconds when read.
       const [column, before] =
         phase === 0
           ? ([
@@ -239,7 +178,7 @@ export class RailsStore implements SessionStore {
     });
   }
 
-  /** All rows: the table does not say which have ended. */
+  /** Counts all rows: the table does not record which have expired. */
   count(_now: number): Promise<number> {
     return this.#enter(async (statements) => {
       const { rows } = await this.#database.run({ ...statements.count(), long: true });
@@ -256,7 +195,7 @@ export class RailsStore implements SessionStore {
     });
   }
 
-  /** The version of a row of this table is a hash of its data, so that it is read, in small pages. */
+  /** Reads the data too, in small pages, because the version of a row of this table is a hash of its data. */
   async scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
     const found: RowInfo[] = [];
     let last = after;
@@ -271,18 +210,18 @@ export class RailsStore implements SessionStore {
   }
 
   /**
-   * Within this process: no table is added to the database of Rails. Two processes that expire at once do the same
-   * work twice and no harm.
+   * Leases are local to this process, because no table is added to Rails' database. If two processes expire sessions at
+   * the same time, work is duplicated but nothing breaks.
    */
   lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
-    if (this.#closing) return Promise.reject(new ClosedError("The store was closed."));
+    if (this.#closing) return Promise.reject(closed());
     const held = this.#leases.get(name);
     if (held !== undefined && held.holder !== holder && held.until > now) return Promise.resolve(false);
     this.#leases.set(name, { holder, until });
     return Promise.resolve(true);
   }
 
-  /** Looks whether the table is the gem's; with `createTable` makes it where there is none. */
+  /** Checks that the table is the gem's. With `createTable`, creates it if it does not exist. */
   async migrate(): Promise<void> {
     await this.#enter(async () => {}, this.#createTable);
   }
@@ -294,11 +233,11 @@ export class RailsStore implements SessionStore {
 
   async #close(): Promise<void> {
     this.#database.closing?.();
-    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.#database.close();
   }
 
-  /** How many rows each statement changed; all in one transaction. */
+  /** Runs the statements in one transaction and returns the affected rows of each. */
   async #all(statements: Parameters<Database["transaction"]>[0]): Promise<readonly number[]> {
     const [only] = statements;
     if (only === undefined) return [];
@@ -306,101 +245,30 @@ export class RailsStore implements SessionStore {
     return ((await this.#database.transaction(statements)) ?? []).map(({ changes }) => changes);
   }
 
-  /** Counts what is under way, so that `close` can wait for it, and looks at the table before its first use. */
+  /** Counts running operations, so that `close` can wait for them, and checks the table before its first use. */
   async #enter<T>(work: (statements: RailsStatements) => Promise<T>, create = false): Promise<T> {
-    if (this.#closing) throw new ClosedError("The store was closed.");
-    this.#underWay++;
+    if (this.#closing) throw closed();
+    this.#running++;
     try {
-      if (this.#known === null || create) this.#known = await this.#look(create);
-      return await work(this.#known);
+      if (this.#statements === null || create) this.#statements = await checkedTable(this.#database, create);
+      return await work(this.#statements);
     } finally {
-      if (--this.#underWay === 0) this.#idle?.();
+      if (--this.#running === 0) this.#idle?.();
     }
-  }
-
-  /** @throws {NotMigratedError} no table, {TableError} another one; neither is remembered */
-  async #look(create: boolean): Promise<RailsStatements> {
-    await this.#database.locate?.();
-    const { dialect } = this.#database;
-    const { sessions: table } = dialect.names;
-    const statements = new RailsStatements(table, dialect.railsTable);
-    let { rows } = await this.#database.run(statements.columns());
-    if (rows.length === 0 && create) {
-      for (const statement of statements.create()) await this.#database.run(statement);
-      ({ rows } = await this.#database.run(statements.columns()));
-    }
-    if (rows.length === 0) {
-      throw new NotMigratedError(
-        `There is no table ${table}. Run the gem's migration in Rails, or migrate(store) with \`createTable: true\`; the next call after that works.`,
-      );
-    }
-    const types = new Map(rows.map(({ name, type }) => [textOf(name), textOf(type)]));
-    const { timeTypes } = statements;
-    const missing = ["id", "created_at", "updated_at", "sid", "data"].filter((name) => !types.has(name));
-    const problems = missing.map((name) => `it has no column ${name}`);
-    for (const name of missing.length === 0 && timeTypes !== undefined ? ["created_at", "updated_at"] : []) {
-      const type = types.get(name) ?? "";
-      if (!timeTypes?.test(type))
-        problems.push(`${name} is ${type}, whose meaning depends on the connection`);
-    }
-    if (missing.length === 0 && (await this.#database.run(statements.sidIndexes())).rows.length === 0) {
-      problems.push("it has no unique index over sid");
-    }
-    if (problems.length > 0) {
-      throw new TableError(
-        `The table ${table} is not that of the stored_session gem: ${problems.join("; ")}. Name the gem's with the option "table".`,
-      );
-    }
-    return statements;
   }
 }
 
-/** What was asked needs to know whose a session is, which the gem's table does not say. */
+/** The operation needs the user of each session, which the gem's table does not store. */
 export class RailsUsersError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_RAILS_USERS";
 
   constructor() {
     super(
-      "The table of the stored_session gem has no column for users, so sessions cannot be listed or ended by user. Keep that to Rails' own means (a token in the user's record that each request compares), or move to the native table first.",
+      "The table of the stored_session gem has no user column, so sessions cannot be listed or revoked by user. Invalidate them in Rails (for example with a token in the user's record that each request compares), or migrate to the native table.",
     );
   }
 }
 
-function sidOf(id: unknown): string | null {
-  if (!(id instanceof Uint8Array) || id.length !== 67) return null;
-  const sid = new TextDecoder().decode(id);
-  return SID.test(sid) ? sid : null;
-}
-
-function writeOf(row: SessionRow): RailsWrite {
-  const sid = sidOf(row.id);
-  if (sid === null) throw new TypeError("A row's id is the 67 bytes of a private session id of Rails.");
-  return { sid, data: row.data, createdAt: row.createdAt, updatedAt: row.updatedAt };
-}
-
-function decode(row: Record<string, unknown>): SessionRow {
-  const data = dataOf(row["data"]);
-  return {
-    id: new TextEncoder().encode(textOf(row["sid"])),
-    data,
-    version: versionOf(data),
-    userRef: null,
-    createdAt: timeOf(textOf(row["created_at"])),
-    updatedAt: timeOf(textOf(row["updated_at"])),
-    absoluteExpiresAt: NEVER,
-    expiresAt: NEVER,
-    client: null,
-  };
-}
-
-/** NULL is an empty session; empty bytes are none, and must not pass for one. */
-function dataOf(value: unknown): Uint8Array {
-  if (value === null) return new Uint8Array(0);
-  const bytes = typeof value === "string" ? Buffer.from(value, "base64") : value;
-  if (!(bytes instanceof Uint8Array) || bytes.length === 0) return REFUSED.slice();
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-function textOf(value: unknown): string {
-  return value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value);
+function closed(): ClosedError {
+  return new ClosedError("The store is closed.");
 }

@@ -128,7 +128,7 @@ export class TimeLimit {
         late();
         reject(
           this.#closing && limit === "longer"
-            ? new ClosedError("The store was closed.", { outcome })
+            ? new ClosedError("The store is closed.", { outcome })
             : new StoreTimeoutError(`The database did not answer within ${waited} ms.`, { outcome }),
         );
       });

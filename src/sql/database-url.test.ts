@@ -4,7 +4,7 @@ import pg from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 import { inspect } from "node:util";
 import { OptionsError } from "../errors.ts";
-import { railsStore } from "../rails/store.ts";
+import { railsStore } from "../rails/open-store.ts";
 import { mysqlStore } from "./mysql/store.ts";
 import { postgresStore } from "./postgres/store.ts";
 

@@ -156,7 +156,7 @@ export abstract class PooledDatabase<
 
   /** Opened at first use; a failure to open is not remembered. */
   protected pool(): Promise<SomePool> {
-    if (this.#closed) throw new ClosedError("The store was closed.");
+    if (this.#closed) throw new ClosedError("The store is closed.");
     this.#opening ??= outsideRequests(this.#open).catch((error: unknown) => {
       this.#opening = null;
       throw error;
@@ -243,7 +243,7 @@ export abstract class PooledDatabase<
       );
       if (this.#closed) {
         connection.release();
-        throw new ClosedError("The store was closed.");
+        throw new ClosedError("The store is closed.");
       }
       if (!this.isInTransaction?.(connection)) return connection;
       this.leakedTransaction.tell();

@@ -271,7 +271,7 @@ export class SqlStore implements SessionStore {
 
   /** Counts what is under way, so that `close` can wait for it. */
   async #enter<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closing) throw new ClosedError("The store was closed.");
+    if (this.#closing) throw new ClosedError("The store is closed.");
     this.#underWay++;
     try {
       const locating = this.database.locate?.();

@@ -199,14 +199,14 @@ export const rails = {
     await refused(
       [...rails, "--from-table", "users"],
       1,
-      /could not be read: There is no table .*--from-table/,
+      /could not be read: The table .* does not exist.*--from-table/,
     );
     await refused(["stored_session"], 2, /Say with --from or STORED_SESSION_IMPORT_URL/);
     await refused(["stored_session", "--from", "sqlite:missing.sqlite3"], 1, /There is no file/);
     await refused(
       ["stored_session", "--from", "sqlite:ours.sqlite3"],
       1,
-      /is not that of the stored_session gem/,
+      /is not the table of the stored_session gem/,
     );
     await refused(
       ["connect-session-knex", "--from", "sqlite:x", "--user-key", "id"],

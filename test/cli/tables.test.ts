@@ -136,7 +136,7 @@ test("check of a database of Rails looks at its table, and fails where nobody an
   raw("CREATE TABLE stored_sessions (sid TEXT)");
   const strange = await check();
   assert.equal(strange.code, 1);
-  assert.match(strange.about("Tables")[0].message, /not that of the stored_session gem/);
+  assert.match(strange.about("Tables")[0].message, /not the table of the stored_session gem/);
 
   rails(file, ', { table: "gem_sessions", createTable: true }');
   const { railsStore } = await import("../../src/rails/index.ts");

@@ -303,7 +303,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     await ask(`ALTER TABLE ${table} RENAME COLUMN payload TO data`);
     const mysql = database.kind === "mysql" || database.kind === "mariadb";
     await ask(`DROP INDEX index_${table}_on_sid${mysql ? ` ON ${table}` : ""}`);
-    await expect(fresh().count(0)).rejects.toThrow(/no unique index over sid/);
+    await expect(fresh().count(0)).rejects.toThrow(/no unique index on sid/);
     if (database.kind === "postgres") {
       await ask(`CREATE UNIQUE INDEX ON ${table} (sid)`);
       await ask(`ALTER TABLE ${table} ALTER created_at TYPE timestamp with time zone`);

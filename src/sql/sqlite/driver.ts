@@ -139,7 +139,7 @@ export class SqliteDatabase implements Database {
         async () => {
           if (this.#handle === null) await this.#options.load?.();
           while (this.#exclusive) await this.#exclusive;
-          if (this.#closed) throw new ClosedError("The store was closed.");
+          if (this.#closed) throw new ClosedError("The store is closed.");
           this.#handle ??= this.#open();
           if (isInTransaction(this.#handle)) throw new OpenTransactionError();
           if (this.#file === undefined) {
