@@ -1,13 +1,12 @@
 import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../store/partial-failure.ts";
-import { ConflictError, RefusedError, SessionEndedError, StoreError } from "../errors.ts";
+import { ConflictError, SessionEndedError, StoreError } from "../errors.ts";
 import type { Settings } from "./settings.ts";
-import { hasFormerUserRef, opensAlone } from "./format.ts";
 import type { Outcome } from "./group-commit.ts";
 import { changeOfUser } from "./identity.ts";
-import { isTouchDue, isUsedInFuture } from "./lifetime.ts";
 import { changeIn } from "./merge.ts";
 import type { Records } from "./records.ts";
+import { Renewal } from "./renewal.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
@@ -26,15 +25,15 @@ const MOST_STEPS = 100;
  * next step (decision 19).
  */
 export class Committer {
-  readonly #records: Records;
   readonly #settings: Settings;
   readonly #writes: Writes;
+  readonly #renewal: Renewal;
   readonly #hasHooks: boolean;
 
   constructor(records: Records, writes: Writes) {
-    this.#records = records;
     this.#settings = records.settings;
     this.#writes = writes;
+    this.#renewal = new Renewal(records, writes);
     const { userOf, schema, format } = this.#settings;
     this.#hasHooks = (userOf ?? schema ?? format.userOf) !== undefined;
   }
@@ -71,7 +70,7 @@ export class Committer {
   async #step(state: SessionState, asks: number): Promise<boolean> {
     if (state.ended) return true;
     if (state.intent === "destroy") return this.#destroy(state, asks);
-    if (state.unsure.size > 0 && (await this.#writes.findLost(state))) return false;
+    if (!state.lost.isEmpty && (await this.#writes.recovery.findLost(state))) return false;
     if (state.intent !== "save") void state.content; // opens it, which may show that there is nothing to continue
     let wanted: Prepared | null = null;
     if (state.opened) wanted = this.#hasHooks ? await this.#prepare(state, asks) : prepared(state);
@@ -157,9 +156,9 @@ export class Committer {
 
   /** What another request ended is not continued. */
   #endedElsewhere(state: SessionState, asks: number): boolean {
-    const { intent, deleted } = state;
+    const { intent } = state;
     // Who logs in is owed a session although the one before it ended; who only changes the id is not.
-    if (intent === "login" || (intent === "reset" && deleted !== false)) {
+    if (intent === "login" || (intent === "reset" && state.lost.deleted !== false)) {
       state.forgetStored();
       return false;
     }
@@ -169,7 +168,8 @@ export class Committer {
 
   async #destroy(state: SessionState, asks: number): Promise<boolean> {
     await this.#writes.delete(state);
-    const isOurs = state.deleted === "confirmed" || (state.deleted && !(await this.#writes.mayGoOn(state)));
+    const { deleted } = state.lost;
+    const isOurs = deleted === "confirmed" || (deleted && !(await this.#writes.recovery.mayGoOn(state)));
     state.end(asks);
     if (isOurs || state.unopened) state.owe(this.#settings.cookie.clear());
     return state.ended;
@@ -179,7 +179,7 @@ export class Committer {
     const { row } = state.stored!;
     if (await this.#writes.replace(state, first, state.write(state.nextToken))) return true;
     const rebase = async (): Promise<Found> => {
-      if (await this.#writes.findLost(state)) return "asked";
+      if (await this.#writes.recovery.findLost(state)) return "asked";
       return this.#orEnd(state, asks, () =>
         state.startsOver ? this.#writes.reread(state) : this.#writes.rebase(state),
       );
@@ -207,8 +207,8 @@ export class Committer {
 
   async #save(state: SessionState, wanted: Wanted | null, asks: number): Promise<boolean> {
     // Where a write may have arrived, what is stored is not known: writing it anew tells.
-    if (isStored(state, wanted) && state.unsure.size === 0) {
-      await this.#keep(state);
+    if (isStored(state, wanted) && state.lost.isEmpty) {
+      await this.#renewal.keep(state);
       return true;
     }
     const first = () => this.#writes.update(state, wanted!, state.write(null));
@@ -232,51 +232,11 @@ export class Committer {
 
   /** What the request changed, for others to write. */
   #changeOf(state: SessionState, { plaintext }: Wanted): SessionChange | null {
-    if (state.unsure.size > 0 || state.startsOver) return null;
+    if (!state.lost.isEmpty || state.startsOver) return null;
     const { format, onConflict } = this.#settings;
     const [base, mine] = [format.decode(state.plaintext!), format.decode(plaintext)];
     const apply = changeIn(format, base, mine, onConflict);
     return this.#writes.changeOf(state, state.write(null, plaintext), apply);
-  }
-
-  /** An unchanged session is touched when that is due, or renewed. */
-  async #keep(state: SessionState): Promise<void> {
-    const { cookie, touchEvery } = this.#settings;
-    const { row, token } = state.stored!;
-    const due = isTouchDue(row, this.#records.now(), touchEvery);
-    if (token.stale || (due && (cookie.rolling || this.#isOutdated(state)))) await this.#renew(state);
-    else if (due) state.stored = { row: this.#records.touchLater(row), token };
-  }
-
-  /** Whether the row is of an earlier configuration, or of a clock that was ahead, which a write sets right. */
-  #isOutdated(state: SessionState): boolean {
-    const { stored, opened } = state;
-    const { format } = this.#settings;
-    const { row } = stored!;
-    if (opensAlone(format, row) !== format.opensWithoutToken) return true;
-    // A touch moves no time back.
-    if (isUsedInFuture(row, this.#records.now())) return true;
-    return opened && hasFormerUserRef(format, row, state.content.user);
-  }
-
-  /**
-   * Writes an unchanged session once more, because its cookie must be sent again (its tag is of an older key, or the
-   * cookie rolls) or its row is of an earlier configuration. It carries row and token to the newest key as well. When it does not match, a parallel request
-   * did it, or the session ended.
-   */
-  async #renew(state: SessionState): Promise<void> {
-    try {
-      void state.content; // opens the row, which may refuse it
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      return; // `onUnreadable: "throw"` is for those who look
-    }
-    if (state.stored === null) return;
-    const { content, plaintext } = state;
-    const wanted = { plaintext: plaintext!, user: content.user };
-    await this.#records.touches.renewOnce(state.stored.row, this.#records.now(), () =>
-      this.#writes.update(state, wanted, state.write(null), "renew"),
-    );
   }
 }
 

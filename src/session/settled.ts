@@ -8,8 +8,7 @@ import { isUnchanged } from "./unchanged.ts";
  * which a commit would wait for.
  */
 export function settledWithoutStore(state: SessionState): boolean {
-  if (state.intent !== "save" || state.ended || state.setCookie !== null || state.unsure.size > 0)
-    return false;
+  if (state.intent !== "save" || state.ended || state.setCookie !== null || !state.lost.isEmpty) return false;
   const { stored, settings } = state;
   if (state.opened && settings.userOf !== undefined) return false;
   if (stored === null) return state.isUnused();

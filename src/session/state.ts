@@ -1,5 +1,5 @@
 import type { Content } from "../codec/codec.ts";
-import { RefusedError, StoreError } from "../errors.ts";
+import { RefusedError } from "../errors.ts";
 import { channels, type RefuseEvent } from "../telemetry/channels.ts";
 import type { SessionRow } from "../store/row.ts";
 import { emptyContent, isEmpty, refill } from "./content.ts";
@@ -7,46 +7,18 @@ import type { ClientInfo, ClientSource } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import type { Conflict, Settings } from "./settings.ts";
 import { ownChanges, userAfter, userOfStored, type UserChange } from "./identity.ts";
+import { isUnknown, LostWrites } from "./lost-writes.ts";
 import { mergeContent } from "./merge.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import type { Conforming } from "./schema.ts";
 import type { Token } from "./token.ts";
 import { withUnknownKeys } from "./unknown-keys.ts";
-
-/** What the application asked of the session; decides what commit does. */
-export type Intent = "save" | "login" | "regenerate" | "reset" | "destroy";
+import type { Intent, Write, Written } from "./write.ts";
 
 /** The session as the store has it, and the token that led there. */
 export interface Stored {
   readonly row: SessionRow;
   readonly token: Token;
-}
-
-/**
- * What a write does, noted when its bytes are made: whatever the application does from then on comes after it, also
- * where the write is still under way, or its answer was lost and it is found later.
- */
-export interface Write {
-  readonly intent: Intent;
-  /** `asks` of then. */
-  readonly asks: number;
-  /** The new id's; null for a write over the stored row. */
-  readonly token: Token | null;
-  /** Which start from nothing the bytes belong to. */
-  readonly start: number;
-  /** What `sessions.update` made its draft from; null for a commit, which writes the content itself. */
-  readonly draftOf: Uint8Array | null;
-}
-
-/** The bytes of a content, and where the schema hides part of what is stored, those that are stored. */
-export interface Written {
-  readonly plaintext: Uint8Array;
-  readonly under: Uint8Array | null;
-}
-
-/** A write whose answer was lost. */
-export interface LostWrite extends Write {
-  readonly written: Written;
 }
 
 /** What stands behind one `Session`: the manager reads and writes it, the application never sees it. */
@@ -83,10 +55,7 @@ export class SessionState {
   setCookie: string | null = null;
   /** Whether the next commit still has to answer `setCookie`. */
   cookieDue = false;
-  /** Writes whose answer was lost, by the version of their row. Finding one means that it was done. */
-  readonly unsure: Map<number, LostWrite> = new Map();
-  /** This session's own delete: one that may have been done lost its answer. */
-  deleted: false | "possible" | "confirmed" = false;
+  readonly lost: LostWrites = new LostWrites();
   /** Writes and deletes that the store has confirmed. */
   changes = 0;
   /** Commits and updates of one session object run one after another. */
@@ -274,7 +243,7 @@ export class SessionState {
     this.stored = null;
     this.plaintext = null;
     this.#under = null;
-    this.deleted = false;
+    this.lost.deleted = false;
     this.#content ??= this.#fresh();
   }
 
@@ -402,7 +371,7 @@ export class SessionState {
       }
       return done;
     } catch (error) {
-      if (isUnknown(error)) this.unsure.set(stored.row.version, { ...write, written });
+      if (isUnknown(error)) this.lost.add(stored.row.version, { ...write, written });
       throw error;
     } finally {
       this.#underWay = null;
@@ -427,7 +396,7 @@ export class SessionState {
       else if (this.#done >= this.#decided) this.intent = "regenerate";
     }
     if (this.#token === write.token) this.#token = null;
-    this.unsure.clear();
+    this.lost.clear();
     if (!later) return this.adoptDraft(write, plaintext);
     if (this.#pending !== null) void this.content;
     const { draftOf, start } = write;
@@ -450,7 +419,7 @@ export class SessionState {
     this.stored = stored;
     this.plaintext = plaintext;
     this.#under = under;
-    this.unsure.clear(); // writes over the row of before, which can come no more
+    this.lost.clear(); // writes over the row of before, which can come no more
   }
 
   /**
@@ -472,11 +441,6 @@ export class SessionState {
 /** Whether a row was opened, so that it is known to be ours, and refused for what was in it. */
 function isOfContent({ reason }: RefusedError): boolean {
   return reason === "schema" || reason === "decode";
-}
-
-/** Whether a write that failed may have been done all the same. */
-export function isUnknown(error: unknown): boolean {
-  return error instanceof StoreError && error.outcome === "unknown";
 }
 
 export function publishRefusal(row: Pick<SessionRow, "id">, error: RefusedError): void {

@@ -42,7 +42,7 @@ export class Updater {
     refuseEnded(state);
     const { asks } = state;
     void state.content; // opens it: a row that is refused makes this a new session
-    if (state.unsure.size > 0) await this.#writes.findLost(state);
+    if (!state.lost.isEmpty) await this.#writes.recovery.findLost(state);
     // A new id that is due comes first, so that the change is made to the session that goes on.
     if (state.stored !== null && (state.isDue(asks) || changesUser(state))) {
       await this.#committer.settle(state);
@@ -79,7 +79,7 @@ export class Updater {
 
   /** For others to write. */
   #changeOf(state: SessionState, change: Change): SessionChange | null {
-    if (state.unsure.size > 0) return null;
+    if (!state.lost.isEmpty) return null;
     const { format } = this.#settings;
     const apply = (content: Content): Content =>
       // A copy, so that a change that throws leaves nothing behind.

@@ -7,19 +7,15 @@ import type { ClientInfo } from "./format.ts";
 import type { Change, Company } from "./group-commit.ts";
 import { mayMerge, userOfStored } from "./identity.ts";
 import { endOf } from "./lifetime.ts";
+import { isUnknown } from "./lost-writes.ts";
+import { oweCookie } from "./owed-cookie.ts";
 import type { Records } from "./records.ts";
+import { Recovery } from "./recovery.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving, conformStored, type Conforming } from "./schema.ts";
-import {
-  isUnknown,
-  publishRefusal,
-  type SessionState,
-  type Stored,
-  type Write,
-  type Written,
-} from "./state.ts";
+import { publishRefusal, type SessionState, type Stored } from "./state.ts";
 import type { Token } from "./token.ts";
-import { UserRows } from "./user-rows.ts";
+import { bytesOf, type Write, type Written } from "./write.ts";
 import { WriteEngine, type Found } from "./write-engine.ts";
 
 /** A content as it is to be written. */
@@ -54,11 +50,13 @@ export class Writes {
   readonly #settings: Settings;
   /** Of `sessions.commit` and `sessions.update`. */
   readonly engine: WriteEngine<Content, Done>;
+  readonly recovery: Recovery;
 
   constructor(records: Records) {
     this.#records = records;
     this.#settings = records.settings;
     this.engine = new WriteEngine(records.settings.storeTimeout);
+    this.recovery = new Recovery(records);
   }
 
   /** Makes a new session. False when one that was lost is found to have made it, with what it carried. */
@@ -68,10 +66,10 @@ export class Writes {
     const row = this.#records.begin(token, bytesOf(written), user, this.#clientOf(state));
     const insert = () => this.#records.insert(row, reasonOf(write));
     if (await state.during(write, { row, token }, written, insert)) {
-      this.#oweCookie(state);
+      oweCookie(this.#records, state);
       return true;
     }
-    if (await this.findLost(state)) return false;
+    if (await this.recovery.findLost(state)) return false;
     throw new StoreError(
       "A row with this session's random id exists already: does another program write this table?",
     );
@@ -89,7 +87,7 @@ export class Writes {
         : this.#records.begin(token, bytesOf(written), user, client);
     const replace = () => this.#records.replace(loaded, row, reasonOf(write));
     if (!(await state.during(write, { row, token }, written, replace))) return false;
-    this.#oweCookie(state);
+    oweCookie(this.#records, state);
     return true;
   }
 
@@ -123,7 +121,7 @@ export class Writes {
     return {
       user: state.storedUser,
       isOpen: () =>
-        !state.ended && state.asks === write.asks && state.intent === "save" && state.unsure.size === 0,
+        !state.ended && state.asks === write.asks && state.intent === "save" && state.lost.isEmpty,
       apply,
       settle: ({ row, written }) => {
         const { token } = state.stored!;
@@ -131,7 +129,7 @@ export class Writes {
         state.settle(write, this.#renewed(row, token), written, true);
         this.#oweCookieFor(state, token);
       },
-      lost: ({ row, written }) => void state.unsure.set(row.version, { ...write, written }),
+      lost: ({ row, written }) => void state.lost.add(row.version, { ...write, written }),
     };
   }
 
@@ -140,7 +138,7 @@ export class Writes {
   }
 
   #oweCookieFor(state: SessionState, before: Token): void {
-    if (before.stale || this.#settings.cookie.rolling) this.#oweCookie(state);
+    if (before.stale || this.#settings.cookie.rolling) oweCookie(this.#records, state);
   }
 
   /** Writes over the stored row, with as many as possible of the changes that wait for it. */
@@ -174,22 +172,6 @@ export class Writes {
     return { plaintext, user };
   }
 
-  /**
-   * After a write under a new id whose answer was lost: looks for the row that it would have made, and goes on from
-   * there. What the application wants beyond what arrived is still to be done. Of a write over the stored row the
-   * version will tell.
-   */
-  async findLost(state: SessionState): Promise<boolean> {
-    const token = lostToken(state);
-    if (token === null) return false;
-    const row = await this.#records.read(token.id);
-    const write = row === null ? undefined : state.unsure.get(row.version);
-    if (row === null || write === undefined) return false;
-    state.settle(write, { row, token }, write.written);
-    this.#oweCookie(state);
-    return true;
-  }
-
   isPastLimit({ stored }: SessionState): boolean {
     return stored !== null && this.#records.now() >= endOf(stored.row, this.#settings);
   }
@@ -217,7 +199,7 @@ export class Writes {
       publishRefusal(row, error);
       return "gone";
     }
-    const own = state.unsure.get(row.version);
+    const own = state.lost.find(row.version);
     if (own === undefined) {
       // Somebody else logged in under this id, in another version of the application: it is their session now.
       const theirUser = userOfStored(state.userOf, theirs.content);
@@ -226,7 +208,7 @@ export class Writes {
       return "merged";
     }
     state.settle(own, { row, token: token.stale ? format.refresh(token) : token }, own.written);
-    if (token.stale || cookie.rolling) this.#oweCookie(state);
+    if (token.stale || cookie.rolling) oweCookie(this.#records, state);
     return "merged";
   }
 
@@ -236,7 +218,7 @@ export class Writes {
     const row = await this.#records.read(loaded.id);
     if (row === null) return "gone";
     state.stored = { row, token };
-    state.unsure.clear(); // writes over the row of before, which can come no more
+    state.lost.clear(); // writes over the row of before, which can come no more
     return "merged";
   }
 
@@ -244,38 +226,18 @@ export class Writes {
   async delete(state: SessionState): Promise<void> {
     const doomed = state.stored ?? state.refused;
     // In this order: once the row is gone that a lost write would have replaced, that write can come no more.
-    for (const id of [doomed?.row.id, lostToken(state)?.id]) {
+    for (const id of [doomed?.row.id, state.lost.token?.id]) {
       if (id === undefined) continue;
       try {
         if (await this.#records.delete(id)) {
-          state.deleted = "confirmed";
+          state.lost.deleted = "confirmed";
           state.changes++;
         }
       } catch (error) {
-        if (isUnknown(error)) state.deleted ||= "possible";
+        if (isUnknown(error)) state.lost.deleted ||= "possible";
         throw error;
       }
     }
-  }
-
-  /**
-   * For a row that is gone after a delete whose answer was lost: whether another request may have given the session a
-   * new id before, and sent its cookie (R41). One that stays in the browser and opens nothing does no harm, so where it
-   * cannot be told the answer is yes.
-   */
-  async mayGoOn(state: SessionState): Promise<boolean> {
-    const { format } = this.#settings;
-    if (state.stored === null) return state.refused !== null;
-    const { row, token } = state.stored;
-    let user: string | undefined;
-    try {
-      ({ user } = format.decode(format.open(row, token)));
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-    }
-    if (user === undefined) return true;
-    const rows = await new UserRows(this.#records, user).list(1_000);
-    return rows.some(({ createdAt }) => createdAt === row.createdAt || createdAt >= state.startedAt);
   }
 
   #clientOf(state: SessionState): ClientInfo | undefined {
@@ -285,22 +247,6 @@ export class Writes {
   #clientOfRow(row: SessionRow): ClientInfo | undefined {
     return (this.#settings.client ? this.#records.clientOf(row) : null) ?? undefined;
   }
-
-  #oweCookie(state: SessionState): void {
-    const { row, token } = state.stored!;
-    const { cookie } = this.#settings;
-    const expiresAt = cookie.rolling ? row.expiresAt : row.absoluteExpiresAt;
-    state.owe(cookie.set(token.text, { now: this.#records.now(), expiresAt }));
-  }
-}
-
-function lostToken(state: SessionState): Write["token"] {
-  for (const { token } of state.unsure.values()) if (token !== null) return token;
-  return null;
-}
-
-function bytesOf({ plaintext, under }: Written): Uint8Array {
-  return under ?? plaintext;
 }
 
 function reasonOf({ intent }: Write): WriteEvent["reason"] {

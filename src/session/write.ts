@@ -1,0 +1,33 @@
+import type { Token } from "./token.ts";
+
+/** What the application asked of the session. Decides what a commit does. */
+export type Intent = "save" | "login" | "regenerate" | "reset" | "destroy";
+
+/**
+ * What a write covers, recorded when its bytes are made. Whatever the application does later comes after the write, even
+ * while the write is in flight, or if its answer is lost and it is found later.
+ */
+export interface Write {
+  readonly intent: Intent;
+  /** `asks` at that time. */
+  readonly asks: number;
+  /** The token of the new id; null for a write over the stored row. */
+  readonly token: Token | null;
+  /** Which start from nothing the bytes belong to. */
+  readonly start: number;
+  /** The bytes that `sessions.update` made its draft from; null for a commit, which writes the working copy itself. */
+  readonly draftOf: Uint8Array | null;
+}
+
+/** The bytes of a content. */
+export interface Written {
+  /** The content as the application sees it. */
+  readonly plaintext: Uint8Array;
+  /** The bytes that are stored, if they hold keys that the schema strips; otherwise null. */
+  readonly under: Uint8Array | null;
+}
+
+/** The bytes to store. */
+export function bytesOf({ plaintext, under }: Written): Uint8Array {
+  return under ?? plaintext;
+}
