@@ -1,6 +1,9 @@
 import { wipe } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
+/** How often to look whether npm is still there, in milliseconds. */
+const lookEvery = 250;
+
 /**
  * Lets Ctrl-C (and SIGTERM) stop long work between two batches, so that it can say what was done. A second Ctrl-C
  * ends the process at once. However it ends, its progress bar is gone before the next line.
@@ -17,11 +20,31 @@ export async function interruptible<Answer>(
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
+  const unwatch = watchNpm(terminal, () => {
+    if (controller.signal.aborted) return;
+    controller.abort();
+    terminal.err.write("\nnpm has ended. Stopping after this batch.\n");
+  });
   try {
     return await work(controller.signal);
   } finally {
+    unwatch();
     wipe(terminal);
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }
+}
+
+/**
+ * npm and npx pass SIGTERM to the shell between them and the command, and the shell dies of it alone. The command then
+ * has another parent. Otherwise it would run on unseen, and a reseal would keep its lease.
+ */
+function watchNpm({ env }: Terminal, onEnd: () => void): () => void {
+  if (!env["npm_command"] && !env["npm_execpath"] && !env["npm_config_user_agent"]) return () => {};
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid !== parent) onEnd();
+  }, lookEvery);
+  timer.unref();
+  return () => clearInterval(timer);
 }

@@ -1,6 +1,7 @@
 /** Ctrl-C ends long work between two batches, also where the database answers without a turn of the event loop. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
@@ -9,7 +10,8 @@ import { manage, visit } from "../jobs/sessions.ts";
 import { Gem, railsKeys } from "../rails/gem.ts";
 import { createTable } from "../rails/tables.ts";
 import { databases } from "../servers/databases.ts";
-import { Folder } from "./command.ts";
+import { parseAllDocuments } from "yaml";
+import { answerOf, Folder, main } from "./command.ts";
 
 let folder: Folder;
 beforeEach(async () => {
@@ -98,4 +100,98 @@ test.each([
   assert.match(err, /Stopped before the end/);
   assert.equal(code, 130);
   if (method === "delete") assert.ok((await folder.json("count")).live > 0);
+});
+
+/** Sessions under an older key, and a folder in which `node_modules/.bin/stored-session` is this command. */
+async function older(count: number): Promise<void> {
+  const before = folder.env["STORED_SESSION_KEYS"]!;
+  const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), before);
+  for (let i = 0; i < count; i++) await visit(sessions);
+  await sessions.close();
+  folder.env["STORED_SESSION_KEYS"] = `${generateKey()},${before}`;
+  folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:ours.sqlite3";
+  mkdirSync(folder.file("node_modules/.bin"), { recursive: true });
+  writeFileSync(folder.file("package.json"), "{}");
+  const script = `#!/bin/sh\nexec ${JSON.stringify(process.execPath)} ${JSON.stringify(main)} "$@"\n`;
+  writeFileSync(folder.file("node_modules/.bin/stored-session"), script, { mode: 0o755 });
+}
+
+const resealed = async () => (await folder.json("stats")).keys[0].live as number;
+
+/** Whether another process may reseal at once. */
+async function assertLeaseIsFree(): Promise<void> {
+  const { code, err } = await folder.run("reseal", "--share", "1", "--rate", "100000");
+  assert.equal(code, 0, err);
+}
+
+test("R27 reseal under npx: SIGTERM to npx → it stops between two batches and gives its lease back", async () => {
+  await older(60);
+  const npx = spawn("npx", ["stored-session", "reseal", "--rate", "5"], {
+    cwd: folder.path,
+    env: { ...folder.env, HOME: folder.path },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = answerOf(npx);
+  while ((await resealed()) === 0);
+  npx.kill("SIGTERM");
+  // The pipes close when the command, which holds them too, has ended.
+  const { out, err } = await ended;
+  assert.match(err, /npm has ended\. Stopping after this batch\.\n[^]*Stopped before the end\./);
+  assert.match(out, /^Resealed \d+ sessions/);
+  assert.ok((await resealed()) < 60);
+  await assertLeaseIsFree();
+});
+
+/** The command lines of docs/jobs.md, as cron, systemd and Kubernetes run them. */
+function recipes(): [string, string][] {
+  const page = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
+  const blocks = [...page.matchAll(/^```(cron|ini|yaml)\n(.*?)^```$/gms)];
+  return blocks.flatMap(([, kind, text = ""]): [string, string][] => {
+    if (kind === "cron") {
+      return text
+        .split("\n")
+        .filter((line) => /^[\d*]/.test(line))
+        .map((line) => ["cron", line.split(/\s+/).slice(5).join(" ")]);
+    }
+    if (kind === "ini") return [...text.matchAll(/^ExecStart=(.*)$/gm)].map(([, line]) => ["systemd", line!]);
+    return parseAllDocuments(text).flatMap((document): [string, string][] => {
+      const { spec } = document.toJS();
+      const { containers } = spec.jobTemplate.spec.template.spec;
+      return containers.map(({ command }: { command: string[] }) => ["Kubernetes", command.join(" ")]);
+    });
+  });
+}
+
+test.each(recipes())(
+  "docs/jobs.md, %s: SIGTERM to `%s` → it stops and gives its lease back",
+  async (_, line) => {
+    await older(60);
+    // The recipes say where an application is installed; here it is this folder.
+    const command = line.replace(/^cd \S+ && /, "").replace("/srv/shop/", "");
+    const words = command.split(" ");
+    assert.equal(words[0], "node_modules/.bin/stored-session");
+    // The slow pace is there so that the signal arrives in the middle.
+    const isReseal = words[1] === "reseal";
+    const pace = isReseal ? ["--rate", "5", "--share", "0.33"] : [];
+    const child = spawn(words[0]!, [...words.slice(1), ...pace], {
+      cwd: folder.path,
+      env: folder.env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const ended = answerOf(child);
+    if (!isReseal) {
+      assert.equal((await ended).code, 0);
+      return;
+    }
+    while ((await resealed()) === 0);
+    child.kill("SIGTERM");
+    const { code, err } = await ended;
+    assert.match(err, /Stopped before the end\./);
+    assert.equal(code, 130);
+    await assertLeaseIsFree();
+  },
+);
+
+test("docs/jobs.md: cron, systemd and Kubernetes each have a recipe", () => {
+  assert.deepEqual([...new Set(recipes().map(([kind]) => kind))], ["cron", "systemd", "Kubernetes"]);
 });
