@@ -2,6 +2,7 @@
 import { asBuffer } from "../shared/bytes.ts";
 import type { Statement } from "../sql/dialect.ts";
 import type { RailsTable } from "../sql/rails-table.ts";
+import type { SqlValue } from "../sql/values.ts";
 import { timeText } from "./times.ts";
 
 /** A row of the gem's table on its way there: an empty `data` is SQL NULL. */
@@ -141,11 +142,11 @@ export class RailsStatements {
     return this.#texts.create(this.#table, index).map((text) => ({ text, values: [], writes: true }));
   }
 
-  #query(text: string, ...values: unknown[]): Statement {
+  #query(text: string, ...values: SqlValue[]): Statement {
     return { text: this.#placed(text), values, writes: false };
   }
 
-  #write(text: string, ...values: unknown[]): Statement {
+  #write(text: string, ...values: SqlValue[]): Statement {
     return { text: this.#placed(text), values, writes: true };
   }
 

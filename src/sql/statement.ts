@@ -1,8 +1,11 @@
+import type { SqlValue } from "./values.ts";
+
 /** A statement with bound values. Texts are built from the validated table name only (R31). */
 export interface Statement {
   /** The same text for the same shape, so that drivers can keep it prepared. */
   readonly text: string;
-  readonly values: readonly unknown[];
+  /** In the order of the placeholders. */
+  readonly values: readonly SqlValue[];
   /**
    * True for a statement that changes something. A lost answer to one of these leaves the outcome unknown, and
    * only these count for `changes`.
@@ -31,10 +34,10 @@ export interface Result {
 /** Runs one statement. */
 export type Run = (statement: Statement) => Promise<Result>;
 
-export function query(text: string, ...values: unknown[]): Statement {
+export function query(text: string, ...values: SqlValue[]): Statement {
   return { text, values, writes: false };
 }
 
-export function write(text: string, ...values: unknown[]): Statement {
+export function write(text: string, ...values: SqlValue[]): Statement {
   return { text, values, writes: true };
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { StoreUnavailableError } from "../../errors.ts";
 import { readOnlyDatabase } from "../../sql/sqlite/look.ts";
 import type { Database } from "../../sql/dialect.ts";
+import type { SqlValue } from "../../sql/values.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { openStore } from "../store-url.ts";
 import type { SourceRow, Source } from "./sources.ts";
@@ -75,7 +76,7 @@ export class SourceTable {
     const key = name(id);
     const type = typeOf === undefined ? "" : `, ${typeOf(key)}`;
     const columns = `${textOf(key)} AS read_id${type}, ${textOf(name(data))} AS read_text, ${instantOf(name(end), endInUtc)} AS read_end`;
-    let after: unknown = null;
+    let after: SqlValue = null;
     let before = "";
     for (;;) {
       const condition: string = after === null ? `${key} IS NOT NULL` : `${key} > ${placeholder(1)}`;
@@ -101,7 +102,7 @@ export class SourceTable {
         yield page;
       }
       if (page.length < size) return;
-      after = rows.at(-1)!["read_bytes"] ?? page.at(-1)!.sid;
+      after = (rows.at(-1)!["read_bytes"] as Uint8Array | null | undefined) ?? page.at(-1)!.sid;
     }
   }
 
@@ -111,7 +112,7 @@ export class SourceTable {
     );
   }
 
-  async #ask(statement: string, values: readonly unknown[]) {
+  async #ask(statement: string, values: readonly SqlValue[]) {
     try {
       return await this.#database.run({ text: statement, values, writes: false });
     } catch (error) {

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { StoreTimeoutError } from "../../errors.ts";
 import type { Names, Run, Statement } from "../dialect.ts";
+import type { SqlValue } from "../values.ts";
 
 /** How long one process may migrate, and how long another waits for it. */
 const MIGRATION_LEASE = 60_000;
@@ -59,7 +60,7 @@ function leaseTable(leases: string): string {
   return `CREATE TABLE IF NOT EXISTS ${leases} (name VARBINARY(255) NOT NULL, holder VARBINARY(255) NOT NULL, held_until BIGINT NOT NULL, PRIMARY KEY (name)) ENGINE=InnoDB`;
 }
 
-function locking(text: string, ...values: unknown[]): Statement {
+function locking(text: string, ...values: SqlValue[]): Statement {
   return { text, values, writes: false };
 }
 

@@ -5,6 +5,7 @@ import { query, write } from "../statement.ts";
 import { inList, padList, padTo, powerOfTwo } from "./lists.ts";
 import type { RowTouch, RowUpdate, SessionRow } from "../../store/row.ts";
 import type { Statement } from "../statement.ts";
+import type { SqlValue } from "../values.ts";
 
 export const COLUMNS =
   "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
@@ -108,11 +109,11 @@ function setEach(sessions: string, updates: readonly RowUpdate[]) {
   // A padded id is never reached, because the first WHEN that matches is taken; so its value can be empty.
   const byId = (expression: string): string =>
     `CASE id ${`WHEN ? THEN ${expression} `.repeat(size)}ELSE NULL END`;
-  const values: unknown[] = [];
-  const bind = (valueOf: (update: RowUpdate) => unknown, padding: unknown): void => {
+  const values: SqlValue[] = [];
+  const bind = (valueOf: (update: RowUpdate) => SqlValue, padding: SqlValue): void => {
     for (let index = 0; index < size; index++) {
       const update = updates[index];
-      values.push(ids[index], update ? valueOf(update) : padding);
+      values.push(ids[index]!, update ? valueOf(update) : padding);
     }
   };
   bind(({ next }) => asBuffer(next.data), NOTHING);
@@ -169,7 +170,7 @@ export function versions(sessions: string, ids: readonly Uint8Array[]): Statemen
   );
 }
 
-function written(row: SessionRow): unknown[] {
+function written(row: SessionRow): SqlValue[] {
   return [
     asBuffer(row.data),
     row.version,
@@ -181,7 +182,7 @@ function written(row: SessionRow): unknown[] {
   ];
 }
 
-function rowValues(row: SessionRow): unknown[] {
+function rowValues(row: SessionRow): SqlValue[] {
   return [
     asBuffer(row.id),
     asBuffer(row.data),

@@ -1,3 +1,5 @@
+import { BytesList, IntegerList, type SqlValue } from "../values.ts";
+
 // Arrays in PostgreSQL's binary form (array_send): one dimension, a flag for nulls, the element type, the length,
 // a lower bound of 1, then each element after its length. node-postgres sends a Buffer as a binary parameter; its
 // own text form of an array of bytes costs several times as much on both sides.
@@ -12,8 +14,7 @@ function arrayHeader(array: Buffer, elementType: number, length: number, nulls: 
   array.writeInt32BE(1, 16);
 }
 
-/** @internal */
-export function bytesArray(elements: readonly (Uint8Array | null)[]): Buffer {
+function bytesArray({ elements }: BytesList): Buffer {
   const size = elements.reduce((sum, element) => sum + 4 + (element?.length ?? 0), 20);
   const array = Buffer.allocUnsafe(size);
   arrayHeader(array, BYTEA, elements.length, elements.includes(null));
@@ -27,8 +28,7 @@ export function bytesArray(elements: readonly (Uint8Array | null)[]): Buffer {
   return array;
 }
 
-/** @internal */
-export function integerArray(elements: readonly number[]): Buffer {
+function integerArray({ elements }: IntegerList): Buffer {
   const array = Buffer.allocUnsafe(20 + 12 * elements.length);
   arrayHeader(array, INT8, elements.length, false);
   let offset = 20;
@@ -39,4 +39,12 @@ export function integerArray(elements: readonly number[]): Buffer {
     offset += 12;
   }
   return array;
+}
+
+/** For a driver that sends a Buffer as a binary parameter, which node-postgres does. */
+export function binaryValues(values: readonly SqlValue[]): unknown[] {
+  return values.map((value) => {
+    if (value instanceof BytesList) return bytesArray(value);
+    return value instanceof IntegerList ? integerArray(value) : value;
+  });
 }

@@ -4,13 +4,13 @@ import { bucketOf } from "../../store/expiry-bucket.ts";
 import { bytesIn, integerIn } from "../columns.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { query, write } from "../statement.ts";
-import { bytesArray, integerArray } from "./arrays.ts";
 import { importLedger } from "./import-ledger.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
 import { railsTable } from "./rails-table.ts";
 import { decode, decodeInfo, leftOut, rowValues } from "./rows.ts";
 import { texts } from "./texts.ts";
+import { BytesList, IntegerList } from "../values.ts";
 import type { ImportLedger } from "../import-ledger.ts";
 import type { Ask, Inspected } from "../inspection.ts";
 import type {
@@ -74,11 +74,11 @@ export class PostgresDialect implements ServerDialect {
   read(ids: readonly Uint8Array[]): Statement {
     const [only] = ids;
     if (ids.length === 1 && only) return query(this.#text.readOne, asBuffer(only));
-    return query(this.#text.readMany, bytesArray(ids));
+    return query(this.#text.readMany, new BytesList(ids));
   }
 
   readSmall(ids: readonly Uint8Array[]): Statement {
-    return query(this.#text.readSmall, bytesArray(ids));
+    return query(this.#text.readSmall, new BytesList(ids));
   }
 
   leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {
@@ -91,16 +91,16 @@ export class PostgresDialect implements ServerDialect {
     return [
       write(
         this.#text.insertMany,
-        bytesArray(rows.map((row) => row.id)),
-        bytesArray(rows.map((row) => row.data)),
-        integerArray(rows.map((row) => row.version)),
-        bytesArray(rows.map((row) => row.userRef)),
-        integerArray(rows.map((row) => row.createdAt)),
-        integerArray(rows.map((row) => row.updatedAt)),
-        integerArray(rows.map((row) => row.absoluteExpiresAt)),
-        integerArray(rows.map((row) => row.expiresAt)),
-        integerArray(rows.map((row) => bucketOf(row.expiresAt))),
-        bytesArray(rows.map((row) => row.client)),
+        new BytesList(rows.map((row) => row.id)),
+        new BytesList(rows.map((row) => row.data)),
+        new IntegerList(rows.map((row) => row.version)),
+        new BytesList(rows.map((row) => row.userRef)),
+        new IntegerList(rows.map((row) => row.createdAt)),
+        new IntegerList(rows.map((row) => row.updatedAt)),
+        new IntegerList(rows.map((row) => row.absoluteExpiresAt)),
+        new IntegerList(rows.map((row) => row.expiresAt)),
+        new IntegerList(rows.map((row) => bucketOf(row.expiresAt))),
+        new BytesList(rows.map((row) => row.client)),
       ),
     ];
   }
@@ -129,15 +129,15 @@ export class PostgresDialect implements ServerDialect {
     return [
       write(
         this.#text.updateMany,
-        bytesArray(next.map((row) => row.id)),
-        integerArray(updates.map((update) => update.loaded.version)),
-        bytesArray(next.map((row) => row.data)),
-        integerArray(next.map((row) => row.version)),
-        bytesArray(next.map((row) => row.userRef)),
-        integerArray(next.map((row) => row.updatedAt)),
-        integerArray(next.map((row) => row.expiresAt)),
-        integerArray(next.map((row) => bucketOf(row.expiresAt))),
-        bytesArray(next.map((row) => row.client)),
+        new BytesList(next.map((row) => row.id)),
+        new IntegerList(updates.map((update) => update.loaded.version)),
+        new BytesList(next.map((row) => row.data)),
+        new IntegerList(next.map((row) => row.version)),
+        new BytesList(next.map((row) => row.userRef)),
+        new IntegerList(next.map((row) => row.updatedAt)),
+        new IntegerList(next.map((row) => row.expiresAt)),
+        new IntegerList(next.map((row) => bucketOf(row.expiresAt))),
+        new BytesList(next.map((row) => row.client)),
       ),
     ];
   }
@@ -154,25 +154,25 @@ export class PostgresDialect implements ServerDialect {
       const updatedAt = touches.reduce((latest, touch) => Math.max(latest, touch.updatedAt), 0);
       return write(
         this.#text.touchAlike,
-        bytesArray(touches.map((touch) => touch.id)),
+        new BytesList(touches.map((touch) => touch.id)),
         updatedAt,
         updatedAt + distance,
       );
     }
     return write(
       this.#text.touchEach,
-      bytesArray(touches.map((touch) => touch.id)),
-      integerArray(touches.map((touch) => touch.updatedAt)),
-      integerArray(touches.map((touch) => touch.expiresAt)),
+      new BytesList(touches.map((touch) => touch.id)),
+      new IntegerList(touches.map((touch) => touch.updatedAt)),
+      new IntegerList(touches.map((touch) => touch.expiresAt)),
     );
   }
 
   delete(ids: readonly Uint8Array[]): readonly Statement[] {
-    return [write(this.#text.delete, bytesArray(inLockOrder(ids, (id) => id)))];
+    return [write(this.#text.delete, new BytesList(inLockOrder(ids, (id) => id)))];
   }
 
   listByUser(userRefs: readonly Uint8Array[], limit: number): Statement {
-    return query(this.#text.listByUser, bytesArray(userRefs), limit);
+    return query(this.#text.listByUser, new BytesList(userRefs), limit);
   }
 
   deleteByUser(
@@ -180,7 +180,7 @@ export class PostgresDialect implements ServerDialect {
     filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
   ): Statement {
     const only = filter.only ? asBuffer(filter.only) : null;
-    return write(this.#text.deleteByUser, bytesArray(userRefs), only, bytesArray(filter.except ?? []));
+    return write(this.#text.deleteByUser, new BytesList(userRefs), only, new BytesList(filter.except ?? []));
   }
 
   findExpired(expire: ExpireQuery, scan: number): Statement {
@@ -216,7 +216,7 @@ export class PostgresDialect implements ServerDialect {
 
   deleteExpired(ids: readonly Uint8Array[], expire: ExpireQuery): Statement {
     const due = [expire.before, expire.createdBefore ?? null, expire.updatedBefore ?? null] as const;
-    return write(this.#text.deleteExpired, ...due, bytesArray(ids));
+    return write(this.#text.deleteExpired, ...due, new BytesList(ids));
   }
 
   count(now: number): Statement {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { binaryValues } from "./arrays.ts";
 import { durabilityWarningsIn } from "../durability.ts";
 import { durabilityOf, durabilityQuery } from "./durability.ts";
 import { changesOf, rowsOf, textIn } from "../columns.ts";
@@ -159,7 +160,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
 
   protected async send(client: PostgresClient, statement: Statement): Promise<Result> {
     const { text, writes } = statement;
-    const values = statement.values as unknown[];
+    const values = binaryValues(statement.values);
     const result = await client.query(
       this.#named
         ? { name: this.#nameOf(text), text, values, types: OWN_TYPES }

@@ -2,6 +2,7 @@
 import { asBuffer, asBytes } from "../../shared/bytes.ts";
 import { bucketOf } from "../../store/expiry-bucket.ts";
 import { boundedOf, integerOf, misread, textIn } from "../columns.ts";
+import type { SqlValue } from "../values.ts";
 import type { RowInfo, SessionRow } from "../../store/row.ts";
 
 export function leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {
@@ -48,7 +49,7 @@ function bytesOf(base64: string): Uint8Array {
 }
 
 /** In the order of the columns of an insert. */
-export function rowValues(row: SessionRow): unknown[] {
+export function rowValues(row: SessionRow): SqlValue[] {
   return [
     asBuffer(row.id),
     asBuffer(row.data),

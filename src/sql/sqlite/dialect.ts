@@ -55,8 +55,8 @@ export function sqliteDialect(names: Names): Dialect {
     idBytes: 32,
     expiry: { maxDelete: 100, maxScan: 400 },
 
-    read: ([id]) => ({ text: readText, values: [id], writes: false }),
-    readSmall: ([id]) => ({ text: readSmallText, values: [id], writes: false }),
+    read: ([id]) => ({ text: readText, values: [id!], writes: false }),
+    readSmall: ([id]) => ({ text: readSmallText, values: [id!], writes: false }),
     leftOut: (row) =>
       row["data"] === null ? { id: bytesIn(row, "id"), bytes: integerIn(row, "bytes") } : null,
     insert: ([row]) => [inserted(row as SessionRow)],
@@ -82,10 +82,10 @@ export function sqliteDialect(names: Names): Dialect {
     ],
     touch: ([touch]) => ({
       text: touchText,
-      values: [touch?.updatedAt, touch?.expiresAt, touch?.expiresAt, touch?.id, touch?.updatedAt],
+      values: [touch!.updatedAt, touch!.expiresAt, touch!.expiresAt, touch!.id, touch!.updatedAt],
       writes: true,
     }),
-    delete: ([id]) => [{ text: deleteText, values: [id], writes: true }],
+    delete: ([id]) => [{ text: deleteText, values: [id!], writes: true }],
     listByUser: (userRefs, limit) => ({
       text: `SELECT ${info} FROM ${sessions} WHERE user_ref IN (${marks(userRefs)}) ORDER BY ${sessions}.created_at DESC, id LIMIT ?`,
       values: [...userRefs, limit],
