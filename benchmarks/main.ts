@@ -1,4 +1,4 @@
-/** `npm run bench`: what the core costs, then the stores and middlewares side by side. */
+/** `npm run bench`: what a first import and the core cost, then the stores and middlewares side by side. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -18,6 +18,8 @@ if (options.help) {
 }
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
+if (options.start || !(options.core || options.peers)) run(process.execPath, ["start.ts"]);
+if (options.start) process.exit();
 if (!options.peers) run(process.execPath, ["core.ts"]);
 if (!options.core) {
   if (!existsSync(new URL("node_modules/.package-lock.json", import.meta.url))) {

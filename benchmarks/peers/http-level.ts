@@ -1,8 +1,10 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import type { Profiler } from "node:inspector";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";
+import { budgetOf, partNames, type Budget } from "./budget.ts";
 import { Visitor } from "./http-client.ts";
 import type { DatabaseName, Options } from "./options.ts";
 import { processorTime, startDatabase, startRedis } from "./servers.ts";
@@ -16,8 +18,12 @@ export interface HttpLine {
   readonly spread: number;
   /** Null where this line or the first is too unsteady to be compared. */
   readonly timesFaster: number | null;
-  /** Microseconds of processor time per request: of the server process, and of the database's. */
-  readonly node: number;
+  /**
+   * Microseconds of processor time per request: of Node in user mode and in the system, and of the database. On one
+   * machine with the load generator, a large part of the system's time is waking it up.
+   */
+  readonly user: number;
+  readonly system: number;
   readonly server: number;
   /** 99th percentiles in milliseconds: of the event loop's delay, and of the answer. */
   readonly loop: number;
@@ -25,11 +31,14 @@ export interface HttpLine {
   /** The same two where every server is asked equally often. */
   readonly loopEqually: number;
   readonly answerEqually: number;
+  /** What the user time goes to; null without `--profile`. */
+  readonly budget: Budget | null;
 }
 
 interface Sample {
   readonly perSecond: number;
-  readonly node: number;
+  readonly user: number;
+  readonly system: number;
   readonly server: number;
   readonly loop: number;
   readonly answer: number;
@@ -42,25 +51,45 @@ interface Contender {
   readonly visitors: readonly Visitor[];
   readonly samples: Sample[];
   readonly equally: Sample[];
+  profile: Profiler.Profile | null;
 }
 
 export const connections = 64;
 /** Requests a second where every server is asked equally often: what the slowest of them can answer. */
 export const equalRate = 1_000;
 
-const everywhere = ["no session", "cookie-session", "iron-session", "memorystore", "connect-redis"];
+const everywhere = [
+  "no session",
+  "one setImmediate",
+  "cookie-session",
+  "iron-session",
+  "memorystore",
+  "connect-redis",
+];
 const kinds: Record<DatabaseName, readonly string[]> = {
   postgres: [
     "Stored Session on PostgreSQL",
     "Stored Session on PostgreSQL, one lane",
+    "express-session, Stored Session on PostgreSQL",
     "connect-pg-simple",
     "connect-pg-simple, disableTouch: true",
     "connect-session-knex on PostgreSQL",
   ],
-  mysql: ["Stored Session on MySQL", "express-mysql-session", "connect-session-knex on MySQL"],
-  mariadb: ["Stored Session on MySQL", "express-mysql-session", "connect-session-knex on MySQL"],
+  mysql: [
+    "Stored Session on MySQL",
+    "express-session, Stored Session on MySQL",
+    "express-mysql-session",
+    "connect-session-knex on MySQL",
+  ],
+  mariadb: [
+    "Stored Session on MySQL",
+    "express-session, Stored Session on MySQL",
+    "express-mysql-session",
+    "connect-session-knex on MySQL",
+  ],
   sqlite: [
     "Stored Session on SQLite",
+    "express-session, Stored Session on SQLite",
     "better-sqlite3-session-store as installed",
     "better-sqlite3-session-store WAL NORMAL",
   ],
@@ -93,6 +122,9 @@ export async function measureHttp(options: Options): Promise<{ lines: HttpLine[]
           );
         }
       }
+      if (options.profile) {
+        for (const contender of contenders) await takeProfile(contender, Math.max(1, options.seconds));
+      }
       lines.push(...linesOf(database, contenders));
       loads.push(loadavg()[0] ?? 0);
     } finally {
@@ -121,7 +153,7 @@ async function start(kind: string, server: Server | null, folder: string, size: 
   const [{ port }] = (await once(child, "message")) as [{ port: number }];
   const visitors = Array.from({ length: connections }, (_, turn) => new Visitor(port, turn));
   await Promise.all(visitors.map((visitor) => visitor.begin()));
-  return { kind, pid: server?.pid ?? null, child, visitors, samples: [], equally: [] };
+  return { kind, pid: server?.pid ?? null, child, visitors, samples: [], equally: [], profile: null };
 }
 
 async function measure({ child, visitors, pid }: Contender, seconds: number, every = 0): Promise<Sample> {
@@ -132,14 +164,22 @@ async function measure({ child, visitors, pid }: Contender, seconds: number, eve
   await Promise.all(visitors.map((visitor) => visitor.visit(begun + seconds * 1000, delays, every)));
   const elapsed = (performance.now() - begun) / 1000;
   const server = processorTime(pid) - before;
-  const { cpu, p99 } = (await ask(child, "stop")) as { cpu: number; p99: number };
+  const { user, system, p99 } = (await ask(child, "stop")) as Record<"user" | "system" | "p99", number>;
   return {
     perSecond: delays.length / elapsed,
-    node: cpu / delays.length,
+    user: user / delays.length,
+    system: system / delays.length,
     server: server / delays.length,
     loop: p99,
     answer: delays.toSorted((a, b) => a - b)[Math.floor(delays.length * 0.99)] ?? Number.NaN,
   };
+}
+
+/** Apart from the rounds, because taking samples slows everything down. */
+async function takeProfile(contender: Contender, seconds: number): Promise<void> {
+  await ask(contender.child, "profile");
+  await measure(contender, seconds);
+  contender.profile = (await ask(contender.child, "profiled")) as Profiler.Profile;
 }
 
 async function ask(child: ChildProcess, message: string): Promise<unknown> {
@@ -150,7 +190,7 @@ async function ask(child: ChildProcess, message: string): Promise<unknown> {
 
 function linesOf(database: DatabaseName, contenders: readonly Contender[]): HttpLine[] {
   const first = (contenders[0]?.samples ?? []).map(({ perSecond }) => perSecond);
-  return contenders.map(({ kind, samples, equally }) => {
+  return contenders.map(({ kind, samples, equally, profile }) => {
     const of = (name: keyof Sample, from = samples): number => median(from.map((sample) => sample[name]));
     const speeds = samples.map(({ perSecond }) => perSecond);
     const line: HttpLine = {
@@ -159,12 +199,14 @@ function linesOf(database: DatabaseName, contenders: readonly Contender[]): Http
       perSecond: median(speeds),
       spread: spread(speeds),
       timesFaster: timesAsFast(first, speeds),
-      node: of("node"),
+      user: of("user"),
+      system: of("system"),
       server: of("server"),
       loop: of("loop"),
       answer: of("answer"),
       loopEqually: of("loop", equally),
       answerEqually: of("answer", equally),
+      budget: profile && budgetOf(profile, of("user")),
     };
     console.log(
       [
@@ -173,10 +215,17 @@ function linesOf(database: DatabaseName, contenders: readonly Contender[]): Http
         `${Math.round(line.perSecond)}/s`.padStart(9),
         `±${line.spread.toFixed(0)}%`.padStart(6),
         `ours ${ratioOf(line)}`.padStart(14),
-        `node ${line.node.toFixed(0)} server ${line.server.toFixed(0)} us`.padStart(24),
+        `user ${line.user.toFixed(1)} system ${line.system.toFixed(1)} server ${line.server.toFixed(1)} us`.padStart(
+          38,
+        ),
         `p99 loop ${line.loop.toFixed(1)} answer ${line.answer.toFixed(1)} ms; at ${equalRate}/s loop ${line.loopEqually.toFixed(1)} answer ${line.answerEqually.toFixed(1)} ms`,
       ].join(" "),
     );
+    if (line.budget) console.log(`${" ".repeat(17)}${budgetText(line.budget)}`);
     return line;
   });
+}
+
+function budgetText(budget: Budget): string {
+  return partNames.map((part) => `${part} ${budget[part].toFixed(1)}`).join(", ");
 }

@@ -2,8 +2,11 @@
  * The same Express application with one kind of session, in a process of its own:
  * `node http-server.ts KIND URL FOLDER SIZE`, started by http-level.ts with an IPC channel.
  */
+import type { Profiler } from "node:inspector";
+import { Session as Inspector } from "node:inspector/promises";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { join } from "node:path";
+import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
 import { session as storedSession } from "../../src/adapters/express.ts";
 import { createSessionManager, generateKey } from "../../src/index.ts";
 import type { SessionStore } from "../../src/index.ts";
@@ -53,6 +56,11 @@ const pgPool = async () =>
 const mysqlPool = async () =>
   (await load("mysql2/promise")).createPool({ uri: url, connectionLimit: poolSize });
 
+const dropIn = (store: SessionStore) =>
+  expressSession(async () => {
+    await store.migrate();
+    return new StoredSessionStore({ store, keys: generateKey() });
+  });
 const own = async (store: SessionStore) => {
   await store.migrate();
   return storedSession(createSessionManager<Content>({ store, keys: generateKey() }));
@@ -78,6 +86,8 @@ const better = async (session: unknown, pragmas: readonly string[]) => {
 /** What each kind of session mounts; "ours" where `request.session.data` holds the data. */
 const middlewares: Record<string, () => Promise<unknown>> = {
   "no session": async () => null,
+  "one setImmediate": async () => (_request: Request, _response: Response, next: () => void) =>
+    void setImmediate(next),
   "cookie-session": async () =>
     (await load("cookie-session"))({ name: "session", keys: [password], maxAge: day, secure: false }),
   "iron-session": async () => {
@@ -117,6 +127,12 @@ const middlewares: Record<string, () => Promise<unknown>> = {
   "Stored Session on PostgreSQL": async () => own(postgresStore(await pgPool(), { table: "http_ours" })),
   "Stored Session on PostgreSQL, one lane": async () =>
     own(postgresStore(await pgPool(), { table: "http_ours", lanes: { read: 1, write: 1 } })),
+  "express-session, Stored Session on PostgreSQL": async () =>
+    dropIn(postgresStore(await pgPool(), { table: "http_drop_in" })),
+  "express-session, Stored Session on MySQL": async () =>
+    dropIn(mysqlStore(await mysqlPool(), { table: "http_drop_in" })),
+  "express-session, Stored Session on SQLite": async () =>
+    dropIn(sqliteStore(join(folder, "drop-in.sqlite3"))),
   "Stored Session on MySQL": async () => own(mysqlStore(await mysqlPool(), { table: "http_ours" })),
   "Stored Session on SQLite": async () => own(sqliteStore(join(folder, "ours.sqlite3"))),
 };
@@ -129,10 +145,11 @@ const mounted = await middleware();
 if (mounted) app.use(mounted);
 
 const ours = kind.startsWith("Stored Session");
+const isSessionless = kind === "no session" || kind === "one setImmediate";
 const iron = kind === "iron-session";
 const constant = contentOf(size);
 const dataOf = (request: Request): Content =>
-  ours ? request.session.data : mounted ? request.session : constant;
+  isSessionless ? constant : ours ? request.session.data : request.session;
 const save = async (request: Request): Promise<void> => {
   if (iron) await (request.session as unknown as { save(): Promise<void> }).save();
 };
@@ -154,8 +171,13 @@ server.keepAliveTimeout = 0;
 
 const delay = monitorEventLoopDelay({ resolution: 1 });
 let before = process.cpuUsage();
+let inspector: Inspector | null = null;
 process.on("message", (message) => {
-  if (message === "start") {
+  if (message === "profile") {
+    void profile().then(() => process.send?.({}));
+  } else if (message === "profiled") {
+    void profiled().then((value) => process.send?.(value));
+  } else if (message === "start") {
     before = process.cpuUsage();
     delay.reset();
     delay.enable();
@@ -164,6 +186,20 @@ process.on("message", (message) => {
     delay.disable();
     const { user, system } = process.cpuUsage(before);
     // The histogram counts from timer to timer, so a resolution of 1 ms is in every value.
-    process.send?.({ cpu: user + system, p99: delay.percentile(99) / 1e6 - 1, max: delay.max / 1e6 - 1 });
+    process.send?.({ user, system, p99: delay.percentile(99) / 1e6 - 1, max: delay.max / 1e6 - 1 });
   } else process.exit(0);
 });
+
+async function profile(): Promise<void> {
+  inspector = new Inspector();
+  inspector.connect();
+  await inspector.post("Profiler.enable");
+  await inspector.post("Profiler.setSamplingInterval", { interval: 200 });
+  await inspector.post("Profiler.start");
+}
+
+async function profiled(): Promise<Profiler.Profile> {
+  const { profile } = await inspector!.post("Profiler.stop");
+  inspector!.disconnect();
+  return profile;
+}

@@ -19,12 +19,15 @@ export interface Options {
   readonly filler: number;
   /** Candidates whose names contain one of these; all when empty. */
   readonly only: readonly string[];
+  /** Whether each HTTP server is profiled after its rounds, to tell what a request's time goes to. */
+  readonly profile: boolean;
   /** The Markdown file that the results are written to; null for none. */
   readonly output: string | null;
 }
 
 export const usage = `usage: npm run bench -- [options]
   --core, --peers           only the core's costs, only the comparison with other stores
+  --start                   only sizes of bundles and the time of a first import
   --level store,http        both unless given
   --database LIST           ${databaseNames.join(",")}
   --operation LIST          ${operationNames.join(",")}
@@ -34,11 +37,14 @@ export const usage = `usage: npm run bench -- [options]
   --rounds 5  --seconds 0.4 how often and how long each is measured
   --rows 5000               sessions in each store that are asked for
   --filler 0                more rows beside them that nobody asks for (1000000: a large table), where a store can be filled
+  --profile                 over HTTP: also what a request's time goes to, by part
   --output FILE             default benchmarks/RESULTS.md; "-" for none`;
 
 const settings = {
   core: { type: "boolean", default: false },
   peers: { type: "boolean", default: false },
+  start: { type: "boolean", default: false },
+  profile: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
   level: { type: "string", default: "store,http" },
   database: { type: "string", default: databaseNames.join(",") },
@@ -55,11 +61,12 @@ const settings = {
 
 export function readOptions(
   args: readonly string[],
-): Options & { core: boolean; peers: boolean; help: boolean } {
+): Options & { core: boolean; peers: boolean; start: boolean; help: boolean } {
   const { values } = parseArgs({ args: [...args], options: settings });
   return {
     core: values.core,
     peers: values.peers,
+    start: values.start,
     help: values.help,
     levels: chosen("level", values.level, ["store", "http"] as const),
     databases: chosen("database", values.database, databaseNames),
@@ -71,6 +78,7 @@ export function readOptions(
     rows: number("rows", values.rows),
     filler: values.filler === "0" ? 0 : number("filler", values.filler),
     only: list(values.only),
+    profile: values.profile,
     output:
       values.output === "-" ? null : (values.output ?? new URL("../RESULTS.md", import.meta.url).pathname),
   };

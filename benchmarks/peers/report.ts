@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { arch, cpus, totalmem } from "node:os";
+import { partNames } from "./budget.ts";
 import { connections, equalRate, type HttpLine } from "./http-level.ts";
 import type { DatabaseName, Options } from "./options.ts";
 import { ratioOf, steadySpread } from "./statistics.ts";
@@ -77,13 +78,16 @@ function httpTables(lines: readonly HttpLine[]): string[] {
       `## Express over HTTP, ${database}`,
       `${connections} connections with a session each, and no other sessions; every tenth request changes it. Each connection asks again when it is answered, so that a faster server is asked more often; in the last two columns all are asked ${equalRate.toLocaleString("en")} times a second.`,
       touchesOverHttp(own),
+      "“One setImmediate” is middleware that only waits for the next turn of the event loop, as everything that asks a store does. On one machine with the load generator, most of the system's time is waking it up.",
       table(
         [
           "sessions",
           "requests/s",
           "±",
           "ours",
-          "Node us",
+          "Node user us",
+          "Node system us",
+          "above the bare application, user us",
           "server us",
           "loop p99 ms",
           "answer p99 ms",
@@ -95,7 +99,9 @@ function httpTables(lines: readonly HttpLine[]): string[] {
           whole(line.perSecond),
           `${line.spread.toFixed(0)}%`,
           ratioOf(line),
-          whole(line.node),
+          whole(line.user),
+          whole(line.system),
+          aboveBare(line, own),
           whole(line.server),
           line.loop.toFixed(1),
           line.answer.toFixed(1),
@@ -103,9 +109,27 @@ function httpTables(lines: readonly HttpLine[]): string[] {
           line.answerEqually.toFixed(1),
         ]),
       ),
+      ...budgetTable(own),
     );
   }
   return parts;
+}
+
+function aboveBare({ user, kind }: HttpLine, lines: readonly HttpLine[]): string {
+  const bare = lines.find((line) => line.kind === "no session");
+  return bare === undefined || kind === bare.kind ? "–" : whole(user - bare.user);
+}
+
+function budgetTable(lines: readonly HttpLine[]): string[] {
+  const profiled = lines.filter(({ budget }) => budget !== null);
+  if (profiled.length === 0) return [];
+  return [
+    "What the user time of one request goes to, in microseconds, from a profile of each server that was taken after its rounds and is scaled to the user time above:",
+    table(
+      ["sessions", ...partNames],
+      profiled.map(({ kind, budget }) => [kind, ...partNames.map((part) => budget![part].toFixed(1))]),
+    ),
+  ];
 }
 
 /** What is written at a request that changes nothing, as most of them do. */

@@ -38,8 +38,10 @@ const httpLine = (kind: string): HttpLine => {
     perSecond: 100,
     spread: 1,
     timesFaster: 1,
-    node: 1,
+    user: 1,
+    system: 1,
     server: 1,
+    budget: null,
     ...latencies,
   };
 };
