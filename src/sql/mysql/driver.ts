@@ -154,12 +154,12 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     } catch (error) {
       // It was undone, but the locks that it took stay where a transaction is open, and the store would wait for them.
       if (errors.isOtherVersion(error) && !this.owned)
-        await this.#endTransaction(connection, await this.#ask(connection), "none");
+        await this.#endTransaction(connection, await this.#ask(connection, "none"), "none");
       throw error;
     }
     let status = statusOf(answer, coreOf(connection));
     const isHidden = status === undefined && Array.isArray(answer);
-    if (isHidden && statement.writes && !this.owned) status = await this.#ask(connection);
+    if (isHidden && statement.writes && !this.owned) status = await this.#ask(connection, "unknown");
     await this.#endTransaction(connection, status, statement.writes ? "unknown" : "none");
     return resultOf(answer, statement);
   }
@@ -173,10 +173,8 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     await (status & AUTOCOMMIT ? this.#giveUp(connection, lost) : this.#refuse(connection, lost));
   }
 
-  async #ask(connection: MysqlConnection): Promise<number | undefined> {
-    const [answer] = await connection
-      .query({ sql: "DO 0" })
-      .catch((error: unknown) => notTold(error, "unknown"));
+  async #ask(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<number | undefined> {
+    const [answer] = await connection.query({ sql: "DO 0" }).catch((error: unknown) => notTold(error, lost));
     return statusOf(answer, coreOf(connection));
   }
 
