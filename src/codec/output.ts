@@ -4,9 +4,15 @@ const shortText = 24;
 
 /** Writes MessagePack, each value in its shortest form, to a growable, reusable buffer. */
 export class Output {
-  #bytes: Buffer = Buffer.allocUnsafeSlow(initialSize);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Buffer;
+  #view: DataView;
   #at = 0;
+
+  /** @param size initial capacity in bytes */
+  constructor(size: number = initialSize) {
+    this.#bytes = Buffer.allocUnsafeSlow(size);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
 
   /** Number of bytes written. */
   get length(): number {
@@ -41,10 +47,27 @@ export class Output {
   }
 
   number(value: number): void {
+    if (!Number.isSafeInteger(value) || Object.is(value, -0)) return this.float(value);
     this.#reserve(9);
-    if (!Number.isSafeInteger(value) || Object.is(value, -0)) this.#float(value);
-    else if (value >= 0) this.#positive(value);
+    if (value >= 0) this.#positive(value);
     else this.#negative(value);
+  }
+
+  /** A float64, whatever the value. */
+  float(value: number): void {
+    this.#reserve(9);
+    this.#byte(0xcb);
+    // NaN has many bit patterns. Use a canonical one, so that equal values encode to equal bytes.
+    this.#view.setFloat64(this.#at, Number.isNaN(value) ? NaN : value);
+    this.#at += 8;
+  }
+
+  /** An integer from -2^63 to 2^64 - 1 that needs more than 32 bits. */
+  integer64(value: bigint): void {
+    this.#reserve(9);
+    this.#byte(value < 0n ? 0xd3 : 0xcf);
+    this.#view.setBigInt64(this.#at, value);
+    this.#at += 8;
   }
 
   /** @returns false if the text contains a lone surrogate, which UTF-8 cannot encode */
@@ -65,14 +88,20 @@ export class Output {
     return true;
   }
 
+  /** Text as bytes, which need not be UTF-8. */
+  textBytes(value: Uint8Array): void {
+    this.#reserve(5);
+    this.#textHeader(value.length);
+    this.raw(value);
+  }
+
   binary(value: Uint8Array): void {
     const { length } = value;
-    this.#reserve(length + 5);
+    this.#reserve(5);
     if (length < 0x100) this.#sized8(0xc4, length);
     else if (length < 0x10000) this.#sized16(0xc5, length);
     else this.#sized32(0xc6, length);
-    this.#bytes.set(value, this.#at);
-    this.#at += length;
+    this.raw(value);
   }
 
   /** The header of an array. */
@@ -139,6 +168,13 @@ export class Output {
     this.#at += length;
   }
 
+  /** Bytes that are encoded already. */
+  raw(value: Uint8Array): void {
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.#at);
+    this.#at += value.length;
+  }
+
   /** Text without a header. */
   payload(value: string): void {
     this.#reserve(value.length * 3);
@@ -164,13 +200,6 @@ export class Output {
   #long(head: number, value: number): void {
     this.#sized32(head, Math.floor(value / 2 ** 32));
     this.#word(value);
-  }
-
-  #float(value: number): void {
-    this.#byte(0xcb);
-    // NaN has many bit patterns. Use a canonical one, so that equal values encode to equal bytes.
-    this.#view.setFloat64(this.#at, Number.isNaN(value) ? NaN : value);
-    this.#at += 8;
   }
 
   #shortAscii(value: string): boolean {

@@ -1,134 +1,144 @@
+import { Output } from "../codec/output.ts";
 import { cycle } from "../codec/path.ts";
 import { LimitError } from "../errors.ts";
 import { assertDistinct } from "./distinct.ts";
-import { writeInteger, writeIntegers, writeRational } from "./integers.ts";
-import {
-  defaultLimits,
-  EXT,
-  isAddress,
-  isNumeric,
-  orderedKeys,
-  SIGNATURE,
-  type RubyLimits,
-} from "./messagepack.ts";
+import { extension, writeRubyObject, type WriteValue } from "./encode-objects.ts";
+import { writeInteger } from "./integers.ts";
+import { defaultLimits, EXT, orderedKeys, SIGNATURE, type RubyLimits } from "./messagepack.ts";
 import { placeText, refusal, within, type Place } from "./place.ts";
-import { isRange } from "./range.ts";
 import * as ruby from "./types.ts";
-import { uriText } from "./uri.ts";
-import { Writer } from "./writer.ts";
 
 /**
- * `ActiveSupport::MessagePack` bytes of a value, signature included: what Rails itself would write.
+ * Encodes a value as `ActiveSupport::MessagePack`, including the signature, with the same bytes as Rails.
  *
- * Natural values: null, booleans, numbers (integers up to 2^53, all others as Float), bigint, string, Uint8Array
- * (a binary String), arrays, plain objects (string keys), Map (any keys), Set, Date and URL; and every class of
- * `types.ts`. `undefined` is left out of objects and is nil in arrays.
- * @throws {ValueError} a value that Ruby has no type for, with the path to it
+ * Accepts null, booleans, numbers (integers up to 2^53, all others as Float), bigints, strings, Uint8Arrays (binary
+ * Strings), arrays, plain objects (string keys), Maps (any keys), Sets, Dates, URLs, and every class of `types.ts`. A key
+ * with the value undefined is omitted; undefined in an array becomes nil.
+ * @throws {ValueError} Ruby has no type for a value; includes its path
  * @throws {LimitError} too large, too deep, too many keys
  */
 export function encodeRuby(value: unknown, limits: RubyLimits = defaultLimits, path = "value"): Uint8Array {
-  const encoder = new Encoder(limits);
-  const writer = encoder.writer();
-  writer.raw(SIGNATURE);
-  encoder.write(writer, value, path);
-  return writer.finish();
+  const output = new Output(initialSize);
+  output.raw(SIGNATURE);
+  new Encoder(limits).write(output, value, path);
+  return finished(output, limits.maxBytes);
 }
 
-/** Writes values; its limits hold for all that one encoder writes together. */
+/** Initial capacity of an output in bytes. */
+export const initialSize = 512;
+
+/** @throws {LimitError} the output is larger than `maxBytes` */
+export function finished(output: Output, maxBytes: number): Uint8Array {
+  if (output.length > maxBytes) throw tooLarge(maxBytes);
+  return output.copy();
+}
+
+/** @param path where counting stopped */
+function tooLarge(maxBytes: number, path?: string): LimitError {
+  const counted = path === undefined ? "" : `, counted up to ${path}`;
+  return new LimitError(
+    "bytes",
+    `The session takes more than ${maxBytes} bytes (maxBytes)${counted}. Store less in it, or raise maxBytes.`,
+    path,
+  );
+}
+
+/** Encodes values. The limits apply to all values that one encoder writes. */
 export class Encoder {
   readonly #limits: RubyLimits;
   readonly #parents = new Map<object, Place>();
-  #at: Place = "value";
+  /** Reused by {@link bare}. */
+  readonly #spare = new Output(initialSize);
   #keys = 0;
-  /** Keys without a value, which take no bytes but do take work. */
+  /** Number of keys with the value undefined: they take no bytes, but cost time. */
   #skipped = 0;
+
+  readonly #writePart: WriteValue = (output, value, path) => this.write(output, value, path);
 
   constructor(limits: RubyLimits) {
     this.#limits = limits;
   }
 
-  /** A writer whose errors name the value that this encoder writes at the time. */
-  writer(): Writer {
-    return new Writer(this.#limits.maxBytes, () => placeText(this.#at));
-  }
-
-  /** Bytes of one value, without a signature. */
+  /** Encodes one value without a signature. */
   bare(value: unknown, place: Place): Uint8Array {
-    const writer = this.writer();
-    this.write(writer, value, place);
-    return writer.finish();
+    const output = this.#spare;
+    output.rewind();
+    this.write(output, value, place);
+    return output.copy();
   }
 
-  write(writer: Writer, value: unknown, path: Place): void {
-    this.#at = path;
+  write(output: Output, value: unknown, path: Place): void {
+    this.#value(output, value, path);
+    if (output.length > this.#limits.maxBytes) throw tooLarge(this.#limits.maxBytes, placeText(path));
+  }
+
+  #value(output: Output, value: unknown, path: Place): void {
     switch (typeof value) {
       case "string":
-        return writer.string(this.#text(value, path));
+        return this.#text(output, value, path);
       case "number":
-        if (Number.isSafeInteger(value) && !Object.is(value, -0)) writer.integer(value);
-        else writer.float(value);
-        return;
+        return output.number(value);
       case "boolean":
-        return writer.boolean(value);
+        return output.boolean(value);
       case "undefined":
-        return writer.nil();
+        return output.null();
       case "bigint":
         if (value < -(2n ** 63n) || value >= 2n ** 64n) this.#assertDepth(path);
-        return writeInteger(writer, value);
+        return writeInteger(output, value);
       case "object":
-        return value === null ? writer.nil() : this.#object(writer, value, path);
+        return value === null ? output.null() : this.#object(output, value, path);
       default:
-        throw refusal(path, `is a ${typeof value}, which no session can hold.`);
+        throw refusal(path, `is a ${typeof value}, which a session cannot hold.`);
     }
   }
 
-  #object(writer: Writer, value: object, path: Place): void {
-    if (value instanceof Uint8Array) return writer.binary(value);
-    if (value instanceof ruby.RubyFloat) return writer.float(value.value);
-    if (value instanceof ruby.RubyString) return writer.stringBytes(value.bytes);
+  #object(output: Output, value: object, path: Place): void {
+    if (value instanceof Uint8Array) return output.binary(this.#fitting(value, path));
+    if (value instanceof ruby.RubyFloat) return output.float(value.value);
+    if (value instanceof ruby.RubyString) return output.textBytes(this.#fitting(value.bytes, path));
     const outer = this.#parents.get(value);
     if (outer !== undefined) throw refusal(path, cycle(placeText(outer)));
     this.#assertDepth(path);
-    if (value instanceof ruby.RubySymbol) return writer.extension(EXT.symbol, Buffer.from(value.name));
+    if (value instanceof ruby.RubySymbol)
+      return extension(output, EXT.symbol, () => output.payload(value.name));
     this.#parents.set(value, path);
     if (Array.isArray(value)) {
-      writer.array(value.length);
+      output.array(value.length);
       for (let index = 0; index < value.length; index++)
-        this.write(writer, value[index], within(path, index));
+        this.write(output, value[index], within(path, index));
     } else if (value instanceof ruby.RubyIndifferentHash) {
-      this.#extension(writer, EXT.indifferentHash, (payload) => this.#map(payload, value, path));
+      extension(output, EXT.indifferentHash, () => this.#map(output, value, path));
     } else if (value instanceof Map) {
-      this.#map(writer, value, path);
+      this.#map(output, value, path);
     } else if (value instanceof Set) {
-      this.#extension(writer, EXT.set, (payload) => {
-        payload.array(value.size);
+      extension(output, EXT.set, () => {
+        output.array(value.size);
         let index = 0;
-        for (const key of value)
-          this.write(payload, key, within(path, { of: "values", key, index: index++ }));
+        for (const key of value) this.write(output, key, within(path, { of: "values", key, index: index++ }));
         assertDistinct(value, path);
       });
     } else {
       const prototype: unknown = Object.getPrototypeOf(value);
       if (prototype === Object.prototype || prototype === null) {
-        this.#plain(writer, value as Record<string, unknown>, path);
-      } else this.#wrapped(writer, value, path);
+        this.#plain(output, value as Record<string, unknown>, path);
+      } else writeRubyObject(output, value, path, this.#writePart);
     }
     this.#parents.delete(value);
   }
 
-  /** An extension counts as a level, as it does in reading. */
+  /** An extension counts as a level, as it does when reading. */
   #assertDepth(path: Place): void {
     if (this.#parents.size >= this.#limits.maxDepth) {
       const text = placeText(path);
       throw new LimitError(
         "depth",
-        `${text} lies deeper than ${this.#limits.maxDepth} levels. Store flatter data.`,
+        `${text} is nested deeper than ${this.#limits.maxDepth} levels. Store flatter data.`,
         text,
       );
     }
   }
 
-  #plain(writer: Writer, object: Record<string, unknown>, path: Place): void {
+  #plain(output: Output, object: Record<string, unknown>, path: Place): void {
     const entries: [string, unknown][] = [];
     for (const key of orderedKeys(object)) {
       const value = object[key];
@@ -136,27 +146,30 @@ export class Encoder {
       else entries.push([key, value]);
     }
     if (Object.getOwnPropertySymbols(object).length > 0) {
-      throw refusal(path, "has keys that are symbols of JavaScript. For symbols of Ruby use symbolHash().");
+      throw refusal(path, "has a JavaScript symbol as a key. For Ruby symbols, use symbolHash().");
     }
     this.countKeys(entries.length, path);
-    writer.map(entries.length);
+    output.map(entries.length);
     for (const [key, value] of entries) {
-      if (key === "__proto__") throw refusal(path, "has a key named __proto__.");
+      if (key === "__proto__")
+        throw refusal(
+          path,
+          "has the key `__proto__`, which is not allowed: it could cause prototype pollution.",
+        );
       const inner = within(path, key);
-      this.#at = inner;
-      writer.string(this.#text(key, inner));
-      this.write(writer, value, inner);
+      this.#text(output, key, inner);
+      this.write(output, value, inner);
     }
   }
 
-  #map(writer: Writer, map: ReadonlyMap<unknown, unknown>, path: Place): void {
+  #map(output: Output, map: ReadonlyMap<unknown, unknown>, path: Place): void {
     this.countKeys(map.size, path);
-    writer.map(map.size);
+    output.map(map.size);
     let index = 0;
     for (const [key, value] of map) {
-      this.write(writer, key, within(path, { of: "keys", key, index }));
+      this.write(output, key, within(path, { of: "keys", key, index }));
       const name = key instanceof ruby.RubySymbol ? `:${key.name}` : key;
-      this.write(writer, value, within(path, { of: "get", key: name, index: index++ }));
+      this.write(output, value, within(path, { of: "get", key: name, index: index++ }));
     }
     assertDistinct(map, path);
   }
@@ -166,110 +179,21 @@ export class Encoder {
     if (++this.#skipped > Math.max(maxKeys, maxBytes)) throw this.#tooManyKeys(path);
   }
 
-  #wrapped(writer: Writer, value: object, path: Place): void {
-    const nested = (code: number, write: (payload: Writer) => void): void =>
-      this.#extension(writer, code, write);
-    const named = (code: number, text: string): void => writer.extension(code, Buffer.from(text, "utf8"));
-
-    if (value instanceof ruby.RubyTimeWithZone) {
-      return nested(EXT.timeWithZone, (payload) => {
-        const { seconds, nanosecond } = this.#instant(value, path);
-        writeIntegers(payload, seconds, nanosecond, 0);
-        payload.string(value.zone);
-      });
-    }
-    if (value instanceof Date) {
-      return nested(EXT.time, (payload) => {
-        const { seconds, nanosecond } = this.#instant(value, path);
-        writeIntegers(payload, seconds, nanosecond, value instanceof ruby.RubyTime ? value.utcOffset : 0);
-      });
-    }
-    if (value instanceof ruby.RubyDate)
-      return nested(EXT.date, (payload) => writeInteger(payload, value.julianDay));
-    if (value instanceof ruby.RubyDateTime) {
-      return nested(EXT.dateTime, (payload) => {
-        writeIntegers(payload, value.date.julianDay, value.hour, value.minute, value.second);
-        writeRational(payload, value.fraction);
-        writeRational(payload, value.offset);
-      });
-    }
-    if (value instanceof ruby.RubyTimeZone) return named(EXT.timeZone, value.name);
-    if (value instanceof ruby.RubyDuration) {
-      return nested(EXT.duration, (payload) => {
-        this.#numeric(payload, value.value, within(path, "value"));
-        payload.array(ruby.durationUnits.length);
-        for (const unit of ruby.durationUnits) {
-          const part = value.parts[unit];
-          if (part === undefined) payload.nil();
-          else this.#numeric(payload, part, within(path, unit));
-        }
-      });
-    }
-    if (value instanceof ruby.RubyRational)
-      return nested(EXT.rational, (payload) => writeRational(payload, value));
-    if (value instanceof ruby.RubyComplex) {
-      return nested(EXT.complex, (payload) => {
-        this.#numeric(payload, value.real, within(path, "real"));
-        this.#numeric(payload, value.imaginary, within(path, "imaginary"));
-      });
-    }
-    if (value instanceof ruby.RubyBigDecimal)
-      return named(EXT.bigDecimal, `${value.precision}:${value.scientific}`);
-    if (value instanceof ruby.RubyRange) {
-      // Compared after they are written, which bounds the work.
-      return nested(EXT.range, (payload) => {
-        this.write(payload, value.begin, within(path, "begin"));
-        this.write(payload, value.end, within(path, "end"));
-        if (!isRange(value.begin, value.end)) {
-          throw refusal(path, "is a range between values that Ruby cannot compare.");
-        }
-        payload.boolean(value.excludeEnd);
-      });
-    }
-    if (value instanceof ruby.RubyUri) return named(EXT.uri, value.text);
-    if (value instanceof URL) return named(EXT.uri, uriText(value));
-    if (value instanceof ruby.RubyIpAddress) {
-      if (!isAddress(value.text)) throw refusal(path, "is no IP address.");
-      return nested(EXT.ipAddress, (payload) => payload.string(value.text));
-    }
-    if (value instanceof ruby.RubyPathname) return named(EXT.pathname, value.path);
-    if (value instanceof ruby.RubyRegexp) return named(EXT.regexp, value.text);
-    if (value instanceof ruby.RubySafeBuffer) {
-      const bytes =
-        typeof value.content === "string" ? Buffer.from(value.content, "utf8") : value.content.bytes;
-      if (value.form === "raw") return writer.extension(EXT.safeBuffer, bytes);
-      return nested(EXT.safeBuffer, (payload) => payload.stringBytes(bytes));
-    }
-    const name = value.constructor?.name || "an object without a class";
-    throw refusal(
-      path,
-      `is a ${name}, which Rails cannot read. Store plain values, or a class of stored-session/rails.`,
-    );
+  /** Checks the size before the bytes are copied. */
+  #fitting(bytes: Uint8Array, path: Place): Uint8Array {
+    if (bytes.length > this.#limits.maxBytes) throw tooLarge(this.#limits.maxBytes, placeText(path));
+    return bytes;
   }
 
-  /** Payloads are written apart, since their length comes before them. */
-  #extension(writer: Writer, code: number, write: (payload: Writer) => void): void {
-    const payload = this.writer();
-    write(payload);
-    writer.extension(code, payload.finish());
-  }
-
-  #numeric(writer: Writer, value: unknown, path: Place): void {
-    if (!isNumeric(value)) throw refusal(path, "is no number.");
-    this.write(writer, value, path);
-  }
-
-  #instant(time: Date, path: Place): { seconds: ruby.RubyInteger; nanosecond: number } {
-    try {
-      return ruby.instantOf(time);
-    } catch (cause) {
-      throw refusal(path, "is an invalid Date.", { cause });
+  #text(output: Output, text: string, path: Place): void {
+    // Check first: long text takes three times its length of memory while it is written.
+    if (text.length > this.#limits.maxBytes) throw tooLarge(this.#limits.maxBytes, placeText(path));
+    if (!output.text(text)) {
+      throw refusal(
+        path,
+        "contains a lone surrogate, which UTF-8 cannot encode. Repair it with toWellFormed().",
+      );
     }
-  }
-
-  #text(text: string, path: Place): string {
-    if (ruby.hasLoneSurrogate(text)) throw refusal(path, "holds a lone surrogate, which has no UTF-8 form.");
-    return text;
   }
 
   countKeys(count: number, place: Place): void {
@@ -281,7 +205,7 @@ export class Encoder {
     const path = placeText(place);
     return new LimitError(
       "keys",
-      `The session has more than ${this.#limits.maxKeys} keys, counted up to those of ${path}. Store less in it.`,
+      `The session has more than ${this.#limits.maxKeys} keys; ${path} exceeds the limit. Store less in it.`,
       path,
     );
   }

@@ -1,11 +1,11 @@
+import { Output } from "../codec/output.ts";
 import { ValueError } from "../errors.ts";
 import { decodeRuby, openRuby, readValue } from "./decode.ts";
-import { Encoder } from "./encode.ts";
+import { Encoder, finished, initialSize } from "./encode.ts";
 import { defaultLimits, EXT, SIGNATURE, type RubyLimits } from "./messagepack.ts";
 import { placeText, type Place } from "./place.ts";
 import { refused } from "./reader.ts";
 import { RubySymbol } from "./types.ts";
-import { Writer } from "./writer.ts";
 
 /** One top-level key of a Rails session, as its value and as the bytes it was read from. */
 export interface RailsEntry {
@@ -94,22 +94,22 @@ export function encodeSession(
 
   const encoder = innerEncoder(limits);
   encoder.countKeys(count, "data");
-  const writer = encoder.writer();
-  writer.raw(SIGNATURE);
-  writer.map(count);
+  const output = new Output(initialSize);
+  output.raw(SIGNATURE);
+  output.map(count);
   for (const [name, entry] of kept) {
     const bytes = encoder.bare(data[name], { within: "data", step: name });
-    writer.raw(entry.key);
-    writer.raw(isSame(entry.raw, bytes, limits) ? entry.raw : bytes);
+    output.raw(entry.key);
+    output.raw(isSame(entry.raw, bytes, limits) ? entry.raw : bytes);
   }
   for (const name of added) {
     const place: Place = { within: "data", step: name };
     if (name === "__proto__") throw new ValueError(placeText(place), "data has a key named __proto__.");
-    writer.raw(encoder.bare(name, place));
-    writer.raw(encoder.bare(data[name], place));
+    output.raw(encoder.bare(name, place));
+    output.raw(encoder.bare(data[name], place));
   }
-  for (const bytes of unnamed) writer.raw(bytes);
-  return writer.finish();
+  for (const bytes of unnamed) output.raw(bytes);
+  return finished(output, limits.maxBytes);
 }
 
 /**
@@ -122,15 +122,15 @@ export function unchangedSession(
 ): Uint8Array | null {
   const count = session.entries.size + session.unnamed.length / 2;
   if (count === 0) return null;
-  const writer = new Writer(limits.maxBytes);
-  writer.raw(SIGNATURE);
-  writer.map(count);
+  const output = new Output(initialSize);
+  output.raw(SIGNATURE);
+  output.map(count);
   for (const { key, raw } of session.entries.values()) {
-    writer.raw(key);
-    writer.raw(raw);
+    output.raw(key);
+    output.raw(raw);
   }
-  for (const bytes of session.unnamed) writer.raw(bytes);
-  return writer.finish();
+  for (const bytes of session.unnamed) output.raw(bytes);
+  return finished(output, limits.maxBytes);
 }
 
 /** Whether two values are stored as the same bytes. @throws {ValueError} @throws {LimitError} */
