@@ -1,14 +1,7 @@
-import type { Content } from "./codec/codec.ts";
 import { notOurs } from "./copies.ts";
-import { ClosedError, RefusedError } from "./errors.ts";
-import { checkExpireOptions, expireRows, type ExpireOptions } from "./jobs/expire.ts";
-import { Lease, whileHeld, type LeaseOptions } from "./jobs/lease.ts";
+import type { ExpireOptions } from "./jobs/expire.ts";
 import type { ResealOptions, ResealResult } from "./jobs/reseal.ts";
-import { schedule, type Schedule } from "./jobs/schedule.ts";
-import { resolveOptions, type SessionManagerOptions } from "./options.ts";
-import { type Settings } from "./session/settings.ts";
-import { printable } from "./shared/printable.ts";
-import { infoOfRow } from "./store/row.ts";
+import type { Schedule } from "./jobs/schedule.ts";
 import {
   exportUser,
   exportUserStream,
@@ -16,29 +9,26 @@ import {
   type ExportedSession,
   type SessionStats,
 } from "./operator/admin.ts";
+import { Maintenance } from "./operator/maintenance.ts";
+import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./operator/users.ts";
+import { resolveOptions } from "./resolve-options.ts";
+import type { SessionManagerOptions } from "./options.ts";
 import { Committer } from "./session/commit.ts";
 import type { DataOf, SchemaData, SessionData } from "./session/data.ts";
-import { milliseconds, type Duration } from "./shared/duration.ts";
 import type { ClientSource } from "./session/format.ts";
 import { idOf } from "./session/handle.ts";
+import { Loader } from "./session/loader.ts";
 import { Records } from "./session/records.ts";
-import { RejectedCookies } from "./session/rejected-cookies.ts";
-import { resealRows } from "./operator/reseal.ts";
-import { conformStored } from "./session/schema.ts";
-import { sessionOver, stateOf, type Session } from "./session/session.ts";
-import { publishRefusal, SessionState, type Stored } from "./session/state.ts";
-import type { Token } from "./session/token.ts";
+import { stateOf, type Session } from "./session/session.ts";
+import type { Settings } from "./session/settings.ts";
+import type { SessionState } from "./session/state.ts";
 import { Updater, type Change } from "./session/update.ts";
 import { parseUserId, type UserId } from "./session/user-id.ts";
-import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./operator/users.ts";
 import { ownerOf } from "./session/user-rows.ts";
 import type { WalkOptions } from "./session/walk.ts";
 import { Writes } from "./session/writes.ts";
-
-const none: readonly Token[] = [];
-
-/** Milliseconds after which another process may take over a lease that its holder has not renewed. */
-const leaseDuration = 60_000;
+import type { Duration } from "./shared/duration.ts";
+import { infoOfRow } from "./store/row.ts";
 
 /** The settings of a manager, for the adapters and drop-in stores of this package. */
 export let settingsOf: (sessions: SessionManager<never>) => Settings;
@@ -54,9 +44,8 @@ export class SessionManager<Data = SessionData> {
   readonly #records: Records;
   readonly #committer: Committer;
   readonly #updater: Updater;
-  readonly #rejected: RejectedCookies;
-  readonly #schedules: Set<Schedule> = new Set();
-  #closed = false;
+  readonly #loader: Loader;
+  readonly #maintenance: Maintenance;
 
   static {
     settingsOf = (sessions) => own(sessions).#settings;
@@ -71,7 +60,8 @@ export class SessionManager<Data = SessionData> {
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#records = new Records(settings);
-    this.#rejected = new RejectedCookies(settings.clock);
+    this.#loader = new Loader(this.#records);
+    this.#maintenance = new Maintenance(this.#records);
     const writes = new Writes(this.#records);
     this.#committer = new Committer(this.#records, writes);
     this.#updater = new Updater(settings, writes, this.#committer);
@@ -85,67 +75,8 @@ export class SessionManager<Data = SessionData> {
    *   called only when they are needed
    * @throws {StoreError} the store is unavailable (promise 8)
    */
-  async load(cookieHeader: string | null | undefined, client?: ClientSource): Promise<Session<Data>> {
-    if (typeof cookieHeader !== "string" && cookieHeader !== undefined && cookieHeader !== null) {
-      throw new TypeError(
-        `sessions.load takes the text of the request's Cookie header, such as request.headers.cookie. It was given ${Array.isArray(cookieHeader) ? "an array" : `a value of type ${typeof cookieHeader}`}.`,
-      );
-    }
-    const tokens = cookieHeader ? this.#tokensIn(cookieHeader) : none;
-    let stored: Stored | null = null;
-    if (tokens.length === 1) {
-      const token = tokens[0]!;
-      const row = await this.#records.read(token.id);
-      if (row !== null) stored = { row, token };
-    } else if (tokens.length > 1) {
-      stored = await this.#firstOf(tokens);
-    }
-    const { defaults } = this.#settings;
-    const begins = defaults && (await (stored === null ? defaults.evaluate() : defaults.ahead()));
-    const state = new SessionState(this.#settings, stored, client, this.#records.now(), begins);
-    if (stored !== null && this.#settings.schema !== undefined) await this.#conform(state);
-    return sessionOver<Data>(state);
-  }
-
-  #tokensIn(cookieHeader: string): readonly Token[] {
-    const tokens: Token[] = [];
-    for (const value of this.#settings.cookie.read(cookieHeader)) {
-      const { format } = this.#settings;
-      const token = format.read(value);
-      if (token !== null) this.#rejected.accept();
-      else if (value !== "") this.#rejected.reject(format.rejection?.(value) ?? "malformed");
-      if (token !== null && !tokens.some((other) => other.text === token.text)) tokens.push(token);
-    }
-    return tokens;
-  }
-
-  /** The first token that has a row, in the order of the Cookie header. */
-  async #firstOf(tokens: readonly Token[]): Promise<Stored | null> {
-    const rows = await Promise.all(tokens.map((token) => this.#records.read(token.id)));
-    const first = rows.findIndex((row) => row !== null);
-    return first === -1 ? null : { row: rows[first]!, token: tokens[first]! };
-  }
-
-  async #conform(state: SessionState): Promise<void> {
-    const { onUnreadable } = this.#settings;
-    const { row } = state.stored!;
-    let stored: Content;
-    try {
-      stored = state.content; // opens the row; if it is refused, the state becomes that of a new session
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      return state.refuse(error);
-    }
-    if (state.stored === null) return;
-    try {
-      // Changes are detected against the conformed data, so that a schema default or an upgrade alone never causes a write.
-      state.show(await conformStored(this.#settings, state.plaintext!, stored));
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
-      if (onUnreadable === "throw") state.refuse(error);
-      else state.abandon(error);
-    }
+  load(cookieHeader: string | null | undefined, client?: ClientSource): Promise<Session<Data>> {
+    return this.#loader.load<Data>(cookieHeader, client);
   }
 
   /**
@@ -235,11 +166,8 @@ export class SessionManager<Data = SessionData> {
    * Deletes expired sessions in bounded, ordered batches and returns how many. An expired session is rejected whether or
    * not it has been deleted (promise 5); this only frees space.
    */
-  async expire(options: ExpireOptions = {}): Promise<number> {
-    if (!options.exclusive) return this.#expire(options);
-    return (
-      (await whileHeld(this.#lease("expire", options), (mayGoOn) => this.#expire(options, mayGoOn))) ?? 0
-    );
+  expire(options: ExpireOptions = {}): Promise<number> {
+    return this.#maintenance.expire(options);
   }
 
   /**
@@ -248,41 +176,8 @@ export class SessionManager<Data = SessionData> {
    * interrupted run can be restarted, or resumed from its `cursor`. With `sealTo: "cookie"`, only the address and user
    * agent can be resealed here; the data is resealed at each user's next request.
    */
-  async reseal(options: ResealOptions = {}): Promise<ResealResult> {
-    if (!options.exclusive) return resealRows(this.#records, options);
-    const result = await whileHeld(this.#lease("reseal", options), (mayGoOn) =>
-      resealRows(this.#records, options, mayGoOn),
-    );
-    return result ?? resealRows(this.#records, options, () => Promise.resolve(false));
-  }
-
-  #lease(name: string, options: LeaseOptions): Lease {
-    const duration = milliseconds(options.lease ?? leaseDuration);
-    if (duration === null || duration < 1) {
-      throw new TypeError(`${name}: \`lease\` must be milliseconds (1 or more) or text such as "60 s".`);
-    }
-    return new Lease(this.#records.store, name, { duration, clock: this.#settings.clock });
-  }
-
-  #expire(
-    options: ExpireOptions | undefined,
-    mayGoOn?: () => Promise<boolean>,
-    background = false,
-  ): Promise<number> {
-    const { idleTimeout, absoluteTimeout } = this.#settings;
-    const { store } = this.#records;
-    return expireRows(
-      {
-        deleteExpired: (query) => store.deleteExpired(query),
-        deleteFuture: (query) => store.deleteFuture(query),
-        now: this.#records.now(),
-        idleTimeout,
-        absoluteTimeout,
-        background,
-        ...(mayGoOn && { mayGoOn }),
-      },
-      options,
-    );
+  reseal(options: ResealOptions = {}): Promise<ResealResult> {
+    return this.#maintenance.reseal(options);
   }
 
   /**
@@ -291,34 +186,7 @@ export class SessionManager<Data = SessionData> {
    * @param options.every average interval between runs; each pause is a random 0.5 to 1.5 times this. Default "10 min"
    */
   scheduleExpiry(options: ExpireOptions & { every?: Duration } = {}): Schedule {
-    const { every = "10 min", ...expireOptions } = options;
-    const pause = milliseconds(every);
-    if (pause === null || pause < 1 || pause > 2 ** 30) {
-      throw new TypeError(
-        'scheduleExpiry: `every` must be a positive number of milliseconds or a string such as "10 min", at most 12 days.',
-      );
-    }
-    checkExpireOptions(expireOptions);
-    if (this.#closed)
-      throw new ClosedError("The session manager is closed. Schedule expiry before calling close().");
-    const lease = this.#lease("expire", expireOptions);
-    const run = (stopped: AbortSignal) => {
-      const signal = expireOptions.signal ? AbortSignal.any([stopped, expireOptions.signal]) : stopped;
-      return whileHeld(lease, (mayGoOn) => this.#expire({ ...expireOptions, signal }, mayGoOn, true));
-    };
-    const job = schedule(pause, run, (error) => {
-      const reason = printable(error instanceof Error ? error.message : String(error));
-      process.emitWarning(`Deleting expired sessions failed; the next run retries. Cause: ${reason}`, {
-        code: "STORED_SESSION_EXPIRY_FAILED",
-      });
-    });
-    this.#schedules.add(job);
-    return {
-      stop: async () => {
-        this.#schedules.delete(job);
-        await job.stop();
-      },
-    };
+    return this.#maintenance.schedule(options);
   }
 
   /**
@@ -327,9 +195,7 @@ export class SessionManager<Data = SessionData> {
    * @throws {StoreTimeoutError} the store did not close within `storeTimeout`, because the database does not respond
    */
   async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#schedules].map((job) => job.stop()));
-    this.#schedules.clear();
+    await this.#maintenance.close();
     await this.#records.close();
   }
 }

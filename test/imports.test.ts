@@ -13,7 +13,18 @@ const known = new Set(files);
 const basic = ["copies.ts", "errors.ts", "node-check.ts", "node-version.ts"];
 const joining: Readonly<Record<string, readonly string[]>> = {
   "options.ts": ["shared", "store", "sealing", "session"],
-  "manager.ts": ["options.ts", "shared", "store", "codec", "sealing", "jobs", "session", "operator"],
+  "resolve-options.ts": ["options.ts", "shared", "sealing", "session"],
+  "manager.ts": [
+    "options.ts",
+    "resolve-options.ts",
+    "shared",
+    "store",
+    "codec",
+    "sealing",
+    "jobs",
+    "session",
+    "operator",
+  ],
   "index.ts": ["options.ts", "manager.ts", "store", "sealing", "jobs", "session", "operator"],
 };
 

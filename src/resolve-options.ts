@@ -1,0 +1,215 @@
+import { KeyRingError, OptionsError } from "./errors.ts";
+import { presets, type SessionManagerOptions } from "./options.ts";
+import { KeyRing } from "./sealing/keyring.ts";
+import { SessionCookie } from "./session/cookie.ts";
+import { Defaults } from "./session/defaults.ts";
+import type { SessionFormat } from "./session/format.ts";
+import { plainAnswer, userIn } from "./session/hooks.ts";
+import { nativeFormat } from "./session/native-format.ts";
+import type { Settings } from "./session/settings.ts";
+import { milliseconds } from "./shared/duration.ts";
+
+type Options = SessionManagerOptions<never>;
+
+const known = new Set([
+  "store",
+  "keys",
+  "preset",
+  "idleTimeout",
+  "absoluteTimeout",
+  "touchEvery",
+  "cookie",
+  "sealTo",
+  "alsoOpens",
+  "app",
+  "compressAbove",
+  "maxBytes",
+  "onConflict",
+  "onUnreadable",
+  "userOf",
+  "schema",
+  "upgrade",
+  "client",
+  "storeTimeout",
+  "clock",
+  "format",
+]);
+
+const sealingOptions = ["sealTo", "alsoOpens", "app", "compressAbove", "maxBytes"] as const;
+const maxTimer = 2 ** 31 - 1;
+const storeMethods = ["read", "insert", "update", "replace", "touch", "delete"] as const;
+
+/**
+ * Validates all options and applies the defaults.
+ * @throws {OptionsError} listing every problem
+ */
+export function resolveOptions<Data>(
+  given: SessionManagerOptions<Data>,
+  environment: string | undefined = process.env["NODE_ENV"],
+): Settings {
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError("createSessionManager requires an options object with at least `store` and `keys`.");
+  }
+  const options = given as unknown as Options;
+  const problems: string[] = [];
+  for (const name of Object.keys(options)) {
+    if (!known.has(name))
+      problems.push(`\`${name}\` is not an option. Valid options: ${[...known].join(", ")}.`);
+  }
+  checkStore(options, problems);
+  const timeouts = timeoutsOf(options, problems);
+  checkValues(options, problems);
+  problems.push(...SessionCookie.problems(options.cookie, environment));
+  const format = options.format === undefined ? native(options, problems) : givenFormat(options, problems);
+
+  if (problems.length > 0) throw new OptionsError(problems);
+  const { clock = Date.now, onConflict } = options;
+  const userOf = options.userOf as ((data: Record<string, unknown>) => unknown) | undefined;
+  return {
+    store: options.store,
+    format: format!,
+    cookie: new SessionCookie(options.cookie),
+    ...timeouts,
+    onConflict: onConflict && ((conflict) => plainAnswer("onConflict", onConflict(conflict))),
+    onUnreadable: options.onUnreadable ?? "renew",
+    userOf: userOf && ((data) => userIn(userOf, data)),
+    schema: options.schema,
+    defaults: options.schema && new Defaults(options.schema, format!),
+    upgrade: options.upgrade,
+    client: options.client ?? true,
+    // Times are stored as integers, and a clock such as performance.timeOrigin + performance.now() has fractions.
+    clock: clock === Date.now ? clock : () => Math.floor(clock()),
+  };
+}
+
+function checkStore({ store }: Options, problems: string[]): void {
+  if (typeof store !== "object" || store === null) {
+    problems.push(
+      "`store` is missing: pass sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore().",
+    );
+    return;
+  }
+  const missing = storeMethods.filter((method) => typeof store[method] !== "function");
+  if (missing.length > 0) {
+    problems.push(
+      `\`store\` is not a session store of this package: it lacks ${missing.join(", ")}. Pass sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore().`,
+    );
+  }
+}
+
+function timeoutsOf(
+  options: Options,
+  problems: string[],
+): Pick<Settings, "idleTimeout" | "absoluteTimeout" | "touchEvery" | "storeTimeout"> {
+  const duration = (
+    name: "idleTimeout" | "absoluteTimeout" | "touchEvery" | "storeTimeout",
+    least: number,
+  ) => {
+    const given = options[name];
+    if (given === undefined) return undefined;
+    const value = milliseconds(given);
+    if (value !== null && value >= least) return value;
+    const floor = least === 0 ? "0 or more" : "more than 0";
+    problems.push(
+      `\`${name}\` is ${JSON.stringify(given)}: use milliseconds (${floor}) or text such as "15 min", "12 h", "30 days".`,
+    );
+    return undefined;
+  };
+
+  let preset: { idle: number; absolute: number } | undefined;
+  if (options.preset !== undefined) {
+    if (Object.hasOwn(presets, options.preset)) preset = presets[options.preset];
+    else
+      problems.push(
+        `\`preset\` is ${JSON.stringify(options.preset)}: use ${Object.keys(presets).join(", ")}.`,
+      );
+  }
+  const limits = preset ?? presets.aal1;
+  const absoluteTimeout = duration("absoluteTimeout", 1) ?? limits.absolute;
+  const idleTimeout = duration("idleTimeout", 1) ?? Math.min(limits.idle, absoluteTimeout);
+  if (preset !== undefined && (idleTimeout > preset.idle || absoluteTimeout > preset.absolute)) {
+    problems.push(
+      `\`idleTimeout\` and \`absoluteTimeout\` must not exceed those of preset "${options.preset}" (${preset.idle} ms and ${preset.absolute} ms). Shorten them, or leave out \`preset\`.`,
+    );
+  }
+  if (idleTimeout > absoluteTimeout) {
+    problems.push(
+      "`idleTimeout` is longer than `absoluteTimeout`, so it would never take effect. Shorten it.",
+    );
+  }
+  const touchEvery = duration("touchEvery", 0) ?? Math.min(Math.floor(idleTimeout / 20), 3_600_000);
+  if (touchEvery >= idleTimeout) {
+    problems.push("`touchEvery` must be shorter than `idleTimeout`; otherwise sessions expire while in use.");
+  }
+  const storeTimeout = duration("storeTimeout", 1) ?? 5_000;
+  if (storeTimeout > maxTimer) problems.push(`\`storeTimeout\` must be at most ${maxTimer} ms.`);
+  return { idleTimeout, absoluteTimeout, touchEvery, storeTimeout };
+}
+
+/** Checks the types of the other options. */
+function checkValues(options: Options, problems: string[]): void {
+  const oneOf = (name: "sealTo" | "alsoOpens" | "onUnreadable", choices: readonly string[]) => {
+    const given = options[name];
+    if (given !== undefined && !choices.includes(given)) {
+      problems.push(
+        `\`${name}\` is ${JSON.stringify(given)}: use ${choices.map((c) => `"${c}"`).join(" or ")}.`,
+      );
+    }
+  };
+  oneOf("sealTo", ["keys", "cookie"]);
+  oneOf("alsoOpens", ["keys", "cookie"]);
+  oneOf("onUnreadable", ["renew", "throw"]);
+  for (const name of ["onConflict", "userOf", "upgrade", "clock"] as const) {
+    if (options[name] !== undefined && typeof options[name] !== "function") {
+      problems.push(`\`${name}\` must be a function.`);
+    }
+  }
+  if (options.client !== undefined && typeof options.client !== "boolean") {
+    problems.push("`client` must be true or false.");
+  }
+  if (options.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function") {
+    problems.push(
+      "`schema` must be a Standard Schema, such as one from Zod 3.24+, Valibot 1+ or ArkType 2+.",
+    );
+  }
+  if (options.upgrade !== undefined && options.schema === undefined) {
+    problems.push("`upgrade` requires `schema`: it is called only for data that does not fit the schema.");
+  }
+}
+
+/** Creates the native format. Returns undefined if any option has a problem. */
+function native(options: Options, problems: string[]): SessionFormat | undefined {
+  const { app = "", compressAbove = 1024, maxBytes = 1_048_576, sealTo = "keys", alsoOpens } = options;
+  if (alsoOpens === sealTo) {
+    problems.push(
+      `\`alsoOpens\` and \`sealTo\` are both ${JSON.stringify(alsoOpens)}: set \`alsoOpens\` to the previous value of \`sealTo\`, or leave it out.`,
+    );
+  }
+  if (typeof app !== "string" || !app.isWellFormed()) problems.push("`app` must be a well-formed string.");
+  if (compressAbove !== false && !(Number.isSafeInteger(compressAbove) && compressAbove >= 0)) {
+    problems.push("`compressAbove` must be false or a whole number of bytes, 0 or more.");
+  }
+  if (!(Number.isSafeInteger(maxBytes) && maxBytes >= 64 && maxBytes <= 2 ** 30)) {
+    problems.push("`maxBytes` must be a whole number of bytes from 64 to 1,073,741,824.");
+  }
+  let keys: KeyRing;
+  try {
+    keys = KeyRing.from(options.keys as string);
+  } catch (error) {
+    if (!(error instanceof KeyRingError)) throw error;
+    problems.push(`\`keys\`: ${error.message}`);
+    return undefined;
+  }
+  if (problems.length > 0) return undefined;
+  return nativeFormat({ keys, app, sealTo, alsoOpens, compressAbove, maxBytes });
+}
+
+function givenFormat(options: Options, problems: string[]): SessionFormat | undefined {
+  if (options.keys !== undefined)
+    problems.push("`keys` cannot be combined with `format`, which has its own keys. Leave out one of them.");
+  for (const name of sealingOptions) {
+    if (options[name] !== undefined)
+      problems.push(`\`${name}\` applies to the native format only. Leave it out when \`format\` is set.`);
+  }
+  return options.format;
+}

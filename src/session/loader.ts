@@ -1,0 +1,91 @@
+import type { Content } from "../codec/codec.ts";
+import { RefusedError } from "../errors.ts";
+import type { ClientSource } from "./format.ts";
+import type { Records } from "./records.ts";
+import { RejectedCookies } from "./rejected-cookies.ts";
+import { conformStored } from "./schema.ts";
+import { sessionOver, type Session } from "./session.ts";
+import type { Settings } from "./settings.ts";
+import { publishRefusal, SessionState, type Stored } from "./state.ts";
+import type { Token } from "./token.ts";
+
+const none: readonly Token[] = [];
+
+/** Loads the session of a request: from the Cookie header to a row, and to a session over it. */
+export class Loader {
+  readonly #records: Records;
+  readonly #settings: Settings;
+  readonly #rejected: RejectedCookies;
+
+  constructor(records: Records) {
+    this.#records = records;
+    this.#settings = records.settings;
+    this.#rejected = new RejectedCookies(records.settings.clock);
+  }
+
+  async load<Data>(
+    cookieHeader: string | null | undefined,
+    client: ClientSource | undefined,
+  ): Promise<Session<Data>> {
+    if (typeof cookieHeader !== "string" && cookieHeader !== undefined && cookieHeader !== null) {
+      throw new TypeError(
+        `sessions.load takes the text of the request's Cookie header, such as request.headers.cookie. It was given ${Array.isArray(cookieHeader) ? "an array" : `a value of type ${typeof cookieHeader}`}.`,
+      );
+    }
+    const tokens = cookieHeader ? this.#tokensIn(cookieHeader) : none;
+    let stored: Stored | null = null;
+    if (tokens.length === 1) {
+      const token = tokens[0]!;
+      const row = await this.#records.read(token.id);
+      if (row !== null) stored = { row, token };
+    } else if (tokens.length > 1) {
+      stored = await this.#firstOf(tokens);
+    }
+    const { defaults } = this.#settings;
+    const begins = defaults && (await (stored === null ? defaults.evaluate() : defaults.ahead()));
+    const state = new SessionState(this.#settings, stored, client, this.#records.now(), begins);
+    if (stored !== null && this.#settings.schema !== undefined) await this.#conform(state);
+    return sessionOver<Data>(state);
+  }
+
+  #tokensIn(cookieHeader: string): readonly Token[] {
+    const tokens: Token[] = [];
+    for (const value of this.#settings.cookie.read(cookieHeader)) {
+      const { format } = this.#settings;
+      const token = format.read(value);
+      if (token !== null) this.#rejected.accept();
+      else if (value !== "") this.#rejected.reject(format.rejection?.(value) ?? "malformed");
+      if (token !== null && !tokens.some((other) => other.text === token.text)) tokens.push(token);
+    }
+    return tokens;
+  }
+
+  /** The first token that has a row, in the order of the Cookie header. */
+  async #firstOf(tokens: readonly Token[]): Promise<Stored | null> {
+    const rows = await Promise.all(tokens.map((token) => this.#records.read(token.id)));
+    const first = rows.findIndex((row) => row !== null);
+    return first === -1 ? null : { row: rows[first]!, token: tokens[first]! };
+  }
+
+  async #conform(state: SessionState): Promise<void> {
+    const { onUnreadable } = this.#settings;
+    const { row } = state.stored!;
+    let stored: Content;
+    try {
+      stored = state.content; // opens the row; if it is refused, the state becomes that of a new session
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return state.refuse(error);
+    }
+    if (state.stored === null) return;
+    try {
+      // Changes are detected against the conformed data, so that a schema default or an upgrade alone never causes a write.
+      state.show(await conformStored(this.#settings, state.plaintext!, stored));
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      publishRefusal(row, error);
+      if (onUnreadable === "throw") state.refuse(error);
+      else state.abandon(error);
+    }
+  }
+}
