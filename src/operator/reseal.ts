@@ -11,7 +11,7 @@ import { hasFormerUserRef, opensAlone } from "../session/format.ts";
 import { handleOf, idOf } from "../session/handle.ts";
 import { checkTimes } from "../session/lifetime.ts";
 import type { Records } from "../session/records.ts";
-import { publishRefusal } from "../session/state.ts";
+import { publishRefusal } from "../session/refusal.ts";
 
 /** A row that other requests keep changing is left to the next run: they seal it under their own newest key. */
 const maxAttempts = 5;

@@ -5,6 +5,7 @@ import type { Settings } from "./settings.ts";
 import type { Outcome } from "./group-commit.ts";
 import { changeOfUser } from "./identity.ts";
 import { changeIn } from "./merge.ts";
+import type { Cut } from "./pending.ts";
 import type { Records } from "./records.ts";
 import { Renewal } from "./renewal.ts";
 import { sameBytes } from "../shared/bytes.ts";
@@ -21,8 +22,8 @@ const MOST_STEPS = 100;
  * answer is a `Set-Cookie` value, or null when there is nothing to send.
  *
  * The application may ask for something at any time, also while a step waits for the store or for a hook. Each step
- * is given `asks`, the count of when it began, and looks again after waiting: what was asked for since is left to the
- * next step (decision 19).
+ * is given its cut of what is pending, and looks again after waiting: what was requested since is left to the next step
+ * (decision 19; pending.ts has a drawing).
  */
 export class Committer {
   readonly #settings: Settings;
@@ -39,7 +40,8 @@ export class Committer {
   }
 
   async commit(state: SessionState): Promise<string | null> {
-    const { asks, changes } = state;
+    const { changes } = state;
+    const cut = state.pending.cut();
     try {
       await this.settle(state);
     } catch (error) {
@@ -47,7 +49,7 @@ export class Committer {
     }
     const due = state.cookieDue ? state.setCookie : null;
     // Who asked for something meanwhile may look to the next commit for its cookie.
-    state.cookieDue &&= state.asks !== asks;
+    state.cookieDue &&= state.pending.hasGrownSince(cut);
     return due;
   }
 
@@ -57,58 +59,59 @@ export class Committer {
       throw new TypeError("This session was loaded by another manager: commit it there.");
     }
     for (let step = 0; step < MOST_STEPS; step++) {
-      const { asks } = state;
-      if ((await this.#step(state, asks)) && state.asks === asks) return;
+      const cut = state.pending.cut();
+      if ((await this.#step(state, cut)) && !state.pending.hasGrownSince(cut)) return;
     }
-    if (state.intent !== "save") await this.#endNow(state, state.asks);
+    if (state.intent !== "save") await this.#endNow(state, state.pending.cut());
     throw new TypeError(
       "Something asks for a login, reset, regenerate or destroy of the session each time that it is to be saved. Hooks such as `schema` and `userOf` must not.",
     );
   }
 
   /** False when there is more to do. */
-  async #step(state: SessionState, asks: number): Promise<boolean> {
+  async #step(state: SessionState, cut: Cut): Promise<boolean> {
     if (state.ended) return true;
-    if (state.intent === "destroy") return this.#destroy(state, asks);
+    if (state.intent === "destroy") return this.#destroy(state, cut);
     if (!state.lost.isEmpty && (await this.#writes.recovery.findLost(state))) return false;
     if (state.intent !== "save") void state.content; // opens it, which may show that there is nothing to continue
     let wanted: Prepared | null = null;
-    if (state.opened) wanted = this.#hasHooks ? await this.#prepare(state, asks) : prepared(state);
+    if (state.opened) wanted = this.#hasHooks ? await this.#prepare(state, cut) : prepared(state);
     if (this.#writes.isPastLimit(state) && !(await this.#writes.isAlive(state))) {
-      return this.#endedElsewhere(state, asks);
+      return this.#endedElsewhere(state, cut);
     }
-    if (state.asks !== asks) return false;
+    if (state.pending.hasGrownSince(cut)) return false;
     if (state.stored === null) {
       if (wanted === null || wanted.empty) return true;
-      return this.#writes.insert(state, wanted, state.write(state.nextToken));
+      return this.#writes.insert(state, wanted, state.write(state.nextToken.value));
     }
-    return state.intent === "save" ? this.#save(state, wanted, asks) : this.#rotate(state, wanted!, asks);
+    return state.intent === "save" ? this.#save(state, wanted, cut) : this.#rotate(state, wanted!, cut);
   }
 
   /** The content as it is to be written, after the application's hooks. Null when it will not be written. */
-  async #prepare(state: SessionState, asks: number, again = true): Promise<Prepared | null> {
+  async #prepare(state: SessionState, cut: Cut, again = true): Promise<Prepared | null> {
     const { schema, format } = this.#settings;
-    if (state.userOf !== undefined) await this.#hook(state, asks, () => this.#setUser(state));
+    if (state.userOf !== undefined) await this.#hook(state, cut, () => this.#setUser(state));
     const before = prepared(state);
     const { plaintext } = before;
     const isUnchanged = state.intent === "save" && state.stored !== null && isStored(state, before);
     if (schema === undefined || before.empty || isUnchanged) return before;
     // The schema is given a copy, so that what it passed is what is written, whatever the application does meanwhile.
     const copy = format.decode(plaintext);
-    const conforming = await this.#hook(state, asks, () => conformForSaving(this.#settings, copy));
-    if (conforming === null || state.asks !== asks) return null;
+    const conforming = await this.#hook(state, cut, () => conformForSaving(this.#settings, copy));
+    if (conforming === null || state.pending.hasGrownSince(cut)) return null;
     const answer = prepared(state, conforming);
     // Not with values of the schema's own, which it may give to others as well.
-    state.adopt(plaintext, answer.empty ? state.base : format.decode(answer.plaintext));
+    state.working.adopt(plaintext, answer.empty ? state.base : format.decode(answer.plaintext));
     // A schema may drop or rewrite what `userOf` reads: it is written under the id of its user all the same.
     const isAnotherUser = state.userOf !== undefined && state.userAfter(conforming.data) !== conforming.user;
-    return isAnotherUser && again ? this.#prepare(state, asks, false) : answer;
+    return isAnotherUser && again ? this.#prepare(state, cut, false) : answer;
   }
 
   /** Takes the user from the data. One that changed since the session was stored is a login (decision 4). */
   #setUser(state: SessionState): void {
     const { content, intent, stored } = state;
-    if (intent === "login" && !state.derived) return this.#assertLogin(state, state.userOf!(content.data));
+    if (intent === "login" && !state.pending.isDerived)
+      return this.#assertLogin(state, state.userOf!(content.data));
     const user = state.userAfter(content.data);
     const change = stored === null ? "none" : changeOfUser(state.storedUser, user);
     content.user = user;
@@ -137,75 +140,77 @@ export class Committer {
    */
   async #hook<Answer>(
     state: SessionState,
-    asks: number,
+    cut: Cut,
     hook: () => Answer | Promise<Answer>,
   ): Promise<Answer | null> {
     try {
       return await hook();
     } catch (error) {
-      if (state.asks !== asks) return null;
-      if (state.intent !== "save") await this.#endNow(state, asks);
+      if (state.pending.hasGrownSince(cut)) return null;
+      if (state.intent !== "save") await this.#endNow(state, cut);
       throw error;
     }
   }
 
-  async #endNow(state: SessionState, asks: number): Promise<void> {
+  async #endNow(state: SessionState, cut: Cut): Promise<void> {
     if (state.stored !== null) await this.#writes.delete(state);
-    state.end(asks);
+    state.end(cut);
   }
 
   /** What another request ended is not continued. */
-  #endedElsewhere(state: SessionState, asks: number): boolean {
+  #endedElsewhere(state: SessionState, cut: Cut): boolean {
     const { intent } = state;
     // Who logs in is owed a session although the one before it ended; who only changes the id is not.
     if (intent === "login" || (intent === "reset" && state.lost.deleted !== false)) {
       state.forgetStored();
       return false;
     }
-    state.end(asks);
+    state.end(cut);
     return state.ended;
   }
 
-  async #destroy(state: SessionState, asks: number): Promise<boolean> {
+  async #destroy(state: SessionState, cut: Cut): Promise<boolean> {
     await this.#writes.delete(state);
     const { deleted } = state.lost;
     const isOurs = deleted === "confirmed" || (deleted && !(await this.#writes.recovery.mayGoOn(state)));
-    state.end(asks);
+    state.end(cut);
     if (isOurs || state.unopened) state.owe(this.#settings.cookie.clear());
     return state.ended;
   }
 
-  async #rotate(state: SessionState, first: Wanted, asks: number): Promise<boolean> {
+  async #rotate(state: SessionState, first: Wanted, cut: Cut): Promise<boolean> {
     const { row } = state.stored!;
-    if (await this.#writes.replace(state, first, state.write(state.nextToken))) return true;
+    if (await this.#writes.replace(state, first, state.write(state.nextToken.value))) return true;
     const rebase = async (): Promise<Found> => {
       if (await this.#writes.recovery.findLost(state)) return "asked";
-      return this.#orEnd(state, asks, () =>
+      return this.#orEnd(state, cut, () =>
         state.startsOver ? this.#writes.reread(state) : this.#writes.rebase(state),
       );
     };
     const attempt = async (): Promise<Outcome> => {
-      const wanted = await this.#orEnd(state, asks, () => this.#prepare(state, asks));
-      if (wanted === null || state.asks !== asks) return "asked";
-      return (await this.#writes.replace(state, wanted, state.write(state.nextToken))) ? "done" : "beaten";
+      const wanted = await this.#orEnd(state, cut, () => this.#prepare(state, cut));
+      if (wanted === null || state.pending.hasGrownSince(cut)) return "asked";
+      return (await this.#writes.replace(state, wanted, state.write(state.nextToken.value)))
+        ? "done"
+        : "beaten";
     };
     // Beside the changes of a hot session that wait in this process it would hardly ever be the faster one.
     const outcome = await this.#writes.engine.alone(row, { rebase, attempt });
-    if (outcome === "gone") return this.#endedElsewhere(state, asks);
+    if (outcome === "gone") return this.#endedElsewhere(state, cut);
     return outcome === "done";
   }
 
   /** `onConflict` is a hook as well: it may throw, or answer what cannot be stored (R43). */
-  async #orEnd<Answer>(state: SessionState, asks: number, work: () => Promise<Answer>): Promise<Answer> {
+  async #orEnd<Answer>(state: SessionState, cut: Cut, work: () => Promise<Answer>): Promise<Answer> {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof StoreError) && !state.ended) await this.#endNow(state, asks);
+      if (!(error instanceof StoreError) && !state.ended) await this.#endNow(state, cut);
       throw error;
     }
   }
 
-  async #save(state: SessionState, wanted: Wanted | null, asks: number): Promise<boolean> {
+  async #save(state: SessionState, wanted: Wanted | null, cut: Cut): Promise<boolean> {
     // Where a write may have arrived, what is stored is not known: writing it anew tells.
     if (isStored(state, wanted) && state.lost.isEmpty) {
       await this.#renewal.keep(state);
@@ -213,8 +218,8 @@ export class Committer {
     }
     const first = () => this.#writes.update(state, wanted!, state.write(null));
     const attempt = async (company: Waiting): Promise<Outcome> => {
-      const merged = await this.#prepare(state, asks);
-      if (merged === null || state.asks !== asks || state.intent !== "save") return "asked";
+      const merged = await this.#prepare(state, cut);
+      if (merged === null || state.pending.hasGrownSince(cut) || state.intent !== "save") return "asked";
       return (await this.#writes.updateWith(company, state, merged, state.write(null))) ? "done" : "beaten";
     };
     const change = () => this.#changeOf(state, wanted!);
@@ -223,10 +228,15 @@ export class Committer {
       .save(state.stored!.row, { first, rebase, attempt, change })
       .catch((error: unknown): Outcome => {
         // A hook threw about what will not be written: what was asked for meanwhile decides (R43).
-        if (state.asks === asks || error instanceof StoreError || error instanceof ConflictError) throw error;
+        if (
+          !state.pending.hasGrownSince(cut) ||
+          error instanceof StoreError ||
+          error instanceof ConflictError
+        )
+          throw error;
         return "asked";
       });
-    if (outcome === "gone") return this.#endedElsewhere(state, asks);
+    if (outcome === "gone") return this.#endedElsewhere(state, cut);
     return outcome === "done";
   }
 

@@ -6,7 +6,9 @@ import { RejectedCookies } from "./rejected-cookies.ts";
 import { conformStored } from "./schema.ts";
 import { sessionOver, type Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
-import { publishRefusal, SessionState, type Stored } from "./state.ts";
+import { publishRefusal } from "./refusal.ts";
+import { SessionState } from "./state.ts";
+import type { Stored } from "./stored-state.ts";
 import type { Token } from "./token.ts";
 
 const none: readonly Token[] = [];

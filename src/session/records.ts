@@ -13,7 +13,7 @@ import { randomVersion } from "../sealing/random.ts";
 import type { BareRow, ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import { checkBegun, checkTimes, endOf, idleEnd } from "./lifetime.ts";
-import { publishRefusal } from "./state.ts";
+import { publishRefusal } from "./refusal.ts";
 import type { Token } from "./token.ts";
 import { Touches } from "./touches.ts";
 

@@ -21,7 +21,7 @@ export class Renewal {
     const { row, token } = state.stored!;
     const due = isTouchDue(row, this.#records.now(), touchEvery);
     if (token.stale || (due && (cookie.rolling || this.#isOutdated(state)))) await this.#renew(state);
-    else if (due) state.stored = { row: this.#records.touchLater(row), token };
+    else if (due) state.stored = state.stored!.withRow(this.#records.touchLater(row));
   }
 
   /** Whether the row comes from an earlier configuration, or from a clock that was ahead. A write corrects both. */

@@ -121,7 +121,7 @@ export class Session<Data = SessionData> {
     const before = state.content.user;
     if (before !== undefined && before !== user) state.startOver();
     state.content.user = user;
-    state.ask("login");
+    state.pending.add("login");
   }
 
   /**
@@ -130,7 +130,7 @@ export class Session<Data = SessionData> {
    */
   regenerate(): void {
     refuseCallback("regenerate", arguments);
-    this.#opened.ask("regenerate");
+    this.#opened.pending.add("regenerate");
   }
 
   /** Ends this session and starts an empty, anonymous one under a new id. Both timeouts restart. */
@@ -139,7 +139,7 @@ export class Session<Data = SessionData> {
     const state = this.#used;
     state.beginAnew();
     state.startOver();
-    state.ask("reset");
+    state.pending.add("reset");
   }
 
   /** Ends the session (logout). At commit the row is deleted and the cookie cleared; later changes are not saved. */
@@ -147,7 +147,7 @@ export class Session<Data = SessionData> {
     refuseCallback("destroy", arguments);
     const state = this.#used;
     state.startOver();
-    state.ask("destroy");
+    state.pending.add("destroy");
   }
 
   /**

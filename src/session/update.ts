@@ -40,18 +40,18 @@ export class Updater {
 
   async #update(state: SessionState, change: Change): Promise<void> {
     refuseEnded(state);
-    const { asks } = state;
+    const cut = state.pending.cut();
     void state.content; // opens it: a row that is refused makes this a new session
     if (!state.lost.isEmpty) await this.#writes.recovery.findLost(state);
     // A new id that is due comes first, so that the change is made to the session that goes on.
-    if (state.stored !== null && (state.isDue(asks) || changesUser(state))) {
+    if (state.stored !== null && (state.pending.isDue(cut) || changesUser(state))) {
       await this.#committer.settle(state);
     }
     if (state.ended) throw hasEnded();
     if (state.stored === null) return this.#updateNew(state, change);
     const isOver = this.#writes.isPastLimit(state) && !(await this.#writes.isAlive(state));
     if (isOver || (await this.#updateStored(state, change)) === "gone") {
-      state.end(asks);
+      state.end(cut);
       throw hasEnded();
     }
   }
@@ -60,7 +60,7 @@ export class Updater {
     refuseEnded(state);
     const { format } = this.#settings;
     const loaded = format.encode(state.content, null);
-    const write = state.write(state.nextToken, loaded);
+    const write = state.write(state.nextToken.value, loaded);
     const draft = await this.#draft(loaded, change, true);
     const plaintext = format.encode(draft, null);
     if (state.isUnused(draft)) return state.adoptDraft(write, plaintext);
@@ -101,7 +101,7 @@ export class Updater {
         const plaintext = format.encode(own, null);
         const wanted = { plaintext, user: own.user, isWhole: userChange !== "login" };
         const intent = userChange === "sign-out" ? "reset" : "login";
-        return this.#writes.replace(state, wanted, { ...write, token: state.nextToken, intent });
+        return this.#writes.replace(state, wanted, { ...write, token: state.nextToken.value, intent });
       }
     }
     const plaintext = format.encode(draft, loaded);
@@ -114,7 +114,7 @@ export class Updater {
   /** Another user's session starts with what the change set, and not with what it was given. */
   #ownOf(state: SessionState, base: Content, draft: Content): Content {
     const changes = ownChanges(this.#settings.format, base, draft);
-    const own = { ...state.withDefaults(changes), user: draft.user };
+    const own = { ...state.working.withDefaults(changes), user: draft.user };
     assertSameUser(state, own);
     return own;
   }

@@ -1,7 +1,5 @@
+import type { Cut, Intent } from "./pending.ts";
 import type { Token } from "./token.ts";
-
-/** What the application asked of the session. Decides what a commit does. */
-export type Intent = "save" | "login" | "regenerate" | "reset" | "destroy";
 
 /**
  * What a write covers, recorded when its bytes are made. Whatever the application does later comes after the write, even
@@ -9,12 +7,12 @@ export type Intent = "save" | "login" | "regenerate" | "reset" | "destroy";
  */
 export interface Write {
   readonly intent: Intent;
-  /** `asks` at that time. */
-  readonly asks: number;
+  /** The operations that the write does. */
+  readonly cut: Cut;
   /** The token of the new id; null for a write over the stored row. */
   readonly token: Token | null;
-  /** Which start from nothing the bytes belong to. */
-  readonly start: number;
+  /** The epoch of the working copy that the bytes belong to. */
+  readonly epoch: number;
   /** The bytes that `sessions.update` made its draft from; null for a commit, which writes the working copy itself. */
   readonly draftOf: Uint8Array | null;
 }

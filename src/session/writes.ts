@@ -13,7 +13,9 @@ import type { Records } from "./records.ts";
 import { Recovery } from "./recovery.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving, conformStored, type Conforming } from "./schema.ts";
-import { publishRefusal, type SessionState, type Stored } from "./state.ts";
+import { publishRefusal } from "./refusal.ts";
+import type { SessionState } from "./state.ts";
+import type { Stored } from "./stored-state.ts";
 import type { Token } from "./token.ts";
 import { bytesOf, type Write, type Written } from "./write.ts";
 import { WriteEngine, type Found } from "./write-engine.ts";
@@ -65,7 +67,7 @@ export class Writes {
     const written = state.written(write, plaintext);
     const row = this.#records.begin(token, bytesOf(written), user, this.#clientOf(state));
     const insert = () => this.#records.insert(row, reasonOf(write));
-    if (await state.during(write, { row, token }, written, insert)) {
+    if (await this.#during(state, write, { row, token }, written, insert)) {
       oweCookie(this.#records, state);
       return true;
     }
@@ -86,7 +88,7 @@ export class Writes {
         ? this.#records.continue(token, bytesOf(written), user, client, loaded)
         : this.#records.begin(token, bytesOf(written), user, client);
     const replace = () => this.#records.replace(loaded, row, reasonOf(write));
-    if (!(await state.during(write, { row, token }, written, replace))) return false;
+    if (!(await this.#during(state, write, { row, token }, written, replace))) return false;
     oweCookie(this.#records, state);
     return true;
   }
@@ -104,7 +106,7 @@ export class Writes {
     const row = this.#records.next(token, bytesOf(written), user, loaded);
     const update = () => this.#records.update(loaded, row, reason);
     try {
-      if (!(await state.during(write, this.#renewed(row, token), written, update))) return false;
+      if (!(await this.#during(state, write, this.#renewed(row, token), written, update))) return false;
     } catch (error) {
       if (isUnknown(error)) {
         for (const other of others) other.lost({ row, written });
@@ -121,7 +123,10 @@ export class Writes {
     return {
       user: state.storedUser,
       isOpen: () =>
-        !state.ended && state.asks === write.asks && state.intent === "save" && state.lost.isEmpty,
+        !state.ended &&
+        !state.pending.hasGrownSince(write.cut) &&
+        state.intent === "save" &&
+        state.lost.isEmpty,
       apply,
       settle: ({ row, written }) => {
         const { token } = state.stored!;
@@ -131,6 +136,31 @@ export class Writes {
       },
       lost: ({ row, written }) => void state.lost.add(row.version, { ...write, written }),
     };
+  }
+
+  /** Performs a write, and records its result. */
+  async #during(
+    state: SessionState,
+    write: Write,
+    stored: Stored,
+    written: Written,
+    work: () => Promise<boolean>,
+  ): Promise<boolean> {
+    state.nextToken.begin(write);
+    let done = false;
+    try {
+      done = await work();
+      if (done) {
+        state.changes++;
+        state.settle(write, stored, written);
+      }
+      return done;
+    } catch (error) {
+      if (isUnknown(error)) state.lost.add(stored.row.version, { ...write, written });
+      throw error;
+    } finally {
+      state.nextToken.end(write, done);
+    }
   }
 
   #renewed(row: SessionRow, token: Token): Stored {
@@ -152,7 +182,7 @@ export class Writes {
       check: (content) => this.#check(state, own, content),
       stored: ({ plaintext }) => {
         const isStored = sameBytes(plaintext, state.plaintext!);
-        return isStored ? { row: state.stored!.row, written: state.storedAs } : null;
+        return isStored ? { row: state.stored!.row, written: state.stored!.written } : null;
       },
       write: (wanted, others) => {
         if (others.length === 0) return this.update(state, own, write);
@@ -214,10 +244,10 @@ export class Writes {
 
   /** The same for a session that starts over: what is in the row, and whether it opens, does not matter. */
   async reread(state: SessionState): Promise<Found> {
-    const { row: loaded, token } = state.stored!;
+    const { row: loaded } = state.stored!;
     const row = await this.#records.read(loaded.id);
     if (row === null) return "gone";
-    state.stored = { row, token };
+    state.stored = state.stored!.withRow(row);
     state.lost.clear(); // writes over the row of before, which can come no more
     return "merged";
   }

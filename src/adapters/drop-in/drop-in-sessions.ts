@@ -7,7 +7,7 @@ import { opensAlone } from "../../session/format.ts";
 import { handleOf } from "../../session/handle.ts";
 import { createSessionManager, recordsOf, settingsOf, type SessionManager } from "../../manager.ts";
 import type { Records } from "../../session/records.ts";
-import { publishRefusal } from "../../session/state.ts";
+import { publishRefusal } from "../../session/refusal.ts";
 import { sameBytes } from "../../shared/bytes.ts";
 import { ownerOf } from "../../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";

@@ -1,7 +1,7 @@
 import type { Content } from "../../codec/codec.ts";
 import { RefusedError } from "../../errors.ts";
 import type { Records } from "../../session/records.ts";
-import { publishRefusal } from "../../session/state.ts";
+import { publishRefusal } from "../../session/refusal.ts";
 import type { Token } from "../../session/token.ts";
 import { sameBytes } from "../../shared/bytes.ts";
 import type { SessionRow } from "../../store/row.ts";

@@ -1,0 +1,15 @@
+import type { RefusedError } from "../errors.ts";
+import type { SessionRow } from "../store/row.ts";
+import { channels, type RefuseEvent } from "../telemetry/channels.ts";
+import { handleOf } from "./handle.ts";
+
+export function publishRefusal(row: Pick<SessionRow, "id">, error: RefusedError): void {
+  if (channels.refuse.hasSubscribers) {
+    channels.refuse.publish({ handle: handleOf(row.id), reason: error.reason } satisfies RefuseEvent);
+  }
+}
+
+/** Whether a row was opened, so that it is known to be this application's, and its content was refused. */
+export function isOfContent({ reason }: RefusedError): boolean {
+  return reason === "schema" || reason === "decode";
+}
