@@ -14,6 +14,18 @@ export function ownOutput(): Terminal["out"] {
 }
 
 /**
+ * Drops the process warning about durability. `check` reports these settings; as a warning it would precede the output
+ * of every command, and repeat what `check` says.
+ */
+export function quietDurability(): void {
+  const emit = process.emitWarning.bind(process) as (...args: unknown[]) => void;
+  process.emitWarning = (...args: unknown[]) => {
+    const [, options] = args;
+    if ((options as { code?: string } | undefined)?.code !== "STORED_SESSION_WEAK_DURABILITY") emit(...args);
+  };
+}
+
+/**
  * Tells when something else than the command ends the process, such as a configuration that calls `process.exit(0)`: a
  * script would take the exit code for done.
  * @returns to be called when the command ends by itself

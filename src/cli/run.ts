@@ -1,5 +1,5 @@
 import { exitCodes } from "./failure.ts";
-import { ownOutput, watchExit } from "./own-process.ts";
+import { ownOutput, quietDurability, watchExit } from "./own-process.ts";
 import { runCommand } from "./program.ts";
 import { processTerminal } from "./terminal.ts";
 
@@ -11,6 +11,7 @@ stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 stderr.on("error", () => {});
 const out = ownOutput();
+quietDurability();
 const ended = watchExit();
 let exitCode = await runCommand(process.argv.slice(2), { ...processTerminal(), out });
 // A pool that the configuration made is its owner's, who is not here to end it: it would keep the process alive.

@@ -105,7 +105,7 @@ export class UserRows {
       if (former.length === 0 && left.every(isKept)) return;
     }
     throw new ConflictError(
-      `${total} sessions of the user are ended, but new ones kept coming. Disable logins for this user, then try again.`,
+      `${total.toLocaleString("en-US")} sessions of the user are ended, but new ones kept coming. Disable logins for this user, then try again.`,
     );
   }
 
@@ -156,7 +156,7 @@ export class UserRows {
 function warnOfUnknown(format: SessionFormat, count: number): void {
   if (warned.has(format)) return;
   warned.add(format);
-  const sessions = count === 1 ? "1 session" : `${count} sessions`;
+  const sessions = count === 1 ? "1 session" : `${count.toLocaleString("en-US")} sessions`;
   process.emitWarning(
     `${sessions} of a user may belong to this application or to another one with these keys: only the cookie opens them, and an earlier version, which did not bind \`app\` into the user's reference, wrote them. They were neither listed nor ended. The next save of each settles it, and the absolute timeout ends them.`,
     { code: "STORED_SESSION_UNKNOWN_APPLICATION" },

@@ -5,6 +5,7 @@ import mysql from "mysql2/promise";
 import pg from "pg";
 import { afterEach, beforeEach, describe, inject, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
+import { MIGRATIONS } from "../../src/sql/migrations/migrator.ts";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
 import type {} from "../servers/global-setup.ts";
@@ -79,6 +80,56 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
         await store.close();
       } finally {
         await drop(kind, url, table);
+      }
+    });
+
+    test("three migrate at once → one says that it ran the migration", async (context) => {
+      const url = inject("servers")[kind];
+      if (url === undefined) return context.skip("its server is not there");
+      const table = `cli_${randomBytes(6).toString("hex")}`;
+      try {
+        const runs = [1, 2, 3].map(() => folder.spawn("migrate", "--json", "-d", url, "--table", table));
+        const answers = (await Promise.all(runs)).map(
+          ({ out, err }) => (assert.equal(err, ""), JSON.parse(out)),
+        );
+        assert.deepEqual(
+          answers.flatMap(({ applied }) => applied).toSorted(),
+          MIGRATIONS.map(({ version, name }) => `${version} ${name}`),
+        );
+      } finally {
+        await drop(kind, url, table);
+      }
+    });
+
+    test("a database that does not exist → says so, and not to grant rights", async (context) => {
+      const url = inject("servers")[kind];
+      if (url === undefined) return context.skip("its server is not there");
+      const missing = new URL(url);
+      missing.pathname = "/nowhere";
+      for (const command of ["count", "migrate"]) {
+        const { code, err } = await folder.run(command, "-d", missing.href);
+        assert.equal(code, 1);
+        assert.match(err, /has no database of this name \(.*nowhere.*\)\. Correct the name in the address/);
+        assert.doesNotMatch(err, /grant/i);
+      }
+      if (kind === "postgres") return;
+      // To a user without rights, the server does not tell whether the database exists.
+      const role = `reader_${randomBytes(4).toString("hex")}`;
+      const table = `cli_${randomBytes(6).toString("hex")}`;
+      await folder.run("migrate", "-d", url, "--table", table);
+      const reader = await readerOf(kind, url, table, role);
+      try {
+        if (reader === null) return context.skip("this user may not make others");
+        const other = new URL(reader);
+        other.pathname = "/nowhere";
+        const { err } = await folder.run("migrate", "-d", other.href);
+        assert.match(
+          err,
+          /cannot use the database, or there is no database of this name .* Check the name in the address first\./,
+        );
+        assert.doesNotMatch(err, /grant it/i);
+      } finally {
+        await drop(kind, url, table, role);
       }
     });
 

@@ -53,7 +53,7 @@ test.each([
     assert.match(status.out, what);
     assert.match(
       (await folder.run("migrate", "--dry-run", ...database)).out,
-      /would be made again: .*Nothing was changed/,
+      /Missing, and would be recreated: .*Nothing was changed/,
     );
     assert.match((await folder.run("migrate", "--print", ...database)).out, /-- missing: .*\nCREATE /);
     const expire = await folder.run("expire", ...database);
@@ -67,7 +67,7 @@ test.each([
       assert.match((await folder.run("migrate", "status", ...database)).out, what);
     }
     const yes = asks ? ["--yes"] : [];
-    assert.match((await folder.run("migrate", ...yes, ...database)).out, /Made again what was missing: /);
+    assert.match((await folder.run("migrate", ...yes, ...database)).out, /Recreated what was missing: /);
     assert.equal((await folder.run("migrate", "status", ...database)).code, 0);
     assert.equal((await check(...database)).code, 0);
     assert.match((await folder.run("migrate", ...database)).out, /up to date/);
@@ -177,6 +177,23 @@ test("a store of somebody's own that does not answer is a problem", async () => 
     about("Database").map(({ level, message }: any) => [level, message]),
     [["problem", "no answer"]],
   );
+});
+
+test("R33 a weak durability setting: check → reported once; another command → not printed before its output", async () => {
+  const source = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
+  writeFileSync(
+    folder.file("stored-session.config.mjs"),
+    `import { DatabaseSync } from "node:sqlite";
+import { sqliteStore } from ${source};
+const handle = new DatabaseSync("sessions.sqlite3");
+handle.exec("PRAGMA synchronous = OFF");
+export default { store: sqliteStore(handle), keys: process.env.STORED_SESSION_KEYS };`,
+  );
+  assert.equal((await folder.run("migrate")).err, "");
+  const { out, err } = await folder.run("check");
+  assert.equal(err, "");
+  assert.equal(out.match(/! Durability .*synchronous is OFF/gi)?.length, 1);
+  assert.deepEqual(await folder.run("count"), { code: 0, out: "0 live sessions\n", err: "" });
 });
 
 test("with --strict a warning is no all-clear, in JSON either", async () => {

@@ -23,11 +23,11 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
     program
       .command("migrate")
       .description(
-        "create or upgrade the tables, make again what is missing; does nothing when they are up to date",
+        "create or upgrade the tables, and recreate missing ones; does nothing when they are up to date",
       )
       .option("-p, --print", "print the SQL that is pending, for your own tool; runs nothing")
-      .option("-n, --dry-run", "say what would run; runs nothing")
-      .option("-y, --yes", "do not ask before making a lost table of sessions again, empty"),
+      .option("-n, --dry-run", "show what would run; runs nothing")
+      .option("-y, --yes", "do not ask before recreating a lost sessions table, which comes back empty"),
   ).action((options: Options) =>
     withSessions(terminal, options, needs, async (place) => {
       const store = sqlStoreOf(place);
@@ -48,12 +48,12 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
         return;
       }
       if (pending.length === 0 && missing.length === 0) {
-        report(terminal, options, { applied: [], madeAgain: [] }, () => ["The tables are up to date."]);
+        report(terminal, options, { applied: [], recreated: [] }, () => ["The tables are up to date."]);
         return;
       }
       if (options.dryRun) {
-        const wouldMakeAgain = obstacles.length > 0 ? [] : missing;
-        report(terminal, options, { wouldApply: names, wouldMakeAgain, missing, obstacles }, () => [
+        const wouldRecreate = obstacles.length > 0 ? [] : missing;
+        report(terminal, options, { wouldApply: names, wouldRecreate, missing, obstacles }, () => [
           wouldRun(names, again, obstacles, lost),
         ]);
         return;
@@ -62,18 +62,22 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
         await confirm(
           terminal,
           options.yes,
-          `The journal says that there is a table ${store.database.dialect.names.sessions}, and it is missing. Restore it, or name it again as it was, if you can: made again it is empty, which logs everybody out.`,
+          `The table ${store.database.dialect.names.sessions} existed and is missing now. Restore it, or rename it back, if you can. This recreates it empty, which logs everybody out.`,
         );
       }
       const created = missingFile(store);
-      await migrateDatabase(store.database, { repair: true, empty: lost });
+      const { applied, recreated } = await migrateDatabase(store.database, { repair: true, empty: lost });
+      const ran = applied.map(({ version, name }) => `${version} ${name}`);
       const mark = paint(terminal)("green", "✓");
-      report(terminal, options, { applied: names, madeAgain: missing }, () => {
-        const done =
-          missing.length > 0
-            ? `Made again what was missing: ${again}.`
-            : `Ran ${plural(names.length, "migration")}: ${names.join(", ")}.`;
-        return [...(created === null ? [] : [`${mark} Created ${created}`]), `${mark} ${done}`];
+      report(terminal, options, { applied: ran, recreated }, () => {
+        const done = [
+          ...(ran.length > 0 ? [`Ran ${plural(ran.length, "migration")}: ${ran.join(", ")}.`] : []),
+          ...(recreated.length > 0 ? [`Recreated what was missing: ${recreated.join(", ")}.`] : []),
+        ];
+        // Another process may have been first.
+        if (done.length === 0) return ["The tables are up to date."];
+        if (created !== null) done.unshift(`Created ${created}`);
+        return done.map((line) => `${mark} ${line}`);
       });
     }),
   );
@@ -82,7 +86,7 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
   reporting(
     migrate
       .command("status")
-      .description("say which migrations have run, which are pending, and what is missing"),
+      .description("show which migrations have run, which are pending, and what is missing"),
   ).action((_: CommonOptions, command: Command) => {
     const options = command.optsWithGlobals<CommonOptions>();
     return withSessions(terminal, options, needs, async (place) => {
@@ -113,10 +117,10 @@ function wouldRun(
     return `${plural(names.length, "migration")} would run: ${names.join(", ")}. Nothing was changed.`;
   }
   if (obstacles.length > 0) {
-    return `Missing, and it cannot be made now: ${again}. ${obstacles.join(" ")} Nothing was changed.`;
+    return `Missing, and it cannot be recreated yet: ${again}. ${obstacles.join(" ")} Nothing was changed.`;
   }
   const asked = lost ? "It would ask first, because that logs everybody out. " : "";
-  return `What is missing would be made again: ${again}. ${asked}Nothing was changed.`;
+  return `Missing, and would be recreated: ${again}. ${asked}Nothing was changed.`;
 }
 
 function ended(statements: readonly string[]): string[] {

@@ -42,6 +42,13 @@ export interface MigrateOptions {
   readonly empty?: boolean;
 }
 
+/** What this call did, not another process that migrated at the same time. */
+export interface MigrateResult {
+  readonly applied: readonly PendingMigration[];
+  /** Missing tables and indexes that were created. */
+  readonly recreated: readonly string[];
+}
+
 /**
  * Brings the tables of `database` to the shape of this version, under the database's own lock, and writes what
  * was done into the journal. Does nothing when nothing is pending; with `repair`, when nothing is missing either.
@@ -50,14 +57,19 @@ export interface MigrateOptions {
  * made again without `empty`; and with a TableError when a table of another shape has the name, or something missing
  * cannot be made. Nothing is changed then.
  */
-export async function migrateDatabase(database: Database, options: MigrateOptions = {}): Promise<void> {
+export async function migrateDatabase(
+  database: Database,
+  options: MigrateOptions = {},
+): Promise<MigrateResult> {
   const { dialect } = database;
   await database.locate?.();
   // Looked up without the lock first: a process that starts where nothing is to do waits for nobody.
   const found = await lookAt(dialect, database.run);
-  if (found.pending.length === 0 && !(options.repair && found.gaps.length > 0)) return;
+  if (found.pending.length === 0 && !(options.repair && found.gaps.length > 0)) {
+    return { applied: [], recreated: [] };
+  }
   assertRepairable(dialect, found.gaps, options);
-  await database.exclusively(async (run) => {
+  return await database.exclusively(async (run) => {
     const { applied, pending } = await lookAt(dialect, run);
     if (pending.length > 0) await run(dialect.journal.create());
     for (const { statements } of pending) {
@@ -65,10 +77,12 @@ export async function migrateDatabase(database: Database, options: MigrateOption
     }
     // Also of tables that another tool made. Before the journal, so that a failure is one at the next start as well
     // where the database cannot roll back.
-    if (applied.length === 0 || options.repair) await makeWhole(dialect, run, options);
+    const mends = applied.length === 0 || options.repair;
+    const gaps = mends ? await makeWhole(dialect, run, options) : [];
     for (const { version, name, checksum } of pending) {
       await run(dialect.journal.add({ version, name, checksum, appliedAt: options.now ?? Date.now() }));
     }
+    return { applied: pending, recreated: gaps.map(({ what }) => what) };
   });
 }
 
@@ -183,15 +197,15 @@ function assertRepairable(dialect: Dialect, gaps: readonly Gap[], { empty }: Mig
 }
 
 /** Makes what is missing, also of tables that were adopted or whose indexes' names another table has. */
-async function makeWhole(dialect: Dialect, run: Run, options: MigrateOptions): Promise<void> {
+async function makeWhole(dialect: Dialect, run: Run, options: MigrateOptions): Promise<readonly Gap[]> {
   const gaps = await gapsIn(dialect, run);
-  if (gaps.length === 0) return;
+  if (gaps.length === 0) return [];
   assertRepairable(dialect, gaps, options);
   const impatience = dialect.impatience?.();
   if (impatience) await run(impatience);
   for (const text of repairOf(dialect, gaps)) await run({ text, values: [], writes: true });
   const left = await gapsIn(dialect, run);
-  if (left.length === 0) return;
+  if (left.length === 0) return gaps;
   const { sessions: table, userIndex, expiryIndex } = dialect.names;
   throw new TableError(
     `The table ${table} lacks ${whatOf(left)}, and could not be given it. A table that was renamed keeps the names of its indexes: if another index has the name ${userIndex} or ${expiryIndex}, drop it or rename it (ALTER INDEX … RENAME TO …), then migrate again.`,

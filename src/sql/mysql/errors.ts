@@ -59,11 +59,28 @@ export function isLockWait(error: unknown): boolean {
   return codeOf(error) === 1205;
 }
 
+/** 1049: there is no such database. 1044: there is none, or this user may not use it; the server does not tell which. */
+function noDatabase(error: unknown): StoreUnavailableError {
+  const said = (error as Error).message;
+  const options = { cause: error, outcome: "none" } as const;
+  if (codeOf(error) === 1049) {
+    return new StoreUnavailableError(
+      `The server has no database of this name (${said}). Correct the name in the address, or create it with CREATE DATABASE.`,
+      options,
+    );
+  }
+  return new StoreUnavailableError(
+    `This user cannot use the database, or there is no database of this name (${said}); the server does not tell which. Check the name in the address first. If the database exists, give the user rights on it.`,
+    options,
+  );
+}
+
 /** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
 export function explainMigration(error: unknown, names: Names): StoreError | null {
   const options = { cause: error, outcome: "none" } as const;
   switch (codeOf(error)) {
     case 1044:
+      return noDatabase(error);
     case 1142:
     case 1143:
     case 1227:
@@ -116,6 +133,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
         options,
       );
     case 1044:
+      return noDatabase(error);
     case 1142:
     case 1143:
     case 1227:
@@ -146,8 +164,9 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
         "The server has no connection left. Make the pools smaller or max_connections larger.",
         options,
       );
-    case 1045:
     case 1049:
+      return noDatabase(error);
+    case 1045:
     case 1698:
       return new StoreUnavailableError(
         `The server refuses the connection (${said}). Check user, password and database.`,

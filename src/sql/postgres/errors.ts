@@ -131,9 +131,15 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
         options,
       );
   }
-  if (state.startsWith("28") || state === "3D000") {
+  if (state === "3D000") {
     return new StoreUnavailableError(
-      `PostgreSQL refuses the connection (${said}). Check user, password and database.`,
+      `PostgreSQL has no database of this name (${said}). Correct the name in the address, or create it with CREATE DATABASE.`,
+      options,
+    );
+  }
+  if (state.startsWith("28")) {
+    return new StoreUnavailableError(
+      `PostgreSQL refuses the connection (${said}). Check user and password.`,
       options,
     );
   }
