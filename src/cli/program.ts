@@ -17,6 +17,7 @@ import { showCommand } from "./commands/show.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { idOf } from "../session/handle.ts";
 import { exitCodes, explain } from "./failure.ts";
+import { adviceOn } from "./usage-advice.ts";
 import { printableLines } from "../shared/printable.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
@@ -50,17 +51,18 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
       writeOut: (text) => terminal.out.write(text),
       writeErr: (text) => terminal.err.write(text),
       // It repeats arguments, which scripts may have from elsewhere (R50).
-      outputError: (text, write) =>
-        write(
-          printableLines(text).replace(/^error: (.)/, (_, letter: string) =>
-            fail(terminal, letter.toUpperCase()),
-          ),
-        ),
+      outputError: (text, write) => {
+        const said = printableLines(text).replace(/^error: (.)/, (_, letter: string) =>
+          fail(terminal, letter.toUpperCase()),
+        );
+        const advice = adviceOn(text, args, program);
+        write(advice === null ? said : `${said}${printableLines(advice)}\n`);
+      },
       getOutHasColors: () => terminal.out.isTTY === true && !terminal.env["NO_COLOR"],
       getErrHasColors: () => terminal.err.isTTY === true && !terminal.env["NO_COLOR"],
     })
     .exitOverride()
-    .showHelpAfterError("(--help says what there is)")
+    .showHelpAfterError("(Use --help for the commands and options.)")
     .addHelpText("after", examples);
   for (const [heading, commands] of groups) {
     program.commandsGroup(heading);

@@ -10,8 +10,8 @@ export function wipe(terminal: Terminal): void {
 }
 
 /**
- * How long work goes: a bar that redraws itself with rate and time left on a terminal, cut to its width, and a plain
- * line every ten seconds elsewhere (as where TERM is dumb). Work of less than a second shows nothing.
+ * Progress of long work. On a terminal, one line with a bar, rate and time left, redrawn in place and fitted to the width.
+ * Elsewhere, and where TERM is dumb, a plain line every ten seconds. Work of less than a second shows nothing.
  */
 export class Progress {
   readonly #terminal: Terminal;
@@ -42,18 +42,22 @@ export class Progress {
     if (now - this.#drawn < (terminal ? (drawn.has(this.#terminal) ? 100 : 1_000) : 10_000)) return;
     this.#drawn = now;
     const elapsed = now - this.#began;
-    const parts = [`${plural(done, this.#noun)}`, `${number((done / elapsed) * 1_000)}/s`];
-    if (fraction !== undefined && fraction > 0.001) {
-      parts.push(`${span((elapsed * (1 - fraction)) / fraction)} left`);
-    }
-    const percent = fraction === undefined ? "" : `${String(Math.floor(fraction * 100)).padStart(3)}%  `;
+    const rate = `${number((done / elapsed) * 1_000)}/s`;
+    const left =
+      fraction !== undefined && fraction > 0.001 ? (elapsed * (1 - fraction)) / fraction : undefined;
     if (!terminal) {
-      this.#terminal.err.write(`${this.#title}: ${percent.trim()}${percent && ", "}${parts.join(", ")}\n`);
+      const parts = fraction === undefined ? [] : [percentOf(fraction)];
+      parts.push(plural(done, this.#noun), rate);
+      if (left !== undefined) parts.push(`${span(left)} left`);
+      this.#terminal.err.write(`${this.#title}: ${parts.join(", ")}\n`);
       return;
     }
-    const bar = fraction === undefined ? "" : `${this.#bar(fraction)} `;
-    const line = `${this.#title} ${bar}${percent}${parts.join("  ")}`;
-    this.#terminal.err.write(`\r\u001b[2K${this.#colored(line.slice(0, this.#columns() - 1))}`);
+    const line = this.#fitting(fraction, [
+      plural(done, this.#noun),
+      rate,
+      ...(left === undefined ? [] : [`${span(left)} left`]),
+    ]);
+    this.#terminal.err.write(`\r\u001b[2K${this.#colored(line)}`);
     drawn.add(this.#terminal);
   }
 
@@ -71,10 +75,21 @@ export class Progress {
     return this.#terminal.err.columns || 80; // 0 where the terminal does not say
   }
 
-  #bar(fraction: number): string {
-    const width = this.#columns() < 80 ? 10 : 24;
-    const full = Math.min(width, Math.round(fraction * width));
-    return "█".repeat(full) + "░".repeat(width - full);
+  /**
+   * The widest of these lines that fits: all parts with a bar that takes up the room there is; without the bar; then
+   * without the count and the rate, so that percentage and time left stay longest.
+   */
+  #fitting(fraction: number | undefined, parts: readonly string[]): string {
+    const room = this.#columns() - 1;
+    const percent = fraction === undefined ? [] : [percentOf(fraction).padStart(4)];
+    const lineOf = (some: readonly string[]) => `${this.#title} ${[...percent, ...some].join("  ")}`;
+    const whole = lineOf(parts);
+    const width = Math.min(24, room - whole.length - 1);
+    if (fraction !== undefined && width >= 4) {
+      return `${this.#title} ${bar(fraction, width)} ${whole.slice(this.#title.length + 1)}`;
+    }
+    const lines = [parts, parts.slice(1), parts.slice(2)].map(lineOf);
+    return lines.find((line) => line.length <= room) ?? lines.at(-1)!.slice(0, Math.max(0, room));
   }
 
   #colored(line: string): string {
@@ -83,4 +98,13 @@ export class Progress {
       .replace(/█+/, (full) => styled(err, env, "green", full))
       .replace(/░+/, (rest) => styled(err, env, "dim", rest));
   }
+}
+
+function percentOf(fraction: number): string {
+  return `${Math.floor(fraction * 100)}%`;
+}
+
+function bar(fraction: number, width: number): string {
+  const full = Math.min(width, Math.round(fraction * width));
+  return "█".repeat(full) + "░".repeat(width - full);
 }

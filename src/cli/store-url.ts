@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fromRailsUrl } from "../rails/url.ts";
 import { mysqlStore } from "../sql/mysql/store.ts";
@@ -31,11 +32,17 @@ export function openStore(
     case undefined: {
       const path = url.replace(/^(?:sqlite|file):(?:\/\/(?=\/)|\/\/)?/i, "");
       if (path === "" || /\.(ts|mts|js|mjs)$/.test(path)) break;
+      if (scheme === undefined && /^\w+$/.test(path) && !existsSync(resolve(cwd, path))) {
+        throw new Failure(
+          `There is no file ${JSON.stringify(path)} here. For the database of a server use postgres://user@host/${path} or mysql://user@host/${path}; for a new SQLite file, sqlite:${path}.`,
+          exitCodes.usage,
+        );
+      }
       return { store: sqliteStore(resolve(cwd, path), options), label: resolve(cwd, path) };
     }
   }
   throw new Failure(
-    `${JSON.stringify(withoutPassword(url))} is no database address: use postgres://…, mysql://… or sqlite:path/to/file.`,
+    `${JSON.stringify(withoutPassword(url))} is not a database address. Use postgres://…, mysql://… or sqlite:path/to/file.`,
     exitCodes.usage,
   );
 }

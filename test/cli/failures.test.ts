@@ -55,6 +55,17 @@ test("an unknown command or option", async () => {
   await refused(["list", "--usr", "1", ...database], 2, /Unknown option '--usr'/);
   await refused(["export", ...database], 2, /Required option/);
   await refused(["list", "--limit", "many", ...database], 2, /whole number/);
+  await refused([...database, "list"], 2, /'-d'\nOptions follow the command: stored-session list -d …/);
+  await refused([...database], 2, /A command comes first, such as: stored-session check -d …/);
+  await refused(["keys", ...database], 2, /Say which command of "keys": generate, status\./);
+  await refused(["init", ...database], 2, /"init" uses no database\./);
+  const generate = ["generate", "sql", "--dialect", "sqlite"];
+  await refused([...generate, ...database], 2, /"generate" uses no database\. Use --dialect/);
+  await refused(
+    ["migrate", "-d", "shop"],
+    2,
+    /There is no file "shop" here\. .*postgres:\/\/user@host\/shop .*sqlite:shop/,
+  );
 });
 
 test("no configuration, or one that cannot be used", async () => {
@@ -109,7 +120,7 @@ test("R36 a user's id that is empty, as a variable is that is not set", async ()
 });
 
 test("an address that is none, and one where nobody answers; the password is not printed", async () => {
-  await refused(["count", "-d", "redis://user:hunter2@host"], 2, /no database address/);
+  await refused(["count", "-d", "redis://user:hunter2@host"], 2, /not a database address/);
   for (const scheme of ["postgres", "mysql"]) {
     await refused(["count", "-d", `${scheme}://user:hunter2@127.0.0.1:9/app`], 1, /could not be reached/);
   }

@@ -1,5 +1,7 @@
 /** What cannot be repaired after an import is refused before it. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
@@ -60,4 +62,50 @@ test("import: a source that cannot be reached → no advice about its table", as
   assert.equal(code, 1);
   assert.match(err, /Check that its database is running, and host, port, user and password in --from\./);
   assert.ok(!err.includes("--from-table"));
+});
+
+test("import --left-out: rows that cannot be imported → a private file that names each with the SQL that finds it", async () => {
+  const old = new DatabaseSync(folder.file("old.sqlite3"));
+  const insert = old.prepare("INSERT INTO sessions VALUES (?, ?, ?)");
+  const sids = Array.from(
+    { length: 15 },
+    (_, i) => `${"abcdefghijklmno"[i]}${randomBytes(23).toString("base64url")}`,
+  );
+  for (const sid of sids) insert.run(sid, new Date(Date.now() + 3_600_000).toISOString(), "no session");
+
+  const short = await folder.run(...args, "--dry-run");
+  assert.equal(short.out.match(/unreadable: not JSON/g)?.length, 10);
+  assert.match(
+    short.out,
+    /… and 5 more\. --left-out <file> lists all, each with the SQL that finds its row\.$/m,
+  );
+
+  const { code, out } = await folder.run(...args, "--left-out", "left.jsonl");
+  assert.equal(code, 0);
+  assert.match(out, /15 sessions that could not be imported: see .*left\.jsonl\.$/m);
+  const path = folder.file("left.jsonl");
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const text = readFileSync(path, "utf8");
+  const listed = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.equal(listed.length, 15);
+  const found = listed.map(({ find }) =>
+    old
+      .prepare(find)
+      .all()
+      .map(({ sid }) => sid),
+  );
+  assert.deepEqual(found.toSorted(), sids.map((sid) => [sid]).toSorted());
+  old.close();
+  // R28: a session id opens its session.
+  for (const sid of sids) assert.ok(!text.includes(sid) && !out.includes(sid));
+
+  const again = await folder.run(...args, "--left-out", "left.jsonl");
+  assert.deepEqual([again.code, again.out], [2, ""]);
+  assert.match(
+    again.err,
+    /left\.jsonl exists already\. Give --left-out the name of a new file\. Nothing was changed\./,
+  );
 });

@@ -364,7 +364,7 @@ test("rows that were not met are an error, unless they are gone", async () => {
   const source = sourceNamed("connect-session-knex");
   const foreign = SourceTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
   await foreign.assertWhole(3, 3);
-  await assert.rejects(foreign.assertWhole(2, 3), /Only 2 of 3 rows of connect-session-knex were met/);
+  await assert.rejects(foreign.assertWhole(2, 3), /Only 2 of 3 rows of connect-session-knex were read/);
   old.exec("DELETE FROM sessions WHERE sid = 'c'");
   await foreign.assertWhole(2, 3);
   await foreign.close();

@@ -180,11 +180,11 @@ test("a store of somebody's own that does not answer is a problem", async () => 
 });
 
 test("R33 a weak durability setting: check → reported once; another command → not printed before its output", async () => {
-  const source = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
+  const sqlite = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
   writeFileSync(
     folder.file("stored-session.config.mjs"),
     `import { DatabaseSync } from "node:sqlite";
-import { sqliteStore } from ${source};
+import { sqliteStore } from ${sqlite};
 const handle = new DatabaseSync("sessions.sqlite3");
 handle.exec("PRAGMA synchronous = OFF");
 export default { store: sqliteStore(handle), keys: process.env.STORED_SESSION_KEYS };`,

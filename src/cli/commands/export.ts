@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { sealedToCookie } from "../../operator/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { Failure } from "../failure.ts";
-import { json, plural } from "../format.ts";
+import { json, number, plural } from "../format.ts";
 import { userId } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
 import { countUnfindable, uncountedKeyLines, unknownKeys, withoutUserLines } from "../unfindable.ts";
@@ -42,7 +42,7 @@ export function exportCommand(program: Command, terminal: Terminal): void {
         );
       } else if (terminal.err.isTTY || closed.length > 0) {
         terminal.err.write(
-          `${plural(found.length, "session")}.${closed.length > 0 ? ` The data of ${closed.length} cannot be read here: see "unreadable".` : ""}\n`,
+          `${plural(found.length, "session")}.${closed.length > 0 ? ` The data of ${number(closed.length)} cannot be read here: see "unreadable".` : ""}\n`,
         );
       }
       const missing = unknownKeys(unfindable);

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { Argument, type Command } from "commander";
 import { exitCodes, Failure } from "../failure.ts";
+import { LeftOutFile } from "../import/left-out.ts";
 import { SourceTable } from "../import/read.ts";
 import { importRails, railsFlags, railsSource } from "../import/rails.ts";
 import { sourceNamed, sources, urlVariable } from "../import/sources.ts";
@@ -28,7 +29,11 @@ export function importCommand(program: Command, terminal: Terminal): void {
     .option("--lifetime <time>", "of a session since its last use, where its table does not say", duration)
     .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 500)
     .option("-y, --yes", "import although --user-path or --user-key finds no user")
-    .option("-n, --dry-run", "say what would be taken over, and write nothing");
+    .option(
+      "--left-out <file>",
+      "list the sessions that cannot be imported in a new file, with SQL that finds each",
+    )
+    .option("-n, --dry-run", "show what would be imported, and write nothing");
   railsFlags(command);
   reporting(command).action((library: string, options: ImportCommandOptions) => {
     const isRails = library === railsSource.name;
@@ -39,15 +44,18 @@ export function importCommand(program: Command, terminal: Terminal): void {
         assertKept(place.store);
         const progress = new Progress(terminal, "Importing", "session");
         const tally = newTally(options.dryRun ?? false);
+        const file = options.leftOut === undefined ? null : new LeftOutFile(options.leftOut, terminal.cwd);
         let failed = true;
         try {
-          await work({ terminal, options, place, tally, progress, signal });
+          await work({ terminal, options, place, tally, file, progress, signal });
           failed = false;
         } finally {
           progress.clear();
+          file?.close();
           tally.finished = !failed && !signal.aborted;
           // What was done before a failure is told with it.
-          if (!failed || tally.read > 0) report(terminal, options, tally, () => lines(tally));
+          if (!failed || tally.read > 0)
+            report(terminal, options, tally, () => lines(tally, file?.path ?? null));
         }
         if (signal.aborted)
           throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
@@ -74,7 +82,7 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
       exitCodes.usage,
     );
   }
-  return async ({ terminal, place: { records, store }, tally, progress, signal }) => {
+  return async ({ terminal, place: { records, store }, tally, file, progress, signal }) => {
     const from = options.from ?? (terminal.env[urlVariable] || undefined);
     if (from === undefined) {
       throw new Failure(
@@ -102,7 +110,14 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
     const table = open();
     try {
       const total = await table.count();
-      const into = { records, store, userPath: userPath ?? null, dryRun };
+      const into = {
+        records,
+        store,
+        userPath: userPath ?? null,
+        dryRun,
+        file,
+        find: (sid: string) => table.findingSql(sid),
+      };
       for await (const page of table.pages(options.batchSize)) {
         if (signal.aborted) return;
         await writeRows(into, page, tally);

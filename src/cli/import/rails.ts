@@ -20,7 +20,9 @@ import { rowIdOf } from "../../session/token.ts";
 import { SqlStore } from "../../sql/sql-store.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure } from "../failure.ts";
+import { number } from "../format.ts";
 import { keyOfUser } from "../options.ts";
+import { findingSql } from "./left-out.ts";
 import { openDropIn, otherTable, unreachable } from "./read.ts";
 import { railsName, urlVariable, type Source } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";
@@ -68,6 +70,7 @@ export async function importRails({
   options,
   place,
   tally,
+  file,
   progress,
   signal,
 }: ImportWork): Promise<void> {
@@ -102,7 +105,8 @@ export async function importRails({
         const hash = /^2::([0-9a-f]{64})$/.exec(sid)?.[1];
         const id = rowIdOf(hash === undefined ? Buffer.from(sid) : Buffer.from(hash, "hex"));
         const reason = error instanceof RefusedError ? "unreadable" : "notStorable";
-        note(tally, { handle: handleOf(id), reason, detail: error.message });
+        const find = sqlOf(from.store, sid);
+        note(tally, { handle: handleOf(id), reason, detail: error.message }, file, find);
       },
     });
     fill(tally, counts);
@@ -111,6 +115,11 @@ export async function importRails({
     tally.read = tally.imported + Object.values(tally.skipped).reduce((sum, times) => sum + times);
     await from.store.close();
   }
+}
+
+/** A store of somebody's own has no SQL that is known here. */
+function sqlOf(store: SessionStore, sid: string): string | null {
+  return store instanceof RailsStore ? findingSql(store.database.dialect.names.sessions, "sid", sid) : null;
 }
 
 function fill(tally: Tally, counts: ImportResult): void {
@@ -244,7 +253,7 @@ async function assertOpens({ store, format }: From): Promise<void> {
   }
   if (refused === 0) return;
   throw new Failure(
-    `None of the ${refused} sessions of Rails that were tried opens with these keys (${why}): primary key, salt and hash digest class are to be those of config.active_record.encryption. Nothing was changed.`,
+    `None of the ${number(refused)} sessions of Rails that were tried opens with these keys (${why}): primary key, salt and hash digest class are to be those of config.active_record.encryption. Nothing was changed.`,
     exitCodes.usage,
   );
 }

@@ -4,6 +4,8 @@ import { readOnlyDatabase } from "../../sql/sqlite/look.ts";
 import type { Database } from "../../sql/dialect.ts";
 import type { SqlValue } from "../../sql/values.ts";
 import { exitCodes, Failure } from "../failure.ts";
+import { number, plural } from "../format.ts";
+import { findingSql } from "./left-out.ts";
 import { openStore } from "../store-url.ts";
 import type { SourceRow, Source } from "./sources.ts";
 
@@ -48,6 +50,11 @@ export class SourceTable {
     return Number(rows[0]?.["count"]);
   }
 
+  /** SQL that finds the row of a session id. */
+  findingSql(sid: string): string | null {
+    return findingSql(this.#table, quoted(this.#source.id, this.#database), sid);
+  }
+
   /** Different ids that `pages` gave, to be compared with what `count` answers. */
   get met(): number {
     return this.#met;
@@ -61,7 +68,7 @@ export class SourceTable {
     const expected = Math.min(total, await this.count());
     if (met >= expected) return;
     throw new Failure(
-      `Only ${met} of ${expected} rows of ${this.#source.name} were met: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was taken over stays.`,
+      `Only ${number(met)} of ${plural(expected, "row")} of ${this.#source.name} were read: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was taken over stays.`,
       exitCodes.failed,
     );
   }

@@ -50,12 +50,21 @@ export function newTally(dryRun: boolean): Tally {
   return { dryRun, read: 0, imported: 0, withUser: 0, skipped, examples: [], finished: false };
 }
 
-export function note(tally: Tally, skipped: Skipped): void {
-  tally.skipped[skipped.reason]++;
-  if (skipped.reason !== "ended" && tally.examples.length < mostExamples) tally.examples.push(skipped);
+/** Takes each session that could not be imported, with SQL that finds its row: null where there is none. */
+export interface LeftOutList {
+  add(skipped: Skipped, find: string | null): void;
 }
 
-export function lines({ dryRun, read, imported, withUser, skipped, examples }: Tally): string[] {
+/** Counts a row that is left out, and lists it. */
+export function note(tally: Tally, skipped: Skipped, list: LeftOutList | null, find: string | null): void {
+  tally.skipped[skipped.reason]++;
+  if (skipped.reason === "ended") return;
+  list?.add(skipped, find);
+  if (tally.examples.length < mostExamples) tally.examples.push(skipped);
+}
+
+export function lines(tally: Tally, file: string | null): string[] {
+  const { dryRun, read, imported, withUser, skipped, examples } = tally;
   const why = Object.entries(skipped)
     .filter(([, times]) => times > 0)
     .map(([reason, times]) => `${number(times)} ${words[reason as SkipReason]}`);
@@ -67,5 +76,16 @@ export function lines({ dryRun, read, imported, withUser, skipped, examples }: T
       ({ handle, reason, detail }) =>
         `  ${handle} ${words[reason]}${detail === null ? "" : `: ${printable(detail)}`}`,
     ),
+    ...whereTheRestIs(tally, file),
+  ];
+}
+
+function whereTheRestIs({ skipped, examples }: Tally, file: string | null): string[] {
+  const all = skipped.unreadable + skipped.notStorable;
+  if (file !== null) return [`${plural(all, "session")} that could not be imported: see ${file}.`];
+  const more = all - examples.length;
+  if (examples.length === 0) return [];
+  return [
+    `  ${more > 0 ? `… and ${number(more)} more. ` : ""}--left-out <file> lists ${more > 0 ? "all" : "them"}, each with the SQL that finds its row.`,
   ];
 }

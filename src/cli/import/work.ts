@@ -2,6 +2,7 @@ import type { CommonOptions } from "../configuration.ts";
 import type { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Workplace } from "../work.ts";
+import type { LeftOutFile } from "./left-out.ts";
 import type { Tally } from "./tally.ts";
 
 export interface RailsFlags {
@@ -19,6 +20,7 @@ export interface ImportCommandOptions extends CommonOptions, RailsFlags {
   batchSize: number;
   dryRun?: boolean;
   yes?: boolean;
+  leftOut?: string;
 }
 
 /** What an import is given to work with. */
@@ -27,6 +29,8 @@ export interface ImportWork {
   readonly options: ImportCommandOptions;
   readonly place: Workplace;
   readonly tally: Tally;
+  /** The file of `--left-out`. */
+  readonly file: LeftOutFile | null;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }

@@ -7,6 +7,7 @@ import { handleOf } from "../../session/handle.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure, orTell } from "../failure.ts";
 import type { SourceRow } from "./sources.ts";
+import type { LeftOutFile } from "./left-out.ts";
 import { note, type Skipped, type SkipReason, type Tally } from "./tally.ts";
 
 export interface ImportOptions {
@@ -15,6 +16,9 @@ export interface ImportOptions {
   /** Where in the session its user's id is: "passport.user", or null. */
   readonly userPath: readonly string[] | null;
   readonly dryRun: boolean;
+  readonly file: LeftOutFile | null;
+  /** The SQL that finds the row of a session id in the other library's table. */
+  readonly find: (sid: string) => string | null;
 }
 
 /** Takes a page of another table over, and counts what became of its rows. */
@@ -23,7 +27,7 @@ export async function writeRows(
   page: readonly SourceRow[],
   tally: Tally,
 ): Promise<void> {
-  const { records, store, userPath, dryRun } = options;
+  const { records, store, userPath, dryRun, file, find } = options;
   if (store.takeOver === undefined) {
     throw new Failure(
       "Sessions cannot be imported into this store: it does not remember what it took over, so another run would bring back sessions that had ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
@@ -32,11 +36,11 @@ export async function writeRows(
   }
   // A table without a unique id may have one twice; the first is taken, as a look-up would take it.
   const rows = new Map<string, SessionRow>();
-  const skipped: Skipped[] = [];
+  const skipped: [Skipped, string | null][] = [];
   let twice = 0;
   for (const foreign of page) {
     const row = rowFor(records, foreign, userPath);
-    if ("reason" in row) skipped.push(row);
+    if ("reason" in row) skipped.push([row, foreign.unreadable === undefined ? find(foreign.sid) : null]);
     else if (rows.has(handleOf(row.id))) twice++;
     else rows.set(handleOf(row.id), row);
   }
@@ -51,7 +55,7 @@ export async function writeRows(
   // Not before: where it fails, no more is known of the page.
   tally.read += page.length;
   tally.skipped.thereAlready += twice;
-  for (const one of skipped) note(tally, one);
+  for (const [one, sql] of skipped) note(tally, one, file, sql);
   for (const [index, answer] of answers.entries()) {
     if (answer === "before") tally.skipped.takenOverBefore++;
     else if (answer === "present") tally.skipped.thereAlready++;
