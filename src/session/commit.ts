@@ -3,7 +3,7 @@ import { afterChanges } from "../store/partial-failure.ts";
 import { ConflictError, SessionEndedError, StoreError } from "../errors.ts";
 import type { Settings } from "./settings.ts";
 import type { Outcome } from "./group-commit.ts";
-import { changeOfUser } from "./identity.ts";
+import { assertSameUser, changeOfUser } from "./identity.ts";
 import { changeIn } from "./merge.ts";
 import type { Cut } from "./pending.ts";
 import type { Records } from "./records.ts";
@@ -117,7 +117,8 @@ export class Committer {
     content.user = user;
     state.changeUser(change);
     state.content.user = user;
-    if (change === "switch" || change === "sign-out") assertSameUser(state, state.content);
+    if (change === "switch" || change === "sign-out")
+      assertSameUser(state.userOf!, state.content, remedyOfSwitch);
   }
 
   #assertLogin({ content, restarted }: SessionState, user: string | undefined): void {
@@ -250,16 +251,9 @@ export class Committer {
   }
 }
 
-/**
- * For what is left of a content when another user's session begins.
- * @throws {TypeError} `userOf` finds somebody else in it
- */
-export function assertSameUser({ userOf }: SessionState, { data, user }: Content): void {
-  if (userOf!(data) === user) return;
-  throw new TypeError(
-    "Another user is in the session's data. Their session starts with what this request set, and in that `userOf` finds somebody else. Set every key that `userOf` reads, or call session.login(user) before you set them.",
-  );
-}
+/** How to log in another user when `userOf` finds users in the data. */
+export const remedyOfSwitch =
+  "Set every key that `userOf` reads, or call session.login(user) before you set them.";
 
 interface Prepared extends Wanted {
   /** Nothing in a new session, which is not worth a row. */

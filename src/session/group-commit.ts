@@ -26,6 +26,8 @@ export interface Change<Draft, Done> {
   apply(draft: Draft): Draft;
   /** Takes over what was written, with this change in it. */
   settle(done: Done): void;
+  /** The answer to the write with this change in it was lost: it may have been applied. */
+  lost(done: Done): void;
 }
 
 /** A change that waits for its turn, or for another request to take it along. */

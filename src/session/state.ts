@@ -2,7 +2,7 @@ import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
 import { userAfter, userOfStored, type UserChange } from "./identity.ts";
-import { LostWrites } from "./lost-writes.ts";
+import { LostSessionWrites } from "./lost-writes.ts";
 import { NextToken } from "./next-token.ts";
 import { Pending, type Cut, type Intent } from "./pending.ts";
 import { isOfContent, publishRefusal } from "./refusal.ts";
@@ -24,7 +24,7 @@ export class SessionState {
   stored: StoredState | null;
   readonly working: WorkingCopy;
   readonly pending: Pending = new Pending();
-  readonly lost: LostWrites = new LostWrites();
+  readonly lost: LostSessionWrites = new LostSessionWrites();
   readonly nextToken: NextToken;
   /** The row that was opened, but whose content was refused. Only `destroy` deletes it. */
   refused: Stored | null = null;

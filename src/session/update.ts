@@ -2,10 +2,10 @@ import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../store/partial-failure.ts";
 import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "./settings.ts";
-import { assertSameUser, type Committer } from "./commit.ts";
+import { remedyOfSwitch, type Committer } from "./commit.ts";
 import type { Outcome } from "./group-commit.ts";
 import { plainAnswer } from "./hooks.ts";
-import { changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
+import { assertSameUser, changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
@@ -115,7 +115,7 @@ export class Updater {
   #ownOf(state: SessionState, base: Content, draft: Content): Content {
     const changes = ownChanges(this.#settings.format, base, draft);
     const own = { ...state.working.withDefaults(changes), user: draft.user };
-    assertSameUser(state, own);
+    assertSameUser(state.userOf!, own, remedyOfSwitch);
     return own;
   }
 

@@ -35,10 +35,7 @@ interface Done {
 }
 
 /** The change of a request, for others to write. */
-export interface SessionChange extends Change<Content, Done> {
-  /** It may have been written: the answer was lost. */
-  lost(done: Done): void;
-}
+export type SessionChange = Change<Content, Done>;
 
 /** What the one that writes a session knows of those that wait. */
 export type Waiting = Company<Content, Done>;
@@ -149,15 +146,12 @@ export class Writes {
     state.nextToken.begin(write);
     let done = false;
     try {
-      done = await work();
+      done = await state.lost.during(stored.row.version, { ...write, written }, work);
       if (done) {
         state.changes++;
         state.settle(write, stored, written);
       }
       return done;
-    } catch (error) {
-      if (isUnknown(error)) state.lost.add(stored.row.version, { ...write, written });
-      throw error;
     } finally {
       state.nextToken.end(write, done);
     }
@@ -187,7 +181,7 @@ export class Writes {
       write: (wanted, others) => {
         if (others.length === 0) return this.update(state, own, write);
         const draft = { ...write, draftOf: write.draftOf ?? own.plaintext };
-        return this.update(state, wanted, draft, "save", others as readonly SessionChange[]);
+        return this.update(state, wanted, draft, "save", others);
       },
     });
   }

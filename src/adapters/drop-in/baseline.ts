@@ -1,3 +1,4 @@
+import { LostWrites } from "../../session/lost-writes.ts";
 import type { SessionRow } from "../../store/row.ts";
 
 interface Known {
@@ -5,6 +6,12 @@ interface Known {
   /** What the request last knew to be stored. */
   readonly plaintext: Uint8Array;
   /** Whether the row holds changes of other requests besides, so that it must not be written without merging. */
+  readonly merged: boolean;
+}
+
+/** A save whose answer was lost: what the request would have known to be stored after it. */
+export interface LostSave {
+  readonly plaintext: Uint8Array;
   readonly merged: boolean;
 }
 
@@ -21,24 +28,27 @@ export class Baseline implements Known {
   readonly #begun: boolean;
   /** When the session ended, as far as the request knew when it first met it. */
   readonly #end: number;
+  /** The saves of this request whose answer was lost. */
+  readonly lost: LostWrites<LostSave>;
 
-  private constructor(known: Known, begun: boolean, end: number) {
+  private constructor(known: Known, begun: boolean, end: number, lost: LostWrites<LostSave>) {
     this.#known = known;
     this.#begun = begun;
     this.#end = end;
+    this.lost = lost;
   }
 
   static loaded(row: SessionRow, plaintext: Uint8Array): Baseline {
-    return new Baseline({ row, plaintext, merged: false }, false, row.expiresAt);
+    return new Baseline({ row, plaintext, merged: false }, false, row.expiresAt, new LostWrites());
   }
 
   static begun(row: SessionRow, plaintext: Uint8Array): Baseline {
-    return new Baseline({ row, plaintext, merged: false }, true, row.expiresAt);
+    return new Baseline({ row, plaintext, merged: false }, true, row.expiresAt, new LostWrites());
   }
 
   /** The same request's baseline after a save or a touch. */
   after(known: Known): Baseline {
-    return new Baseline(known, this.#begun, this.#end);
+    return new Baseline(known, this.#begun, this.#end, this.lost);
   }
 
   get row(): SessionRow {

@@ -1,11 +1,14 @@
+import { StoreError } from "../../errors.ts";
+import { isUnknown } from "../../session/lost-writes.ts";
 import type { Settings } from "../../session/settings.ts";
 import type { Change, Company, Outcome } from "../../session/group-commit.ts";
 import type { Found, Save as EngineSave, WriteEngine } from "../../session/write-engine.ts";
 import { sameBytes } from "../../shared/bytes.ts";
 import type { SessionRow } from "../../store/row.ts";
-import type { Baseline } from "./baseline.ts";
-import { changeOf, planSave, storedUser, userOfData, type Draft, type Plan, type Save } from "./merge.ts";
+import type { Baseline, LostSave } from "./baseline.ts";
+import { changeOf, isLoaded, planSave, type Draft, type Plan } from "./merge.ts";
 import type { DropInRows, Written } from "./rows.ts";
+import { saveOf, storedUser, userOfData, type Save } from "./save.ts";
 
 /** A row that a write made, and the bytes that it holds. */
 export interface Done {
@@ -24,20 +27,25 @@ interface Look {
 export class ChangedSession implements EngineSave<Draft, Done> {
   /** The baseline of the next save; null until this one is done, and when the session had ended (promise 3). */
   saved: Baseline | null = null;
-  /** Whether the request changed the user, so that the session begins anew. */
-  readonly changesUser: boolean;
   readonly #settings: Settings;
   readonly #engine: WriteEngine<Draft, Done>;
   readonly #rows: DropInRows;
-  readonly #save: Save;
+  #save: Save;
   #look: Look | null = null;
+  /** Whether the row is of the session that the request loaded, and that its change of user ends. */
+  #mayEnd = false;
 
   constructor(settings: Settings, engine: WriteEngine<Draft, Done>, rows: DropInRows, save: Save) {
     this.#settings = settings;
     this.#engine = engine;
     this.#rows = rows;
     this.#save = save;
-    this.changesUser = settings.userOf !== undefined && storedUser(settings, save.base) !== save.mine.user;
+  }
+
+  /** Whether the request changed the user, so that the session begins anew. */
+  get changesUser(): boolean {
+    const { base, mine } = this.#save;
+    return this.#settings.userOf !== undefined && storedUser(this.#settings, base) !== mine.user;
   }
 
   async first(): Promise<boolean> {
@@ -57,18 +65,37 @@ export class ChangedSession implements EngineSave<Draft, Done> {
     const row = await this.#rows.read();
     const stored = row && this.#rows.open(row);
     if (row === null || stored === null) return null;
-    const content = this.#settings.format.decode(stored);
-    const plan = planSave(this.#settings, this.#save, {
-      createdAt: row.createdAt,
-      content,
-      end: row.expiresAt,
-    });
+    this.#findLost(row);
+    const { createdAt, expiresAt: end } = row;
+    const draft = { createdAt, content: this.#settings.format.decode(stored), end };
+    this.#mayEnd = this.changesUser && isLoaded(this.#settings, this.#save, draft);
+    const plan = await this.#orEnd(() => planSave(this.#settings, this.#save, draft));
     return plan && { row, stored, plan };
+  }
+
+  /** Continues from an earlier save of this request if its answer was lost and it stored this row. */
+  #findLost(row: SessionRow): void {
+    const { baseline, mine } = this.#save;
+    const lost = baseline.lost.find(row.version);
+    if (lost !== undefined)
+      this.#save = saveOf(this.#settings, mine.data, baseline.after({ row, ...lost }), this.#save);
+  }
+
+  /** A hook that throws while the user changes ends the session that was to end (R43). */
+  async #orEnd<Answer>(work: () => Answer | Promise<Answer>): Promise<Answer> {
+    try {
+      return await work();
+    } catch (error) {
+      if (this.#mayEnd && !(error instanceof StoreError)) await this.#rows.delete();
+      throw error;
+    }
   }
 
   async attempt(company: Company<Draft, Done>): Promise<Outcome> {
     const { row, stored, plan } = this.#look!;
-    const done = plan.anew ? await this.#begin(row, this.#written(plan)) : await this.#write(company);
+    const done = plan.anew
+      ? await this.#orEnd(() => this.#begin(row, this.#written(plan)))
+      : await this.#write(company);
     if (!done) return "beaten";
     // Nothing was to be written where others made the same changes.
     if (this.saved === null) this.#settle({ row, plaintext: stored });
@@ -98,9 +125,13 @@ export class ChangedSession implements EngineSave<Draft, Done> {
   }
 
   async #begin(loaded: SessionRow, wanted: Written): Promise<boolean> {
-    const row = await this.#rows.replace(loaded, this.#rows.anew(wanted), wanted.content.user);
-    if (row !== null) this.#settle({ row, plaintext: wanted.plaintext });
-    return row !== null;
+    const row = this.#rows.anew(wanted);
+    const done = { row, plaintext: wanted.plaintext };
+    const { lost } = this.#save.baseline;
+    const replace = () => this.#rows.replace(loaded, row, wanted.content.user);
+    if ((await lost.during(row.version, this.#known(done), replace)) === null) return false;
+    this.#settle(done);
+    return true;
   }
 
   async #update(
@@ -108,9 +139,16 @@ export class ChangedSession implements EngineSave<Draft, Done> {
     wanted: Written,
     others: readonly Change<Draft, Done>[],
   ): Promise<boolean> {
-    const row = await this.#rows.update(loaded, wanted);
-    if (row === null) return false;
+    const row = this.#rows.next(loaded, wanted);
     const done = { row, plaintext: wanted.plaintext };
+    const { lost } = this.#save.baseline;
+    const update = () => this.#rows.update(loaded, row);
+    try {
+      if ((await lost.during(row.version, this.#known(done), update)) === null) return false;
+    } catch (error) {
+      if (isUnknown(error)) for (const other of others) other.lost(done);
+      throw error;
+    }
     this.#settle(done);
     for (const other of others) other.settle(done);
     return true;
@@ -118,18 +156,25 @@ export class ChangedSession implements EngineSave<Draft, Done> {
 
   /** A change of user begins the session anew, which is written by itself. */
   change(): Change<Draft, Done> | null {
-    if (this.changesUser) return null;
+    if (this.changesUser || !this.#save.baseline.lost.isEmpty) return null;
     return {
       user: this.#save.mine.user,
       isOpen: () => true, // a request does nothing else to its session while it saves it
       apply: changeOf(this.#settings, this.#save),
       settle: (done) => this.#settle(done),
+      lost: (done) => this.#save.baseline.lost.add(done.row.version, this.#known(done)),
     };
   }
 
-  #settle({ row, plaintext: written }: Done): void {
+  #settle(done: Done): void {
+    const { baseline } = this.#save;
+    this.saved = baseline.after({ row: done.row, ...this.#known(done) });
+    baseline.lost.clear();
+  }
+
+  /** What the request knows to be stored once its save is done. */
+  #known({ plaintext: written }: Done): LostSave {
     const { baseline, plaintext } = this.#save;
-    const merged = baseline.merged || !sameBytes(written, plaintext);
-    this.saved = baseline.after({ row, plaintext, merged });
+    return { plaintext, merged: baseline.merged || !sameBytes(written, plaintext) };
   }
 }

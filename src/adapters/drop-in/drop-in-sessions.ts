@@ -14,6 +14,7 @@ import { Baseline } from "./baseline.ts";
 import { wholeRows } from "../../session/whole-rows.ts";
 import { EndedIds } from "./ended-ids.ts";
 import { limited } from "./rows.ts";
+import { contentOf, saveOf } from "./save.ts";
 import { DropInSaves } from "./saves.ts";
 import { dropInToken } from "./token.ts";
 
@@ -104,16 +105,18 @@ export class DropInSessions {
   ): Promise<Baseline | null> {
     const token = dropInToken(id);
     const known = baseline !== null && sameBytes(baseline.row.id, token.id) ? baseline : null;
-    const { mine, plaintext } = this.#saves.contentOf(data, known);
     if (known === null) {
+      const { mine, plaintext } = contentOf(this.#settings, data, null);
       const handle = handleOf(token.id);
       if (this.#ended.has(handle)) return null;
       const begun = await this.#saves.begin(token, mine, plaintext, expiresAt ?? this.defaultEnd());
       this.#ended.alive(handle);
       return begun;
     }
-    if (!sameBytes(plaintext, known.plaintext))
-      return this.#saves.change(token, mine, plaintext, known, expiresAt, own);
+    const save = saveOf(this.#settings, data, known, { expiresAt, own });
+    // Where a save may have been applied, it is not known what is stored: saving again finds out.
+    if (!sameBytes(save.plaintext, known.plaintext) || !known.lost.isEmpty)
+      return this.#saves.change(token, save);
     return expiresAt === null ? known : this.#touch(known, expiresAt);
   }
 

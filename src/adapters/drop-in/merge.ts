@@ -2,23 +2,9 @@ import type { Content } from "../../codec/codec.ts";
 import { ConflictError } from "../../errors.ts";
 import type { Settings } from "../../session/settings.ts";
 import { handleOf } from "../../session/handle.ts";
-import { ownChanges, userAfter, userOfStored } from "../../session/identity.ts";
+import { assertSameUser, ownChanges } from "../../session/identity.ts";
 import { changeIn, mergeContent } from "../../session/merge.ts";
-import type { Baseline } from "./baseline.ts";
-
-/** One save by a request. */
-export interface Save {
-  /** What the request knew to be stored before. */
-  readonly base: Content;
-  readonly mine: Content;
-  /** The bytes of `mine`. */
-  readonly plaintext: Uint8Array;
-  readonly baseline: Baseline;
-  /** When the session ends; null leaves that as it is stored. */
-  readonly expiresAt: number | null;
-  /** Keys of the data that say when the session ends. They are merged as one value. */
-  readonly own: readonly string[];
-}
+import { storedUser, userOfData, type Save } from "./save.ts";
 
 /** A session as it is stored, or as it is to be. */
 export interface Draft {
@@ -35,36 +21,19 @@ export interface Plan extends Draft {
 }
 
 /**
- * Who is logged in with this data, by the rule of our own sessions: whom `userOf` finds, or else who was stored with the
- * session, while nothing that `userOf` reads was changed.
- * @param base what was stored; null for nothing
- */
-export function userOfData(
-  { userOf }: Settings,
-  data: Record<string, unknown>,
-  base: Content | null,
-): string | undefined {
-  return userOf === undefined ? base?.user : userAfter(userOf, data, base);
-}
-
-/** Who was logged in in a session that is stored. */
-export function storedUser({ userOf }: Settings, content: Content): string | undefined {
-  return userOfStored(userOf, content);
-}
-
-/**
  * What a save makes of the session that is stored now. Null when the session that the request loaded has ended: its row
  * was begun anew or belongs to another user by now.
  *
  * Data of one user never meets that of another (R42). A change of user is a login (decision 4): a visitor keeps what
  * is in the session, a different user, or nobody after a user, keeps only what this request set.
  * @throws {ConflictError} the merged data would belong to somebody whom neither request logged in
+ * @throws {TypeError} what is left for another user belongs to somebody else
  */
 export function planSave(settings: Settings, save: Save, stored: Draft): Plan | null {
   const { base, mine, baseline, expiresAt } = save;
   const { createdAt, content: theirs } = stored;
   const [before, now, user] = [storedUser(settings, base), storedUser(settings, theirs), mine.user];
-  const isSame = createdAt === baseline.row.createdAt && now === before;
+  const isSame = isLoaded(settings, save, stored);
 
   if (user === before) {
     if (!isSame) return null;
@@ -82,7 +51,16 @@ export function planSave(settings: Settings, save: Save, stored: Draft): Plan | 
     if (userOfData(settings, merged.content.data, base) === user) return { ...merged, anew: true };
   }
   const content = before === undefined ? mine : { ...mine, data: setByRequest(settings, save) };
+  if (settings.userOf !== undefined) assertSameUser(settings.userOf, content, remedy);
   return { createdAt, content, end: expiresAt ?? stored.end, anew: true };
+}
+
+const remedy = "Set every key that `userOf` reads, or give the session a new id first (regenerate).";
+
+/** Whether the session that is stored is the one that the request loaded: not begun anew, and of the same user. */
+export function isLoaded(settings: Settings, { base, baseline }: Save, stored: Draft): boolean {
+  const isSameUser = storedUser(settings, stored.content) === storedUser(settings, base);
+  return stored.createdAt === baseline.row.createdAt && isSameUser;
 }
 
 /** Key by key, the keys that say when the session ends as one value, and the end with them. */

@@ -53,15 +53,22 @@ export class DropInRows {
     return this.#records.store.read(this.#token.id);
   }
 
-  async update(loaded: SessionRow, { content, plaintext, end }: Written): Promise<SessionRow | null> {
-    const next = this.#records.next(this.#token, plaintext, content.user, loaded);
-    const row = limited(this.#records, next, end);
+  /** A row that takes the place of the one loaded. */
+  next(loaded: SessionRow, { content, plaintext, end }: Written): SessionRow {
+    return limited(this.#records, this.#records.next(this.#token, plaintext, content.user, loaded), end);
+  }
+
+  async update(loaded: SessionRow, row: SessionRow): Promise<SessionRow | null> {
     return (await this.#records.update(loaded, row, "save")) ? row : null;
   }
 
   /** Begins the session anew under its own id, which the middleware's cookie names. */
   async replace(loaded: SessionRow, row: SessionRow, user: string | undefined): Promise<SessionRow | null> {
     return (await this.#records.replace(loaded, row, user === undefined ? "reset" : "login")) ? row : null;
+  }
+
+  async delete(): Promise<void> {
+    await this.#records.delete(this.#token.id);
   }
 
   isAlive(row: SessionRow): boolean {

@@ -9,8 +9,9 @@ import { WriteEngine } from "../../session/write-engine.ts";
 import type { SessionRow } from "../../store/row.ts";
 import { Baseline } from "./baseline.ts";
 import { ChangedSession, type Done } from "./changed-session.ts";
-import { userOfData, type Draft, type Save } from "./merge.ts";
+import type { Draft } from "./merge.ts";
 import { DropInRows, type Written } from "./rows.ts";
+import type { Save } from "./save.ts";
 import { warnOfKeptId } from "./warnings.ts";
 
 /**
@@ -32,15 +33,6 @@ export class DropInSaves {
     this.#settings = settings;
     this.#records = records;
     this.#engine = new WriteEngine(settings.storeTimeout);
-  }
-
-  /** The content and the bytes of what an application's session holds. */
-  contentOf(data: Record<string, unknown>, known: Baseline | null): { mine: Content; plaintext: Uint8Array } {
-    const { format } = this.#settings;
-    // Where nobody was logged in, which most rows show, what is stored need not be looked at.
-    const base = known === null || known.row.userRef === null ? null : format.decode(known.plaintext);
-    const mine: Content = { data, user: userOfData(this.#settings, data, base), flash: {} };
-    return { mine, plaintext: format.encode(mine, known?.plaintext ?? null) };
   }
 
   /** Saves a session that the request did not load. */
@@ -73,7 +65,7 @@ export class DropInSaves {
     const { user } = wanted.content;
     const goesOn = rows.isAlive(present) && rows.isOf(present, user);
     const replaced = await (goesOn
-      ? rows.update(present, wanted)
+      ? rows.update(present, rows.next(present, wanted))
       : rows.replace(present, rows.anew(wanted), user));
     return replaced && Baseline.loaded(replaced, wanted.plaintext);
   }
@@ -83,31 +75,12 @@ export class DropInSaves {
    * @returns the baseline of the next save; null when the session had ended, and nothing was saved (promise 3)
    * @throws {SessionEndedError} it had ended, and the request was to log a user in
    */
-  async change(
-    token: Token,
-    mine: Content,
-    plaintext: Uint8Array,
-    baseline: Baseline,
-    expiresAt: number | null,
-    own: readonly string[],
-  ): Promise<Baseline | null> {
-    const { format } = this.#settings;
-    let decoded: Content | null = null;
+  async change(token: Token, save: Save): Promise<Baseline | null> {
     const rows = new DropInRows(this.#records, token);
-    const save: Save = {
-      get base() {
-        return (decoded ??= format.decode(baseline.plaintext)); // which most saves need not look at
-      },
-      mine,
-      plaintext,
-      baseline,
-      expiresAt,
-      own,
-    };
     const changed = new ChangedSession(this.#settings, this.#engine, rows, save);
-    const isLogin = mine.user !== undefined && changed.changesUser;
-    if (isLogin && !baseline.begun) this.#warnOnce();
-    await this.#engine.save(baseline.row, changed);
+    const isLogin = save.mine.user !== undefined && changed.changesUser;
+    if (isLogin && !save.baseline.begun) this.#warnOnce();
+    await this.#engine.save(save.baseline.row, changed);
     if (changed.saved === null && isLogin) {
       throw new SessionEndedError(
         "The session ended while this request logged a user in, so the login is not stored. Log in again. Give every login a new session id (express-session and @fastify/session: req.session.regenerate()).",
