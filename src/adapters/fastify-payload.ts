@@ -25,9 +25,7 @@ export function checkPayload(reply: FastifyReply, payload: unknown): void {
   });
   const body = (response === null ? payload : response.body) as Body | null;
   if (response?.bodyUsed === true || (typeof body === "object" && body?.locked === true))
-    throw new TypeError(
-      "This reply cannot be sent: the body of its payload has been read, or is being read.",
-    );
+    throw new TypeError("This reply cannot be sent: the body of its payload was already read.");
   const sendable =
     body === undefined ||
     body === null ||
@@ -37,7 +35,7 @@ export function checkPayload(reply: FastifyReply, payload: unknown): void {
     typeof body.getReader === "function";
   if (sendable) return;
   throw new TypeError(
-    `This reply cannot be sent: its payload is of type ${typeof body}, and Fastify sends text, bytes and streams. Set a content type of JSON, or serialize it.`,
+    `This reply cannot be sent: its payload is of type ${typeof body}, but Fastify sends only text, bytes and streams. Set a JSON content type, or serialize it.`,
   );
 }
 

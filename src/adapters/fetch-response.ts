@@ -10,12 +10,11 @@ export function deliverableOf(response: Response, state: SessionState): Response
     const { status } = response;
     if (status !== 101 && !(Number.isInteger(status) && status >= 200 && status <= 599))
       throw new RangeError(`Its status is ${status}.`);
-    if (!settledWithoutStore(state) && isRead(response))
-      throw new TypeError("Its body has been read, or is being read.");
+    if (!settledWithoutStore(state) && isRead(response)) throw new TypeError("Its body was already read.");
     return withMutableHeaders(response);
   } catch (cause) {
     throw new TypeError(
-      `This response cannot take the session's headers and be sent, and nothing was saved. ${(cause as Error).message} Answer with a \`new Response(…)\`.`,
+      `This response cannot be sent with the session's headers. Nothing was saved. ${(cause as Error).message} Return a \`new Response(…)\`.`,
       { cause },
     );
   }

@@ -185,7 +185,7 @@ function headerOf(source: CookieSource, name: string): string | undefined {
   const headers = isRequest(source) ? source.headers : source;
   if (headers !== null && headers !== undefined && typeof headers.get !== "function") {
     throw new TypeError(
-      "fetchSessions takes a Request, its headers, or the text of its Cookie header. For requests of node:http there is stored-session/node.",
+      "fetchSessions requires a Request, its headers, or the text of its Cookie header. For node:http requests, use stored-session/node.",
     );
   }
   return headers?.get(name) ?? undefined;

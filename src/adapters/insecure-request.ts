@@ -13,11 +13,11 @@ type Problem = "plain" | "proxy" | "safari";
 
 const messages: Readonly<Record<Problem, string>> = {
   plain:
-    'A Secure session cookie was set on a plain-http request, and browsers drop it. Behind a proxy that speaks https, trust it (Express: app.set("trust proxy", 1); stored-session/node: trustProxy). For plain http in development set cookie: { secure: false }.',
+    'A Secure session cookie was set on a plain HTTP request, so browsers drop it. Behind an HTTPS proxy, trust the proxy (Express: app.set("trust proxy", 1); stored-session/node: trustProxy). For plain HTTP in development, set cookie: { secure: false }.',
   proxy:
-    'A Secure session cookie was set on a request that a proxy on this machine passed on without https. If browsers reach the proxy over http, they drop the cookie: give the proxy a certificate. If they reach it over https, let it send "X-Forwarded-Proto: https", and trust it (Express: app.set("trust proxy", "loopback"); stored-session/node: trustProxy).',
+    'A Secure session cookie was set on a request that a proxy on this machine forwarded without HTTPS. If browsers use HTTP to reach the proxy, they drop the cookie: give the proxy a certificate. If they use HTTPS, make the proxy send "X-Forwarded-Proto: https", and trust it (Express: app.set("trust proxy", "loopback"); stored-session/node: trustProxy).',
   safari:
-    'A Secure session cookie was set on http://localhost, and Safari drops it; Chrome and Firefox keep it. In development set cookie: { secure: process.env.NODE_ENV !== "development" } and start with NODE_ENV=development, or serve https.',
+    'A Secure session cookie was set on http://localhost. Safari drops it; Chrome and Firefox keep it. In development, set cookie: { secure: process.env.NODE_ENV !== "development" } and start with NODE_ENV=development, or serve HTTPS.',
 };
 
 const warned = new Set<Problem>();

@@ -40,7 +40,7 @@ export function sessionOf<Data>(sessions: SessionManager<Data>, bearer: object):
   const found = loadedFor(sessions, bearer);
   if (found === undefined) {
     throw new TypeError(
-      "This request has no session of this manager: mount its middleware before the handler.",
+      "This request has no session of this session manager. Mount its middleware before the handler.",
     );
   }
   return found;

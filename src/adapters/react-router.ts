@@ -169,7 +169,7 @@ class WrappedSession {
 function wrappedOf(session: unknown): WrappedSession {
   if (session instanceof WrappedSession) return session;
   throw new TypeError(
-    "This session belongs to another storage. Pass a session returned by getSession of this storage.",
+    "This session belongs to another storage. Pass a session that getSession of this storage returned.",
   );
 }
 

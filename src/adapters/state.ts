@@ -21,7 +21,7 @@ export function changedSinceCommit(state: SessionState): boolean {
 export function refuseNull(current: unknown): void {
   if (current !== null) return;
   throw new TypeError(
-    "The session was set to null, which ends nothing: call session.destroy() instead. Nothing was saved.",
+    "The session was set to null, which does not end it. Nothing was saved. Call session.destroy() instead.",
   );
 }
 
@@ -33,7 +33,7 @@ export function tellOfLateChanges(state: SessionState): void {
 
 function warnOfLateChange(): void {
   process.emitWarning(
-    "A session was changed after its response had begun: that change is not saved. Change the session before the first byte is written, or use sessions.update().",
+    "A session was changed after its response had started, so the change was not saved. Change the session before the first byte is written, or use sessions.update().",
     { code: "STORED_SESSION_CHANGED_AFTER_RESPONSE" },
   );
 }
@@ -53,7 +53,7 @@ export function warnOfUnsentCookie(): void {
   if (warnedOfUnsentCookie) return;
   warnedOfUnsentCookie = true;
   process.emitWarning(
-    "A session cookie could not be sent: the response's headers had left before the session was attached to it. Mount the session middleware before whatever writes or flushes the response.",
+    "A session cookie could not be sent, because the response headers were sent before the session middleware ran. Mount the session middleware before any middleware that writes or flushes the response.",
     { code: "STORED_SESSION_COOKIE_UNSENT" },
   );
 }

@@ -593,7 +593,7 @@ describe("time limits", () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(seen.map(({ error }) => error)).toMatchObject([
       { outcome: "unknown" },
-      { outcome: "none", message: expect.stringContaining("not sent again") },
+      { outcome: "none", message: expect.stringContaining("not retried individually") },
       { outcome: "none" },
     ]);
     expect(calls).toHaveLength(3);
@@ -750,7 +750,7 @@ describe("closing", () => {
     const { batched } = setUp(LANES, { storeTimeout: 5 });
     batched.store.close = () => new Promise(() => {});
     await expect(batched.close()).rejects.toThrow(StoreTimeoutError);
-    await expect(batched.close()).rejects.toThrow(/has not closed within 5 ms/);
+    await expect(batched.close()).rejects.toThrow(/did not close within 5 ms/);
   });
 
   test("close waits for what is queued and under way; later calls reject", async () => {

@@ -177,7 +177,7 @@ export class BatchingStore {
     if (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      const message = `The session store has not closed within ${this.#timeout} ms: its database does not answer. Nothing more is sent to it.`;
+      const message = `The session store did not close within ${this.#timeout} ms, because its database does not respond. No more statements are sent.`;
       reject(new StoreTimeoutError(message, { outcome: "none" }));
     }, this.#timeout);
     try {
@@ -200,7 +200,7 @@ export class BatchingStore {
     let touch: Operation | null = null;
     const answer = new Promise((resolve, reject) => {
       this.#assertOpen();
-      if (!(id instanceof Uint8Array)) throw new TypeError("The id of a row is a Uint8Array.");
+      if (!(id instanceof Uint8Array)) throw new TypeError("A row id must be a Uint8Array.");
       // Nobody waits for a touch, so nothing slows those who cause them: half of the places are kept for requests.
       this.#assertPlace(this.#waiting, kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue);
       const operation = new Operation(this, this.#deadlines, kind, id, item, resolve, reject);
@@ -219,7 +219,7 @@ export class BatchingStore {
   #assertPlace(taken: number, most: number): void {
     if (taken < most) return;
     throw new StoreOverloadedError(
-      `${taken} operations wait for the session store already. It is too slow for this load, or it hangs.`,
+      `Load shedding: ${taken} operations are already waiting for the session store, which is too slow for this load or hangs.`,
     );
   }
 
@@ -281,7 +281,7 @@ export class BatchingStore {
       return;
     }
     const outcome = kind === "read" ? "none" : "unknown";
-    const message = `The session store did not answer a ${kind} within ${operation.deadlines.limit} ms${outcome === "unknown" ? "; whether it was applied is not known, and committing again is safe" : ""}.`;
+    const message = `Deadline exceeded: the session store did not complete a ${kind} within ${operation.deadlines.limit} ms.${outcome === "unknown" ? " It may still have been applied. Committing again is safe." : ""}`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
     if (batch) {
       this.#pace.took(this.#timeout, batch.departure);
@@ -296,8 +296,8 @@ export class BatchingStore {
   #turnAway(operation: Operation): void {
     const { kind, deadline, alone } = operation;
     const waited = Math.round(this.#deadlines.now() - deadline + this.#timeout);
-    const sent = alone ? "sent again, after a statement that it shared with others had failed" : "sent";
-    const message = `A ${kind} waited ${waited} ms for the session store and was not ${sent}. The store is too slow for this load, or it hangs.`;
+    const sent = alone ? "retried individually after its batch had failed" : "sent";
+    const message = `Deadline exceeded: a ${kind} waited ${waited} ms in the queue and was not ${sent}. The session store is too slow for this load, or hangs.`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome: "none" }));
     if (kind !== "read") this.#leaveChain(operation);
   }

@@ -264,7 +264,7 @@ export async function revokeEverything(records: Records, options: WalkOptions = 
     throw afterChanges(error, deleted, "deleted");
   }
   throw new ConflictError(
-    `${deleted.toLocaleString("en-US")} sessions are ended, but others that seem to have begun before that kept coming. Look whether the clock of a server is behind or ahead, and run it again.`,
+    `${deleted.toLocaleString("en-US")} sessions were revoked, but new sessions with earlier creation times kept appearing. Check the clocks of the servers, then run it again.`,
   );
 }
 

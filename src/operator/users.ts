@@ -72,7 +72,7 @@ export function userSessions(records: Records, user: string): UserSessions {
     async revoke(handle) {
       if (typeof handle !== "string") {
         throw new TypeError(
-          `revoke takes the handle of a session, which is text. It was given ${handle === null ? "null" : typeof handle}.`,
+          `revoke requires the handle of a session, which is a string. It was given ${handle === null ? "null" : typeof handle}.`,
         );
       }
       const only = idOf(handle);
@@ -102,7 +102,7 @@ function assertOptions(options: unknown): void {
   if (options === undefined || options === null) return;
   const isPlain = typeof options === "object" && !(options instanceof Session);
   if (!isPlain || Object.keys(options).some((key) => key !== "except")) {
-    throw new TypeError("revokeAll takes { except: session }, or nothing. No session was ended.");
+    throw new TypeError("revokeAll accepts only { except: session }. No session was revoked.");
   }
 }
 

@@ -129,7 +129,7 @@ export class TimeLimit {
         reject(
           this.#closing && limit === "longer"
             ? new ClosedError("The store is closed.", { outcome })
-            : new StoreTimeoutError(`The database did not answer within ${waited} ms.`, { outcome }),
+            : new StoreTimeoutError(`The database did not respond within ${waited} ms.`, { outcome }),
         );
       });
       if (this.#closing && limit === "longer") entry.expire();

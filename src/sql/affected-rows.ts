@@ -20,7 +20,7 @@ export function writtenOf(
     if (row === undefined || boundedIn(row, "created_at") !== loaded.createdAt) return false;
     const version = boundedIn(row, "version");
     if (version === next.version || version !== loaded.version) return true;
-    throw new Error("What was read is older than what was written: another server answered.");
+    throw new Error("The rows read are older than the rows written: a replica answered.");
   });
 }
 

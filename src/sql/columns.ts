@@ -105,7 +105,7 @@ export function changesOf(value: unknown): number {
 }
 
 export function misread(column: string | null, expected: string, value: unknown): StoreSettingsError {
-  const what = column === null ? "The database's answer" : `The column "${column}" of an answer`;
+  const what = column === null ? "The database's result" : `The column "${column}" of a result`;
   return new StoreSettingsError(
     `${what} arrived as ${kindOf(value)}, where the store expects ${expected}. A setting of the pool or handle that was given to the store changes what arrives: with mysql2 typeCast, rowsAsArray or nestTables; with pg types or rowMode; with SQLite raw, pluck, safeIntegers, readBigInts, returnArrays or PRAGMA full_column_names. Remove it, or give the store a URL or a pool of its own.`,
   );

@@ -41,7 +41,7 @@ describe.each(stores)("%s", (name, scheme, open) => {
 
   test("another scheme → an OptionsError that names the one to use", () => {
     expect(shown(() => open("redis://app:hunter2@db/app"))).toMatch(
-      new RegExp(`must begin with "${scheme}://"`),
+      new RegExp(`must start with "${scheme}://"`),
     );
     expect(shown(() => open("redis://app:hunter2@db/app"))).not.toContain("hunter2");
   });
@@ -107,7 +107,7 @@ describe("what is no pool", () => {
     [
       "an old mysql pool",
       () => mysqlStore({ getConnection(_answer: unknown) {} } as never),
-      /through callbacks/,
+      /with a callback API/,
     ],
     ["a pg.Client for Rails", () => railsStore(client as never), /postgresStore was given a pg\.Client/],
     [
@@ -115,8 +115,8 @@ describe("what is no pool", () => {
       () => railsStore(connection as never),
       /mysqlStore was given a single connection/,
     ],
-    ["nothing", () => postgresStore(undefined as never), /takes a URL, or a pool of pg/],
-    ["nothing", () => mysqlStore(null as never), /takes a URL, or a pool of mysql2/],
+    ["nothing", () => postgresStore(undefined as never), /requires a URL or a pg pool/],
+    ["nothing", () => mysqlStore(null as never), /requires a URL or a mysql2 pool/],
   ])("%s passed in its place → an OptionsError of its own", (_, open, message) => {
     const text = shown(open);
     expect(text).toMatch(message);

@@ -12,12 +12,12 @@ export function problemsOfUrl(
   const given = `the URL given to ${store}`;
   if (!schemes.some((scheme) => url.startsWith(`${scheme}://`))) {
     const shown = schemes.map((scheme) => `"${scheme}://"`).join(" or ");
-    return [`${given} must begin with ${shown} (it is not shown, because it may hold a password).`];
+    return [`${given} must start with ${shown}. (The URL is not shown, because it may contain a password.)`];
   }
   const parsed = parse(url);
   if (parsed === null || isMisread(parsed)) {
     return [
-      `${given} cannot be read (it is not shown, because it may hold a password). Encode special characters in the user and the password: "/" as %2F, "#" as %23, "?" as %3F, "@" as %40, ":" as %3A, "%" as %25. Expected ${schemes[0]}://user:password@host:port/database.`,
+      `${given} is not a valid URL. (It is not shown, because it may contain a password.) Percent-encode special characters in the user and the password: "/" as %2F, "#" as %23, "?" as %3F, "@" as %40, ":" as %3A, "%" as %25. Expected ${schemes[0]}://user:password@host:port/database.`,
     ];
   }
   if (
@@ -25,7 +25,7 @@ export function problemsOfUrl(
     ![parsed.username, parsed.password, parsed.pathname, parsed.hostname].every(decodes)
   ) {
     return [
-      `${given} has a "%" that begins no code (the URL is not shown, because it may hold a password). Encode it as %25.`,
+      `${given} has a "%" that does not start a percent-encoded character. (The URL is not shown, because it may contain a password.) Encode it as %25.`,
     ];
   }
   return [];

@@ -82,7 +82,7 @@ describe.each(servers)("%s: an error without a code of the database", (_, explai
     "%s → a ClosedError that says who ended it",
     (message) => {
       expect(explain(new Error(message))).toBeInstanceOf(ClosedError);
-      expect(explain(new Error(message)).message).toMatch(/was ended by its owner.*sessions\.close/);
+      expect(explain(new Error(message)).message).toMatch(/The application ended the pool.*sessions\.close/);
     },
   );
 });

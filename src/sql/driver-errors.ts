@@ -63,23 +63,23 @@ export function explainDriver(
   switch (driverFault(error)) {
     case "connection":
       return new StoreUnavailableError(
-        `${server} could not be reached, or the connection broke (${codeOf(error) ?? messageOf(error)}). ` +
+        `${server} could not be reached, or the connection was lost (${codeOf(error) ?? messageOf(error)}). ` +
           "Check that the server is running, that the pool is large enough, and that the network lets it through.",
         options,
       );
     case "timeout":
       return new StoreTimeoutError(
-        `The driver's own time limit ended the statement (${messageOf(error)}). Raise query_timeout of the pool given to ${store}, or find out what makes the server slow.`,
+        `The driver's own timeout ended the statement (${messageOf(error)}). Raise query_timeout of the pool given to ${store}, or find out why the server is slow.`,
         options,
       );
     case "closed":
       return new ClosedError(
-        `The pool given to ${store} was ended by its owner (${messageOf(error)}). End it after sessions.close().`,
+        `The application ended the pool given to ${store} (${messageOf(error)}). End the pool after sessions.close().`,
         options,
       );
     case "driver":
       return new StoreDriverError(
-        `The driver failed: ${nameOf(error)}${messageOf(error)}. The server was not the reason. Look at the stack of this error's cause, and at the settings of the pool given to ${store}.`,
+        `The driver failed: ${nameOf(error)}${messageOf(error)}. The server did not report an error. Check the stack trace in \`cause\` and the settings of the pool given to ${store}.`,
         { ...options, mayBeOneRow: true },
       );
   }

@@ -34,7 +34,6 @@ function warn(server: string, durabilityWarning: string): void {
   process.emitWarning(`${server}: ${durabilityWarning}`, {
     type: "StoredSessionWarning",
     code: "STORED_SESSION_WEAK_DURABILITY",
-    detail:
-      "Stored Session promises that what was acknowledged is kept. Change the setting to hold it to that.",
+    detail: "Acknowledged sessions can be lost (promise 7). Change the setting to prevent this.",
   });
 }

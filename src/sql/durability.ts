@@ -6,7 +6,7 @@ export interface DurabilitySetting {
   readonly durabilityWarning: string | null;
 }
 
-/** "fsync is off, so a loss of power can destroy the database." for each setting that is too weak. */
+/** "fsync is off, so a power loss can destroy the database." for each setting that is too weak. */
 export function durabilityWarningsIn(settings: readonly DurabilitySetting[]): string[] {
   return settings
     .filter(({ durabilityWarning }) => durabilityWarning !== null)

@@ -34,7 +34,7 @@ describe("PostgreSQL", () => {
     const error = said("25P02");
     expect(postgresErrors.isBroken(error)).toBe(true);
     expect(explain(error)).toMatchObject({ code: "ERR_STORED_SESSION_STORE", outcome: "none" });
-    expect(explain(error).message).toMatch(/roll back before release/);
+    expect(explain(error).message).toMatch(/Roll back before release/);
   });
 
   test.each(["57014", "55P03"])("%s may be one locked row's, and others of a batch go on", (code) => {

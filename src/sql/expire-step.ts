@@ -7,7 +7,7 @@ import type { ExpireQuery, ExpireResult } from "../store/row.ts";
 export async function expireStep(database: Database, query: ExpireQuery): Promise<ExpireResult> {
   const { dialect } = database;
   const { maxDelete, maxScan } = dialect.expiry;
-  if (!(query.limit >= 1)) throw new TypeError(`The limit of a step of expiry is 1 or more.`);
+  if (!(query.limit >= 1)) throw new TypeError("`limit` of an expiry step must be 1 or more.");
   const limit = Math.min(query.limit, maxDelete);
   // More than the limit unless told, because the newest bucket holds mostly rows that still live.
   const scan = Math.max(limit, Math.min(query.scan ?? limit * 4, maxScan));

@@ -71,7 +71,7 @@ async function add(
       answers.set(keyOf(id), inserted[index] ? "imported" : "present");
     return;
   }
-  throw new StoreError("Other imports kept taking over the same sessions. Run one import at a time.");
+  throw new StoreError("Other imports kept importing the same sessions. Run one import at a time.");
 }
 
 async function compare(
@@ -127,7 +127,7 @@ async function create(database: Database, ledger: ImportLedger): Promise<void> {
     // PostgreSQL fails one of two that create a table of one name at once.
     if (await find(database, ledger)) return;
     throw new StoreError(
-      `The ledger of imports could not be made, without which a session that ended could be taken over again (${reasonOf(error)}). Let a role that may create tables run this first: ${statement.text}`,
+      `The table that records imported sessions could not be created (${reasonOf(error)}). Without it, an ended session could be imported again. As a role that may create tables, run this first: ${statement.text}`,
       { cause: error },
     );
   }

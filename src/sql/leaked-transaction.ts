@@ -3,13 +3,14 @@ import { StoreError } from "../errors.ts";
 /** The cause of an error about a connection that was released inside a transaction. */
 class LeakedTransaction extends Error {}
 
-const advice = "Commit or roll back before release(), also after an error.";
+const advice = "Commit or roll back before release(), including after an error.";
 
 /** A statement that found itself in a transaction of the pool's owner; `none` when that was undone for certain. */
 export function leakedTransaction(store: string, outcome: "none" | "unknown"): StoreError {
-  const kept = outcome === "none" ? "nothing was done there" : "whether a write is kept is not known";
+  const kept =
+    outcome === "none" ? "the store did not use it" : "it is unknown whether the store's write is kept";
   const message = `The application left a transaction open on a connection of the pool given to ${store}, so ${kept}. ${advice}`;
-  const cause = new LeakedTransaction("The connection is given up, and its transaction with it.");
+  const cause = new LeakedTransaction("The connection was dropped, and its transaction rolled back.");
   return new StoreError(message, { cause, outcome });
 }
 
@@ -31,7 +32,7 @@ export class LeakedTransactionWarning {
     if (this.#isTold) return;
     this.#isTold = true;
     process.emitWarning(
-      `The application released a connection of the pool given to ${this.#store} inside a transaction. The connection was given up, and what that transaction had written is undone.`,
+      `The application released a connection of the pool given to ${this.#store} inside a transaction. The connection was dropped, and the transaction rolled back.`,
       { type: "StoredSessionWarning", code: "STORED_SESSION_OPEN_TRANSACTION", detail: advice },
     );
   }

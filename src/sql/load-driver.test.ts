@@ -39,7 +39,7 @@ describe("a client library that cannot be loaded", () => {
     ["throws nothing", undefined],
   ])("it is there and %s → a configuration error with the reason", (_name, cause) => {
     const { message } = driverProblem(cause, pg);
-    expect(message).toMatch(/"pg", which is there and cannot be loaded: /);
+    expect(message).toMatch(/"pg", which is installed but cannot be loaded: /);
     expect(message).toContain(cause instanceof Error ? cause.message.split("\n")[0] : String(cause));
   });
 

@@ -22,7 +22,7 @@ export interface DriverPackage {
 export function exportsOf<Driver>(loaded: unknown, classOf: (driver: Driver) => unknown): Driver {
   const { default: exported = loaded } = loaded as { readonly default?: unknown };
   if (typeof classOf(exported as Driver) === "function") return exported as Driver;
-  throw new TypeError("the module is empty or another one, which a bundler may have put in its place.");
+  throw new TypeError("the module is empty or a different one; a bundler may have replaced it.");
 }
 
 /** The configuration error for a library that cannot be loaded. Never an outage: trying again does not help. */
@@ -30,8 +30,8 @@ export function driverProblem(cause: unknown, { name, why, otherwise }: DriverPa
   const said = cause instanceof Error ? cause.message : String(cause);
   const error = new OptionsError([
     isMissing(cause, name)
-      ? `${why} and needs the package "${name}". Run "npm install ${name}", or ${otherwise}. In a bundle, keep "${name}" external and install it beside the bundle.`
-      : `${why} and needs the package "${name}", which is there and cannot be loaded: ${said}`,
+      ? `${why} and needs the package "${name}". Run "npm install ${name}", or ${otherwise}. In a bundle, keep "${name}" external and install it next to the bundle.`
+      : `${why} and needs the package "${name}", which is installed but cannot be loaded: ${said}`,
   ]);
   error.cause = cause;
   return error;

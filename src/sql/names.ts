@@ -21,8 +21,8 @@ export function namesOf(
   const wellFormed = parts.length > 0 && parts.every((part) => TABLE.test(part));
   if (!wellFormed || parts.length > (options.schemas ? 2 : 1)) {
     throw new OptionsError([
-      `table ${JSON.stringify(given) ?? String(given)} is no table name; use letters, digits and "_", at most 40 of them${
-        options.schemas ? ', with a schema before a dot if need be ("app.stored_sessions")' : ""
+      `table ${JSON.stringify(given) ?? String(given)} is not a valid table name: use at most 40 letters, digits and "_"${
+        options.schemas ? ', optionally after a schema and a dot ("app.stored_sessions")' : ""
       }.`,
     ]);
   }

@@ -258,7 +258,7 @@ export class SqlStore implements SessionStore {
   }
 
   #assertId(id: Uint8Array): void {
-    if (!this.#isId(id)) throw new TypeError(`A row's id is ${this.#dialect.idBytes} bytes.`);
+    if (!this.#isId(id)) throw new TypeError(`A row id must be ${this.#dialect.idBytes} bytes.`);
   }
 
   #guard<T>(work: () => Promise<T>): Promise<T> {

@@ -22,7 +22,7 @@ export function placeOf(
 ): string | null {
   if (now === null || usual === null || now === usual) return now ?? usual;
   throw new StoreSettingsError(
-    `The table ${table} is in "${now}" and in "${usual}", and a connection of the pool given to ${store} has another ${setting} than it began with. Say which is meant with the option "table": "${usual}.${table.slice(1, -1)}". Set ${setting} back before release().`,
+    `The table ${table} is in "${now}" and in "${usual}", and the ${setting} of a connection of the pool given to ${store} was changed. Reset ${setting} before release(), or set the option \`table\` to "${usual}.${table.slice(1, -1)}".`,
   );
 }
 

@@ -56,7 +56,7 @@ export class MemoryStore implements SessionStore {
   async insert(rows: readonly SessionRow[]): Promise<boolean[]> {
     this.#assertOpen();
     for (const { id } of rows) {
-      if (keyOf(id) === MALFORMED) throw new TypeError("A row's id is 32 bytes.");
+      if (keyOf(id) === MALFORMED) throw new TypeError("A row id must be 32 bytes.");
     }
     this.#makeRoom(rows);
     return rows.map((row) => {
@@ -84,7 +84,7 @@ export class MemoryStore implements SessionStore {
     const [key, nextKey] = [keyOf(loaded.id), keyOf(next.id)];
     const row = this.#rows.get(key);
     if (!row || row.version !== loaded.version || (nextKey !== key && this.#rows.has(nextKey))) return false;
-    if (nextKey === MALFORMED) throw new TypeError("A row's id is 32 bytes.");
+    if (nextKey === MALFORMED) throw new TypeError("A row id must be 32 bytes.");
     this.#rows.delete(key);
     this.#rows.set(nextKey, copyOf(next));
     return true;

@@ -8,7 +8,7 @@
 export async function migrate(store: { migrate(): Promise<void> }): Promise<void> {
   if (typeof (store as { migrate?: unknown } | null | undefined)?.migrate !== "function") {
     throw new TypeError(
-      "migrate takes a store: what sqliteStore(…), postgresStore(…) or mysqlStore(…) answered, not the manager over it.",
+      "migrate requires a store: the result of sqliteStore(…), postgresStore(…) or mysqlStore(…), not the session manager.",
     );
   }
   await store.migrate();

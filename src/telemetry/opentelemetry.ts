@@ -104,24 +104,24 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     advice: { explicitBucketBoundaries: durationBuckets },
   });
   const batches = meter.createHistogram("stored_session.batch.size", {
-    description: "Operations that left in one statement.",
+    description: "Operations per statement (batch size).",
     unit: "{operation}",
     advice: { explicitBucketBoundaries: [1, 2, 4, 8, 16, 32, 64, 128, 256] },
   });
   const refused = meter.createCounter("stored_session.refusals", {
-    description: "Rows that did not open.",
+    description: "Rows that could not be decrypted or decoded.",
     unit: "{session}",
   });
   const rejected = meter.createCounter("stored_session.cookies.rejected", {
-    description: "Session cookies that no key of the ring made.",
+    description: "Session cookies rejected: malformed, or not signed by a key of the ring.",
     unit: "{cookie}",
   });
   const conflicts = meter.createCounter("stored_session.conflicts", {
-    description: "Commits that met another request's changes.",
+    description: "Commits that conflicted with another request's changes.",
     unit: "{commit}",
   });
   const deleted = meter.createCounter("stored_session.deleted", {
-    description: "Sessions deleted by log-out, revocation and expiry.",
+    description: "Sessions deleted by logout, revocation and expiry.",
     unit: "{session}",
   });
   for (const reason of refusalReasons) refused.add(0, { "stored_session.reason": reason });

@@ -69,17 +69,22 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
   };
 
   const duration = new client.Histogram(
-    about("operation_duration_seconds", "Time until the store answered.", ["operation", "outcome"], {
-      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    }),
+    about(
+      "operation_duration_seconds",
+      "Duration of store operations, including time in the queue.",
+      ["operation", "outcome"],
+      {
+        buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      },
+    ),
   );
   const bytes = new client.Histogram(
-    about("written_bytes", "Sealed size of sessions as they were written.", ["operation"], {
+    about("written_bytes", "Size of encrypted sessions when written.", ["operation"], {
       buckets: [128, 256, 512, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576],
     }),
   );
   const batches = new client.Histogram(
-    about("batch_size", "Operations that left in one statement.", ["operation"], {
+    about("batch_size", "Operations per statement (batch size).", ["operation"], {
       buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     }),
   );
@@ -87,18 +92,24 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
     about("writes_total", "Sessions written, by reason.", ["operation", "reason"]),
   );
   const deleted = new client.Counter(
-    about("deleted_total", "Sessions deleted by log-out, revocation and expiry.", ["operation"]),
+    about("deleted_total", "Sessions deleted by logout, revocation and expiry.", ["operation"]),
   );
   const refusals = new client.Counter(
-    about("refusals_total", "Rows that did not open, by reason.", ["reason"]),
+    about("refusals_total", "Rows that could not be decrypted or decoded, by reason.", ["reason"]),
   );
   const rejected = new client.Counter(
-    about("cookies_rejected_total", "Session cookies that no key of the ring signed, by reason.", ["reason"]),
+    about(
+      "cookies_rejected_total",
+      "Session cookies rejected, by reason: malformed, or not signed by a key of the ring.",
+      ["reason"],
+    ),
   );
   const conflicts = new client.Counter(
-    about("conflicts_total", "Commits that met another request's changes: merged, ended or failed.", [
-      "outcome",
-    ]),
+    about(
+      "conflicts_total",
+      "Commits that conflicted with another request's changes, by result: merged, ended or failed.",
+      ["outcome"],
+    ),
   );
   for (const [operation, ends] of Object.entries(outcomes))
     for (const outcome of ends) duration.zero({ operation, outcome });
@@ -115,7 +126,7 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
     gaugeOfLive(
       client,
       // Each worker of a cluster counts the same table.
-      about("live", "Sessions that have not ended.", [], { aggregator: "max" }),
+      about("live", "Live sessions.", [], { aggregator: "max" }),
       sessions,
       countEvery,
     );

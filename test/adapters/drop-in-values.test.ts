@@ -52,7 +52,7 @@ test("promise 10: an entity with a cycle under @fastify/session → an error wit
   assert.equal(answer.statusCode, 500);
   assert.match(
     answer.json<{ message: string }>().message,
-    /^data\.user\.posts\[0\]\.author is a cycle: it is data\.user, which holds it\./,
+    /^data\.user\.posts\[0\]\.author is a cycle: it leads back to data\.user\./,
   );
   assert.equal((await app.inject("/")).body, "up");
   await app.close();

@@ -524,7 +524,7 @@ test("promise 8: load before any request, behind a proxy too, and its error goes
   const { store } = managed();
   const load = promisify((id: string, done: (error: unknown, session?: any) => void) => store.load(id, done));
   await store.set("id", { user: 1, cookie: { maxAge: 60_000 } });
-  await assert.rejects(load("id"), { name: "TypeError", message: /for express-session/ });
+  await assert.rejects(load("id"), { name: "TypeError", message: /requires express-session/ });
   middleware(store, { proxy: true, cookie: { secure: "auto" } });
   const session = await load("id");
   assert.equal(session.user, 1);
@@ -668,7 +668,7 @@ test("express-session cannot be found from here → its classes come from a requ
   const classes = new ExpressClasses(() => null);
   const sent: unknown[] = [];
   class Session {}
-  assert.throws(() => classes.of(null), { name: "TypeError", message: /for express-session/ });
+  assert.throws(() => classes.of(null), { name: "TypeError", message: /requires express-session/ });
   classes.generate = (request: any) => {
     sent.push(request);
     Object.assign(request, { sessionID: "another", session: { cookie: {} } });

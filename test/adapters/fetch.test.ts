@@ -212,7 +212,7 @@ test("fetch: a response that cannot take a cookie is refused before anything is 
   for (const response of [failed, read]) {
     await assert.rejects(sessions.commit(session, response), {
       name: "TypeError",
-      message: /cannot take the session/,
+      message: /cannot be sent with the session/,
     });
   }
   assert.deepEqual(watched.calls, []);

@@ -60,20 +60,20 @@ test("drop-in stores: made without options → an error that names `store` and `
 test("fetchSessions: load of a node:http request → a TypeError that names the adapter for it", async () => {
   const { load } = fetchSessions(createSessionManager(options));
   for (const given of [{ headers: { cookie: "a=b" } }, { cookie: "a=b" }, 7]) {
-    await assert.rejects(load(given as never), /^TypeError: fetchSessions takes .*stored-session\/node/);
+    await assert.rejects(load(given as never), /^TypeError: fetchSessions requires .*stored-session\/node/);
   }
 });
 
 test("migrate: given nothing or the manager → a TypeError that asks for the store", async () => {
   for (const given of [undefined, null, createSessionManager(options)]) {
-    await assert.rejects(migrate(given as never), /^TypeError: migrate takes a store/);
+    await assert.rejects(migrate(given as never), /^TypeError: migrate requires a store/);
   }
 });
 
 test("forUser().revoke: given no text → a TypeError, instead of false as for a session that is not there", async () => {
   const devices = createSessionManager(options).forUser("42");
   for (const given of [undefined, null, 7, ["a"]]) {
-    await assert.rejects(devices.revoke(given as never), /^TypeError: revoke takes the handle/);
+    await assert.rejects(devices.revoke(given as never), /^TypeError: revoke requires the handle/);
   }
   assert.equal(await devices.revoke("none"), false);
 });
@@ -87,7 +87,7 @@ test("forUser().revokeAll: given a session in place of { except } → a TypeErro
   for (const given of [session, { exept: session }, session.handle]) {
     await assert.rejects(
       devices.revokeAll(given as never),
-      /^TypeError: revokeAll takes \{ except: session \}/,
+      /^TypeError: revokeAll accepts only \{ except: session \}/,
     );
   }
   assert.equal((await devices.list()).length, 1);

@@ -218,17 +218,17 @@ test("a half-migrated table, a table of a newer version, and one that is not our
   }
   raw("DELETE FROM stored_sessions_migrations WHERE version = 99");
   raw("UPDATE stored_sessions_migrations SET checksum = 'abc'");
-  await refused(["expire", ...database], 1, /with another text/);
+  await refused(["expire", ...database], 1, /with different SQL/);
 
   raw(
     "DROP TABLE stored_sessions; DROP TABLE stored_sessions_migrations; CREATE TABLE stored_sessions (sid TEXT)",
   );
-  await refused(["migrate", ...database], 1, /exists with another shape/);
+  await refused(["migrate", ...database], 1, /exists with other columns/);
   writeFileSync(
     folder.file("text.sqlite3"),
     "This is a text, and long enough to be taken for one.".repeat(40),
   );
-  await refused(["count", "-d", "sqlite:text.sqlite3"], 1, /is not an SQLite database/);
+  await refused(["count", "-d", "sqlite:text.sqlite3"], 1, /is not a SQLite database/);
 });
 
 test("a database that takes no writes", async (context) => {

@@ -195,7 +195,7 @@ export const rails = {
     await refused([...rails, "--rails-hash-digest-class", "SHA1"], 2, /None of the 4 sessions/);
     await refused([...rails, "--user-path", "a.b"], 2, /takes --user-key/);
     await refused([...rails, "--lifetime", "1 h"], 2, /--lifetime does not go with/);
-    await refused([...rails, "--from-table", "a; DROP"], 2, /is no table name/);
+    await refused([...rails, "--from-table", "a; DROP"], 2, /is not a valid table name/);
     await refused(
       [...rails, "--from-table", "users"],
       1,

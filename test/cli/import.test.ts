@@ -457,7 +457,7 @@ test("an import that cannot be is one sentence, and changes nothing", async () =
   await refused(
     ["connect-session-knex", "--from", "sqlite:ours.sqlite3", "--from-table", "a; DROP"],
     2,
-    /is no table name/,
+    /is not a valid table name/,
   );
 });
 

@@ -293,7 +293,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("repairing $nam
     await expect(failing).rejects.toThrow(/unique/);
     await store.migrate();
     const status = await migrationStatus(store.database);
-    expect(status).toMatchObject({ repair: [], missing: ["an index that begins with user_ref"] });
+    expect(status).toMatchObject({ repair: [], missing: ["an index that starts with user_ref"] });
     expect(status.obstacles).toEqual([expect.stringMatching(`${table}_user_ref is not valid`)]);
     const refused = migrateDatabase(store.database, { repair: true });
     await expect(refused).rejects.toThrow(TableError);
@@ -345,7 +345,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("repairing $nam
     const query = (text: string) => execute(database.url, database.kind, text);
     await query(`DROP INDEX ${table}_user_ref ON ${table}`);
     await query(`CREATE INDEX ${table}_user_ref ON ${table} (created_at)`);
-    const taken = /index of that name is on the table .* begins with another column/;
+    const taken = /The table .* already has an index of that name on another column/;
     await expect(migrateDatabase(opened, { repair: true })).rejects.toThrow(TableError);
     await expect(migrateDatabase(opened, { repair: true })).rejects.toThrow(taken);
     await query(`DROP TABLE ${table}_migrations`);
@@ -368,8 +368,8 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
     const losses = [
       [`DROP TABLE ${table}`, /^the table .*[^s]$/],
       [`DROP TABLE ${table}_leases`, /^the table .*_leases/],
-      [drop(`${table}_user_ref`, table), /^an index that begins with user_ref$/],
-      [drop(`${table}_expires_bucket`, table), /^an index that begins with expires_bucket$/],
+      [drop(`${table}_user_ref`, table), /^an index that starts with user_ref$/],
+      [drop(`${table}_expires_bucket`, table), /^an index that starts with expires_bucket$/],
     ] as const;
     for (const [loss, what] of losses) {
       await execute(url, kind, loss);

@@ -154,7 +154,7 @@ for (const database of servers) {
       const store = storeFor(database, wrong.href);
       const error = await store.read([randomRow().id]).then(undefined, (thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(StoreUnavailableError);
-      expect(String(error)).toMatch(/refuses the connection/);
+      expect(String(error)).toMatch(/refused the connection/);
       expect(String(error)).not.toContain("wrong-password");
       await store.close();
     });

@@ -63,7 +63,7 @@ export class ExpressClasses {
     }
     if (this.#classes !== null) return this.#classes;
     throw new TypeError(
-      "express-session could not be imported by stored-session, so load() has to wait for a request with a session. Install express-session where stored-session is installed.",
+      "stored-session could not import express-session, so load() waits for the first request with a session. Install express-session where stored-session is installed.",
     );
   }
 
@@ -77,7 +77,9 @@ export class ExpressClasses {
 
   #assertOwned(): Generate {
     if (this.#generate === undefined)
-      throw new TypeError("This method is for express-session: pass the store to session({ store }) first.");
+      throw new TypeError(
+        "This method requires express-session: pass the store to session({ store }) first.",
+      );
     return this.#generate;
   }
 }

@@ -1,5 +1,5 @@
 import { addOwn } from "../../codec/own.ts";
-import { pathText, type Step } from "../../codec/path.ts";
+import { cycle, pathText, type Step } from "../../codec/path.ts";
 import { LimitError, ValueError } from "../../errors.ts";
 
 /** Deeper than the codec goes: what lies below is left to its error. */
@@ -91,16 +91,13 @@ class PlainCopy {
     if (this.#left >= 0) return;
     throw new LimitError(
       "bytes",
-      `The session holds more than ${this.#maxBytes} values, and maxBytes is ${this.#maxBytes}. Store less in it, or raise maxBytes.`,
+      `The session has more than ${this.#maxBytes} values, the maximum for this maxBytes. Store less in it, or raise maxBytes.`,
     );
   }
 
   #cycle(above: number): ValueError {
     const path = pathText("data", this.#steps);
     const holder = pathText("data", this.#steps.slice(0, above));
-    return new ValueError(
-      path,
-      `${path} is a cycle: it is ${holder}, which holds it. Store the id of such an object in the session.`,
-    );
+    return new ValueError(path, `${path} ${cycle(holder)}`);
   }
 }

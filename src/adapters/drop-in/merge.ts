@@ -40,7 +40,7 @@ export function planSave(settings: Settings, save: Save, stored: Draft): Plan | 
     const merged = merge(settings, save, stored);
     if (userOfData(settings, merged.content.data, base) === user) return { ...merged, anew: false };
     throw new ConflictError(
-      `Merged with the changes of another request, session ${handleOf(baseline.row.id)} would belong to another user. Nothing of this request is stored; try again.`,
+      `Merging the changes of another request would give session ${handleOf(baseline.row.id)} to another user. Nothing was saved. Retry the request.`,
     );
   }
 

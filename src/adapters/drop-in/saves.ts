@@ -83,7 +83,7 @@ export class DropInSaves {
     await this.#engine.save(save.baseline.row, changed);
     if (changed.saved === null && isLogin) {
       throw new SessionEndedError(
-        "The session ended while this request logged a user in, so the login is not stored. Log in again. Give every login a new session id (express-session and @fastify/session: req.session.regenerate()).",
+        "The session ended while this request logged in a user, so the login was not saved. Log in again. Regenerate the session id at every login (express-session and @fastify/session: req.session.regenerate()).",
       );
     }
     return changed.saved;
@@ -97,6 +97,6 @@ export class DropInSaves {
 
 function anothers({ id }: SessionRow): ConflictError {
   return new ConflictError(
-    `Session ${handleOf(id)} does not open here, so it may be another application's with the same id: nothing was saved. Give each application that shares the table cookies and ids of its own.`,
+    `Session ${handleOf(id)} cannot be decrypted and may belong to another application with the same session id. Nothing was saved. Use a different cookie name for each application that shares the table.`,
   );
 }

@@ -2,7 +2,7 @@ import { rowIdOf, type Token } from "../../session/token.ts";
 
 /** Another library's session id: the row id is its hash, and `sid`, where sealing needs it, its own bytes. */
 export function dropInToken(id: string): Token {
-  if (typeof id !== "string" || id === "") throw new TypeError("A session id is a non-empty string.");
+  if (typeof id !== "string" || id === "") throw new TypeError("A session id must be a non-empty string.");
   const sid = new Uint8Array(Buffer.from(id));
   return { text: id, sid, id: rowIdOf(sid), stale: false };
 }

@@ -1,7 +1,7 @@
 /** A user was logged in to a session whose id somebody else may know (session fixation). */
 export function warnOfKeptId(): void {
   process.emitWarning(
-    "A user was logged in to a session that kept its id. Whoever planted that id in the browser is logged in as well (session fixation), and a session store cannot change it: regenerate the session before you set the user (express-session and @fastify/session: req.session.regenerate(); koa-session: await ctx.session.regenerate()). Passport 0.6 and later does it.",
+    "A user was logged in to a session that kept its id, which allows session fixation: an attacker who planted that id is logged in too. A store cannot change the id. Regenerate the session before you set the user (express-session and @fastify/session: req.session.regenerate(); koa-session: await ctx.session.regenerate()). Passport 0.6 and later does this.",
     { code: "STORED_SESSION_ID_KEPT_AT_LOGIN" },
   );
 }
@@ -10,7 +10,7 @@ export function warnOfKeptId(): void {
 export function warnOfUnheardFailure(call: string, error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error);
   process.emitWarning(
-    `${call} failed, and nothing waits for its result: ${reason} Pass a callback, or await the promise.`,
+    `${call} failed, and its result is not handled: ${reason} Pass a callback, or await the promise.`,
     { code: "STORED_SESSION_UNHEARD_FAILURE" },
   );
 }

@@ -67,7 +67,7 @@ function checkTrailer(
   if (chunks && (has("transfer-encoding") || !(sized || has("content-length")))) return;
   throw Object.assign(
     new Error(
-      "Trailers are invalid with this transfer encoding: a Trailer header needs a body sent in chunks.",
+      "Trailers are invalid with this transfer encoding: a Trailer header requires chunked encoding.",
     ),
     { code: "ERR_HTTP_TRAILER_INVALID" },
   );
@@ -78,7 +78,7 @@ function entriesOf(headers: Head["headers"]): (readonly [string, unknown])[] {
   if (!Array.isArray(headers)) return Object.entries(headers);
   const flat = Array.isArray(headers[0]) ? headers.flat() : headers;
   if (flat.length % 2 !== 0) {
-    throw Object.assign(new TypeError("The headers given to writeHead are not pairs of names and values."), {
+    throw Object.assign(new TypeError("The headers passed to writeHead are not pairs of names and values."), {
       code: "ERR_INVALID_ARG_VALUE",
     });
   }

@@ -116,7 +116,7 @@ describe("migrating", () => {
     await migrateDatabase(database);
     handle.exec("UPDATE stored_sessions_migrations SET checksum = 'edited'");
     await expect(migrateDatabase(database)).rejects.toThrow(MigrationError);
-    await expect(migrateDatabase(database)).rejects.toThrow(/another text/);
+    await expect(migrateDatabase(database)).rejects.toThrow(/with different SQL/);
   });
 
   test("tables newer than the package are refused", async () => {
@@ -140,7 +140,7 @@ describe("migrating", () => {
   test("a journal of another shape is left as it is", async () => {
     handle.exec("CREATE TABLE stored_sessions_migrations (id INTEGER, batch INTEGER)");
     await expect(migrationStatus(open())).rejects.toThrow(
-      /"stored_sessions_migrations" exists with another shape/,
+      /"stored_sessions_migrations" exists with other columns/,
     );
     await expect(migrateDatabase(open())).rejects.toThrow(TableError);
     expect(objects()).toEqual(["stored_sessions_migrations"]);
@@ -184,8 +184,8 @@ describe("tables that are not what the journal says", () => {
   test.each([
     ["DROP TABLE stored_sessions", ['the table "stored_sessions"'], 3],
     ["DROP TABLE stored_sessions_leases", ['the table "stored_sessions_leases"'], 1],
-    ["DROP INDEX stored_sessions_user_ref", ["an index that begins with user_ref"], 1],
-    ["DROP INDEX stored_sessions_expires_bucket", ["an index that begins with expires_bucket"], 1],
+    ["DROP INDEX stored_sessions_user_ref", ["an index that starts with user_ref"], 1],
+    ["DROP INDEX stored_sessions_expires_bucket", ["an index that starts with expires_bucket"], 1],
   ])(
     "after %s what is missing is named, and made again on request only",
     async (loss, missing, statements) => {
@@ -261,7 +261,7 @@ describe("tables that are not what the journal says", () => {
       "DROP INDEX stored_sessions_expires_bucket; ALTER TABLE stored_sessions DROP COLUMN expires_bucket",
     );
     for (const look of [migrationStatus, assertMigrated, migrateDatabase]) {
-      await expect(look(database)).rejects.toThrow(/and not expires_bucket\. /);
+      await expect(look(database)).rejects.toThrow(/and lacks expires_bucket\. /);
     }
   });
 
@@ -277,7 +277,7 @@ describe("tables that are not what the journal says", () => {
       "ALTER TABLE stored_sessions RENAME TO old; ALTER TABLE stored_sessions_migrations RENAME TO olds",
     );
     await expect(migrateDatabase(database)).rejects.toThrow(
-      /lacks an index that begins with user_ref and .*expires_bucket.* keeps the names of its indexes/,
+      /lacks an index that starts with user_ref and .*expires_bucket.* keeps the names of its indexes/,
     );
     expect(objects(), "nothing was changed").not.toContain("stored_sessions");
     handle.exec("DROP INDEX stored_sessions_user_ref; DROP INDEX stored_sessions_expires_bucket");
@@ -289,6 +289,6 @@ describe("tables that are not what the journal says", () => {
     const columns =
       "data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
     handle.exec(`CREATE TABLE stored_sessions (id BLOB, ${columns})`);
-    await expect(migrateDatabase(open())).rejects.toThrow(/lacks a primary key over id/);
+    await expect(migrateDatabase(open())).rejects.toThrow(/lacks a primary key on id/);
   });
 });

@@ -159,7 +159,7 @@ function assertKnown(entry: JournalEntry, dialect: Dialect): void {
   const checksum = checksumOf(known, dialect.name);
   if (checksum !== entry.checksum || known.name !== entry.name) {
     throw new MigrationError(
-      `Migration ${entry.version} (${known.name}) was applied to ${table} with another text than this version holds: the journal says ${entry.checksum.slice(0, 12)}…, the package ${checksum.slice(0, 12)}…. One of them was edited; restore it. Nothing was changed.`,
+      `Migration ${entry.version} (${known.name}) was applied to ${table} with different SQL than in this version: the journal says ${entry.checksum.slice(0, 12)}…, the package ${checksum.slice(0, 12)}…. One of them was edited: restore it. Nothing was changed.`,
     );
   }
 }
@@ -185,13 +185,13 @@ function assertRepairable(dialect: Dialect, gaps: readonly Gap[], { empty }: Mig
   const { sessions: table } = dialect.names;
   if (isLost(gaps) && !empty) {
     throw new MigrationError(
-      `The journal says that there is a table ${table}, and it is missing. Restore it, or name it again as it was; "stored-session migrate --yes" makes an empty one, which logs everybody out. Nothing was changed.`,
+      `According to the migration journal, the table ${table} exists, but it is missing. Restore it or undo its renaming, or run "stored-session migrate --yes" to create an empty one, which logs out every user. Nothing was changed.`,
     );
   }
   const obstacles = obstaclesOf(gaps);
   if (obstacles.length > 0) {
     throw new TableError(
-      `The table ${table} lacks ${whatOf(gaps)}. ${obstacles.join(" ")} Then migrate again.`,
+      `The table ${table} lacks ${whatOf(gaps)}. ${obstacles.join(" ")} Then run the migration again.`,
     );
   }
 }
@@ -208,7 +208,7 @@ async function makeWhole(dialect: Dialect, run: Run, options: MigrateOptions): P
   if (left.length === 0) return gaps;
   const { sessions: table, userIndex, expiryIndex } = dialect.names;
   throw new TableError(
-    `The table ${table} lacks ${whatOf(left)}, and could not be given it. A table that was renamed keeps the names of its indexes: if another index has the name ${userIndex} or ${expiryIndex}, drop it or rename it (ALTER INDEX … RENAME TO …), then migrate again.`,
+    `The table ${table} lacks ${whatOf(left)}, and it could not be added. A renamed table keeps the names of its indexes: if another index is named ${userIndex} or ${expiryIndex}, drop or rename it (ALTER INDEX … RENAME TO …), then run the migration again.`,
   );
 }
 

@@ -27,7 +27,7 @@ export async function isOurs(dialect: Dialect, run: Run, table: TableName): Prom
   const lacking = COLUMNS[table].filter((column) => !found.has(column));
   if (lacking.length === 0) return true;
   throw new TableError(
-    `A table ${dialect.names[table]} exists with another shape: it has ${[...found].join(", ")}, and not ${lacking.join(", ")}. Give the store another name with the option "table", or rename that table. Nothing was changed.`,
+    `A table ${dialect.names[table]} exists with other columns: it has ${[...found].join(", ")} and lacks ${lacking.join(", ")}. Set the option \`table\` to another name, or rename the existing table. Nothing was changed.`,
   );
 }
 
@@ -47,9 +47,9 @@ export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]
   if (!usable.some(({ name, alone }) => name === "id" && alone)) {
     gaps.push({
       kind: "index",
-      what: "a primary key over id",
+      what: "a primary key on id",
       object: "sessions",
-      obstacle: `A table made by another tool needs id as its primary key: ALTER TABLE ${dialect.names.sessions} ADD PRIMARY KEY (id).`,
+      obstacle: `A table created by another tool needs id as its primary key: ALTER TABLE ${dialect.names.sessions} ADD PRIMARY KEY (id).`,
     });
   }
   for (const column of INDEXED) {
@@ -58,7 +58,7 @@ export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]
     const add = dialect.addIndex?.(column);
     gaps.push({
       kind: "index",
-      what: `an index that begins with ${column}`,
+      what: `an index that starts with ${column}`,
       object: column === "user_ref" ? "userIndex" : "expiryIndex",
       ...(add && { add }),
       ...(invalid ? { obstacle: notValid(String(invalid)) } : {}),

@@ -230,7 +230,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
 function notTold(error: unknown, outcome: RoundTrip["lost"]): never {
   const cause = new Error("Could not determine the autocommit state of this connection.", { cause: error });
   throw new StoreUnavailableError(
-    "Statement outcome unknown: it was answered, but the check that it is committed failed.",
+    "Statement outcome unknown: it succeeded, but verifying that it was committed failed.",
     {
       cause,
       outcome,
@@ -245,7 +245,7 @@ function lockWait(storeTimeout: number): number {
 
 function autocommitIsOff(): StoreError {
   return new StoreError(
-    "autocommit is off on a connection of the pool given to mysqlStore, so nothing that is written would be kept. Turn it on, or give the store a URL or a pool of its own.",
+    "autocommit is off on a connection of the pool given to mysqlStore, so writes would be rolled back. Turn it on, or pass a URL or a separate pool.",
   );
 }
 

@@ -22,19 +22,18 @@ export function durabilityOf(row: Row): DurabilitySetting[] {
       // MariaDB's 3 flushes at the preparation of a commit as well, and so no less than 1.
       durabilityWarning: /^[13]$/.test(flush)
         ? null
-        : "a loss of power can undo commits of the last second that were acknowledged",
+        : "a power loss can undo acknowledged commits of the last second",
     },
     {
       name: "innodb_doublewrite",
       value: doublewrite,
-      durabilityWarning: /^(0|off)$/i.test(doublewrite) ? "a loss of power can damage the database" : null,
+      durabilityWarning: /^(0|off)$/i.test(doublewrite) ? "a power loss can corrupt the database" : null,
     },
   ];
   // Recovery rolls back what the storage engine had prepared and the binary log has not.
   if (Number(row["log_bin"]) === 1) {
     const value = String(row["sync_binlog"]);
-    const durabilityWarning =
-      "a loss of power can undo commits that were acknowledged, and leave replicas apart";
+    const durabilityWarning = "a power loss can undo acknowledged commits, and replicas can diverge";
     settings.push({
       name: "sync_binlog",
       value,

@@ -85,12 +85,12 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
     case 1143:
     case 1227:
       return new StoreError(
-        `The database user may not make or change the tables of ${names.sessions} (${(error as Error).message}). Migrate as a user who has CREATE, ALTER and INDEX on them, or let one run what "stored-session migrate --print" prints.`,
+        `The database user may not create or alter the tables of ${names.sessions} (${(error as Error).message}). Run the migration as a user with the privileges CREATE, ALTER and INDEX, or have one run the output of "stored-session migrate --print".`,
         options,
       );
     case 1061:
       return new TableError(
-        `An index of that name is on the table ${names.sessions} already, and begins with another column (${(error as Error).message}). Drop it or rename it (ALTER TABLE … RENAME INDEX … TO …), then migrate again.`,
+        `The table ${names.sessions} already has an index of that name on another column (${(error as Error).message}). Drop or rename it (ALTER TABLE … RENAME INDEX … TO …), then run the migration again.`,
         options,
       );
   }
@@ -107,7 +107,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
       return explainDriver(error, "The MySQL server", "mysqlStore", lost);
     case 1146:
       return new NotMigratedError(
-        `The table ${names.sessions} or one beside it is missing (${said}). Run migrate(store) once; the next call after that works. What got lost later "stored-session migrate" makes again.`,
+        `The table ${names.sessions} or one of its companion tables is missing (${said}). Run migrate(store) once; no restart is needed. "stored-session migrate" also recreates a table that was dropped later.`,
         options,
       );
     case 1054:
@@ -115,7 +115,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     case 1364:
     case 1347:
       return new TableError(
-        `The table ${names.sessions} has another shape than this version needs (${said}). Run migrate(store), or give the store another name with the option "table".`,
+        `The table ${names.sessions} does not have the columns that this version needs (${said}). Run migrate(store), or set the option \`table\` to another name.`,
         options,
       );
     case 1290:
@@ -123,13 +123,13 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     case 1792:
     case 3032:
       return new StoreReadOnlyError(
-        `This server takes no writes (${said}). Connect to the primary, or turn read_only off.`,
+        `This server is read-only (${said}). Connect to the primary, or turn read_only off.`,
         options,
       );
     case 1021:
     case 1114:
       return new StoreReadOnlyError(
-        "The server's disk is full, so it takes no writes. Free some space.",
+        "The server's disk is full, so it rejects writes. Free some space.",
         options,
       );
     case 1044:
@@ -144,24 +144,27 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     case 1213:
     case 1205:
     case 1020:
-      return new StoreError("Other transactions kept this one from finishing. Try again.", options);
+      return new StoreError(
+        "Deadlocks or lock waits with other transactions kept this one from finishing. Retry.",
+        options,
+      );
     case 1317:
     case 1969:
     case 3024:
-      return new StoreTimeoutError(`The server ended the statement before it was done (${said}).`, {
+      return new StoreTimeoutError(`The server ended the statement before it finished (${said}).`, {
         ...options,
         mayBeOneRow: true,
       });
     case 1153:
       return new StoreError(
-        "A statement is larger than the server's max_allowed_packet. Raise that above 4 MiB and above maxBytes, or lower maxBytes.",
+        "A statement is larger than the server's max_allowed_packet. Raise it above 4 MiB and above maxBytes, or lower maxBytes.",
         options,
       );
     case 1040:
     case 1203:
     case 1226:
       return new StoreUnavailableError(
-        "The server has no connection left. Make the pools smaller or max_connections larger.",
+        "The server has no free connection. Use smaller pools, or raise max_connections.",
         options,
       );
     case 1049:
@@ -169,20 +172,20 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     case 1045:
     case 1698:
       return new StoreUnavailableError(
-        `The server refuses the connection (${said}). Check user, password and database.`,
+        `The server refused the connection (${said}). Check user, password and database.`,
         options,
       );
     case 1047:
     case 1053:
     case 1927:
       return new StoreUnavailableError(
-        `The server ended the connection (${said}). It is restarting, shutting down or out of its cluster; try again.`,
+        `The server closed the connection (${said}), because it is restarting, shutting down or not in its cluster. Retry.`,
         { cause: error, outcome: lost },
       );
   }
   if (number !== null && isLost(number)) {
     return new StoreUnavailableError(
-      `The connection to the server broke (${number}: ${said}). Look for a restart or a time limit of it, or of a proxy; try again.`,
+      `The connection to the server was lost (${number}: ${said}). Check whether the server or a proxy restarted or closes idle connections, then retry.`,
       { cause: error, outcome: lost },
     );
   }

@@ -66,6 +66,6 @@ function locking(text: string, ...values: SqlValue[]): Statement {
 
 function tooLong(): StoreTimeoutError {
   return new StoreTimeoutError(
-    "Another process holds the migration lock for too long. Look for one that migrates or hangs, end it, and try again.",
+    "Timed out waiting for the migration lock, which another process holds. If that process hangs, end it, then run the migration again.",
   );
 }

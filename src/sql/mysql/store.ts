@@ -55,11 +55,11 @@ function poolOf(given: MysqlPool | MysqlCallbackPool | null): MysqlPool | null {
 function problemOfPool(given: unknown): string {
   const { execute, query, getConnection } = (given ?? {}) as Record<string, unknown>;
   if (typeof getConnection === "function") {
-    return "mysqlStore was given a pool that answers through callbacks. Pass a pool of mysql2 (createPool(…)) or a URL.";
+    return "mysqlStore was given a pool with a callback API. Pass a mysql2 pool (createPool(…)) or a URL.";
   }
   return typeof execute === "function" || typeof query === "function"
-    ? "mysqlStore was given a single connection: requests would share its transactions, and nothing would replace it when it breaks. Pass a pool of mysql2 (createPool(…)) or a URL."
-    : "mysqlStore takes a URL, or a pool of mysql2 (createPool(…)).";
+    ? "mysqlStore was given a single connection: requests would share its transactions, and a lost connection would not be replaced. Pass a mysql2 pool (createPool(…)) or a URL."
+    : "mysqlStore requires a URL or a mysql2 pool (createPool(…)).";
 }
 
 interface MysqlDriver {
@@ -92,7 +92,7 @@ async function openPool(url: string, options: MysqlStoreOptions): Promise<MysqlP
   } catch (error) {
     // Without the cause, which may hold the URL and so the password.
     throw new OptionsError([
-      `mysql2 does not accept the URL given to mysqlStore: ${withoutSecrets((error as Error).message, url)}. Look at its parameters (ssl, charset, timezone).`,
+      `mysql2 does not accept the URL given to mysqlStore: ${withoutSecrets((error as Error).message, url)}. Check its parameters (ssl, charset, timezone).`,
     ]);
   }
 }

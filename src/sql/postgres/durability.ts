@@ -19,19 +19,19 @@ export function durabilityOf(row: Row, { sessions }: Names): DurabilitySetting[]
   };
   const settings = [
     setting("synchronous_commit", {
-      off: "a crash of the server can undo commits of the last moment that were acknowledged",
+      off: "a server crash can undo the most recent acknowledged commits",
       ...(Boolean(row["synchronous_standby_names"]) && {
-        local: "commits do not wait for the synchronous standby, and a failover can undo acknowledged ones",
+        local: "commits do not wait for the synchronous standby, so a failover can undo acknowledged ones",
       }),
     }),
-    setting("fsync", { off: "a loss of power can destroy the database" }),
-    setting("full_page_writes", { off: "a loss of power can damage the database" }),
+    setting("fsync", { off: "a power loss can destroy the database" }),
+    setting("full_page_writes", { off: "a power loss can corrupt the database" }),
   ];
   if (row["persistence"] === "u") {
     settings.push({
       name: `the table ${sessions}`,
       value: "unlogged",
-      durabilityWarning: "a crash of the server empties it",
+      durabilityWarning: "a server crash empties it",
     });
   }
   return settings;

@@ -62,7 +62,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
   switch (state) {
     case "42P01":
       return new NotMigratedError(
-        `The table ${names.sessions} or one beside it is missing (${said}). Call migrate(store) once; what got lost later "stored-session migrate" makes again.`,
+        `The table ${names.sessions} or one of its companion tables is missing (${said}). Run migrate(store) once; no restart is needed. "stored-session migrate" also recreates a table that was dropped later.`,
         options,
       );
     case "3F000":
@@ -75,17 +75,17 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     case "42883":
     case "42809":
       return new TableError(
-        `The table ${names.sessions} has another shape than this version needs (${said}). Call migrate(store), or choose another table name.`,
+        `The table ${names.sessions} does not have the columns that this version needs (${said}). Run migrate(store), or set the option \`table\` to another name.`,
         options,
       );
     case "25006":
       return new StoreReadOnlyError(
-        "This PostgreSQL server takes no writes: a standby, or read-only transactions. Connect to the primary.",
+        "This PostgreSQL server is read-only: it is a standby, or its transactions are read-only. Connect to the primary.",
         options,
       );
     case "53100":
       return new StoreReadOnlyError(
-        "PostgreSQL's disk is full, so it takes no writes. Free some space.",
+        "PostgreSQL's disk is full, so it rejects writes. Free some space.",
         options,
       );
     case "42501":
@@ -95,57 +95,60 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
       );
     case "40003":
       return new StoreError(
-        `PostgreSQL does not know whether the statement was carried out (${said}). Committing again is safe.`,
+        `PostgreSQL could not determine whether the statement was committed (${said}). Committing again is safe.`,
         { cause: error, outcome: lost },
       );
     case "40P01":
     case "40001":
-      return new StoreError("Other transactions kept this one from finishing. Try again.", options);
+      return new StoreError(
+        "Deadlocks or lock waits with other transactions kept this one from finishing. Retry.",
+        options,
+      );
     case "57014":
     case "55P03":
-      return new StoreTimeoutError(`PostgreSQL's own time limit ended the statement (${said}).`, {
+      return new StoreTimeoutError(`A timeout of PostgreSQL ended the statement (${said}).`, {
         ...options,
         mayBeOneRow: true,
       });
     case ABORTED:
       return new StoreError(
-        `The application released a client inside a transaction that had failed (${said}). The client is given up; roll back before release().`,
+        `The application released a client inside a failed transaction (${said}). The connection was dropped. Roll back before release().`,
         options,
       );
     case "25P03":
     case "25P04":
     case "57P05":
-      return new StoreTimeoutError(`PostgreSQL's own time limit ended the connection (${said}).`, {
+      return new StoreTimeoutError(`A timeout of PostgreSQL closed the connection (${said}).`, {
         cause: error,
         outcome: lost,
       });
     case "53300":
       return new StoreUnavailableError(
-        "PostgreSQL has no connection left. Make the pools smaller or max_connections larger.",
+        "PostgreSQL has no free connection. Use smaller pools, or raise max_connections.",
         options,
       );
     case "26000":
     case "42P05":
       return new StoreError(
-        "A prepared statement went missing or exists twice, as happens behind a pooler in transaction mode. Set namedStatements: false.",
+        "A prepared statement is missing or exists already, which happens behind a pooler in transaction mode. Set namedStatements: false.",
         options,
       );
   }
   if (state === "3D000") {
     return new StoreUnavailableError(
-      `PostgreSQL has no database of this name (${said}). Correct the name in the address, or create it with CREATE DATABASE.`,
+      `PostgreSQL has no database of this name (${said}). Correct the name in the URL, or create it with CREATE DATABASE.`,
       options,
     );
   }
   if (state.startsWith("28")) {
     return new StoreUnavailableError(
-      `PostgreSQL refuses the connection (${said}). Check user and password.`,
+      `PostgreSQL refused the connection (${said}). Check user and password.`,
       options,
     );
   }
   if (isBroken(error)) {
     return new StoreUnavailableError(
-      `PostgreSQL ended the connection (${said}). When it restarts or shuts down, try again.`,
+      `PostgreSQL closed the connection (${said}), for example because it is restarting or shutting down. Retry.`,
       { cause: error, outcome: state === "57P03" ? "none" : lost },
     );
   }

@@ -56,11 +56,11 @@ function problemsOfPool(given: unknown): string[] {
     connectionParameters?: unknown;
   };
   if (typeof connect !== "function") {
-    return ["postgresStore takes a URL, or a pool of pg (new pg.Pool(…))."];
+    return ["postgresStore requires a URL or a pg pool (new pg.Pool(…))."];
   }
   if (connectionParameters === undefined) return [];
   return [
-    "postgresStore was given a pg.Client, which is a single connection: requests would share its transactions, and nothing would replace it when it breaks. Pass a pool (new pg.Pool(…)) or a URL.",
+    "postgresStore was given a pg.Client, which is a single connection: requests would share its transactions, and a lost connection would not be replaced. Pass a pool (new pg.Pool(…)) or a URL.",
   ];
 }
 

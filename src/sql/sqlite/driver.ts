@@ -213,7 +213,7 @@ export class SqliteDatabase implements Database {
     const handle = this.#handle;
     // better-sqlite3 gives no code when its handle is closed.
     if (handle && isClosed(handle) && primaryCode(error) === undefined) {
-      return new ClosedError(`The handle of ${label} was closed by its owner.`, { cause: error });
+      return new ClosedError(`The application closed the handle of ${label}.`, { cause: error });
     }
     const table = names.sessions;
     return explain(error, { label, table, busyTimeout, writes, shape: () => this.#shape() });

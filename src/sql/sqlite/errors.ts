@@ -61,7 +61,7 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
   const cause = { cause: error };
   if (error instanceof OpenTransactionError) {
     return new StoreTimeoutError(
-      `A transaction was open on the handle given to sqliteStore for ${busyTimeout} ms. What the store writes must not be part of it: end the transaction before awaiting the store, or give the store a path or a handle of its own.`,
+      `A transaction was open on the handle given to sqliteStore for ${busyTimeout} ms. The store's writes must not become part of it: end the transaction before you await the store, or pass a path or a separate handle.`,
       cause,
     );
   }
@@ -69,38 +69,38 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
     case CODES["SQLITE_BUSY"]:
     case CODES["SQLITE_LOCKED"]:
       return new StoreTimeoutError(
-        `${Label} stayed locked by another connection for ${busyTimeout} ms. Look for a process that keeps a write transaction open ("fuser" names those that have the file open), and do not open one file with node:sqlite and better-sqlite3 in one process.`,
+        `${Label} stayed locked by another connection for ${busyTimeout} ms. Find the process that keeps a write transaction open ("fuser" lists the processes that have the file open). Do not open the same file with node:sqlite and better-sqlite3 in one process.`,
         cause,
       );
     case CODES["SQLITE_READONLY"]:
     case CODES["SQLITE_PERM"]:
       return new StoreReadOnlyError(
-        `${Label} cannot be written to. Sessions need write permission on the file, on the files beside it that end in -wal and -shm, and on their directory.`,
+        `${Label} cannot be written to. The process needs write permission on the file, on its -wal and -shm files, and on their directory.`,
         cause,
       );
     case CODES["SQLITE_FULL"]:
       return new StoreReadOnlyError(
-        `There is no room left for ${label}: the disk is full, or max_page_count is reached. Free some space; nothing that was acknowledged is lost.`,
+        `There is no space left for ${label}: the disk is full, or max_page_count is reached. Free some space. No acknowledged write is lost.`,
         cause,
       );
     case CODES["SQLITE_NOTADB"]:
       return new TableError(
-        `${Label} is not an SQLite database (or an encrypted one). It was left as it is; give the store another path.`,
+        `${Label} is not a SQLite database, or is encrypted. It was not changed. Pass another path.`,
         cause,
       );
     case CODES["SQLITE_CORRUPT"]:
       return new TableError(
-        `${Label} is damaged. Stop all that use it, keep a copy, and restore a backup or run "sqlite3 <file> .recover".`,
+        `${Label} is corrupt. Stop every process that uses it, keep a copy, and restore a backup or run "sqlite3 <file> .recover".`,
         cause,
       );
     case CODES["SQLITE_CANTOPEN"]:
       return new StoreUnavailableError(
-        `${Label} cannot be opened. Check that its directory exists and that this user may read and write there.`,
+        `${Label} cannot be opened. Check that its directory exists and that this user can read and write it.`,
         cause,
       );
     case CODES["SQLITE_IOERR"]:
       return new StoreUnavailableError(
-        `Reading or writing ${label} failed at the operating system. Check the disk and the kernel's log.`,
+        `The operating system failed to read or write ${label}. Check the disk and the kernel log.`,
         { cause: error, outcome: about.writes ? "unknown" : "none" },
       );
     case CODES["SQLITE_ERROR"]:
@@ -115,13 +115,13 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
 function explainStatement(error: unknown, table: string, shape: "missing" | "foreign" | "ours"): StoreError {
   if (shape === "missing") {
     return new NotMigratedError(
-      `There is no table ${table}, or one beside it is missing. Run migrate(store) once before the first request; the next call after that works. What got lost later "stored-session migrate" makes again.`,
+      `The table ${table} or one of its companion tables is missing. Run migrate(store) once before the first request; no restart is needed. "stored-session migrate" also recreates a table that was dropped later.`,
       { cause: error },
     );
   }
   if (shape === "foreign") {
     return new TableError(
-      `The table ${table}, or one beside it, has another shape than the store's. Give the store another name with the option "table", or rename that table.`,
+      `The table ${table} or one of its companion tables does not have the columns that the store needs. Set the option \`table\` to another name, or rename that table.`,
       { cause: error },
     );
   }
@@ -142,16 +142,16 @@ function explainOther(error: unknown, label: string, Label: string): StoredSessi
       return new StoreReadOnlyError(`${Label} cannot be created: ${messageOf(error)}`, cause);
     case "ENOSPC":
     case "EDQUOT":
-      return new StoreReadOnlyError(`There is no room left for ${label}.`, cause);
+      return new StoreReadOnlyError(`There is no space left for ${label}.`, cause);
     case "ERR_INVALID_STATE":
-      return new ClosedError(`The handle of ${label} was closed by its owner.`, cause);
+      return new ClosedError(`The application closed the handle of ${label}.`, cause);
   }
   // Of the operating system: too many open files, a loop of links, a folder in the file's place.
   if (typeof (error as { syscall?: unknown } | null)?.syscall === "string") {
     return new StoreUnavailableError(`${Label} cannot be opened: ${messageOf(error)}`, cause);
   }
   return new StoreDriverError(
-    `The driver of ${label} failed: ${messageOf(error)}. The database was not the reason. Look at the stack of this error's cause.`,
+    `The driver of ${label} failed: ${messageOf(error)}. The database did not report an error. Check the stack trace in \`cause\`.`,
     { ...cause, mayBeOneRow: true },
   );
 }

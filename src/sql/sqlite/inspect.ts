@@ -10,12 +10,14 @@ export async function inspect(ask: Ask): Promise<Inspected> {
     {
       name: "synchronous",
       value: ["OFF", "NORMAL", "FULL", "EXTRA"][level] ?? String(level),
-      durabilityWarning: level < 2 ? "a loss of power can undo commits that were acknowledged" : null,
+      durabilityWarning: level < 2 ? "a power loss can undo acknowledged commits" : null,
     },
     {
       name: "journal_mode",
       value: journal,
-      durabilityWarning: /^(OFF|MEMORY)$/.test(journal) ? "a crash while writing can destroy the file" : null,
+      durabilityWarning: /^(OFF|MEMORY)$/.test(journal)
+        ? "a crash during a write can destroy the file"
+        : null,
     },
   ];
   return {

@@ -111,12 +111,12 @@ export function durabilityWarningOf(handle: SqliteHandle): string | null {
   const weak: string[] = [];
   if (level < 2) weak.push(durabilityWarningOfLevel(LEVELS[level] as Synchronous));
   if (journal === "off" || journal === "memory") {
-    weak.push(`journal_mode=${journal.toUpperCase()} (a crash while writing can destroy the file)`);
+    weak.push(`journal_mode=${journal.toUpperCase()} (a crash during a write can destroy the file)`);
   }
   return weak.length ? weak.join(" and ") : null;
 }
 
 /** The same for a level that was asked for. */
 export function durabilityWarningOfLevel(level: Synchronous): string {
-  return `synchronous=${level} (a loss of power can undo commits that were acknowledged${level === "OFF" ? ", and destroy the file" : ""})`;
+  return `synchronous=${level} (a power loss can undo acknowledged commits${level === "OFF" ? ", and destroy the file" : ""})`;
 }

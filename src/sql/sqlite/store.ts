@@ -60,7 +60,7 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
     if (synchronous === "OFF" || synchronous === "NORMAL")
       warn(pathOrHandle, durabilityWarningOfLevel(synchronous));
     const open = (): SqliteHandle => openSqlite(pathOrHandle, driver, synchronous);
-    const label = pathOrHandle === ":memory:" ? "the database in memory" : `the file ${pathOrHandle}`;
+    const label = pathOrHandle === ":memory:" ? "the in-memory database" : `the file ${pathOrHandle}`;
     const file = pathOrHandle === ":memory:" ? {} : { file: pathOrHandle };
     const checkpointsInThread = driver === "node:sqlite" && isFile(pathOrHandle);
     const database = new SqliteDatabase({
@@ -102,7 +102,7 @@ function assertOptions(pathOrHandle: unknown, options: SqliteStoreOptions): void
   });
   const handle = pathOrHandle as Partial<SqliteHandle> | null;
   if (typeof pathOrHandle !== "string" && typeof handle?.prepare !== "function") {
-    problems.push("sqliteStore takes a path, or a handle of node:sqlite or better-sqlite3.");
+    problems.push("sqliteStore requires a path, or a handle of node:sqlite or better-sqlite3.");
   }
   if (problems.length) throw new OptionsError(problems);
 }
