@@ -109,7 +109,7 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
       for (const command of ["count", "migrate"]) {
         const { code, err } = await folder.run(command, "-d", missing.href);
         assert.equal(code, 1);
-        assert.match(err, /has no database of this name \(.*nowhere.*\)\. Correct the name in the address/);
+        assert.match(err, /has no database of this name \(.*nowhere.*\)\. Correct the name in the URL/);
         assert.doesNotMatch(err, /grant/i);
       }
       if (kind === "postgres") return;
@@ -125,7 +125,7 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
         const { err } = await folder.run("migrate", "-d", other.href);
         assert.match(
           err,
-          /cannot use the database, or there is no database of this name .* Check the name in the address first\./,
+          /cannot use the database, or there is no database of this name .* Check the name in the URL first\./,
         );
         assert.doesNotMatch(err, /grant it/i);
       } finally {

@@ -223,7 +223,7 @@ export class DropInSessions {
     const isNamed = format.formerUserRefs !== undefined;
     if (isNamed && !format.opensWithoutToken) {
       throw new TypeError(
-        'Sessions sealed to their cookies (sealTo: "cookie") do not show which \`app\` they belong to, so the sessions of one \`app\` cannot be cleared. "stored-session revoke --all" ends every session in the table.',
+        'Sessions sealed to their cookies (sealTo: "cookie") do not show which `app` they belong to, so the sessions of one `app` cannot be cleared. "stored-session revoke --all" ends every session in the table.',
       );
     }
     let deleted = 0;

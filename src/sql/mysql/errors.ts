@@ -59,18 +59,18 @@ export function isLockWait(error: unknown): boolean {
   return codeOf(error) === 1205;
 }
 
-/** 1049: there is no such database. 1044: there is none, or this user may not use it; the server does not tell which. */
+/** 1049: there is no such database. 1044: there is none, or this user may not use it; the server does not say which. */
 function noDatabase(error: unknown): StoreUnavailableError {
   const said = (error as Error).message;
   const options = { cause: error, outcome: "none" } as const;
   if (codeOf(error) === 1049) {
     return new StoreUnavailableError(
-      `The server has no database of this name (${said}). Correct the name in the address, or create it with CREATE DATABASE.`,
+      `The server has no database of this name (${said}). Correct the name in the URL, or create it with CREATE DATABASE.`,
       options,
     );
   }
   return new StoreUnavailableError(
-    `This user cannot use the database, or there is no database of this name (${said}); the server does not tell which. Check the name in the address first. If the database exists, give the user rights on it.`,
+    `This user cannot use the database, or there is no database of this name (${said}); the server does not say which. Check the name in the URL first. If the database exists, grant the user privileges on it.`,
     options,
   );
 }
