@@ -5,10 +5,10 @@ import type { Result } from "./statement.ts";
 import type { RowUpdate } from "../store/row.ts";
 
 /**
- * Which of a batch's rows an update wrote that wrote every one that was there, by what a look after it found. Since then
- * another may have written or ended one, or begun another session under an id that was free.
- * @param there rows with `id`, `version` and `created_at`
- * @throws {Error} the look is older than the update
+ * Returns which rows of a batch an update wrote, given the result of the verification query after it. Between the two,
+ * another process may have written or ended a row, or started another session under a free id.
+ * @param there the rows found, with `id`, `version` and `created_at`
+ * @throws {Error} the query read data older than the update
  */
 export function writtenOf(
   updates: readonly RowUpdate[],
@@ -24,7 +24,7 @@ export function writtenOf(
   });
 }
 
-/** Which rows of a batch were written, by the rules that stand at {@link Dialect}. */
+/** Returns which rows of a batch were written, by the rules of {@link Dialect}. */
 export function affectedRows(
   batches: Dialect["batches"],
   results: readonly Result[],

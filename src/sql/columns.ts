@@ -4,17 +4,17 @@ import type { RowInfo, SessionRow } from "../store/row.ts";
 type Row = Readonly<Record<string, unknown>>;
 
 /**
- * The columns of a result. Everything that a driver returns passes through here: a pool or a handle that the
- * application owns can change what arrives, and a value that is misread would pass for "no such session" (promise 8).
+ * Reads the columns of a result. Every value that a driver returns passes through here: settings of the application's
+ * own pool or handle can change how values arrive, and a misread value could pass for "no such session" (promise 8).
  */
 export function bytesIn(row: Row, column: string): Uint8Array {
   const value = row[column];
   if (!(value instanceof Uint8Array)) throw misread(column, "bytes", value);
-  // Without the methods of Buffer, whose `slice` shares what Uint8Array's copies.
+  // A plain Uint8Array, because `slice` of a Buffer shares memory instead of copying.
   return Buffer.isBuffer(value) ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value;
 }
 
-/** @throws {StoreSettingsError} it is neither bytes nor null */
+/** @throws {StoreSettingsError} the value is neither bytes nor null */
 export function bytesOrNullIn(row: Row, column: string): Uint8Array | null {
   return row[column] === null ? null : bytesIn(row, column);
 }
@@ -24,12 +24,15 @@ export function integerIn(row: Row, column: string): number {
   return integerOf(row[column], column);
 }
 
-/** The latest time that a Date holds, in milliseconds since the epoch; the earliest is its negative (ECMA-262 §21.4.1.1). */
+/**
+ * The latest time that a Date can hold, in milliseconds since the epoch. The earliest is its negative (ECMA-262
+ * §21.4.1.1).
+ */
 export const LATEST = 8_640_000_000_000_000;
 
 /**
- * A time or the version of a row, moved into its range. No store writes one outside of it, so the row was
- * edited: it is to be refused by itself, and must not fail the statement, which may read other rows too.
+ * Clamps a time or version to its valid range. No store writes a value outside it, so the row was edited: only that row
+ * must be refused, without failing a statement that reads other rows too.
  */
 export function boundedIn(row: Row, column: string): number {
   return boundedOf(row[column], column);
@@ -53,7 +56,7 @@ export function integerOf(value: unknown, column: string): number {
   return number;
 }
 
-/** Text, which some settings return as bytes. */
+/** Reads text, which some settings return as bytes. */
 export function textIn(row: Row, column: string): string {
   const value = row[column];
   if (typeof value === "string") return value;
@@ -61,12 +64,12 @@ export function textIn(row: Row, column: string): string {
   throw misread(column, "text", value);
 }
 
-/** A row whose columns have the names of the table's. */
+/** Reads a row whose columns are named as in the table. */
 export function rowIn(row: Row): SessionRow {
   return { ...metaIn(row), data: bytesIn(row, "data") };
 }
 
-/** The same with `bytes` and `head` in the place of `data`. */
+/** Like {@link rowOf}, with `bytes` and `head` instead of `data`. */
 export function rowInfoIn(row: Row): RowInfo {
   return { ...metaIn(row), bytes: integerIn(row, "bytes"), head: bytesIn(row, "head") };
 }
@@ -84,13 +87,13 @@ function metaIn(row: Row): Omit<SessionRow, "data"> {
   };
 }
 
-/** A condition in a result: 1 or 0, whatever the driver makes of them. */
+/** Reads a boolean result, whatever the driver makes of 1 and 0. */
 export function flagIn(row: Row, column: string): boolean {
   const value = row[column];
   return typeof value === "boolean" ? value : integerOf(value, column) !== 0;
 }
 
-/** The rows of an answer. Anything else than objects with the columns' names is a setting's doing. */
+/** Returns the rows of a result. Anything but objects keyed by column name is caused by a driver setting. */
 export function rowsOf(answer: unknown): Record<string, unknown>[] {
   if (!Array.isArray(answer)) throw misread(null, "rows", answer);
   const first: unknown = answer[0];
@@ -99,7 +102,7 @@ export function rowsOf(answer: unknown): Record<string, unknown>[] {
   return answer as Record<string, unknown>[];
 }
 
-/** How many rows a statement changed. */
+/** Returns the number of affected rows. */
 export function changesOf(value: unknown): number {
   return integerOf(value, "affected rows");
 }
@@ -111,7 +114,7 @@ export function misread(column: string | null, expected: string, value: unknown)
   );
 }
 
-/** Never the value itself, which may be a session's. */
+/** Describes the type only: the value may be a session's. */
 function kindOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "NULL";

@@ -1,18 +1,18 @@
 /**
- * How long connections have been there. After a failover those to the old primary stay open and take no writes; a new
- * one leads to the new primary. On a server that never takes writes a new one helps nothing, so only connections
- * that have been there for a while are given up, and at most one a second takes the place of each.
+ * Tracks the age of connections. After a failover, connections to the old primary stay open and reject writes, while a
+ * new connection reaches the new primary. On a server that is permanently read-only, new connections do not help.
+ * Therefore only connections of a minimum age are replaced, at most one per second.
  */
 const LONG = 1_000;
 
 const since = new WeakMap<object, number>();
 
-/** Notes when a connection was first handed out. */
+/** Records when a connection was first used. */
 export function seen(connection: object): void {
   if (!since.has(connection)) since.set(connection, performance.now());
 }
 
-/** Whether a new connection may lead to another server than this one does. */
+/** Whether a new connection might reach another server than this one. */
 export function isEstablished(connection: object): boolean {
   return performance.now() - (since.get(connection) ?? Infinity) >= LONG;
 }

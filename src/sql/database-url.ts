@@ -1,7 +1,7 @@
 /**
- * What is wrong with the URL of a server, a sentence each, without a word of it: it holds a password. Drivers read it
- * much later, and put it into their errors.
- * @param decodes whether the driver refuses a "%" that begins no code
+ * Returns the problems of a server URL, one sentence each. Never quotes the URL, because it contains a password.
+ * Drivers parse it much later and include it in their errors.
+ * @param decodes whether the driver rejects a "%" that does not start a percent-encoded character
  */
 export function problemsOfUrl(
   url: string,
@@ -32,11 +32,13 @@ export function problemsOfUrl(
 }
 
 function parse(url: string): URL | null {
-  // A socket's folder goes into ?host=…, and its URL has a user and no host.
+  // A socket directory is passed as ?host=…; such a URL has a user but no host.
   return URL.parse(url) ?? URL.parse(url.replace("@/", "@localhost/"));
 }
 
-/** A "/", "?" or "#" in a password ends the host early; then the rest of the password is taken for something else. */
+/**
+ * A "/", "?" or "#" in a password ends the host early, so the rest of the password would be read as the path or query.
+ */
 function isMisread({ pathname, searchParams, hash }: URL): boolean {
   return hash !== "" || pathname.includes("@") || [...searchParams.keys()].some((key) => key.includes("@"));
 }
@@ -53,7 +55,7 @@ function safelyDecoded(part: string): string {
   }
 }
 
-/** A driver's message about a URL, without the URL's user and password. */
+/** Removes the user and password of the URL from a driver's message. */
 export function withoutSecrets(message: string, url: string): string {
   const { username = "", password = "" } = parse(url) ?? {};
   const secrets = [url, password, safelyDecoded(password), username].filter((secret) => secret !== "");

@@ -15,7 +15,7 @@ import type {
   SessionRow,
 } from "../store/row.ts";
 
-/** The lanes of a database server, as the application wants them. */
+/** The lanes of a database server, as configured by the application. */
 export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number): Lanes {
   return {
     read: given?.read ?? 4,
@@ -28,57 +28,67 @@ export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number): La
 export type { Result, Run, Statement } from "./statement.ts";
 
 /**
- * One open database: a pool or a handle, seen through its client library.
+ * An open database: a pool or handle behind its client library.
  *
- * Every method rejects with a {@link StoreError} that says what to do (the driver's error is its `cause`), and
- * has by then repeated what is safe to repeat: a deadlock, a serialization failure, a busy file (`retry.ts`).
- * Missing tables are a NotMigratedError, each time anew. A write whose answer was lost has the outcome `unknown`.
+ * Every method rejects with a {@link StoreError} whose message says what to do and whose `cause` is the driver's error.
+ * Operations that are safe to retry (deadlocks, serialization failures, busy files; see `retry.ts`) have been retried
+ * by then. Missing tables are a NotMigratedError, which is not cached. A write whose response was lost has the outcome
+ * `unknown`.
  */
 export interface Database {
   readonly dialect: Dialect;
-  /** The path of the file that the first operation opens or creates; undefined where there is no such file. */
+  /** Path of the file that the first operation opens or creates. Undefined if there is none. */
   readonly file?: string | undefined;
   /**
-   * To be awaited before a statement about the tables is made. On a pool that the application owns it finds out once in
-   * which schema the tables are, so that a search_path or a USE that is left on a connection leads nowhere else.
-   * Undefined when that is known.
+   * Await this before creating a statement that names the tables. In an application's pool, finds once which schema the
+   * tables are in, so that a search_path or USE left on a connection cannot redirect statements. Undefined once the
+   * schema is known.
    */
   locate?(): Promise<void> | undefined;
   readonly run: Run;
-  /** Milliseconds in all of waiting for locks that others hold; see {@link SessionStore.waitedForLocks}. */
+  /** Total milliseconds spent waiting for locks; see {@link SessionStore.waitedForLocks}. */
   waitedForLocks?(): number;
-  /** Gives up the connection under what takes longer; see {@link SessionStore.giveUpAfter}. */
+  /** Drops the connection of any operation that takes longer; see {@link SessionStore.giveUpAfter}. */
   giveUpAfter?(milliseconds: number): void;
-  /** All statements in order, in one transaction: every one or none. Null when an `atLeast` was not reached. */
+  /**
+   * Runs all statements in order in one transaction. Resolves to null, after a rollback, if a statement did not reach
+   * its `atLeast`.
+   */
   transaction(statements: readonly Statement[]): Promise<Result[] | null>;
   /**
-   * Runs `work` while this process alone, of all that migrate this database, holds the migration lock; in one
-   * transaction where the database can roll back a CREATE TABLE. `work` uses only the `run` it is given.
+   * Runs `work` while holding the migration lock of this database, and in one transaction if the database can roll back
+   * CREATE TABLE. `work` must only use the given `run`.
    */
   exclusively<T>(work: (run: Run) => Promise<T>): Promise<T>;
-  /** Settings under which an acknowledged write may be lost, a sentence each that names it; none when all is well (R33). */
+  /**
+   * Returns durability warnings: one sentence per setting under which an acknowledged write may be lost. Empty if there
+   * are none (R33).
+   */
   durabilityWarnings?(): Promise<readonly string[]>;
-  /** What the pool's or handle's owner has set that would change results, a phrase each; the store's own are immune. */
+  /**
+   * Returns settings of the application's pool or handle that would change results, one phrase each. The store itself
+   * is immune to them.
+   */
   ownersSettings?(): Promise<readonly string[]>;
-  /** Called before `close`: gives up what may take long, so that nobody waits for it. */
+  /** Called before `close`. Cancels long operations, so that `close` does not wait for them. */
   closing?(): void;
-  /** Waits for what is under way and closes what it opened, and only that. Later calls reject with a ClosedError. */
+  /** Waits for running operations and closes only what this object opened. Later calls reject with a ClosedError. */
   close(): Promise<void>;
 }
 
-/** Names as they stand in a statement: validated, quoted, with their schema where there is one. */
+/** Table and index names as used in statements: validated, quoted, and schema-qualified if there is a schema. */
 export interface Names {
   readonly sessions: string;
   readonly leases: string;
   readonly migrations: string;
-  /** Of the ledger of imports, which is there once something was imported. */
+  /** The import ledger, which exists once sessions were imported. */
   readonly imports: string;
   /** Names of the two indexes, quoted, without a schema. */
   readonly userIndex: string;
   readonly expiryIndex: string;
 }
 
-/** One line of `<table>_migrations`. */
+/** A row of `<table>_migrations`. */
 export interface JournalEntry {
   readonly version: number;
   readonly name: string;
@@ -88,54 +98,55 @@ export interface JournalEntry {
 }
 
 /**
- * What differs between databases: statement texts and flags. Nothing outside a database's own folder asks
- * which database it is.
+ * What differs between databases: statement texts and flags. No code outside a database's own folder asks which
+ * database it is.
  *
- * Where a method answers several statements, they are run as one transaction, a single one alone. `insert`,
- * `update` and `delete` tell which rows of a batch they wrote: all, when `changes` is the size of the batch;
- * otherwise each one whose `id` is among the rows returned (by any of the statements) and, where `tells` is
- * `versions`, whose `version` there is the one that was to be written. A batch of one needs no rows: its
- * `changes` tell.
+ * Several statements returned by one method run in one transaction; a single statement runs alone. The results of
+ * `insert`, `update` and `delete` report which rows of a batch were applied. If `changes` equals the batch size, all
+ * were. Otherwise a row was applied if its `id` is among the returned rows (of any of the statements) and, if `tells`
+ * is `versions`, the returned `version` is the one written. A batch of one needs no returned rows: its `changes`
+ * suffice.
  */
 export interface Dialect {
   readonly name: "sqlite" | "postgres" | "mysql" | "mariadb";
   /**
-   * How a batch leaves: as one statement over all its rows, or as the plain statements in one transaction. With
-   * `transaction` the methods that take a batch are only called with one element.
+   * Whether a batch is sent as one statement for all rows, or as individual statements in one transaction. With
+   * `transaction`, the methods that take a batch are only called with one element.
    */
   readonly batches: "statement" | "transaction";
-  /** What the rows returned by a partly matching `insert` or `update` are: those written, or all those there. */
+  /** What the rows returned by a partially applied `insert` or `update` are: the rows written, or all existing rows. */
   readonly tells: "returning" | "versions";
   readonly lanes: Lanes;
   readonly names: Names;
-  /** Length of an id; anything else is a miss and never reaches the database. */
+  /** Length of an id in bytes. An id of any other length is a miss and never reaches the database. */
   readonly idBytes: number;
-  /** Rows one step of expiry may delete, and look at, whatever the caller's limit. */
+  /** Maximum rows that one expiry step deletes, and examines, whatever limit the caller gives. */
   readonly expiry: { readonly maxDelete: number; readonly maxScan: number };
 
-  /** Rows in any order, whole. */
+  /** Reads complete rows, in any order. */
   read(ids: readonly Uint8Array[]): Statement;
-  /** The same without the data of rows that have more than {@link LEFT_OUT_ABOVE} bytes of it. */
+  /** Like `read`, but leaves out data larger than {@link LEFT_OUT_ABOVE} bytes. */
   readSmall(ids: readonly Uint8Array[]): Statement;
-  /** The id and the bytes of a row of `readSmall` whose data was left out; null when it is whole. */
+  /** The id and size of a `readSmall` row whose data was left out. Null if the row is complete. */
   leftOut(row: Record<string, unknown>): { readonly id: Uint8Array; readonly bytes: number } | null;
-  /** Adds the rows whose id is free and leaves the others. */
+  /** Inserts the rows whose id is free, and skips the others. */
   insert(rows: readonly SessionRow[]): readonly Statement[];
   update(updates: readonly RowUpdate[]): readonly Statement[];
   /**
-   * Where `update` of several rows needs a transaction: one statement that writes all of the rows that are there, or
-   * fails and writes nothing when one of them has another version than was loaded; and a look, for when fewer were
-   * there, at `id`, `version` and `created_at` of those that are, none older than what was written.
+   * For databases where `update` of several rows needs a transaction: a statement that writes all existing rows, or
+   * fails and writes nothing if one of them has another version than was loaded; and a verification query for when
+   * fewer rows existed. It returns `id`, `version` and `created_at` of existing rows, and never reads data older than
+   * the write.
    */
   updateAtOnce?(updates: readonly RowUpdate[]): { readonly write: Statement; readonly look: Statement };
-  /** Whether an error of that statement leaves it to `update` to tell which row it was. */
+  /** Whether an error of that statement means that `update` must find out which row caused it. */
   isRefusal?(error: unknown): boolean;
   /**
-   * Delete with the loaded version, then insert, each with `atLeast: 1` and neither an error when the new id is
-   * taken. One statement, whose `changes` are 1 or 0, where one can do it.
+   * Deletes with the loaded version, then inserts, each with `atLeast: 1`. A new id that is taken is not an error. If
+   * one statement can do both, its `changes` are 1 or 0.
    */
   replace(loaded: SessionRow, next: SessionRow): readonly Statement[];
-  /** The earlier of the given `expiresAt` and the row's own `absolute_expires_at`. */
+  /** Sets the earlier of the given `expiresAt` and the row's own `absolute_expires_at`. */
   touch(touches: readonly RowTouch[]): Statement;
   delete(ids: readonly Uint8Array[]): readonly Statement[];
   listByUser(userRefs: readonly Uint8Array[], limit: number): Statement;
@@ -145,45 +156,45 @@ export interface Dialect {
   ): Statement;
 
   /**
-   * The next `scan` rows after the query's cursor that may have expired, with the columns `id`, `due` (1 or true
-   * where the row is to go by {@link ExpireQuery}) and whatever `expireCursor` needs. In index order from the
-   * oldest `expires_bucket` up to that of `before`; or in order of `id` over the whole table when `createdBefore`
-   * or `updatedBefore` is given, because no index serves these. Fewer rows than `scan` mean that the end was
-   * reached. The order must hold while rows between are deleted: a run over the table is linear.
+   * Returns up to `scan` rows after the query's cursor that may have expired, with the columns `id`, `due` (1 or true
+   * if the row is to be deleted by {@link ExpireQuery}) and those that `expireCursor` needs. In index order from the
+   * oldest `expires_bucket` to that of `before`; or in order of `id` over the whole table if `createdBefore` or
+   * `updatedBefore` is given, because no index serves these. Fewer than `scan` rows mean the end. The order must be
+   * stable while rows are deleted, so that a run over the table takes linear time.
    */
   findExpired(query: ExpireQuery, scan: number): Statement;
-  /** The place of a row of `findExpired`, for the next call. */
+  /** The cursor after a row of `findExpired`, for the next call. */
   expireCursor(row: Record<string, unknown>): ExpireCursor;
-  /** Deletes these rows where they are still due: a touch in between wins. */
+  /** Deletes these rows if they are still due. A touch in between wins. */
   deleteExpired(ids: readonly Uint8Array[], query: ExpireQuery): Statement;
 
-  /** At most `limit` rows of {@link FutureQuery}, with the column `id`, by the index over `expires_bucket`. */
+  /** Returns up to `limit` rows of {@link FutureQuery}, with the column `id`, using the index on `expires_bucket`. */
   findFuture(query: FutureQuery, limit: number): Statement;
 
   /** One row with the column `count`. */
   count(now: number): Statement;
   scan(after: Uint8Array | null, limit: number): Statement;
   scanInfo(after: Uint8Array | null, limit: number): Statement;
-  /** The last statement changes or returns one row when the lease was got, and none when another holds it. */
+  /** The last statement changes or returns one row if the lease was acquired, and none if another process holds it. */
   lease(name: string, holder: string, until: number, now: number): readonly Statement[];
   /** A row of `listByUser` or `scanInfo`. */
   decodeInfo(row: Record<string, unknown>): RowInfo;
-  /** A result's row as the contract's row: bytes as Uint8Array, numbers as number. */
+  /** Converts a result row to a row of the store contract: bytes as Uint8Array, numbers as number. */
   decode(row: Record<string, unknown>): SessionRow;
 
-  /** The columns of a table, one row each with `name`; no rows when there is no such table. */
+  /** Returns the columns of a table, one row each with `name`. Returns no rows if the table does not exist. */
   columns(table: TableName): Statement;
   /**
-   * The indexes of the sessions table, the primary key among them, one row each: `name` is the first column, `alone`
-   * is 1 or true where it is unique over that column alone. `invalid` is the name of one that cannot be used yet or
-   * any more, and otherwise null or not there.
+   * Returns the indexes of the sessions table, including the primary key, one row each. `name` is the first column;
+   * `alone` is 1 or true if the index is unique on that column alone; `invalid` is the name of an index that cannot be
+   * used, and otherwise null or absent.
    */
   indexes(): Statement;
-  /** For databases whose tables are made with their indexes: adds one to a table that is there without it. */
+  /** For databases that create tables together with their indexes: adds an index to an existing table. */
   addIndex?(column: (typeof INDEXED)[number]): Statement;
   /**
-   * For databases where all others queue behind a statement that waits for a table: lets the rest of the transaction
-   * give up waiting soon.
+   * For databases where a statement that waits for a table lock blocks all others behind it: sets a short lock timeout
+   * for the rest of the transaction.
    */
   impatience?(): Statement;
   readonly journal: {
@@ -194,20 +205,20 @@ export interface Dialect {
     add(entry: JournalEntry): Statement;
   };
 
-  /** The table of the sessions that were taken over from another table. */
+  /** The table that records imported sessions. */
   importLedger(): ImportLedger;
-  /** How the tables of other libraries are read. */
+  /** Reads the tables of other session libraries. */
   readonly importSource: ImportSource;
-  /** The texts of the table of the `stored_session` gem. */
+  /** Statement texts for the table of the `stored_session` gem. */
   readonly railsTable: RailsTable;
-  /** The bytes that an expression gives, as hex text in upper or lower case. */
+  /** The bytes of an expression as hexadecimal text, in upper or lower case. */
   hex(expression: string): string;
-  /** Asks for the server's version, clock and settings. */
+  /** Queries the server's version, clock and settings. */
   inspect(ask: Ask): Promise<Inspected>;
 }
 
 /**
- * Bytes of data above which a row of a batch is read by itself, or with few others: small enough that 128 rows of it are
- * no more than a statement should bring.
+ * A row with more bytes of data than this is read individually or with few others. Small enough that 128 rows of this
+ * size fit comfortably into one result.
  */
 export const LEFT_OUT_ABOVE = 32_768;

@@ -1,22 +1,22 @@
 import { ClosedError, StoreDriverError, StoreTimeoutError, StoreUnavailableError } from "../errors.ts";
 import type { StoreError, StoreErrorOptions } from "../errors.ts";
 
-/** What an error of a client library means when the database itself did not report it. */
+/** Classifies errors of a client library that the database itself did not report. */
 export type DriverFault =
-  /** The server was not reached, or the connection broke. */
+  /** The server could not be reached, or the connection was lost. */
   | "connection"
-  /** The driver's own time limit ended the statement. */
+  /** The driver's own timeout ended the statement. */
   | "timeout"
-  /** The pool was ended by its owner. */
+  /** The application ended the pool. */
   | "closed"
-  /** Anything else: a TypeError, a bad argument, a bug. No outage. */
+  /** Anything else, such as a TypeError, a bad argument or a bug. Not an outage. */
   | "driver";
 
-/** Codes of the operating system, of DNS, and of the drivers. */
+/** Error codes of the operating system, DNS and the drivers. */
 const CONNECTION =
   /^(E(CONN[A-Z]+|PIPE|TIMEDOUT|TIMEOUT|NETUNREACH|NETDOWN|NETRESET|HOSTUNREACH|HOSTDOWN|NOTFOUND|ADDRNOTAVAIL|SERVFAIL|REFUSED|PROTO|AI_[A-Z]+)|PROTOCOL_[A-Z_]+|HANDSHAKE_[A-Z_]+|AUTH_SWITCH_[A-Z_]+|POOL_[A-Z]+)$/;
 
-/** Codes of TLS and of streams. */
+/** Error codes of TLS and streams. */
 const TRANSPORT =
   /^(ERR_(TLS|SSL|STREAM|SOCKET_CLOSED|SOCKET_CONNECTION)[A-Z_]*|CERT_[A-Z_]+|[A-Z_]*SELF_SIGNED_CERT[A-Z_]*|UNABLE_TO_[A-Z_]+|HOSTNAME_MISMATCH)$/;
 
@@ -26,7 +26,7 @@ const BROKEN =
 
 const ENDED = /^(Pool is closed|Cannot use a pool after calling end)/;
 
-/** Tells an outage from a bug. For errors without a code of the database. */
+/** Distinguishes an outage from a bug, for errors without a database error code. */
 export function driverFault(error: unknown): DriverFault {
   if (!(error instanceof Error)) return "driver";
   if (error instanceof AggregateError && error.errors.length > 0) {
@@ -37,21 +37,21 @@ export function driverFault(error: unknown): DriverFault {
   if (ENDED.test(error.message)) return "closed";
   if (error.message === "Query read timeout" || code === "PROTOCOL_SEQUENCE_TIMEOUT") return "timeout";
   if (typeof code === "string" && (CONNECTION.test(code) || TRANSPORT.test(code))) return "connection";
-  // A socket file that is missing or closed to this user, or a process without file descriptors.
+  // A missing or inaccessible socket file, or a process that ran out of file descriptors.
   if (syscall === "connect" || syscall === "getaddrinfo") return "connection";
   if (error instanceof TypeError || error instanceof RangeError) return "driver";
-  // mysql2 marks what ends a connection.
+  // mysql2 marks errors that end a connection.
   return fatal === true || BROKEN.test(error.message) ? "connection" : "driver";
 }
 
-/** True when another connection may do better. */
+/** Whether another connection might succeed. */
 export function isConnectionError(error: unknown): boolean {
   return driverFault(error) === "connection";
 }
 
 /**
- * Turns an error that carries no code of the database into one of ours.
- * @param outcome what is known of a write when the connection broke
+ * Converts an error without a database error code into one of ours.
+ * @param outcome what is known about a write if the connection was lost
  */
 export function explainDriver(
   error: unknown,
@@ -85,7 +85,7 @@ export function explainDriver(
   }
 }
 
-/** Of a driver's AggregateError the first member that has a code: the aggregate's own message is empty. */
+/** Of an AggregateError, use the first member with a code: the message of the aggregate is empty. */
 function codeOf(error: unknown): string | null {
   const { code } = (error ?? {}) as { code?: unknown };
   if (typeof code === "string") return code;

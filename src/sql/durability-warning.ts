@@ -1,19 +1,19 @@
-/** How often a question is asked that fails. */
+/** Maximum attempts of a query that fails. */
 const TRIES = 3;
 
-/** Tells once, at the first use of a database, under which settings an acknowledged write may be lost (R33). */
+/** Warns once, at the first use of a database, about settings under which an acknowledged write may be lost (R33). */
 export class DurabilityWarning {
   #tries = TRIES;
   #asking = false;
 
-  /** Whether there is nothing left to ask. */
+  /** Whether the check is complete. */
   get isTold(): boolean {
     return this.#tries === 0;
   }
 
   /**
-   * Asks, and warns of what is answered. Never fails: what is wrong with a connection is told by the statement that
-   * follows, and a question that failed is asked again at the next use, a few times.
+   * Checks the settings and warns. Never throws: the statement that follows reports any problem of the connection, and
+   * a failed check is repeated at the next use, a few times.
    */
   async tell(server: string, ask: () => Promise<readonly string[]>): Promise<void> {
     if (this.#asking || this.#tries === 0) return;
@@ -23,7 +23,7 @@ export class DurabilityWarning {
       for (const durabilityWarning of await ask()) warn(server, durabilityWarning);
       this.#tries = 0;
     } catch {
-      // The next use asks again.
+      // The next use checks again.
     } finally {
       this.#asking = false;
     }

@@ -1,12 +1,12 @@
-/** A setting on which "acknowledged is kept" rests (R33). */
+/** A setting that durability depends on (promise 7, R33). */
 export interface DurabilitySetting {
   readonly name: string;
   readonly value: string;
-  /** What can be lost with this value, to be read after "so"; null when nothing can. */
+  /** What this value can lose, as a clause that follows "so". Null if nothing. */
   readonly durabilityWarning: string | null;
 }
 
-/** "fsync is off, so a power loss can destroy the database." for each setting that is too weak. */
+/** Returns a sentence such as "fsync is off, so a power loss can destroy the database." for each weak setting. */
 export function durabilityWarningsIn(settings: readonly DurabilitySetting[]): string[] {
   return settings
     .filter(({ durabilityWarning }) => durabilityWarning !== null)

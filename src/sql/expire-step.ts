@@ -3,13 +3,13 @@ import { fractionOfExpiry } from "../store/progress.ts";
 import type { Database } from "./dialect.ts";
 import type { ExpireQuery, ExpireResult } from "../store/row.ts";
 
-/** One step of `SessionStore.deleteExpired`: looks at a bounded number of rows and deletes those that are due. */
+/** One step of `SessionStore.deleteExpired`: examines a bounded number of rows and deletes those that are due. */
 export async function expireStep(database: Database, query: ExpireQuery): Promise<ExpireResult> {
   const { dialect } = database;
   const { maxDelete, maxScan } = dialect.expiry;
   if (!(query.limit >= 1)) throw new TypeError("`limit` of an expiry step must be 1 or more.");
   const limit = Math.min(query.limit, maxDelete);
-  // More than the limit unless told, because the newest bucket holds mostly rows that still live.
+  // Examines more rows than the limit by default, because most rows of the newest bucket are still alive.
   const scan = Math.max(limit, Math.min(query.scan ?? limit * 4, maxScan));
   const { rows } = await database.run(dialect.findExpired(query, scan));
   const due: Uint8Array[] = [];

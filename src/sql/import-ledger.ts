@@ -1,22 +1,22 @@
 import type { Statement } from "./statement.ts";
 
 /**
- * The ledger of imports, `<table>_imports`: the ids of the sessions that were taken over from another table, and
- * nothing else. It belongs to the command that imports, not to the migrations: that command makes it when it first
- * writes, and it can be dropped once nothing is imported any more (decisions/0017).
+ * The import ledger, `<table>_imports`: only the ids of the sessions that were imported from another table. It belongs
+ * to the import command, not to the migrations: the command creates it before its first write, and it can be dropped
+ * once imports are finished (decisions/0017).
  */
 export interface ImportLedger {
-  /** A row when the ledger is there. */
+  /** Returns a row if the ledger exists. */
   find(): Statement;
   /** CREATE TABLE IF NOT EXISTS. */
   create(): Statement;
-  /** Of these ids those that are in the ledger, as rows with `id`. */
+  /** Returns those of the ids that are in the ledger, as rows with `id`. */
   read(ids: readonly Uint8Array[]): Statement;
-  /** Adds the ids that are not in it; changes as many rows as it added. */
+  /** Adds the ids that are missing. `changes` is the number added. */
   add(ids: readonly Uint8Array[]): Statement;
 }
 
-/** The last one repeated up to a power of two, so that few texts are prepared; a repeated id adds nothing. */
+/** Repeats the last id up to a power of two, so that few statement texts are prepared. A repeated id adds nothing. */
 export function padded(ids: readonly Uint8Array[]): readonly Uint8Array[] {
   let size = 1;
   while (size < ids.length) size *= 2;

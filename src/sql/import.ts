@@ -7,10 +7,10 @@ import type { Database, Result, Statement } from "./dialect.ts";
 import type { SessionRow } from "../store/row.ts";
 import type { TakenOver } from "../store/contract.ts";
 
-/** Bytes of sealed data that leave as one batch, so that large sessions do not meet a server's limit together. */
+/** Maximum bytes of sealed data per batch, so that several large sessions do not exceed a server's limit. */
 const BATCH_BYTES = 1_048_576;
 
-/** What the store over `database` does with rows. */
+/** The operations of the store over `database`. */
 export interface RowsOf {
   readonly database: Database;
   insert(rows: readonly SessionRow[]): readonly Statement[];
@@ -18,7 +18,10 @@ export interface RowsOf {
   read(ids: readonly Uint8Array[]): Promise<readonly (SessionRow | null)[]>;
 }
 
-/** `SessionStore.takeOver` over a SQL database: rows and their ids in the ledger in one transaction (decisions/0017). */
+/**
+ * `SessionStore.takeOver` for SQL databases: inserts rows and records their ids in the ledger in one transaction
+ * (decisions/0017).
+ */
 export async function takeOver(
   store: RowsOf,
   rows: readonly SessionRow[],
@@ -60,7 +63,7 @@ async function add(
     for (const key of before) answers.set(key, "before");
     if (rest.length === 0) return;
     const entry = ledger.add(rest.map(({ id }) => id));
-    // Less than all of them: another import has entered one since the look, and everything is rolled back.
+    // Fewer than all: another import has added one since the check, and everything is rolled back.
     const results = await store.database.transaction([
       { ...entry, atLeast: rest.length },
       ...store.insert(rest),
@@ -88,7 +91,7 @@ async function compare(
   }
 }
 
-/** In order of id, so that two imports at once meet at the same row and do not deadlock. */
+/** Ordered by id, so that two concurrent imports collide on the same row instead of deadlocking. */
 function* batchesOf(rows: readonly SessionRow[], most: number): Generator<readonly SessionRow[]> {
   let batch: SessionRow[] = [];
   let bytes = 0;
@@ -117,14 +120,14 @@ async function find(database: Database, ledger: ImportLedger): Promise<boolean> 
   return (await database.run(ledger.find())).rows.length > 0;
 }
 
-/** Not before it was looked for: a role that may not create tables may use one that is there. */
+/** Check first: a role that may not create tables can use an existing one. */
 async function create(database: Database, ledger: ImportLedger): Promise<void> {
   const statement = ledger.create();
   try {
     await database.run(statement);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    // PostgreSQL fails one of two that create a table of one name at once.
+    // PostgreSQL fails one of two concurrent CREATE TABLE statements for the same name.
     if (await find(database, ledger)) return;
     throw new StoreError(
       `The table that records imported sessions could not be created (${reasonOf(error)}). Without it, an ended session could be imported again. As a role that may create tables, run this first: ${statement.text}`,

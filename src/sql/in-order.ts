@@ -1,6 +1,6 @@
 import type { Result, Run, Statement } from "./dialect.ts";
 
-/** The statements of a transaction, by the rules of {@link Statement}; null when it is to be rolled back. */
+/** Runs the statements of a transaction by the rules of {@link Statement}. Returns null if it must be rolled back. */
 export async function inOrder(statements: readonly Statement[], run: Run): Promise<Result[] | null> {
   const results: Result[] = [];
   for (const statement of statements) {

@@ -3,7 +3,7 @@ import type { Ask, Inspection } from "./inspection.ts";
 
 export type { Inspection } from "./inspection.ts";
 
-/** Asks for version, clock and settings. Changes nothing. */
+/** Queries version, clock and settings. Changes nothing. */
 export async function inspectDatabase(database: Database): Promise<Inspection> {
   await database.locate?.();
   const ownersSettings = (await database.ownersSettings?.()) ?? [];

@@ -1,22 +1,22 @@
 import type { DurabilitySetting } from "./durability.ts";
 import type { Statement } from "./statement.ts";
 
-/** What a database tells about itself. */
+/** Information that a database reports about itself. */
 export interface Inspection {
   /** "PostgreSQL 15.8". */
   readonly server: string;
-  /** Its clock in milliseconds since the epoch; null where it runs in this process. */
+  /** Its clock in milliseconds since the epoch. Null if the database runs in this process. */
   readonly clock: number | null;
   readonly readOnly: boolean;
   readonly durability: readonly DurabilitySetting[];
-  /** Bytes that one statement may have; null where there is no such limit. */
+  /** Maximum size of a statement in bytes. Null if unlimited. */
   readonly largestStatement: number | null;
   /** What the pool's or handle's owner has set that would change results, a phrase each. The store is immune to it. */
   readonly ownersSettings: readonly string[];
 }
 
-/** What is asked in a statement; the owner's settings are asked of the pool or handle itself. */
+/** The part that is queried by statement. The application's settings are read from the pool or handle. */
 export type Inspected = Omit<Inspection, "ownersSettings">;
 
-/** Sends a statement, or a text without values, and answers its first row. */
+/** Sends a statement, or a text without values, and returns its first row. */
 export type Ask = (asked: string | Statement) => Promise<Readonly<Record<string, unknown>>>;

@@ -5,7 +5,7 @@ class LeakedTransaction extends Error {}
 
 const advice = "Commit or roll back before release(), including after an error.";
 
-/** A statement that found itself in a transaction of the pool's owner; `none` when that was undone for certain. */
+/** A statement ran inside a leaked transaction of the application. `none` if it was rolled back for certain. */
 export function leakedTransaction(store: string, outcome: "none" | "unknown"): StoreError {
   const kept =
     outcome === "none" ? "the store did not use it" : "it is unknown whether the store's write is kept";
@@ -14,12 +14,12 @@ export function leakedTransaction(store: string, outcome: "none" | "unknown"): S
   return new StoreError(message, { cause, outcome });
 }
 
-/** Whether a statement can be sent again, through another connection. */
+/** Whether the statement can be retried on another connection. */
 export function isUndone(error: unknown): boolean {
   return error instanceof StoreError && error.cause instanceof LeakedTransaction && error.outcome === "none";
 }
 
-/** Tells once of connections that are given up: the transaction that goes with each is the application's own. */
+/** Warns once about dropped connections: the transaction lost with each is the application's own. */
 export class LeakedTransactionWarning {
   readonly #store: string;
   #isTold = false;

@@ -1,9 +1,9 @@
 import { OptionsError } from "../errors.ts";
 
 /**
- * A client library that a store loads only when it opens a URL or a path itself, so none is a dependency of this
- * package. The store imports it by a literal name inside `try`: bundlers then find it where it is installed, and leave
- * it out, with a warning at most, where it is not.
+ * A client library that a store loads only when it opens a URL or path itself, so that none is a dependency of this
+ * package. The store imports it by a literal name inside `try`: bundlers then include it if it is installed, and
+ * otherwise omit it with at most a warning.
  */
 export interface DriverPackage {
   /** What to install. */
@@ -15,9 +15,8 @@ export interface DriverPackage {
 }
 
 /**
- * A module's exports, whether a bundler or Node put them on the namespace or under `default`.
- * @param classOf what is used of it, which must be there: a bundler that leaves a package out may put an empty module in
- *   its place
+ * Returns the exports of a module, whether the bundler or Node put them on the namespace or under `default`.
+ * @param classOf returns the class that the store uses; a bundler that omits a package may substitute an empty module
  */
 export function exportsOf<Driver>(loaded: unknown, classOf: (driver: Driver) => unknown): Driver {
   const { default: exported = loaded } = loaded as { readonly default?: unknown };
@@ -25,7 +24,7 @@ export function exportsOf<Driver>(loaded: unknown, classOf: (driver: Driver) => 
   throw new TypeError("the module is empty or a different one; a bundler may have replaced it.");
 }
 
-/** The configuration error for a library that cannot be loaded. Never an outage: trying again does not help. */
+/** The configuration error for a library that cannot be loaded. Not an outage: retrying does not help. */
 export function driverProblem(cause: unknown, { name, why, otherwise }: DriverPackage): OptionsError {
   const said = cause instanceof Error ? cause.message : String(cause);
   const error = new OptionsError([
@@ -38,12 +37,12 @@ export function driverProblem(cause: unknown, { name, why, otherwise }: DriverPa
 }
 
 /**
- * Whether it says that the package was not found, in the words of Node (ESM, CommonJS), webpack and Turbopack (a stub
- * with Node's code), esbuild, Vite and Rolldown, and workerd.
+ * Whether the error says that the package was not found, in the wording of Node (ESM, CommonJS), webpack and Turbopack
+ * (a stub with Node's code), esbuild, Vite and Rolldown, or workerd.
  */
 function isMissing(error: unknown, name: string): boolean {
   const { code, message = "" } = (error ?? {}) as { code?: unknown; message?: unknown };
-  // Node lists the files that asked for it below, which have names as well.
+  // Node lists the importing files below, and their paths may contain the name too.
   const [text = ""] = String(message).split("\n");
   const known =
     code === "ERR_MODULE_NOT_FOUND" ||

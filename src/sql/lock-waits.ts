@@ -1,4 +1,4 @@
-/** For how long, in all, something has waited: at any moment once, however many wait. */
+/** Measures the total time during which at least one operation waits for a lock. */
 export class Waiting {
   #waiting = 0;
   #since = 0;
@@ -10,7 +10,7 @@ export class Waiting {
     if (!waits && --this.#waiting === 0) this.#total += now - this.#since;
   };
 
-  /** Milliseconds up to now: the difference of two is what there was between them. */
+  /** Milliseconds so far. The difference of two readings is the time between them. */
   get milliseconds(): number {
     return this.#total + (this.#waiting > 0 ? performance.now() - this.#since : 0);
   }

@@ -1,6 +1,6 @@
 import type { Migration } from "./migration.ts";
 
-// InnoDB adds the primary key to every other index, so the one for expiry is in order of bucket and id.
+// InnoDB appends the primary key to every other index, so the expiry index is ordered by bucket and id.
 const mysqlTexts = [
   `CREATE TABLE IF NOT EXISTS {sessions} (
   id BINARY(32) NOT NULL,
@@ -26,17 +26,17 @@ const mysqlTexts = [
 ];
 
 /**
- * Frozen: these texts are in journals everywhere. A change goes into a further migration, never in here; a test
- * pins their checksums.
+ * Frozen: the checksums of these texts are in journals everywhere, and a test pins them. Never edit them; add a
+ * migration instead.
  *
- * Words in braces are the names of tables and indexes. Every statement does nothing when its object is there
- * already, so that a migration cut off in the middle, on a database that cannot roll back DDL, can run again.
+ * Words in braces are replaced by the names of tables and indexes. Every statement is idempotent, so that an
+ * interrupted migration can be repeated on a database that cannot roll back DDL.
  */
 export const sessions: Migration = {
   version: 1,
   name: "sessions",
   texts: {
-    // A rowid table: with a primary key of random bytes it takes inserts nearly twice as fast as WITHOUT ROWID.
+    // A rowid table: with a random primary key, inserts are nearly twice as fast as with WITHOUT ROWID.
     sqlite: [
       `CREATE TABLE IF NOT EXISTS {sessions} (
   id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 32),
@@ -58,9 +58,8 @@ export const sessions: Migration = {
   held_until INTEGER NOT NULL
 ) STRICT`,
     ],
-    // Wide columns first, so that no byte is lost to alignment. Ciphertext does not compress, so PostgreSQL need not
-    // try. A tenth of each page stays free, so
-    // that an update finds room beside the old row and touches no index.
+    // Wide columns come first, to avoid alignment padding. Ciphertext does not compress, so PostgreSQL need not try.
+    // The fill factor leaves a tenth of each page free, so that updates stay on their page and touch no index (HOT).
     postgres: [
       `CREATE TABLE IF NOT EXISTS {sessions} (
   version bigint NOT NULL,

@@ -10,8 +10,8 @@ export interface Migration {
 }
 
 /**
- * The statements with the names of this database's tables in the place of the words in braces. Given `about`, only
- * those that name this table or index.
+ * The statements, with this database's names in place of the words in braces. With `about`, only the statements for
+ * that table or index.
  */
 export function statementsOf(migration: Migration, dialect: Dialect, about?: keyof Names): string[] {
   return migration.texts[dialect.name]
@@ -19,7 +19,7 @@ export function statementsOf(migration: Migration, dialect: Dialect, about?: key
     .map((text) => text.replace(/\{(\w+)\}/g, (_, word: keyof Names) => dialect.names[word]));
 }
 
-/** SHA-256 of the frozen text, in hex; the names of the tables do not count. */
+/** SHA-256 of the frozen text, in hexadecimal. Table names do not affect it. */
 export function checksumOf(migration: Migration, database: Dialect["name"]): string {
   return hash("sha256", migration.texts[database].join(";\n"));
 }

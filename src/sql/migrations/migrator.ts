@@ -7,10 +7,10 @@ import type { Database, Dialect, JournalEntry, Run } from "../dialect.ts";
 import type { Migration } from "./migration.ts";
 import type { Gap } from "./schema-check.ts";
 
-/** Every migration there is, in order. */
+/** All migrations, in order. */
 export const MIGRATIONS: readonly Migration[] = [sessions];
 
-/** A migration that has not run on a database, with the SQL it would run there. */
+/** A migration that is pending on a database, with the SQL it would run. */
 export interface PendingMigration {
   readonly version: number;
   readonly name: string;
@@ -21,28 +21,28 @@ export interface PendingMigration {
 export interface MigrationStatus {
   readonly applied: readonly JournalEntry[];
   readonly pending: readonly PendingMigration[];
-  /** Tables and indexes that the journal says are there and that are not. */
+  /** Tables and indexes that are missing although the journal says that they exist. */
   readonly missing: readonly string[];
-  /** The SQL that makes them again, apart from those with an obstacle; it does nothing to what is there. */
+  /** The SQL that recreates them, except those with an obstacle. It does not change existing objects. */
   readonly repair: readonly string[];
-  /** What keeps missing ones from being made, and what to do about it. */
+  /** Why missing objects cannot be created, and what to do about it. */
   readonly obstacles: readonly string[];
-  /** Whether the table of the sessions is missing: made again, it is empty, and everybody is logged out. */
+  /** Whether the sessions table is missing. A recreated one is empty, which logs out every user. */
   readonly lost: boolean;
 }
 
 export interface MigrateOptions {
   readonly now?: number;
   /**
-   * Makes again what is missing of tables that the journal says are there. Never at an application's start: the one
-   * that is missing may be on its way out of a backup, and making an index keeps all who write waiting. Default false.
+   * Whether to recreate missing objects that the journal says exist. Do not use this at the start of an application: a
+   * backup may be about to restore the object, and creating an index blocks writers. Default false.
    */
   readonly repair?: boolean;
-  /** Whether the table of the sessions may be made again as well, empty. Default false. */
+  /** Whether the sessions table may be recreated too, empty. Default false. */
   readonly empty?: boolean;
 }
 
-/** What this call did, not another process that migrated at the same time. */
+/** What this call did, excluding the work of other processes that migrated at the same time. */
 export interface MigrateResult {
   readonly applied: readonly PendingMigration[];
   /** Missing tables and indexes that were created. */
@@ -50,12 +50,12 @@ export interface MigrateResult {
 }
 
 /**
- * Brings the tables of `database` to the shape of this version, under the database's own lock, and writes what
- * was done into the journal. Does nothing when nothing is pending; with `repair`, when nothing is missing either.
+ * Migrates the tables of `database` to this version, holding the migration lock, and records each migration in the
+ * journal. Does nothing if nothing is pending and, with `repair`, nothing is missing.
  *
- * Rejects with a MigrationError when the journal and this version disagree, or when the table of the sessions is to be
- * made again without `empty`; and with a TableError when a table of another shape has the name, or something missing
- * cannot be made. Nothing is changed then.
+ * Rejects with a MigrationError if the journal and this version disagree, or if the sessions table would have to be
+ * recreated without `empty`; with a TableError if a table of that name has other columns, or a missing object cannot be
+ * created. Nothing is changed in these cases.
  */
 export async function migrateDatabase(
   database: Database,
@@ -63,7 +63,7 @@ export async function migrateDatabase(
 ): Promise<MigrateResult> {
   const { dialect } = database;
   await database.locate?.();
-  // Looked up without the lock first: a process that starts where nothing is to do waits for nobody.
+  // Check without the lock first, so that a process without pending migrations does not wait.
   const found = await lookAt(dialect, database.run);
   if (found.pending.length === 0 && !(options.repair && found.gaps.length > 0)) {
     return { applied: [], recreated: [] };
@@ -75,8 +75,8 @@ export async function migrateDatabase(
     for (const { statements } of pending) {
       for (const text of statements) await run({ text, values: [], writes: true });
     }
-    // Also of tables that another tool made. Before the journal, so that a failure is one at the next start as well
-    // where the database cannot roll back.
+    // Applies to tables created by other tools too. Do this before writing the journal, so that a failure repeats at
+    // the next start even if the database cannot roll back.
     const mends = applied.length === 0 || options.repair;
     const gaps = mends ? await makeWhole(dialect, run, options) : [];
     for (const { version, name, checksum } of pending) {
@@ -86,7 +86,10 @@ export async function migrateDatabase(
   });
 }
 
-/** What has run and what has not, without changing anything. Rejects as {@link migrateDatabase} does. */
+/**
+ * Returns which migrations have run and which are pending, without changing anything. Rejects like {@link
+ * migrateDatabase}.
+ */
 export async function migrationStatus(database: Database): Promise<MigrationStatus> {
   await database.locate?.();
   const { applied, pending, gaps } = await lookAt(database.dialect, database.run);
@@ -100,14 +103,14 @@ export async function migrationStatus(database: Database): Promise<MigrationStat
   };
 }
 
-/** What `migrate` would run, for those who apply SQL with their own tool. */
+/** Returns the SQL that `migrate` would run, for users who apply SQL with their own tool. */
 export async function pendingMigrations(database: Database): Promise<readonly PendingMigration[]> {
   return (await migrationStatus(database)).pending;
 }
 
 /**
- * Rejects with a NotMigratedError when something is pending or a table is missing. Without an index everything works,
- * slowly, so that is left to `check`.
+ * Rejects with a NotMigratedError if a migration is pending or a table is missing. A missing index only makes
+ * statements slower, so `check` reports it instead.
  */
 export async function assertMigrated(database: Database): Promise<void> {
   await database.locate?.();
@@ -142,7 +145,7 @@ async function lookAt(dialect: Dialect, run: Run): Promise<Found> {
     checksum: checksumOf(migration, dialect.name),
     statements: statementsOf(migration, dialect),
   }));
-  // Tables that are there without a journal are adopted when their columns are ours, and otherwise left alone.
+  // Tables without a journal are adopted if they have our columns, and otherwise left alone.
   if (applied.length === 0)
     for (const table of ["sessions", "leases"] as const) await isOurs(dialect, run, table);
   return { applied, pending, gaps: pending.length === 0 ? await gapsIn(dialect, run) : [] };
@@ -164,7 +167,7 @@ function assertKnown(entry: JournalEntry, dialect: Dialect): void {
   }
 }
 
-/** Only what makes the missing ones: no table that is there is altered. */
+/** Only the statements that create missing objects. Existing tables are not altered. */
 function repairOf(dialect: Dialect, gaps: readonly Gap[]): readonly string[] {
   return gaps
     .filter(({ obstacle }) => obstacle === undefined)
@@ -196,7 +199,9 @@ function assertRepairable(dialect: Dialect, gaps: readonly Gap[], { empty }: Mig
   }
 }
 
-/** Makes what is missing, also of tables that were adopted or whose indexes' names another table has. */
+/**
+ * Creates missing objects, including those of adopted tables and those whose index names are taken by another table.
+ */
 async function makeWhole(dialect: Dialect, run: Run, options: MigrateOptions): Promise<readonly Gap[]> {
   const gaps = await gapsIn(dialect, run);
   if (gaps.length === 0) return [];

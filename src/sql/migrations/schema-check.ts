@@ -3,22 +3,22 @@ import { COLUMNS, INDEXED, type TableName } from "../table-shape.ts";
 import { TableError } from "../../errors.ts";
 import type { Dialect, Names, Run, Statement } from "../dialect.ts";
 
-/** Something of the tables that is not there. */
+/** A missing table or index. */
 export interface Gap {
   readonly kind: "table" | "index";
-  /** "the table "stored_sessions_leases"" or "an index that begins with user_ref". */
+  /** For example `the table "stored_sessions_leases"` or `an index that starts with user_ref`. */
   readonly what: string;
-  /** What the statements of the migrations that make it name. */
+  /** The name used in the statements that create it. */
   readonly object: keyof Names;
-  /** Adds it where these statements make it only together with its table. */
+  /** Adds it if those statements create it only together with its table. */
   readonly add?: Statement;
-  /** Why it cannot be made, and what to do, in sentences. */
+  /** Why it cannot be created and what to do, in sentences. */
   readonly obstacle?: string;
 }
 
 /**
- * Whether the table is there.
- * @throws {TableError} it is there without a column of ours; others may be added to it
+ * Whether the table exists.
+ * @throws {TableError} the table exists but lacks one of our columns; additional columns are allowed
  */
 export async function isOurs(dialect: Dialect, run: Run, table: TableName): Promise<boolean> {
   const { rows } = await run(dialect.columns(table));
@@ -31,14 +31,14 @@ export async function isOurs(dialect: Dialect, run: Run, table: TableName): Prom
   );
 }
 
-/** What is missing of tables that a journal says are there. */
+/** Returns what is missing of tables that the journal says exist. */
 export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]> {
   const gaps: Gap[] = [];
   for (const table of ["sessions", "leases"] as const) {
     if (await isOurs(dialect, run, table)) continue;
     gaps.push({ kind: "table", what: `the table ${dialect.names[table]}`, object: table });
   }
-  // A table that is missing is made with its indexes.
+  // A missing table is created with its indexes.
   if (gaps.some(({ object }) => object === "sessions")) return gaps;
   const { rows } = await run(dialect.indexes());
   const usable = rows
@@ -67,7 +67,7 @@ export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]
   return gaps;
 }
 
-/** What is known of it is not told to every role, so the two cases are not told apart. */
+/** Not every role may see this, so the two cases look the same. */
 function notValid(index: string): string {
   return `The index ${index} is not valid: CREATE INDEX CONCURRENTLY is still building it, or has failed. Wait for its end (pg_stat_progress_create_index shows it), or drop the index and make it again.`;
 }
