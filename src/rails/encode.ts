@@ -30,7 +30,8 @@ export const initialSize = 512;
 /** @throws {LimitError} the output is larger than `maxBytes` */
 export function finished(output: Output, maxBytes: number): Uint8Array {
   if (output.length > maxBytes) throw tooLarge(maxBytes);
-  return output.copy();
+  const { buffer, byteOffset, length } = output.copy();
+  return new Uint8Array(buffer, byteOffset, length); // not a Buffer, whose slice() shares memory
 }
 
 /** @param path where counting stopped */
