@@ -1,15 +1,15 @@
 import { OptionsError } from "../errors.ts";
 import type { Names } from "./dialect.ts";
 
-/** Short enough that `_migrations` and the names of the indexes fit into 63 bytes, PostgreSQL's limit. */
+/** Short enough that `_migrations` and the index names fit into 63 bytes, PostgreSQL's limit. */
 const TABLE = /^[A-Za-z_][A-Za-z0-9_]{0,39}$/;
 
-/** The table when none is named. */
+/** The default table name. */
 export const DEFAULT_TABLE = "stored_sessions";
 
 /**
- * The names of the tables and indexes, each through `quote`. Only names of a strict pattern pass, with at most
- * one schema before a dot where `schemas` allows it (R31).
+ * The names of the tables and indexes, each passed through `quote`. Accepts only names of a strict pattern, with at
+ * most one schema before a dot if `schemas` allows it (R31).
  */
 export function namesOf(
   table: string | undefined,
@@ -29,7 +29,7 @@ export function namesOf(
   return namesIn(parts.slice(0, -1), parts.at(-1) as string, quote);
 }
 
-/** The names of the tables in the schema where they were found. */
+/** The table names, qualified with the schema in which they were found. */
 export function namesIn(
   schema: readonly string[],
   base: string,

@@ -9,24 +9,24 @@ import {
 } from "../shared/option-checks.ts";
 import type { Lanes } from "../store/lanes.ts";
 
-/** What the stores over a pool have in common. */
+/** Options shared by the stores that use a pool. */
 export interface PoolStoreOptions {
   /**
-   * The table, "stored_sessions" unless given, with its schema (database) before a dot where need be:
-   * "app.stored_sessions". The tables of leases and migrations have its name and a suffix.
+   * Name of the sessions table. Default "stored_sessions". May start with a schema (in MySQL, a database) and a dot:
+   * "app.stored_sessions". The lease and migration tables have its name with a suffix.
    */
   readonly table?: string;
-  /** Connections of a pool opened from a URL, 10 unless given. */
+  /** Maximum connections of a pool opened from a URL. Default 10. */
   readonly poolSize?: number;
   /**
-   * How long to wait for a connection of a pool opened from a URL, 4 seconds unless given: with pg for a free one or
-   * a new one, with mysql2 for a new one's handshake only. Keep it below `storeTimeout`, so that a server that is gone
-   * is told as `none` (the write did not happen) and not as `unknown`.
+   * How long to wait for a connection of a pool opened from a URL. Default 4 seconds. With pg, this covers waiting for
+   * a free connection and connecting; with mysql2, only the handshake. Keep it below `storeTimeout`, so that an
+   * unreachable server is reported as `outcome: "none"` (the write did not happen) and not as `unknown`.
    */
   readonly connectTimeout?: Duration;
   /**
-   * Statements under way at once, 4 for reads and 2 for writes unless given, and rows in each at most: 128 on
-   * PostgreSQL, 64 on MySQL and MariaDB. What waits is divided over the free lanes (decisions/0016).
+   * Maximum concurrent statements and rows per statement. Default: 4 statements for reads, 2 for writes, and 128 rows
+   * on PostgreSQL or 64 on MySQL and MariaDB. Waiting operations are divided over the free lanes (decisions/0016).
    */
   readonly lanes?: Partial<Pick<Lanes, "read" | "write" | "maxBatch">>;
 }
@@ -40,13 +40,13 @@ export function connectTimeoutOf({ connectTimeout = CONNECT_TIMEOUT }: PoolStore
 
 const laneCount = integerFrom(1, 1_000);
 
-/** Every problem of the options, a sentence each. `more` are those of this database alone. */
+/** Returns the problems of the options, one sentence each. `more` are the options of this database alone. */
 export function poolOptionProblems(
   options: PoolStoreOptions,
   more: Readonly<Record<string, OptionCheck>> = {},
 ): string[] {
   const problems = problemsOf(options, {
-    table: isAnything, // its name is checked where it is quoted
+    table: isAnything, // names.ts checks the name
     poolSize: integerFrom(1, 10_000),
     connectTimeout: durationFrom(1, maxTimer),
     lanes: isAnything,

@@ -11,29 +11,32 @@ import { READ, roundTripOf, TRANSACTION } from "./round-trip.ts";
 import { isUnplaced, placeOf, type Places } from "./tables-place.ts";
 import type { Database, Dialect, Names, Result, Run, Statement } from "./dialect.ts";
 
-/** What is used of any pool. */
+/** The parts used of any pool. */
 export interface Pool {
   end(): Promise<void>;
 }
 
-/** What is used of any connection that a pool lends. */
+/** The parts used of any connection of a pool. */
 export interface Connection {
   release(): void;
 }
 
-/** The dialect of a server, whose tables may be in a schema that is found out later. */
+/** The dialect of a server. The schema of its tables may become known later. */
 export interface ServerDialect extends Dialect {
-  /** Names the tables with their schema from now on; false where that name cannot stand in a statement. */
+  /**
+   * From now on, qualifies table names with their schema. Returns false if the schema's name cannot be used in a
+   * statement.
+   */
   locatedIn(schema: string): boolean;
 }
 
-/** What a server's errors mean: the functions of its folder's `errors.ts`. */
+/** How errors of a server are classified: the functions of its folder's `errors.ts`. */
 export interface ServerErrors {
-  /** The server's code; null for an error that the server did not report. */
+  /** The server's error code. Null if the server did not report the error. */
   codeOf(error: unknown): string | number | null;
-  /** True when the connection cannot be used again. */
+  /** Whether the connection is unusable. */
   isBroken(error: unknown): boolean;
-  /** True when this server takes no writes, which another may. */
+  /** Whether this server is read-only; another might not be. */
   isReadOnly(error: unknown): boolean;
   explain(error: unknown, names: Names, lost: RoundTrip["lost"]): StoreError;
 }
@@ -46,12 +49,12 @@ export interface PooledDatabaseOptions<SomeDialect extends ServerDialect> {
 
 const PATIENCE = { attempts: 6, milliseconds: 2_000, firstPause: 4, longestPause: 100 };
 
-/** Errors of connections that broke after they had been handed out. */
+/** Errors of connections that were lost while they were borrowed. */
 const interrupted = new WeakSet<object>();
 
 /**
- * A database behind a pool: how connections are borrowed, watched, returned and dropped, whatever the driver. A
- * driver's file extends this with how it sends a statement and what it can tell of a connection.
+ * A database behind a pool: borrows, watches, returns and drops connections, whatever the driver. A driver extends this
+ * class with how it sends a statement and what it knows about a connection.
  */
 export abstract class PooledDatabase<
   SomePool extends Pool,
@@ -72,7 +75,7 @@ export abstract class PooledDatabase<
   #locating: Promise<void> | null = null;
   #isLocated: boolean;
 
-  /** @param store the function that the application called, for messages */
+  /** @param store the function that the application called, for error messages */
   constructor(
     open: () => Promise<SomePool>,
     options: PooledDatabaseOptions<SomeDialect>,
@@ -90,29 +93,29 @@ export abstract class PooledDatabase<
 
   /** A connection of the pool. */
   protected abstract connect(pool: SomePool): Promise<SomeConnection>;
-  /** How many connections the pool may have; undefined where it does not tell. */
+  /** Maximum size of the pool. Undefined if the pool does not expose it. */
   protected abstract connectionsOf(pool: SomePool): number | undefined;
-  /** The connection itself, where the driver hands out a new face of it each time. */
+  /** The connection itself, for drivers that hand out a new wrapper each time. */
   protected abstract coreOf(connection: SomeConnection): object;
-  /** Gives the connection up, so that the pool opens another. */
+  /** Drops the connection, so that the pool opens another. */
   protected abstract drop(connection: SomeConnection): void;
-  /** To be done with a connection before its first statement; undefined when there is nothing. */
+  /** Prepares a connection before its first statement. Undefined if there is nothing to do. */
   protected abstract greet(connection: SomeConnection): Promise<void> | undefined;
-  /** Sends a statement that is its own transaction, and sees to it that it is. */
+  /** Sends a statement as its own transaction. */
   protected abstract sendAlone(connection: SomeConnection, statement: Statement): Promise<Result>;
   protected abstract send(connection: SomeConnection, statement: Statement): Promise<Result>;
-  /** Begins, works, and commits; rolls back where `work` fails or answers null. */
+  /** Begins a transaction, runs `work` and commits. Rolls back if `work` throws or returns null. */
   protected abstract within<T>(connection: SomeConnection, work: () => Promise<T>): Promise<T>;
-  /** Whether what failed was undone and can be sent again. */
+  /** Whether a failed operation was rolled back and can be retried. */
   protected abstract isUndone(error: unknown): boolean;
   protected abstract durabilityWarningsOf(connection: SomeConnection): Promise<readonly string[]>;
-  /** Where the table is found, on a connection as it came and by the pool's own settings. */
+  /** Finds the schema of the table, for a connection as it came and by the pool's own settings. */
   protected abstract placesOf(table: string): Promise<Places>;
-  /** The setting that leads to a schema, for messages. */
+  /** The setting that selects a schema, for error messages. */
   protected abstract readonly placeSetting: string;
-  /** Whether a connection was released inside a transaction. Not every driver tells. */
+  /** Whether a connection was released inside a transaction. Not every driver reports it. */
   protected isInTransaction?(connection: SomeConnection): boolean;
-  /** Called when a connection was borrowed and before it goes back. */
+  /** Called after a connection is borrowed and before it is returned. */
   protected borrowed?(connection: SomeConnection): void;
   protected returning?(connection: SomeConnection): void;
 
@@ -154,7 +157,7 @@ export abstract class PooledDatabase<
     if (this.owned && this.#opening) await (await this.#opening).end();
   }
 
-  /** Opened at first use; a failure to open is not remembered. */
+  /** Opened at first use. A failure to open is not cached. */
   protected pool(): Promise<SomePool> {
     if (this.#closed) throw new ClosedError("The store is closed.");
     this.#opening ??= outsideRequests(this.#open).catch((error: unknown) => {
@@ -164,12 +167,12 @@ export abstract class PooledDatabase<
     return this.#opening;
   }
 
-  /** Sends it again where that is safe: what was undone, and reads whose connection broke. */
+  /** Retries if that is safe: operations that were rolled back, and reads whose connection was lost. */
   protected retried<T>(writes: boolean, attempt: () => Promise<T>): Promise<T> {
     const isTransient = (error: unknown): boolean => {
       if (this.isUndone(error)) return true;
       const { cause } = error as Error;
-      // A pool hands out connections of before a restart; a read is worth asking again.
+      // A pool may hand out connections from before a server restart; a read is worth retrying.
       return !writes && typeof cause === "object" && cause !== null && interrupted.has(cause);
     };
     return withRetries(PATIENCE, isTransient, attempt);
@@ -184,7 +187,9 @@ export abstract class PooledDatabase<
     );
   }
 
-  /** A failure before a connection is had reached no server; after that, a lost write is unknown. */
+  /**
+   * A failure before a connection is available reached no server. After that, the outcome of a lost write is unknown.
+   */
   protected async borrow<T>(trip: RoundTrip, work: (connection: SomeConnection) => Promise<T>): Promise<T> {
     let connection: SomeConnection;
     try {
@@ -223,15 +228,15 @@ export abstract class PooledDatabase<
     const cause = error instanceof StoredSessionError ? error.cause : error;
     if (cause === undefined) return false;
     const broken = isBroken(cause) || (isReadOnly(cause) && isEstablished(this.coreOf(connection)));
-    // An error of the driver alone would come again on every other connection.
+    // An error of the driver itself would recur on every other connection.
     const isLost = broken && (codeOf(cause) !== null || cause !== error || isConnectionError(cause));
     if (isLost && typeof cause === "object" && cause !== null) interrupted.add(cause);
     return broken;
   }
 
   /**
-   * A connection that comes when the store was closed goes back as it came. One that was released inside a
-   * transaction is given up: the pool hands out first what came back last, so it would be the same one for ever.
+   * A connection that arrives after the store was closed is returned unused. One that was released inside a transaction
+   * is dropped: the pool hands out the most recently returned connection first, so it would be the same one each time.
    */
   async #obtain({ limit }: RoundTrip): Promise<SomeConnection> {
     const pool = await this.pool();
@@ -252,7 +257,7 @@ export abstract class PooledDatabase<
     throw leakedTransaction(this.#store, "none");
   }
 
-  /** The application may have left another schema on a connection than its pool begins with. */
+  /** The application may have left a connection with another schema than its pool starts with. */
   async #locate(): Promise<void> {
     const { sessions: table } = this.dialect.names;
     const schema = placeOf(await this.placesOf(table), table, this.#store, this.placeSetting);

@@ -1,24 +1,24 @@
-/** The texts of the table of the Ruby gem `stored_session`: what differs between databases. */
+/** Statement texts for the table of the Ruby gem `stored_session`: what differs between databases. */
 export interface RailsTable {
-  /** The n-th value of a statement, from 1. */
+  /** The placeholder of the n-th value of a statement, from 1. */
   readonly placeholder: (n: number) => string;
   /** Equality under which NULL equals NULL. */
   readonly is: string;
-  /** A time given as text. */
+  /** Converts a time given as text. */
   readonly time: string;
-  /** A time read as text in UTC. */
+  /** Reads a time as text in UTC. */
   readonly timeText: (column: string) => string;
   readonly bytes: string;
   readonly bytesText: (column: string) => string;
-  /** What an insert does with an id that is taken: leaves it, or fails with an error that `isTaken` knows. */
+  /** What an insert does if the id exists: skips the row, or fails with an error that `isTaken` recognizes. */
   readonly whenTaken: string;
   readonly isTaken: (error: unknown) => boolean;
-  /** Column types that hold UTC times whatever the connection's time zone is; undefined for any. */
+  /** Column types whose values do not depend on the connection's time zone. Undefined if all are. */
   readonly timeTypes?: RegExp;
   /** The parts of the table's name, as `columns` and `sidIndexes` take them. */
   readonly nameOf: (table: string) => readonly (string | null)[];
   readonly columns: string;
-  /** Answers a row for each unique index over `sid` alone. */
+  /** Returns a row for each unique index on `sid` alone. */
   readonly sidIndexes: string;
   readonly create: (table: string, index: (column: string) => string) => readonly string[];
 }

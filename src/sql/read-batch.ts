@@ -8,7 +8,9 @@ import type { SessionRow } from "../store/row.ts";
 type Ids = readonly Uint8Array[];
 type Send = (ids: Ids, statementOf: (ids: Ids) => Statement) => Promise<readonly Result[]>;
 
-/** The rows that are there, by {@link keyOf} of their id. Large ones are fetched after the others, in bounded pages. */
+/**
+ * Returns the existing rows by {@link keyOf} of their id. Large rows are fetched after the others, in bounded pages.
+ */
 export async function readBatch(dialect: Dialect, ids: Ids, send: Send): Promise<Map<string, SessionRow>> {
   const found = new Map<string, SessionRow>();
   const add = (columns: Record<string, unknown>): void => {
@@ -23,7 +25,7 @@ export async function readBatch(dialect: Dialect, ids: Ids, send: Send): Promise
       else large.push(leftOut);
     }
   }
-  // One bounded statement after another, and a turn of the event loop between two of them.
+  // Sends bounded statements one after another, yielding to the event loop in between.
   for (const page of pagesOf(large)) {
     await turn();
     const whole = page.map(({ id }) => id);

@@ -1,20 +1,20 @@
-/** How often, and for how long, something is tried again. */
+/** How often and for how long to retry. */
 export interface Patience {
   /** Tries in all. */
   readonly attempts?: number;
-  /** Milliseconds after which no new try begins. */
+  /** Milliseconds after which no new attempt starts. */
   readonly milliseconds?: number;
-  /** Upper bound of the first pause in milliseconds; each further one may be twice as long. */
+  /** Upper bound of the first back-off in milliseconds. It doubles with each further attempt. */
   readonly firstPause: number;
   readonly longestPause: number;
-  /** Told when the first try has failed, and when it is over after that. */
+  /** Called after the first attempt fails, and again when the operation ends. */
   readonly onWait?: (waits: boolean) => void;
 }
 
 /**
- * Runs `attempt` until it succeeds, fails with something that is not `transient`, or patience ends; then it
- * rejects with the last error as it came. Between tries it pauses for a random time, so that rivals who collided
- * do not collide again. Only for work that a failed try left undone.
+ * Runs `attempt` until it succeeds, fails with an error that is not `transient`, or the limits are reached; then
+ * rejects with the last error. Backs off for a random time between attempts, so that colliding transactions do not
+ * collide again. Use it only for operations that a failed attempt left undone.
  */
 export async function withRetries<T>(
   patience: Patience,

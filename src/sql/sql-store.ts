@@ -21,17 +21,19 @@ import { updateAtOnce } from "./update-at-once.ts";
 import type { Lanes, SessionStore, TakenOver } from "../store/contract.ts";
 
 export interface SqlStoreOptions {
-  /** Migrates before the first operation. For files that the store itself creates; default false. */
+  /** Whether to migrate before the first operation, for files that the store itself creates. Default false. */
   readonly migrateAtFirstUse?: boolean;
 }
 
-/** The store contract over any SQL database: the logic once, the texts and flags from the dialect. */
+/**
+ * Implements the store contract for any SQL database: the logic is here, statement texts and flags are in the dialect.
+ */
 export class SqlStore implements SessionStore {
   readonly lanes: Lanes;
   /** For the migrator and the command line. */
   readonly database: Database;
   readonly #dialect: Dialect;
-  /** Whether the last updates met a row that another had written or ended: so may the next. */
+  /** Whether recent updates conflicted: the next ones may too. */
   #hasRivals = false;
   #unmigrated: boolean;
   #migrating: Promise<void> | null = null;
@@ -224,7 +226,7 @@ export class SqlStore implements SessionStore {
     return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
   }
 
-  /** Sends a batch as the dialect wants it and answers the results, one of them when it left as one statement. */
+  /** Sends a batch as the dialect requires and returns the results; one result if it was one statement. */
   async #send<Item>(
     items: readonly Item[],
     statementsOf: (items: readonly Item[]) => readonly Statement[],
@@ -269,7 +271,7 @@ export class SqlStore implements SessionStore {
     });
   }
 
-  /** Counts what is under way, so that `close` can wait for it. */
+  /** Counts running operations, so that `close` can wait for them. */
   async #enter<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closing) throw new ClosedError("The store is closed.");
     this.#underWay++;
@@ -282,7 +284,7 @@ export class SqlStore implements SessionStore {
     }
   }
 
-  /** Callers of one moment share a migration; a failed one is not remembered. */
+  /** Concurrent callers share a migration. A failure is not cached. */
   #migrateOnce(): Promise<void> {
     this.#migrating ??= this.#migrate();
     return this.#migrating;

@@ -1,33 +1,33 @@
 import type { SqlValue } from "./values.ts";
 
-/** A statement with bound values. Texts are built from the validated table name only (R31). */
+/** A statement with bound values. Texts are built only from the validated table name (R31). */
 export interface Statement {
-  /** The same text for the same shape, so that drivers can keep it prepared. */
+  /** The same text for the same kind of statement, so that drivers can keep it prepared. */
   readonly text: string;
   /** In the order of the placeholders. */
   readonly values: readonly SqlValue[];
   /**
-   * True for a statement that changes something. A lost answer to one of these leaves the outcome unknown, and
-   * only these count for `changes`.
+   * Whether the statement writes. If the response to a write is lost, its outcome is unknown. Only writes count for
+   * `changes`.
    */
   readonly writes: boolean;
   /**
-   * Inside a transaction: when fewer rows than this are changed or returned, everything is rolled back and the
-   * transaction answers null.
+   * Inside a transaction: if fewer rows than this are changed or returned, everything is rolled back and the
+   * transaction resolves to null.
    */
   readonly atLeast?: number;
   /**
-   * Inside a transaction: skipped (an empty result) when the statement before it changed this many rows. A
-   * MySQL update reads its versions back only when it matched some rows of the batch and not others.
+   * Inside a transaction: skipped, with an empty result, if the previous statement changed this many rows. A MySQL
+   * update reads versions back only if it matched some rows of the batch but not all.
    */
   readonly unlessChanged?: number;
-  /** Reads a whole table, and may take its time. */
+  /** Scans a whole table, so it may take long. */
   readonly long?: boolean;
 }
 
 export interface Result {
   readonly rows: readonly Record<string, unknown>[];
-  /** Rows matched by the statement's conditions and written, added or deleted; 0 for a query. */
+  /** Affected rows: matched by the conditions and written, inserted or deleted. 0 for a query. */
   readonly changes: number;
 }
 

@@ -1,7 +1,7 @@
 /** The three tables. */
 export type TableName = "sessions" | "leases" | "migrations";
 
-/** The columns that a table must have to be the store's. */
+/** The columns that a store's table must have. */
 export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   sessions: [
     "id",
@@ -19,5 +19,5 @@ export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   migrations: ["version", "name", "checksum", "applied_at"],
 };
 
-/** Columns of the sessions table with an index that begins with them, whatever its name. */
+/** Columns of the sessions table that an index, whatever its name, must start with. */
 export const INDEXED = ["user_ref", "expires_bucket"] as const;

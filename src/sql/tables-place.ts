@@ -1,18 +1,18 @@
 import { StoreSettingsError } from "../errors.ts";
 
-/** Where one of the tables' names leads, on a connection as it came and by the pool's own settings. */
+/** Which schema a table name resolves to, for a connection as it came and by the pool's own settings. */
 export interface Places {
-  /** The schema in which the name is found on the connection as it came from the pool; null where it is not. */
+  /** The schema in which the connection, as it came from the pool, finds the name. Null if it does not. */
   readonly now: string | null;
-  /** The same by the settings that connections of this pool begin with. */
+  /** The same for the initial settings of the pool's connections. */
   readonly usual: string | null;
 }
 
 /**
- * The schema in which the tables are; null while they are nowhere. An application may have left another schema on the
- * connection, or may choose one itself when it connects: where only one of the two has the tables, it is that one.
- * @param setting what leads to a schema: "search_path"
- * @throws {StoreSettingsError} both have them
+ * Returns the schema of the tables, or null while they do not exist. The application may have left another schema on
+ * the connection, or may select one when it connects: if only one of the two contains the tables, it is that one.
+ * @param setting the setting that selects a schema: "search_path"
+ * @throws {StoreSettingsError} both contain them
  */
 export function placeOf(
   { now, usual }: Places,
@@ -26,7 +26,7 @@ export function placeOf(
   );
 }
 
-/** Whether a table is named without its schema. */
+/** Whether a table name has no schema. */
 export function isUnplaced(table: string): boolean {
   return !/^(["`]).*\1\.\1/.test(table);
 }

@@ -3,7 +3,7 @@ import { writtenOf } from "./affected-rows.ts";
 import type { Database } from "./dialect.ts";
 import type { RowUpdate } from "../store/row.ts";
 
-/** Null when nothing was written, and whose fault that is has to be asked row by row (decisions/0020). */
+/** Null if nothing was written, and the rows must be updated individually to find the cause (decisions/0020). */
 export async function updateAtOnce(
   database: Database,
   updates: readonly RowUpdate[],

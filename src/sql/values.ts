@@ -1,6 +1,6 @@
 /**
- * What a statement binds, in no driver's own form: the driver encodes it. A time is a number of milliseconds, an integer
- * is a number.
+ * A bound value, independent of the driver, which encodes it. A time is a number of milliseconds; an integer is a
+ * number.
  */
 export type SqlValue = null | number | string | Uint8Array | BytesList | IntegerList;
 

@@ -1,13 +1,13 @@
 import { changesOf, rowsOf, textIn } from "../columns.ts";
 import type { Result, Statement } from "../dialect.ts";
 
-/** What is used of a connection of a `mysql2/promise` pool. */
+/** The parts used of a `mysql2/promise` connection. */
 export interface MysqlConnection {
   execute(options: MysqlExecute, values: never[]): Promise<[unknown, ...unknown[]]>;
   query(options: Pick<MysqlExecute, "sql"> & Partial<MysqlExecute>): Promise<[unknown, ...unknown[]]>;
   release(): void;
   destroy(): void;
-  /** What this is a face of: mysql2 makes a new face each time that it hands the connection out. */
+  /** The connection itself: mysql2 creates a new wrapper each time it hands out the connection. */
   readonly connection?: object;
 }
 
@@ -15,17 +15,17 @@ export interface MysqlExecute {
   readonly sql: string;
   readonly rowsAsArray: false;
   readonly nestTables: false;
-  /** In place of that of the application's pool. */
+  /** Overrides the setting of the application's pool. */
   readonly typeCast: true | ((field: unknown, next: () => unknown) => unknown);
 }
 
-/** What is used of a pool of `mysql2/promise`. */
+/** The parts used of a `mysql2/promise` pool. */
 export interface MysqlPool {
-  /** The pool of callbacks underneath. A limit of 0 is none. */
+  /** The underlying callback pool. A limit of 0 means unlimited. */
   readonly pool?: {
     readonly config?: {
       readonly connectionLimit?: number;
-      /** What its connections begin with. */
+      /** The initial settings of its connections. */
       readonly connectionConfig?: { readonly database?: string };
     };
   };
@@ -47,7 +47,7 @@ export async function execute(connection: MysqlConnection, { text, values }: Sta
   return (await connection.execute(options, values as never[]))[0];
 }
 
-/** Not by a prepared statement, which keeps the database that it was prepared in. */
+/** Not prepared: a prepared statement keeps the database that it was prepared in. */
 export async function databaseOf(connection: MysqlConnection): Promise<string | null> {
   const sql = "SELECT DATABASE() AS place LIMIT 1";
   const typeCast = typeCastOf(connection);
@@ -56,7 +56,7 @@ export async function databaseOf(connection: MysqlConnection): Promise<string | 
   return row["place"] === null ? null : textIn(row, "place");
 }
 
-/** mysql2 puts a function of the pool before `true`, and only another function before that. */
+/** mysql2 puts a function of the pool before `true`, and before that only another function. */
 function typeCastOf(connection: MysqlConnection): MysqlExecute["typeCast"] {
   const { config } = coreOf(connection) as { config?: { typeCast?: unknown } };
   return typeof config?.typeCast === "function" ? asIs : true;
@@ -67,7 +67,7 @@ function asIs(_field: unknown, next: () => unknown): unknown {
 }
 
 export function resultOf(answer: unknown, { writes }: Statement): Result {
-  // An answer without rows tells how many it changed.
+  // A result without rows contains the number of affected rows.
   const { affectedRows } = (answer ?? {}) as { affectedRows?: unknown };
   if (affectedRows !== undefined && !Array.isArray(answer))
     return { rows: [], changes: writes ? changesOf(affectedRows) : 0 };
@@ -75,7 +75,7 @@ export function resultOf(answer: unknown, { writes }: Statement): Result {
   return { rows, changes: writes ? rows.length : 0 };
 }
 
-/** Of mysql2 `destroy` says goodbye and waits for the server, which may have vanished. */
+/** mysql2's `destroy` sends a quit packet and waits for the server, which may be unreachable. */
 export function destroy(connection: MysqlConnection): void {
   connection.destroy();
   const { stream } = coreOf(connection) as { stream?: { destroy?(): void } };

@@ -35,11 +35,11 @@ const META = COLUMNS.replace("data, ", "");
 const INFO = `${META}, LENGTH(data) AS bytes, SUBSTRING(data, 1, ${HEAD_BYTES}) AS head`;
 
 /**
- * The texts for one table. Lists are padded to a power of two, because mysql2 keeps a prepared statement for each
+ * The statement texts for one table. Lists are padded to a power of two, because mysql2 caches a prepared statement per
  * text: seven texts instead of sixty-four.
  *
- * Until the server has told its version every statement is one that both servers take. MariaDB then gets
- * RETURNING where it has it, for inserts and deletes; its updates tell by the versions, like MySQL's.
+ * Until the server's version is known, only statements that both servers accept are used. MariaDB then uses RETURNING
+ * for inserts and deletes; its updates report versions, like MySQL's.
  */
 export class MysqlDialect implements ServerDialect {
   readonly batches = "statement";
@@ -63,9 +63,9 @@ export class MysqlDialect implements ServerDialect {
     return this.#names;
   }
 
-  /** Names the tables with their database from now on. */
+  /** From now on, qualifies table names with their database. */
   locatedIn(schema: string): boolean {
-    // A dot or a backtick in a name is taken apart elsewhere.
+    // Names with a dot or a backtick are not qualified, because other code splits them there.
     if (/[.`]/.test(schema)) return false;
     this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
     return true;
@@ -75,7 +75,7 @@ export class MysqlDialect implements ServerDialect {
     return this.#name;
   }
 
-  /** Told once by the first connection. */
+  /** Set once by the first connection. */
   isMariadb(): void {
     this.#name = "mariadb";
   }
@@ -113,7 +113,7 @@ export class MysqlDialect implements ServerDialect {
   }
 
   isRefusal(error: unknown): boolean {
-    // Also where a server takes no such statement at all. What waited for locks in vain does not wait once more.
+    // Also if the server has no such statement. A statement that timed out waiting for a lock is not retried at once.
     const isPlain = error instanceof StoreError && error.code === StoreError.code && error.outcome === "none";
     return isPlain && !isTransientError(error.cause) && !isLockWait(error.cause);
   }
@@ -213,7 +213,7 @@ export class MysqlDialect implements ServerDialect {
 
   lease(name: string, holder: string, until: number, now: number): readonly Statement[] {
     const { leases } = this.names;
-    // The row is made first, as nobody's; then the update tells whether it found it free.
+    // First inserts the row without a holder. The update then shows whether the lease was free.
     return [
       write(`INSERT IGNORE INTO ${leases} (name, holder, held_until) VALUES (?, '', -1)`, name),
       write(
@@ -224,8 +224,8 @@ export class MysqlDialect implements ServerDialect {
         holder,
         now,
       ),
-      // Not by the rows that the update changed: a pool without the flag FOUND_ROWS leaves out one that has the same
-      // values already.
+      // Not by the changed rows of the update: without the flag FOUND_ROWS, a pool does not count a row that already
+      // has these values.
       query(
         `SELECT 1 AS held FROM ${leases} WHERE name = ? AND holder = ? AND held_until = ? LIMIT 1`,
         name,

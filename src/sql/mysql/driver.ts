@@ -18,7 +18,9 @@ import type { RoundTrip } from "../../shared/time-limit.ts";
 
 export type MysqlDatabaseOptions = PooledDatabaseOptions<MysqlDialect>;
 
-/** Whatever `completion_type` the application has set: it begins another transaction or ends the connection. */
+/**
+ * Independent of the application's `completion_type`, which could start another transaction or close the connection.
+ */
 const COMMIT = "COMMIT AND NO CHAIN NO RELEASE";
 const ROLLBACK = "ROLLBACK AND NO CHAIN NO RELEASE";
 
@@ -26,7 +28,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
   protected readonly placeSetting = "database (USE)";
   /** Connections whose server and settings are known. */
   readonly #greeted = new WeakSet<object>();
-  /** The same in every process, whether it has found the tables' database or not. */
+  /** The same in every process, whether or not it has found the database of the tables. */
   readonly #lockName: string;
 
   constructor(open: () => Promise<MysqlPool>, options: MysqlDatabaseOptions) {
@@ -39,7 +41,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     return await this.borrow(UNLIMITED, async (connection) => {
       const run: Run = (statement) =>
         send(connection, statement).catch((error: unknown) =>
-          // No transaction holds a CREATE TABLE: where the answer is lost, it may be there.
+          // CREATE TABLE commits by itself: if the response is lost, the table may exist.
           this.fail(
             errors.explainMigration(error, this.dialect.names) ?? error,
             statement.writes ? "unknown" : "none",
@@ -97,7 +99,10 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     return durabilityWarningsIn(durabilityOf(rows[0] ?? {}));
   }
 
-  /** By the connection as it came, and by what the pool connects to: the application may have left another database. */
+  /**
+   * Uses both the connection as it came and the pool's settings: the application may have left another database
+   * selected.
+   */
   protected async placesOf(table: string): Promise<Places> {
     const usual = (await this.pool()).pool?.config?.connectionConfig?.database;
     const now = await this.retried(false, () => this.borrow(READ, databaseOf));
@@ -106,7 +111,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
       values: [now ?? "", usual ?? "", table.slice(1, -1)],
       writes: false,
     });
-    // The server may have the names in lower case.
+    // The server may store names in lower case.
     const found = rows.map((row) => textIn(row, "place"));
     const find = (name: string | null | undefined): string | null =>
       found.find((place) => place.toLowerCase() === name?.toLowerCase()) ?? null;
@@ -118,11 +123,11 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
   }
 
   /**
-   * Asks a connection at its first use for the server's version, whether it commits by itself, and how long it waits
-   * for a row that somebody has locked: the row's neighbours in a batch wait with it.
+   * At the first use of a connection, queries the server's version and autocommit, and limits how long it waits for a
+   * row lock: the other rows of a batch wait too.
    */
   async #greet(connection: MysqlConnection): Promise<void> {
-    // Before the statement is sent, so a failure leaves nothing behind.
+    // Runs before the statement is sent, so a failure leaves nothing behind.
     const { version, autocommit, patience } = await send(connection, {
       text: "SELECT VERSION() AS version, @@autocommit AS autocommit, @@innodb_lock_wait_timeout AS patience LIMIT 1",
       values: [],
@@ -146,13 +151,13 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     await this.warning.tell(server, () => this.durabilityWarningsOf(connection));
   }
 
-  /** A statement that is its own transaction, unless the pool's owner has left one open on the connection. */
+  /** Sends a statement that is its own transaction, unless the application leaked one on the connection. */
   protected async sendAlone(connection: MysqlConnection, statement: Statement): Promise<Result> {
     let answer: unknown;
     try {
       answer = await execute(connection, statement);
     } catch (error) {
-      // It was undone, but the locks that it took stay where a transaction is open, and the store would wait for them.
+      // It was rolled back, but in an open transaction its locks remain, and the store would wait for them.
       if (errors.isOtherVersion(error) && !this.owned)
         await this.#endTransaction(connection, await this.#ask(connection, "none"), "none");
       throw error;
@@ -178,11 +183,11 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     return statusOf(answer, coreOf(connection));
   }
 
-  /** The pool's owner has turned autocommit off since the first use. */
+  /** The application has turned autocommit off since the first use. */
   async #refuse(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<void> {
     const statement = { text: "SELECT @@autocommit AS autocommit LIMIT 1", values: [], writes: false };
     try {
-      // Asked once more, because a proxy may tell the state of another connection.
+      // Query it again, because a proxy may report the state of another connection.
       const { rows } = await send(connection, statement);
       if (Number(rows[0]?.["autocommit"]) !== 0) return;
       await connection.query({ sql: ROLLBACK });
@@ -194,11 +199,11 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
   }
 
   /**
-   * Undoes what was written in a transaction that the application has left open. The connection is given up as well:
-   * what the application still sends through it would else be kept without the rest.
+   * Rolls back a leaked transaction of the application, and drops the connection: what the application still sends on
+   * it would otherwise be kept without the rest.
    */
   async #giveUp(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<void> {
-    // Both at once, so that no COMMIT comes between them: a transaction that is open still is the one of the statement.
+    // Send both together, so that no COMMIT comes between them: an open transaction is then the one of the statement.
     const [[answer]] = await Promise.all([
       connection.query({ sql: "DO 0" }),
       connection.query({ sql: ROLLBACK }),
@@ -218,7 +223,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
       await connection.query({ sql: committing ? COMMIT : ROLLBACK });
       return results;
     } catch (error) {
-      // A refusal of the server's (a conflict in the cluster) says that nothing was committed.
+      // A server error, such as a cluster conflict, means that nothing was committed.
       if (committing && errors.isBroken(error)) return this.fail(error, "unknown");
       if (!errors.isBroken(error)) await connection.query({ sql: ROLLBACK }).catch(ignore);
       throw error;
@@ -226,7 +231,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
   }
 }
 
-/** An error that ends the connection, whatever the server said: a write stands there as it may. */
+/** The error closes the connection, so the outcome of a write is unknown. */
 function notTold(error: unknown, outcome: RoundTrip["lost"]): never {
   const cause = new Error("Could not determine the autocommit state of this connection.", { cause: error });
   throw new StoreUnavailableError(
@@ -238,7 +243,10 @@ function notTold(error: unknown, outcome: RoundTrip["lost"]): never {
   );
 }
 
-/** Seconds, so short that a batch can wait and each of its rows again. Without a time limit as the server has it. */
+/**
+ * Seconds. Short enough that a batch can wait, and then each of its rows individually. Without a time limit, the
+ * server's setting applies.
+ */
 function lockWait(storeTimeout: number): number {
   return storeTimeout === 0 ? Infinity : Math.max(1, Math.floor((0.4 * storeTimeout) / 1_000));
 }

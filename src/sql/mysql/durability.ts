@@ -3,7 +3,7 @@ import type { Statement } from "../statement.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Asks MySQL or MariaDB for what {@link durabilityOf} reads. */
+/** Queries MySQL or MariaDB for what {@link durabilityOf} reads. */
 export const DURABILITY_QUERY: Statement = {
   text:
     "SELECT @@global.innodb_flush_log_at_trx_commit AS flush_log, @@global.innodb_doublewrite AS doublewrite, " +
@@ -19,7 +19,7 @@ export function durabilityOf(row: Row): DurabilitySetting[] {
     {
       name: "innodb_flush_log_at_trx_commit",
       value: flush,
-      // MariaDB's 3 flushes at the preparation of a commit as well, and so no less than 1.
+      // MariaDB's 3 also flushes when a commit is prepared, so it is no weaker than 1.
       durabilityWarning: /^[13]$/.test(flush)
         ? null
         : "a power loss can undo acknowledged commits of the last second",
@@ -30,7 +30,7 @@ export function durabilityOf(row: Row): DurabilitySetting[] {
       durabilityWarning: /^(0|off)$/i.test(doublewrite) ? "a power loss can corrupt the database" : null,
     },
   ];
-  // Recovery rolls back what the storage engine had prepared and the binary log has not.
+  // Recovery rolls back what the storage engine has prepared but the binary log does not contain.
   if (Number(row["log_bin"]) === 1) {
     const value = String(row["sync_binlog"]);
     const durabilityWarning = "a power loss can undo acknowledged commits, and replicas can diverge";

@@ -16,8 +16,8 @@ export function codeOf(error: unknown): number | null {
 }
 
 /**
- * True when the connection cannot be used again. 1047: the node has left its cluster. 1053: the server is shutting
- * down. 1153: a packet was too large, after which the server closes the connection. 1927: the connection was killed.
+ * Whether the connection is unusable. 1047: the node left its cluster. 1053: the server is shutting down. 1153: a
+ * packet was too large, after which the server closes the connection. 1927: the connection was killed.
  */
 export function isBroken(error: unknown): boolean {
   const number = codeOf(error);
@@ -25,8 +25,8 @@ export function isBroken(error: unknown): boolean {
 }
 
 /**
- * The connection to the server broke, as a proxy in front of it tells. 2000 to 2999 are a client's own errors, such as
- * 2013: lost during the statement. 1158 to 1161: reading or writing packets failed. 4031: it was idle for too long.
+ * The connection to the server was lost, as reported by a proxy. 2000 to 2999 are client errors, such as 2013: lost
+ * during the statement. 1158 to 1161: reading or writing packets failed. 4031: it was idle for too long.
  */
 function isLost(number: number): boolean {
   return (number >= 2_000 && number < 3_000) || (number >= 1_158 && number <= 1_161) || number === 4_031;
@@ -35,26 +35,26 @@ function isLost(number: number): boolean {
 /** `read_only` and `super_read_only`, a read-only transaction, read-only mode, offline mode. */
 const READ_ONLY = [1290, 1792, 1836, 3032];
 
-/** True when this server takes no writes, which another may. */
+/** Whether this server is read-only; another might not be. */
 export function isReadOnly(error: unknown): boolean {
   return READ_ONLY.includes(codeOf(error) ?? 0);
 }
 
 /**
- * Failures that end by themselves and left nothing behind. 1213: deadlock, or a conflict in a cluster. 1020: a snapshot
- * that another transaction overtook (MariaDB). 1615: a statement to prepare again. Not 1205: it waited for a lock, for
- * as long as it may.
+ * Transient failures that left nothing behind. 1213: deadlock, or a cluster conflict. 1020: a snapshot that another
+ * transaction overtook (MariaDB). 1615: a statement must be prepared again. Not 1205: that one already waited as long
+ * as it may.
  */
 export function isTransientError(error: unknown): boolean {
   return [1213, 1020, 1615].includes(codeOf(error) ?? 0);
 }
 
-/** The error by which a batch of updates is undone when a row has another version (decisions/0020). */
+/** The error that rolls back a batch of updates if a row has another version (decisions/0020). */
 export function isOtherVersion(error: unknown): boolean {
   return codeOf(error) === 1242;
 }
 
-/** A row was locked by somebody for as long as a statement waits. */
+/** A row was locked for the whole lock timeout. */
 export function isLockWait(error: unknown): boolean {
   return codeOf(error) === 1205;
 }
@@ -75,7 +75,7 @@ function noDatabase(error: unknown): StoreUnavailableError {
   );
 }
 
-/** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
+/** An error during a migration that means something else there than for rows; otherwise null. */
 export function explainMigration(error: unknown, names: Names): StoreError | null {
   const options = { cause: error, outcome: "none" } as const;
   switch (codeOf(error)) {
@@ -97,7 +97,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
   return null;
 }
 
-/** Turns an error of mysql2 into one of ours. `lost` is what a broken connection leaves of the outcome. */
+/** Converts an error of mysql2 into one of ours. `lost` is the outcome of a write if the connection was lost. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const number = codeOf(error);
   const said = error instanceof Error ? error.message : String(error);

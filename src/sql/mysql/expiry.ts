@@ -16,7 +16,7 @@ export function findExpired(sessions: string, expire: ExpireQuery, scan: number)
       limitOf(scan),
     );
   }
-  // Not a comparison of pairs: MySQL would read the index from its beginning for that.
+  // Not a row comparison: for that, MySQL would scan the index from its start.
   const after = cursor ? "AND (expires_bucket > ? OR (expires_bucket = ? AND id > ?))" : "";
   return query(
     `SELECT id, (${due.text}) AS due, expires_bucket AS bucket FROM ${sessions} WHERE expires_bucket <= ? ${after} ORDER BY expires_bucket, id LIMIT ?`,

@@ -16,7 +16,7 @@ export function importLedger(table: string): ImportLedger {
       write(`CREATE TABLE IF NOT EXISTS ${table} (id BINARY(32) NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB`),
     read: (ids) =>
       query(`SELECT id FROM ${table} WHERE id IN (${marks(ids, "?")}) ${ALL}`, ...padded(ids).map(asBuffer)),
-    // IGNORE leaves out the ids that are there; they are all of one length, so there is nothing else to ignore.
+    // IGNORE skips existing ids. All ids have the same length, so there is nothing else to ignore.
     add: (ids) =>
       write(`INSERT IGNORE INTO ${table} (id) VALUES ${marks(ids, "(?)")}`, ...padded(ids).map(asBuffer)),
   };

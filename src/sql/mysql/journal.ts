@@ -2,7 +2,7 @@ import { query, write } from "../statement.ts";
 import { ALL } from "./lists.ts";
 import type { Dialect, JournalEntry, Names } from "../dialect.ts";
 
-/** The texts of the migrations' journal. */
+/** Statement texts for the migration journal. */
 export function journalOf(names: () => Names): Dialect["journal"] {
   return {
     create: () =>

@@ -1,7 +1,7 @@
-// Every query says how many rows it wants, so that a `sql_select_limit` of the connection cuts nothing off.
+// Every query has a LIMIT, so that the connection's `sql_select_limit` cannot truncate it.
 export const ALL = "LIMIT 1000000";
 
-// Before every id of 32 bytes. Not an empty one, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL.
+// Sorts before every 32-byte id. Not an empty value, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL.
 export const BEFORE_ALL: Buffer = Buffer.alloc(1);
 
 // MySQL wants an integer for LIMIT, and mysql2 sends numbers as doubles.

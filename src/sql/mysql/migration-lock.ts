@@ -3,25 +3,26 @@ import { StoreTimeoutError } from "../../errors.ts";
 import type { Names, Run, Statement } from "../dialect.ts";
 import type { SqlValue } from "../values.ts";
 
-/** How long one process may migrate, and how long another waits for it. */
+/** How long a process may run migrations, and how long another waits for it. */
 const MIGRATION_LEASE = 60_000;
 
 /** The lease's name in its table. */
 const LEASE = "stored-session:migrate";
 
-/** What a connection does for the lock. */
+/** What the lock needs from a connection. */
 export interface Locking {
   readonly run: Run;
-  /** Takes the lease until then, or gives it back with 0; whether this holder has it. */
+  /** Acquires the lease until the given time, or releases it with 0. Returns whether this holder has it. */
   lease(name: string, holder: string, until: number): Promise<boolean>;
-  /** Sends a text as it is, and ignores a failure. */
+  /** Sends a statement unprepared and ignores failures. */
   finish(sql: string): Promise<void>;
 }
 
 /**
- * Two locks. GET_LOCK ends with its connection, so a process that dies blocks nobody, but in a Galera or Group
- * Replication cluster it holds on one node only; the lease row is everybody's, but outlives its holder a while.
- * @param lockName the same in every process, whether it has found the tables' database or not
+ * Uses two locks. GET_LOCK ends with its connection, so a crashed process blocks nobody, but in a Galera or Group
+ * Replication cluster it applies to one node only. The lease row applies to all nodes, but outlives its holder for a
+ * while.
+ * @param lockName the same in every process, whether or not it has found the database of the tables
  */
 export async function withMigrationLock<T>(
   { run, lease, finish }: Locking,
@@ -39,7 +40,7 @@ export async function withMigrationLock<T>(
     try {
       return await work();
     } finally {
-      // Also after a failure, or the others would wait for the lease to run out and hide the reason.
+      // Release it after a failure too; otherwise others would wait for it to expire, which hides the reason.
       await lease(LEASE, holder, 0).catch(() => {});
     }
   } finally {
@@ -55,7 +56,7 @@ async function waitForLease(lease: Locking["lease"], holder: string): Promise<vo
   }
 }
 
-/** The leases as the first migration makes them, needed before it. */
+/** The lease table as the first migration creates it, needed before that migration. */
 function leaseTable(leases: string): string {
   return `CREATE TABLE IF NOT EXISTS ${leases} (name VARBINARY(255) NOT NULL, holder VARBINARY(255) NOT NULL, held_until BIGINT NOT NULL, PRIMARY KEY (name)) ENGINE=InnoDB`;
 }

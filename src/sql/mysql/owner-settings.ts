@@ -1,10 +1,10 @@
 /**
- * Settings of the application's own connection that would change what statements mean or return. The store's statements bring
- * their own or do without, so these are for `check` to show, a phrase each.
+ * Settings of the application's own connection that would change what statements mean or return, for `check` to show,
+ * one phrase each. The store's statements override or avoid them.
  */
 type Row = Readonly<Record<string, unknown>>;
 
-/** The bit of the capability flags that makes an update count the rows it found, not those it changed. */
+/** The capability flag that makes an update count matched rows instead of changed rows. */
 const FOUND_ROWS = 2;
 
 export function ownersSettingsOf(config: Row, session: Row, database: string | null): string[] {

@@ -10,7 +10,7 @@ export const railsTable: RailsTable = {
   timeText: (column) => `DATE_FORMAT(${column}, '%Y-%m-%d %H:%i:%s.%f')`,
   bytes: "?",
   bytesText: (column) => column,
-  // Not IGNORE, which would cut what does not fit as well.
+  // Not IGNORE, which would also truncate values that do not fit.
   whenTaken: "",
   isTaken: (error) =>
     ((error as Error | null)?.cause as { errno?: unknown } | undefined)?.errno === DUPLICATE,

@@ -1,12 +1,12 @@
-/** What a server of MySQL's protocol says of a connection with each answer. */
+/** Server status flags, which the MySQL protocol sends with each result. */
 export const IN_TRANSACTION = 1;
 export const AUTOCOMMIT = 2;
 
-/** An answer's last packet is 5 bytes behind 4 of header, where it ends rows: 0xfe, two of warnings, two of status. */
+/** The last packet of a result set has a 4-byte header and 5 bytes: 0xfe, two bytes of warnings, two of status. */
 const HEADER = 4;
 const END_OF_ROWS = 0xfe;
 
-/** mysql2 takes packets apart in one object, which still shows the last one. */
+/** mysql2 parses packets with one object, which still contains the last packet. */
 interface Shown {
   readonly packetParser?: {
     readonly _reusablePacket?: {
@@ -18,8 +18,9 @@ interface Shown {
 }
 
 /**
- * The status that came with an answer, right after it came. mysql2 tells it for answers without rows; with rows it is
- * looked up in the last packet, and undefined where a version of mysql2 does not show that.
+ * Returns the status flags of a result, right after it arrived. mysql2 exposes them for results without rows. For
+ * results with rows, reads them from the last packet, through the private field `_reusablePacket`. Returns undefined if
+ * this version of mysql2 has no such field; the driver then queries the status with a statement of its own.
  */
 export function statusOf(answer: unknown, connection: object): number | undefined {
   if (!Array.isArray(answer)) {

@@ -14,17 +14,17 @@ export type { PoolStoreOptions } from "../pool-options.ts";
 
 export interface MysqlStoreOptions extends PoolStoreOptions {}
 
-/** What is used of a pool of `mysql2` itself, the one with callbacks. */
+/** The parts used of a callback pool of `mysql2`. */
 export interface MysqlCallbackPool {
   promise(): MysqlPool;
 }
 
 /**
- * A store in MySQL or MariaDB; the server tells which it is. Run `migrate(store)` once before the first start.
+ * Opens a store in MySQL or MariaDB; the server reports which it is. Run `migrate(store)` once before the first start.
  *
- * A URL (`mysql://user:password@host/database`) needs the package `mysql2`; the pool is opened at the first
- * operation and `close` ends it. A pool passed in, of `mysql2` or of `mysql2/promise`, stays its owner's, and its
- * settings as they are.
+ * A URL (`mysql://user:password@host/database`) requires the package `mysql2`. The pool is opened at the first
+ * operation and ended by `close`. A pool of `mysql2` or `mysql2/promise` that you pass is never closed, and its
+ * settings are not changed.
  */
 export function mysqlStore(
   urlOrPool: string | MysqlPool | MysqlCallbackPool,
@@ -45,10 +45,10 @@ export function mysqlStore(
 
 function poolOf(given: MysqlPool | MysqlCallbackPool | null): MysqlPool | null {
   const { promise, getConnection } = (given ?? {}) as Partial<MysqlPool & MysqlCallbackPool>;
-  // A connection has `promise` as well, and is no pool.
+  // A connection also has `promise`, but is not a pool.
   if (typeof getConnection !== "function") return null;
   if (typeof promise === "function") return (given as MysqlCallbackPool).promise();
-  // The pool of the package "mysql", and others that answer through a callback.
+  // A pool of the package "mysql", or another with a callback API.
   return getConnection.length > 0 ? null : (given as MysqlPool);
 }
 

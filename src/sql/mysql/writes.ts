@@ -1,4 +1,4 @@
-/** The statements that add and change rows: a batch of inserts, updates or touches in one. */
+/** Statements that insert and update rows, each for a whole batch. */
 import { asBuffer } from "../../shared/bytes.ts";
 import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import { query, write } from "../statement.ts";
@@ -9,11 +9,11 @@ import type { SqlValue } from "../values.ts";
 
 export const COLUMNS =
   "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client";
-// A bare parameter in a CASE has no type of its own, and numbers travel as doubles.
+// A bare parameter in a CASE has no type of its own, and numbers are sent as doubles.
 const INTEGER = "CAST(? AS SIGNED)";
 
-// Two rows where one value belongs: an error in every sql_mode, and it undoes the statement. It names a column of the
-// row, so it is not evaluated before one needs it.
+// A subquery with two rows where one value is expected: an error in every sql_mode, which rolls the statement back. It
+// refers to a column of the row, so it is evaluated only if a row needs it.
 const REFUSAL = "(SELECT version FROM (SELECT 1 AS one UNION ALL SELECT 2) AS two)";
 
 const NOTHING = Buffer.alloc(0);
@@ -24,8 +24,8 @@ export function insertRows(
   rows: readonly SessionRow[],
   returns: boolean,
 ): readonly Statement[] {
-  // IGNORE leaves out the rows whose id is taken; every value was checked, so there is nothing else to ignore.
-  // So is a padded row, whose id stands before it already.
+  // IGNORE skips rows whose id exists. Every value was checked, so there is nothing else to ignore. It skips padded
+  // rows too, because their id appears earlier in the list.
   const last = rows.at(-1) as SessionRow;
   const size = powerOfTwo(rows.length);
   const padded = padTo(size, rows, { ...last, data: NOTHING, client: null });
@@ -91,7 +91,7 @@ export function updateRowsAtOnce(
       `${text}, version = IF(version = ${byId(INTEGER)}, ${byId(INTEGER)}, ${REFUSAL}) WHERE ${inList("id", ids)}`,
       ...values,
     ),
-    // With a lock, because it then waits for those who write and takes nothing from an older snapshot.
+    // A locking read waits for concurrent writers and does not read an older snapshot.
     look: query(
       `SELECT id, version, created_at FROM ${sessions} WHERE ${inList("id", ids)} LIMIT ${ids.length} LOCK IN SHARE MODE`,
       ...ids,
@@ -99,14 +99,14 @@ export function updateRowsAtOnce(
   };
 }
 
-/** The beginning of an UPDATE that gives each row its own values, but for the version. */
+/** The start of an UPDATE that sets the values of each row, except for the version. */
 function setEach(sessions: string, updates: readonly RowUpdate[]) {
   const size = powerOfTwo(updates.length);
   const ids = padTo(
     size,
     updates.map(({ next }) => asBuffer(next.id)),
   );
-  // A padded id is never reached, because the first WHEN that matches is taken; so its value can be empty.
+  // A padded id is never reached, because the first matching WHEN wins. Its value can therefore be empty.
   const byId = (expression: string): string =>
     `CASE id ${`WHEN ? THEN ${expression} `.repeat(size)}ELSE NULL END`;
   const values: SqlValue[] = [];
@@ -161,7 +161,7 @@ export function touchRows(sessions: string, touches: readonly RowTouch[]): State
   );
 }
 
-/** What tells which rows of a batch were written. */
+/** Reports which rows of a batch were applied. */
 export function versions(sessions: string, ids: readonly Uint8Array[]): Statement {
   const padded = padList(ids);
   return query(

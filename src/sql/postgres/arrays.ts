@@ -1,8 +1,8 @@
 import { BytesList, IntegerList, type SqlValue } from "../values.ts";
 
-// Arrays in PostgreSQL's binary form (array_send): one dimension, a flag for nulls, the element type, the length,
-// a lower bound of 1, then each element after its length. node-postgres sends a Buffer as a binary parameter; its
-// own text form of an array of bytes costs several times as much on both sides.
+// PostgreSQL's binary array format (array_send): one dimension, a null flag, the element type, the length, a lower
+// bound of 1, then each element after its length. node-postgres sends a Buffer as a binary parameter; its text form of
+// a byte array costs several times as much on both sides.
 const BYTEA = 17;
 const INT8 = 20;
 

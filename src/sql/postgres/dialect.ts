@@ -27,13 +27,13 @@ import type { ServerDialect } from "../pooled-driver.ts";
 import type { Lanes } from "../../store/lanes.ts";
 import type { TableName } from "../table-shape.ts";
 
-/** How long, in milliseconds, making an index waits for the table while all who write to it queue behind it. */
+/** Milliseconds that creating an index waits for the table lock while all writers queue behind it. */
 const LOCK_TIMEOUT = 3_000;
 
 /**
- * The texts for one table. Everything is returned as text, which no setting of a pool changes. Bytes travel to the server in binary and come back as base64 text: node-postgres
- * decodes binary results as UTF-8, and base64 is shorter and cheaper to read than bytea's hex. A column `id` is turned
- * into bytes as the result arrives (driver.ts).
+ * The statement texts for one table. All columns are returned as text, which no pool setting changes. Bytes are sent in
+ * binary and returned as base64 text: node-postgres decodes binary results as UTF-8, and base64 is shorter and faster
+ * to read than bytea's hexadecimal. A column `id` is decoded to bytes when the result arrives (driver.ts).
  */
 export class PostgresDialect implements ServerDialect {
   readonly name = "postgres";
@@ -64,7 +64,7 @@ export class PostgresDialect implements ServerDialect {
     return this.#names;
   }
 
-  /** Names the tables with their schema from now on. */
+  /** From now on, qualifies table names with their schema. */
   locatedIn(schema: string): true {
     this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
     this.#text = texts(this.#names);
@@ -203,7 +203,7 @@ export class PostgresDialect implements ServerDialect {
   expireCursor(row: Record<string, unknown>): ExpireCursor {
     const id = bytesIn(row, "id");
     if (row["expires_bucket"] === undefined) return { bucket: 0, id };
-    // The index is in order of creation within a bucket, so the cursor's bytes begin with that time.
+    // Within a bucket the index is ordered by creation time, so the cursor's bytes start with that time.
     const bytes = Buffer.alloc(8 + id.length);
     bytes.writeBigInt64BE(BigInt(integerIn(row, "created_at")));
     bytes.set(id, 8);
@@ -272,7 +272,7 @@ function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
 }
 
-/** Ascending by id, so that batches that share rows queue up for them instead of deadlocking. */
+/** Ordered by id, so that batches that share rows queue up instead of deadlocking. */
 function inLockOrder<Item>(items: readonly Item[], idOf: (item: Item) => Uint8Array): readonly Item[] {
   const compare = (a: Item, b: Item): number => Buffer.compare(idOf(a), idOf(b));
   const sorted = items.every((item, index) => index === 0 || compare(items[index - 1] as Item, item) < 0);

@@ -12,7 +12,7 @@ import type { Result, Run, Statement } from "../dialect.ts";
 import type { Places } from "../tables-place.ts";
 import type { PostgresDialect } from "./dialect.ts";
 
-/** What is used of a result of node-postgres. */
+/** The parts used of a node-postgres result. */
 export interface PostgresResult {
   readonly rows: readonly Record<string, unknown>[];
   readonly rowCount: number | null;
@@ -23,21 +23,21 @@ export interface PostgresQuery {
   name?: string;
   text: string;
   values: unknown[];
-  /** In place of the type parsers of the application's pool. */
+  /** Overrides the type parsers of the application's pool. */
   types?: { getTypeParser(oid: number, format?: string): (value: string | Buffer) => unknown };
 }
 
-/** What is used of a client of node-postgres's pool. */
+/** The parts used of a node-postgres pool client. */
 export interface PostgresClient {
   query(config: PostgresQuery): Promise<PostgresResult>;
   release(destroy?: boolean): void;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
-  /** "T" inside a transaction, "E" inside one that failed. Older versions of pg do not tell. */
+  /** "T" inside a transaction, "E" inside a failed one. Older versions of pg do not expose it. */
   getTransactionStatus?(): string | null;
 }
 
-/** What is used of a pool of node-postgres. */
+/** The parts used of a node-postgres pool. */
 export interface PostgresPool {
   readonly options?: { readonly max?: number };
   connect(): Promise<PostgresClient>;
@@ -45,11 +45,11 @@ export interface PostgresPool {
 }
 
 export interface PostgresDatabaseOptions extends PooledDatabaseOptions<PostgresDialect> {
-  /** Prepared by name on each connection. Off for pgbouncer in transaction mode. */
+  /** Whether statements are prepared by name on each connection. Turn it off for pgbouncer in transaction mode. */
   readonly namedStatements: boolean;
 }
 
-/** By the type's oid. Every other type is the text that the server sent. */
+/** By type oid. Every other type is returned as the text that the server sent. */
 const PARSERS: Readonly<Record<number, (value: string) => unknown>> = {
   16: (value) => value === "t",
   17: (value) => Buffer.from(value.slice(2), "hex"),
@@ -59,7 +59,7 @@ const PARSERS: Readonly<Record<number, (value: string) => unknown>> = {
   701: Number,
 };
 
-/** In place of the type parsers of the application's pool, which may be anything. */
+/** Overrides the type parsers of the application's pool, which may do anything. */
 const OWN_TYPES: NonNullable<PostgresQuery["types"]> = {
   getTypeParser: (oid) => {
     const parse = PARSERS[oid] ?? String;
@@ -71,7 +71,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   protected readonly placeSetting = "search_path";
   readonly #named: boolean;
   readonly #statementNames = new Map<string, string>();
-  /** The same in every process, whether it has found the tables' schema or not. */
+  /** The same in every process, whether or not it has found the schema of the tables. */
   readonly #lockName: string;
 
   constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
@@ -81,7 +81,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   }
 
   async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    // A lock that ends with its transaction, because a session's lock would outlive it behind pgbouncer.
+    // A transaction-level lock, because a session-level lock would outlive it behind pgbouncer.
     const lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
     return await this.borrow(UNLIMITED, (client) =>
       this.within(client, async () => {
@@ -118,8 +118,8 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
     client.release(true);
   }
 
-  // A connection that breaks while it is checked out says so twice: to the query, and as an event that would end
-  // the process when nobody listens.
+  // A connection that is lost while checked out reports it twice: to the query, and as an event that would end the
+  // process without a listener.
   protected override borrowed(client: PostgresClient): void {
     client.on("error", ignore);
   }
@@ -150,7 +150,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
     return state === "40P01" || state === "40001" || state === "25P02";
   }
 
-  /** A statement that is its own transaction, unless somebody went on with a client that was released. */
+  /** Sends a statement that is its own transaction, unless the application still uses a client that it released. */
   protected async sendAlone(client: PostgresClient, statement: Statement): Promise<Result> {
     const result = await this.send(client, statement);
     if (!this.isInTransaction(client)) return result;
@@ -176,8 +176,8 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   protected async within<T>(client: PostgresClient, work: () => Promise<T>): Promise<T> {
     let committing = false;
     try {
-      // By name, because the role or database may have another default: under "repeatable read" what waited for
-      // the migration lock would not see what its holder did.
+      // Set explicitly, because the role or database may have another default. Under "repeatable read", a process that
+      // waited for the migration lock would not see what its holder did.
       await client.query({ text: "BEGIN ISOLATION LEVEL READ COMMITTED", values: [] });
       const result = await work();
       committing = result !== null;
@@ -185,13 +185,13 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
       return result;
     } catch (error) {
       if (committing) return this.fail(error, "unknown");
-      // The connection goes back to its pool, so nothing of this may stay open on it.
+      // The connection returns to its pool, so it must not keep a transaction or setting.
       await client.query({ text: "ROLLBACK", values: [] }).catch(ignore);
       throw error;
     }
   }
 
-  /** By the connection as it came, and by what its search_path is set back to. */
+  /** Uses both the connection as it came and the value that its search_path resets to. */
   protected async placesOf(table: string): Promise<Places> {
     const places: { now: string | null; usual: string | null } = { now: null, usual: null };
     await this.retried(false, () =>

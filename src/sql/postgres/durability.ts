@@ -3,7 +3,7 @@ import type { Names, Statement } from "../dialect.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Asks PostgreSQL for what {@link durabilityOf} reads. */
+/** Queries PostgreSQL for what {@link durabilityOf} reads. */
 export function durabilityQuery({ sessions }: Names): Statement {
   const settings = ["synchronous_commit", "synchronous_standby_names", "fsync", "full_page_writes"];
   const text =

@@ -15,13 +15,13 @@ export function codeOf(error: unknown): string | null {
   return typeof severity === "string" && typeof code === "string" ? code : null;
 }
 
-/** Ends the connection, whatever the language that the server tells the severity in. */
+/** Whether the error closes the connection, in any language of the severity. */
 const TIME_LIMITS = ["25P03", "25P04", "57P05"];
 
-/** Somebody's failed transaction is open: every statement fails until it ends, and nobody is there to end it. */
+/** A failed transaction of the application is open: every statement fails until it ends. */
 const ABORTED = "25P02";
 
-/** True when the connection cannot be used again. */
+/** Whether the connection is unusable. */
 export function isBroken(error: unknown): boolean {
   const state = codeOf(error);
   if (state === null || state === ABORTED || TIME_LIMITS.includes(state)) return true;
@@ -29,12 +29,12 @@ export function isBroken(error: unknown): boolean {
   return /^(FATAL|PANIC)$/.test((error as { severity: string }).severity);
 }
 
-/** True when this server takes no writes, which another may. */
+/** Whether this server is read-only; another might not be. */
 export function isReadOnly(error: unknown): boolean {
   return codeOf(error) === "25006";
 }
 
-/** An error while tables are made or changed, where that means something else than with rows; otherwise null. */
+/** An error during a migration that means something else there than for rows; otherwise null. */
 export function explainMigration(error: unknown, names: Names): StoreError | null {
   const state = codeOf(error);
   const options = { cause: error, outcome: "none" } as const;
@@ -53,7 +53,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
   return null;
 }
 
-/** Turns an error of node-postgres into one of ours. `lost` is what a broken connection leaves of the outcome. */
+/** Converts an error of node-postgres into one of ours. `lost` is the outcome of a write if the connection was lost. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const state = codeOf(error);
   const said = error instanceof Error ? error.message : String(error);

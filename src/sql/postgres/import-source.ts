@@ -5,7 +5,7 @@ export const importSource: ImportSource = {
   quote: (identifier) => `"${identifier}"`,
   textOf: (column) => `${column}::text`,
   instantOf: (column, inUtc) => {
-    // With AT TIME ZONE a time that has no zone is one of UTC, and one that has stays the instant that it is.
+    // AT TIME ZONE reads a time without a zone as UTC, and leaves the instant of a time with a zone unchanged.
     const time = inUtc ? `${column} AT TIME ZONE 'UTC'` : `${column}::timestamptz`;
     return `extract(epoch FROM ${time})::float8`;
   },

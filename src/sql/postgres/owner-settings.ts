@@ -1,6 +1,6 @@
 /**
- * Settings of the application's own pool that would change what statements mean or return. The store's statements bring
- * their own or do without, so these are for `check` to show, a phrase each.
+ * Settings of the application's own pool that would change what statements mean or return, for `check` to show, one
+ * phrase each. The store's statements override or avoid them.
  */
 type Row = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-/** A row as the texts return it (`texts.ts`), and as they take it. */
+/** Converts rows from what the statements return (`texts.ts`), and to what they accept. */
 import { asBuffer, asBytes } from "../../shared/bytes.ts";
 import { bucketOf } from "../../store/expiry-bucket.ts";
 import { boundedOf, integerOf, misread, textIn } from "../columns.ts";

@@ -15,18 +15,18 @@ export type { PoolStoreOptions } from "../pool-options.ts";
 
 export interface PostgresStoreOptions extends PoolStoreOptions {
   /**
-   * Statements are prepared once on each connection under a name, which makes them half as fast again; default
-   * true. Turn it off behind a pooler in transaction mode (pgbouncer) that does not follow prepared statements.
+   * Whether statements are prepared once per connection under a name, which makes them 1.5 times as fast. Default true.
+   * Turn it off behind a pooler in transaction mode (pgbouncer) that does not track prepared statements.
    */
   readonly namedStatements?: boolean;
 }
 
 /**
- * A store in PostgreSQL. Run `migrate(store)` once before the first start.
+ * Opens a store in PostgreSQL. Run `migrate(store)` once before the first start.
  *
- * A URL (`postgres://user:password@host/database`) needs the package `pg`; the pool is opened at the first
- * operation and `close` ends it. A pool passed in stays its owner's, its settings as they are: give it an `error`
- * listener, as every pool of pg needs, and a `connectionTimeoutMillis`, so that a server that is gone is told.
+ * A URL (`postgres://user:password@host/database`) requires the package `pg`. The pool is opened at the first operation
+ * and ended by `close`. A pool that you pass is never closed, and its settings are not changed. Give it an `error`
+ * listener, as every pg pool needs, and a `connectionTimeoutMillis`, so that an unreachable server is reported.
  */
 export function postgresStore(
   urlOrPool: string | PostgresPool,
@@ -90,7 +90,7 @@ async function openPool(url: string, options: PostgresStoreOptions): Promise<Pos
     connectionTimeoutMillis: connectTimeoutOf(options),
     keepAlive: true,
   });
-  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+  // A lost idle connection is replaced at the next use. Without a listener, it would end the process.
   pool.on("error", () => {});
   return pool;
 }

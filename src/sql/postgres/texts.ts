@@ -3,13 +3,13 @@ import { BUCKET } from "../../store/expiry-bucket.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
 import type { Names } from "../dialect.ts";
 
-/** A whole row as one text, because node-postgres takes as long for a column as we for reading all nine out of it. */
+/** A whole row as one text: node-postgres takes as long for one column as we take to parse all nine. */
 const ROW =
   "concat_ws(' ', s.version, s.created_at, s.updated_at, s.absolute_expires_at, s.expires_at, encode(s.id, 'base64'), " +
   "encode(s.data, 'base64'), coalesce(encode(s.user_ref, 'base64'), '-'), coalesce(encode(s.client, 'base64'), '-')) AS row";
 
 const DATA = "encode(s.data, 'base64')";
-/** Nothing in base64 begins with "!". */
+/** Base64 never starts with "!". */
 const SMALL_ROW = ROW.replace(
   DATA,
   `CASE WHEN octet_length(s.data) <= ${LEFT_OUT_ABOVE} THEN ${DATA} ELSE '!' || octet_length(s.data) END`,
@@ -52,18 +52,18 @@ export type Texts = Readonly<
   >
 >;
 
-/** Every text for tables of these names. */
+/** All statement texts for tables of these names. */
 export function texts(names: Names): Texts {
   const table = names.sessions;
   const columns =
     "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
-  // Neither `s.id = u.id` nor `s.id = ANY ($1)`: a hash join and a bitmap scan lock rows in the order of the heap,
-  // and two such batches deadlock. An ANY of one element uses the primary key and prunes partitions as well, but
-  // only a nested loop can run it, in the order of the sorted batch. The same goes for the version.
+  // Neither `s.id = u.id` nor `s.id = ANY ($1)`: a hash join or bitmap scan locks rows in heap order, and two such
+  // batches deadlock. An ANY of one element also uses the primary key and prunes partitions, but only a nested loop can
+  // run it, in the order of the sorted batch. The same applies to the version.
   const sameId = "s.id = ANY (ARRAY[u.id])";
   const due =
     "(s.expires_at <= $1::int8 OR coalesce(s.created_at < $2::int8, false) OR coalesce(s.updated_at < $3::int8, false))";
-  // Not in the WHERE, where a condition on the row alone lets the planner read the table first and lock in its order.
+  // Not in the WHERE clause: a condition on the row alone lets the planner scan the table first and lock in heap order.
   const unlessLater = (updatedAt: string, column: string, value: string): string =>
     `CASE WHEN s.updated_at > ${updatedAt} THEN s.${column} ELSE ${value} END`;
   const moved = (updatedAt: string, expiresAt: string): string =>
@@ -87,8 +87,8 @@ export function texts(names: Names): Texts {
       `FROM unnest($1::bytea[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[], $9::bytea[]) ` +
       `AS u(id, loaded, data, version, user_ref, updated_at, expires_at, expires_bucket, client) ` +
       `WHERE ${sameId} AND s.version = ANY (ARRAY[u.loaded]) RETURNING encode(s.id, 'base64') AS id`,
-    // Both halves see the table as it was, so "the new id is free" is asked before anything is deleted. A row that
-    // keeps its id was deleted before the insert looks for duplicates.
+    // Both parts see the same snapshot, so whether the new id is free is decided before anything is deleted. A row that
+    // keeps its id is deleted before the insert checks for duplicates.
     replace:
       `WITH ended AS (DELETE FROM ${table} WHERE id = $11 AND version = $12 ` +
       `AND ($1::bytea = $11::bytea OR NOT EXISTS (SELECT 1 FROM ${table} WHERE id = $1)) RETURNING 1) ` +
@@ -122,13 +122,13 @@ export function texts(names: Names): Texts {
     columns:
       "SELECT attname::text AS name FROM pg_catalog.pg_attribute " +
       "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
-    // Those that CREATE INDEX CONCURRENTLY still builds, or left behind when it failed, are not valid.
+    // Indexes that CREATE INDEX CONCURRENTLY is still building, or left behind when it failed, are invalid.
     indexes:
       "SELECT a.attname::text AS name, (i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL)::int4::text AS alone, " +
       "CASE WHEN i.indisvalid THEN NULL ELSE i.indexrelid::regclass::text END AS invalid FROM pg_catalog.pg_index i " +
       "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] " +
       "WHERE i.indrelid = to_regclass($1)",
-    // A shorter one of the operator's stays.
+    // A shorter timeout set by the operator is kept.
     impatience:
       "SELECT set_config('lock_timeout', CASE WHEN setting::int8 BETWEEN 1 AND $1::int8 THEN setting ELSE $1::int8::text END, true) " +
       "FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'",

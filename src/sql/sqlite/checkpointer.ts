@@ -7,16 +7,16 @@ import type { SqliteHandle } from "./handle.ts";
 /** Rows written between two checkpoints; each changes one to four pages of 4 KB. */
 const ROWS = 512;
 /**
- * Pages in the log, from which on SQLite itself checkpoints within a commit. The thread has written nearly all of
- * them back by then, so that little is left to do, and the log begins anew: it never grows far beyond 40 MB.
+ * Number of WAL pages from which SQLite itself checkpoints during a commit. By then the thread has written nearly all
+ * pages back, so little is left to do and the WAL restarts: it stays near 40 MB.
  */
 const CAP = 10_000;
-/** SQLite's own default, for when there is no thread. */
+/** SQLite's own default, used without a thread. */
 const WITHOUT_THREAD = 1_000;
 
 /**
- * What the thread runs. Text, so that it needs no file of its own that a bundler would leave behind. A file that was
- * moved away is not made anew, and one that took its place is not written to.
+ * The code of the thread, as text, so that no separate file can be lost in bundling. It does not recreate a file that
+ * was moved away, and does not write to a replacement.
  */
 const PROGRAM = `
 const { statSync } = require("node:fs");
@@ -40,12 +40,12 @@ parentPort.on("message", (message) => {
 `;
 
 /**
- * Writes SQLite's log back into the file from a thread of its own, since that takes the event loop milliseconds
- * (decisions/0010). Nobody waits for it: a passive checkpoint neither blocks writers nor is blocked by them.
+ * Checkpoints the WAL in a thread, because that would block the event loop for milliseconds (decisions/0010). Nothing
+ * waits for it: a passive checkpoint neither blocks writers nor is blocked by them.
  *
- * The thread begins with the first {@link ROWS} rows and does not keep the process alive. Where there can be none,
- * SQLite checkpoints by itself, as it does by default. For a handle of node:sqlite on a file only: another SQLite
- * library in the process would break the locks of this one.
+ * The thread starts with the first {@link ROWS} rows and does not keep the process alive. Without a thread, SQLite
+ * checkpoints by itself, as it does by default. Only for a node:sqlite handle of a file: another SQLite library in the
+ * process would break the locks of this one.
  */
 export class SqliteCheckpoints {
   readonly #handle: SqliteHandle;
@@ -62,7 +62,7 @@ export class SqliteCheckpoints {
     handle.exec(`PRAGMA wal_autocheckpoint = ${CAP}`);
   }
 
-  /** To be called after each commit, outside of any transaction. */
+  /** Call this after each commit, outside of any transaction. */
   wrote(rows: number): void {
     this.#rows += rows;
     if (this.#rows < ROWS || this.#state !== "idle") return;
@@ -76,7 +76,7 @@ export class SqliteCheckpoints {
     }
   }
 
-  /** The thread lets go of the file; to be awaited before the handle is closed. */
+  /** Makes the thread close the file. Await this before closing the handle. */
   async close(): Promise<void> {
     const worker = this.#worker;
     this.#state = "closed";
@@ -92,7 +92,8 @@ export class SqliteCheckpoints {
     const worker = new Worker(PROGRAM, {
       eval: true,
       workerData: { path: this.#path, identity: this.#identity },
-      // None of what the application preloads into its threads, and no second warning about node:sqlite.
+      // Without the modules that the application preloads into its threads, and without a second warning about
+      // node:sqlite.
       execArgv: ["--no-warnings"],
       env: {},
     });
@@ -101,7 +102,7 @@ export class SqliteCheckpoints {
     });
     worker.on("error", () => this.#fail());
     worker.on("exit", () => this.#fail());
-    // After its listeners, since one for messages holds the process again.
+    // After adding listeners, because a message listener refs the thread again.
     worker.unref();
     return worker;
   }
@@ -113,7 +114,7 @@ export class SqliteCheckpoints {
     try {
       this.#handle.exec(`PRAGMA wal_autocheckpoint = ${WITHOUT_THREAD}`);
     } catch {
-      // A handle that takes no statement will not be written to either.
+      // A handle that rejects statements is not written to either.
     }
   }
 }

@@ -16,7 +16,7 @@ export function sqliteDialect(names: Names): Dialect {
   const all = `id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client`;
   const read = all.replace(/\w+_at\b/g, bounded);
   const meta = read.replace("data, ", "");
-  // `substr` of no bytes is NULL.
+  // `substr` of an empty blob is NULL.
   const info = `${meta}, length(data) AS bytes, coalesce(substr(data, 1, ${HEAD_BYTES}), x'') AS head`;
   const insert = `INSERT INTO ${sessions} (${all}, expires_bucket) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`;
   const readText = `SELECT ${read} FROM ${sessions} WHERE id = ?`;
@@ -49,7 +49,7 @@ export function sqliteDialect(names: Names): Dialect {
     name: "sqlite",
     batches: "transaction",
     tells: "returning",
-    // One writer at a time is all that SQLite has, and all of it runs on this thread.
+    // SQLite allows one writer at a time, and everything runs on this thread.
     lanes: { read: 1, write: 1, maxBatch: 128, gather: "immediate" },
     names,
     idBytes: 32,
@@ -107,8 +107,8 @@ export function sqliteDialect(names: Names): Dialect {
           writes: false,
         };
       }
-      // Within a bucket the index is in order of rowid, so the cursor holds that. In two parts, because SQLite
-      // would not seek by (expires_bucket, rowid) and walk a bucket from its start every time.
+      // Within a bucket the index is ordered by rowid, so the cursor contains it. In two parts, because SQLite does not
+      // seek by (expires_bucket, rowid) and would scan a bucket from its start every time.
       const columns = `SELECT id, (${due.text}) AS due, expires_bucket AS bucket, rowid AS place FROM ${sessions}`;
       const bucket = cursor?.bucket ?? Number.MIN_SAFE_INTEGER;
       const place = cursor ? placeOf(cursor.id) : 0;
@@ -206,7 +206,7 @@ export function sqliteDialect(names: Names): Dialect {
   };
 }
 
-/** node:sqlite throws at an integer that no number holds, for the whole statement. */
+/** node:sqlite throws for an integer that a number cannot represent, which fails the whole statement. */
 function bounded(column: string): string {
   return `max(min(${column}, ${LATEST}), -${LATEST}) AS ${column}`;
 }

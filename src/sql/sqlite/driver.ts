@@ -13,19 +13,19 @@ import type { Database, Dialect, Names, Result, Run, Statement } from "../dialec
 
 export interface SqliteDatabaseOptions {
   readonly names: Names;
-  /** Loads the library that `open` needs, before it is called. */
+  /** Loads the library that `open` needs, before `open` is called. */
   readonly load?: () => Promise<void>;
-  /** Called before the first statement, and again when it threw. */
+  /** Called before the first statement, and again if it threw. */
   readonly open: () => SqliteHandle;
-  /** Called before the first statement or transaction that writes, outside of it. */
+  /** Called before the first writing statement or transaction, outside of it. */
   readonly beforeFirstWrite?: (handle: SqliteHandle) => void;
   /** Whether `close` closes the handle. */
   readonly owned: boolean;
-  /** The path, where the store opens the file itself. */
+  /** The path, if the store opens the file itself. */
   readonly file?: string;
-  /** Whether `file` may be checkpointed from a thread: a plain path, opened with node:sqlite. */
+  /** Whether a thread may checkpoint `file`: a plain path, opened with node:sqlite. */
   readonly checkpointsInThread?: boolean;
-  /** How the file is called in messages: "the file …". */
+  /** The name of the file in messages: "the file …". */
   readonly label: string;
   /** Milliseconds that a statement waits for a file that another process holds. */
   readonly busyTimeout: number;
@@ -34,8 +34,8 @@ export interface SqliteDatabaseOptions {
 const NOTHING: Result = { rows: [], changes: 0 };
 
 /**
- * One handle. Every statement and every transaction, but for a migration, runs within one turn of the event
- * loop, so that no two of them interleave; only waiting for another connection is asynchronous.
+ * A database over one handle. Every statement and transaction, except for a migration, runs within one turn of the
+ * event loop, so that no two interleave. Only waiting for another connection is asynchronous.
  */
 export class SqliteDatabase implements Database {
   readonly dialect: Dialect;
@@ -60,7 +60,7 @@ export class SqliteDatabase implements Database {
 
   readonly run: Run = (statement) =>
     this.#patiently(statement.writes, (handle) => {
-      // Where the driver cannot say whether the caller has a transaction open, BEGIN can.
+      // If the driver cannot tell whether the application has a transaction open, BEGIN reveals it.
       if (statement.writes && isInTransaction(handle) === undefined) {
         return this.#atomically(handle, [statement])?.[0] ?? NOTHING;
       }
@@ -114,7 +114,7 @@ export class SqliteDatabase implements Database {
     if (handle && this.#options.owned) handle.close();
   }
 
-  /** Keeps everyone else waiting until the answered function is called. */
+  /** Makes all other operations wait until the returned function is called. */
   #exclude(): () => void {
     let release = (): void => {};
     this.#exclusive = new Promise((resolve) => {
@@ -199,7 +199,7 @@ export class SqliteDatabase implements Database {
   #execute(handle: SqliteHandle, { text, values, writes }: Statement): Result {
     let prepared = this.#prepared.get(text);
     if (!prepared) {
-      // Texts vary only with the length of short lists; this bound is never met in earnest.
+      // Texts vary only with the length of short lists, so this bound is not reached in practice.
       if (this.#prepared.size >= 200) this.#prepared.clear();
       prepared = prepare(handle, text);
       this.#prepared.set(text, prepared);
@@ -211,7 +211,7 @@ export class SqliteDatabase implements Database {
   #explain(error: unknown, writes: boolean): Error {
     const { label, busyTimeout, names } = this.#options;
     const handle = this.#handle;
-    // better-sqlite3 gives no code when its handle is closed.
+    // better-sqlite3 sets no error code if its handle is closed.
     if (handle && isClosed(handle) && primaryCode(error) === undefined) {
       return new ClosedError(`The application closed the handle of ${label}.`, { cause: error });
     }
@@ -232,7 +232,9 @@ export class SqliteDatabase implements Database {
   }
 }
 
-/** A statement that takes any values and answers plain objects and numbers, whatever the handle's defaults. */
+/**
+ * Prepares a statement that accepts any values and returns plain objects and numbers, whatever the handle's defaults.
+ */
 interface Prepared {
   run(...values: readonly unknown[]): { readonly changes: number | bigint };
   all(...values: readonly unknown[]): unknown[];
@@ -254,7 +256,7 @@ export function prepare(handle: SqliteHandle, text: string): Prepared {
 
 function begin(handle: SqliteHandle, writes: boolean): void {
   try {
-    // IMMEDIATE takes the write lock at once; a transaction that began with reading could not wait for it.
+    // IMMEDIATE takes the write lock at once. A transaction that started with a read could not wait for it.
     handle.exec(writes ? "BEGIN IMMEDIATE" : "BEGIN");
   } catch (error) {
     if (primaryCode(error) === 1) throw new OpenTransactionError();
@@ -266,7 +268,7 @@ function rollback(handle: SqliteHandle): void {
   try {
     handle.exec("ROLLBACK");
   } catch {
-    // SQLite ends some failed transactions by itself, and then has nothing to roll back.
+    // SQLite rolls back some failed transactions by itself, and then there is nothing to roll back.
   }
 }
 

@@ -25,10 +25,10 @@ const CODES: Readonly<Record<string, number>> = {
   SQLITE_NOTADB: 26,
 };
 
-/** The caller of a shared handle has a transaction of their own open. */
+/** The application has a transaction open on a shared handle. */
 export class OpenTransactionError extends Error {}
 
-/** The primary result code in an error of either driver: a number in node:sqlite's, a name in better-sqlite3's. */
+/** The primary result code of an error of either driver: a number in node:sqlite, a name in better-sqlite3. */
 export function primaryCode(error: unknown): number | undefined {
   const { errcode, code } = (error ?? {}) as { errcode?: unknown; code?: unknown };
   if (typeof errcode === "number") return errcode & 0xff;
@@ -36,7 +36,7 @@ export function primaryCode(error: unknown): number | undefined {
   return CODES[code.split("_", 2).join("_")] ?? 0;
 }
 
-/** Failures that end by themselves and leave nothing behind: another connection is at work. */
+/** Transient failures that left nothing behind: another connection holds a lock. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof OpenTransactionError) return true;
   const code = primaryCode(error);
@@ -44,16 +44,16 @@ export function isTransient(error: unknown): boolean {
 }
 
 export interface Circumstances {
-  /** How the file is called in messages: "the file …". */
+  /** The name of the file in messages: "the file …". */
   readonly label: string;
   readonly table: string;
   readonly busyTimeout: number;
   readonly writes: boolean;
-  /** What the tables look like. SQLite has one code for all mistakes in a statement, so it is asked. */
+  /** The state of the tables, queried because SQLite has one code for all mistakes in a statement. */
   readonly shape: () => "missing" | "foreign" | "ours";
 }
 
-/** A driver's error as one of ours, with a sentence that says what to do. */
+/** Converts a driver's error into one of ours, with a message that says what to do. */
 export function explain(error: unknown, about: Circumstances): StoredSessionError {
   if (error instanceof StoredSessionError) return error;
   const { label, table, busyTimeout } = about;
@@ -128,7 +128,7 @@ function explainStatement(error: unknown, table: string, shape: "missing" | "for
   return new StoreError(`SQLite refused a statement: ${messageOf(error)}`, { cause: error });
 }
 
-/** Errors that carry no code of SQLite's: of the operating system at opening, or the driver's own. */
+/** Errors without a SQLite code: of the operating system when opening, or of the driver itself. */
 function explainOther(error: unknown, label: string, Label: string): StoredSessionError {
   const code = (error as { code?: unknown } | null)?.code;
   const cause = { cause: error };
@@ -146,7 +146,7 @@ function explainOther(error: unknown, label: string, Label: string): StoredSessi
     case "ERR_INVALID_STATE":
       return new ClosedError(`The application closed the handle of ${label}.`, cause);
   }
-  // Of the operating system: too many open files, a loop of links, a folder in the file's place.
+  // Errors of the operating system: too many open files, a loop of links, a directory in place of the file.
   if (typeof (error as { syscall?: unknown } | null)?.syscall === "string") {
     return new StoreUnavailableError(`${Label} cannot be opened: ${messageOf(error)}`, cause);
   }

@@ -2,23 +2,23 @@ import { statSync } from "node:fs";
 import { StoreUnavailableError } from "../../errors.ts";
 import type { SqliteHandle } from "./handle.ts";
 
-/** Milliseconds between two looks of operations that only read. */
+/** Milliseconds between two checks by operations that only read. */
 const BETWEEN_READS = 100;
 
-/** What SQLite keeps beside the file in WAL mode. Commits are in the first of these until a checkpoint. */
+/** Files that SQLite keeps next to the database in WAL mode. The first contains commits until a checkpoint. */
 const BESIDE = ["-wal", "-shm"] as const;
 
 /**
- * Notices that the file of an open database was removed or replaced. SQLite goes on with the one that it has open,
- * which nobody will ever open again: what is acknowledged from then on would be lost (promise 7).
+ * Detects that the file of an open database was removed or replaced. SQLite continues with the open file, which can
+ * never be opened again: later acknowledged writes would be lost (promise 7).
  *
- * An inode that is open is not given to another file, so the same device and inode are the same file.
+ * An open inode is not reused, so the same device and inode mean the same file.
  */
 export class SqliteFile {
   readonly #handle: SqliteHandle;
   readonly #path: string;
   readonly #label: string;
-  /** By the suffix of the name. The files beside are known from the first write on that finds them. */
+  /** By suffix. The companion files are known from the first write that finds them. */
   readonly #known = new Map<string, string>();
   #lookedAt = -Infinity;
 
@@ -29,12 +29,12 @@ export class SqliteFile {
     this.#learn("");
   }
 
-  /** Null for a database that has no file, or none that can be looked at. */
+  /** Null for a database without a file, or with a file that cannot be checked. */
   static of(handle: SqliteHandle, path: string | null, label: string): SqliteFile | null {
     return path === null || identityOf(path) === null ? null : new SqliteFile(handle, path, label);
   }
 
-  /** To be called before an operation; looks now and then. */
+  /** Call this before an operation; checks occasionally. */
   beforeOperation(): void {
     const now = performance.now();
     if (now - this.#lookedAt < BETWEEN_READS) return;
@@ -42,7 +42,7 @@ export class SqliteFile {
     this.#lookedAt = now;
   }
 
-  /** To be called after a commit, before it is acknowledged; looks every time. */
+  /** Call this after a commit, before acknowledging it; checks every time. */
   afterWrite(): void {
     for (const suffix of BESIDE) if (!this.#known.has(suffix)) this.#learn(suffix);
     this.#assertSame("unknown");
@@ -61,7 +61,7 @@ export class SqliteFile {
         this.#known.delete(suffix);
         continue;
       }
-      // The next operation looks again: the file may come back.
+      // The next operation checks again: the file may come back.
       this.#lookedAt = -Infinity;
       const what = suffix === "" ? capital(this.#label) : `The ${suffix} file beside ${this.#label}`;
       throw new StoreUnavailableError(
@@ -71,7 +71,7 @@ export class SqliteFile {
     }
   }
 
-  /** The owner of a handle may leave WAL mode, and SQLite then removes the files beside. */
+  /** The application may leave WAL mode, and SQLite then removes the companion files. */
   #isWal(): boolean {
     try {
       const [row] = this.#handle.prepare("PRAGMA journal_mode").all();
@@ -82,7 +82,7 @@ export class SqliteFile {
   }
 }
 
-/** The absolute path of the main database of a handle; null in memory. */
+/** The absolute path of the main database of a handle. Null in memory. */
 export function pathOf(handle: SqliteHandle): string | null {
   const rows = handle.prepare("PRAGMA database_list").all() as unknown[];
   for (const row of rows) {
@@ -92,7 +92,7 @@ export function pathOf(handle: SqliteHandle): string | null {
   return null;
 }
 
-/** Device and inode; null where there is no file. */
+/** Device and inode. Null if there is no file. */
 export function identityOf(path: string): string | null {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found === undefined ? null : `${found.dev}:${found.ino}`;

@@ -1,9 +1,9 @@
-/** The few methods used of node:sqlite's `DatabaseSync` and of better-sqlite3's `Database`. */
+/** The methods used of node:sqlite's `DatabaseSync` and of better-sqlite3's `Database`. */
 export interface SqliteHandle {
   prepare(sql: string): SqliteStatement;
   exec(sql: string): unknown;
   close(): unknown;
-  /** node:sqlite, from Node 22.16 on. */
+  /** node:sqlite since Node 22.16. */
   readonly isTransaction?: boolean;
   readonly isOpen?: boolean;
   /** better-sqlite3. */

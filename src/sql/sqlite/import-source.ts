@@ -4,8 +4,8 @@ export const importSource: ImportSource = {
   placeholder: () => "?",
   quote: (identifier) => `"${identifier}"`,
   textOf: (column) => `CAST(${column} AS TEXT)`,
-  // A number and its text are two ids of SQLite, where a column may hold both. Bytes and their text are two as well,
-  // and all bytes come behind all texts: behind bytes a page begins only when it is told them as bytes.
+  // In SQLite, a number and its text are different ids if a column can hold both. So are bytes and their text, and all
+  // bytes sort after all texts: a page after bytes only starts there if the cursor is passed as bytes.
   typeOf: (column) =>
     `typeof(${column}) AS read_type, CASE typeof(${column}) WHEN 'blob' THEN ${column} END AS read_bytes`,
   instantOf: (column) => column,

@@ -1,11 +1,11 @@
-/** Databases for who only looks: nothing creates a file or changes one. */
+/** Opens databases for reading: never creates or changes a file. */
 import { namesOf } from "../names.ts";
 import { SqliteDatabase } from "./driver.ts";
 import { openSqlite } from "./open.ts";
 import type { SqliteHandle } from "./handle.ts";
 import type { Database, Names } from "../dialect.ts";
 
-/** A file that is there, opened so that neither it nor its journal mode changes. */
+/** Opens an existing file without changing it or its journal mode. */
 export function readOnlyDatabase(file: string, table: string | undefined): Database {
   return new SqliteDatabase({
     names: namesOf(table, (name) => `"${name}"`, { schemas: false }),
@@ -19,7 +19,7 @@ export function readOnlyDatabase(file: string, table: string | undefined): Datab
   });
 }
 
-/** An empty database in memory, in the place of a file that is not there. */
+/** An empty in-memory database, in place of a missing file. */
 export function emptyDatabase(names: Names): Database {
   const open = (): SqliteHandle => openSqlite(":memory:", "node:sqlite", "FULL");
   return new SqliteDatabase({ names, open, owned: true, label: "Memory", busyTimeout: 0 });

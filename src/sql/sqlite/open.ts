@@ -12,12 +12,12 @@ export type Synchronous = "OFF" | "NORMAL" | "FULL" | "EXTRA";
 const LEVELS: readonly Synchronous[] = ["OFF", "NORMAL", "FULL", "EXTRA"];
 
 /**
- * Milliseconds that SQLite itself waits for a lock, with the event loop at a stand. Commits take about this
- * long; the rest of the waiting is asynchronous.
+ * Milliseconds that SQLite itself waits for a lock, blocking the event loop. Commits take about this long; further
+ * waiting is asynchronous.
  */
 const BLOCKING_TIMEOUT = 5;
 
-/** Opens the file, and creates it for this user alone when there is none. Changes nothing in one that is there. */
+/** Opens the file, or creates it with access for this user only. Does not change an existing file. */
 export function openSqlite(path: string, driver: SqliteDriver, synchronous: Synchronous): SqliteHandle {
   if (isFile(path)) createFile(path);
   const handle = driver === "node:sqlite" ? openNode(path) : openBetter(path);
@@ -31,24 +31,24 @@ export function openSqlite(path: string, driver: SqliteDriver, synchronous: Sync
   }
 }
 
-/** The file remembers this mode: it is for whoever writes, and not for whoever only looks. */
+/** The file stores this mode, so only writers set it. */
 export function useWal(handle: SqliteHandle): void {
   handle.exec("PRAGMA journal_mode = WAL");
 }
 
-/** Whether SQLite takes it for the path of a file, and not for memory or a URI. */
+/** Whether SQLite reads it as a file path, and not as memory or a URI. */
 export function isFile(path: string): boolean {
   return path !== ":memory:" && path !== "" && !path.startsWith("file:");
 }
 
-/** SQLite gives the files that it adds beside this one the same mode. */
+/** SQLite creates its companion files with the same mode. */
 function createFile(path: string): void {
   try {
-    // Never opens a file that is there: closing it again would drop this process's locks on it.
+    // Never opens an existing file: closing it again would drop this process's locks on it.
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    // A link that leads to nothing yet: SQLite would make what it leads to, and for everybody to read.
+    // A dangling link: SQLite would create its target, readable by everyone.
     if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
   }
 }
@@ -72,7 +72,7 @@ const betterSqlitePackage = {
   otherwise: "leave out `driver` to use node:sqlite",
 };
 
-/** To be awaited before {@link openSqlite} with "better-sqlite3". @throws {OptionsError} it is not there */
+/** Await this before {@link openSqlite} with "better-sqlite3". @throws {OptionsError} it is not installed */
 export async function loadBetterSqlite(): Promise<void> {
   try {
     // @ts-expect-error it has no types of its own
@@ -86,7 +86,7 @@ function openBetter(path: string): SqliteHandle {
   try {
     return new betterSqlite!(path);
   } catch (error) {
-    // it loads its native part when the first file is opened
+    // it loads its native part when it opens the first file
     if ((error as NodeJS.ErrnoException).code !== "ERR_DLOPEN_FAILED" && !isWithoutBinding(error))
       throw error;
     throw driverProblem(error, betterSqlitePackage);
@@ -97,10 +97,7 @@ function isWithoutBinding(error: unknown): boolean {
   return error instanceof Error && error.message.includes("bindings file");
 }
 
-/**
- * What about a handle's settings is weaker than "acknowledged is kept", in words; null when nothing is, or when
- * the database is in memory anyway.
- */
+/** Returns durability warnings for a handle's settings. Null if there are none, or if the database is in memory. */
 export function durabilityWarningOf(handle: SqliteHandle): string | null {
   const value = (pragma: string): unknown =>
     Object.values(prepare(handle, `PRAGMA ${pragma}`).all()[0] as object)[0];
@@ -116,7 +113,7 @@ export function durabilityWarningOf(handle: SqliteHandle): string | null {
   return weak.length ? weak.join(" and ") : null;
 }
 
-/** The same for a level that was asked for. */
+/** The same for a level that was requested. */
 export function durabilityWarningOfLevel(level: Synchronous): string {
   return `synchronous=${level} (a power loss can undo acknowledged commits${level === "OFF" ? ", and destroy the file" : ""})`;
 }

@@ -1,4 +1,4 @@
-/** `stored-session/sqlite`: sessions in an SQLite file, with node:sqlite or better-sqlite3. */
+/** `stored-session/sqlite`: sessions in a SQLite file, with node:sqlite or better-sqlite3. */
 import { namesOf } from "../names.ts";
 import { SqliteDatabase } from "./driver.ts";
 import {
@@ -20,35 +20,38 @@ export type { SqliteHandle, SqliteStatement } from "./handle.ts";
 export type { SqliteDriver, Synchronous } from "./open.ts";
 
 export interface SqliteStoreOptions {
-  /** The table, "stored_sessions" unless given; those of leases and migrations have its name and a suffix. */
+  /**
+   * Name of the sessions table. Default "stored_sessions". The lease and migration tables have its name with a suffix.
+   */
   readonly table?: string;
   /**
-   * What opens a path: "node:sqlite" (default, part of Node) or "better-sqlite3" (to be installed). One file must
-   * not be opened by both in one process: each drops the file locks of the other, and commits get lost.
+   * The library that opens a path: "node:sqlite" (default, part of Node) or "better-sqlite3" (install it). Do not open
+   * the same file with both in one process: each drops the other's file locks, and commits are lost.
    */
   readonly driver?: SqliteDriver;
   /**
-   * How long to wait for a file that another process is writing to, 5 seconds unless given; after that a
-   * StoreTimeoutError. The waiting does not block the event loop.
+   * How long to wait for a file that another process is writing to; then the operation fails with a StoreTimeoutError.
+   * Default 5 seconds. Waiting does not block the event loop.
    */
   readonly busyTimeout?: Duration;
   /**
-   * `PRAGMA synchronous` of a file given by path. "FULL", the default, keeps every acknowledged commit when the
-   * power fails; "NORMAL" is faster and keeps them when only the process dies; "OFF" risks the file.
+   * `PRAGMA synchronous` of a file opened by path. "FULL" (default): acknowledged commits survive a power loss.
+   * "NORMAL": faster; they survive only a crash of the process. "OFF": a power loss can corrupt the file.
    */
   readonly synchronous?: Synchronous;
 }
 
 /**
- * A store in an SQLite file.
+ * Opens a store in a SQLite file.
  *
- * A path is opened at the first operation: the file is created for this user alone (mode 600) when there is none, and
- * its tables are created or upgraded; before the first write it is put into WAL mode. `close` closes it. ":memory:" works.
+ * A path is opened at the first operation: the file is created with access for this user only (mode 600) if it does not
+ * exist, its tables are created or upgraded, and before the first write it is set to WAL mode. `close` closes it.
+ * ":memory:" works.
  *
- * A handle (a `DatabaseSync` of node:sqlite or a `Database` of better-sqlite3) stays its owner's: the owner runs
- * `migrate(store)` before the first request and closes it, and its settings are left as they are. When these are
- * weaker than "what was acknowledged is kept", a process warning with the code
- * STORED_SESSION_WEAK_DURABILITY says so once. While the owner has a transaction open on it, the store waits.
+ * A handle (a `DatabaseSync` of node:sqlite or a `Database` of better-sqlite3) remains yours: run `migrate(store)`
+ * before the first request, and close it yourself. Its settings are not changed. If they can lose acknowledged writes,
+ * a process warning with the code STORED_SESSION_WEAK_DURABILITY says so once. The store waits while the application
+ * has a transaction open on it.
  */
 export function sqliteStore(pathOrHandle: string | SqliteHandle, options: SqliteStoreOptions = {}): SqlStore {
   assertOptions(pathOrHandle, options);
@@ -95,7 +98,7 @@ function assertOptions(pathOrHandle: unknown, options: SqliteStoreOptions): void
     (value) =>
       values.includes(value as string) ? null : `use ${values.map((one) => `"${one}"`).join(" or ")}`;
   const problems = problemsOf(options, {
-    table: isAnything, // its name is checked where it is quoted
+    table: isAnything, // names.ts checks the name
     driver: oneOf("node:sqlite", "better-sqlite3"),
     busyTimeout: durationFrom(0),
     synchronous: oneOf("FULL", "EXTRA", "NORMAL", "OFF"),
@@ -116,7 +119,7 @@ function warnOfDurability(handle: SqliteHandle): void {
   try {
     durabilityWarning = durabilityWarningOf(handle);
   } catch {
-    // A handle that cannot be asked (closed, locked, no database) fails at the first operation, with its reason.
+    // A handle that cannot be queried (closed, locked, not a database) fails at the first operation, with its reason.
   }
   if (durabilityWarning) warn("The handle given to sqliteStore", durabilityWarning);
 }
