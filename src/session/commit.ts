@@ -1,9 +1,10 @@
 import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../store/partial-failure.ts";
-import { ConflictError, SessionEndedError, StoreError } from "../errors.ts";
+import { ConflictError, StoreError } from "../errors.ts";
 import type { Settings } from "./settings.ts";
 import type { Outcome } from "./group-commit.ts";
-import { assertSameUser, changeOfUser } from "./identity.ts";
+import { changeOfUser } from "./identity.ts";
+import { assertLogin, assertSameUser, remedyOfSwitch } from "./login-rules.ts";
 import { changeIn } from "./merge.ts";
 import type { Cut } from "./pending.ts";
 import type { Records } from "./records.ts";
@@ -110,8 +111,9 @@ export class Committer {
   /** Takes the user from the data. One that changed since the session was stored is a login (decision 4). */
   #setUser(state: SessionState): void {
     const { content, intent, stored } = state;
-    if (intent === "login" && !state.pending.isDerived)
-      return this.#assertLogin(state, state.userOf!(content.data));
+    if (intent === "login" && !state.pending.isDerived) {
+      return assertLogin(this.#settings, content.user, state.userOf!(content.data), state.restarted);
+    }
     const user = state.userAfter(content.data);
     const change = stored === null ? "none" : changeOfUser(state.storedUser, user);
     content.user = user;
@@ -119,20 +121,6 @@ export class Committer {
     state.content.user = user;
     if (change === "switch" || change === "sign-out")
       assertSameUser(state.userOf!, state.content, remedyOfSwitch);
-  }
-
-  #assertLogin({ content, restarted }: SessionState, user: string | undefined): void {
-    if (user === content.user) return;
-    // The format tells by itself what its rows need.
-    if (this.#settings.userOf === undefined) return;
-    if (restarted) {
-      throw new SessionEndedError(
-        "The session ended while its user logged in once more, and with it the data in which `userOf` finds the user. Log in again.",
-      );
-    }
-    throw new TypeError(
-      "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",
-    );
   }
 
   /**
@@ -250,10 +238,6 @@ export class Committer {
     return this.#writes.changeOf(state, state.write(null, plaintext), apply);
   }
 }
-
-/** How to log in another user when `userOf` finds users in the data. */
-export const remedyOfSwitch =
-  "Set every key that `userOf` reads, or call session.login(user) before you set them.";
 
 interface Prepared extends Wanted {
   /** Nothing in a new session, which is not worth a row. */

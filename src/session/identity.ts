@@ -83,15 +83,3 @@ export function ownChanges(format: MergeFormat, base: Content, mine: Content): C
   if (Object.keys(flash).length > 0) flashInData?.write(data, flash);
   return { data, user: mine.user === base.user ? undefined : mine.user, flash };
 }
-
-/**
- * For what is left of a content when another user's session begins (R42).
- * @param remedy what the application has to do instead
- * @throws {TypeError} `userOf` finds somebody else in it
- */
-export function assertSameUser(userOf: UserOf, { data, user }: Content, remedy: string): void {
-  if (userOf(data) === user) return;
-  throw new TypeError(
-    `Another user is in the session's data. Their session starts with what this request set, and in that \`userOf\` finds somebody else. ${remedy}`,
-  );
-}

@@ -22,6 +22,7 @@ export class Recovery {
     const row = await this.#records.read(token.id);
     const write = row === null ? undefined : state.lost.find(row.version);
     if (row === null || write === undefined) return false;
+    if (write.before !== null && write.epoch === state.working.epoch) state.working.restore(write.before);
     state.settle(write, { row, token }, write.written);
     oweCookie(this.#records, state);
     return true;

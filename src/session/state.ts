@@ -257,7 +257,7 @@ export class SessionState {
   write(token: Token | null, draftOf: Uint8Array | null = null): Write {
     // A draft of what is stored belongs to its epoch, even if the working copy has started over since.
     const epoch = token === null && draftOf !== null ? this.stored!.epoch : this.working.epoch;
-    return { intent: this.intent, cut: this.pending.cut(), token, epoch, draftOf };
+    return { intent: this.intent, cut: this.pending.cut(), token, epoch, draftOf, before: null };
   }
 
   /**

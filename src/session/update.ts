@@ -2,10 +2,11 @@ import type { Content } from "../codec/codec.ts";
 import { afterChanges } from "../store/partial-failure.ts";
 import { SessionEndedError } from "../errors.ts";
 import type { Settings } from "./settings.ts";
-import { remedyOfSwitch, type Committer } from "./commit.ts";
+import type { Committer } from "./commit.ts";
 import type { Outcome } from "./group-commit.ts";
 import { plainAnswer } from "./hooks.ts";
-import { assertSameUser, changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
+import { changeOfUser, ownChanges, userAfter, userOfStored } from "./identity.ts";
+import { assertLogin, assertSameUser, remedyOfSwitch } from "./login-rules.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
@@ -61,7 +62,11 @@ export class Updater {
     const { format } = this.#settings;
     const loaded = format.encode(state.content, null);
     const write = state.write(state.nextToken.value, loaded);
-    const draft = await this.#draft(loaded, change, true);
+    const isLogin = write.intent === "login" && !state.pending.isDerived;
+    const found = await this.#draft(loaded, change, true);
+    const { user } = isLogin ? format.decode(loaded) : found;
+    if (isLogin) assertLogin(this.#settings, user, found.user, state.restarted);
+    const draft = { ...found, user };
     const plaintext = format.encode(draft, null);
     if (state.isUnused(draft)) return state.adoptDraft(write, plaintext);
     const inserted = await this.#writes.insert(state, { plaintext, user: draft.user }, write);
@@ -101,7 +106,9 @@ export class Updater {
         const plaintext = format.encode(own, null);
         const wanted = { plaintext, user: own.user, isWhole: userChange !== "login" };
         const intent = userChange === "sign-out" ? "reset" : "login";
-        return this.#writes.replace(state, wanted, { ...write, token: state.nextToken.value, intent });
+        const before = userChange === "login" ? null : workingBytes(state);
+        const rotation = { ...write, token: state.nextToken.value, intent, before } as const;
+        return this.#writes.replace(state, wanted, rotation);
       }
     }
     const plaintext = format.encode(draft, loaded);
@@ -127,6 +134,15 @@ export class Updater {
     const find = userOf ?? format.userOf;
     if (find === undefined) return conforming;
     return { ...conforming, user: userAfter(find, conforming.data, isNew ? null : format.decode(plaintext)) };
+  }
+}
+
+/** The working copy; what was read or written last if it holds a value that cannot be stored. */
+function workingBytes({ settings, content, plaintext }: SessionState): Uint8Array {
+  try {
+    return settings.format.encode(content, plaintext);
+  } catch {
+    return plaintext!;
   }
 }
 

@@ -144,6 +144,11 @@ export class WorkingCopy {
     this.#put(mergeContent(format, format.decode(base), this.content, theirs, onConflict));
   }
 
+  /** Undoes every change since these bytes were made. The data object stays the same. */
+  restore(bytes: Uint8Array): void {
+    this.#put(this.#settings.format.decode(bytes));
+  }
+
   #put(content: Content): void {
     const { data } = this.content;
     this.#content = refill(data, content.data) ? { ...content, data } : content;

@@ -15,6 +15,11 @@ export interface Write {
   readonly epoch: number;
   /** The bytes that `sessions.update` made its draft from; null for a commit, which writes the working copy itself. */
   readonly draftOf: Uint8Array | null;
+  /**
+   * For a draft that gives the session to another user: the working copy at that time. Null for every other write. What
+   * the application sets while the answer is lost, it sets for the former user.
+   */
+  readonly before: Uint8Array | null;
 }
 
 /** The bytes of a content. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   createSessionManager,
   SessionEndedError,
@@ -389,6 +389,92 @@ eachStore((_name, create) => {
         SessionEndedError,
       );
       assert.equal((await sessions.forUser("7").list()).length, 0);
+    });
+  });
+
+  describe("sessions.update: a change of user whose answer is lost (R42)", () => {
+    const losing = () => {
+      let lose = true;
+      const store = around(held.store, async (operation, call) => {
+        const answer = await call();
+        if (operation !== "replace" || !lose) return answer;
+        lose = false;
+        throw new StoreUnavailableError("The connection was lost.", { outcome: "unknown" });
+      });
+      return manager({ store });
+    };
+    const switchTo = (user: string | undefined) => (draft: Data) => {
+      if (user === undefined) delete draft["passport"];
+      else draft["passport"] = { user };
+    };
+
+    test.each(["8", undefined])(
+      "to %s: what the request set before goes along; what it set after, for the former user, does not",
+      async (user) => {
+        const old = await begin(logInAs("7", { cart: 1 }));
+        const by = losing();
+        const session = await by.load(old);
+        session.data["before"] = 1;
+        await assert.rejects(by.update(session, switchTo(user)), StoreUnavailableError);
+        assert.equal(session.user, "7");
+        session.data["after"] = "of 7";
+        const cookie = cookieOf(await by.commit(session));
+        const data = { before: 1, ...(user && { passport: { user } }) };
+        assert.deepEqual(await seen(cookie), { user, data });
+        assert.deepEqual([session.user, { ...session.data }], [user, data]);
+      },
+    );
+
+    test("a value that cannot be stored was set before → only what the change set goes along", async () => {
+      const old = await begin(logInAs("7", { cart: 1 }));
+      const by = losing();
+      const session = await by.load(old);
+      session.data["before"] = () => 1;
+      await assert.rejects(by.update(session, switchTo("8")), StoreUnavailableError);
+      const cookie = cookieOf(await by.commit(session));
+      assert.deepEqual(await seen(cookie), { user: "8", data: { passport: { user: "8" } } });
+    });
+
+    test("a reset follows → nothing of either user's", async () => {
+      const old = await begin(logInAs("7", { cart: 1 }));
+      const by = losing();
+      const session = await by.load(old);
+      await assert.rejects(by.update(session, switchTo("8")), StoreUnavailableError);
+      session.reset();
+      session.data["fresh"] = 1;
+      const cookie = cookieOf(await by.commit(session));
+      assert.deepEqual(await seen(cookie), { user: undefined, data: { fresh: 1 } });
+    });
+  });
+
+  describe("sessions.update of a new session after session.login (R17)", () => {
+    test("userOf finds nobody in the data → a TypeError, as from commit, and nothing is stored", async () => {
+      const session = await sessions.load(null);
+      session.login("7");
+      await expect(sessions.update(session, (draft) => void (draft["n"] = 1))).rejects.toThrow(
+        /session\.login and `userOf` name different users/,
+      );
+      assert.equal(await held.store.count(now), 0);
+      logInAs("7")(session);
+      await sessions.update(session, (draft) => void (draft["n"] = 1));
+      const cookie = cookieOf(await sessions.commit(session));
+      assert.deepEqual(await seen(cookie), { user: "7", data: { n: 1, passport: { user: "7" } } });
+    });
+
+    test("the change sets another user → a TypeError, and nothing is stored", async () => {
+      const session = await sessions.load(null);
+      session.login("7");
+      await expect(
+        sessions.update(session, (draft) => void (draft["passport"] = { user: "8" })),
+      ).rejects.toThrow(/name different users/);
+      assert.equal(await held.store.count(now), 0);
+    });
+
+    test("the change sets what userOf reads → the login is stored", async () => {
+      const session = await sessions.load(null);
+      session.login("7");
+      await sessions.update(session, (draft) => void (draft["passport"] = { user: "7" }));
+      assert.equal((await sessions.forUser("7").list()).length, 1);
     });
   });
 

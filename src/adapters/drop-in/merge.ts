@@ -2,7 +2,8 @@ import type { Content } from "../../codec/codec.ts";
 import { ConflictError } from "../../errors.ts";
 import type { Settings } from "../../session/settings.ts";
 import { handleOf } from "../../session/handle.ts";
-import { assertSameUser, ownChanges } from "../../session/identity.ts";
+import { ownChanges } from "../../session/identity.ts";
+import { assertSameUser } from "../../session/login-rules.ts";
 import { changeIn, mergeContent } from "../../session/merge.ts";
 import { storedUser, userOfData, type Save } from "./save.ts";
 
