@@ -106,7 +106,10 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
   client?: boolean;
   /** Deadline for a store operation. Past it, the operation fails with a StoreTimeoutError. Default 5 seconds. */
   storeTimeout?: Duration;
-  /** Returns the current time in milliseconds since the epoch; fractions are dropped. Default `Date.now`. */
+  /**
+   * Returns the current time in milliseconds since the epoch, a number; fractions are dropped. It is checked once, when
+   * the manager is created. Default `Date.now`.
+   */
   clock?: () => number;
   /** The format of tokens and rows, such as that of Rails mode. Default: the native format (docs/formats.md). */
   format?: SessionFormat;

@@ -37,6 +37,9 @@ const known = new Set([
 
 const sealingOptions = ["sealTo", "alsoOpens", "app", "compressAbove", "maxBytes"] as const;
 const maxTimer = 2 ** 31 - 1;
+/** Times of a clock, in milliseconds. Today's time in seconds is less, and in microseconds more. */
+const earliest = 1e11;
+const latest = 1e14;
 const storeMethods = ["read", "insert", "update", "replace", "touch", "delete"] as const;
 
 /**
@@ -59,6 +62,7 @@ export function resolveOptions<Data>(
   checkStore(options, problems);
   const timeouts = timeoutsOf(options, problems);
   checkValues(options, problems);
+  if (typeof options.clock === "function") checkClock(options.clock(), problems);
   problems.push(...SessionCookie.problems(options.cookie, environment));
   const format = options.format === undefined ? native(options, problems) : givenFormat(options, problems);
 
@@ -175,6 +179,28 @@ function checkValues(options: Options, problems: string[]): void {
   if (options.upgrade !== undefined && options.schema === undefined) {
     problems.push("`upgrade` requires `schema`: it is called only for data that does not fit the schema.");
   }
+}
+
+/** Checks a time that the clock returned. One in seconds, or too fine, would end no session, or all of them. */
+function checkClock(now: unknown, problems: string[]): void {
+  const remedy = "It must return milliseconds since the epoch, as Date.now() does.";
+  if (typeof now !== "number" || Number.isNaN(now)) {
+    const kind =
+      now instanceof Date ? "a Date" : typeof now === "number" ? "NaN" : `a value of type ${typeof now}`;
+    problems.push(`\`clock\` returned ${kind}. ${remedy}`);
+  } else if (now < earliest) {
+    problems.push(
+      `\`clock\` returned ${now}, a time before ${yearOf(earliest)}: these may be seconds. ${remedy}`,
+    );
+  } else if (now > latest) {
+    problems.push(
+      `\`clock\` returned ${now}, a time after ${yearOf(latest)}: these may be microseconds. ${remedy}`,
+    );
+  }
+}
+
+function yearOf(time: number): number {
+  return new Date(time).getUTCFullYear();
 }
 
 /** Creates the native format. Returns undefined if any option has a problem. */

@@ -12,7 +12,7 @@ import {
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
-import { DropInFace } from "./foreign-face.ts";
+import { DropInFace } from "./drop-in-face.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
@@ -356,11 +356,11 @@ test("rich values come back as they were; what JSON would have dropped is droppe
 test("promise 6, R2: the table and an inspected session hold no id and no value", async () => {
   const below = memoryStore();
   const { store } = managed({ store: below });
-  await store.set("the-foreign-id", { name: "a secret name" });
-  const session = await store.get("the-foreign-id");
+  await store.set("the-middleware-id", { name: "a secret name" });
+  const session = await store.get("the-middleware-id");
   const [row] = await below.scan(null, 10);
   const dump = Buffer.concat([row!.id, row!.data]).toString("latin1");
-  for (const text of ["the-foreign-id", "a secret name"]) assert.ok(!dump.includes(text));
+  for (const text of ["the-middleware-id", "a secret name"]) assert.ok(!dump.includes(text));
   assert.equal(JSON.stringify(session), '{"name":"a secret name"}');
   const { inspect } = await import("node:util");
   assert.ok(!inspect(session, { depth: 9, showHidden: true }).includes("Uint8Array"));

@@ -7,7 +7,7 @@ import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.t
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
-import { DropInFace } from "./foreign-face.ts";
+import { DropInFace } from "./drop-in-face.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 
 // Without their types, which claim request.session for themselves.

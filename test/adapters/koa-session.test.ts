@@ -10,7 +10,7 @@ import {
 import { generateKey, memoryStore } from "../../src/index.ts";
 import { contractError, fakeClock, type ContractSession } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
-import { DropInFace } from "./foreign-face.ts";
+import { DropInFace } from "./drop-in-face.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "vitest";
-import { createSessionManager, type SessionManager } from "../../src/index.ts";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createSessionManager, memoryStore, OptionsError, type SessionManager } from "../../src/index.ts";
 import { channels } from "../../src/telemetry/channels.ts";
 import { countDue } from "../../src/operator/admin.ts";
 import { recordsOf } from "../../src/manager.ts";
@@ -100,3 +100,26 @@ eachStore((_name, create) => {
     assert.equal((await sessions.load(cookie)).isNew, true);
   });
 });
+
+test.each([
+  [
+    "seconds",
+    () => Date.UTC(2026, 0, 1) / 1000,
+    /`clock` returned 1767225600, a time before 1973: these may be seconds/,
+  ],
+  ["microseconds", () => Date.UTC(2026, 0, 1) * 1000, /a time after 5138: these may be microseconds/],
+  ["a Date", () => new Date(), /`clock` returned a Date\./],
+  ["NaN", () => Number.NaN, /`clock` returned NaN\./],
+  ["Infinity", () => Number.POSITIVE_INFINITY, /`clock` returned Infinity, a time after 5138/],
+  ["a bigint", () => 1_767_225_600_000n, /`clock` returned a value of type bigint\./],
+  ["nothing", () => undefined, /`clock` returned a value of type undefined\./],
+])(
+  "createSessionManager: a clock that returns %s → OptionsError that names milliseconds",
+  (_kind, clock, message) => {
+    const create = () =>
+      createSessionManager({ store: memoryStore(), keys: testKeys, clock: clock as () => number });
+    expect(create).toThrow(OptionsError);
+    expect(create).toThrow(message);
+    expect(create).toThrow(/milliseconds since the epoch, as Date\.now\(\) does/);
+  },
+);
