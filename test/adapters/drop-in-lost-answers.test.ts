@@ -161,8 +161,7 @@ test("koa-session, promise 2: a lost save, and the request removes the value →
   });
   const dropIn = new StoredSessionKoaStore({ store, keys: testKeys });
   const ctx = {};
-  const save = (session: Values) =>
-    dropIn.set("id", session, 86_400_000, { changed: true, rolling: false, ctx });
+  const save = (session: Values) => dropIn.set("id", session, 86_400_000, { ctx });
   await save({ a: 1, _expire: Date.now() + 86_400_000, _maxAge: 86_400_000 });
   const session = (await dropIn.get("id", 86_400_000, { ctx }))!;
   lose = true;
