@@ -9,6 +9,7 @@ import type { RowInfo, SessionRow } from "../store/row.ts";
 import { fractionOf } from "../store/progress.ts";
 import { hasFormerUserRef, opensAlone } from "../session/format.ts";
 import { handleOf, idOf } from "../session/handle.ts";
+import { importedVersion, isAsImported } from "../session/imported.ts";
 import { checkTimes } from "../session/lifetime.ts";
 import type { Records } from "../session/records.ts";
 import { publishRefusal } from "../session/refusal.ts";
@@ -150,7 +151,7 @@ function sealAnew(records: Records, row: SessionRow): SessionRow | "current" | n
   if (format.isCurrent(row) && !hasFormerUserRef(format, row, user)) return "current";
   const bare = {
     ...row,
-    version: randomVersion(),
+    version: isAsImported(row) ? importedVersion(row.id, row.version) : randomVersion(),
     userRef: format.userRef(user),
   };
   const client = row.client === null ? null : format.openClient(row);

@@ -3,9 +3,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterChanges } from "../store/partial-failure.ts";
 import { LimitError, OptionsError, type RefusedError, ValueError } from "../errors.ts";
-import { randomVersion } from "../sealing/random.ts";
 import { KeyRing } from "../sealing/keyring.ts";
 import type { SessionFormat } from "../session/format.ts";
+import { importedVersion, refreshImported, type ImportedSession } from "../session/imported.ts";
 import { idleEnd, isFromFuture } from "../session/lifetime.ts";
 import { settingsOf, type SessionManager } from "../manager.ts";
 import { nativeFormat } from "../session/native-format.ts";
@@ -83,6 +83,11 @@ export interface ImportOptions {
   readonly batchSize?: number;
   /** Counts what would be imported, and writes nothing. Default false. */
   readonly dryRun?: boolean;
+  /**
+   * Also updates sessions that an earlier run imported and that changed in Rails since. Sessions that have ended since, or
+   * that the application has written since, stay as they are. Default false.
+   */
+  readonly refresh?: boolean;
   /** Ends the import between two batches; what was imported stays, and another run goes on. */
   readonly signal?: AbortSignal;
   /**
@@ -98,16 +103,24 @@ export interface ImportOptions {
   readonly onRefused?: (row: RailsRow, error: RefusedError | ValueError | LimitError) => void;
 }
 
+/** A session of Rails as a first import writes it, and what a refresh needs. */
+interface Native extends Pick<ImportedSession, "token" | "plaintext"> {
+  readonly row: SessionRow;
+}
+
 export interface ImportResult {
   readonly imported: number;
   /** Of those imported: with a user, as `userOf` found it. */
   readonly withUser: number;
-  /**
-   * Taken over by an earlier run, whether they are there still or have ended since. What Rails wrote since is not
-   * taken over: let nothing write before the switch.
-   */
+  /** Imported by an earlier run. With `refresh`, those of them that did not change in Rails. */
   readonly before: number;
-  /** There already, though no import brought them. */
+  /** With `refresh`: imported by an earlier run, changed in Rails since, and updated. */
+  readonly refreshed: number;
+  /** With `refresh`: imported by an earlier run, and ended since. */
+  readonly endedSince: number;
+  /** With `refresh`: imported by an earlier run, and written by the application since. */
+  readonly changedSince: number;
+  /** A session of that id exists that no run imported. */
   readonly present: number;
   /** Past a limit of the native manager, or empty. */
   readonly ended: number;
@@ -121,11 +134,11 @@ const SID = /^2::([0-9a-f]{64})$/;
 /**
  * The last step of a migration: reads the rows of Rails, writes native ones with the same user, data and times, and
  * leaves Rails' table as it is. Users stay logged in where the native manager has {@link afterRailsFormat} and the
- * cookie's name of Rails. Can be run again, at any time: the store remembers which sessions were taken over
+ * cookie's name of Rails. Can be run again, at any time: the store remembers which sessions were imported
  * (`<table>_imports`), and none of them is brought back when it has ended since.
  * @param from railsStore, and railsFormat with its `userOf`
  * @param sessions a native manager, its tables migrated
- * @throws {OptionsError} the manager's store cannot remember what it took over (`SessionStore.takeOver`)
+ * @throws {OptionsError} the manager's store cannot remember what it imported (`SessionStore.takeOver`)
  */
 export async function importRailsSessions(
   from: { readonly store: SessionStore; readonly format: SessionFormat },
@@ -138,6 +151,7 @@ export async function importRailsSessions(
     after,
     batchSize = 200,
     dryRun = false,
+    refresh = false,
     signal,
     onProgress,
   } = options;
@@ -148,18 +162,45 @@ export async function importRailsSessions(
       "importRailsSessions: the store of `sessions` has no `takeOver`, so it could not tell on another run which sessions had ended since. Import into sqliteStore, postgresStore or mysqlStore.",
     ]);
   }
-  const counts = { imported: 0, withUser: 0, before: 0, present: 0, ended: 0, refused: 0 };
+  const counts = {
+    imported: 0,
+    withUser: 0,
+    before: 0,
+    present: 0,
+    ended: 0,
+    refused: 0,
+    refreshed: 0,
+    endedSince: 0,
+    changedSince: 0,
+  };
   let read = 0;
-  let waiting: SessionRow[] = [];
+  let waiting: Native[] = [];
   const write = async (): Promise<void> => {
     const rows = waiting;
     waiting = [];
     if (rows.length === 0) return;
-    const answers = await store.takeOver!(rows, { dryRun });
+    const answers = await store.takeOver!(
+      rows.map(({ row }) => row),
+      { dryRun },
+    );
+    const before: Native[] = [];
     for (const [index, answer] of answers.entries()) {
-      counts[answer]++;
-      if (answer === "imported" && rows[index]!.userRef !== null) counts.withUser++;
+      const native = rows[index]!;
+      if (answer === "before" && refresh) before.push(native);
+      else counts[answer]++;
+      if (answer === "imported" && native.row.userRef !== null) counts.withUser++;
     }
+    const known = before.map(({ row: { id, userRef, expiresAt, updatedAt }, token, plaintext }) => ({
+      id,
+      userRef,
+      expiresAt,
+      token,
+      plaintext,
+      usedAt: updatedAt,
+    }));
+    const refreshing = { ...settings, findsUsers: from.format.userOf !== undefined };
+    for (const answer of await refreshImported(refreshing, known, dryRun))
+      counts[answer === "unchanged" ? "before" : answer]++;
   };
 
   try {
@@ -183,7 +224,7 @@ export async function importRailsSessions(
   }
   return counts;
 
-  function nativeRow(row: RailsRow): SessionRow | null {
+  function nativeRow(row: RailsRow): Native | null {
     const hash = SID.exec(row.sid)?.[1];
     if (row.data === null) {
       counts.refused++;
@@ -210,7 +251,7 @@ export async function importRailsSessions(
     try {
       const bare = {
         id,
-        version: randomVersion(),
+        version: importedVersion(id),
         userRef: format.userRef(user),
         createdAt,
         updatedAt,
@@ -218,11 +259,8 @@ export async function importRailsSessions(
         expiresAt,
       };
       const plaintext = format.encode({ data: dataOf({ ...row.data }), user, flash: {} }, null);
-      return {
-        ...bare,
-        data: format.seal(plaintext, bare, { text: "", sid, id, stale: true }),
-        client: null,
-      };
+      const token: Token = { text: "", sid, id, stale: true };
+      return { row: { ...bare, data: format.seal(plaintext, bare, token), client: null }, token, plaintext };
     } catch (error) {
       if (!(error instanceof ValueError || error instanceof LimitError)) throw error;
       counts.refused++;

@@ -74,8 +74,7 @@ test("a reading that fails after rows were taken over says that they stay", asyn
   const pages = table.pages(5);
   await pages.next();
   lose();
-  const stays =
-    /could not be read: no such table.*What was taken over until then stays: run the import again/;
+  const stays = /could not be read: no such table.*What was imported until then stays: run the import again/;
   await assert.rejects(pages.next(), stays);
   await assert.rejects(table.assertWhole(20, total), stays);
   await table.close();

@@ -87,8 +87,24 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
 
       const first = await folder.json(...args, "--batch-size", "2");
       const { examples, ...counts } = first;
-      const skipped = { ended: 2, unreadable: 1, notStorable: 0, takenOverBefore: 0, thereAlready: 0 };
-      assert.deepEqual(counts, { dryRun: false, read: 5, imported: 2, withUser: 1, skipped, finished: true });
+      const skipped = {
+        ended: 2,
+        unreadable: 1,
+        notStorable: 0,
+        importedBefore: 0,
+        endedSince: 0,
+        changedSince: 0,
+        thereAlready: 0,
+      };
+      assert.deepEqual(counts, {
+        dryRun: false,
+        read: 5,
+        imported: 2,
+        withUser: 1,
+        refreshed: 0,
+        skipped,
+        finished: true,
+      });
       assert.equal(examples.length, 1);
       for (const secret of [railsKeys.primaryKey, railsKeys.keyDerivationSalt, "2::", "abab"])
         assert.ok(
@@ -98,9 +114,9 @@ describe.each(some.map((database) => [database.name, database] as const))("%s", 
       const again = await folder.run(...args);
       assert.match(
         again.out,
-        /^Imported 0 of 5 sessions; left out 5: 2 ended, 1 unreadable, 2 taken over before\./,
+        /^Imported 0 of 5 sessions; left out 5: 2 ended, 1 unreadable, 2 imported before\./,
       );
-      assert.equal((await folder.json(...args, "--dry-run")).skipped.takenOverBefore, 2);
+      assert.equal((await folder.json(...args, "--dry-run")).skipped.importedBefore, 2);
       assert.deepEqual(await held.ask(`SELECT * FROM ${held.table} ORDER BY sid`), before, "it is only read");
       const { sessions } = await folder.json("list", "--user", "42");
       assert.equal(sessions.length, 1);

@@ -253,8 +253,8 @@ for (const [index, library] of libraries.entries()) {
       assert.deepEqual([first.read, first.imported, first.skipped.unreadable], [3, 2, 1]);
       assert.ok(!JSON.stringify(first).includes(sid), "the id of a session is a secret, read or not");
       const again = await folder.json(...args);
-      assert.deepEqual([again.imported, again.skipped.takenOverBefore], [0, 2]);
-      assert.equal((await folder.json(...args, "--dry-run")).skipped.takenOverBefore, 2);
+      assert.deepEqual([again.imported, again.skipped.importedBefore], [0, 2]);
+      assert.equal((await folder.json(...args, "--dry-run")).skipped.importedBefore, 2);
       const ids = cookies.map((cookie) => Buffer.from(rowIdOf(Buffer.from(idIn(cookie)))).toString("hex"));
       assert.deepEqual(ledger(), ids.toSorted());
 
@@ -292,7 +292,7 @@ for (const [index, library] of libraries.entries()) {
       // Promise 3: what ended after the switch stays ended, however often the import is run.
       assert.equal((await folder.json("erase", "--user", "anna", "--yes")).erased, 1);
       const late = await folder.json(...args);
-      assert.deepEqual([late.read, late.imported, late.skipped.takenOverBefore], [3, 0, 2]);
+      assert.deepEqual([late.read, late.imported, late.skipped.importedBefore], [3, 0, 2]);
       const users = cookies.map(async (cookie) => {
         const response = await fetch(url, { headers: { cookie } });
         return ((await response.json()) as { user: unknown }).user;

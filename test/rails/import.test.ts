@@ -24,6 +24,7 @@ const format = railsFormat({
   ...railsKeys,
   userOf: (data) => (data["user_id"] === undefined ? undefined : String(data["user_id"])),
 });
+const none = { refreshed: 0, endedSince: 0, changedSince: 0 };
 const START = Date.UTC(2026, 10, 23);
 const cookie = { name: "_my_app_session" };
 
@@ -76,12 +77,21 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     const sessions = native();
     const options = { batchSize: 7, onRefused: (row: RailsRow) => void refused.push(row) };
     const result = await importRailsSessions({ store: held.store, format }, sessions, options);
-    expect(result).toEqual({ imported: 23, withUser: 23, before: 0, present: 0, ended: 2, refused: 1 });
+    expect(result).toEqual({
+      imported: 23,
+      withUser: 23,
+      before: 0,
+      ...none,
+      present: 0,
+      ended: 2,
+      refused: 1,
+    });
     expect(refused.map(({ sid }) => sid)).toEqual([privateId(ids[3]!)]);
     expect(await importRailsSessions({ store: held.store, format }, sessions)).toEqual({
       imported: 0,
       withUser: 0,
       before: 23,
+      ...none,
       present: 0,
       ended: 2,
       refused: 1,
@@ -113,6 +123,23 @@ describe.each(databases.map((database) => [database.name, database] as const))("
       expect(again).toMatchObject({ imported: 0, before: 23, present: 0 });
     }
     expect(await sessions.count()).toBe(live);
+
+    // With `refresh`, what Rails wrote since arrives; what ended, and what the application wrote, stays.
+    const written = await sessions.load(`_my_app_session=${ids[8]}`);
+    written.data["price"] = 5;
+    await sessions.commit(written);
+    now += 60_000;
+    for (const n of [5, 7, 8, 9]) await gem.write(ids[n]!, { user_id: n, price: 9 });
+    const refreshed = { imported: 0, before: 18, refreshed: 1, endedSince: 3, changedSince: 1 };
+    for (const dryRun of [true, false]) {
+      const asked = { refresh: true, dryRun };
+      expect(await importRailsSessions({ store: held.store, format }, sessions, asked)).toMatchObject(
+        refreshed,
+      );
+    }
+    expect((await sessions.load(`_my_app_session=${ids[9]}`)).data["price"]).toBe(9);
+    expect((await sessions.load(`_my_app_session=${ids[8]}`)).data["price"]).toBe(5);
+    expect(await sessions.count()).toBe(live);
     for (const id of [5, 6, 7]) expect((await sessions.load(`_my_app_session=${ids[id]}`)).isNew).toBe(true);
     expect((await sessions.load(`_my_app_session=${ids[3]}`)).isNew).toBe(true);
 
@@ -139,7 +166,7 @@ test("an import tells how far it is, stops between two batches, and a dry run wr
   const from = { store: held.store, format };
 
   const dry = await importRailsSessions(from, sessions, { dryRun: true });
-  expect(dry).toEqual({ imported: 40, withUser: 40, before: 0, present: 0, ended: 0, refused: 0 });
+  expect(dry).toEqual({ imported: 40, withUser: 40, before: 0, ...none, present: 0, ended: 0, refused: 0 });
   expect(await sessions.count()).toBe(0);
 
   const stop = new AbortController();

@@ -22,13 +22,17 @@ export function importCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("import")
     .addArgument(new Argument("<library>", names.join(", ")))
-    .description("take over the sessions of another library, each once; may be run again")
+    .description("import the sessions of another library, each once; may be run again")
     .option("--from <url>", `its database, which is only read; or ${urlVariable}`)
     .option("--from-table <name>", "its table, when it has another name than usual")
     .option("--user-path <path>", 'where a session holds its user\'s id, such as "passport.user"', pathToUser)
     .option("--lifetime <time>", "of a session since its last use, where its table does not say", duration)
     .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 500)
     .option("-y, --yes", "import although --user-path or --user-key finds no user")
+    .option(
+      "--refresh",
+      "also update sessions that an earlier run imported and that changed since, or now have a user",
+    )
     .option(
       "--left-out <file>",
       "list the sessions that cannot be imported in a new file, with SQL that finds each",
@@ -98,7 +102,7 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
         lifetime: options.lifetime ?? records.settings.idleTimeout,
         cwd: terminal.cwd,
       });
-    const { userPath, dryRun = false, yes = false } = options;
+    const { userPath, dryRun = false, yes = false, refresh = false } = options;
     if (userPath !== undefined && !dryRun && !yes) {
       const looked = open();
       try {
@@ -115,6 +119,7 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
         store,
         userPath: userPath ?? null,
         dryRun,
+        refresh,
         file,
         find: (sid: string) => table.findingSql(sid),
       };

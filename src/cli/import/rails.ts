@@ -91,11 +91,12 @@ export async function importRails({
   const from = sourceOf(options, terminal, place.rails);
   try {
     await assertOpens(from);
-    const { userKey, batchSize, dryRun = false, yes = false } = options;
+    const { userKey, batchSize, dryRun = false, yes = false, refresh = false } = options;
     if (userKey !== undefined && !dryRun && !yes) await assertKeyFinds(userKey, from, sessions, batchSize);
     const counts = await importRailsSessions(from, sessions, {
       batchSize,
       dryRun,
+      refresh,
       signal,
       onProgress({ read, fraction, counts: sofar }) {
         fill(tally, sofar);
@@ -112,7 +113,8 @@ export async function importRails({
     fill(tally, counts);
   } finally {
     // Those of a batch that then failed were noted as well.
-    tally.read = tally.imported + Object.values(tally.skipped).reduce((sum, times) => sum + times);
+    tally.read =
+      tally.imported + tally.refreshed + Object.values(tally.skipped).reduce((sum, times) => sum + times);
     await from.store.close();
   }
 }
@@ -125,7 +127,10 @@ function sqlOf(store: SessionStore, sid: string): string | null {
 function fill(tally: Tally, counts: ImportResult): void {
   tally.imported = counts.imported;
   tally.withUser = counts.withUser;
-  tally.skipped.takenOverBefore = counts.before;
+  tally.refreshed = counts.refreshed;
+  tally.skipped.importedBefore = counts.before;
+  tally.skipped.endedSince = counts.endedSince;
+  tally.skipped.changedSince = counts.changedSince;
   tally.skipped.thereAlready = counts.present;
   tally.skipped.ended = counts.ended;
 }

@@ -68,7 +68,7 @@ export class SourceTable {
     const expected = Math.min(total, await this.count());
     if (met >= expected) return;
     throw new Failure(
-      `Only ${number(met)} of ${plural(expected, "row")} of ${this.#source.name} were read: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was taken over stays.`,
+      `Only ${number(met)} of ${plural(expected, "row")} of ${this.#source.name} were read: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was imported stays.`,
       exitCodes.failed,
     );
   }
@@ -115,7 +115,7 @@ export class SourceTable {
 
   #goesInCircles(): Failure {
     return new Failure(
-      `The table of ${this.#source.name} could not be read to its end: behind the last session that was read its database answers the same one again, because it compares ids in another way than their text. What was taken over stays.`,
+      `The table of ${this.#source.name} could not be read to its end: behind the last session that was read its database answers the same one again, because it compares ids in another way than their text. What was imported stays.`,
     );
   }
 
@@ -125,7 +125,7 @@ export class SourceTable {
     } catch (error) {
       const reason = (error as { cause?: { message?: string } }).cause?.message;
       const rest = this.#given
-        ? "What was taken over until then stays: run the import again to go on."
+        ? "What was imported until then stays: run the import again to go on."
         : `${error instanceof StoreUnavailableError ? unreachable : otherTable} Nothing was changed.`;
       throw new Failure(
         `The table of ${this.#source.name} could not be read: ${reason ?? (error as Error).message}. ${rest}`,

@@ -1,7 +1,8 @@
+import type { Refreshed } from "../../session/imported.ts";
 import { number, plural } from "../format.ts";
 import { printable } from "../../shared/printable.ts";
 
-/** Why a session was not taken over. */
+/** Why a session was not imported. */
 export type SkipReason =
   /** it had ended */
   | "ended"
@@ -9,9 +10,13 @@ export type SkipReason =
   | "unreadable"
   /** it holds what ours cannot hold, or is too large */
   | "notStorable"
-  /** an earlier run took it over, and it may have ended since */
-  | "takenOverBefore"
-  /** a session of that id is there, though no run took it over */
+  /** an earlier run imported it; with --refresh: and it did not change */
+  | "importedBefore"
+  /** --refresh: it has ended since its import */
+  | "endedSince"
+  /** --refresh: the application has written it since its import */
+  | "changedSince"
+  /** a session of that id is there that no run imported */
   | "thereAlready";
 
 export interface Skipped {
@@ -29,6 +34,8 @@ export interface Tally {
   imported: number;
   /** Of those imported: with a user, so that they are found by it. */
   withUser: number;
+  /** Imported before and written again, because they changed in the other table. */
+  refreshed: number;
   skipped: Record<SkipReason, number>;
   /** The first of those that could not be read or stored. */
   examples: Skipped[];
@@ -41,13 +48,23 @@ const words: Readonly<Record<SkipReason, string>> = {
   ended: "ended",
   unreadable: "unreadable",
   notStorable: "not storable",
-  takenOverBefore: "taken over before",
+  importedBefore: "imported before",
+  endedSince: "ended since their import",
+  changedSince: "changed here since their import",
   thereAlready: "there already",
 };
 
 export function newTally(dryRun: boolean): Tally {
-  const skipped = { ended: 0, unreadable: 0, notStorable: 0, takenOverBefore: 0, thereAlready: 0 };
-  return { dryRun, read: 0, imported: 0, withUser: 0, skipped, examples: [], finished: false };
+  const skipped = {
+    ended: 0,
+    unreadable: 0,
+    notStorable: 0,
+    importedBefore: 0,
+    endedSince: 0,
+    changedSince: 0,
+    thereAlready: 0,
+  };
+  return { dryRun, read: 0, imported: 0, withUser: 0, refreshed: 0, skipped, examples: [], finished: false };
 }
 
 /** Takes each session that could not be imported, with SQL that finds its row: null where there is none. */
@@ -63,15 +80,21 @@ export function note(tally: Tally, skipped: Skipped, list: LeftOutList | null, f
   if (tally.examples.length < mostExamples) tally.examples.push(skipped);
 }
 
+export function noteRefreshed(tally: Tally, answer: Refreshed): void {
+  if (answer === "refreshed") tally.refreshed++;
+  else tally.skipped[answer === "unchanged" ? "importedBefore" : answer]++;
+}
+
 export function lines(tally: Tally, file: string | null): string[] {
-  const { dryRun, read, imported, withUser, skipped, examples } = tally;
+  const { dryRun, read, imported, withUser, refreshed, skipped, examples } = tally;
   const why = Object.entries(skipped)
     .filter(([, times]) => times > 0)
     .map(([reason, times]) => `${number(times)} ${words[reason as SkipReason]}`);
-  const left = read - imported;
+  const left = read - imported - refreshed;
   const users = imported > 0 ? `, ${withUser === 0 ? "none" : number(withUser)} with a user` : "";
+  const again = refreshed > 0 ? `; ${dryRun ? "would refresh" : "refreshed"} ${number(refreshed)}` : "";
   return [
-    `${dryRun ? "Would import" : "Imported"} ${number(imported)} of ${plural(read, "session")}${users}${left > 0 ? `; left out ${number(left)}: ${why.join(", ")}` : ""}.`,
+    `${dryRun ? "Would import" : "Imported"} ${number(imported)} of ${plural(read, "session")}${users}${again}${left > 0 ? `; left out ${number(left)}: ${why.join(", ")}` : ""}.`,
     ...examples.map(
       ({ handle, reason, detail }) =>
         `  ${handle} ${words[reason]}${detail === null ? "" : `: ${printable(detail)}`}`,

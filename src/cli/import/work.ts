@@ -20,6 +20,7 @@ export interface ImportCommandOptions extends CommonOptions, RailsFlags {
   batchSize: number;
   dryRun?: boolean;
   yes?: boolean;
+  refresh?: boolean;
   leftOut?: string;
 }
 

@@ -1,14 +1,14 @@
 import { LimitError, ValueError } from "../../errors.ts";
 import type { SessionRow } from "../../store/row.ts";
-import { randomVersion } from "../../sealing/random.ts";
 import type { Records } from "../../session/records.ts";
+import { importedVersion, refreshImported, type ImportedSession } from "../../session/imported.ts";
 import { rowIdOf } from "../../session/token.ts";
 import { handleOf } from "../../session/handle.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure, orTell } from "../failure.ts";
 import type { SourceRow } from "./sources.ts";
 import type { LeftOutFile } from "./left-out.ts";
-import { note, type Skipped, type SkipReason, type Tally } from "./tally.ts";
+import { note, noteRefreshed, type Skipped, type SkipReason, type Tally } from "./tally.ts";
 
 export interface ImportOptions {
   readonly records: Records;
@@ -16,9 +16,16 @@ export interface ImportOptions {
   /** Where in the session its user's id is: "passport.user", or null. */
   readonly userPath: readonly string[] | null;
   readonly dryRun: boolean;
+  /** Whether sessions that were imported before are written again where they changed. */
+  readonly refresh: boolean;
   readonly file: LeftOutFile | null;
   /** The SQL that finds the row of a session id in the other library's table. */
   readonly find: (sid: string) => string | null;
+}
+
+/** A session of the other table, sealed as a first import writes it, and what a refresh needs. */
+interface Candidate extends Pick<ImportedSession, "token" | "plaintext"> {
+  readonly row: SessionRow;
 }
 
 /** Takes a page of another table over, and counts what became of its rows. */
@@ -27,26 +34,30 @@ export async function writeRows(
   page: readonly SourceRow[],
   tally: Tally,
 ): Promise<void> {
-  const { records, store, userPath, dryRun, file, find } = options;
+  const { records, store, userPath, dryRun, refresh, file, find } = options;
   if (store.takeOver === undefined) {
     throw new Failure(
-      "Sessions cannot be imported into this store: it does not remember what it took over, so another run would bring back sessions that had ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
+      "Sessions cannot be imported into this store: it does not remember what it imported, so another run would bring back sessions that had ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
       exitCodes.usage,
     );
   }
   // A table without a unique id may have one twice; the first is taken, as a look-up would take it.
-  const rows = new Map<string, SessionRow>();
+  const rows = new Map<string, Candidate>();
   const skipped: [Skipped, string | null][] = [];
   let twice = 0;
   for (const foreign of page) {
     const row = rowFor(records, foreign, userPath);
     if ("reason" in row) skipped.push([row, foreign.unreadable === undefined ? find(foreign.sid) : null]);
-    else if (rows.has(handleOf(row.id))) twice++;
-    else rows.set(handleOf(row.id), row);
+    else if (rows.has(handleOf(row.row.id))) twice++;
+    else rows.set(handleOf(row.row.id), row);
   }
   const fresh = [...rows.values()];
   const answers = await orTell(
-    () => store.takeOver!(fresh, { dryRun }),
+    () =>
+      store.takeOver!(
+        fresh.map(({ row }) => row),
+        { dryRun },
+      ),
     (taken) => {
       tally.read += taken;
       tally.imported += taken;
@@ -56,13 +67,35 @@ export async function writeRows(
   tally.read += page.length;
   tally.skipped.thereAlready += twice;
   for (const [one, sql] of skipped) note(tally, one, file, sql);
+  const before: Candidate[] = [];
   for (const [index, answer] of answers.entries()) {
-    if (answer === "before") tally.skipped.takenOverBefore++;
+    if (answer === "before") before.push(fresh[index]!);
     else if (answer === "present") tally.skipped.thereAlready++;
     else {
       tally.imported++;
-      if (fresh[index]!.userRef !== null) tally.withUser++;
+      if (fresh[index]!.row.userRef !== null) tally.withUser++;
     }
+  }
+  if (!refresh) tally.skipped.importedBefore += before.length;
+  else await refreshRows(options, before, tally);
+}
+
+async function refreshRows(
+  { records, store, userPath, dryRun }: ImportOptions,
+  candidates: readonly Candidate[],
+  tally: Tally,
+): Promise<void> {
+  const settings = { ...records.settings, store, findsUsers: userPath !== null };
+  const sessions = candidates.map(({ row: { id, userRef, expiresAt }, token, plaintext }) => ({
+    id,
+    userRef,
+    expiresAt,
+    token,
+    plaintext,
+    usedAt: null,
+  }));
+  for (const answer of await refreshImported(settings, sessions, dryRun)) {
+    noteRefreshed(tally, answer);
   }
 }
 
@@ -74,7 +107,7 @@ function rowFor(
   records: Records,
   foreign: SourceRow,
   userPath: readonly string[] | null,
-): SessionRow | Skipped {
+): Candidate | Skipped {
   const { settings } = records;
   const { format } = settings;
   const sid = Buffer.from(foreign.sid, "utf8");
@@ -101,7 +134,7 @@ function rowFor(
   const absoluteExpiresAt = now + settings.absoluteTimeout;
   const row = {
     id,
-    version: randomVersion(),
+    version: importedVersion(id),
     userRef: format.userRef(user),
     createdAt: now,
     updatedAt: now,
@@ -112,7 +145,7 @@ function rowFor(
   try {
     const plaintext = format.encode({ data: asDropIn(data), user, flash: {} }, null);
     const token = { text: "", sid, id, stale: false };
-    return { ...row, data: format.seal(plaintext, row, token), client: null };
+    return { row: { ...row, data: format.seal(plaintext, row, token), client: null }, token, plaintext };
   } catch (error) {
     if (error instanceof ValueError || error instanceof LimitError) return skip("notStorable", error.message);
     throw error;
