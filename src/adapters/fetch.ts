@@ -8,6 +8,7 @@ import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoring, writeSessionHeaders, type HeaderTarget } from "./headers.ts";
 import { warnOfInsecureRequest } from "./insecure-request.ts";
 import { isIdle, tellOfLateChanges } from "./state.ts";
+import { touchIfDue } from "./touch.ts";
 
 /** A `Request`, its headers, or its `Cookie` header. */
 export type CookieSource = Request | Pick<Headers, "get"> | string | null | undefined;
@@ -69,7 +70,10 @@ export interface FetchSessions<Data = SessionData> extends Pick<
   ): Promise<Response>;
   /** Saves the session if there is no response to add headers to. Returns the cookie to set, or null if none is needed. */
   save(session: Session<Data>): Promise<CookieToSet | null>;
-  /** Reads a session where it cannot be saved, such as in server components. Never throws: see `error`. */
+  /**
+   * Reads a session where it cannot be saved, such as in server components. Extends its idle timeout. Never throws: see
+   * `error`.
+   */
   view(source: CookieSource): Promise<SessionView<Data>>;
 }
 
@@ -135,7 +139,9 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
     },
     async view(source): Promise<SessionView<Data>> {
       try {
-        const { data, user, isNew } = await sessions.load(headerOf(source, "cookie"));
+        const session = await sessions.load(headerOf(source, "cookie"));
+        touchIfDue(sessions, session);
+        const { data, user, isNew } = session;
         return { data, user, isNew, error: null };
       } catch (error) {
         return { data: {} as Partial<DataOf<Data>>, user: undefined, isNew: true, error };

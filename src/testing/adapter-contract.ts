@@ -59,6 +59,8 @@ export interface AdapterContractOptions {
    * where the client goes away; `headers`, the answer to a failed save may carry headers of the handler's.
    */
   readonly differs?: readonly Trait[];
+  /** Request headers, in lower case, that the framework itself names in the `Vary` of every response. */
+  readonly variesBy?: readonly string[];
   /** Only what a slower store could break: log-in and -out, and requests that race. Default false. */
   readonly short?: boolean;
   /** Only the tests of clients that go away, for another protocol under the same adapter. Default false. */
@@ -102,7 +104,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
           watched,
           gates,
           differs,
-          visitor: (cookie) => new Visitor(running.url, cookie),
+          visitor: (cookie) => new Visitor(running.url, cookie, options.variesBy),
         });
       } finally {
         await running.close();

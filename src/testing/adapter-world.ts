@@ -46,9 +46,12 @@ export interface Answer {
 export class Visitor {
   readonly #url: string;
   readonly #jar = new Map<string, string>();
+  readonly #variesBy: readonly string[];
 
-  constructor(url: string, cookie?: string) {
+  /** @param variesBy names that are left out of `Vary` */
+  constructor(url: string, cookie?: string, variesBy: readonly string[] = []) {
     this.#url = url;
+    this.#variesBy = variesBy;
     for (const pair of cookie?.split("; ") ?? []) this.#keep(pair);
   }
 
@@ -62,7 +65,8 @@ export class Visitor {
     const response = await fetch(this.#url + path, { redirect: "manual", ...init, headers });
     const setCookies = response.headers.getSetCookie();
     for (const line of setCookies) this.#keep(line);
-    return { status: response.status, headers: response.headers, setCookies, body: await response.text() };
+    const { status } = response;
+    return { status, headers: this.#seen(response.headers), setCookies, body: await response.text() };
   }
 
   /** What is in the session, and who. */
@@ -70,6 +74,19 @@ export class Visitor {
     const answer = await this.get("/read");
     assert.equal(answer.status, 200, answer.body);
     return JSON.parse(answer.body) as never;
+  }
+
+  #seen(received: Headers): Headers {
+    const names = received
+      .get("vary")
+      ?.split(",")
+      .map((name) => name.trim());
+    if (names === undefined || this.#variesBy.length === 0) return received;
+    const headers = new Headers(received);
+    headers.delete("vary");
+    const others = names.filter((name) => !this.#variesBy.includes(name.toLowerCase()));
+    if (others.length > 0) headers.set("vary", others.join(", "));
+    return headers;
   }
 
   #keep(line: string): void {

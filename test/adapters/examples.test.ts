@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, test } from "vitest";
+import { root, startExample } from "./example-process.ts";
 
-const root = join(import.meta.dirname, "../..");
 const node = process.execPath;
 const tsc = join(root, "node_modules/typescript/bin/tsc");
 
@@ -50,29 +47,13 @@ async function running(example: Example, body: (url: string) => Promise<void>): 
       env: { ...process.env, NODE_ENV: "production" },
       stdio: "pipe",
     });
-  const folder = mkdtempSync(join(tmpdir(), "stored-session-example-"));
-  const environment = { PORT: "0", DATABASE: join(folder, "sessions.sqlite3"), ...example.environment };
-  const child = spawn(node, example.start, { cwd, env: { ...process.env, ...environment }, stdio: "pipe" });
-  const exited = once(child, "close");
-  let printed = "";
+  const { url, printed, stop } = await startExample(example.folder, example.start, example.environment);
   try {
-    const url = await new Promise<string>((resolve, reject) => {
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.setEncoding("utf8").on("data", (text: string) => {
-          printed += text;
-          const address = /Open (http:\/\/\S+)/.exec(printed);
-          if (address !== null) resolve(address[1]!);
-        });
-      }
-      void exited.then(([code]) => reject(new Error(`It ended with ${code} and had printed:\n${printed}`)));
-    });
     await body(url);
   } finally {
-    child.kill("SIGTERM");
-    await exited;
-    rmSync(folder, { recursive: true });
+    await stop();
   }
-  assert.doesNotMatch(printed, /STORED_SESSION_|error/i);
+  assert.doesNotMatch(printed(), /STORED_SESSION_|error/i);
 }
 
 for (const example of examples) {

@@ -107,7 +107,16 @@ test(
 );
 
 test("an adapter loads nothing of its framework, even where that is installed", { timeout: 120_000 }, () => {
-  const frameworks = ["express", "fastify", "koa", "hono", "react-router", "express-session", "koa-session"];
+  const frameworks = [
+    "express",
+    "fastify",
+    "koa",
+    "hono",
+    "react-router",
+    "next",
+    "express-session",
+    "koa-session",
+  ];
   const esm = project("module", frameworks);
   for (const name of [...frameworks, "fetch", "node"]) {
     const { packages } = loadedBy(esm, `stored-session/${name}`);
@@ -132,6 +141,7 @@ test(
       "fastify",
       "hono",
       "koa",
+      "next",
       "react-router",
       "valibot",
       "zod",

@@ -5,6 +5,7 @@ import fastify from "fastify";
 import { Hono } from "hono";
 import Koa from "koa";
 import { createServer } from "node:http";
+import type { NextProxy, NextRequest } from "next/server.js";
 import type { SessionStorage } from "react-router";
 import * as v from "valibot";
 import { z } from "zod";
@@ -16,6 +17,7 @@ import { fetchSessions } from "stored-session/fetch";
 import { session as honoSession, type SessionEnv } from "stored-session/hono";
 import { session as koaSession, sessionOf as koaSessionOf } from "stored-session/koa";
 import { StoredSessionKoaStore } from "stored-session/koa-session";
+import { nextSessions } from "stored-session/next";
 import { attachSession, withSession } from "stored-session/node";
 import { createStoredSessionStorage } from "stored-session/react-router";
 
@@ -100,6 +102,29 @@ const view = await fetched.view(new Headers());
 view.data.cart = [];
 // @ts-expect-error a session of another manager
 await fetchSessions(counted).commit(session, response);
+
+const next = nextSessions(() => counted);
+const page = await next.auth();
+const count: number | undefined = page.data.count;
+// @ts-expect-error only to look at
+page.data.count = 1;
+const act: (by: number) => Promise<string> = next.action((session, by: number) => {
+  session.data.count = (count ?? 0) + by;
+  // @ts-expect-error a number
+  session.data.count = "1";
+  return "done";
+});
+void act;
+export const POST = next.route((session, request: NextRequest, { params }: { params: Promise<{ id: string }> }) => {
+  // @ts-expect-error a number
+  session.data.count = "1";
+  void params;
+  return Response.json(request.nextUrl.pathname);
+});
+const proxied: NextProxy = next.proxy((session, request: NextRequest) => void (session.user ?? request.nextUrl));
+void proxied;
+// @ts-expect-error a function that creates the manager
+nextSessions(counted);
 
 createServer(withSession(counted, (_request, answer, { data }) => {
   data.count = (data.count ?? 0) + 1;

@@ -1,5 +1,5 @@
 /**
- * What the pages use of packages that are not development dependencies (next, h3, elysia, bun, the types of passport).
+ * What the pages use of packages that are not development dependencies (h3, elysia, bun, the types of passport).
  * Only the shapes that appear on the pages: these blocks are checked against this package, not against those.
  */
 declare module "passport" {
@@ -16,25 +16,6 @@ declare namespace Express {
   interface Request {
     logout(done: (error?: unknown) => void): void;
   }
-}
-
-declare module "next/headers" {
-  export function headers(): Promise<Headers>;
-  export function cookies(): Promise<{
-    set(cookie: {
-      name: string;
-      value: string;
-      httpOnly?: boolean | undefined;
-      secure?: boolean | undefined;
-      path?: string | undefined;
-      domain?: string | undefined;
-      sameSite?: true | false | "lax" | "strict" | "none" | undefined;
-      maxAge?: number | undefined;
-      expires?: number | Date | undefined;
-      priority?: "low" | "medium" | "high" | undefined;
-      partitioned?: boolean | undefined;
-    }): void;
-  }>;
 }
 
 declare module "h3" {

@@ -1,0 +1,3 @@
+export default function About() {
+  return <p>This page was made when the application was built.</p>;
+}
