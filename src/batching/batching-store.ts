@@ -1,6 +1,6 @@
 /**
- * Longer than 300 lines, because the queues, the chains of one id, the lanes and the deadlines change together at every
- * step of an operation; what stands on its own is in the files beside it.
+ * Longer than 300 lines: the queues, the per-id chains, the lanes and the deadlines change together at every step of an
+ * operation. Independent parts are in the other files of this folder.
  */
 import { ClosedError, StoreError, StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
 import { keyOf } from "../shared/bytes.ts";

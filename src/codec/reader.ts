@@ -1,3 +1,7 @@
+/**
+ * Longer than 300 lines: the methods share a cursor in private fields, and splitting them would expose it on the hottest
+ * path of a request (decisions/0012).
+ */
 import { isAscii, isUtf8 } from "node:buffer";
 import { RefusedError } from "../errors.ts";
 import { extension } from "./extensions.ts";

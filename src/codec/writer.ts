@@ -1,3 +1,7 @@
+/**
+ * Longer than 300 lines: one class checks and writes a value in a single pass, and splitting it would expose its private
+ * state on the hottest path of a request (decisions/0014).
+ */
 import { types } from "node:util";
 import { LimitError, ValueError } from "../errors.ts";
 import { extension } from "./extensions.ts";

@@ -34,7 +34,7 @@ export interface AfterRailsOptions {
  */
 export function afterRailsFormat(options: AfterRailsOptions): SessionFormat {
   const { app = "", compressAbove = 1024, maxBytes = 1_048_576 } = options;
-  if (typeof app !== "string") throw new OptionsError(["afterRailsFormat: `app` must be text."]);
+  if (typeof app !== "string") throw new OptionsError(["afterRailsFormat: `app` must be a string."]);
   const keys = options.keys instanceof KeyRing ? options.keys : KeyRing.from(options.keys as string);
   // Not "cookie": what an imported session would be sealed to stands in the table of Rails and its backups.
   const native = nativeFormat({ keys, app, sealTo: "keys", compressAbove, maxBytes });
@@ -159,7 +159,7 @@ export async function importRailsSessions(
   const { format, store } = settings;
   if (store.takeOver === undefined) {
     throw new OptionsError([
-      "importRailsSessions: the store of `sessions` has no `takeOver`, so it could not tell on another run which sessions had ended since. Import into sqliteStore, postgresStore or mysqlStore.",
+      "importRailsSessions: the store of `sessions` has no `takeOver`, so a repeated import could not tell which sessions have ended since. Import into sqliteStore, postgresStore or mysqlStore.",
     ]);
   }
   const counts = {

@@ -41,7 +41,7 @@ export async function takeOver(
       await (dryRun ? compare(store, look, batch, answers) : add(store, ledger, look, batch, answers));
     } catch (error) {
       const taken = dryRun ? [] : [...answers.values()].filter((answer) => answer === "imported");
-      throw afterChanges(error, taken.length, "taken over");
+      throw afterChanges(error, taken.length, "imported");
     }
   }
   return rows.map(({ id }) => answers.get(keyOf(id))!);

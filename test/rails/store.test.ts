@@ -308,7 +308,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
       await ask(`CREATE UNIQUE INDEX ON ${table} (sid)`);
       await ask(`ALTER TABLE ${table} ALTER created_at TYPE timestamp with time zone`);
       await expect(fresh().count(0)).rejects.toThrow(
-        /created_at is timestamp\(6\) with time zone|created_at is timestamp with time zone/,
+        /created_at has the type timestamp\(6\) with time zone|created_at has the type timestamp with time zone/,
       );
     }
     await ask(`DROP TABLE ${table}`);

@@ -356,7 +356,7 @@ describe.each(servers)("$name: a schema that the application left on a connectio
     const store = place.open();
     const failing = store.read([row.id]);
     await expect(failing).rejects.toThrow(StoreSettingsError);
-    await expect(failing).rejects.toThrow(new RegExp(`${place.tenant}.*option "table"`, "s"));
+    await expect(failing).rejects.toThrow(new RegExp(`${place.tenant}.*set the option .table.`, "s"));
     await expect(store.migrate()).rejects.toThrow(StoreSettingsError);
     await place.query(isPostgres ? "RESET search_path" : `USE ${new URL(url).pathname.slice(1)}`);
     expect(await store.read([row.id]), "nothing about the failure is remembered").toEqual([row]);

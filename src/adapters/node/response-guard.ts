@@ -1,3 +1,7 @@
+/**
+ * Longer than 300 lines: this is one state machine, and every method reads or changes its phase. What works without the
+ * phase is in the other files of this folder.
+ */
 import { checkHead, headOf } from "./deliverable.ts";
 import { DrainListeners } from "./drain-listeners.ts";
 import { EarlierHeaders } from "./earlier-headers.ts";

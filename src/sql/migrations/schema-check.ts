@@ -69,5 +69,5 @@ export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]
 
 /** Not every role may see this, so the two cases look the same. */
 function notValid(index: string): string {
-  return `The index ${index} is not valid: CREATE INDEX CONCURRENTLY is still building it, or has failed. Wait for its end (pg_stat_progress_create_index shows it), or drop the index and make it again.`;
+  return `The index ${index} is not valid: CREATE INDEX CONCURRENTLY is still building it, or has failed. Wait until it finishes (see pg_stat_progress_create_index), or drop the index and recreate it.`;
 }

@@ -40,13 +40,13 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
   const options = { cause: error, outcome: "none" } as const;
   if (state === "42501") {
     return new StoreError(
-      `The database role may not make or change the tables of ${names.sessions} (${(error as Error).message}). Migrate as the role that owns them, with CREATE on their schema, or let it run what "stored-session migrate --print" prints. Nothing was changed.`,
+      `The database role may not create or alter the tables of ${names.sessions} (${(error as Error).message}). Run the migration as the role that owns them, with CREATE on their schema, or have that role run the output of "stored-session migrate --print". Nothing was changed.`,
       options,
     );
   }
   if (state === "55P03") {
     return new StoreTimeoutError(
-      `Others hold a lock on a table of ${names.sessions} (${(error as Error).message}), and while migrating waits for it, everybody waits behind it; so it gave up. Look in pg_stat_activity for a long transaction or a CREATE INDEX CONCURRENTLY, let it end, and migrate again. Nothing was changed.`,
+      `Another transaction holds a lock on a table of ${names.sessions} (${(error as Error).message}). The migration timed out, because every statement would have queued behind it. Find a long transaction or a CREATE INDEX CONCURRENTLY in pg_stat_activity, let it end, then run the migration again. Nothing was changed.`,
       options,
     );
   }
@@ -67,7 +67,7 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
       );
     case "3F000":
       return new TableError(
-        `The schema of the table ${names.sessions} does not exist (${said}). Create it (CREATE SCHEMA …), or choose another with the option "table".`,
+        `The schema of the table ${names.sessions} does not exist (${said}). Create it (CREATE SCHEMA …), or set the option \`table\` to another schema.`,
         options,
       );
     case "42703":
