@@ -82,7 +82,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
       const sessions = createSessionManager<Record<string, unknown>>({
         store: watched.store,
         keys,
-        storeTimeout: "1 min", // of 64 requests that change one session the last waits for all others
+        storeTimeout: "1 min", // of 64 requests that change one session, the last waits for all others
       });
       const gates = new Gates();
       const app: ContractApp = {
@@ -111,7 +111,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
         await sessions.close();
         await below.close();
       }
-      assert.deepEqual(stray(), [], "nothing is thrown where nobody catches it");
+      assert.deepEqual(stray(), [], "no error is unhandled");
     });
   };
 
@@ -129,7 +129,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
 
 function visiting(check: Check): void {
   check(
-    "a visitor who touches no session costs no statement, no cookie, no header (promise 1, R35)",
+    "a request that does not use its session → no statement, no cookie, no header (promise 1, R35)",
     async ({ visitor, watched }) => {
       const answer = await visitor().get("/plain");
       assert.equal(answer.status, 200);
@@ -141,7 +141,7 @@ function visiting(check: Check): void {
   );
 
   check(
-    "looking at a new session stores nothing, and the answer varies by cookie (promise 1, R12)",
+    "a new session is only read → nothing is stored, and the response has Vary: Cookie (promise 1, R12)",
     async ({ visitor, watched }) => {
       const answer = await visitor().get("/read");
       assert.deepEqual(JSON.parse(answer.body), { user: null, isNew: true, data: {} });
@@ -151,7 +151,7 @@ function visiting(check: Check): void {
   );
 
   check(
-    "headers of an answer that only read the session (R12)",
+    "a session is only read → the headers of the response (R12)",
     async ({ visitor }) => {
       const answer = await visitor().get("/read");
       assert.equal(answer.headers.get("vary"), "Cookie");
@@ -160,7 +160,7 @@ function visiting(check: Check): void {
     "cookies",
   );
 
-  check("what one request puts into the session, the next one finds", async ({ visitor, watched }) => {
+  check("a request writes data → the next request reads it", async ({ visitor, watched }) => {
     const someone = visitor();
     await someone.get("/set?key=tea&value=green");
     assert.deepEqual((await someone.read()).data, { tea: "green" });
@@ -175,7 +175,7 @@ function visiting(check: Check): void {
   });
 
   check(
-    "the cookie of a new session, byte by byte (R4, R12)",
+    "a new session → its cookie, byte by byte (R4, R12)",
     async ({ visitor }) => {
       const someone = visitor();
       const answer = await someone.get("/set?key=tea&value=green");
@@ -191,14 +191,14 @@ function visiting(check: Check): void {
       assert.equal(answer.headers.get("cache-control"), "no-store");
       assert.equal(answer.headers.get("vary"), "Cookie");
       const second = await someone.get("/set?key=tea&value=black");
-      assert.deepEqual(second.setCookies, [], "it needs no renewal");
+      assert.deepEqual(second.setCookies, [], "no renewal is due");
       assert.equal(second.headers.get("cache-control"), null);
       assert.equal(second.headers.get("vary"), "Cookie");
     },
     "cookies",
   );
 
-  check("a flash is there once", async ({ visitor }) => {
+  check("a flash → readable once", async ({ visitor }) => {
     const someone = visitor();
     await someone.get("/flash?value=hello");
     assert.equal((await someone.get("/take")).body, '"hello"');
@@ -206,7 +206,7 @@ function visiting(check: Check): void {
   });
 
   check(
-    "300 forged and malformed cookies cost no statement and make no session (promise 1, R3, R9, R11)",
+    "300 forged and malformed cookies → no statement and no session (promise 1, R3, R9, R11)",
     async ({ visitor, watched }) => {
       const someone = visitor();
       const { setCookies } = await someone.get("/set?key=tea&value=green");
@@ -246,7 +246,7 @@ function visiting(check: Check): void {
       assert.deepEqual(
         JSON.parse(elsewhere.body),
         { user: null, isNew: true, data: {} },
-        "only the cookie counts",
+        "other parts of the request contain a token → only the cookie counts",
       );
       assert.deepEqual(watched.calls, []);
     },
@@ -256,7 +256,7 @@ function visiting(check: Check): void {
 
 function loggingInAndOut(check: Check): void {
   check(
-    "login gives a new id and keeps the basket; the old cookie is dead (R17)",
+    "login → a new id, the data stays, the old cookie is invalid (R17)",
     async ({ visitor, watched, differs }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
@@ -272,7 +272,7 @@ function loggingInAndOut(check: Check): void {
     },
   );
 
-  check("logout ends the session and clears the cookie (R13)", async ({ visitor, watched }) => {
+  check("logout → the session ends and the cookie is cleared (R13)", async ({ visitor, watched }) => {
     const someone = visitor();
     await someone.get("/login?user=42");
     const before = someone.cookie;
@@ -283,7 +283,7 @@ function loggingInAndOut(check: Check): void {
   });
 
   check(
-    "log-out clears the cookie with the attributes it was set with (R13, R12)",
+    "logout → the cookie is cleared with the attributes it was set with (R13, R12)",
     async ({ visitor }) => {
       const someone = visitor();
       await someone.get("/login?user=42");
@@ -297,12 +297,12 @@ function loggingInAndOut(check: Check): void {
         ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"],
       );
       assert.equal(answer.headers.get("cache-control"), "no-store");
-      assert.equal(someone.cookie, "", "the browser's jar is empty");
+      assert.equal(someone.cookie, "", "the browser has no cookie");
     },
     "cookies",
   );
 
-  check("logout of nobody does nothing (promise 1)", async ({ visitor, watched, differs }) => {
+  check("logout without a session → nothing happens (promise 1)", async ({ visitor, watched, differs }) => {
     const answer = await visitor().get("/logout");
     if (!differs.has("cookies")) assert.deepEqual(answer.setCookies, []);
     assert.deepEqual(
@@ -311,7 +311,7 @@ function loggingInAndOut(check: Check): void {
     );
   });
 
-  check("regenerate gives a new id; the old cookie is dead (R40)", async ({ visitor, differs }) => {
+  check("regenerate → a new id, and the old cookie is invalid (R40)", async ({ visitor, differs }) => {
     const someone = visitor();
     await someone.get("/login?user=42");
     const before = someone.cookie;
@@ -322,7 +322,7 @@ function loggingInAndOut(check: Check): void {
   });
 
   check(
-    "regenerate keeps the data and the user",
+    "regenerate → the data and the user stay",
     async ({ visitor }) => {
       const someone = visitor();
       await someone.get("/login?user=42");
@@ -335,7 +335,7 @@ function loggingInAndOut(check: Check): void {
 }
 
 function answering(check: Check): void {
-  check("a redirect arrives after the save (promise 4)", async ({ visitor }) => {
+  check("a redirect → arrives after the save (promise 4)", async ({ visitor }) => {
     const someone = visitor();
     const answer = await someone.get("/redirect");
     assert.equal(answer.status, 302);
@@ -345,7 +345,7 @@ function answering(check: Check): void {
 
   for (const path of ["/set?key=a&value=b", "/redirect", "/stream", "/empty", "/not-modified"]) {
     check(
-      `no byte of ${path.split("?")[0]} leaves before the session is saved (promise 4)`,
+      `${path.split("?")[0]}: the save is held → no byte is sent before it finishes (promise 4)`,
       async ({ visitor, watched }) => {
         const order: string[] = [];
         const held = watched.holdWrites();
@@ -353,7 +353,7 @@ function answering(check: Check): void {
           .get(path)
           .finally(() => order.push("answered"));
         await held.arrived;
-        for (let n = 0; n < 5; n++) await visitor().get("/plain"); // the server is not what we wait for
+        for (let n = 0; n < 5; n++) await visitor().get("/plain"); // not a wait for the server
         order.push("saved");
         held.release();
         await answer;
@@ -363,7 +363,7 @@ function answering(check: Check): void {
     );
   }
 
-  check("a stream arrives whole, and its session is saved", async ({ visitor }) => {
+  check("a streamed response → arrives complete, and the session is saved", async ({ visitor }) => {
     const someone = visitor();
     const answer = await someone.get("/stream");
     assert.equal(answer.status, 200);
@@ -372,7 +372,7 @@ function answering(check: Check): void {
     assert.deepEqual((await someone.read()).data, { streamed: "yes" });
   });
 
-  check("answers without a body: HEAD, 204 and 304", async ({ visitor }) => {
+  check("responses without a body (HEAD, 204, 304) → the session is saved", async ({ visitor }) => {
     const someone = visitor();
     const head = await someone.get("/set?key=head&value=yes", { method: "HEAD" });
     assert.deepEqual([head.status, head.body], [200, ""]);
@@ -384,7 +384,7 @@ function answering(check: Check): void {
   });
 
   check(
-    "the application's own headers are added to, and caching is never loosened (R12)",
+    "the application sets headers → they are kept, and caching is never loosened (R12)",
     async ({ visitor }) => {
       const ask = async (query: Record<string, string>) =>
         (await visitor().get(`/headers?${new URLSearchParams(query)}`)).headers;
@@ -414,14 +414,14 @@ function answering(check: Check): void {
     "cookies",
   );
 
-  check("another cookie of the application's stays", async ({ visitor }) => {
+  check("the application sets another cookie → it stays", async ({ visitor }) => {
     const answer = await visitor().get("/headers?write=1&set-cookie=theme%3Ddark");
     assert.ok(answer.setCookies.length >= 2);
     assert.ok(answer.setCookies.includes("theme=dark"));
   });
 
   check(
-    "a change after the response began is a warning with a code, and is not saved",
+    "a change after the response started → a warning with a code, and not saved",
     async ({ visitor, gates }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
@@ -448,7 +448,7 @@ function answering(check: Check): void {
 
 function failing(check: Check): void {
   check(
-    "an error in the handler is answered by the application, and what was changed before is saved",
+    "the handler throws → the application answers, and earlier changes are saved",
     async ({ visitor }) => {
       const someone = visitor();
       const answer = await someone.get("/throw");
@@ -458,7 +458,7 @@ function failing(check: Check): void {
   );
 
   check(
-    "a handler throws what is no Error → an error's answer, and what was changed before is saved",
+    "the handler throws a value that is not an Error → an error response, and earlier changes are saved",
     async ({ visitor }) => {
       for (const value of ["text", "object", "null", "undefined"]) {
         const someone = visitor();
@@ -470,7 +470,7 @@ function failing(check: Check): void {
   );
 
   check(
-    "a store that is down at load is a 503 of the application's; visitors without a cookie are served (promise 8, R37)",
+    "the store is down at load → the application answers 503, and requests without a cookie are served (promise 8, R37)",
     async ({ visitor, watched, differs }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
@@ -481,11 +481,7 @@ function failing(check: Check): void {
       assert.equal((await visitor().get("/plain")).body, "plain");
       assert.equal((await visitor().get("/read")).status, 200);
       watched.up();
-      assert.deepEqual(
-        (await someone.read()).data,
-        { tea: "green" },
-        "nothing about the failure is remembered",
-      );
+      assert.deepEqual((await someone.read()).data, { tea: "green" }, "the failure is not cached");
     },
   );
 
@@ -499,7 +495,7 @@ function failing(check: Check): void {
     "/empty",
   ]) {
     check(
-      `a store that is down at the commit of ${path.split("?")[0]} is a 503 of the application's, with no byte of the handler's (promises 4 and 8, R37)`,
+      `${path.split("?")[0]}: the store is down at commit → the application answers 503, without a byte of the handler's response (promises 4 and 8, R37)`,
       async ({ visitor, watched, differs }) => {
         const someone = visitor();
         await someone.get("/login?user=42");
@@ -508,7 +504,7 @@ function failing(check: Check): void {
         const answer = await someone.get(path);
         assertHandled(answer, 503, "handled: ERR_STORED_SESSION_STORE_UNAVAILABLE", differs);
         watched.up();
-        if (differs.has("errors") && answer.setCookies.length > 0) return; // the middleware gave the session up
+        if (differs.has("errors") && answer.setCookies.length > 0) return; // the middleware dropped the session
         assert.deepEqual(answer.setCookies, []);
         assert.deepEqual(await someone.read(), { user: "42", isNew: false, data: { tea: "green" } });
         await someone.get("/set?key=tea&value=red");
@@ -519,7 +515,7 @@ function failing(check: Check): void {
   }
 
   check(
-    "a value that cannot be stored is an error of the application's, and what is stored stays (R45)",
+    "a value that cannot be stored → an error, and the stored session stays (R45)",
     async ({ visitor, differs }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
@@ -531,7 +527,7 @@ function failing(check: Check): void {
   );
 
   check(
-    "a large session goes through; one past the limit is a named error, and what is stored stays (R45)",
+    "a session up to and above the size limit → saved; a named error, and the stored session stays (R45)",
     async ({ visitor, differs }) => {
       const someone = visitor();
       await someone.get("/large?length=500000");
@@ -551,7 +547,7 @@ function assertHandled(answer: Answer, status: number, body: string, differs: Re
 
 function racing(check: Check): void {
   check(
-    "64 parallel requests that change different keys lose none (promise 2, R39)",
+    "64 parallel requests change different keys → no update is lost (promise 2, R39)",
     async ({ visitor, gates }) => {
       const someone = visitor();
       await someone.get("/set?key=first&value=yes");
@@ -569,7 +565,7 @@ function racing(check: Check): void {
 
   for (const end of ["/logout", "/regenerate", "/login?user=43"]) {
     check(
-      `${end.split("?")[0]} while 20 requests are in flight: none brings the session back (promise 3, R38, R41)`,
+      `${end.split("?")[0]} while 20 requests are in flight → none restores the session (promise 3, R38, R41)`,
       async ({ visitor, gates, watched, differs }) => {
         const someone = visitor();
         await someone.get("/login?user=42");
@@ -590,7 +586,7 @@ function racing(check: Check): void {
   }
 
   check(
-    "of parallel regenerations one wins, and only it sets a cookie (R40, R41)",
+    "parallel regenerations → one wins, and only it sets a cookie (R40, R41)",
     async ({ visitor }) => {
       const someone = visitor();
       await someone.get("/login?user=42");
@@ -607,7 +603,7 @@ function racing(check: Check): void {
 
 function aborting(check: Check): void {
   check(
-    "a client that goes away before the answer leaves nothing behind; what the handler then saves is saved",
+    "the client disconnects before the response → nothing is left over, and the handler's changes are saved",
     async ({ url, visitor, gates }) => {
       const someone = visitor();
       await someone.get("/set?key=tea&value=green");
@@ -620,19 +616,22 @@ function aborting(check: Check): void {
     },
   );
 
-  check("a client that goes away while the session is being saved", async ({ url, visitor, watched }) => {
-    const someone = visitor();
-    await someone.get("/set?key=tea&value=green");
-    const held = watched.holdWrites();
-    const cut = abortable(`${url}/set?key=cup&value=blue`, someone.cookie);
-    await held.arrived;
-    await cut();
-    held.release();
-    await until(async () => "cup" in (await someone.read()).data);
-  });
+  check(
+    "the client disconnects while the session is saved → the save finishes",
+    async ({ url, visitor, watched }) => {
+      const someone = visitor();
+      await someone.get("/set?key=tea&value=green");
+      const held = watched.holdWrites();
+      const cut = abortable(`${url}/set?key=cup&value=blue`, someone.cookie);
+      await held.arrived;
+      await cut();
+      held.release();
+      await until(async () => "cup" in (await someone.read()).data);
+    },
+  );
 
   check(
-    "every session keeps to itself, with a twentieth of the requests aborted (R42)",
+    "many visitors, with 5 % of requests aborted → sessions never mix (R42)",
     async ({ url, visitor, gates }) => {
       const people = Array.from({ length: 20 }, (_, n) => ({ canary: `canary-${n}`, browser: visitor() }));
       for (const { canary, browser } of people) await browser.get(`/set?key=canary&value=${canary}`);

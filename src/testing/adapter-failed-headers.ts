@@ -6,7 +6,7 @@ import type { Check } from "./adapter-world.ts";
 export function failedHeaders(check: Check, ways: readonly ("file" | "raw")[]): void {
   for (const how of ["value", "redirect", "nothing", "stream", ...ways]) {
     check(
-      `commit fails after a handler answered with ${how} → the 503 keeps earlier headers and has none of the handler's (promise 4)`,
+      `commit fails after a handler answered with ${how} → the 503 keeps earlier headers and drops those of the handler (promise 4)`,
       async ({ visitor, watched }) => {
         const someone = visitor();
         await someone.get("/set?key=tea&value=green");

@@ -13,7 +13,7 @@ export function leaving(check: Check, ways: readonly ("file" | "raw")[]): void {
     for (const moment of moments) {
       if (how === "slow stream" && moment === "while the session is saved") continue; // may have no first byte to wait for
       check(
-        `client leaves ${moment}, which answers with ${how} → changes, logins and logouts are stored (promises 3 and 4)`,
+        `client disconnects ${moment}, which answers with ${how} → changes, logins and logouts are stored (promises 3 and 4)`,
         async (world) => {
           for (const what of deeds) await leave(world, how, moment, what);
         },
@@ -23,7 +23,7 @@ export function leaving(check: Check, ways: readonly ("file" | "raw")[]): void {
   }
 
   check(
-    "client leaves while the handler's stream has no chunk yet → the session is stored",
+    "client disconnects before the first chunk of the handler's stream → the session is stored",
     async (world) => {
       const { gates, visitor } = world;
       const someone = visitor();

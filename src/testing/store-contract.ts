@@ -57,7 +57,7 @@ export function storeContract(name: string, options: StoreContractOptions): void
 type Check = (sentence: string, body: (store: SessionStore) => Promise<void>) => void;
 
 function reading(check: Check): void {
-  check("read answers rows in the order asked for, and null for an id that has none", async (store) => {
+  check("read: several ids → rows in the requested order, null for an id without a row", async (store) => {
     const [a, b, c] = rows(3);
     await store.insert([a, b, c]);
     same(await store.read([c.id, idOf("nobody"), a.id, b.id]), [c, null, a, b]);
@@ -66,7 +66,7 @@ function reading(check: Check): void {
     same(await store.read([]), []);
   });
 
-  check("read: rows of any size in one batch → each is whole, in the order asked for", async (store) => {
+  check("read: rows of any size in one batch → complete rows, in the requested order", async (store) => {
     const sizes = [1, 32_768, 32_769, 300_000, 100, 1_500_000, 70_000, 2_900_000, 10];
     const batch = sizes.map((size, nth) => rowOf(`size ${nth}`, { data: bytesOf(size, nth) }));
     for (const row of batch) await store.insert([row]);
@@ -74,16 +74,17 @@ function reading(check: Check): void {
     for (const row of batch) same(await store.read([row.id]), [row]);
     const infos = await store.scanInfo(null, 100);
     same(infos, batch.toSorted(byId).map(infoOf));
-    for (const { head } of infos) assert.ok(head.buffer.byteLength < 100_000, "no data behind the head");
+    for (const { head } of infos)
+      assert.ok(head.buffer.byteLength < 100_000, "the head does not retain the data");
   });
 
-  check("read answers an expired row like any other", async (store) => {
+  check("read: an expired row → returned like any other", async (store) => {
     const row = rowOf("old", { expiresAt: 1, updatedAt: 0, createdAt: 0, absoluteExpiresAt: 1 });
     await store.insert([row]);
     same(await store.read([row.id]), [row]);
   });
 
-  check("read answers bytes that are nobody else's (R42)", async (store) => {
+  check("read: the returned bytes are changed → the stored row is not (R42)", async (store) => {
     const row = rowOf("a", { data: bytesOf(40, 7) });
     const given = copy(row);
     await store.insert([given]);
@@ -95,7 +96,7 @@ function reading(check: Check): void {
     same(await store.read([row.id]), [row]);
   });
 
-  check("bytes come back as plain Uint8Array and numbers as numbers", async (store) => {
+  check("read: any column → bytes are a plain Uint8Array, numbers are numbers", async (store) => {
     const row = rowOf("a", { userRef: idOf("user"), client: bytesOf(5) });
     await store.insert([row]);
     const [read] = await store.read([row.id]);
@@ -114,7 +115,7 @@ function reading(check: Check): void {
     }
   });
 
-  check("a malformed id is a miss everywhere, whatever its shape (R31)", async (store) => {
+  check("every operation: a malformed id → a miss (R31)", async (store) => {
     const row = rowOf("a");
     await store.insert([row]);
     const shapes: unknown[] = [
@@ -146,7 +147,7 @@ function reading(check: Check): void {
     same(await all(store), [row]);
   });
 
-  check("ids are compared byte by byte: one with another case is a miss (R32)", async (store) => {
+  check("read: an id in another case → a miss (R32)", async (store) => {
     const lower = ascii("abcdefghijklmnopqrstuvwxyzabcdef");
     const upper = ascii("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF");
     const spaces = ascii("abcdefghijklmnopqrstuvwxyz      ");
@@ -158,7 +159,7 @@ function reading(check: Check): void {
     assert.equal(await store.count(NOW), 4);
   });
 
-  check("ids of any bytes are kept as they are", async (store) => {
+  check("insert: ids of any bytes → stored unchanged", async (store) => {
     const ids = [new Uint8Array(32), new Uint8Array(32).fill(0xff), bytesOf(32, 0x5c), bytesOf(32, 0x80)];
     const given = ids.map((id, index) => rowOf(`r${index}`, { id }));
     same(
@@ -170,7 +171,7 @@ function reading(check: Check): void {
 }
 
 function inserting(check: Check): void {
-  check("insert adds rows, in batches of 1, 2 and 100", async (store) => {
+  check("insert: batches of 1, 2 and 100 → rows are added", async (store) => {
     for (const size of [1, 2, 100]) {
       const batch = rows(size, `batch of ${size}, `);
       same(
@@ -183,7 +184,7 @@ function inserting(check: Check): void {
     same(await store.insert([]), []);
   });
 
-  check("insert leaves a row that is there, and adds the others", async (store) => {
+  check("insert: one id exists → its row is unchanged, the others are added", async (store) => {
     const [a, b, c] = rows(3);
     await store.insert([b]);
     const other = { ...b, data: bytesOf(3), version: b.version + 1 };
@@ -193,7 +194,7 @@ function inserting(check: Check): void {
     same(await store.insert([{ ...b, version: b.version }]), [false]);
   });
 
-  check("what a row holds comes back: 2^53-1, 0, nothing, 1 MiB, null and bytes", async (store) => {
+  check("insert: extreme values (2^53-1, 0, empty, 1 MiB, null) → returned unchanged", async (store) => {
     const given = [
       rowOf("most", { version: Number.MAX_SAFE_INTEGER }),
       rowOf("least", { version: 0 }),
@@ -210,7 +211,7 @@ function inserting(check: Check): void {
 }
 
 function updating(check: Check): void {
-  check("update writes where the version matches, in batches of 1, 2 and 100", async (store) => {
+  check("update: the version matches, batches of 1, 2 and 100 → rows are written", async (store) => {
     for (const size of [1, 2, 100]) {
       const batch = rows(size, `batch of ${size}, `);
       await store.insert(batch);
@@ -230,31 +231,34 @@ function updating(check: Check): void {
     same(await store.update([]), []);
   });
 
-  check("update tells row by row: another version, a missing row, a match (promise 2)", async (store) => {
-    const batch = rows(9);
-    await store.insert(batch);
-    const meanwhile = batch.slice(0, 3).map((loaded) => nextOf(loaded, { data: bytesOf(4, 4) }));
-    await store.update(meanwhile.map((next, index) => ({ loaded: batch[index] as SessionRow, next })));
-    await store.delete(batch.slice(3, 6).map(({ id }) => id));
+  check(
+    "update: another version, a missing row and a match → reports which rows were applied (promise 2)",
+    async (store) => {
+      const batch = rows(9);
+      await store.insert(batch);
+      const meanwhile = batch.slice(0, 3).map((loaded) => nextOf(loaded, { data: bytesOf(4, 4) }));
+      await store.update(meanwhile.map((next, index) => ({ loaded: batch[index] as SessionRow, next })));
+      await store.delete(batch.slice(3, 6).map(({ id }) => id));
 
-    // No two writes of a row share a version: a store may tell by it whose write is there.
-    const updates = batch.map((loaded) => ({
-      loaded,
-      next: nextOf(loaded, { version: loaded.version + 2_000 }),
-    }));
-    same(await store.update(updates), [false, false, false, false, false, false, true, true, true]);
-    same(await store.read(batch.map(({ id }) => id)), [
-      ...meanwhile,
-      null,
-      null,
-      null,
-      ...updates.slice(6).map(({ next }) => next),
-    ]);
-    same(await store.update(updates.slice(0, 1)), [false]);
-    same(await store.update(updates.slice(3, 4)), [false]);
-  });
+      // No two writes of a row share a version: a store may tell by it whose write is there.
+      const updates = batch.map((loaded) => ({
+        loaded,
+        next: nextOf(loaded, { version: loaded.version + 2_000 }),
+      }));
+      same(await store.update(updates), [false, false, false, false, false, false, true, true, true]);
+      same(await store.read(batch.map(({ id }) => id)), [
+        ...meanwhile,
+        null,
+        null,
+        null,
+        ...updates.slice(6).map(({ next }) => next),
+      ]);
+      same(await store.update(updates.slice(0, 1)), [false]);
+      same(await store.update(updates.slice(3, 4)), [false]);
+    },
+  );
 
-  check("update never inserts (promise 3)", async (store) => {
+  check("update: a missing row → nothing is inserted (promise 3)", async (store) => {
     const row = rowOf("a");
     same(await store.update([{ loaded: row, next: nextOf(row) }]), [false]);
     const more = rows(5);
@@ -265,16 +269,21 @@ function updating(check: Check): void {
     assert.equal(await store.count(0), 0);
   });
 
-  check("of two updates of one version the second is told that it lost", async (store) => {
-    const row = rowOf("a");
-    await store.insert([row]);
-    const answers = await Promise.all(
-      [1, 2, 3, 4].map((nth) => store.update([{ loaded: row, next: nextOf(row, { version: 1_000 + nth }) }])),
-    );
-    assert.equal(answers.flat().filter(Boolean).length, 1);
-  });
+  check(
+    "update: two updates of the same version → the second reports that it was not applied",
+    async (store) => {
+      const row = rowOf("a");
+      await store.insert([row]);
+      const answers = await Promise.all(
+        [1, 2, 3, 4].map((nth) =>
+          store.update([{ loaded: row, next: nextOf(row, { version: 1_000 + nth }) }]),
+        ),
+      );
+      assert.equal(answers.flat().filter(Boolean).length, 1);
+    },
+  );
 
-  check("update moves user, client and times, and keeps createdAt and the absolute limit", async (store) => {
+  check("update: user, client and times change → createdAt and the absolute limit stay", async (store) => {
     const row = rowOf("a", { userRef: idOf("x"), client: bytesOf(9) });
     await store.insert([row]);
     const next = { ...nextOf(row), userRef: null, client: null, updatedAt: NOW + 5, expiresAt: NOW + 6 };
@@ -287,7 +296,7 @@ function updating(check: Check): void {
     same(await store.read([row.id]), [back]);
   });
 
-  check("versions up to 2^53-1 are told apart exactly", async (store) => {
+  check("update: versions up to 2^53-1 → compared exactly", async (store) => {
     const row = rowOf("a", { version: Number.MAX_SAFE_INTEGER });
     await store.insert([row]);
     const wrong = { ...row, version: Number.MAX_SAFE_INTEGER - 1 };
@@ -297,14 +306,14 @@ function updating(check: Check): void {
 }
 
 function replacing(check: Check): void {
-  check("replace ends the old row and adds the new one (R40)", async (store) => {
+  check("replace: the version matches → the old row ends and the new one is added (R40)", async (store) => {
     const [old, next, other] = rows(3);
     await store.insert([old, other]);
     assert.equal(await store.replace(old, next), true);
     same(await store.read([old.id, next.id, other.id]), [null, next, other]);
   });
 
-  check("replace changes nothing when the row is gone or has another version (promise 3)", async (store) => {
+  check("replace: the row is gone or has another version → nothing changes (promise 3)", async (store) => {
     const [old, next] = rows(2);
     assert.equal(await store.replace(old, next), false);
     assert.equal(await store.count(0), 0);
@@ -314,14 +323,14 @@ function replacing(check: Check): void {
     same(await store.read([old.id, next.id]), [newer, null]);
   });
 
-  check("replace changes nothing when the new id is taken", async (store) => {
+  check("replace: the new id exists → nothing changes", async (store) => {
     const [old, next] = rows(2);
     await store.insert([old, next]);
     assert.equal(await store.replace(old, { ...next, data: bytesOf(2) }), false);
     same(await store.read([old.id, next.id]), [old, next]);
   });
 
-  check("replace with the same id → the row begins anew, times included", async (store) => {
+  check("replace: the same id → the row starts over, times included", async (store) => {
     const [old, other] = rows(2);
     await store.insert([old, other]);
     const anew = {
@@ -335,7 +344,7 @@ function replacing(check: Check): void {
     same(await store.read([old.id]), [anew]);
   });
 
-  check("of several replacements of one row a single one happens", async (store) => {
+  check("replace: several at once for one row → exactly one is applied", async (store) => {
     const [old, ...next] = rows(5);
     await store.insert([old]);
     const answers = await Promise.all(next.map((row) => store.replace(old, row)));
@@ -345,7 +354,7 @@ function replacing(check: Check): void {
 }
 
 function touching(check: Check): void {
-  check("touch moves two times and leaves the version, in batches of 1, 2 and 100", async (store) => {
+  check("touch: batches of 1, 2 and 100 → updatedAt and expiresAt move, the version stays", async (store) => {
     for (const size of [1, 2, 100]) {
       const batch = rows(size, `batch of ${size}, `);
       await store.insert(batch);
@@ -359,7 +368,7 @@ function touching(check: Check): void {
     await store.touch([]);
   });
 
-  check("touch never passes the row's own absolute limit (R16)", async (store) => {
+  check("touch: a time past the absolute limit → capped at that limit (R16)", async (store) => {
     const [a, b] = [rowOf("a", { absoluteExpiresAt: NOW + 2 * DAY }), rowOf("b")];
     await store.insert([a, b]);
     const times = { updatedAt: NOW + DAY, expiresAt: NOW + 3 * DAY };
@@ -373,7 +382,7 @@ function touching(check: Check): void {
     ]);
   });
 
-  check("touch skips a missing row and never brings one back (promise 3)", async (store) => {
+  check("touch: a missing row → skipped, and not recreated (promise 3)", async (store) => {
     const [a, b] = rows(2);
     await store.insert([a]);
     const times = { updatedAt: NOW + 1, expiresAt: NOW + DAY };
@@ -384,7 +393,7 @@ function touching(check: Check): void {
     same(await all(store), [{ ...a, ...times }]);
   });
 
-  check("touch: a row that was saved or touched later → it keeps its times", async (store) => {
+  check("touch: the row was saved or touched later → its times stay", async (store) => {
     const batch = rows(3);
     await store.insert(batch);
     const later = batch.map((row) => ({ ...nextOf(row), updatedAt: NOW + 500, expiresAt: NOW + 20 * DAY }));
@@ -402,7 +411,7 @@ function touching(check: Check): void {
     same(await store.read([batch[0]!.id]), [{ ...later[0], expiresAt: NOW + 25 * DAY }]);
   });
 
-  check("a touched row expires by its new time", async (store) => {
+  check("touch: a new time → the row expires by it", async (store) => {
     const [row] = rows(1);
     await store.insert([row]);
     await store.touch([{ id: row.id, updatedAt: NOW, expiresAt: NOW + 20 * DAY }]);
@@ -412,7 +421,7 @@ function touching(check: Check): void {
 }
 
 function deleting(check: Check): void {
-  check("delete tells of each row whether it was there, in batches of 1, 2 and 100", async (store) => {
+  check("delete: batches of 1, 2 and 100 → reports which rows existed", async (store) => {
     for (const size of [1, 2, 100]) {
       const batch = rows(size, `batch of ${size}, `);
       const kept = rowOf(`kept ${size}`);
@@ -431,14 +440,14 @@ function deleting(check: Check): void {
     same(await store.delete([]), []);
   });
 
-  check("delete of some that are there and some that are not", async (store) => {
+  check("delete: some rows exist, some do not → reports each", async (store) => {
     const [a, b, c, d] = rows(4);
     await store.insert([a, c]);
     same(await store.delete([a.id, b.id, c.id, d.id]), [true, false, true, false]);
     assert.equal(await store.count(0), 0);
   });
 
-  check("delete takes a row whatever its version", async (store) => {
+  check("delete: any version → the row is deleted", async (store) => {
     const [row] = rows(1);
     await store.insert([row]);
     await store.update([{ loaded: row, next: nextOf(row) }]);
@@ -458,7 +467,7 @@ function users(check: Check): void {
     rowOf("nobody's", { createdAt: NOW }),
   ];
 
-  check("listByUser answers the rows of any of the references, newest first (R36)", async (store) => {
+  check("listByUser: several references → the rows of any of them, newest first (R36)", async (store) => {
     const [a1, a2, a3, b1, none] = some();
     await store.insert([a1, a2, a3, b1, none]);
     same(await store.listByUser([ann, older], 10), [a2, a3, a1].map(infoOf));
@@ -468,7 +477,7 @@ function users(check: Check): void {
     same(await store.listByUser([], 10), []);
   });
 
-  check("deleteByUser deletes all of a user's rows and no other", async (store) => {
+  check("deleteByUser: a user → all rows of that user and no others are deleted", async (store) => {
     const [a1, a2, a3, b1, none] = some();
     await store.insert([a1, a2, a3, b1, none]);
     assert.equal(await store.deleteByUser([ann, older]), 3);
@@ -477,7 +486,7 @@ function users(check: Check): void {
     same(await all(store), [b1, none].toSorted(byId));
   });
 
-  check("deleteByUser with `only` deletes one row, if it is that user's", async (store) => {
+  check("deleteByUser: `only` → one row is deleted, if it belongs to that user", async (store) => {
     const [a1, a2, a3, b1, none] = some();
     await store.insert([a1, a2, a3, b1, none]);
     assert.equal(await store.deleteByUser([ann, older], { only: b1.id }), 0);
@@ -501,74 +510,77 @@ function users(check: Check): void {
 }
 
 function expiring(check: Check): void {
-  check("deleteExpired takes rows at their time and not a millisecond before (promise 5)", async (store) => {
-    await store.insert([
-      rowOf("gone", { expiresAt: NOW }),
-      rowOf("long gone", { expiresAt: NOW - 40 * DAY }),
-      rowOf("alive", { expiresAt: NOW + 1 }),
-    ]);
-    assert.equal(await expireAll(store, { before: NOW }), 2);
-    same(await all(store), [rowOf("alive", { expiresAt: NOW + 1 })]);
-  });
-
   check(
-    "deleteFuture deletes what was created and ends in the future, in bounded steps (R20)",
+    "deleteExpired: at expiresAt and one millisecond before → deleted at that time only (promise 5)",
     async (store) => {
-      if (store.deleteFuture === undefined) return;
-      const ahead = { createdAt: NOW + 900 * DAY, updatedAt: NOW + 900 * DAY };
-      const end = { expiresAt: NOW + 930 * DAY, absoluteExpiresAt: NOW + 930 * DAY };
-      const left = Array.from({ length: 5 }, (_, index) => rowOf(`left ${index}`, { ...ahead, ...end }));
-      const kept = [
-        rowOf("live"),
-        rowOf("long", { expiresAt: NOW + 930 * DAY, absoluteExpiresAt: NOW + 930 * DAY }),
-        rowOf("soon", { ...ahead, expiresAt: NOW + DAY, absoluteExpiresAt: NOW + DAY }),
-      ];
-      await store.insert([...left, ...kept]);
-      const query = { createdAfter: NOW + DAY, expiresAfter: NOW + 400 * DAY, limit: 2 };
-      const steps: number[] = [];
-      do steps.push(await store.deleteFuture(query));
-      while (steps.at(-1)! > 0);
-      same(steps, [2, 2, 1, 0]);
-      same(
-        (await store.read([...left, ...kept].map(({ id }) => id))).map((row) => row !== null),
-        [false, false, false, false, false, true, true, true],
-      );
+      await store.insert([
+        rowOf("gone", { expiresAt: NOW }),
+        rowOf("long gone", { expiresAt: NOW - 40 * DAY }),
+        rowOf("alive", { expiresAt: NOW + 1 }),
+      ]);
+      assert.equal(await expireAll(store, { before: NOW }), 2);
+      same(await all(store), [rowOf("alive", { expiresAt: NOW + 1 })]);
     },
   );
 
-  check("deleteExpired goes in bounded steps with a cursor to the end (R34)", async (store) => {
-    const batch = Array.from({ length: 230 }, (_, nth) =>
-      rowOf(`r${nth}`, { expiresAt: nth % 3 === 0 ? NOW + 1 + nth : NOW - (nth % 7) * DAY - nth }),
+  check("deleteFuture: rows created in the future → deleted in bounded steps (R20)", async (store) => {
+    if (store.deleteFuture === undefined) return;
+    const ahead = { createdAt: NOW + 900 * DAY, updatedAt: NOW + 900 * DAY };
+    const end = { expiresAt: NOW + 930 * DAY, absoluteExpiresAt: NOW + 930 * DAY };
+    const left = Array.from({ length: 5 }, (_, index) => rowOf(`left ${index}`, { ...ahead, ...end }));
+    const kept = [
+      rowOf("live"),
+      rowOf("long", { expiresAt: NOW + 930 * DAY, absoluteExpiresAt: NOW + 930 * DAY }),
+      rowOf("soon", { ...ahead, expiresAt: NOW + DAY, absoluteExpiresAt: NOW + DAY }),
+    ];
+    await store.insert([...left, ...kept]);
+    const query = { createdAfter: NOW + DAY, expiresAfter: NOW + 400 * DAY, limit: 2 };
+    const steps: number[] = [];
+    do steps.push(await store.deleteFuture(query));
+    while (steps.at(-1)! > 0);
+    same(steps, [2, 2, 1, 0]);
+    same(
+      (await store.read([...left, ...kept].map(({ id }) => id))).map((row) => row !== null),
+      [false, false, false, false, false, true, true, true],
     );
-    await store.insert(batch);
-    const due = batch.filter(({ expiresAt }) => expiresAt <= NOW).length;
-    let cursor: ExpireQuery["cursor"] = null;
-    let deleted = 0;
-    let steps = 0;
-    let told = 0;
-    do {
-      const step = await store.deleteExpired(queryOf({ before: NOW, limit: 20, cursor }));
-      assert.ok(step.deleted <= 20);
-      const { fraction = told } = step;
-      assert.ok(fraction >= told && fraction <= 1, "what is told of the progress never goes back");
-      told = fraction;
-      deleted += step.deleted;
-      cursor = step.cursor;
-      assert.ok(++steps < 60, "a run comes to an end");
-    } while (cursor);
-    assert.equal(deleted, due);
-    assert.ok(steps >= due / 20);
-    assert.equal(await store.count(0), batch.length - due);
   });
 
-  check("deleteExpired with a limit of 1, and with nothing to do", async (store) => {
+  check(
+    "deleteExpired: more rows than the limit → bounded steps with a cursor to the end (R34)",
+    async (store) => {
+      const batch = Array.from({ length: 230 }, (_, nth) =>
+        rowOf(`r${nth}`, { expiresAt: nth % 3 === 0 ? NOW + 1 + nth : NOW - (nth % 7) * DAY - nth }),
+      );
+      await store.insert(batch);
+      const due = batch.filter(({ expiresAt }) => expiresAt <= NOW).length;
+      let cursor: ExpireQuery["cursor"] = null;
+      let deleted = 0;
+      let steps = 0;
+      let told = 0;
+      do {
+        const step = await store.deleteExpired(queryOf({ before: NOW, limit: 20, cursor }));
+        assert.ok(step.deleted <= 20);
+        const { fraction = told } = step;
+        assert.ok(fraction >= told && fraction <= 1, "reported progress never decreases");
+        told = fraction;
+        deleted += step.deleted;
+        cursor = step.cursor;
+        assert.ok(++steps < 60, "a run terminates");
+      } while (cursor);
+      assert.equal(deleted, due);
+      assert.ok(steps >= due / 20);
+      assert.equal(await store.count(0), batch.length - due);
+    },
+  );
+
+  check("deleteExpired: a limit of 1, and no expired rows → finishes", async (store) => {
     assert.equal(await expireAll(store, { before: NOW }), 0);
     await store.insert(rows(5).map((row) => ({ ...row, expiresAt: NOW })));
     assert.equal(await expireAll(store, { before: NOW, limit: 1 }), 5);
     assert.equal(await expireAll(store, { before: NOW, limit: 1 }), 0);
   });
 
-  check("deleteExpired by age, of creation and of the last use", async (store) => {
+  check("deleteExpired: maximum ages of creation and of last use → older rows are deleted", async (store) => {
     const old = rowOf("old", { createdAt: NOW - 10 * DAY, updatedAt: NOW });
     const idle = rowOf("idle", { createdAt: NOW - DAY, updatedAt: NOW - DAY });
     const fresh = rowOf("fresh", { createdAt: NOW, updatedAt: NOW });
@@ -581,14 +593,14 @@ function expiring(check: Check): void {
     same(await all(store), [fresh]);
   });
 
-  check("deleteExpired by age walks the whole table in bounded steps", async (store) => {
+  check("deleteExpired: by age → scans the whole table in bounded steps", async (store) => {
     const batch = rows(500).map((row, nth) => ({ ...row, createdAt: nth % 2 ? NOW : NOW - DAY }));
     for (let from = 0; from < batch.length; from += 100) await store.insert(batch.slice(from, from + 100));
     assert.equal(await expireAll(store, { before: 0, createdBefore: NOW, limit: 30 }), 250);
     assert.equal(await store.count(0), 250);
   });
 
-  check("count counts the rows that expire after now", async (store) => {
+  check("count: live and expired rows → counts the rows that expire after now", async (store) => {
     assert.equal(await store.count(NOW), 0);
     await store.insert([
       rowOf("a", { expiresAt: NOW }),
@@ -602,7 +614,7 @@ function expiring(check: Check): void {
 }
 
 function walking(check: Check): void {
-  check("scan answers rows in ascending order of id, from after a place", async (store) => {
+  check("scan: after an id → rows in ascending order of id", async (store) => {
     const batch = rows(25);
     batch.push(
       rowOf("least", { id: new Uint8Array(32) }),
@@ -626,23 +638,23 @@ function walking(check: Check): void {
 }
 
 function leasing(check: Check): void {
-  check("a lease is one holder's until it runs out, is given back or renewed", async (store) => {
+  check("lease: held, released, renewed and expired → one holder at a time", async (store) => {
     assert.equal(await store.lease("expire", "a", NOW + 100, NOW), true);
     assert.equal(await store.lease("expire", "b", NOW + 100, NOW), false);
     assert.equal(await store.lease("reseal", "b", NOW + 100, NOW), true, "another name is another lease");
     assert.equal(await store.lease("expire", "a", NOW + 200, NOW + 50), true, "renewed");
     assert.equal(await store.lease("expire", "a", NOW + 200, NOW + 50), true, "renewed to the same time");
     assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 199), false);
-    assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 200), true, "taken over");
+    assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 200), true, "expired, so acquired");
     assert.equal(await store.lease("expire", "a", NOW + 300, NOW + 210), false);
-    assert.equal(await store.lease("expire", "a", NOW + 210, NOW + 210), false, "given back by another");
+    assert.equal(await store.lease("expire", "a", NOW + 210, NOW + 210), false, "released by another holder");
     assert.equal(await store.lease("expire", "b", NOW + 220, NOW + 220), true, "given back");
     assert.equal(await store.lease("expire", "a", NOW + 300, NOW + 220), true);
-    assert.equal(await store.lease("expire", "a", 0, NOW + 230), true, "given back with until 0");
+    assert.equal(await store.lease("expire", "a", 0, NOW + 230), true, "released with until = 0");
     assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 230), true);
   });
 
-  check("of several that ask for a lease at once a single one gets it", async (store) => {
+  check("lease: several holders at once → exactly one gets it", async (store) => {
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, nth) => store.lease("expire", `holder ${nth}`, NOW + 100, NOW)),
     );
@@ -651,73 +663,82 @@ function leasing(check: Check): void {
 }
 
 function takingOver(check: Check): void {
-  check("takeOver, where there is one, adds a row once and never again (promise 3)", async (store) => {
-    if (store.takeOver === undefined) return;
-    const [a, b, c, d] = rows(4, "taken over ");
-    await store.insert([b]);
-    same(await store.takeOver([a, b], { dryRun: true }), ["imported", "present"]);
-    same(await all(store), [b]);
-    same(await store.takeOver([a, nextOf(b), c]), ["imported", "present", "imported"]);
-    same((await all(store)).toSorted(byId), [a, b, c].toSorted(byId));
-    await store.delete([a.id, b.id]);
-    const left = ["before", "before", "before", "imported"];
-    same(await store.takeOver([a, b, c, d], { dryRun: true }), left);
-    same(await store.takeOver([a, b, c, d]), left);
-    same((await all(store)).toSorted(byId), [c, d].toSorted(byId));
-    same(await store.takeOver([]), []);
-  });
+  check(
+    "takeOver: the same id twice, if the store has takeOver → imported once only (promise 3)",
+    async (store) => {
+      if (store.takeOver === undefined) return;
+      const [a, b, c, d] = rows(4, "taken over ");
+      await store.insert([b]);
+      same(await store.takeOver([a, b], { dryRun: true }), ["imported", "present"]);
+      same(await all(store), [b]);
+      same(await store.takeOver([a, nextOf(b), c]), ["imported", "present", "imported"]);
+      same((await all(store)).toSorted(byId), [a, b, c].toSorted(byId));
+      await store.delete([a.id, b.id]);
+      const left = ["before", "before", "before", "imported"];
+      same(await store.takeOver([a, b, c, d], { dryRun: true }), left);
+      same(await store.takeOver([a, b, c, d]), left);
+      same((await all(store)).toSorted(byId), [c, d].toSorted(byId));
+      same(await store.takeOver([]), []);
+    },
+  );
 
-  check("takeOver takes the first of several rows with one id, and answers the others", async (store) => {
-    if (store.takeOver === undefined) return;
-    const [a, b, c] = rows(3, "twice ");
-    await store.insert([b]);
-    const twice = [a, nextOf(b), nextOf(a), a, c, b];
-    const answers = ["imported", "present", "before", "before", "imported", "before"];
-    same(await store.takeOver(twice, { dryRun: true }), answers);
-    same(await store.takeOver(twice), answers);
-    same((await all(store)).toSorted(byId), [a, b, c].toSorted(byId));
-  });
+  check(
+    "takeOver: several rows with one id → the first is imported, the others are reported",
+    async (store) => {
+      if (store.takeOver === undefined) return;
+      const [a, b, c] = rows(3, "twice ");
+      await store.insert([b]);
+      const twice = [a, nextOf(b), nextOf(a), a, c, b];
+      const answers = ["imported", "present", "before", "before", "imported", "before"];
+      same(await store.takeOver(twice, { dryRun: true }), answers);
+      same(await store.takeOver(twice), answers);
+      same((await all(store)).toSorted(byId), [a, b, c].toSorted(byId));
+    },
+  );
 }
 
 function living(check: Check): void {
-  check("its lanes are positive", async ({ lanes }) => {
+  check("lanes: any store → positive numbers", async ({ lanes }) => {
     assert.ok(lanes.read >= 1 && lanes.write >= 1 && lanes.maxBatch >= 1);
   });
 
-  check("migrate does nothing where nothing is pending", async (store) => {
+  check("migrate: nothing is pending → nothing changes", async (store) => {
     const [row] = rows(1);
     await store.insert([row]);
     await Promise.all([store.migrate(), store.migrate()]);
     same(await all(store), [row]);
   });
 
-  check("close waits for what is under way; later calls reject, closing twice is fine", async (store) => {
-    const [row, other] = rows(2);
-    const answer = store.insert([row]);
-    await store.close();
-    same(await answer, [true]);
-    await store.close();
-    const query = queryOf({ before: 0 });
-    const calls = [
-      () => store.read([row.id]),
-      () => store.insert([row]),
-      () => store.update([{ loaded: row, next: nextOf(row) }]),
-      () => store.replace(row, other),
-      () => store.touch([{ id: row.id, updatedAt: 0, expiresAt: 0 }]),
-      () => store.delete([row.id]),
-      () => store.listByUser([row.id], 1),
-      () => store.deleteByUser([row.id]),
-      () => store.deleteExpired(query),
-      () => store.count(0),
-      () => store.scan(null, 1),
-      () => store.scanInfo(null, 1),
-      () => store.lease("a", "b", 1, 0),
-      () => store.migrate(),
-    ];
-    for (const call of calls) await assert.rejects(call(), ClosedError);
-  });
+  check(
+    "close: operations in progress → waits for them; later calls reject; a second close succeeds",
+    async (store) => {
+      const [row, other] = rows(2);
+      const answer = store.insert([row]);
+      await store.close();
+      same(await answer, [true]);
+      await store.close();
+      const query = queryOf({ before: 0 });
+      const calls = [
+        () => store.read([row.id]),
+        () => store.insert([row]),
+        () => store.update([{ loaded: row, next: nextOf(row) }]),
+        () => store.replace(row, other),
+        () => store.touch([{ id: row.id, updatedAt: 0, expiresAt: 0 }]),
+        () => store.delete([row.id]),
+        () => store.listByUser([row.id], 1),
+        () => store.deleteByUser([row.id]),
+        () => store.deleteExpired(query),
+        () => store.count(0),
+        () => store.scan(null, 1),
+        () => store.scanInfo(null, 1),
+        () => store.lease("a", "b", 1, 0),
+        () => store.migrate(),
+      ];
+      for (const call of calls) await assert.rejects(call(), ClosedError);
+    },
+  );
 
-  check("many operations at once do not get into each other's way (R42)", async (store) => {
+  check("every operation: many at once → they do not interfere (R42)", async (store) => {
     const batch = rows(60);
     await Promise.all(batch.map((row) => store.insert([row])));
     const next = batch.map((row) => nextOf(row));

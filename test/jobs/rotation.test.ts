@@ -27,7 +27,7 @@ async function request(sessions: SessionManager<Basket>, browser: Browser): Prom
 
 for (const database of databases) {
   describe(database.name, () => {
-    test("R27 promise 9 keys turn again and again under load while rows are resealed, and nobody is logged out", async () => {
+    test("R27 promise 9: keys are rotated repeatedly under load while rows are resealed → nobody is logged out", async () => {
       await using created = await database.createStore();
       const { store } = created;
       await migrate(store);

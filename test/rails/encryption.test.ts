@@ -162,7 +162,7 @@ describe("refusals that no vector has", () => {
     expect(both.isCurrent(both.seal(plaintext))).toBe(true);
   });
 
-  test("keys turn: the last encrypts, all open, the old row is not current (R27)", () => {
+  test("key rotation: the last key encrypts, all keys decrypt, and an old row is not current (R27)", () => {
     const turned = new RailsEncryption({ ...base, primaryKey: ["one", "two"] });
     const old = plain.seal(plaintext);
     expect(hex(turned.open(old))).toBe(hex(plaintext));
