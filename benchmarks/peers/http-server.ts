@@ -199,7 +199,7 @@ async function profile(): Promise<void> {
 }
 
 async function profiled(): Promise<Profiler.Profile> {
-  const { profile } = await inspector!.post("Profiler.stop");
+  const answer = await inspector!.post("Profiler.stop");
   inspector!.disconnect();
-  return profile;
+  return answer.profile;
 }
