@@ -63,6 +63,13 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
    * the length of the row. Use `false` in that case.
    */
   compressAbove?: number | false;
+  /**
+   * Memory in bytes for the contents of sessions that this process decrypted lately, so that it decrypts each version of
+   * a session once; 0 turns the cache off. Every request still reads its row, so a logout, a revocation, an expiry and an
+   * edited row take effect at the next request. The contents are in clear in the process's memory until newer ones
+   * take their place, the session ends, or `close()`. Default 16,777,216 (16 MiB); 0 with `sealTo` or `alsoOpens` "cookie".
+   */
+  cacheBytes?: number;
   /** Maximum size of an encoded session in bytes. A larger session fails its commit. Default 1,048,576 (1 MiB). */
   maxBytes?: number;
   /**

@@ -6,6 +6,7 @@ import { Defaults } from "./session/defaults.ts";
 import type { SessionFormat } from "./session/format.ts";
 import { plainAnswer, userIn } from "./session/hooks.ts";
 import { nativeFormat } from "./session/native-format.ts";
+import { OpenedRows, openingOnce } from "./session/opened.ts";
 import type { Settings } from "./session/settings.ts";
 import { milliseconds } from "./shared/duration.ts";
 
@@ -23,6 +24,7 @@ const known = new Set([
   "alsoOpens",
   "app",
   "compressAbove",
+  "cacheBytes",
   "maxBytes",
   "onConflict",
   "onUnreadable",
@@ -35,7 +37,7 @@ const known = new Set([
   "format",
 ]);
 
-const sealingOptions = ["sealTo", "alsoOpens", "app", "compressAbove", "maxBytes"] as const;
+const sealingOptions = ["sealTo", "alsoOpens", "app", "compressAbove", "cacheBytes", "maxBytes"] as const;
 const maxTimer = 2 ** 31 - 1;
 /** Times of a clock, in milliseconds. Today's time in seconds is less, and in microseconds more. */
 const earliest = 1e11;
@@ -64,9 +66,12 @@ export function resolveOptions<Data>(
   checkValues(options, problems);
   if (typeof options.clock === "function") checkClock(options.clock(), problems);
   problems.push(...SessionCookie.problems(options.cookie, environment));
-  const format = options.format === undefined ? native(options, problems) : givenFormat(options, problems);
+  const cacheBytes = cacheBytesOf(options, problems);
+  let format = options.format === undefined ? native(options, problems) : givenFormat(options, problems);
 
   if (problems.length > 0) throw new OptionsError(problems);
+  const opened = cacheBytes > 0 ? new OpenedRows(cacheBytes) : null;
+  if (opened !== null) format = openingOnce(format!, opened);
   const { clock = Date.now, onConflict } = options;
   const userOf = options.userOf as ((data: Record<string, unknown>) => unknown) | undefined;
   return {
@@ -81,6 +86,7 @@ export function resolveOptions<Data>(
     defaults: options.schema && new Defaults(options.schema, format!),
     upgrade: options.upgrade,
     client: options.client ?? true,
+    opened,
     // Times are stored as integers, and a clock such as performance.timeOrigin + performance.now() has fractions.
     clock: clock === Date.now ? clock : () => Math.floor(clock()),
   };
@@ -201,6 +207,16 @@ function checkClock(now: unknown, problems: string[]): void {
 
 function yearOf(time: number): number {
   return new Date(time).getUTCFullYear();
+}
+
+/** The size of the cache of the native format; a format that is given has none. */
+function cacheBytesOf({ format, sealTo, alsoOpens, cacheBytes }: Options, problems: string[]): number {
+  if (format !== undefined) return 0;
+  const isToCookie = sealTo === "cookie" || alsoOpens === "cookie";
+  const bytes = cacheBytes ?? (isToCookie ? 0 : 16_777_216);
+  if (Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
+  problems.push("`cacheBytes` must be a whole number of bytes, 0 or more. 0 turns the cache off.");
+  return 0;
 }
 
 /** Creates the native format. Returns undefined if any option has a problem. */

@@ -1,6 +1,6 @@
 import type { Profiler } from "node:inspector";
 
-/** What a request's processor time goes to, in the order of the report. */
+/** What the processor time of a request goes to, in the order of the report. */
 export const partNames = [
   "token",
   "statement",
@@ -65,10 +65,11 @@ const rules: readonly Rule[] = [
 
 /**
  * The time of a processor profile by part, scaled to what one request takes of the processor without a profile: taking
- * samples makes everything slower, and nothing much more so than anything else.
- * @param user microseconds of user time that one request takes
+ * samples makes everything slower, and nothing much more so than anything else. Time in the system is in it: it is most
+ * of "sending", where a write to a socket wakes its reader.
+ * @param micros microseconds of processor time that one request takes
  */
-export function budgetOf(profile: Profiler.Profile, user: number): Budget {
+export function budgetOf(profile: Profiler.Profile, micros: number): Budget {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map<number, number>();
   for (const { id, children = [] } of profile.nodes) for (const child of children) parents.set(child, id);
@@ -81,7 +82,7 @@ export function budgetOf(profile: Profiler.Profile, user: number): Budget {
     const part =
       name === "(garbage collector)"
         ? "garbage collection"
-        : name === "(idle)"
+        : name === "(idle)" || url === "node:inspector"
           ? null
           : (ruleOf({ url, name }) ?? (parent === undefined ? "Node, other" : partOf(parent)));
     parts.set(id, part);
@@ -96,7 +97,7 @@ export function budgetOf(profile: Profiler.Profile, user: number): Budget {
     times[part] += time;
     busy += time;
   }
-  for (const part of partNames) times[part] *= busy > 0 ? user / busy : 0;
+  for (const part of partNames) times[part] *= busy > 0 ? micros / busy : 0;
   return times;
 }
 

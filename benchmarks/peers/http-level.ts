@@ -31,7 +31,7 @@ export interface HttpLine {
   /** The same two where every server is asked equally often. */
   readonly loopEqually: number;
   readonly answerEqually: number;
-  /** What the user time goes to; null without `--profile`. */
+  /** What the processor time goes to; null without `--profile`. */
   readonly budget: Budget | null;
 }
 
@@ -206,7 +206,7 @@ function linesOf(database: DatabaseName, contenders: readonly Contender[]): Http
       answer: of("answer"),
       loopEqually: of("loop", equally),
       answerEqually: of("answer", equally),
-      budget: profile && budgetOf(profile, of("user")),
+      budget: profile && budgetOf(profile, of("user") + of("system")),
     };
     console.log(
       [

@@ -124,7 +124,7 @@ function budgetTable(lines: readonly HttpLine[]): string[] {
   const profiled = lines.filter(({ budget }) => budget !== null);
   if (profiled.length === 0) return [];
   return [
-    "What the user time of one request goes to, in microseconds, from a profile of each server that was taken after its rounds and is scaled to the user time above:",
+    "What the processor time of one request goes to, in microseconds, user and system time together, from a profile of each server that was taken after its rounds and is scaled to the times above:",
     table(
       ["sessions", ...partNames],
       profiled.map(({ kind, budget }) => [kind, ...partNames.map((part) => budget![part].toFixed(1))]),

@@ -92,9 +92,12 @@ export class BatchingStore {
     this.#freeWrites = store.lanes.write;
   }
 
-  /** The row; null when there is none. */
-  read(id: Uint8Array): Promise<SessionRow | null> {
-    return this.#enqueue("read", id, id) as Promise<SessionRow | null>;
+  /**
+   * The row; null when there is none.
+   * @param known the row as the caller has it, for the store; see {@link SessionStore.read}
+   */
+  read(id: Uint8Array, known: SessionRow | null = null): Promise<SessionRow | null> {
+    return this.#enqueue("read", id, known) as Promise<SessionRow | null>;
   }
 
   /** False when the id exists already. */
@@ -467,9 +470,7 @@ export class BatchingStore {
     const items = operations.map(({ item }) => item);
     switch (kind) {
       case "read":
-        return operations.length === 1
-          ? await store.read(items as Uint8Array[])
-          : await this.#readShared(operations);
+        return await this.#readShared(operations);
       case "insert":
         return await store.insert(items as SessionRow[]);
       case "update":
@@ -489,14 +490,20 @@ export class BatchingStore {
   /** Callers that ask for the same id share one reading of it. */
   async #readShared(operations: readonly Operation[]): Promise<readonly unknown[]> {
     const ids: Uint8Array[] = [];
+    const known: (SessionRow | null)[] = [];
     const places: number[] = [];
-    for (const { id } of operations) {
+    let isAnyKnown = false;
+    for (const { id, item } of operations) {
       const last = ids.at(-1);
-      if (!last || Buffer.compare(last, id) !== 0) ids.push(id);
+      if (!last || Buffer.compare(last, id) !== 0) known[ids.push(id) - 1] = null;
+      if (item !== null) {
+        known[ids.length - 1] = item as SessionRow;
+        isAnyKnown = true;
+      }
       places.push(ids.length - 1);
     }
-    const rows = await this.store.read(ids);
-    return places.map((place) => rows[place]);
+    const rows = await (isAnyKnown ? this.store.read(ids, known) : this.store.read(ids));
+    return places.length === ids.length ? rows : places.map((place) => rows[place]);
   }
 
   /** Frees the lane and the ids, once the batch was answered. */

@@ -9,6 +9,7 @@ import {
 } from "../telemetry/channels.ts";
 import type { SessionRow } from "../store/row.ts";
 import { BatchingStore } from "../batching/batching-store.ts";
+import { sameBytes } from "../shared/bytes.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { BareRow, ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
@@ -46,10 +47,19 @@ export class Records {
     const row = await trace(
       "read",
       () => ({ operation: "read", handle: handleOf(id) }),
-      () => this.store.read(id),
+      () => this.#read(id),
       (event, found) => (event.found = found !== null),
     );
     return row !== null && this.isAlive(row) ? row : null;
+  }
+
+  /** Sends what is known of the row, so that the store need not transfer it again. */
+  async #read(id: Uint8Array): Promise<SessionRow | null> {
+    const { opened } = this.settings;
+    if (opened === null) return this.store.read(id);
+    const row = await this.store.read(id, opened.known(id));
+    if (row === null) opened.drop(id);
+    return row;
   }
 
   isAlive(row: Omit<SessionRow, "data">): boolean {
@@ -147,6 +157,7 @@ export class Records {
   }
 
   replace(loaded: SessionRow, next: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
+    if (!sameBytes(loaded.id, next.id)) this.settings.opened?.drop(loaded.id);
     return this.#write("replace", reason, next, loaded, () => this.store.replace(loaded, next));
   }
 
@@ -172,6 +183,7 @@ export class Records {
   }
 
   delete(id: Uint8Array, operation: DeleteEvent["operation"] = "destroy"): Promise<boolean> {
+    this.settings.opened?.drop(id);
     return trace(
       "delete",
       () => ({ operation, handle: handleOf(id) }),
@@ -227,6 +239,10 @@ export class Records {
 
   async close(): Promise<void> {
     await this.settled();
-    await this.store.close();
+    try {
+      await this.store.close();
+    } finally {
+      this.settings.opened?.clear();
+    }
   }
 }

@@ -2,6 +2,7 @@ import type { SessionStore } from "../store/contract.ts";
 import type { SessionFormat } from "./format.ts";
 import type { SessionCookie } from "./cookie.ts";
 import type { Defaults } from "./defaults.ts";
+import type { OpenedRows } from "./opened.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
 /** Two requests changed the same key of `data`. */
@@ -33,6 +34,8 @@ export interface Settings {
   readonly defaults: Defaults | undefined;
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly client: boolean;
+  /** What rows hold that were opened of late; null where nothing is to be kept. */
+  readonly opened: OpenedRows | null;
   readonly storeTimeout: number;
   /** Whole milliseconds. */
   readonly clock: () => number;

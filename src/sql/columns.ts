@@ -87,6 +87,14 @@ function metaIn(row: Row): Omit<SessionRow, "data"> {
   };
 }
 
+/** Whether a row came with a mark in the place of its data, which is that of a known row: see {@link SAME}. */
+export function isUnchanged(row: Row): boolean {
+  return row["data"] !== null && bytesIn(row, "data").length !== integerIn(row, "bytes");
+}
+
+/** A mark in the place of data that is longer. Not an empty one, which MariaDB's EMPTY_STRING_IS_NULL turns into NULL. */
+export const SAME = "x'00'";
+
 /** Reads a boolean result, whatever the driver makes of 1 and 0. */
 export function flagIn(row: Row, column: string): boolean {
   const value = row[column];

@@ -1,4 +1,5 @@
 import type { Lanes } from "../store/lanes.ts";
+import type { KnownId } from "./known-rows.ts";
 import type { ImportLedger } from "./import-ledger.ts";
 import type { ImportSource } from "./import-source.ts";
 import type { Ask, Inspected } from "./inspection.ts";
@@ -127,6 +128,13 @@ export interface Dialect {
   read(ids: readonly Uint8Array[]): Statement;
   /** Like `read`, but leaves out data larger than {@link LEFT_OUT_ABOVE} bytes. */
   readSmall(ids: readonly Uint8Array[]): Statement;
+  /**
+   * Like `readSmall`, also without the data of rows that are known, where it is the same still: byte for byte, or by
+   * {@link digestOf}. Never by the version alone: an edited row is refused like any other (promise 6).
+   */
+  readChanged(ids: readonly KnownId[]): Statement;
+  /** Whether the data of a row of `readChanged` was left out because it is the same. */
+  isUnchanged(row: Record<string, unknown>): boolean;
   /** The id and size of a `readSmall` row whose data was left out. Null if the row is complete. */
   leftOut(row: Record<string, unknown>): { readonly id: Uint8Array; readonly bytes: number } | null;
   /** Inserts the rows whose id is free, and skips the others. */

@@ -1,8 +1,9 @@
 import { keyOf } from "../shared/bytes.ts";
 import { bytesIn, integerIn } from "./columns.ts";
-import { ClosedError } from "../errors.ts";
+import { ClosedError, StoreError } from "../errors.ts";
 import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
+import { KnownRows } from "./known-rows.ts";
 import { readBatch } from "./read-batch.ts";
 import type {
   ExpireQuery,
@@ -35,6 +36,8 @@ export class SqlStore implements SessionStore {
   readonly #dialect: Dialect;
   /** Whether recent updates conflicted: the next ones may too. */
   #hasRivals = false;
+  /** Until the server refuses a statement that leaves out the data of known rows. */
+  #asksForChanges = true;
   #unmigrated: boolean;
   #migrating: Promise<void> | null = null;
   #underWay = 0;
@@ -56,8 +59,8 @@ export class SqlStore implements SessionStore {
     return this.database.waitedForLocks?.() ?? 0;
   }
 
-  read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
-    return this.#guard(() => this.#read(ids));
+  read(ids: readonly Uint8Array[], known?: readonly (SessionRow | null)[]): Promise<(SessionRow | null)[]> {
+    return this.#guard(() => this.#read(ids, known));
   }
 
   insert(rows: readonly SessionRow[]): Promise<boolean[]> {
@@ -213,16 +216,32 @@ export class SqlStore implements SessionStore {
     return this.#written(results, next, this.#dialect.tells === "versions");
   }
 
-  async #read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
+  async #read(
+    ids: readonly Uint8Array[],
+    known?: readonly (SessionRow | null)[],
+  ): Promise<(SessionRow | null)[]> {
     const asked = ids.filter((id) => this.#isId(id));
     if (asked.length === 0) return ids.map(() => null);
-    if (ids.length === 1) {
+    const worthAsking = this.#asksForChanges ? KnownRows.of(ids, known) : null;
+    if (ids.length === 1 && worthAsking === null) {
       const row = (await this.database.run(this.#dialect.read(asked))).rows[0];
       return [row ? this.#dialect.decode(row) : null];
     }
-    const found = await readBatch(this.#dialect, asked, (some, statementOf) =>
-      this.#send(some, (batch) => [statementOf(batch)]),
-    );
+    const read = (rows: KnownRows | null) =>
+      readBatch(
+        this.#dialect,
+        asked,
+        (some, statementOf) => this.#send(some, (batch) => [statementOf(batch)]),
+        rows,
+      );
+    let found: Map<string, SessionRow>;
+    try {
+      found = await read(worthAsking);
+    } catch (error) {
+      if (worthAsking === null || (error as StoreError).code !== StoreError.code) throw error;
+      found = await read(null);
+      this.#asksForChanges = false; // a server without the hash function
+    }
     return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
   }
 

@@ -62,8 +62,13 @@ export interface SessionStore {
   /**
    * Returns the rows with these ids, in the order of the ids; null for an id without a row. Returns expired rows too: the
    * manager decides by its own clock. A malformed id (wrong length, wrong case) is a miss.
+   *
+   * `known` are rows that the caller has read or written before, in the order of the ids; null for none. A store may use
+   * them to transfer less, and may ignore them. The answer is the same as without them: where the `data` or `client`
+   * stored now are byte for byte those of the known row, the arrays of the known row may stand in the answer. A version
+   * that did not change is no proof of that, because somebody may have edited the row (promise 6).
    */
-  read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]>;
+  read(ids: readonly Uint8Array[], known?: readonly (SessionRow | null)[]): Promise<(SessionRow | null)[]>;
 
   /** Inserts rows. Returns false for each id that already exists; that row is left unchanged and the others are added. */
   insert(rows: readonly SessionRow[]): Promise<boolean[]>;

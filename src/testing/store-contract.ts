@@ -78,6 +78,49 @@ function reading(check: Check): void {
       assert.ok(head.buffer.byteLength < 100_000, "the head does not retain the data");
   });
 
+  check("read: known rows → the answer is what is stored, as without them (promise 6)", async (store) => {
+    const sizes = [1, 100, 1_024, 1_025, 5_000, 32_769, 300_000];
+    const batch = sizes.map((size, nth) =>
+      rowOf(`size ${nth}`, { data: bytesOf(size, nth), client: bytesOf(9) }),
+    );
+    await store.insert(batch);
+    const ids = batch.map(({ id }) => id);
+    same(await store.read(ids, batch), batch);
+    same(await store.read([...ids, idOf("nobody")], [...batch.map(() => null), null]), [...batch, null]);
+    for (const row of batch) same(await store.read([row.id], [row]), [row]);
+
+    // Edited in the table: the version is the same.
+    const edited = batch.map((row, nth) => ({
+      ...row,
+      data: bytesOf(row.data.length, nth + 100),
+      client: null,
+    }));
+    await store.update(batch.map((loaded, nth) => ({ loaded, next: edited[nth]! })));
+    same(await store.read(ids, batch), edited);
+    for (const [nth, row] of batch.entries()) same(await store.read([row.id], [row]), [edited[nth]!]);
+
+    // Moved from one row to another, both of which are known.
+    const moved = edited.map((row, nth) => ({ ...row, data: edited[(nth + 1) % edited.length]!.data }));
+    await store.update(edited.map((loaded, nth) => ({ loaded, next: moved[nth]! })));
+    same(await store.read(ids, edited), moved);
+
+    // Written again: the data is the same, all else is not.
+    const written = moved.map((row) => ({
+      ...row,
+      version: row.version + 1,
+      userRef: idOf("user"),
+      updatedAt: NOW + 1,
+    }));
+    await store.update(moved.map((loaded, nth) => ({ loaded, next: written[nth]! })));
+    same(await store.read(ids, moved), written);
+    await store.delete([ids[4]!]);
+    same(
+      await store.read(ids, written),
+      written.map((row, nth) => (nth === 4 ? null : row)),
+    );
+    same(await store.read([ids[4]!], [written[4]!]), [null]);
+  });
+
   check("read: an expired row → returned like any other", async (store) => {
     const row = rowOf("old", { expiresAt: 1, updatedAt: 0, createdAt: 0, absoluteExpiresAt: 1 });
     await store.insert([row]);

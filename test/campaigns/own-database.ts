@@ -6,15 +6,15 @@ import { createConnection } from "mysql2/promise";
 import { stopProcess } from "../../scripts/services/processes.ts";
 import { provide, release, startPrivate, type ServerName } from "../../scripts/services/services.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
-import { mysqlStore } from "../../src/sql/mysql/store.ts";
-import { postgresStore } from "../../src/sql/postgres/store.ts";
-import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { openPlace, type Place } from "../session/place.ts";
 
 export const servers: readonly string[] = ["postgres", "mysql", "mariadb"];
 
 export interface OwnDatabase extends AsyncDisposable {
   /** A store with the defaults of the package, each with connections of its own as each process would have them. */
   open(): SqlStore;
+  /** For other processes. */
+  readonly place: Place;
 }
 
 /** @param memory MiB that InnoDB has for its pages, and for its log; as the tests have it (128) when 0 */
@@ -22,8 +22,10 @@ export async function ownDatabase(name: string, memory = 0): Promise<OwnDatabase
   const directory = mkdtempSync(join(tmpdir(), `stored-session-${name}-`));
   const remove = () => rmSync(directory, { recursive: true, force: true });
   if (name === "sqlite") {
+    const place: Place = { kind: "sqlite", at: join(directory, "sessions.sqlite3") };
     return {
-      open: () => sqliteStore(join(directory, "sessions.sqlite3")),
+      place,
+      open: () => openPlace(place),
       [Symbol.asyncDispose]: async () => remove(),
     };
   }
@@ -40,8 +42,10 @@ export async function ownDatabase(name: string, memory = 0): Promise<OwnDatabase
   const interrupted = () => void stop().finally(() => process.exit(130));
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   if (memory > 0 && server !== "postgres") await enlarge(server, url, memory);
+  const place: Place = { kind: server, at: url };
   return {
-    open: () => (server === "postgres" ? postgresStore(url) : mysqlStore(url)),
+    place,
+    open: () => openPlace(place),
     async [Symbol.asyncDispose]() {
       process.removeListener("SIGINT", interrupted).removeListener("SIGTERM", interrupted);
       await stop();

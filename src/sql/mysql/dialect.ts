@@ -1,13 +1,14 @@
 /** MySQL and MariaDB: statement texts. */
 import { StoreError } from "../../errors.ts";
 import { asBuffer } from "../../shared/bytes.ts";
-import { bytesIn, integerIn, rowIn, rowInfoIn } from "../columns.ts";
+import { bytesIn, integerIn, isUnchanged, SAME, rowIn, rowInfoIn } from "../columns.ts";
 import { isLockWait, isTransientError } from "./errors.ts";
 import { lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { query, write } from "../statement.ts";
 import { deleteExpired, findExpired, findFuture } from "./expiry.ts";
 import { importLedger } from "./import-ledger.ts";
+import { digestOf, WORTH_ASKING, type KnownId } from "../known-rows.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
 import { journalOf } from "./journal.ts";
@@ -94,6 +95,22 @@ export class MysqlDialect implements ServerDialect {
       `SELECT ${META}, LENGTH(data) AS bytes, IF(LENGTH(data) <= ${LEFT_OUT_ABOVE}, data, NULL) AS data FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
       ...padded.map(asBuffer),
     );
+  }
+
+  readChanged(ids: readonly KnownId[]): Statement {
+    const padded = padList(ids.map(({ id }) => id));
+    const digests = padList(ids.flatMap(({ known }) => (known === null ? [] : [digestOf(known)])));
+    const marks = digests.map(() => "?").join(", ");
+    const same = `LENGTH(data) > ${WORTH_ASKING} AND UNHEX(SHA2(CONCAT(id, data), 256)) IN (${marks})`;
+    return query(
+      `SELECT ${META}, LENGTH(data) AS bytes, CASE WHEN ${same} THEN ${SAME} WHEN LENGTH(data) <= ${LEFT_OUT_ABOVE} THEN data END AS data FROM ${this.names.sessions} WHERE ${inList("id", padded)} LIMIT ${padded.length}`,
+      ...digests,
+      ...padded.map(asBuffer),
+    );
+  }
+
+  isUnchanged(row: Record<string, unknown>): boolean {
+    return isUnchanged(row);
   }
 
   leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {

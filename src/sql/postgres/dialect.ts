@@ -4,11 +4,12 @@ import { bucketOf } from "../../store/expiry-bucket.ts";
 import { bytesIn, integerIn } from "../columns.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { query, write } from "../statement.ts";
+import { digestOf, type KnownId } from "../known-rows.ts";
 import { importLedger } from "./import-ledger.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
 import { railsTable } from "./rails-table.ts";
-import { decode, decodeInfo, leftOut, rowValues } from "./rows.ts";
+import { decode, decodeInfo, isUnchanged, leftOut, rowValues } from "./rows.ts";
 import { texts } from "./texts.ts";
 import { BytesList, IntegerList } from "../values.ts";
 import type { ImportLedger } from "../import-ledger.ts";
@@ -79,6 +80,18 @@ export class PostgresDialect implements ServerDialect {
 
   readSmall(ids: readonly Uint8Array[]): Statement {
     return query(this.#text.readSmall, new BytesList(ids));
+  }
+
+  readChanged(ids: readonly KnownId[]): Statement {
+    return query(
+      this.#text.readChanged,
+      new BytesList(ids.map(({ id }) => id)),
+      new BytesList(ids.map(({ known }) => known && digestOf(known))),
+    );
+  }
+
+  isUnchanged(row: Record<string, unknown>): boolean {
+    return isUnchanged(row);
   }
 
   leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: number } | null {

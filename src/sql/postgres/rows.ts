@@ -12,6 +12,11 @@ export function leftOut(row: Record<string, unknown>): { id: Uint8Array; bytes: 
   return { id: bytesOf(columns[5]!), bytes: integerOf(columns[6]!.slice(1), "bytes") };
 }
 
+/** Whether the data was left out because it is that of a known row. */
+export function isUnchanged(row: Record<string, unknown>): boolean {
+  return textIn(row, "row").includes(" ! ");
+}
+
 export function decode(row: Record<string, unknown>): SessionRow {
   const columns = columnsOf(row);
   return { ...metaOf(columns), data: bytesOf(columns[6]!) };

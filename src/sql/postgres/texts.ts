@@ -10,9 +10,11 @@ const ROW =
 
 const DATA = "encode(s.data, 'base64')";
 /** Base64 never starts with "!". */
-const SMALL_ROW = ROW.replace(
+const SMALL_ROW = ROW.replace(DATA, small(DATA));
+/** A lone "!" stands for data that is the same as that of the known row. */
+const CHANGED_ROW = ROW.replace(
   DATA,
-  `CASE WHEN octet_length(s.data) <= ${LEFT_OUT_ABOVE} THEN ${DATA} ELSE '!' || octet_length(s.data) END`,
+  `CASE WHEN u.digest IS NULL THEN ${small(DATA)} WHEN sha256(s.id || s.data) = u.digest THEN '!' ELSE ${small(DATA)} END`,
 );
 const INFO = ROW.replace(
   DATA,
@@ -24,6 +26,7 @@ export type Texts = Readonly<
     | "readOne"
     | "readMany"
     | "readSmall"
+    | "readChanged"
     | "insertOne"
     | "insertMany"
     | "updateOne"
@@ -52,6 +55,10 @@ export type Texts = Readonly<
   >
 >;
 
+function small(data: string): string {
+  return `CASE WHEN octet_length(s.data) <= ${LEFT_OUT_ABOVE} THEN ${data} ELSE '!' || octet_length(s.data) END`;
+}
+
 /** All statement texts for tables of these names. */
 export function texts(names: Names): Texts {
   const table = names.sessions;
@@ -74,6 +81,7 @@ export function texts(names: Names): Texts {
     readOne: `SELECT ${ROW} FROM ${table} s WHERE s.id = $1`,
     readMany: `SELECT ${ROW} FROM unnest($1::bytea[]) AS u(id) JOIN ${table} s ON ${sameId}`,
     readSmall: `SELECT ${SMALL_ROW} FROM unnest($1::bytea[]) AS u(id) JOIN ${table} s ON ${sameId}`,
+    readChanged: `SELECT ${CHANGED_ROW} FROM unnest($1::bytea[], $2::bytea[]) AS u(id, digest) JOIN ${table} s ON ${sameId}`,
     insertOne: `INSERT INTO ${table} (${columns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING`,
     insertMany:
       `INSERT INTO ${table} (${columns}) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int8[], $4::bytea[], $5::int8[], ` +

@@ -1,5 +1,5 @@
 import { asBytes } from "../../shared/bytes.ts";
-import { bytesIn, integerIn, LATEST, rowIn, rowInfoIn } from "../columns.ts";
+import { bytesIn, integerIn, isUnchanged, LATEST, SAME, rowIn, rowInfoIn } from "../columns.ts";
 import { LEFT_OUT_ABOVE } from "../dialect.ts";
 import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import { importLedger } from "./import-ledger.ts";
@@ -21,6 +21,7 @@ export function sqliteDialect(names: Names): Dialect {
   const insert = `INSERT INTO ${sessions} (${all}, expires_bucket) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`;
   const readText = `SELECT ${read} FROM ${sessions} WHERE id = ?`;
   const readSmallText = `SELECT ${meta}, length(data) AS bytes, CASE WHEN length(data) <= ${LEFT_OUT_ABOVE} THEN data END AS data FROM ${sessions} WHERE id = ?`;
+  const readChangedText = `SELECT ${meta}, length(data) AS bytes, CASE WHEN data = ? THEN ${SAME} WHEN length(data) <= ${LEFT_OUT_ABOVE} THEN data END AS data FROM ${sessions} WHERE id = ?`;
   const updateText = `UPDATE ${sessions} SET data = ?, version = ?, user_ref = ?, updated_at = ?, expires_at = ?, client = ?, expires_bucket = ? WHERE id = ? AND version = ?`;
   // Numbers are bound as REAL by both drivers, hence the CAST before the integer division.
   const touchText = `UPDATE ${sessions} SET updated_at = ?, expires_at = MIN(?, absolute_expires_at), expires_bucket = CAST(MIN(?, absolute_expires_at) AS INTEGER) / ${BUCKET} WHERE id = ? AND updated_at <= ?`;
@@ -57,6 +58,11 @@ export function sqliteDialect(names: Names): Dialect {
 
     read: ([id]) => ({ text: readText, values: [id!], writes: false }),
     readSmall: ([id]) => ({ text: readSmallText, values: [id!], writes: false }),
+    readChanged: ([only]) =>
+      only!.known === null
+        ? { text: readSmallText, values: [only!.id], writes: false }
+        : { text: readChangedText, values: [only!.known.data, only!.id], writes: false },
+    isUnchanged,
     leftOut: (row) =>
       row["data"] === null ? { id: bytesIn(row, "id"), bytes: integerIn(row, "bytes") } : null,
     insert: ([row]) => [inserted(row as SessionRow)],
