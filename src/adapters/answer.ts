@@ -1,12 +1,12 @@
 import { warnOfUnheardFailure } from "./drop-in/warnings.ts";
 
-/** As Node's own APIs take one: called exactly once. */
+/** A callback as in Node's own APIs: called exactly once. */
 export type Callback<Answer = void> = (error?: unknown, answer?: Answer) => void;
 
 /**
- * Gives an answer to a callback, or as a promise. A callback is called outside the promise, so that what it throws is
- * not taken for an answer's error. A failure that nobody hears of is a process warning, and never ends the process.
- * @param call how the warning names it
+ * Delivers a result to a callback, or as a promise. The callback runs outside the promise, so that what it throws is
+ * not mistaken for an error of the operation. An unhandled failure emits a process warning and never ends the process.
+ * @param call the name of the call in the warning
  */
 export function answer<Answer>(
   call: string,
@@ -20,19 +20,19 @@ export function answer<Answer>(
   );
 }
 
-/** A promise that knows whether anybody waits for it. `await` calls `then` of a subclass, so that it counts too. */
+/** A promise that knows whether its result is handled. `await` calls `then` of a subclass, so it counts too. */
 class Heard<Answer> extends Promise<Answer> {
   #heard = false;
 
   constructor(call: string, promise: Promise<Answer>) {
     super((resolve, reject) => void promise.then(resolve, reject));
     super.then(undefined, (error: unknown) => {
-      // Whoever waits for it in the same turn has said so by now.
+      // By now, a caller that handles the result has called `then`.
       setImmediate(() => this.#heard || warnOfUnheardFailure(call, error));
     });
   }
 
-  /** What comes after it is a plain promise, whose failures are its own. */
+  /** Derived promises are plain promises, which report their own failures. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }

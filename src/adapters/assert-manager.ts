@@ -1,8 +1,8 @@
 import { settingsOf, type SessionManager } from "../manager.ts";
 
 /**
- * Refuses what is no manager where an adapter is mounted. Without this the application starts, and each of its requests
- * fails with an error that names an internal property.
+ * Rejects values that are not a session manager when an adapter is mounted. Otherwise the application would start, and
+ * each request would fail with an error that names an internal property.
  * @throws {TypeError} not a SessionManager of this copy of the package
  */
 export function assertManager(sessions: unknown): void {

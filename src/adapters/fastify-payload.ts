@@ -10,8 +10,8 @@ interface Body {
 }
 
 /**
- * Throws where Fastify or Node would refuse to send this payload with the reply's head, so that a session is not saved
- * for an answer that cannot leave.
+ * Throws if Fastify or Node would refuse to send this payload, so that no session is saved for a response that cannot
+ * be sent.
  */
 export function checkPayload(reply: FastifyReply, payload: unknown): void {
   const response = isResponse(payload) ? payload : null;

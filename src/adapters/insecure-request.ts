@@ -1,10 +1,10 @@
-/** How a request arrived, as far as it decides whether a browser keeps a Secure cookie. */
+/** The properties of a request that determine whether a browser keeps a Secure cookie. */
 export interface Arrival {
-  /** Whether it came over https, as the framework believes. */
+  /** Whether the framework considers the request HTTPS. */
   readonly secure: boolean;
   /** The `Host` header. */
   readonly host: string | undefined;
-  /** The address at the other end of the connection; undefined where the platform does not say. */
+  /** The address of the peer. Undefined if the platform does not expose it. */
   readonly peer: string | undefined;
   header(name: string): string | undefined;
 }
@@ -22,7 +22,7 @@ const messages: Readonly<Record<Problem, string>> = {
 
 const warned = new Set<Problem>();
 
-/** One warning a process for each way in which a browser will not keep the Secure cookie that answers a request. */
+/** Warns once per process for each reason why a browser does not keep the Secure cookie. */
 export function warnOfInsecureRequest(setCookie: string, arrival: () => Arrival): void {
   if (warned.size === 3 || !/;\s*secure\b/i.test(setCookie)) return;
   const problem = problemOf(arrival());
@@ -31,13 +31,13 @@ export function warnOfInsecureRequest(setCookie: string, arrival: () => Arrival)
   process.emitWarning(messages[problem], { code: "STORED_SESSION_INSECURE_REQUEST" });
 }
 
-/** Why the browser will not keep a Secure cookie; null where it will. */
+/** Why the browser does not keep a Secure cookie. Null if it does. */
 export function problemOf({ secure, host, peer, header }: Arrival): Problem | null {
   if (secure) return null;
   const isForwardedHttps =
     /^https\b/i.test(header("x-forwarded-proto") ?? "") ||
     /\bproto="?https\b/i.test(header("forwarded") ?? "");
-  // A header that nobody vouches for decides about a warning at most.
+  // An untrusted header only affects a warning.
   if (isForwardedHttps && (peer === undefined || isLocal(peer))) return null;
   const client = header("x-forwarded-for")?.split(",")[0]?.trim();
   const isDirect = isLocal(header("x-forwarded-host") ?? host) && (client === undefined || isLocal(client));
@@ -45,14 +45,14 @@ export function problemOf({ secure, host, peer, header }: Arrival): Problem | nu
   return isLocal(peer) ? "proxy" : "plain";
 }
 
-/** Whether a host name, or an address, is this machine's own: browsers other than Safari take Secure cookies from there. */
+/** Whether a host name or address is this machine: browsers other than Safari accept Secure cookies from it. */
 export function isLocal(host: string | undefined): boolean {
   return host !== undefined && local.test(host);
 }
 
 const local = /^(?:(?:localhost|.+\.localhost|(?:::ffff:)?127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?|::1)$/i;
 
-/** Safari, and what else stands on WebKit. */
+/** Safari and other WebKit browsers. */
 function isSafari(userAgent = ""): boolean {
   return /AppleWebKit\//.test(userAgent) && !/Chrom(?:e|ium)\/|Android/.test(userAgent);
 }

@@ -6,7 +6,7 @@ const loaded = Symbol("stored-session.loaded");
 interface Entry {
   readonly sessions: SessionManager<never>;
   readonly session: Session<never>;
-  /** Of another manager: hardly any request has more than one. */
+  /** The session of another manager: few requests have more than one. */
   readonly next: Entry | undefined;
 }
 

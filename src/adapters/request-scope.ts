@@ -7,14 +7,17 @@ import { stateOf, type Session } from "../session/session.ts";
 import type { SessionState } from "../session/state.ts";
 import { isUnchanged } from "../session/unchanged.ts";
 
-/** What became of one cookie during one request. */
+/** What happened to one cookie during one request. */
 class Lineage {
-  /** The `Set-Cookie` value that answers the request so far; null while there is none. */
+  /** The `Set-Cookie` value to send so far. Null if there is none. */
   setCookie: string | null = null;
   /** Commits of one request's sessions run one after another. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** What a browser would send after this: the cookie that came with the request, until another was set or it was cleared. */
+  /**
+   * The cookie that a browser would send after this request: the one of the request, unless another was set or it was
+   * cleared.
+   */
   cookieAfter(header: string | null | undefined): string | null | undefined {
     return this.setCookie === null ? header : this.setCookie.split(";", 1)[0];
   }
@@ -29,27 +32,27 @@ class Lineage {
 type Managed = SessionManager<never>;
 
 /**
- * Remembers, within one request, which cookie replaced which: for frameworks that ask for the session several times in a
- * request and have only the `Cookie` header to ask with. Nothing is remembered from one request to the next: an old
- * cookie that comes in another request opens nothing (R17).
+ * Remembers, within one request, which cookie replaced which, for frameworks that load the session several times in a
+ * request with only the `Cookie` header. Nothing is kept between requests: an old cookie in another request opens
+ * nothing (R17).
  *
- * What runs in a scope may belong to another request: callbacks of a connection or a timer that one request made run in
- * the scope of that request. So a scope ends with its request, and of what it remembers it gives only what must be the
- * asker's: a header with a token is one visitor's own, and without one nobody else may be there to ask.
+ * Code in a scope may belong to another request: callbacks of a connection or timer that one request created run in
+ * that request's scope. Therefore a scope ends with its request and only reveals what must belong to the caller: a
+ * header with a token belongs to one visitor, and without a token no other request may be in progress.
  */
 class RequestScope {
   readonly #lineages = new Map<Managed, Map<string | null | undefined, Lineage>>();
   readonly #isAlone: (header: string | null | undefined) => boolean;
   ended = false;
 
-  /** @param isAlone whether whoever asks with this header must be the request of this scope */
+  /** @param isAlone whether a caller with this header must be the request of this scope */
   constructor(isAlone: (header: string | null | undefined) => boolean) {
     this.#isAlone = isAlone;
   }
 
   /**
-   * That of a `Cookie` header: another header in the same request is another visitor. Without any header the visitor is
-   * the only one that is known, or the next. Undefined where it could be another request's.
+   * The entry of a `Cookie` header. Another header in the same request belongs to another visitor. Without a header,
+   * the visitor is the only known one, or the next. Undefined if it could be another request's.
    */
   lineage(sessions: Managed, header: string | null | undefined): Lineage | undefined {
     if (this.ended || !(this.#isAlone(header) || hasToken(sessions, header))) return undefined;
@@ -74,18 +77,18 @@ function hasToken(sessions: Managed, header: string | null | undefined): boolean
 const scopes = new AsyncLocalStorage<RequestScope>();
 let following = false;
 
-/** Begins a scope with each request that a server of `node:http` or `node:https` takes in this process. */
+/** Starts a scope with each request that a `node:http` or `node:https` server receives in this process. */
 export function followHttpRequests(): void {
   if (following) return;
   following = true;
   const underWay = new Underway();
-  // Published before the request's listeners run, in their own stack: all that they start is in the scope.
+  // Published before the request's listeners run, synchronously, so that everything they start is in the scope.
   subscribe("http.server.request.start", (message) =>
     scopes.enterWith(underWay.begin(message as { request: IncomingMessage; response: ServerResponse })),
   );
 }
 
-/** The requests that are being answered, by their `Cookie` header. */
+/** Requests in progress, by their `Cookie` header. */
 class Underway {
   readonly #counts: Map<string | null, number> = new Map();
   #all = 0;
@@ -101,7 +104,7 @@ class Underway {
       scope.ended = true;
     };
     response.once("close", end);
-    // A response that waits behind another on its connection does not hear that this was cut.
+    // A pipelined response that waits behind another gets no event when the connection is cut.
     request.once("close", () => request.socket.destroyed && end());
     return scope;
   }
@@ -126,15 +129,15 @@ export async function withinRequest<Answer>(work: () => Promise<Answer>): Promis
 
 interface Membership {
   readonly lineage: Lineage;
-  /** Asked for as a new session: it stays one. */
+  /** Requested as a new session: it stays one. */
   readonly apart: boolean;
 }
 
 const memberships = new WeakMap<Session<never>, Membership>();
 
 /**
- * Loads the session of a cookie, or of the one that replaced it in this request.
- * @param header undefined asks for a new session, as opposed to null for a request without cookies
+ * Loads the session of a cookie, or of the cookie that replaced it in this request.
+ * @param header undefined requests a new session; null is a request without cookies
  */
 export async function loadInRequest(
   sessions: Managed,
@@ -148,9 +151,9 @@ export async function loadInRequest(
 }
 
 /**
- * Commits a session that {@link loadInRequest} gave. Where the same request saved it under another id meanwhile, or began
- * a session for the same visitor, the changes go there.
- * @returns the session that was committed, and what it owes the response
+ * Commits a session that {@link loadInRequest} returned. If the same request has saved it under another id meanwhile,
+ * or started a session for the same visitor, the changes go there.
+ * @returns the committed session and the headers it requires
  */
 export async function commitInRequest(
   sessions: Managed,
@@ -163,12 +166,12 @@ export async function commitInRequest(
     const heir = (apart ? null : await heirOf(sessions, session, lineage)) ?? session;
     const own = await commitForResponse(sessions, heir);
     if (own !== null) lineage.setCookie = own;
-    // An heir answers the cookie as well: what carried it first may not be what is sent.
+    // The replacing session answers the cookie too, because the response with the first one may not be sent.
     return { session: heir, setCookie: own ?? (heir === session ? null : lineage.setCookie) };
   });
 }
 
-/** The session that takes the changes of this one; null where it is committed itself. */
+/** The session that receives the changes of this one. Null if this one is committed itself. */
 async function heirOf(
   sessions: Managed,
   session: Session<never>,
@@ -189,7 +192,7 @@ async function heirOf(
   return heir;
 }
 
-/** Data is never merged from one user to another: who was anonymous may have logged in, and that is all. */
+/** Data is never merged between users; the only change of user allowed is the login of an anonymous session. */
 function isSameUser(state: SessionState, before: string | undefined, next: SessionState): boolean {
   const { data, user: loggedIn } = state.content;
   const now = state.userOf === undefined ? loggedIn : state.userAfter(data);

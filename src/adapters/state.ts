@@ -1,12 +1,12 @@
 import type { SessionState } from "../session/state.ts";
 import { isUnchanged } from "../session/unchanged.ts";
 
-/** Whether a commit would find nothing to do, known without waiting for anything. */
+/** Whether a commit would do nothing, known synchronously. */
 export function isIdle(state: SessionState): boolean {
   return state.stored === null && !state.accessed && !state.cookieDue;
 }
 
-/** Whether the application changed its session after the commit, which nothing will save. */
+/** Whether the application changed its session after the commit, which nothing saves. */
 export function changedSinceCommit(state: SessionState): boolean {
   if (state.ended) return false;
   if (state.stored === null) return !state.isUnused();
@@ -15,7 +15,7 @@ export function changedSinceCommit(state: SessionState): boolean {
 }
 
 /**
- * @param current what the application now has where the adapter put its session
+ * @param current the current value of the property in which the adapter put its session
  * @throws {TypeError} null, which ends a session in cookie-session, express-session and koa-session
  */
 export function refuseNull(current: unknown): void {
@@ -25,7 +25,7 @@ export function refuseNull(current: unknown): void {
   );
 }
 
-/** Tells of a change that came after the commit, and of those that are still to come. */
+/** Warns about a change made after the commit, and about later ones. */
 export function tellOfLateChanges(state: SessionState): void {
   if (changedSinceCommit(state)) warnOfLateChange();
   else watchLateChanges(state);
@@ -38,7 +38,7 @@ function warnOfLateChange(): void {
   );
 }
 
-/** Tells of what is changed from now on, the response being over. */
+/** Warns about changes from now on, because the response is over. */
 function watchLateChanges(state: SessionState): void {
   state.onUse = () => {
     state.onUse = null;
@@ -48,7 +48,7 @@ function watchLateChanges(state: SessionState): void {
 
 let warnedOfUnsentCookie = false;
 
-/** One warning a process: a session was saved, and its cookie had no headers left to leave with. */
+/** Warns once per process that a session was saved, but its cookie could not be sent. */
 export function warnOfUnsentCookie(): void {
   if (warnedOfUnsentCookie) return;
   warnedOfUnsentCookie = true;

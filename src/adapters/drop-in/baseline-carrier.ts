@@ -1,14 +1,14 @@
 import { Baseline } from "./baseline.ts";
 
 /**
- * Where @fastify/session keeps the baseline: its session object is a copy of what `get` answered, with nothing else
- * that tells one request's session from another's. It shows nothing in JSON.
+ * Carries the baseline for @fastify/session, whose session object is a copy of what `get` returned, without anything
+ * else that distinguishes one request's session from another's. Does not appear in JSON.
  */
 const tag = "stored-session:baseline";
 
 /**
- * Hands a session over so that a copy made meanwhile with `for...in`, which is how @fastify/session makes it, carries
- * the baseline. The property is inherited, and gone afterwards: the session's own properties are the application's.
+ * Hands over a session so that a copy made during the call with `for...in`, as @fastify/session makes it, carries the
+ * baseline. The property is inherited and removed afterwards: own properties of the session belong to the application.
  */
 export function carrying(session: object, baseline: Baseline, hand: () => void): void {
   const prototype = Object.getPrototypeOf(session) as object | null;
@@ -20,7 +20,7 @@ export function carrying(session: object, baseline: Baseline, hand: () => void):
   }
 }
 
-/** The baseline that a copy carries. */
+/** Returns the baseline that a copy carries. */
 export function carried(session: Readonly<Record<string, unknown>>): Baseline | null {
   const baseline = session[tag];
   return baseline instanceof Baseline ? baseline : null;

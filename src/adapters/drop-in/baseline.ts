@@ -3,32 +3,32 @@ import type { SessionRow } from "../../store/row.ts";
 
 interface Known {
   readonly row: SessionRow;
-  /** What the request last knew to be stored. */
+  /** The state that the request last knew to be stored. */
   readonly plaintext: Uint8Array;
-  /** Whether the row holds changes of other requests besides, so that it must not be written without merging. */
+  /** Whether the row also contains changes of other requests, so that it must not be written without merging. */
   readonly merged: boolean;
 }
 
-/** A save whose answer was lost: what the request would have known to be stored after it. */
+/** A save with an unknown outcome: the state that would be stored if it was applied. */
 export interface LostSave {
   readonly plaintext: Uint8Array;
   readonly merged: boolean;
 }
 
-/** express-session rounds an age, and computes an end from two readings of the clock. */
+/** express-session rounds the age and computes the end from two readings of the clock. */
 const tolerance = 10;
 
 /**
- * A session as a request loaded or saved it: what its next save is measured against. It holds the token's bytes, so
- * it shows nothing when it is printed or serialized (R2).
+ * A session as a request loaded or last saved it, which its next save is compared with. Contains the token's bytes, so
+ * printing or serializing it shows nothing (R2).
  */
 export class Baseline implements Known {
   readonly #known: Known;
-  /** Whether this request began the session, so that nobody else can know its id. */
+  /** Whether this request created the session, so that no other request can know its id. */
   readonly #begun: boolean;
-  /** When the session ended, as far as the request knew when it first met it. */
+  /** The session's end when the request first loaded it. */
   readonly #end: number;
-  /** The saves of this request whose answer was lost. */
+  /** Saves of this request with an unknown outcome. */
   readonly lost: LostWrites<LostSave>;
 
   private constructor(known: Known, begun: boolean, end: number, lost: LostWrites<LostSave>) {
@@ -46,7 +46,7 @@ export class Baseline implements Known {
     return new Baseline({ row, plaintext, merged: false }, true, row.expiresAt, new LostWrites());
   }
 
-  /** The same request's baseline after a save or a touch. */
+  /** Returns the baseline of the same request after a save or touch. */
   after(known: Known): Baseline {
     return new Baseline(known, this.#begun, this.#end, this.lost);
   }
@@ -67,7 +67,7 @@ export class Baseline implements Known {
     return this.#begun;
   }
 
-  /** Whether an end is earlier than the one the request found, so that the application must have asked for it. */
+  /** Whether an end is earlier than the one the request loaded, which means that the application asked for it. */
   isShortenedTo(expiresAt: number): boolean {
     return expiresAt < this.#end - tolerance;
   }

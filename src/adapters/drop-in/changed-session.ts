@@ -10,29 +10,29 @@ import { changeOf, isLoaded, planSave, type Draft, type Plan } from "./merge.ts"
 import type { DropInRows, Written } from "./rows.ts";
 import { saveOf, storedUser, userOfData, type Save } from "./save.ts";
 
-/** A row that a write made, and the bytes that it holds. */
+/** A written row and its plaintext. */
 export interface Done {
   readonly row: SessionRow;
   readonly plaintext: Uint8Array;
 }
 
-/** The row as it was last looked at, its bytes, and what is to take its place. */
+/** The row as last read, its plaintext, and what replaces it. */
 interface Look {
   readonly row: SessionRow;
   readonly stored: Uint8Array;
   readonly plan: Plan;
 }
 
-/** The save of a session that a request loaded, and changed. */
+/** Saves a session that a request loaded and changed. */
 export class ChangedSession implements EngineSave<Draft, Done> {
-  /** The baseline of the next save; null until this one is done, and when the session had ended (promise 3). */
+  /** The baseline of the next save. Null until this save is done, or if the session has ended (promise 3). */
   saved: Baseline | null = null;
   readonly #settings: Settings;
   readonly #engine: WriteEngine<Draft, Done>;
   readonly #rows: DropInRows;
   #save: Save;
   #look: Look | null = null;
-  /** Whether the row is of the session that the request loaded, and that its change of user ends. */
+  /** Whether the row belongs to the session that the request loaded and that its change of user ends. */
   #mayEnd = false;
 
   constructor(settings: Settings, engine: WriteEngine<Draft, Done>, rows: DropInRows, save: Save) {
@@ -42,7 +42,7 @@ export class ChangedSession implements EngineSave<Draft, Done> {
     this.#save = save;
   }
 
-  /** Whether the request changed the user, so that the session begins anew. */
+  /** Whether the request changed the user, so that the session starts over. */
   get changesUser(): boolean {
     const { base, mine } = this.#save;
     return this.#settings.userOf !== undefined && storedUser(this.#settings, base) !== mine.user;
@@ -73,7 +73,7 @@ export class ChangedSession implements EngineSave<Draft, Done> {
     return plan && { row, stored, plan };
   }
 
-  /** Continues from an earlier save of this request if its answer was lost and it stored this row. */
+  /** Continues from an earlier save of this request with an unknown outcome, if it was applied. */
   #findLost(row: SessionRow): void {
     const { baseline, mine } = this.#save;
     const lost = baseline.lost.find(row.version);
@@ -81,7 +81,7 @@ export class ChangedSession implements EngineSave<Draft, Done> {
       this.#save = saveOf(this.#settings, mine.data, baseline.after({ row, ...lost }), this.#save);
   }
 
-  /** A hook that throws while the user changes ends the session that was to end (R43). */
+  /** If a hook throws during a change of user, the old session still ends (R43). */
   async #orEnd<Answer>(work: () => Answer | Promise<Answer>): Promise<Answer> {
     try {
       return await work();
@@ -97,7 +97,7 @@ export class ChangedSession implements EngineSave<Draft, Done> {
       ? await this.#orEnd(() => this.#begin(row, this.#written(plan)))
       : await this.#write(company);
     if (!done) return "beaten";
-    // Nothing was to be written where others made the same changes.
+    // Nothing had to be written, because others made the same changes.
     if (this.saved === null) this.#settle({ row, plaintext: stored });
     return "done";
   }
@@ -154,12 +154,12 @@ export class ChangedSession implements EngineSave<Draft, Done> {
     return true;
   }
 
-  /** A change of user begins the session anew, which is written by itself. */
+  /** A change of user starts the session over, which is not combined with other changes. */
   change(): Change<Draft, Done> | null {
     if (this.changesUser || !this.#save.baseline.lost.isEmpty) return null;
     return {
       user: this.#save.mine.user,
-      isOpen: () => true, // a request does nothing else to its session while it saves it
+      isOpen: () => true, // a request does not use its session otherwise while it saves it
       apply: changeOf(this.#settings, this.#save),
       settle: (done) => this.#settle(done),
       lost: (done) => this.#save.baseline.lost.add(done.row.version, this.#known(done)),
@@ -172,7 +172,7 @@ export class ChangedSession implements EngineSave<Draft, Done> {
     baseline.lost.clear();
   }
 
-  /** What the request knows to be stored once its save is done. */
+  /** The state that the request knows to be stored after its save. */
   #known({ plaintext: written }: Done): LostSave {
     const { baseline, plaintext } = this.#save;
     return { plaintext, merged: baseline.merged || !sameBytes(written, plaintext) };

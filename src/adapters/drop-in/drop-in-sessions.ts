@@ -20,7 +20,7 @@ import { dropInToken } from "./token.ts";
 
 type Values = Record<string, unknown>;
 
-/** Options of a drop-in store: those of `createSessionManager`, without what the middleware above decides. */
+/** Options of a drop-in store: those of `createSessionManager`, except the ones that the middleware determines. */
 export type DropInStoreOptions = Omit<
   SessionManagerOptions<Values>,
   "cookie" | "schema" | "upgrade" | "client" | "format"
@@ -29,13 +29,13 @@ export type DropInStoreOptions = Omit<
 const day = 86_400_000;
 
 /**
- * Sessions whose ids and cookies belong to another library. The row id is the hash of the library's id, and `sid`,
- * where sealing needs it, is the id's own bytes (docs/formats.md).
+ * Sessions whose ids and cookies are managed by another library. The row id is the hash of the library's id, and `sid`,
+ * if sealing needs it, consists of the id's own bytes (docs/formats.md).
  */
 export class DropInSessions {
-  /** For what does not need a cookie: `forUser`, `expire`, `scheduleExpiry`, `count`, `close`. */
+  /** For operations that need no cookie: `forUser`, `expire`, `scheduleExpiry`, `count`, `close`. */
   readonly sessions: SessionManager<Values>;
-  /** Of the encoded session. */
+  /** Maximum size of the encoded session. */
   readonly maxBytes: number;
   readonly #settings: Settings;
   readonly #records: Records;
@@ -43,8 +43,8 @@ export class DropInSessions {
   readonly #ended: EndedIds = new EndedIds(() => this.now());
 
   constructor(options: DropInStoreOptions) {
-    // The cookie says how long a session lives, so without limits given here its own are the ones that count; 400
-    // days are the most that browsers keep a cookie.
+    // The cookie determines the lifetime of a session, so without explicit limits its own apply. Browsers keep a cookie
+    // for at most 400 days.
     const {
       preset,
       absoluteTimeout = 400 * day,
@@ -63,7 +63,7 @@ export class DropInSessions {
     return this.#records.now();
   }
 
-  /** When a session used now ends whose cookie names no time: after the idle timeout, at most 30 days. */
+  /** The end of a session used now whose cookie has no expiry: after the idle timeout, at most 30 days. */
   defaultEnd(): number {
     return this.now() + Math.min(this.#settings.idleTimeout, 30 * day);
   }
@@ -89,12 +89,12 @@ export class DropInSessions {
   }
 
   /**
-   * Saves a session. Without a change it is a touch.
-   * @param baseline as this request loaded it, or saved it last; null for one that it never did
-   * @param expiresAt when the session ends; null leaves that as it is stored, for a request that knows no better
-   * @param own keys of `data` that say when the session ends, as one value: this request's where it changed them,
-   *   and else those that are stored, with the end that goes with them
-   * @returns the baseline of the next save; null when the session had ended, and nothing was saved (promise 3)
+   * Saves a session. If it did not change, this is a touch.
+   * @param baseline as this request loaded or last saved it. Null if it did neither
+   * @param expiresAt the end of the session. Null keeps the stored one, if the request does not know better
+   * @param own keys of `data` that determine the session's end, merged as one value: this request's if it changed them,
+   *   otherwise the stored ones, with the end that belongs to them
+   * @returns the baseline of the next save. Null if the session has ended and nothing was saved (promise 3)
    */
   async save(
     id: string,
@@ -114,16 +114,13 @@ export class DropInSessions {
       return begun;
     }
     const save = saveOf(this.#settings, data, known, { expiresAt, own });
-    // Where a save may have been applied, it is not known what is stored: saving again finds out.
+    // After a save with an unknown outcome, the stored state is unknown. Saving again resolves it.
     if (!sameBytes(save.plaintext, known.plaintext) || !known.lost.isEmpty)
       return this.#saves.change(token, save);
     return expiresAt === null ? known : this.#touch(known, expiresAt);
   }
 
-  /**
-   * Whether an end that has passed is what this request made of the session. Otherwise it is only late: it saves after
-   * the end that it found.
-   */
+  /** Whether this request set an end in the past. Otherwise it is only late, and saves after the end that it loaded. */
   isToEnd(data: Values, baseline: Baseline, expiresAt: number, own: readonly string[]): boolean {
     if (baseline.isShortenedTo(expiresAt)) return true;
     const { format } = this.#settings;
@@ -131,23 +128,23 @@ export class DropInSessions {
     return own.some((key) => !format.same(base[key], data[key]));
   }
 
-  /** Moves the end of a session that was used, when that is due. */
+  /** Extends a used session, if that is due. */
   async touch(id: string, baseline: Baseline | null, expiresAt: number): Promise<Baseline | null> {
     if (baseline !== null && sameBytes(baseline.row.id, dropInToken(id).id))
       return this.#touch(baseline, expiresAt);
-    // Nobody knows how old this session is: what it says of its end may have been superseded.
+    // The age of this session is unknown, so its end may be outdated.
     const loaded = await this.load(id);
     return loaded && this.#touch(loaded.baseline, Math.max(expiresAt, loaded.expiresAt));
   }
 
   /**
-   * At most one write every `touchEvery`, or twentieth of the session's own life where that is shorter. It is not
-   * waited for: a touch that fails has cost nobody anything, and is published.
+   * At most one write per `touchEvery`, or per twentieth of the session's own lifetime if that is shorter. The response
+   * does not wait for it. A failed touch has no effect on the request and is published.
    */
   #touch(baseline: Baseline, expiresAt: number): Baseline {
     const { row } = baseline;
     const now = this.now();
-    // What this request knows of the cookie may be older than what it merged with, whose end then stands.
+    // This request's knowledge of the cookie may be older than the session it merged with; then the stored end applies.
     const wanted = baseline.merged ? Math.max(expiresAt, row.expiresAt) : expiresAt;
     const end = limited(this.#records, row, wanted).expiresAt;
     const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
@@ -157,7 +154,7 @@ export class DropInSessions {
     return baseline.after({ row: touched, plaintext: baseline.plaintext, merged: baseline.merged });
   }
 
-  /** A save by another request gave the session an end of its own, perhaps with another cookie. */
+  /** Another request's save gave the session its own end, perhaps with another cookie. */
   async #touchUnlessSaved(
     baseline: Baseline,
     { updatedAt, expiresAt }: Pick<SessionRow, "updatedAt" | "expiresAt">,
@@ -165,14 +162,14 @@ export class DropInSessions {
     const { row } = baseline;
     const stored = await this.#records.store.read(row.id);
     if (stored === null || stored.version !== row.version) return;
-    // A later touch may have come first.
+    // A later touch may have been applied first.
     await this.#records.touch(row.id, {
       updatedAt: Math.max(updatedAt, stored.updatedAt),
       expiresAt: baseline.isShortenedTo(expiresAt) ? expiresAt : Math.max(expiresAt, stored.expiresAt),
     });
   }
 
-  /** In an application with a name, only a session that opens is deleted: others may share the table. */
+  /** If `app` is set, delete only sessions that can be decrypted: other applications may share the table. */
   async destroy(id: string): Promise<boolean> {
     const token = dropInToken(id);
     const { format } = this.#settings;
@@ -189,12 +186,15 @@ export class DropInSessions {
     return this.#records.delete(token.id);
   }
 
-  /** How many sessions have not ended. */
+  /** Returns the number of live sessions. */
   length(): Promise<number> {
     return this.sessions.count();
   }
 
-  /** Everything that is stored, ended sessions apart. Sessions sealed to their cookies cannot be opened: a TypeError. */
+  /**
+   * Returns the data of all live sessions. Throws a TypeError for sessions sealed to their cookies, which cannot be
+   * decrypted.
+   */
   async all(): Promise<{ data: Values; expiresAt: number }[]> {
     const { format } = this.#settings;
     const sealed = () =>
@@ -215,8 +215,8 @@ export class DropInSessions {
   }
 
   /**
-   * Deletes every session of the table; in an application with a name, every one that is its own.
-   * @throws {StoreError} the store failed; `changed` is how many were deleted by then
+   * Deletes every session in the table; if `app` is set, only the application's own.
+   * @throws {StoreError} the store failed; `changed` is the number deleted before
    */
   async clear(): Promise<void> {
     const { format } = this.#settings;
@@ -248,7 +248,7 @@ export class DropInSessions {
     }
   }
 
-  /** Stops schedules, waits for what is under way, touches included, and closes what the store opened. */
+  /** Stops schedules, waits for running operations including touches, and closes what the store opened. */
   close(): Promise<void> {
     return this.sessions.close();
   }

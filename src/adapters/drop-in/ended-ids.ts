@@ -2,11 +2,11 @@ const most = 10_000;
 const minute = 60_000;
 
 /**
- * The ids that this process has met alive and then found gone, each for a minute, at most 10 000: a request that
- * reloads its session after a log-out must not begin it again under the same id.
+ * Ids that this process saw alive and then found ended, each for a minute, at most 10,000. A request that reloads its
+ * session after a logout must not recreate it under the same id.
  */
 export class EndedIds {
-  /** By name, the oldest first; when it was found gone, or null while it was alive when last met. */
+  /** By name, oldest first: when the session was found ended, or null if it was alive when last seen. */
   readonly #met: Map<string, number | null> = new Map();
   readonly #now: () => number;
 
@@ -18,7 +18,7 @@ export class EndedIds {
     this.#note(name, null);
   }
 
-  /** An id that nobody met alive is a new one, which may well begin. */
+  /** An id that was never seen alive is new and may be used. */
   gone(name: string): void {
     if (this.#met.has(name)) this.#note(name, this.#met.get(name) ?? this.#now());
   }

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 
 type Generate = (request: never) => void;
 
-/** express-session's own classes, of which it hands none to its stores. */
+/** express-session's own classes, which it does not pass to stores. */
 interface Classes {
   readonly Session: new (request: object, data: object) => object;
   /** The prototype of its cookies. */
@@ -15,20 +15,20 @@ interface Generated {
 }
 
 /**
- * How express-session makes sessions. `generate` calls what the application gave (`genid`, `cookie`), so it is never
- * called with anything but a request that a client sent.
+ * Creates express-session's sessions. `generate` calls the application's `genid` and `cookie`, so it is only called
+ * with a request that a client sent.
  */
 export class ExpressClasses {
   #generate: Generate | undefined;
   readonly #find: () => Classes | null;
   #classes: Classes | null = null;
 
-  /** @param find looks for an express-session that is installed */
+  /** @param find finds an installed express-session */
   constructor(find: () => Classes | null = installed) {
     this.#find = find;
   }
 
-  /** Gives a request a new session; undefined for a store that express-session does not own. */
+  /** Gives a request a new session. Undefined if the store was not passed to express-session. */
   get generate(): Generate | undefined {
     return this.#generate;
   }
@@ -48,14 +48,14 @@ export class ExpressClasses {
   }
 
   /**
-   * @param request one that a client sent; null when there is none
-   * @throws {TypeError} the store was not passed to express-session, or there is no way to find its classes
+   * @param request a request that a client sent. Null if there is none
+   * @throws {TypeError} the store was not passed to express-session, or its classes cannot be found
    */
   of(request: object | null): Classes {
     const generate = this.#assertOwned();
     this.#classes ??= this.#find();
     if (this.#classes === null && request !== null) {
-      // In a bundle, say. Once in a process, an id is generated that nobody uses.
+      // For example in a bundle. Generates one unused id per process.
       const generated = request as Generated;
       const { sessionID, session } = generated;
       generate(request as never);
@@ -84,7 +84,7 @@ export class ExpressClasses {
   }
 }
 
-/** Of the express-session that this package finds, which is the application's unless there are several. */
+/** From the express-session that this package resolves, which is the application's unless several are installed. */
 function installed(): Classes | null {
   try {
     const { Session, Cookie } = createRequire(import.meta.url)("express-session") as {

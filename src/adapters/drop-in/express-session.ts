@@ -13,27 +13,27 @@ type Values = Record<string, unknown>;
 /** Options of {@link StoredSessionStore}. */
 export interface StoredSessionStoreOptions extends DropInStoreOptions {}
 
-/** Says when the session ends. */
+/** Determines when the session ends. */
 const own = ["cookie"];
 
 /**
  * A store for express-session, and for @fastify/session: `session({ store: new StoredSessionStore({ store, keys }),
  * secret, resave: false, saveUninitialized: false })`.
  *
- * Sessions are encrypted and their ids hashed; parallel requests merge, key by key; a save in flight does not bring
- * back a session that was destroyed; a session that is only read is written at most once every `touchEvery`. It ends
- * when its cookie does, after `idleTimeout` without use where the cookie names no time (30 days), and after
- * `absoluteTimeout` at the latest (400 days). Every method takes a callback, which is called exactly once, or
- * returns a promise. A call with neither that fails is a process warning, STORED_SESSION_UNHEARD_FAILURE.
+ * Sessions are encrypted and their ids hashed. Changes of parallel requests are merged key by key. A save in flight
+ * does not restore a destroyed session. A session that is only read is written at most once per `touchEvery`. A session
+ * ends with its cookie, after `idleTimeout` without use if the cookie has no expiry (30 days), and after
+ * `absoluteTimeout` at the latest (400 days). Every method accepts a callback, which is called exactly once, or returns
+ * a promise. A failed call whose result is not handled emits the process warning STORED_SESSION_UNHEARD_FAILURE.
  *
- * The middleware owns the session id, so the store cannot change it at a login: the application regenerates the
- * session, as Passport does. Where it does not, a session whose user changes (`userOf`) begins anew under its id.
+ * The middleware owns the session id, so the store cannot change it at login: the application must regenerate the
+ * session, as Passport does. If it does not, a session whose user changes (`userOf`) starts over under its id.
  */
 export class StoredSessionStore extends EventEmitter {
   readonly #dropIn: DropInSessions;
-  /** By session object, and by what `get` answered. */
+  /** By session object, and by the result of `get`. */
   readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
-  /** By session object: of two saves in flight the second is measured against the first. */
+  /** By session object: the second of two concurrent saves is compared with the result of the first. */
   readonly #saves: InOrder = new InOrder();
   readonly #express: ExpressClasses = new ExpressClasses();
 
@@ -51,19 +51,19 @@ export class StoredSessionStore extends EventEmitter {
     this.#express.generate = generate;
   }
 
-  /** For what needs no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
+  /** For operations that need no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
   get sessions(): SessionManager<Values> {
     return this.#dropIn.sessions;
   }
 
-  /** Answers the session, or null when there is none. */
+  /** Returns the session, or null if there is none. */
   get(id: string, callback: (error: unknown, session?: any) => void): void;
   get(id: string): Promise<any>;
   get(id: string, callback?: Callback<any>): Promise<any> | void {
     return answer("get()", this.#get(id), this.#handing(callback));
   }
 
-  /** @fastify/session copies the session in the callback. express-session asks for it with {@link createSession}. */
+  /** @fastify/session copies the session in the callback. express-session calls {@link createSession} to get it. */
   #handing(callback: Callback<any> | undefined): Callback<any> | undefined {
     if (typeof callback !== "function") return undefined;
     return (error, session?: object | null) => {
@@ -99,7 +99,7 @@ export class StoredSessionStore extends EventEmitter {
           await this.#dropIn.destroy(id);
           return;
         }
-        // The request outlived its session. One that took place meanwhile may have extended it.
+        // The request outlived its session. A concurrent request may have extended it.
         end = null;
       }
       const saved = await this.#dropIn.save(id, content, baseline, end, own);
@@ -107,7 +107,10 @@ export class StoredSessionStore extends EventEmitter {
     });
   }
 
-  /** Notes that a session was used; saves it when it did change, in a Map for example, which express-session misses. */
+  /**
+   * Records that a session was used. Saves it if it changed, for example in a Map, which express-session does not
+   * detect.
+   */
   touch(id: string, session: object, callback: (error?: unknown) => void): void;
   touch(id: string, session: object): Promise<void>;
   touch(id: string, session: object, callback?: Callback): Promise<void> | void {
@@ -129,7 +132,7 @@ export class StoredSessionStore extends EventEmitter {
     await this.#dropIn.destroy(id);
   }
 
-  /** All sessions that have not ended, in no order. Their ids are not known: the table holds only hashes. */
+  /** Returns all live sessions, in no order. Their ids are unknown, because the table stores only hashes. */
   all(callback: (error: unknown, sessions?: any) => void): void;
   all(): Promise<any[]>;
   all(callback?: Callback<any[]>): Promise<any[]> | void {
@@ -141,7 +144,7 @@ export class StoredSessionStore extends EventEmitter {
     );
   }
 
-  /** How many sessions have not ended. */
+  /** Returns the number of live sessions. */
   length(callback: (error: unknown, length?: number) => void): void;
   length(): Promise<number>;
   length(callback?: Callback<number>): Promise<number> | void {
@@ -171,7 +174,7 @@ export class StoredSessionStore extends EventEmitter {
     this.#express.renew(request);
   }
 
-  /** For express-session: a session without a request. Its `req` has nothing but the id and the store. */
+  /** For express-session: creates a session without a request. Its `req` has only the id and the store. */
   load(id: string, callback: (error: unknown, session?: any) => void): void;
   load(id: string): Promise<any>;
   load(id: string, callback?: Callback<any>): Promise<any> | void {
@@ -185,12 +188,12 @@ export class StoredSessionStore extends EventEmitter {
       : this.#sessionOver({ sessionID: id, sessionStore: this }, stored, null);
   }
 
-  /** For express-session: the request's session object over what `get` answered. */
+  /** For express-session: creates the request's session object from the result of `get`. */
   createSession(request: any, data: any): any {
     return this.#sessionOver(request as object, data as MiddlewareSession, request as object);
   }
 
-  /** @param sent the request, when a client sent it */
+  /** @param sent the request, if a client sent it */
   #sessionOver(request: object, stored: MiddlewareSession, sent: object | null): object {
     const { Session, cookie: prototype } = this.#express.of(sent);
     const cookie = Object.create(prototype) as Values;

@@ -1,4 +1,4 @@
-/** Lets what is done with one object be done one after another; what fails ends nobody's wait but its own caller's. */
+/** Runs the operations on an object one after another. A failure affects only its own caller. */
 export class InOrder {
   readonly #last: WeakMap<object, Promise<unknown>> = new WeakMap();
 

@@ -2,16 +2,16 @@ import { addOwn } from "../../codec/own.ts";
 import { cycle, pathText, type Step } from "../../codec/path.ts";
 import { LimitError, ValueError } from "../../errors.ts";
 
-/** Deeper than the codec goes: what lies below is left to its error. */
+/** Deeper than the codec allows: it reports the error for deeper values. */
 const deepest = 64;
 
 /**
- * The own enumerable properties of an object as `JSON.stringify` would have kept them, which is what applications of
- * other stores count on: functions are left out, `toJSON` is called, other class instances become plain objects. What
- * sessions here hold beyond JSON (dates, maps, sets, URLs, bytes, bigints) stays what it is.
+ * Returns the own enumerable properties of an object as `JSON.stringify` would keep them, which applications of other
+ * stores rely on: functions are omitted, `toJSON` is called, and instances of other classes become plain objects.
+ * Values that these sessions support beyond JSON (Dates, Maps, Sets, URLs, bytes, bigints) are kept.
  *
- * An object that occurs several times is copied once, so the work grows with the size of what is there.
- * @param maxBytes more values than this many bytes can hold are refused
+ * An object referenced several times is copied once, so the work is proportional to the size of the data.
+ * @param maxBytes rejects more values than fit in this many bytes
  * @throws {ValueError} a cycle, with the path to it
  * @throws {LimitError} too many values
  */
@@ -22,10 +22,10 @@ export function plainObject(value: object, maxBytes: number): Record<string, unk
 class PlainCopy {
   readonly #maxBytes: number;
   readonly #copies: Map<object, unknown> = new Map();
-  /** Around the value that is copied now, with their places in {@link #steps}. */
+  /** The objects that contain the current value, with their positions in {@link #steps}. */
   readonly #ancestors: Map<object, number> = new Map();
   readonly #steps: Step[] = [];
-  /** Levels of what is copied now; `toJSON` answers one that has no step. */
+  /** Nesting level of the current value. Results of `toJSON` have a level but no step. */
   #depth = 0;
   #left: number;
 

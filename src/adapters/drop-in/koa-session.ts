@@ -6,7 +6,7 @@ import { plainObject } from "./json-values.ts";
 
 type Values = Record<string, unknown>;
 
-/** What koa-session passes along with each call. */
+/** What koa-session passes with each call. */
 interface KoaSessionCall {
   readonly ctx?: object | undefined;
 }
@@ -14,29 +14,29 @@ interface KoaSessionCall {
 /** Options of {@link StoredSessionKoaStore}. */
 export interface StoredSessionKoaStoreOptions extends DropInStoreOptions {}
 
-/** koa-session lets a row live this much longer than the cookie. */
+/** koa-session keeps a row this much longer than the cookie. */
 const grace = 10_000;
 
 /**
  * A store for koa-session 7: `session({ store: new StoredSessionKoaStore({ store, keys }) }, app)`.
  *
- * Sessions are encrypted and their ids hashed; parallel requests merge, key by key; a save in flight does not bring
- * back a session that was destroyed; a session that is only used, with `rolling` or `renew`, is written at most once
- * every `touchEvery`. A session ends when its `maxAge` does; with `maxAge: "session"` after `idleTimeout` without
- * use (30 days); after `absoluteTimeout` at the latest (400 days).
+ * Sessions are encrypted and their ids hashed. Changes of parallel requests are merged key by key. A save in flight
+ * does not restore a destroyed session. A session that is only used, with `rolling` or `renew`, is written at most once
+ * per `touchEvery`. A session ends after its `maxAge`; with `maxAge: "session"`, after `idleTimeout` without use (30
+ * days); after `absoluteTimeout` at the latest (400 days).
  */
 export class StoredSessionKoaStore {
   readonly #dropIn: DropInSessions;
   readonly #baselines: WeakMap<object, Map<string, Baseline>> = new WeakMap();
 
-  /** By request: of two saves in flight the second is measured against the first. */
+  /** By request: the second of two concurrent saves is compared with the result of the first. */
   readonly #saves: InOrder = new InOrder();
 
   constructor(options: StoredSessionKoaStoreOptions) {
     this.#dropIn = new DropInSessions(options);
   }
 
-  /** For what needs no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
+  /** For operations that need no cookie: `forUser(id).list()` and `.revokeAll()`, `expire`, `scheduleExpiry`. */
   get sessions(): SessionManager<Values> {
     return this.#dropIn.sessions;
   }
@@ -50,7 +50,8 @@ export class StoredSessionKoaStore {
   }
 
   async set(key: string, session: object, maxAge?: unknown, call: KoaSessionCall = {}): Promise<void> {
-    const { _expire, ...content } = plainObject(session, this.#dropIn.maxBytes); // the row has the time, and a touch moves it there
+    // the row stores the time, and a touch moves it there
+    const { _expire, ...content } = plainObject(session, this.#dropIn.maxBytes);
     const ends = typeof maxAge === "number" ? this.#dropIn.now() + maxAge : this.#dropIn.defaultEnd();
     await this.#saves.do(call.ctx ?? content, async () => {
       const baseline = this.#of(call)?.get(key) ?? null;

@@ -7,7 +7,7 @@ import { assertSameUser } from "../../session/login-rules.ts";
 import { changeIn, mergeContent } from "../../session/merge.ts";
 import { storedUser, userOfData, type Save } from "./save.ts";
 
-/** A session as it is stored, or as it is to be. */
+/** A session as it is or will be stored. */
 export interface Draft {
   readonly createdAt: number;
   readonly content: Content;
@@ -15,20 +15,22 @@ export interface Draft {
   readonly end: number;
 }
 
-/** What takes the place of a stored row. */
+/** What replaces a stored row. */
 export interface Plan extends Draft {
-  /** Whether the session begins anew: both clocks restart, and saves of requests that loaded it before are dropped. */
+  /**
+   * Whether the session starts over: both timeouts restart, and saves of requests that loaded it before are discarded.
+   */
   readonly anew: boolean;
 }
 
 /**
- * What a save makes of the session that is stored now. Null when the session that the request loaded has ended: its row
- * was begun anew or belongs to another user by now.
+ * Applies a save to the session that is stored now. Returns null if the session that the request loaded has ended: its
+ * row started over or now belongs to another user.
  *
- * Data of one user never meets that of another (R42). A change of user is a login (decision 4): a visitor keeps what
- * is in the session, a different user, or nobody after a user, keeps only what this request set.
- * @throws {ConflictError} the merged data would belong to somebody whom neither request logged in
- * @throws {TypeError} what is left for another user belongs to somebody else
+ * Data of different users is never merged (R42). A change of user is a login (decision 4): an anonymous session keeps
+ * its data; for a different user, or for nobody after a user, only what this request set is kept.
+ * @throws {ConflictError} the merged data would belong to a user whom neither request logged in
+ * @throws {TypeError} the data kept for another user belongs to someone else
  */
 export function planSave(settings: Settings, save: Save, stored: Draft): Plan | null {
   const { base, mine, baseline, expiresAt } = save;
@@ -45,7 +47,7 @@ export function planSave(settings: Settings, save: Save, stored: Draft): Plan | 
     );
   }
 
-  // A logout ends the session it loaded, never one that somebody logged in to since.
+  // A logout ends only the session it loaded, not one that a user has logged in to since.
   if (user === undefined && !isSame) return null;
   if ((isSame && user !== undefined && before === undefined) || (now === user && user !== undefined)) {
     const merged = merge(settings, save, stored);
@@ -58,13 +60,13 @@ export function planSave(settings: Settings, save: Save, stored: Draft): Plan | 
 
 const remedy = "Set every key that `userOf` reads, or give the session a new id first (regenerate).";
 
-/** Whether the session that is stored is the one that the request loaded: not begun anew, and of the same user. */
+/** Whether the stored session is the one that the request loaded: not started over, and of the same user. */
 export function isLoaded(settings: Settings, { base, baseline }: Save, stored: Draft): boolean {
   const isSameUser = storedUser(settings, stored.content) === storedUser(settings, base);
   return stored.createdAt === baseline.row.createdAt && isSameUser;
 }
 
-/** Key by key, the keys that say when the session ends as one value, and the end with them. */
+/** Merges key by key. The keys that determine the session's end are merged as one value, together with the end. */
 function merge(settings: Settings, save: Save, stored: Draft): Draft {
   const { format, onConflict } = settings;
   const decided = decide(settings, save, stored);
@@ -75,8 +77,8 @@ function merge(settings: Settings, save: Save, stored: Draft): Draft {
 }
 
 /**
- * The same for many drafts, in place, for a request that does not change the user. The work is that of the keys that
- * the request changed, however large the session is. Who is logged in afterwards is the caller's to check.
+ * The same for many drafts, in place, for a request that does not change the user. The work depends only on the number
+ * of changed keys. The caller checks the resulting user.
  */
 export function changeOf(settings: Settings, save: Save): (draft: Draft) => Draft {
   const { base, mine, own, baseline } = save;
@@ -91,7 +93,7 @@ export function changeOf(settings: Settings, save: Save): (draft: Draft) => Draf
   };
 }
 
-/** When the session ends, and the values of the keys that say so: this request's, or those that are stored. */
+/** The session's end, and the values of the keys that determine it: this request's or the stored ones. */
 function decide(
   { format }: Settings,
   { base, mine, baseline, expiresAt, own }: Save,
@@ -108,7 +110,7 @@ function decide(
   return { values, end: decides ? expiresAt : Math.max(expiresAt, end) };
 }
 
-/** They come last, as they do in what is saved, so that equal data is equal bytes. */
+/** They come last, as in saved data, so that equal data has equal bytes. */
 function putLast(
   data: Record<string, unknown>,
   own: readonly string[],
@@ -125,7 +127,7 @@ function without(content: Content, own: readonly string[]): Content {
   return { ...content, data };
 }
 
-/** What this request set, and when the session ends. */
+/** What this request set, and the session's end. */
 function setByRequest({ format }: Settings, { base, mine, own }: Save): Record<string, unknown> {
   const { data } = ownChanges(format, base, mine);
   putLast(data, own, mine.data);

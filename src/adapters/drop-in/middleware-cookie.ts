@@ -3,7 +3,7 @@ import { plainObject } from "./json-values.ts";
 
 type Values = Record<string, unknown>;
 
-/** As much of a session of express-session or @fastify/session as the store looks at. */
+/** The parts of a session of express-session or @fastify/session that the store uses. */
 export interface MiddlewareSession extends Values {
   cookie?: MiddlewareCookie | null;
 }
@@ -16,8 +16,8 @@ interface MiddlewareCookie {
 }
 
 /**
- * What is sealed: the session's own properties. Of the cookie's expiry only that there is one, because the row has
- * the time itself, and a touch moves it there.
+ * The data to seal: the session's own properties. Of the cookie's expiry, only whether there is one, because the row
+ * stores the time and a touch moves it there.
  */
 export function contentOf(session: MiddlewareSession, maxBytes: number): Values {
   const own = Object.entries(session).filter(
@@ -44,20 +44,20 @@ export function contentOf(session: MiddlewareSession, maxBytes: number): Values 
   return content;
 }
 
-/** The time at which a session's cookie ends; null when it names none. */
+/** When a session's cookie expires. Null if it has no expiry. */
 export function endOfCookie(session: MiddlewareSession, now: number): number | null {
   const { expires, maxAge } = jsonOf(session.cookie) ?? {};
   return timeOf(expires) ?? (typeof maxAge === "number" ? now + maxAge : null);
 }
 
-/** The time that a cookie's `expires` names; `false`, which express-session makes of `maxAge: false`, names none. */
+/** The time in a cookie's `expires`. `false`, which express-session derives from `maxAge: false`, means none. */
 export function timeOf(expires: MiddlewareCookie["expires"]): number | null {
   if (!expires || expires === true) return null;
   const time = new Date(expires).getTime();
   return Number.isNaN(time) ? null : time;
 }
 
-/** express-session computes it from two readings of the clock, so that it wanders by a millisecond for no reason. */
+/** express-session computes it from two readings of the clock, so it can differ by a millisecond. */
 function rounded(milliseconds: number | null | undefined): number | null {
   return typeof milliseconds === "number" ? Math.round(milliseconds / 10) * 10 : null;
 }

@@ -6,14 +6,14 @@ import type { Token } from "../../session/token.ts";
 import { sameBytes } from "../../shared/bytes.ts";
 import type { SessionRow } from "../../store/row.ts";
 
-/** A content, its bytes, and when the session ends. */
+/** A content, its plaintext, and the session's end. */
 export interface Written {
   readonly content: Content;
   readonly plaintext: Uint8Array;
   readonly end: number;
 }
 
-/** The conditional writes of one session whose id belongs to a middleware. A write that does not match answers null. */
+/** The conditional writes of a session whose id a middleware manages. Returns null if the condition does not match. */
 export class DropInRows {
   readonly #records: Records;
   readonly #token: Token;
@@ -23,12 +23,12 @@ export class DropInRows {
     this.#token = token;
   }
 
-  /** The row; null when the session has ended. */
+  /** The row. Null if the session has ended. */
   read(): Promise<SessionRow | null> {
     return this.#records.read(this.#token.id);
   }
 
-  /** The bytes of a row; null when it is refused, which is published. */
+  /** The plaintext of a row. Null if it is refused, which is published. */
   open(row: SessionRow): Uint8Array | null {
     try {
       return this.#records.settings.format.open(row, this.#token);
@@ -39,7 +39,7 @@ export class DropInRows {
     }
   }
 
-  /** A row for a session that begins now. */
+  /** Creates a row for a session that starts now. */
   anew({ content, plaintext, end }: Written): SessionRow {
     return limited(this.#records, this.#records.begin(this.#token, plaintext, content.user, undefined), end);
   }
@@ -48,12 +48,12 @@ export class DropInRows {
     return (await this.#records.insert(row, "save")) ? row : null;
   }
 
-  /** Whatever is stored under the id, ended or not; null for nothing. */
+  /** The row with this id, whether ended or not. Null if there is none. */
   present(): Promise<SessionRow | null> {
     return this.#records.store.read(this.#token.id);
   }
 
-  /** A row that takes the place of the one loaded. */
+  /** Creates a row that replaces the loaded one. */
   next(loaded: SessionRow, { content, plaintext, end }: Written): SessionRow {
     return limited(this.#records, this.#records.next(this.#token, plaintext, content.user, loaded), end);
   }
@@ -62,7 +62,7 @@ export class DropInRows {
     return (await this.#records.update(loaded, row, "save")) ? row : null;
   }
 
-  /** Begins the session anew under its own id, which the middleware's cookie names. */
+  /** Starts the session over under its own id, which the middleware's cookie contains. */
   async replace(loaded: SessionRow, row: SessionRow, user: string | undefined): Promise<SessionRow | null> {
     return (await this.#records.replace(loaded, row, user === undefined ? "reset" : "login")) ? row : null;
   }
@@ -83,7 +83,7 @@ export class DropInRows {
   }
 }
 
-/** The row with an end within the limits that the options set. */
+/** Returns the row with an end within the configured limits. */
 export function limited(records: Records, row: SessionRow, end: number): SessionRow {
   const latest = Math.min(row.absoluteExpiresAt, records.now() + records.settings.idleTimeout);
   return { ...row, expiresAt: Math.max(Math.min(end, latest), row.updatedAt) };

@@ -5,19 +5,19 @@ import type { Baseline } from "./baseline.ts";
 
 /** One save by a request. */
 export interface Save {
-  /** What the request knew to be stored before. */
+  /** The state that the request knew to be stored. */
   readonly base: Content;
   readonly mine: Content;
-  /** The bytes of `mine`. */
+  /** The plaintext of `mine`. */
   readonly plaintext: Uint8Array;
   readonly baseline: Baseline;
-  /** When the session ends; null leaves that as it is stored. */
+  /** The end of the session. Null keeps the stored one. */
   readonly expiresAt: number | null;
-  /** Keys of the data that say when the session ends. They are merged as one value. */
+  /** Keys of `data` that determine the session's end. They are merged as one value. */
   readonly own: readonly string[];
 }
 
-/** A save of `data`, measured against a baseline. */
+/** Creates a save of `data`, compared with a baseline. */
 export function saveOf(
   settings: Settings,
   data: Record<string, unknown>,
@@ -27,7 +27,7 @@ export function saveOf(
   let decoded: Content | null = null;
   return {
     get base() {
-      return (decoded ??= settings.format.decode(baseline.plaintext)); // which most saves need not look at
+      return (decoded ??= settings.format.decode(baseline.plaintext)); // lazy, because most saves do not need it
     },
     ...contentOf(settings, data, baseline),
     baseline,
@@ -36,23 +36,23 @@ export function saveOf(
   };
 }
 
-/** The content and the bytes of what an application's session holds. */
+/** The content and plaintext of an application's session. */
 export function contentOf(
   settings: Settings,
   data: Record<string, unknown>,
   known: Baseline | null,
 ): { mine: Content; plaintext: Uint8Array } {
   const { format } = settings;
-  // Where nobody was logged in, which most rows show, what is stored need not be looked at.
+  // If nobody was logged in, which most rows show, the stored content is not needed.
   const base = known === null || known.row.userRef === null ? null : format.decode(known.plaintext);
   const mine: Content = { data, user: userOfData(settings, data, base), flash: {} };
   return { mine, plaintext: format.encode(mine, known?.plaintext ?? null) };
 }
 
 /**
- * Who is logged in with this data, by the rule of our own sessions: whom `userOf` finds, or else who was stored with the
- * session, while nothing that `userOf` reads was changed.
- * @param base what was stored; null for nothing
+ * The user of this data, by the rule of first-party sessions: the result of `userOf`, or the stored user if nothing
+ * that `userOf` reads was changed.
+ * @param base the stored content. Null if there is none
  */
 export function userOfData(
   { userOf }: Settings,
@@ -62,7 +62,7 @@ export function userOfData(
   return userOf === undefined ? base?.user : userAfter(userOf, data, base);
 }
 
-/** Who was logged in in a session that is stored. */
+/** The user of a stored session. */
 export function storedUser({ userOf }: Settings, content: Content): string | undefined {
   return userOfStored(userOf, content);
 }

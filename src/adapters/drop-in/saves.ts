@@ -15,13 +15,13 @@ import type { Save } from "./save.ts";
 import { warnOfKeptId } from "./warnings.ts";
 
 /**
- * Saves sessions whose ids belong to a middleware, with the write engine of our own sessions. A middleware leaves these
- * differences:
+ * Saves sessions whose ids a middleware manages, with the write engine of first-party sessions. The differences that a
+ * middleware causes:
  *
- * - The id cannot change. A session whose user changes begins anew under its id, by `replace`.
- * - An id may be saved that was never loaded: the last one to set it wins.
- * - The middleware's cookie says when a session ends, so the end is merged with the data.
- * - A save may come before the response, and its result is not awaited by a commit: there is no cookie to owe.
+ * - The id cannot change. A session whose user changes starts over under its id, by `replace`.
+ * - An id that was never loaded may be saved: the last writer wins.
+ * - The middleware's cookie determines the session's end, so the end is merged with the data.
+ * - A save may happen before the response, and no commit waits for it: it sends no cookie.
  */
 export class DropInSaves {
   readonly #settings: Settings;
@@ -52,14 +52,14 @@ export class DropInSaves {
     return saved[0]!;
   }
 
-  /** The id is taken and nobody here knows by what: as with every other store, the last one to set it wins. */
+  /** The id exists, for a reason unknown to this process. As in every other store, the last writer wins. */
   async #overTaken(rows: DropInRows, wanted: Written): Promise<Baseline | null> {
     const present = await rows.present();
     if (present === null) {
       const row = await rows.insert(rows.anew(wanted));
       return row && Baseline.begun(row, wanted.plaintext);
     }
-    // Only one that has a name shares its table with others.
+    // Only applications with `app` share a table.
     if (this.#settings.format.formerUserRefs !== undefined && rows.open(present) === null)
       throw anothers(present);
     const { user } = wanted.content;
@@ -71,9 +71,9 @@ export class DropInSaves {
   }
 
   /**
-   * Saves a session that the request loaded, and changed.
-   * @returns the baseline of the next save; null when the session had ended, and nothing was saved (promise 3)
-   * @throws {SessionEndedError} it had ended, and the request was to log a user in
+   * Saves a session that the request loaded and changed.
+   * @returns the baseline of the next save. Null if the session has ended and nothing was saved (promise 3)
+   * @throws {SessionEndedError} the session ended, and the request logged in a user
    */
   async change(token: Token, save: Save): Promise<Baseline | null> {
     const rows = new DropInRows(this.#records, token);

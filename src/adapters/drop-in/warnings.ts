@@ -1,4 +1,4 @@
-/** A user was logged in to a session whose id somebody else may know (session fixation). */
+/** Warns that a user was logged in to a session whose id someone else may know (session fixation). */
 export function warnOfKeptId(): void {
   process.emitWarning(
     "A user was logged in to a session that kept its id, which allows session fixation: an attacker who planted that id is logged in too. A store cannot change the id. Regenerate the session before you set the user (express-session and @fastify/session: req.session.regenerate(); koa-session: await ctx.session.regenerate()). Passport 0.6 and later does this.",
@@ -6,7 +6,7 @@ export function warnOfKeptId(): void {
   );
 }
 
-/** A call whose failure nobody hears of otherwise: it had no callback, and its promise is not awaited. */
+/** Warns about a failed call whose result is not handled: it had no callback, and its promise is not awaited. */
 export function warnOfUnheardFailure(call: string, error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error);
   process.emitWarning(

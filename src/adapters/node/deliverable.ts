@@ -2,20 +2,20 @@ import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { HeaderFields } from "./earlier-headers.ts";
 import type { GuardedResponse } from "./response-calls.ts";
 
-/** The head of a response that is about to begin. */
+/** The status line and headers of a response that is about to start. */
 export interface Head {
   readonly status: number;
   readonly message: string | undefined;
-  /** Over the headers that were set on the response: a `Headers`-like record, or Node's flat or nested lists. */
+  /** Headers that override those set on the response: a `Headers`-like record, or Node's flat or nested lists. */
   readonly headers?: HeaderFields | readonly unknown[] | undefined;
   /** Whether the length of the body is known, so that it is sent with a `Content-Length`. */
   readonly sized?: boolean;
 }
 
 /**
- * The head that a response is about to begin with.
- * @param args of `writeHead`, where it was called
- * @param status as it was when the headers were closed
+ * Returns the head that a response is about to start with.
+ * @param args the arguments of `writeHead`, if it was called
+ * @param status as it was when the headers were frozen
  */
 export function headOf(
   response: GuardedResponse,
@@ -24,7 +24,7 @@ export function headOf(
 ): Head {
   const [code, reason, headers] = args;
   const hasReason = typeof reason === "string";
-  const http2 = response.stream !== undefined; // has no status message, and warns whoever looks for one
+  const http2 = response.stream !== undefined; // has no status message, and warns if it is read
   return {
     status: Number(code ?? status?.code ?? response.statusCode),
     message: hasReason ? reason : http2 ? undefined : response.statusMessage,
@@ -33,9 +33,9 @@ export function headOf(
 }
 
 /**
- * Throws what Node would throw on sending this head, so that a session is not saved for an answer that cannot leave.
- * What only the body can break (a wrong length under `strictContentLength`) still fails after the commit; the cookie
- * then leaves with the error's answer.
+ * Throws what Node would throw when it sends this head, so that no session is saved for a response that cannot be sent.
+ * Errors that only the body can cause (a wrong length under `strictContentLength`) still occur after the commit; the
+ * cookie is then sent with the error response.
  */
 export function checkHead(response: GuardedResponse, head: Head): void {
   const { status, message } = head;
@@ -53,7 +53,7 @@ export function checkHead(response: GuardedResponse, head: Head): void {
     checkTrailer(response, code, head.sized === true, new Set(given.map(([name]) => name.toLowerCase())));
 }
 
-/** HTTP/1 sends trailers after chunks, and Node throws where there are none. */
+/** HTTP/1 sends trailers after chunks, and Node throws for a response without chunks. */
 function checkTrailer(
   response: GuardedResponse,
   status: number,

@@ -1,10 +1,13 @@
 import type { AnyFunction } from "./interceptors.ts";
 
-/** Listeners for "drain" that a layer below a guard took for a stream of its own, where no emit of the guard's is heard. */
+/**
+ * Listeners for "drain" that a layer below the guard redirected to its own stream, where they do not hear events that
+ * the guard emits.
+ */
 export class DrainListeners {
   #redirected: AnyFunction[] = [];
 
-  /** Subscribes a listener, and keeps it where it was led elsewhere. */
+  /** Subscribes a listener, and keeps it if it was redirected. */
   add(
     response: { listenerCount(event: string): number },
     listener: AnyFunction,
@@ -16,7 +19,7 @@ export class DrainListeners {
     return answer;
   }
 
-  /** Answers the listeners, and keeps them no longer. */
+  /** Returns the listeners and forgets them. */
   take(): readonly AnyFunction[] {
     const redirected = this.#redirected;
     this.#redirected = [];

@@ -4,8 +4,8 @@ type HeaderValue = number | string | string[];
 export type HeaderFields = Readonly<Record<string, HeaderValue | undefined>>;
 
 /**
- * Headers that describe the body they came with, and no other. `Trailer` promises fields after that body, and Node
- * throws where a response that has a length promises them.
+ * Headers that describe the body they were set for. `Trailer` announces fields after that body, and Node throws for a
+ * response with a fixed length.
  */
 export const ofBody: ReadonlySet<string> = new Set([
   "content-encoding",
@@ -17,7 +17,7 @@ export const ofBody: ReadonlySet<string> = new Set([
   "last-modified",
 ]);
 
-/** A copy of header fields, by lower-case name, without those that describe a body. */
+/** Copies header fields by lower-case name, without those that describe a body. */
 export function copyOfHeaders(fields: HeaderFields): Record<string, HeaderValue> {
   const copy = Object.create(null) as Record<string, HeaderValue>; // a header may be named "constructor"
   for (const name in fields) {
@@ -28,7 +28,7 @@ export function copyOfHeaders(fields: HeaderFields): Record<string, HeaderValue>
   return copy;
 }
 
-/** The headers that a response had when its session was attached: an answer in place of the handler's keeps them. */
+/** The headers that a response had when its session was attached. A response that replaces the handler's keeps them. */
 export class EarlierHeaders {
   readonly #response: GuardedResponse;
   readonly #fields: HeaderFields;
@@ -38,7 +38,7 @@ export class EarlierHeaders {
     this.#fields = copyOfHeaders(response.getHeaders());
   }
 
-  /** Drops what was set since, trailers included, and sets again what was changed or removed. */
+  /** Removes headers set since, trailers included, and restores those that were changed or removed. */
   restore(): void {
     const response = this.#response;
     for (const name of response.getHeaderNames()) {
@@ -50,7 +50,7 @@ export class EarlierHeaders {
     dropTrailers(response);
   }
 
-  /** Sets those again that are missing. */
+  /** Restores missing headers. */
   keep(): void {
     for (const [name, value] of Object.entries(this.#fields)) {
       if (this.#response.getHeader(name) === undefined) this.#response.setHeader(name, value!);
@@ -60,6 +60,6 @@ export class EarlierHeaders {
 
 function dropTrailers(response: GuardedResponse): void {
   if (response.stream === undefined)
-    response.addTrailers?.({}); // HTTP/1 keeps those of the last call only
+    response.addTrailers?.({}); // HTTP/1 keeps the trailers of the last call only
   else response.stream.removeAllListeners?.("wantTrailers"); // HTTP/2 keeps them all; without a listener none are sent
 }

@@ -4,17 +4,17 @@ import { NodeHeaders } from "./node-headers.ts";
 import { statusOf, type GuardedResponse } from "./response-calls.ts";
 
 /**
- * A response whose handler's answer was dropped because its session could not be saved. Of what was set on it, only
- * the headers stay that were there when the session was attached; the error handler answers.
+ * A response whose handler's output was dropped because its session could not be saved. It keeps only the headers that
+ * were set before the session was attached; the error handler answers.
  */
 export class FailedResponse {
   readonly #response: GuardedResponse;
   readonly #effects: readonly SessionEffect[];
   readonly #earlier: EarlierHeaders;
-  /** Stands until the error handler sets another: an answer that was dropped is never a success. */
+  /** The default until the error handler sets a status: a dropped response is never a success. */
   readonly #status: number;
   #keepsHeaders = false;
-  /** Whether the error handler is at work: it is running, or has set a header or piped something. */
+  /** Whether the error handler is answering: it is running, or has set a header or piped a stream. */
   answering: "no" | "running" | "yes";
 
   constructor(
@@ -30,13 +30,13 @@ export class FailedResponse {
     earlier.restore();
     this.writeHeaders();
     response.statusCode = this.#status;
-    // the handler's own, for its own status; HTTP/2 has none, and warns whoever looks for one
+    // the handler's own message, for its own status; HTTP/2 has none, and warns if it is read
     if (response.stream === undefined && response.statusMessage) response.statusMessage = "";
   }
 
   /**
-   * Headers of the error's answer: at once, for the error handler to see, and again when its answer begins. What the
-   * handler said about caching was said about another answer (R12).
+   * Writes the headers of the error response: immediately, for the error handler to see, and again when its response
+   * starts. The handler's caching headers applied to another response (R12).
    */
   writeHeaders(): void {
     if (this.#keepsHeaders) this.#earlier.keep();
@@ -45,12 +45,15 @@ export class FailedResponse {
     forbidStoring(target);
   }
 
-  /** From here on a framework, and not the application, removes headers. */
+  /** From here on the framework, not the application, removes headers. */
   keepHeaders(): void {
     this.#keepsHeaders = true;
   }
 
-  /** A body that nothing was set for: the dropped answer is still being written, the error handler waits for something. */
+  /**
+   * A body without any header set: the dropped response is still being written, while the error handler waits for
+   * something.
+   */
   get isStale(): boolean {
     return this.answering === "no" && this.#response.statusCode === this.#status;
   }

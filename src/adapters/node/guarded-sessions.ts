@@ -5,21 +5,21 @@ import { changedSinceCommit, tellOfLateChanges } from "../state.ts";
 /** One session that a response waits for. */
 export interface Guarded {
   readonly state: SessionState;
-  /** Whether `commit` would do nothing, known at once: then the response does not wait. */
+  /** Whether `commit` would do nothing, known synchronously: then the response does not wait. */
   isSettled(): boolean;
   commit(): Promise<string | null>;
   /** Called once when a Set-Cookie header is about to be sent. */
   onCookie?(setCookie: string): void;
 }
 
-/** What one session owes to the response. */
+/** The headers that one session requires. */
 export interface Effect extends SessionEffect {
   readonly guarded: Guarded;
-  /** The last commit or update of the application's own that was known of. */
+  /** The application's last known commit or update. */
   readonly turn: unknown;
 }
 
-/** What the sessions owe after a commit: of those before the one that failed, where one did. */
+/** The headers that the sessions require after a commit; after a failure, those of the sessions committed before it. */
 export interface Committed {
   readonly effects: readonly Effect[];
   readonly failure: { readonly error: unknown } | null;
@@ -28,19 +28,19 @@ export interface Committed {
 /** The sessions that one response waits for. */
 export class GuardedSessions {
   readonly #all: Guarded[] = [];
-  /** What was committed before the response began; not whole while that is under way. */
+  /** Sessions committed before the response started. Incomplete while that is in progress. */
   #early: Effect[] | null = null;
 
   add(guarded: Guarded): void {
     this.#all.push(guarded);
   }
 
-  /** What they owe to the response; null where something is left to commit. */
+  /** The headers that they require. Null if a session still has to be committed. */
   known(): readonly Effect[] | null {
     const early = this.#early;
     if (early === null) return this.#settled();
     if (early.length !== this.#all.length) return null;
-    // outer middleware may have gone on with the session
+    // outer middleware may have changed the session again
     for (const { guarded, turn, setCookie } of early) {
       const { state } = guarded;
       if (state.turn !== turn || state.setCookie !== setCookie || changedSinceCommit(state)) return null;
@@ -49,8 +49,8 @@ export class GuardedSessions {
   }
 
   /**
-   * Commits them before the response begins. Null where that was done before, or nothing is to be done.
-   * @param check called where there is something to commit; what it throws is the failure
+   * Commits them before the response starts. Null if that was done before, or nothing has to be done.
+   * @param check called if there is something to commit. What it throws is the failure
    */
   async commitEarly(check: () => void): Promise<Committed | null> {
     if (this.#early !== null) return null;
@@ -94,7 +94,7 @@ export class GuardedSessions {
     return effects;
   }
 
-  /** What the answer to a failure owes to all of them, the cookies of those that were committed. */
+  /** The headers of an error response: the cookies of the sessions that were committed. */
   owed(committed: readonly Effect[]): SessionEffect[] {
     return this.#all.map((guarded) => {
       const setCookie = committed.find((effect) => effect.guarded === guarded)?.setCookie ?? null;
@@ -103,7 +103,7 @@ export class GuardedSessions {
     });
   }
 
-  /** Once the response is over: tells of changes that came after the commit, and listens for more of them. */
+  /** After the response: warns about changes made after the commit, and watches for more. */
   tellOfLateChanges(): void {
     for (const { state } of this.#all) tellOfLateChanges(state);
   }

@@ -5,13 +5,13 @@ export interface HeldCall {
   args: unknown[];
 }
 
-/** Calls on a response that wait for the commit, to be made again in order. */
+/** Queues calls on a response until the commit finishes, then replays them in order. */
 export class HeldCalls {
   readonly #response: GuardedResponse;
   #calls: HeldCall[] = [];
-  /** `end` is among them: the response is complete, whatever is called after it. */
+  /** `end` was queued: the response is complete, whatever is called after it. */
   sealed = false;
-  /** A `write` was told to wait for "drain". */
+  /** A `write` returned false, so its caller waits for "drain". */
   writerWaits = false;
 
   constructor(response: GuardedResponse) {
@@ -22,7 +22,7 @@ export class HeldCalls {
     return this.#calls[0];
   }
 
-  /** Holds a call, and answers what the response would. */
+  /** Queues a call, and returns what the response would return. */
   add(method: Output, args: unknown[]): unknown {
     const begun = this.#calls.length > 0;
     if (method === "writeHead" && begun) throw headersSent("write");
@@ -33,14 +33,14 @@ export class HeldCalls {
     return answerOf(this.#response, method);
   }
 
-  /** Answers the calls, which are no longer held. */
+  /** Returns the calls and empties the queue. */
   take(): HeldCall[] {
     const calls = this.#calls;
     this.#calls = [];
     return calls;
   }
 
-  /** Drops the calls, and answers them. */
+  /** Empties the queue and returns the dropped calls. */
   drop(): HeldCall[] {
     this.sealed = false;
     this.writerWaits = false;
@@ -48,7 +48,7 @@ export class HeldCalls {
   }
 }
 
-/** What a call answers that was not made. */
+/** The return value of a call that was not made. */
 export function answerOf(response: GuardedResponse, method: Output): unknown {
   if (method === "write") return false;
   return method === "end" || method === "writeHead" ? response : undefined;

@@ -1,18 +1,18 @@
 /**
- * Puts a guard's methods over those of its response. Named stores one by one: a loop over the names costs ten times as
- * much, and prototypes cannot be exchanged instead, because Express exchanges them again for each application inside
- * another.
+ * Replaces methods of a response with those of a guard. The assignments are written out, because a loop over the names
+ * takes ten times as long. Replacing the prototype is not possible, because Express replaces it for each nested
+ * application.
  */
 import { EventEmitter } from "node:events";
 import type { Mutator, Output, Subscriber } from "./response-calls.ts";
 
 export type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
-/** HTTP/2 has no `_implicitHeader`, and old versions of either have not all of the others. */
+/** HTTP/2 has no `_implicitHeader`, and old versions lack some of the others. */
 export type Methods<Name extends string> = { [name in Name]: AnyFunction | undefined };
 
 const guardOf = Symbol("stored-session.response-guard");
 
-/** As much of a guard as the interceptors call. */
+/** The parts of a guard that the interceptors call. */
 export interface Interceptor {
   output(method: Output, args: unknown[]): unknown;
   answer(method: Output, args: unknown[]): unknown;
@@ -26,13 +26,13 @@ interface Guarded {
   [guardOf]: Interceptor;
 }
 
-/** The guard of a response, made at the first call. */
+/** Returns the guard of a response, creating it at the first call. */
 export function guardOn<Guard extends Interceptor>(response: object, make: () => Guard): Guard {
   const guarded = response as { [guardOf]?: Guard };
   return (guarded[guardOf] ??= make());
 }
 
-/** Answers the methods that were there. */
+/** Returns the previous methods. */
 export function interceptOutputs(response: object, replacements: Methods<Output> = outputs): Methods<Output> {
   const methods = response as Methods<Output>;
   const { writeHead, write, end, flushHeaders, _implicitHeader } = methods;
@@ -44,12 +44,12 @@ export function interceptOutputs(response: object, replacements: Methods<Output>
   return { writeHead, write, end, flushHeaders, _implicitHeader };
 }
 
-/** In place of the first interceptors once a commit has failed, to tell the error's answer from the dropped one. */
+/** Replaces the first interceptors after a failed commit, to distinguish the error response from the dropped one. */
 export function interceptAnswer(response: object): void {
   interceptOutputs(response, answers);
 }
 
-/** Hears what happens to the response, without a listener for each event. Answers the method that was there. */
+/** Intercepts the events of the response, without a listener for each. Returns the previous method. */
 export function interceptEmit(response: object): AnyFunction {
   const methods = response as { emit: AnyFunction };
   const found = methods.emit;
@@ -57,7 +57,7 @@ export function interceptEmit(response: object): AnyFunction {
   return found;
 }
 
-/** From the commit on: answers the methods that were there. */
+/** Installed from the commit on. Returns the previous methods. */
 export function interceptMutators(response: object): Methods<Mutator> {
   const methods = response as Methods<Mutator>;
   const { setHeader, setHeaders, appendHeader, removeHeader } = methods;
@@ -70,8 +70,8 @@ export function interceptMutators(response: object): Methods<Mutator> {
 }
 
 /**
- * Steps in front of what a layer put over the emitter's own methods, and answers the methods that were there. Null
- * where they are the emitter's own: these hear everything, and nothing has to be put in front of them.
+ * Intercepts subscription methods that a layer put over the emitter's own, and returns the previous methods. Null if
+ * they are the emitter's own: then listeners hear every event, and nothing needs to be intercepted.
  */
 export function interceptSubscribers(response: object): Methods<Subscriber> | null {
   const methods = response as Methods<Subscriber>;
@@ -87,7 +87,7 @@ export function interceptSubscribers(response: object): Methods<Subscriber> | nu
   return { on, addListener, prependListener };
 }
 
-/** Takes away what layers above the guard put over the methods that it found, or over its own. */
+/** Removes what layers above the guard put over the methods that it found, or over its own. */
 export function dropSubscriberLayers(response: object, found: Methods<Subscriber> | null): void {
   restoreSubscribers(response, found === null ? (EventEmitter.prototype as never) : subscribers);
 }
@@ -108,7 +108,7 @@ const outputs: Methods<Output> = {
   _implicitHeader: output("_implicitHeader"),
 };
 
-/** In place of those, once a commit has failed. */
+/** Replaces them after a failed commit. */
 const answers: Methods<Output> = {
   writeHead: answer("writeHead"),
   write: answer("write"),

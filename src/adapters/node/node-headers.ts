@@ -1,6 +1,6 @@
 import type { HeaderTarget } from "../headers.ts";
 
-/** As much of `http.ServerResponse` and `Http2ServerResponse` as keeps headers. */
+/** The header methods of `http.ServerResponse` and `Http2ServerResponse`. */
 export interface NodeHeaderMethods {
   getHeaderNames(): string[];
   getHeader(name: string): number | string | string[] | undefined;

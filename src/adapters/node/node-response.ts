@@ -1,6 +1,6 @@
 /**
- * Sessions on bare `node:http`, `node:https` and HTTP/2's compatibility API. The adapters of frameworks that write
- * to a Node response stand on the same guard.
+ * Sessions for plain `node:http`, `node:https` and the compatibility API of HTTP/2. The adapters of frameworks that
+ * write to a Node response use the same guard.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
@@ -21,23 +21,23 @@ export type NodeResponse = ServerResponse | Http2ServerResponse;
 
 export interface NodeSessionOptions<Request = NodeRequest, Response = NodeResponse> {
   /**
-   * How many proxies stand between this server and the client, for `X-Forwarded-For` and `X-Forwarded-Proto`:
-   * `true` is 1. Default 0: those headers are not believed, since any client can send them.
+   * Number of trusted proxies in front of this server, for `X-Forwarded-For` and `X-Forwarded-Proto`. `true` means 1.
+   * Default 0: these headers are ignored, because any client can send them.
    */
   trustProxy?: boolean | number;
   /**
-   * Answers in place of the handler when the session could not be saved (or, under `withSession`, loaded, or when
-   * the handler threw). Nothing has been sent. Default: the error's status with a short text.
+   * Answers in place of the handler if the session could not be saved (or, under `withSession`, loaded, or if the
+   * handler threw). Nothing has been sent. Default: the error's status with a short text.
    */
   onError?: (error: unknown, request: Request, response: Response) => void;
 }
 
 /**
- * Loads the session of a request, and makes the response wait for its commit: the first byte leaves when the session
- * is saved (promise 4). A change of the session after that is not saved and gives a process warning. A request whose
- * handler begins no response, because the client went away, is not committed; one that begins a response is,
- * whether or not anybody still listens.
- * @throws {StoreError} the store is down; nothing was attached to the response
+ * Loads the session of a request, and makes the response wait for its commit: the first byte is sent after the session
+ * is saved (promise 4). A later change of the session is not saved and emits a process warning. If the client
+ * disconnects and the handler starts no response, the session is not committed; if it starts one, the session is,
+ * whether or not the client still listens.
+ * @throws {StoreError} the store is unavailable; nothing was attached to the response
  */
 export async function attachSession<Data = SessionData>(
   sessions: SessionManager<Data>,
@@ -70,8 +70,9 @@ async function attach<Data>(
 }
 
 /**
- * A request listener whose handler gets the session: `createServer(withSession(sessions, (request, response,
- * session) => …))`. What the handler throws, also asynchronously, and a session that cannot be loaded go to `onError`.
+ * Creates a request listener whose handler receives the session: `createServer(withSession(sessions, (request,
+ * response, session) => …))`. Errors of the handler, also asynchronous ones, and of loading the session go to
+ * `onError`.
  */
 export function withSession<Data, Request extends NodeRequest, Response extends NodeResponse>(
   sessions: SessionManager<Data>,
@@ -93,7 +94,7 @@ export function withSession<Data, Request extends NodeRequest, Response extends 
       let done: unknown;
       try {
         done = handler(request, response, session);
-        if (!isPromise(done)) return; // callbacks may go on
+        if (!isPromise(done)) return; // callbacks may continue
         await done;
       } catch (error) {
         answer(error);
@@ -115,19 +116,22 @@ export function guard<Data>(
   response: object,
   options: {
     onError: (error: unknown) => void;
-    /** Whether the request came over https, as the framework believes. */
+    /** Whether the framework considers the request HTTPS. */
     isSecure: () => boolean;
-    /** For the warning about cookies that the browser will drop. */
+    /** For the warning about cookies that browsers drop. */
     request: Pick<NodeRequest, "headers"> & {
       readonly socket: { readonly remoteAddress?: string | undefined };
     };
-    /** What the application now has where the adapter put the session: assigning null ends sessions elsewhere. */
+    /**
+     * The current value of the property in which the adapter put the session: in other libraries, assigning null ends a
+     * session.
+     */
     current?: () => unknown;
   },
 ): ResponseGuard {
   const guarding = ResponseGuard.on(response, options.onError);
   const state = stateOf(session as Session<never>);
-  const { turn } = state; // another one is a commit or an update of the application's own, perhaps under way
+  const { turn } = state; // otherwise it is a commit or update of the application, perhaps in progress
   guarding.add({
     state,
     isSettled: () =>
@@ -166,7 +170,7 @@ export function answerError(error: unknown, _request: NodeRequest, response: Nod
   response.end(status === 503 ? "Service unavailable\n" : "Internal server error\n");
 }
 
-/** Headers of the answer that the error's stands in for. */
+/** Headers of the response that the error response replaces. */
 const ofAnswer =
   /^(?:content-(?!security-policy)[a-z-]+|transfer-encoding|trailer|etag|last-modified|cache-control|location)$/;
 
@@ -182,7 +186,10 @@ function text(header: string | string[] | undefined): string | undefined {
   return header === undefined ? undefined : String(header);
 }
 
-/** What the outermost trusted proxy wrote: each proxy adds to the right, and a client can forge all on the left. */
+/**
+ * The entry that the outermost trusted proxy wrote: each proxy appends on the right, and a client can forge everything
+ * on the left.
+ */
 function forwarded(header: string | string[] | undefined, hops: number): string | undefined {
   if (header === undefined || hops < 1) return undefined;
   const values = String(header).split(",");

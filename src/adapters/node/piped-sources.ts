@@ -23,13 +23,13 @@ export class PipedSources {
     return this.#sources !== null && this.#sources.size > 0;
   }
 
-  /** Streams that were piped into an answer that is dropped must not flow into the next one. */
+  /** Streams that were piped into a dropped response must not flow into the next one. */
   detachFrom(response: Destination): void {
     const sources = [...(this.#sources ?? [])];
     for (const source of sources) source.unpipe(response);
     if (sources.length === 0) return;
     const { req } = response as { req?: unknown };
-    // Destroying them now would make stream.pipeline destroy the response, so they wait for its end.
+    // Destroying them now would make stream.pipeline destroy the response, so they are destroyed at its end.
     response.once("close", () => {
       for (const source of sources) if (source !== req) source.destroy?.();
     });

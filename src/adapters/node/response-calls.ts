@@ -1,7 +1,7 @@
-/** The calls on a Node response that a guard steps in front of, and what there is to know of each. */
+/** The calls on a Node response that a guard intercepts, and their rules. */
 import type { NodeHeaderMethods } from "./node-headers.ts";
 
-/** As much of `http.ServerResponse` and `Http2ServerResponse` as the guard calls. */
+/** The parts of `http.ServerResponse` and `Http2ServerResponse` that the guard calls. */
 export interface GuardedResponse extends NodeHeaderMethods {
   statusCode: number;
   statusMessage: string;
@@ -21,15 +21,15 @@ export interface GuardedResponse extends NodeHeaderMethods {
   destroy(error?: Error): unknown;
 }
 
-/** Methods that begin a response. `_implicitHeader` is what Node's own code and old middleware begin it with. */
+/** Methods that start a response. Node's own code and old middleware use `_implicitHeader`. */
 export type Output = "writeHead" | "write" | "end" | "flushHeaders" | "_implicitHeader";
 export type Mutator = "setHeader" | "setHeaders" | "appendHeader" | "removeHeader";
 /** What `once` and `prependOnceListener` call too. */
 export type Subscriber = "on" | "addListener" | "prependListener";
 
 /**
- * Moves the headers given to `writeHead` into the response first, as Node does when headers were set before, so that
- * they are seen and a `Set-Cookie` among them is added to and not lost.
+ * Moves the headers passed to `writeHead` into the response first, as Node does if headers were set before. That makes
+ * them visible, and a `Set-Cookie` among them is added to instead of lost.
  */
 export function withoutHeaders(response: GuardedResponse, args: unknown[]): unknown[] {
   const [status, reason] = args;
@@ -48,7 +48,7 @@ export function withoutHeaders(response: GuardedResponse, args: unknown[]): unkn
   return hasReason ? [status, reason] : [status];
 }
 
-/** What the handler set later is too late, as it is without a guard. */
+/** Headers set later are too late, as without a guard. */
 export function setStatus(
   response: GuardedResponse,
   status: { code: number; message: string | undefined },
@@ -80,12 +80,12 @@ export function afterEnd(): Error {
   return Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" });
 }
 
-/** Whether the connection is closed, so that nothing that is written arrives. */
+/** Whether the connection is closed, so that no data arrives. */
 export function isGone(response: GuardedResponse): boolean {
   return response.destroyed === true || response.stream?.destroyed === true;
 }
 
-/** The HTTP status that an error asks for; 500 where it asks for none. */
+/** The HTTP status of an error. 500 if it has none. */
 export function statusOf(error: unknown): number {
   const status = (error as { status?: unknown } | null)?.status;
   return typeof status === "number" && status >= 400 && status <= 599 ? status : 500;

@@ -38,15 +38,15 @@ import {
 import { warnOfUnsentCookie } from "../state.ts";
 
 /**
- * Holds a response's first byte back until the session is committed (promise 4).
+ * Holds back the first byte of a response until the session is committed (promise 4).
  *
- * The first call that would begin the response starts the commit. That call and the ones after it are queued, and
- * made again in order when the commit is done; meanwhile the response looks to the handler as it would without a
- * guard: headers are closed, and `write` asks it to wait for "drain". When the commit fails, the queue is dropped,
- * nothing has been sent, and `onError` answers; that answer passes without another commit, and no cache may keep it.
+ * The first call that would start the response starts the commit. That call and later ones are queued, and replayed in
+ * order after the commit. Meanwhile the response behaves as it would without a guard: headers are frozen, and `write`
+ * asks its caller to wait for "drain". If the commit fails, the queue is dropped, nothing has been sent, and `onError`
+ * answers. Its response is sent without another commit, and caches must not store it.
  *
- * Middleware on either side may have put its own methods over those of the response, as compression does: what was
- * mounted before stands below the guard, and what was mounted after it stands above.
+ * Other middleware, such as compression, may have replaced methods of the response: middleware mounted earlier is below
+ * the guard, middleware mounted later is above it.
  */
 export class ResponseGuard {
   readonly #response: GuardedResponse;
@@ -57,26 +57,28 @@ export class ResponseGuard {
   readonly #outputs: Methods<Output>;
   readonly #emit: AnyFunction;
   readonly #subscribers: Methods<Subscriber> | null;
-  /** Null while headers can be set. */
+  /** Null until the headers are frozen. */
   #mutators: Methods<Mutator> | null = null;
   /**
    * open: nothing was written. headed: `writeHead` is queued, which by itself sends no byte. committing: calls are
-   * queued. begun: calls go straight through. failed: the error handler answers. over: it has, and what an older
+   * queued. begun: calls pass through. failed: the error handler answers. over: it has answered, and what the old
    * handler still writes is dropped.
    */
   #phase: "open" | "headed" | "committing" | "begun" | "failed" | "over" = "open";
   #status: { code: number; message: string | undefined } | null = null;
   readonly #drains = new DrainListeners();
   #sources: PipedSources | null = null;
-  /** Nothing more is to be waited for where the client goes away: the handler is done, or has sent for a file. */
+  /** Do not wait longer after the client disconnects: the handler is done, or is sending a file. */
   #answered = false;
   #closed = false;
-  /** After a commit that failed, until the error handler's answer begins. */
+  /** Set after a failed commit, until the error handler's response starts. */
   #failure: FailedResponse | null = null;
-  /** The layers above still hold the dropped answer: what they write, through the first interceptors, is dropped. */
+  /**
+   * The layers above still contain the dropped response: what they write, through the first interceptors, is dropped.
+   */
   #layersDropped = false;
 
-  /** The guard of a response, made at the first call. `onError` is that of the first caller. */
+  /** Returns the guard of a response, creating it at the first call. `onError` is that of the first caller. */
   static on(response: object, onError: (error: unknown) => void): ResponseGuard {
     return guardOn(response, () => new ResponseGuard(response as GuardedResponse, onError));
   }
@@ -114,13 +116,13 @@ export class ResponseGuard {
       case "open":
         break;
     }
-    if (!isWritable(method, args)) return this.#call(method, args); // throws before anything is begun
+    if (!isWritable(method, args)) return this.#call(method, args); // throws before anything starts
     if (method !== "write" && method !== "end" && this.#real("headersSent")) return this.#call(method, args);
     if (method === "writeHead") {
       this.#closeHeaders();
       this.#phase = "headed";
       const answer = this.#enqueue(method, args);
-      // in HTTP/2 it sends the headers
+      // in HTTP/2, it sends the headers
       if (this.#outputs["_implicitHeader"] === undefined) this.#begin();
       return answer;
     }
@@ -131,7 +133,7 @@ export class ResponseGuard {
     return this.#enqueue(method, args);
   }
 
-  /** The first byte of a response whose sessions are settled. */
+  /** Starts a response whose sessions need no commit. */
   #goOn(effects: readonly Effect[], method: Output, args: unknown[]): unknown {
     this.#phase = "begun";
     try {
@@ -139,13 +141,13 @@ export class ResponseGuard {
         this.#writeHeaders(effects);
       return this.#call(method, args);
     } catch (error) {
-      // a status that Node refuses: nothing was sent, and the handler may do better
+      // a status that Node rejects: nothing was sent, and the handler may recover
       if (!this.#real("headersSent")) this.#phase = "open";
       throw error;
     }
   }
 
-  /** The call after `writeHead`: with what is written now, its headers leave. */
+  /** The call after `writeHead`, which sends its headers. */
   #afterHead(method: Output, args: unknown[]): unknown {
     if (method === "writeHead" || method === "_implicitHeader" || !isWritable(method, args))
       return this.#enqueue(method, args);
@@ -158,15 +160,15 @@ export class ResponseGuard {
       this.#replay(effects);
     } catch (error) {
       const answer = this.#held.add(method, args);
-      this.#fail(error, effects); // a header or status that Node refuses
+      this.#fail(error, effects); // a header or status that Node rejects
       return answer;
     }
     return this.#call(method, args);
   }
 
-  /** The error handler's answer, after a commit that failed. */
+  /** The error handler's response, after a failed commit. */
   answer(method: Output, args: unknown[]): unknown {
-    // Node's own end() and the implicit header run through here while the answer is under way
+    // Node's own end() and the implicit header pass through here while the response is written
     if (this.#phase === "over")
       return this.#isLate(method) ? this.#drop(method, args) : this.#call(method, args);
     if (!isWritable(method, args)) return this.#call(method, args);
@@ -182,7 +184,7 @@ export class ResponseGuard {
     return this.#call(method, given);
   }
 
-  /** Listeners of the response: of those for "drain" it must know who will not hear it. */
+  /** Subscribes listeners of the response. Keeps those for "drain" that would not hear the guard's event. */
   subscribe(method: Subscriber, args: unknown[]): unknown {
     if (args[0] !== "drain" || (this.#phase !== "open" && !this.#waits))
       return this.#subscribers![method]!.apply(this.#response, args);
@@ -191,7 +193,7 @@ export class ResponseGuard {
     );
   }
 
-  /** What is emitted to the listeners of the response, before they hear it. */
+  /** Intercepts an event of the response before its listeners. */
   emit(args: unknown[]): unknown {
     switch (args[0]) {
       case "pipe":
@@ -213,10 +215,10 @@ export class ResponseGuard {
     return (method === "write" || method === "end") && this.#real("writableEnded") === true;
   }
 
-  /** To the handler: `setHeader` throws from here on. */
+  /** For the handler, `setHeader` throws from here on. */
   #closeHeaders(): void {
     const response = this.#response;
-    // HTTP/2 has no status message, and warns whoever looks for one
+    // HTTP/2 has no status message, and warns if it is read
     const message = this.#outputs["_implicitHeader"] === undefined ? undefined : response.statusMessage;
     this.#status = { code: response.statusCode, message };
     this.#mutators = interceptMutators(response);
@@ -233,21 +235,21 @@ export class ResponseGuard {
     return this.#held.add(method, args);
   }
 
-  /** What is written after the end goes nowhere, as it does without a guard; who waits for it is told. */
+  /** Writes after the end are dropped, as without a guard. Their callbacks receive the error. */
   #drop(method: Output, args: unknown[]): unknown {
     callBack(args, afterEnd());
     return answerOf(this.#response, method);
   }
 
   /**
-   * Commits before the response begins, for frameworks that can still answer with an error in their own way. The
-   * headers follow with the first byte. After a failure the framework's answer passes without another commit.
-   * @param check throws where the answer that the framework is about to send cannot leave; then nothing is saved
+   * Commits before the response starts, for frameworks that can still answer with an error in their own way. The
+   * headers follow with the first byte. After a failure, the framework's response is sent without another commit.
+   * @param check throws if the response that the framework is about to send cannot be sent; then nothing is saved
    */
   async commitNow(check: () => void = () => this.#checkHead()): Promise<void> {
     if (this.#phase !== "open") return;
     const committed = await this.#sessions.commitEarly(check);
-    // nobody may have begun the response meanwhile: then the guard has committed and answered
+    // something may have started the response meanwhile: then the guard has committed and answered
     if (committed === null || committed.failure === null || this.#phase !== "open") return;
     const { error } = committed.failure;
     this.#phase = "failed";
@@ -255,7 +257,7 @@ export class ResponseGuard {
     throw error;
   }
 
-  /** The handler ran to completion. Where the client has gone before a response began, no call may begin one. */
+  /** The handler has finished. If the client disconnected before a response started, no call may start one. */
   async handlerDone(): Promise<void> {
     this.#answered = true;
     if (!isGone(this.#response)) return;
@@ -263,13 +265,13 @@ export class ResponseGuard {
     else await this.commitNow();
   }
 
-  /** The handler is answering, by a way that never reaches a response whose client has gone. */
+  /** The handler is answering in a way that does not reach a response whose client has disconnected. */
   answering(): void {
     this.#answered = true;
     if (isGone(this.#response)) this.#commitUnheard();
   }
 
-  /** Commits although nobody listens, and perhaps nothing will begin the response. */
+  /** Commits although the client has disconnected and nothing may start the response. */
   #commitUnheard(): void {
     if (this.#phase === "headed") return this.#begin();
     if (this.#phase !== "open") return;
@@ -278,12 +280,12 @@ export class ResponseGuard {
       .catch((failure: unknown) => this.#response.destroy(failure as Error));
   }
 
-  /** After a failure: the framework's own error handling removes all headers, and not because the application says so. */
+  /** After a failure: the framework's own error handling, not the application, removes all headers. */
   keepHeaders(): void {
     this.#failure?.keepHeaders();
   }
 
-  /** Throws where Node would refuse the head of the response. */
+  /** Throws if Node would reject the head of the response. */
   #checkHead(): void {
     if (this.#real("headersSent")) return;
     const { first } = this.#held;
@@ -309,7 +311,7 @@ export class ResponseGuard {
       if (failure === null) drained = this.#replay(effects);
       else this.#fail(failure.error, effects);
     } catch (error) {
-      this.#fail(error, effects); // a header or status that Node refuses
+      this.#fail(error, effects); // a header or status that Node rejects
     }
     const redirected = this.#drains.take();
     if (!drained) return;
@@ -317,7 +319,10 @@ export class ResponseGuard {
     for (const listener of redirected) listener.call(this.#response);
   }
 
-  /** Answers whether writers wait for a "drain" that nobody but the guard will emit: the last write went through. */
+  /**
+   * Replays the queued calls. Returns whether writers wait for a "drain" event that only the guard emits, because the
+   * last write was accepted.
+   */
   #replay(effects: readonly Effect[]): boolean {
     const calls = this.#held.take();
     this.#phase = "begun";
@@ -347,7 +352,7 @@ export class ResponseGuard {
     }
   }
 
-  /** Nothing was sent: the application answers in place of the handler, with the cookies of what was committed. */
+  /** Nothing was sent: the application answers in place of the handler, with the cookies of the committed sessions. */
   #fail(error: unknown, effects: readonly Effect[]): void {
     const calls = this.#held.drop();
     const response = this.#response;
@@ -375,8 +380,8 @@ export class ResponseGuard {
   }
 
   /**
-   * What middleware put above the guard, such as a compressing stream, belongs to the dropped answer: it would lead
-   * the error's answer into itself, and its own bytes to the client.
+   * Removes what middleware put above the guard, such as a compression stream: it belongs to the dropped response and
+   * would swallow the error response, and send its own bytes to the client.
    */
   #dropLayers(): void {
     this.#layersDropped = true;
@@ -384,7 +389,7 @@ export class ResponseGuard {
     dropSubscriberLayers(this.#response, this.#subscribers);
   }
 
-  /** Once the response is over: tells of changes that came after the commit, and listens for more of them. */
+  /** After the response: warns about changes made after the commit, and watches for more. */
   #afterwards(): void {
     if (this.#phase !== "begun" || this.#closed) return;
     this.#closed = true;
@@ -402,15 +407,15 @@ export class ResponseGuard {
   }
 
   /**
-   * `headersSent` and `writableEnded` as a handler expects them after what it called. A complete answer that still
-   * waits says that its headers are unsent: error handlers cut the connection of a response that was begun.
+   * `headersSent` and `writableEnded` as a handler expects them after its calls. A complete response that still waits
+   * reports unsent headers, because error handlers cut the connection of a started response.
    */
   look(property: "headersSent" | "writableEnded"): unknown {
     if (!this.#waits) return this.#real(property);
     return property === "writableEnded" ? this.#held.sealed : !this.#held.sealed || this.#real(property);
   }
 
-  /** Whether calls are in the queue that the handler takes for done. */
+  /** Whether calls are queued that the handler considers done. */
   get #waits(): boolean {
     return this.#phase === "headed" || this.#phase === "committing";
   }
