@@ -1,6 +1,6 @@
 /**
- * Throws on a Node that is too old, when the package is imported: later the error would be about some function that this
- * Node does not have. It comes before everything else, so no file may import by name what an older Node lacks.
+ * Throws when the package is imported on a Node that is too old; a later error would name a function that this Node
+ * lacks. It runs before everything else, so no file may import by name what an older Node lacks.
  */
 import { nodeProblem } from "./node-version.ts";
 

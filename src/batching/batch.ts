@@ -1,12 +1,12 @@
 import { LARGEST_BATCH } from "../store/pages.ts";
 import type { Operation } from "./operation.ts";
 
-/** As many operations as make a statement of their own worth it. */
+/** The number of operations that make a separate statement worthwhile. */
 const WORTH_A_LANE = 16;
 
 /**
- * How many from the head of a queue leave as one batch, of `maxBatch` at most; one that is to leave alone does. Many are
- * divided over the free lanes, so that the process and the server work at the same time.
+ * How many operations from the head of a queue to send as one batch, at most `maxBatch`; an operation that must be sent
+ * alone is. A long queue is divided over the free lanes, so that the process and the server work in parallel.
  */
 export function batchSize(queue: readonly Operation[], lanes: number, maxBatch: number): number {
   const shares = Math.max(1, Math.min(lanes, Math.floor(queue.length / WORTH_A_LANE)));

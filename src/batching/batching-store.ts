@@ -24,31 +24,34 @@ import type { SessionStore } from "../store/contract.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
 
 export interface BatchingOptions {
-  /** Milliseconds until an operation that has no answer is given up; 5,000 unless given. */
+  /** Deadline of an operation in milliseconds. Default 5,000. */
   readonly storeTimeout?: number;
-  /** Operations that may wait for a lane; one more is refused with a StoreOverloadedError, a touch at half of them. 10,000 unless given. */
+  /**
+   * Maximum operations that wait for a lane. Further ones are rejected with a StoreOverloadedError (load shedding);
+   * touches already at half of it. Default 10,000.
+   */
   readonly maxQueue?: number;
-  /** Told of every batch that leaves. */
+  /** Called for every batch that is sent. */
   readonly onBatch?: (kind: BatchKind, size: number) => void;
 }
 
 const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "delete"];
 
 /**
- * Single-row operations over a store that takes batches.
+ * Single-row operations over a store that accepts batches.
  *
- * There is no timer to wait for: while a lane is free an operation goes at once, and while all are busy the
- * operations wait and leave together when one frees, divided over the lanes that are free. A store that gathers sends
- * what one turn of the event loop brought (decisions/0016). Batches are ordered by id, so that those of several
- * processes lock rows in the same order, and of the writes of one id, touches apart, one is under way at a time, in
- * the order of the calls.
+ * No operation waits for a timer: while a lane is free it is sent at once, and while all lanes are busy operations
+ * queue up and are sent together when a lane becomes free, divided over the free lanes. A store with `gather` sends
+ * what one turn of the event loop brought (decisions/0016). Batches are ordered by id, so that batches of several
+ * processes lock rows in the same order. Of the writes of one id, except touches, one is in flight at a time, in call
+ * order.
  *
- * A batch that fails for a reason that one row may have caused is tried again member by member, so that a caller's
- * failure never fails its neighbours: they wait again, each to leave alone, within the same time. An operation without
- * an answer within `storeTimeout` rejects with a StoreTimeoutError whose `outcome` is `none` when it had not been sent;
- * its lane is given free. None is sent that has less time left than two statements take of late, or half of its time
- * where they take longer: a store that falls behind would else work for callers who are gone when it answers, and for
- * nobody else. Time in which the event loop stands still counts for none of this.
+ * If a batch fails for a reason that one row may have caused, its members are retried individually within the same
+ * deadline, so that a row's failure does not affect its neighbors. An operation not completed within `storeTimeout`
+ * rejects with a StoreTimeoutError, whose `outcome` is `none` if it was not sent; its lane is released. An operation is
+ * not sent if its remaining time is less than two recent statements take (or half of its deadline, if they take
+ * longer): otherwise a slow store would only work for callers that have already timed out. Event-loop lag does not
+ * count.
  */
 export class BatchingStore {
   readonly store: SessionStore;
@@ -66,7 +69,7 @@ export class BatchingStore {
     delete: [],
   };
   readonly #touches = new WaitingTouches();
-  /** Writes by id, and touches by an id of their own: the first is queued or under way, the others wait for it. */
+  /** Writes by id, and touches by a separate id: the first is queued or in flight, the others wait for it. */
   readonly #chains = new Map<string, Operation[]>();
   #freeReads: number;
   #freeWrites: number;
@@ -93,37 +96,37 @@ export class BatchingStore {
   }
 
   /**
-   * The row; null when there is none.
-   * @param known the row as the caller has it, for the store; see {@link SessionStore.read}
+   * Returns the row, or null if there is none.
+   * @param known the row that the caller has, for the store; see {@link SessionStore.read}
    */
   read(id: Uint8Array, known: SessionRow | null = null): Promise<SessionRow | null> {
     return this.#enqueue("read", id, known) as Promise<SessionRow | null>;
   }
 
-  /** False when the id exists already. */
+  /** Resolves to false if the id exists. */
   insert(row: SessionRow): Promise<boolean> {
     return this.#enqueue("insert", row.id, row) as Promise<boolean>;
   }
 
-  /** False when the row is gone or has another version than `loaded`. */
+  /** Resolves to false if the row is gone or has another version than `loaded`. */
   update(loaded: SessionRow, next: SessionRow): Promise<boolean> {
     return this.#enqueue("update", loaded.id, { loaded, next }) as Promise<boolean>;
   }
 
-  /** False when the row is gone, has another version than `loaded`, or the new id is taken. */
+  /** Resolves to false if the row is gone, has another version than `loaded`, or the new id exists. */
   replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
     return this.#enqueue("replace", loaded.id, { loaded, next }) as Promise<boolean>;
   }
 
   /**
-   * Skipped when the row is missing, or was written later. A touch neither waits for other writes of its session nor
-   * holds them up: one that still waits joins the next touch, and is dropped when a save, a new id or a delete follows.
+   * Skipped if the row is missing or was written later. A touch neither waits for other writes of its session nor
+   * delays them: a queued touch is combined with the next one, and dropped if a save, a new id or a delete follows.
    */
   touch(touch: RowTouch): Promise<void> {
     return (this.#joinTouch(touch) ?? this.#enqueue("touch", touch.id, touch)) as Promise<void>;
   }
 
-  /** True when the row was there. */
+  /** Resolves to true if the row existed. */
   delete(id: Uint8Array): Promise<boolean> {
     return this.#enqueue("delete", id, id) as Promise<boolean>;
   }
@@ -143,12 +146,12 @@ export class BatchingStore {
     return this.#direct(true, () => this.store.deleteExpired(query));
   }
 
-  /** 0 where the store cannot tell such rows. */
+  /** 0 if the store cannot find such rows. */
   deleteFuture(query: FutureQuery): Promise<number> {
     return this.#direct(true, () => this.store.deleteFuture?.(query) ?? Promise.resolve(0));
   }
 
-  /** It reads the whole table, so it may take 12 times as long as the others; `close` does not wait for it. */
+  /** Scans the whole table, so its deadline is 12 times as long. `close` does not wait for it. */
   count(now: number): Promise<number> {
     return this.#direct(false, () => this.store.count(now), this.#laterDeadlines);
   }
@@ -168,8 +171,8 @@ export class BatchingStore {
   }
 
   /**
-   * Waits for what is queued and under way, then closes the store. Later calls reject with a ClosedError.
-   * @throws {StoreTimeoutError} the store has not closed within `storeTimeout`: its database hangs
+   * Waits for queued and running operations, then closes the store. Later calls reject with a ClosedError.
+   * @throws {StoreTimeoutError} the store did not close within `storeTimeout`: its database does not respond
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -204,7 +207,7 @@ export class BatchingStore {
     const answer = new Promise((resolve, reject) => {
       this.#assertOpen();
       if (!(id instanceof Uint8Array)) throw new TypeError("A row id must be a Uint8Array.");
-      // Nobody waits for a touch, so nothing slows those who cause them: half of the places are kept for requests.
+      // Nothing waits for a touch, so there is no backpressure on touches: half of the queue is reserved for requests.
       this.#assertPlace(this.#waiting, kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue);
       const operation = new Operation(this, this.#deadlines, kind, id, item, resolve, reject);
       this.#begin(operation);
@@ -226,7 +229,7 @@ export class BatchingStore {
     );
   }
 
-  /** An operation that takes no lane, with the same limits of time and number. */
+  /** An operation that uses no lane, with the same deadline and queue limit. */
   async #direct<T>(writes: boolean, work: () => Promise<T>, deadlines = this.#deadlines): Promise<T> {
     this.#assertOpen();
     this.#assertPlace(deadlines === this.#laterDeadlines ? this.#openLong : this.#open, this.#maxQueue);
@@ -255,12 +258,12 @@ export class BatchingStore {
     operation.deadlines.add(operation);
   }
 
-  /** Those are not waited for by `close`, and leave others alone. */
+  /** `close` does not wait for these, and they do not delay others. */
   #isLong({ deadlines }: Operation): boolean {
     return deadlines === this.#laterDeadlines;
   }
 
-  /** Answers the caller, once. */
+  /** Settles the caller's promise, once. */
   #settle(operation: Operation, value: unknown, error: unknown): void {
     if (operation.state === "settled") return;
     if (operation.state === "waiting") this.#waiting--;
@@ -288,14 +291,14 @@ export class BatchingStore {
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
     if (batch) {
       this.#pace.took(this.#timeout, batch.departure);
-      // Its other members are still under way: their ids stay taken.
+      // Its other members are still in flight: their ids stay blocked.
       this.#freeLane(batch);
     }
     if (kind !== "read" && operation.key !== "") this.#leaveChain(operation);
     this.#pump();
   }
 
-  /** An operation that was not sent. */
+  /** Drops an operation that was not sent. */
   #turnAway(operation: Operation): void {
     const { kind, deadline, alone } = operation;
     const waited = Math.round(this.#deadlines.now() - deadline + this.#timeout);
@@ -317,7 +320,9 @@ export class BatchingStore {
     return true;
   }
 
-  /** Of a session that is saved, given a new id or deleted: each of these moves its times, or ends it. */
+  /**
+   * Drops the queued touch of a session that is saved, replaced or deleted: each of these moves its times or ends it.
+   */
   #dropTouch(id: Uint8Array): void {
     const touch = this.#touches.get(touchKeyOf(id));
     if (touch === undefined) return;
@@ -325,7 +330,7 @@ export class BatchingStore {
     this.#leaveChain(touch);
   }
 
-  /** The next write of the same id may go. */
+  /** Releases the next write of the same id. */
   #leaveChain(operation: Operation): void {
     const chain = this.#chains.get(operation.key);
     if (chain?.[0] !== operation) return;
@@ -336,7 +341,7 @@ export class BatchingStore {
     else this.#chains.delete(operation.key);
   }
 
-  /** At the place of its age: it waited for its turn already, and queues are in order of age. */
+  /** Inserts by age: it has waited for its turn already, and queues are ordered by age. */
   #queue(operation: Operation): void {
     const queue = this.#queues[operation.kind];
     let at = queue.length;
@@ -357,14 +362,14 @@ export class BatchingStore {
   }
 
   /**
-   * After an answer, in the async context of a request that it was for: what leaves now is for others, and the next
-   * answer comes in the context in which it left.
+   * Runs after a result arrives, in the async context of one request. What is sent now belongs to others, and the next
+   * result arrives in the context in which it was sent.
    */
   #pumpForOthers(): void {
     if (this.#waiting > 0) outsideRequests(() => this.#pump());
   }
 
-  /** Fills the free lanes; of the writes, those go first that have waited longest. */
+  /** Fills the free lanes. Of the writes, those that have waited longest are sent first. */
   #dispatch(): void {
     while (this.#freeReads > 0) {
       const batch = this.#take("read", this.#freeReads);
@@ -376,7 +381,7 @@ export class BatchingStore {
       const kind = this.#oldestWrite();
       if (kind === null) break;
       const batch = this.#take(kind, this.#freeWrites);
-      if (!batch) continue; // all of that kind had waited too long
+      if (!batch) continue; // all of that kind had timed out
       this.#freeWrites--;
       void this.#send(batch);
     }
@@ -433,7 +438,7 @@ export class BatchingStore {
     this.#release(batch);
   }
 
-  /** Lets the members of a batch that failed wait again, each to leave alone. */
+  /** Requeues the members of a failed batch, each to be sent individually. */
   #divide({ operations }: Batch): void {
     for (const operation of operations) {
       if (operation.state === "settled") continue;
@@ -457,7 +462,7 @@ export class BatchingStore {
     }
   }
 
-  /** Some of their callers hear of it a turn or more later: meanwhile no time runs out, and the lane goes on. */
+  /** Some callers learn of it a turn or more later. Meanwhile deadlines are suspended, and the lane continues. */
   #hasAnswered(operations: readonly Operation[]): void {
     for (const operation of operations) operation.deadlines.remove(operation);
     const { batch } = operations[0]!;
@@ -487,7 +492,7 @@ export class BatchingStore {
     }
   }
 
-  /** Callers that ask for the same id share one reading of it. */
+  /** Concurrent reads of the same id share one. */
   async #readShared(operations: readonly Operation[]): Promise<readonly unknown[]> {
     const ids: Uint8Array[] = [];
     const known: (SessionRow | null)[] = [];
@@ -506,7 +511,7 @@ export class BatchingStore {
     return places.length === ids.length ? rows : places.map((place) => rows[place]);
   }
 
-  /** Frees the lane and the ids, once the batch was answered. */
+  /** Releases the lane and the ids after the batch has completed. */
   #release(batch: Batch): void {
     this.#freeLane(batch);
     if (batch.kind !== "read") {
@@ -516,7 +521,7 @@ export class BatchingStore {
     this.#pumpForOthers();
   }
 
-  /** At the latest when the time limit of the batch's oldest operation has passed. */
+  /** At the latest after the deadline of the batch's oldest operation. */
   #freeLane(batch: Batch): void {
     if (batch.lane === "free") return;
     batch.lane = "free";
@@ -526,13 +531,13 @@ export class BatchingStore {
   }
 }
 
-/** The runtime's own, also where an application's tests put fake timers in its place. */
+/** The runtime's own, even if the application's tests install fake timers. */
 const endOfTurn = setImmediate;
 
-/** Callers that are answered in one turn: what each then does, such as a response, takes the event loop's time. */
+/** Callers settled in one turn: what each does next, such as a response, occupies the event loop. */
 const AT_ONCE = 16;
 
-/** Touches of a session are in order among themselves, and beside its other writes. */
+/** Touches of a session are ordered among themselves and independent of its other writes. */
 function touchKeyOf(id: Uint8Array): string {
   return `touch ${keyOf(id)}`;
 }
@@ -540,9 +545,9 @@ function touchKeyOf(id: Uint8Array): string {
 const NO_ID = new Uint8Array(0);
 
 /**
- * Whether a batch may have failed because of one of its rows. A connection, a disk or a missing table fails every row
- * alike, and a write that may have happened is not repeated. Nor is a read whose time was over: it waits for no row,
- * so the store is too slow for it, and would be slower with each by itself.
+ * Whether one row may have caused the failure of a batch. A connection, disk or missing table fails every row alike,
+ * and a write of unknown outcome is not repeated. Neither is a read that timed out: it waits for no row lock, so the
+ * store is too slow, and would be slower with individual reads.
  */
 function mayBeOneRow(kind: BatchKind, error: unknown): boolean {
   if (!(error instanceof StoreError)) return true;

@@ -2,10 +2,10 @@ import type { Deadlines, Limited } from "../shared/deadlines.ts";
 import type { RowUpdate, SessionRow } from "../store/row.ts";
 import type { Departure } from "./store-pace.ts";
 
-/** The kinds of operation that wait and leave together, each with its own kind. */
+/** The kinds of operation. A batch contains operations of one kind. */
 export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
 
-/** Operations that left together. */
+/** Operations sent together. */
 export interface Batch {
   readonly kind: BatchKind;
   readonly operations: readonly Operation[];
@@ -24,7 +24,7 @@ export class Operation implements Limited {
   key = "";
   state: "waiting" | "sent" | "settled" = "waiting";
   batch: Batch | null = null;
-  /** Its batch failed, so it shares no other. */
+  /** Its batch failed, so it is sent individually. */
   alone = false;
   deadline = 0;
   earlier: Limited | null = null;
@@ -48,7 +48,7 @@ export class Operation implements Limited {
     this.reject = reject;
   }
 
-  /** Of the session's data that travels to the store. */
+  /** Bytes of session data sent to the store. */
   get bytes(): number {
     if (this.item === null) return 0;
     if (this.kind === "insert") return (this.item as SessionRow).data?.length ?? 0;
@@ -66,7 +66,7 @@ interface Owner {
   expire(operation: Operation): void;
 }
 
-/** The order in which batches leave. */
+/** The order of operations in a batch. */
 export function byId(a: Operation, b: Operation): number {
   return Buffer.compare(a.id, b.id);
 }

@@ -1,19 +1,19 @@
 import { EventLoopLag } from "../shared/event-loop-lag.ts";
 import type { SessionStore } from "../store/contract.ts";
 
-/** When a batch left. */
+/** When a batch was sent. */
 export interface Departure {
   /** By `performance.now()`. */
   readonly at: number;
-  /** How late the event loop had been in all by then. */
+  /** Total event-loop lag at that time. */
   readonly late: number;
-  /** How long the store's operations had waited for locks in all by then. */
+  /** Total time that the store's operations had waited for locks at that time. */
   readonly waited: number;
 }
 
 /**
- * How long a statement takes of late: up at once with a slow one, and slowly down again. An event loop that stood still
- * and a lock that somebody else held are left out, for neither makes the next statement slow.
+ * Estimates the recent duration of a statement: rises at once with a slow one, and falls slowly. Event-loop lag and
+ * waiting for locks are excluded, because neither slows down the next statement.
  */
 export class StorePace {
   readonly #store: SessionStore;
@@ -29,7 +29,7 @@ export class StorePace {
     return this.#milliseconds;
   }
 
-  /** To be ended by {@link end}. */
+  /** Starts a measurement, which {@link end} ends. */
   begin(): Departure {
     const now = performance.now();
     return { at: now, late: this.#lag.begin(now), waited: this.#waited() };
@@ -39,7 +39,7 @@ export class StorePace {
     this.#lag.end();
   }
 
-  /** @param milliseconds since its departure */
+  /** @param milliseconds since it was sent */
   took(milliseconds: number, { late, waited }: Departure): void {
     const others = this.#lag.until(performance.now()) - late + (this.#waited() - waited);
     const own = Math.max(0, milliseconds - others);

@@ -7,13 +7,13 @@ interface Waiting {
 }
 
 /**
- * The touches that wait for a lane, at most one a session. They take no turn among the writes of their session: a touch
- * changes no version, and one that arrives behind a save changes nothing.
+ * The touches that wait for a lane, at most one per session. They are not ordered with the writes of their session: a
+ * touch changes no version, and one that arrives after a save changes nothing.
  */
 export class WaitingTouches {
   readonly #waiting = new Map<string, Waiting>();
 
-  /** Lets a touch leave with the one of its session that waits already, and answers that one's promise. */
+  /** Combines a touch with the waiting touch of its session, and returns that one's promise. */
   join(key: string, touch: RowTouch): Promise<unknown> | null {
     const waiting = this.#waiting.get(key);
     if (waiting === undefined) return null;
@@ -26,12 +26,12 @@ export class WaitingTouches {
     this.#waiting.set(operation.key, { operation, answer });
   }
 
-  /** What has left, or was answered, waits no more. */
+  /** Forgets a touch that was sent or settled. */
   remove(operation: Operation): void {
     if (this.#waiting.get(operation.key)?.operation === operation) this.#waiting.delete(operation.key);
   }
 
-  /** The touch that a save, a new id or a delete of its session makes needless. */
+  /** Removes the touch that a save, a new id or a delete of its session makes unnecessary. */
   get(key: string): Operation | undefined {
     return this.#waiting.get(key)?.operation;
   }

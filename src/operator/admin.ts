@@ -13,43 +13,43 @@ import { sessionInfo, type SessionInfo } from "./users.ts";
 import { walk, type WalkOptions } from "../session/walk.ts";
 import { wholeRows } from "../session/whole-rows.ts";
 
-/** A stored session with its content, for its user's own request for their data, or for an operator who asks to see it. */
+/** A stored session with its content, for a data subject access request or an operator. */
 export interface ExportedSession extends SessionInfo {
-  /** Whether it had reached the end that is stored with it, and only waits to be deleted. */
+  /** Whether its stored expiry time has passed. It is only waiting to be deleted. */
   readonly ended: boolean;
   readonly absoluteExpiresAt: Date;
   /** Length of the sealed session. */
   readonly bytes: number;
-  /** Undefined when nobody is logged in, and while the content does not open. */
+  /** Undefined if the session is anonymous or its content cannot be decrypted. */
   readonly user: string | undefined;
-  /** Null when the content does not open: see `unreadable`. */
+  /** Null if the content cannot be decrypted: see `unreadable`. */
   readonly data: Record<string, unknown> | null;
   readonly flash: Record<string, unknown> | null;
-  /** Why the content is not there: "sealed to the cookie", or the reason of a refusal. Null when it is. */
+  /** Why the content is missing: "sealed to the cookie", or the reason of a refusal. Otherwise null. */
   readonly unreadable: string | null;
 }
 
 /**
- * What the table holds, counted in one pass over it. A session is live until the end that is stored with it: a shorter
- * timeout that was configured since refuses it at its next request, but does not show here.
+ * Statistics of the table, from one scan. A session counts as live until its stored expiry time: a shorter timeout
+ * configured since applies at its next request, but does not show here.
  */
 export interface SessionStats {
   readonly total: number;
   readonly live: number;
-  /** Dead, and not yet deleted. */
+  /** Expired and not yet deleted. */
   readonly ended: number;
   /** Live sessions with a user. */
   readonly signedIn: number;
-  /** Sealed bytes: of all rows, of the largest, and of the middle one by a sample of 10,000. */
+  /** Sealed bytes: the total, the largest row, and the median of a sample of 10,000. */
   readonly bytes: { readonly total: number; readonly largest: number; readonly median: number };
-  /** Live sessions by the time since they were created. */
+  /** Live sessions by age. */
   readonly ages: readonly { readonly under: number; readonly live: number }[];
-  /** Rows by the keys that sealed them, those of the ring first and newest first. */
+  /** Rows by the key that sealed them: keys of the ring first, newest first. */
   readonly keys: readonly KeyUse[];
 }
 
 export interface KeyUse {
-  /** The key id in hexadecimal; null for a format that does not name its keys. */
+  /** The key id in hexadecimal. Null for a format that does not name its keys. */
   readonly key: string | null;
   readonly place: "newest" | "older" | "unknown";
   readonly live: number;
@@ -60,7 +60,7 @@ const hour = 3_600_000;
 const day = 24 * hour;
 const sampleSize = 10_000;
 
-/** Counts the whole table. Reads every row, in bounded memory. */
+/** Computes the statistics. Reads every row, in bounded memory. */
 export async function statsOf(records: Records, options: WalkOptions = {}): Promise<SessionStats> {
   const { format } = records.settings;
   const ages = [hour, day, 7 * day, 30 * day, Infinity].map((under) => ({ under, live: 0 }));
@@ -78,7 +78,7 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
     if (alive && row.userRef !== null) count.signedIn++;
     bytes.total += length;
     bytes.largest = Math.max(bytes.largest, length);
-    // Reservoir sampling (Vitter's algorithm R): every row is as likely to be in the sample as any other.
+    // Reservoir sampling (Vitter's algorithm R): every row has the same chance to be in the sample.
     const place = count.total <= sampleSize ? count.total - 1 : Math.floor(Math.random() * count.total);
     if (place < sampleSize) sample[place] = length;
     if (alive) ages.find(({ under }) => now - row.createdAt < under)!.live++;
@@ -104,10 +104,10 @@ export async function statsOf(records: Records, options: WalkOptions = {}): Prom
   return { ...count, bytes: { ...bytes, median }, ages, keys };
 }
 
-/** `unreadable` of a session that only its cookie opens. */
+/** The `unreadable` value of a session that only its cookie opens. */
 export const sealedToCookie = "sealed to the cookie";
 
-/** As an operator sees it: it ends by what is stored in it. */
+/** The session as an operator sees it: its end is the stored one. */
 function lifeOf(
   records: Records,
   row: Omit<RowInfo, "bytes" | "head">,
@@ -120,7 +120,7 @@ function lifeOf(
   };
 }
 
-/** A row with its content where it opens without its cookie. */
+/** Returns a row with its content, if it can be decrypted without its cookie. */
 export function exportRow(records: Records, row: SessionRow): ExportedSession {
   const { format } = records.settings;
   const base = {
@@ -142,8 +142,8 @@ export function exportRow(records: Records, row: SessionRow): ExportedSession {
 const anyone: Token = { text: "", sid: new Uint8Array(1), id: new Uint8Array(0), stale: false };
 
 /**
- * Why a row does not open with these keys and settings; null when it does. Of a row that is sealed to its cookie only
- * so much can be told as shows without it: how it is sealed, and whether its client column opens.
+ * Returns why a row cannot be decrypted with these keys and settings, or null if it can. For a row sealed to its
+ * cookie, checks only what is visible without it: how it is sealed, and whether its client column can be decrypted.
  */
 export function refusalOf(records: Records, row: SessionRow): RefusedError | null {
   const { format } = records.settings;
@@ -158,18 +158,18 @@ export function refusalOf(records: Records, row: SessionRow): RefusedError | nul
   };
   if (opensAlone(format, row)) return attempt(() => format.open(row, null));
   const refusal = attempt(() => format.open(row, anyone));
-  // Somebody else's cookie is refused for its commitment, after everything that does not depend on it was looked at.
+  // Another cookie is refused for its commitment, after everything that does not depend on it was checked.
   return refusal?.reason === "commitment" ? attempt(() => format.openClient(row)) : refusal;
 }
 
-/** Everything that is stored of a user, sessions that ended and were not yet deleted included (R36). */
+/** Returns everything stored about a user, including expired sessions not yet deleted (R36). */
 export async function exportUser(records: Records, user: string): Promise<ExportedSession[]> {
   const found: ExportedSession[] = [];
   for await (const session of exportUserStream(records, user)) found.push(session);
   return found;
 }
 
-/** The same, one session after another: only a few MiB of them are in memory at a time. */
+/** The same, one session at a time, with only a few MiB in memory. */
 export async function* exportUserStream(records: Records, user: string): AsyncGenerator<ExportedSession> {
   const { format } = records.settings;
   const refs = [...format.userRefs(user), ...(format.formerUserRefs?.(user) ?? [])];
@@ -178,7 +178,9 @@ export async function* exportUserStream(records: Records, user: string): AsyncGe
   }
 }
 
-/** Every row of a user without its data, ended or not, newest first. For a user with very many of them it goes over the table. */
+/**
+ * Yields every row of a user without its data, expired or not, newest first. Scans the table for a user with very many.
+ */
 export function rowsOfUser(records: Records, user: string): Promise<RowInfo[]> {
   return new UserRows(records, user).all();
 }
@@ -187,13 +189,13 @@ function isOf(refs: readonly Uint8Array[], { userRef }: Pick<SessionRow, "userRe
   return userRef !== null && refs.some((ref) => Buffer.compare(ref, userRef) === 0);
 }
 
-/** A stored row by its handle, ended or not; null when there is none. */
+/** Returns a stored row by its handle, expired or not, or null. */
 export async function rowOf(records: Records, handle: string): Promise<SessionRow | null> {
   const id = idOf(handle);
   return id === null ? null : records.store.read(id);
 }
 
-/** How many rows `expire` would delete now, by the rule of the store. Reads every row and deletes nothing. */
+/** Returns how many rows `expire` would delete now, by the store's rule. Reads every row and deletes nothing. */
 export async function countDue(
   records: Records,
   limits: { maxCreatedAge?: number | undefined; maxUpdatedAge?: number | undefined },
@@ -215,21 +217,22 @@ export async function countDue(
   return due;
 }
 
-/** Clocks of servers agree to within so many milliseconds, or `stored-session check` warns. */
+/** Maximum clock difference between servers in milliseconds; `stored-session check` warns above it. */
 const clockTolerance = 5_000;
 
-/** With the rests between them these take longer than clocks may differ. */
+/** With the pauses between them, these take longer than clocks may differ. */
 const maxPasses = 200;
 const restOfPass = 100;
 
 /**
- * Ends every session, in bounded batches; answers how many. A session that gets a new id meanwhile can come to lie
- * behind the cursor, so the table is gone over until a pass meets none that began before this did: a new id keeps the
- * time of the beginning. A login begins a session of its own, with what its user has just proved; it is ended like the
- * others where the first pass meets it, in the first five seconds, and where it began on a server whose clock is more
- * than five seconds ahead: when that was cannot be told.
- * @throws {ConflictError} sessions that began before this did, or on a server whose clock is ahead, kept coming
- * @throws {StoreError} the store failed; `changed` is how many sessions had ended by then
+ * Revokes every session, in bounded batches, and returns how many. A session that gets a new id meanwhile can move
+ * behind the cursor, so the table is scanned until a pass finds no session that started before this operation: a new id
+ * keeps the start time. A login starts a new session, with credentials that the user has just proved. It is revoked too
+ * if the first pass finds it, in the first five seconds, or if it started on a server whose clock is more than five
+ * seconds ahead, because its start time is then unknown.
+ * @throws {ConflictError} sessions that started before this operation, or on a server whose clock is ahead, kept
+ *   appearing
+ * @throws {StoreError} the store failed; `changed` is the number of sessions revoked before
  */
 export async function revokeEverything(records: Records, options: WalkOptions = {}): Promise<number> {
   const { batchSize = 500, signal, onProgress } = options;

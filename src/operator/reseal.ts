@@ -14,20 +14,20 @@ import { checkTimes } from "../session/lifetime.ts";
 import type { Records } from "../session/records.ts";
 import { publishRefusal } from "../session/refusal.ts";
 
-/** A row that other requests keep changing is left to the next run: they seal it under their own newest key. */
+/** A row that other requests keep changing is left for the next run: they seal it under their own newest key. */
 const maxAttempts = 5;
 
-/** Rows sealed in one turn of the event loop: opening and sealing one takes about 60 us, in which no request goes on. */
+/** Rows sealed in one turn of the event loop: each takes about 60 µs, which blocks requests. */
 const maxStep = 10;
 
 type Outcome = "resealed" | "current" | "waiting" | "contended" | "ended" | "refused";
 
 /**
- * Carries rows from older keys to the newest (promise 9, R27), in order of id, one bounded page after another. Each
- * write is conditional on the row's version, so nothing that a request saves meanwhile is lost, and the row keeps its
- * times. A touch that falls between the reading and the writing of its own row, milliseconds apart unless `batchSize`
- * is large, is undone: the idle limit then counts from the use before, until the session's next request touches it again.
- * @throws {StoreError} the store failed; `changed` is how many rows had been written by then
+ * Reseals rows from older keys under the newest (promise 9, R27), in order of id, in bounded pages. Each write is
+ * conditional on the row's version, so no concurrent save is lost, and the row's times stay. A touch between reading
+ * and writing the same row, milliseconds apart unless `batchSize` is large, is undone: the idle timeout then counts
+ * from the use before, until the next request touches the session again.
+ * @throws {StoreError} the store failed; `changed` is the number of rows written before
  */
 export async function resealRows(
   records: Records,
@@ -49,7 +49,7 @@ export async function resealRows(
   });
   const problem = paceProblem(options);
   if (problem !== null) throw new TypeError(`reseal: ${problem}`);
-  // Pages of at most a second's work, so that a pause never outlasts the lease.
+  // Pages of at most a second of work, so that a pause does not outlast the lease.
   const limit = Math.min(batchSize, maxPerSecond, 10_000);
   const start = after === undefined ? null : idOf(after);
   if (after !== undefined && start === null) {
@@ -84,7 +84,7 @@ export async function resealRows(
         for (const { outcome } of done) counts[outcome]++;
         counts.scanned += step.length;
         cursor = step.at(-1)!.id;
-        if (finished && at + maxStep >= rows.length) break; // nobody waits behind the last
+        if (finished && at + maxStep >= rows.length) break; // nothing waits behind the last page
         await pace.rest(wrote, performance.now() - began);
         began = performance.now();
       }
@@ -100,7 +100,7 @@ export async function resealRows(
 async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Outcome; wrote?: boolean }> {
   const { format } = records.settings;
   if (records.now() >= info.expiresAt) return { outcome: "ended" };
-  // Where the first bytes tell it, what is done already is not read.
+  // If the first bytes show that a row is done already, its data is not read.
   const { head, client } = info;
   const sealed = { data: head, client };
   const namesFormer =
@@ -109,10 +109,11 @@ async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Ou
     return { outcome: "current" };
   let row: SessionRow | null = await records.store.read(info.id);
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    // By what is stored alone: an application with longer timeouts may still open it, and needs its key until then.
+    // Uses the stored expiry only: an application with longer timeouts may still open the row, and needs its key until
+    // then.
     if (row === null || records.now() >= row.expiresAt) return { outcome: "ended" };
     const isCurrent = format.isCurrent(row);
-    // Whether its user's reference is current as well shows in an application with a name only when it is open.
+    // If `app` is set, whether its user reference is current shows only after decryption.
     const mayBeFormer =
       format.formerUserRefs !== undefined && row.userRef !== null && opensAlone(format, row);
     if (isCurrent && !mayBeFormer) return { outcome: "current" };
@@ -135,7 +136,9 @@ async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Ou
   return { outcome: "contended" };
 }
 
-/** The row under the newest key with its times as they are; null when all that can be done without its cookie is. */
+/**
+ * Returns the row under the newest key with unchanged times. Null if everything possible without its cookie is done.
+ */
 function sealAnew(records: Records, row: SessionRow): SessionRow | "current" | null {
   const { format } = records.settings;
   checkTimes(row);

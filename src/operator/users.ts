@@ -97,7 +97,7 @@ export function userSessions(records: Records, user: string): UserSessions {
   };
 }
 
-/** What is meant as `except`, and is not given as that, must not be ended with the others. */
+/** A session passed in place of `{ except }` must not be revoked with the others. */
 function assertOptions(options: unknown): void {
   if (options === undefined || options === null) return;
   const isPlain = typeof options === "object" && !(options instanceof Session);

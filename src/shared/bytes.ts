@@ -1,14 +1,14 @@
-/** The same bytes as a Buffer, which is what the drivers of servers know as bytes. */
+/** Returns the same bytes as a Buffer, as the drivers of servers require. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The same bytes without the methods of Buffer, whose `slice` shares what Uint8Array's copies. */
+/** Returns the same bytes as a plain Uint8Array: `slice` of a Buffer shares memory instead of copying. */
 export function asBytes(bytes: Buffer): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** The same bytes as text, a character each: a key for a Map. */
+/** Returns the bytes as text, one character each: a key for a Map. */
 export function keyOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

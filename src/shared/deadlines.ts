@@ -1,15 +1,15 @@
 import { EventLoopLag } from "./event-loop-lag.ts";
 import { outsideRequests } from "./outside-requests.ts";
 
-/** The runtime's own, also where an application's tests put fake timers in its place. */
+/** The runtime's own, even if the application's tests install fake timers. */
 const afterInput = setImmediate;
 
-/** Timers that are set for longer end at once. */
+/** Longer timers fire at once. */
 const longestTimer = 2 ** 31 - 1;
 
-/** Something with a time limit, and its place in the list of those. */
+/** An entry with a deadline, and its position in the list. */
 export interface Limited {
-  /** By the clock of its list, see {@link Deadlines.now}. */
+  /** By the clock of its list; see {@link Deadlines.now}. */
   deadline: number;
   earlier: Limited | null;
   later: Limited | null;
@@ -17,11 +17,11 @@ export interface Limited {
 }
 
 /**
- * One timer for everything that has the same time limit: what began first ends first, so a list in order of
- * arrival and a timer for its head are enough. The timer keeps the process alive only while something is listed.
+ * Shares one timer among all entries with the same time limit: the oldest entry expires first, so a list in order of
+ * arrival and a timer for its head suffice. The timer keeps the process alive only while there are entries.
  *
- * Time in which the event loop stands still (a breakpoint, a SIGSTOP, a virtual machine that moves, a long computation)
- * does not count: nobody could answer in it, and nobody could hear an answer.
+ * Event-loop lag (a breakpoint, SIGSTOP, a live migration of a virtual machine, a long computation) does not count:
+ * results could neither arrive nor be processed.
  */
 export class Deadlines {
   readonly limit: number;
@@ -32,14 +32,14 @@ export class Deadlines {
 
   /**
    * @param limit milliseconds
-   * @param lag notices a standstill that is longer than its period; of the list's own, a fiftieth of the limit
+   * @param lag detects lag longer than its period. Default: a fiftieth of the limit
    */
   constructor(limit: number, lag: EventLoopLag = new EventLoopLag(limit / 50)) {
     this.limit = limit;
     this.#lag = lag;
   }
 
-  /** `performance.now()` without the time that the event loop stood still while something was listed. */
+  /** `performance.now()` minus the event-loop lag while there were entries. */
   now(): number {
     const now = performance.now();
     return now - this.#lag.until(now);
@@ -68,7 +68,7 @@ export class Deadlines {
     if (!this.#first) this.#timer?.unref();
   }
 
-  /** Ends the time of everything that is listed now. */
+  /** Expires all current entries. */
   expireAll(): void {
     while (this.#first) {
       const entry = this.#first;
@@ -79,13 +79,13 @@ export class Deadlines {
 
   #begin(entry: Limited): void {
     this.#first = entry;
-    // A timer that is still running fires too early at worst, and is then set again.
+    // A running timer at worst fires too early, and is then set again.
     if (this.#timer) this.#timer.ref();
     else this.#set(this.limit);
   }
 
   #set(milliseconds: number): void {
-    // Behind one turn of input: after a long stop of the event loop, answers that are there count.
+    // After one turn of I/O: after long lag, results that have arrived count.
     this.#timer = outsideRequests(() =>
       setTimeout(() => void afterInput(() => this.#fire()), Math.min(milliseconds, longestTimer)),
     );

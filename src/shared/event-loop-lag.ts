@@ -1,26 +1,26 @@
 import { outsideRequests } from "./outside-requests.ts";
 
-/** Timers that fire this often, while somebody asks, tell how late the event loop is. */
+/** Interval of the timers that detect lag, while something is measured. */
 const SHORTEST = 5;
 
 /**
- * How long the event loop has stood still: what was measured across a standstill took that much less. While something
- * is measured a timer fires now and then; as late as it is, the loop did nothing else that is new either.
+ * Measures event-loop lag, so that durations can be corrected by it. A timer fires periodically while something is
+ * measured; how late it fires is the lag.
  */
 export class EventLoopLag {
   readonly #period: number;
   #late = 0;
-  /** When the timer is to fire, by `performance.now()`; 0 while there is none. */
+  /** When the timer should fire, by `performance.now()`. 0 if there is none. */
   #due = 0;
   #measured = 0;
   #wasUsed = false;
 
-  /** @param period milliseconds: a shorter standstill is not noticed */
+  /** @param period milliseconds; shorter lag is not detected */
   constructor(period: number) {
     this.#period = Math.max(SHORTEST, period);
   }
 
-  /** Begins a measurement. Answers the lag so far, in milliseconds. */
+  /** Starts a measurement. Returns the total lag so far, in milliseconds. */
   begin(now: number): number {
     this.#measured++;
     this.#wasUsed = true;
@@ -32,7 +32,7 @@ export class EventLoopLag {
     this.#measured--;
   }
 
-  /** The lag so far: the difference of two is what there was between them. */
+  /** Returns the total lag so far. The difference of two readings is the lag between them. */
   until(now: number): number {
     return this.#due === 0 ? this.#late : this.#late + Math.max(0, now - this.#due);
   }

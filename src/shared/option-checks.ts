@@ -1,9 +1,9 @@
 import { milliseconds, type Duration } from "./duration.ts";
 
-/** What is wrong with a value that was given, as the rest of a sentence: "use …". Null when nothing is. */
+/** Returns the remedy for an invalid value, as the end of a sentence: "use …". Null if it is valid. */
 export type OptionCheck = (value: unknown) => string | null;
 
-/** The longest time of a timer of Node.js, 24.8 days. */
+/** The longest timer of Node.js, 24.8 days. */
 export const maxTimer: number = 2 ** 31 - 1;
 
 /** Milliseconds or text such as "15 min", from `least` to `most` milliseconds. */
@@ -36,7 +36,7 @@ export const isSignal: OptionCheck = (value) =>
 /** Checked elsewhere. */
 export const isAnything: OptionCheck = () => null;
 
-/** An object, such as a client of another library, with these methods. */
+/** An object with these methods, such as a client of another library. */
 export function hasMethods(...names: readonly string[]): OptionCheck {
   return (value) => {
     const missing = names.filter((name) => typeof (value as any)?.[name] !== "function");
@@ -44,7 +44,7 @@ export function hasMethods(...names: readonly string[]): OptionCheck {
   };
 }
 
-/** Every problem of `options`, a sentence each; an option that `checks` does not name is one. */
+/** Returns every problem of `options`, one sentence each. An option that `checks` does not name is a problem. */
 export function problemsOf(options: unknown, checks: Readonly<Record<string, OptionCheck>>): string[] {
   if (typeof options !== "object" || options === null) return ["The options must be an object."];
   return Object.entries(options).flatMap(([name, value]) => {
@@ -55,7 +55,7 @@ export function problemsOf(options: unknown, checks: Readonly<Record<string, Opt
   });
 }
 
-/** @throws {TypeError} with every problem at once */
+/** @throws {TypeError} listing every problem */
 export function assertOptions(
   what: string,
   options: unknown,

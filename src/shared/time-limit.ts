@@ -1,63 +1,63 @@
 import { ClosedError, StoreTimeoutError } from "../errors.ts";
 import { Deadlines, type Limited } from "./deadlines.ts";
 
-/** How much more time than the others statements have that read a whole table. */
+/** Factor by which statements that scan a whole table may take longer. */
 export const LONGER = 12;
 
-/** Which limit something is under; null for none. */
+/** The limit of an operation. Null for none. */
 export type Limit = "usual" | "longer" | null;
 
-/** What is done with one connection between its leaving the pool and its return. */
+/** The use of one connection between borrowing and returning it. */
 export interface RoundTrip {
-  /** The outcome when the connection breaks. A transaction tells its own, so it says `none` here. */
+  /** The outcome if the connection is lost. A transaction reports its own, so it is `none` here. */
   readonly lost: "none" | "unknown";
-  /** The outcome when it has no answer in time. */
+  /** The outcome if it times out. */
   readonly unanswered: "none" | "unknown";
   readonly limit: Limit;
 }
 
 interface Lent<T> {
   readonly trip: RoundTrip;
-  /** As many as the pool may have; 10 unless it tells. */
+  /** Maximum size of the pool. 10 if the pool does not expose it. */
   readonly connections: number | undefined;
   work(): Promise<T>;
-  /** Whether the connection cannot be used again after this failure. */
+  /** Whether the connection is unusable after this failure. */
   isBroken(error: unknown): boolean;
   back(broken: boolean): void;
 }
 
-/** Connections of a pool that does not tell how many it may have. */
+/** Assumed size of a pool that does not expose it. */
 export const OF_A_POOL = 10;
 
 /**
- * How long the users of a database wait for it. What has no answer by then is given up, together with the connection
- * under it: a server that vanishes without a word would otherwise keep the connections of the pool, one after another,
- * until the system gives them up, and that takes it a quarter of an hour.
+ * Enforces a time limit on database operations. An operation that exceeds it is abandoned, and its connection dropped:
+ * otherwise an unresponsive server would occupy the pool's connections one after another until the operating system
+ * drops them, which takes a quarter of an hour.
  *
- * In the longer limit as many connections are given up as the pool may have, and those beyond that when that limit has
- * passed for them: a server that lives, but lets statements wait for a lock, does not notice that a connection was
- * closed, and would soon be filled with them.
+ * Within the longer limit, at most as many connections are dropped as the pool may have; further ones only after that
+ * limit: a server that is alive, but lets statements wait for a lock, does not notice closed connections and would soon
+ * run out of them.
  */
 export class TimeLimit {
   #milliseconds = 0;
   #closing = false;
-  /** When connections were given up. */
+  /** When connections were dropped. */
   #givenUp: number[] = [];
   #lists: { readonly usual: Deadlines; readonly longer: Deadlines } | null = null;
 
-  /** The usual limit; 0 when there is none. */
+  /** The usual limit. 0 for none. */
   get milliseconds(): number {
     return this.#milliseconds;
   }
 
-  /** Of several users the most patient one counts. Without any, nothing is limited. */
+  /** Of several limits, the longest applies. Without any, operations are not limited. */
   extendTo(milliseconds: number): void {
     if (milliseconds <= this.#milliseconds) return;
     this.#milliseconds = milliseconds;
     this.#lists = { usual: new Deadlines(milliseconds), longer: new Deadlines(LONGER * milliseconds) };
   }
 
-  /** Works with a connection and brings it back, which is later where it was not given up. */
+  /** Works with a connection and returns it, which happens later if the operation was not abandoned. */
   async lend<T>(lent: Lent<T>): Promise<T> {
     const { trip, connections = OF_A_POOL, isBroken, back } = lent;
     const now: { late: "no" | "given up" | "kept" } = { late: "no" };
@@ -76,7 +76,7 @@ export class TimeLimit {
     return answer;
   }
 
-  /** A connection of the pool. One that comes too late goes back as it came. */
+  /** Gets a connection of the pool. One that arrives too late is returned unused. */
   obtain<C extends { release(): void }>(limit: Limit, connecting: Promise<C>): Promise<C> {
     return this.hold(limit, connecting, "none", () => {
       connecting.then(
@@ -86,7 +86,7 @@ export class TimeLimit {
     });
   }
 
-  /** Gives up at once what may take longer, because the store is to be closed. */
+  /** Abandons long operations at once, because the store is being closed. */
   close(): void {
     this.#closing = true;
     this.#lists?.longer.expireAll();
@@ -115,8 +115,8 @@ export class TimeLimit {
   }
 
   /**
-   * What `work` answers; when its time is over, a StoreTimeoutError with this outcome, and `late` is called. What
-   * `work` does after that is nobody's concern.
+   * Returns the result of `work`. After the time limit, rejects with a StoreTimeoutError with this outcome and calls
+   * `late`; the result of `work` is then ignored.
    */
   hold<T>(limit: Limit, work: Promise<T>, outcome: "none" | "unknown", late: () => void): Promise<T> {
     const list = limit === null ? undefined : this.#lists?.[limit];
@@ -148,7 +148,7 @@ export class TimeLimit {
   }
 }
 
-/** A function that throws fails as one that rejects. */
+/** A function that throws counts as one that rejects. */
 function begun<T>(work: () => Promise<T>): Promise<T> {
   try {
     return work();

@@ -1,9 +1,9 @@
 /**
- * Creates or upgrades the tables of a store. Run it once before the first start and after an update of the
- * package; running it again does nothing, also when a table or an index went missing: the command `stored-session
- * migrate` makes these again. Many processes may run it at once.
+ * Creates or upgrades the tables of a store. Run it once before the first start and after each update of the package.
+ * Running it again does nothing, even if a table or index is missing: the command `stored-session migrate` recreates
+ * these. Several processes may run it at the same time.
  *
- * @param store what sqliteStore, postgresStore, mysqlStore or memoryStore answered
+ * @param store the result of sqliteStore, postgresStore, mysqlStore or memoryStore
  */
 export async function migrate(store: { migrate(): Promise<void> }): Promise<void> {
   if (typeof (store as { migrate?: unknown } | null | undefined)?.migrate !== "function") {

@@ -22,16 +22,16 @@ import {
 } from "./adapter-world.ts";
 import { WatchedStore } from "./watched-store.ts";
 
-/** What a test application is built from. */
+/** The parts from which a test application is built. */
 export interface ContractApp {
   readonly sessions: SessionManager<Record<string, unknown>>;
-  /** For a drop-in store, which brings its own manager. */
+  /** For a drop-in store, which creates its own manager. */
   readonly store: SessionStore;
   readonly keys: string;
   /**
-   * Runs the route for a request and says what to answer.
+   * Runs the route for a request and returns what to answer.
    * @param url path and query of the request
-   * @param session the request's session; called by routes that look at it
+   * @param session returns the request's session; called by routes that use it
    */
   route(url: string, session: () => ContractSession): Promise<ContractAnswer>;
 }
@@ -39,37 +39,37 @@ export interface ContractApp {
 export interface AdapterContractOptions {
   /** `test` or `it` of any runner. */
   readonly test: (name: string, body: () => Promise<void>) => unknown;
-  /** A migrated store without rows, once a test. */
+  /** Creates a migrated, empty store, once per test. */
   readonly create: () => Promise<SessionStore>;
   /**
-   * Starts the framework's own server, on any port of 127.0.0.1. Errors are answered with `contractError`, and every
-   * response is given `contractHeaders` before its session is loaded.
+   * Starts the framework's own server, on any port of 127.0.0.1. Answer errors with `contractError`, and set
+   * `contractHeaders` on every response before its session is loaded.
    */
   readonly start: (app: ContractApp) => Promise<RunningApp>;
   /**
-   * What the test application can answer with besides text, redirects, streams and nothing: a `file`, and `raw`, on the
-   * Node response past the framework.
+   * What the test application can answer with besides text, redirects, streams and nothing: `file`, and `raw` (on the
+   * Node response, bypassing the framework).
    */
   readonly ways?: readonly ("file" | "raw")[];
   /**
-   * What the middleware over a drop-in store does its own way, so that it is not held to it: `cookies`, the cookie's
-   * form, when it is sent, and the headers about caching; `late`, no warning of changes after the response; `saves`,
-   * the first byte may leave before the save, and errors of the save come too late; `errors`, a save that fails is
-   * answered, but not always by the application; `ids`, a new id means new data; `leaving`, a session may be lost
-   * where the client goes away; `headers`, the answer to a failed save may carry headers of the handler's.
+   * Where the middleware of a drop-in store behaves differently and is exempt: `cookies`, the form and timing of the
+   * cookie and caching headers; `late`, no warning of changes after the response; `saves`, the first byte may be sent
+   * before the save, and errors of the save come too late; `errors`, a failed save is answered, but not always by the
+   * application; `ids`, a new id means new data; `leaving`, a session may be lost if the client disconnects; `headers`,
+   * the response to a failed save may contain headers of the handler.
    */
   readonly differs?: readonly Trait[];
   /** Request headers, in lower case, that the framework itself names in the `Vary` of every response. */
   readonly variesBy?: readonly string[];
-  /** Only what a slower store could break: log-in and -out, and requests that race. Default false. */
+  /** Run only the tests that a slower store could break: login, logout, and concurrent requests. Default false. */
   readonly short?: boolean;
-  /** Only the tests of clients that go away, for another protocol under the same adapter. Default false. */
+  /** Run only the tests of clients that disconnect, for another protocol under the same adapter. Default false. */
   readonly leavingOnly?: boolean;
 }
 
 /**
- * Registers the tests that every adapter has to pass, over real HTTP. The test application answers every path with
- * what `app.route` says, sent in the framework's own way.
+ * Registers the tests that every adapter must pass, over real HTTP. The test application answers every path with the
+ * result of `app.route`, sent in the framework's own way.
  */
 export function adapterContract(name: string, options: AdapterContractOptions): void {
   const differs = new Set(options.differs);
@@ -657,7 +657,7 @@ function aborting(check: Check): void {
   );
 }
 
-/** Collects what nobody caught, until the returned function is called. */
+/** Collects unhandled errors until the returned function is called. */
 function watchForStrayErrors(): () => unknown[] {
   const errors: unknown[] = [];
   const collect = (error: unknown) => void errors.push(error);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { contractHeaders, leakedHeaders } from "./adapter-routes.ts";
 import type { Check } from "./adapter-world.ts";
 
-/** The answer to a failed commit has the headers from before the session middleware, and none of the handler's. */
+/** The response to a failed commit has the headers from before the session middleware, and none of the handler's. */
 export function failedHeaders(check: Check, ways: readonly ("file" | "raw")[]): void {
   for (const how of ["value", "redirect", "nothing", "stream", ...ways]) {
     check(

@@ -5,8 +5,8 @@ const moments = ["before the handler runs", "while the handler runs", "while the
 const deeds = ["change", "login", "logout"] as const;
 
 /**
- * A handler that runs to completion is committed, whichever way it answers and whenever its client goes away; one that
- * is still running is not.
+ * If the handler finishes, its session is committed, however it answers and whenever its client disconnects. While it
+ * is still running, nothing is committed.
  */
 export function leaving(check: Check, ways: readonly ("file" | "raw")[]): void {
   for (const how of ["value", "redirect", "nothing", "stream", "slow stream", "error", ...ways]) {
@@ -74,7 +74,7 @@ async function leave(
   for (const name of ["leave-chunk", `${gate}-chunk`]) gates.open(name);
 }
 
-/** A request whose connection the returned function cuts; it resolves when the server has noticed. */
+/** Sends a request whose connection the returned function cuts; it resolves when the server has noticed. */
 function opened({ running, url }: World, path: string, cookie: string): () => Promise<void> {
   const noticed = new Promise<void>((resolve) => {
     running.server.once("connection", (socket) => socket.once("close", () => setImmediate(resolve)));

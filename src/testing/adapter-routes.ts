@@ -1,8 +1,8 @@
-/** The application that the adapter contract drives, apart from what each framework does its own way. */
+/** The application that the adapter contract drives, except what each framework does in its own way. */
 
 import { fileURLToPath } from "node:url";
 
-/** A session as the routes use it. A `Session` of this package is one. */
+/** The session interface that the routes use. A `Session` of this package implements it. */
 export interface ContractSession {
   data: Record<string, unknown>;
   readonly user: string | undefined;
@@ -14,30 +14,32 @@ export interface ContractSession {
   takeFlash(name: string): unknown;
 }
 
-/** What a route answers; the framework's test application sends it in its own way. */
+/** What a route answers. The framework's test application sends it in its own way. */
 export interface ContractAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   /** Text to send. Null: no body at all. */
   readonly body: string | null;
-  /** To be sent as a stream of these chunks, in place of `body`. */
+  /** Send a stream of these chunks instead of `body`. */
   readonly chunks?: Iterable<string> | AsyncIterable<string>;
-  /** To be redirected to, with the framework's own redirect. */
+  /** Redirect to this, with the framework's own redirect. */
   readonly redirect?: string;
-  /** Path of a file to be sent, with what the framework has for that. */
+  /** Send the file at this path, with the framework's own function. */
   readonly file?: string;
-  /** `body` is to be sent on the Node response, past the framework. */
+  /** Send `body` on the Node response, bypassing the framework. */
   readonly raw?: boolean;
 }
 
-/** What middleware before the session's puts on every response: these stay on the answer to a failed commit. */
+/**
+ * Headers that middleware before the session's sets on every response: they stay on the response to a failed commit.
+ */
 export const contractHeaders: Readonly<Record<string, string>> = {
   "access-control-allow-origin": "https://shop.example",
   "content-security-policy": "default-src 'self'",
   "x-request-id": "before-the-session",
 };
 
-/** What the handler of `/leak` puts on its response: none of it may be on the answer to a failed commit. */
+/** Headers that the handler of `/leak` sets: none may be on the response to a failed commit. */
 export const leakedHeaders: Readonly<Record<string, string>> = {
   "clear-site-data": '"cookies"',
   "content-disposition": 'attachment; filename="statement.pdf"',
@@ -50,7 +52,7 @@ export const leakedHeaders: Readonly<Record<string, string>> = {
   "x-user": "42",
 };
 
-/** Lets a test hold a route up at a place that it knows by name. */
+/** Lets a test pause a route at a named gate. */
 export class Gates {
   readonly #gates = new Map<
     string,
@@ -80,7 +82,7 @@ export class Gates {
     await gate.opened;
   }
 
-  /** Resolves when a route stands before the gate. */
+  /** Resolves when a route waits at the gate. */
   reached(name: string): Promise<void> {
     return this.#gate(name).reached;
   }
@@ -90,10 +92,10 @@ export class Gates {
   }
 }
 
-/** Text of a stream that is larger than any buffer on its way. */
+/** Text of a stream that exceeds every buffer on its way. */
 export const streamed: readonly string[] = Array.from({ length: 64 }, (_, n) => `${n}:`.padEnd(16_384, "."));
 
-/** Answers a request of the contract. `session` is not looked at unless the route says so. */
+/** Answers a request of the contract. Does not access `session` unless the route needs it. */
 export async function contractRoute(
   path: string,
   query: URLSearchParams,
@@ -112,7 +114,7 @@ export async function contractRoute(
       session().data[text("key")] = text("value");
       return answer("set");
     case "/hold": {
-      const before = session().data; // loaded and looked at before the gate
+      const before = session().data; // loaded and accessed before the gate
       void before;
       await gates.pass(text("gate"));
       session().data[text("key")] = text("value");
@@ -236,7 +238,7 @@ function answer(body: string | null): ContractAnswer {
   return { status: 200, headers: body === null ? {} : { "content-type": "text/plain; charset=utf-8" }, body };
 }
 
-/** What the test application's own error handling answers. */
+/** What the test application's error handler answers. */
 export function contractError(error: unknown): { status: number; body: string } {
   const { status, code, message } = Object(error) as { status?: number; code?: string; message?: string };
   return { status: typeof status === "number" ? status : 500, body: `handled: ${code ?? message}` };

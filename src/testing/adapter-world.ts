@@ -5,15 +5,15 @@ import type { SessionManager } from "../manager.ts";
 import type { Gates } from "./adapter-routes.ts";
 import type { WatchedStore } from "./watched-store.ts";
 
-/** A server of the framework's own that was started. */
+/** A running server of the framework. */
 export interface RunningApp {
   readonly url: string;
   close(): Promise<void>;
-  /** The server itself, so that a test can see it notice that a client has gone. */
+  /** The server itself, so that a test can observe when it notices a disconnected client. */
   readonly server: {
     once(event: "connection", listener: (socket: ClosingSocket) => void): unknown;
   };
-  /** Sends a request on a connection of its own, which the answered function cuts. Default: over HTTP/1.1 to `url`. */
+  /** Sends a request on a separate connection, which the returned function cuts. Default: over HTTP/1.1 to `url`. */
   open?(path: string, cookie: string): () => Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export interface World {
   readonly differs: ReadonlySet<Trait>;
   readonly sessions: SessionManager<Record<string, unknown>>;
   readonly running: RunningApp;
-  /** A browser of its own. */
+  /** Creates another browser. */
   readonly visitor: (cookie?: string) => Visitor;
 }
 
@@ -42,13 +42,13 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A browser with a jar for one site. */
+/** A browser with cookies for one site. */
 export class Visitor {
   readonly #url: string;
   readonly #jar = new Map<string, string>();
   readonly #variesBy: readonly string[];
 
-  /** @param variesBy names that are left out of `Vary` */
+  /** @param variesBy names to ignore in `Vary` */
   constructor(url: string, cookie?: string, variesBy: readonly string[] = []) {
     this.#url = url;
     this.#variesBy = variesBy;
@@ -69,7 +69,7 @@ export class Visitor {
     return { status, headers: this.#seen(response.headers), setCookies, body: await response.text() };
   }
 
-  /** What is in the session, and who. */
+  /** Returns the data and user of the session. */
   async read(): Promise<{ user: string | null; isNew: boolean; data: Record<string, unknown> }> {
     const answer = await this.get("/read");
     assert.equal(answer.status, 200, answer.body);
@@ -103,7 +103,9 @@ export class Visitor {
   }
 }
 
-/** A request whose connection the returned function cuts; it resolves when the cut is done on this side. */
+/**
+ * Sends a request whose connection the returned function cuts; it resolves when the connection is closed on this side.
+ */
 export function abortable(url: string, cookie: string): () => Promise<void> {
   const request = httpRequest(url, { headers: { cookie }, agent: false });
   const closed = new Promise<void>((resolve) => request.once("close", () => resolve()));

@@ -1,14 +1,14 @@
-/** A clock that stands still until it is told to move: pass `clock.now` as the option `clock`. */
+/** A clock that moves only when told: pass `clock.now` as the option `clock`. */
 export interface FakeClock {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Moves by so many milliseconds; backwards when negative. */
+  /** Moves by this many milliseconds; backwards if negative. */
   advance(milliseconds: number): void;
   /** Jumps to a time. */
   set(time: number): void;
 }
 
-/** @param start where it stands at first; 2026-01-01T00:00:00Z unless given */
+/** @param start the initial time. Default 2026-01-01T00:00:00Z */
 export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
   let time = start;
   return {

@@ -1,4 +1,4 @@
-/** `stored-session/testing`: what holds a store to its contract, and a clock for tests. */
+/** `stored-session/testing`: the contract suites for stores and adapters, and a clock for tests. */
 export { fakeClock, type FakeClock } from "./clock.ts";
 export { storeContract, type StoreContractOptions } from "./store-contract.ts";
 export { adapterContract, type AdapterContractOptions, type ContractApp } from "./adapter-contract.ts";

@@ -5,11 +5,11 @@ import type { ExpireQuery, RowInfo, SessionRow } from "../store/row.ts";
 import type { SessionStore } from "../store/contract.ts";
 
 export interface StoreContractOptions {
-  /** A migrated store without rows. Called once a test; the test closes it. */
+  /** Creates a migrated, empty store, once per test. The test closes it. */
   readonly create: () => Promise<SessionStore>;
   /** `test` or `it` of any runner. */
   readonly test: (name: string, body: () => Promise<void>) => unknown;
-  /** Called after each test, with the store closed. */
+  /** Called after each test, after the store is closed. */
   readonly destroy?: () => Promise<void>;
 }
 
@@ -17,8 +17,8 @@ const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 0, 1);
 
 /**
- * Registers the tests that every {@link SessionStore} has to pass, one for each sentence of its contract. It needs
- * no test runner of its own and asserts with `node:assert`:
+ * Registers the tests that every {@link SessionStore} must pass, one for each sentence of its contract. Works with any
+ * test runner and asserts with `node:assert`:
  *
  * ```ts
  * import { test } from "node:test"; // or from "vitest"
@@ -99,12 +99,12 @@ function reading(check: Check): void {
     same(await store.read(ids, batch), edited);
     for (const [nth, row] of batch.entries()) same(await store.read([row.id], [row]), [edited[nth]!]);
 
-    // Moved from one row to another, both of which are known.
+    // Moved from one known row to another.
     const moved = edited.map((row, nth) => ({ ...row, data: edited[(nth + 1) % edited.length]!.data }));
     await store.update(edited.map((loaded, nth) => ({ loaded, next: moved[nth]! })));
     same(await store.read(ids, edited), moved);
 
-    // Written again: the data is the same, all else is not.
+    // Written again: only the data is the same.
     const written = moved.map((row) => ({
       ...row,
       version: row.version + 1,
@@ -283,7 +283,7 @@ function updating(check: Check): void {
       await store.update(meanwhile.map((next, index) => ({ loaded: batch[index] as SessionRow, next })));
       await store.delete(batch.slice(3, 6).map(({ id }) => id));
 
-      // No two writes of a row share a version: a store may tell by it whose write is there.
+      // No two writes of a row share a version, because a store may use it to identify a write.
       const updates = batch.map((loaded) => ({
         loaded,
         next: nextOf(loaded, { version: loaded.version + 2_000 }),
@@ -442,7 +442,7 @@ function touching(check: Check): void {
     const later = batch.map((row) => ({ ...nextOf(row), updatedAt: NOW + 500, expiresAt: NOW + 20 * DAY }));
     await store.update(batch.slice(0, 2).map((loaded, index) => ({ loaded, next: later[index]! })));
     const late = { updatedAt: NOW + 400, expiresAt: NOW + DAY };
-    // Once with the same distance between the two times in all of a batch, and once with different ones.
+    // Once with the same difference between the two times in the whole batch, and once with different ones.
     await store.touch(batch.map(({ id }) => ({ id, ...late })));
     await store.touch(batch.map(({ id }, index) => ({ id, ...late, expiresAt: NOW + DAY + index })));
     same(await store.read(batch.map(({ id }) => id)), [
@@ -814,7 +814,7 @@ async function all(store: SessionStore): Promise<SessionRow[]> {
   return await store.scan(null, 10_000);
 }
 
-/** Runs expiry to its end and answers how many rows it deleted. */
+/** Runs expiry to the end and returns how many rows it deleted. */
 async function expireAll(store: SessionStore, query: Partial<ExpireQuery>): Promise<number> {
   let deleted = 0;
   let cursor: ExpireQuery["cursor"] = null;

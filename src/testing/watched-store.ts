@@ -16,9 +16,9 @@ const operations: readonly StoreOperation[] = [
 ];
 const writes: readonly StoreOperation[] = ["insert", "update", "replace", "delete"];
 
-/** A store for tests: counts the statements that reach the store below, holds them up, and fails on demand. */
+/** A store for tests: counts the operations that reach the store below, delays them, and fails on demand. */
 export class WatchedStore {
-  /** To be given to the manager. */
+  /** Pass this to the manager. */
   readonly store: SessionStore;
   /** Operations that reached the store, in order. */
   readonly calls: StoreOperation[] = [];
@@ -51,7 +51,7 @@ export class WatchedStore {
     });
   }
 
-  /** Makes these operations fail as a store does that nobody can reach; `up()` ends it. */
+  /** Makes these operations fail like an unreachable store until `up()` is called. */
   down(what: "reads" | "writes" | "all"): void {
     this.#failing = what === "all" ? operations : what === "reads" ? ["read"] : writes;
   }
@@ -60,12 +60,12 @@ export class WatchedStore {
     this.#failing = [];
   }
 
-  /** Holds writes up. `arrived` resolves when the first of them is there. */
+  /** Delays writes. `arrived` resolves when the first is waiting. */
   holdWrites(): { arrived: Promise<void>; release: () => void } {
     return this.#hold(writes);
   }
 
-  /** Holds reads up. `arrived` resolves when the first of them is there. */
+  /** Delays reads. `arrived` resolves when the first is waiting. */
   holdReads(): { arrived: Promise<void>; release: () => void } {
     return this.#hold(["read"]);
   }
