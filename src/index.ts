@@ -9,6 +9,7 @@ export type { Conflict } from "./session/settings.ts";
 export type { CookieOptions } from "./session/cookie.ts";
 export type { ClientInfo, ClientSource, SessionFormat } from "./session/format.ts";
 export type { ExportedSession, KeyUse, SessionStats } from "./operator/admin.ts";
+export type { Census } from "./operator/census.ts";
 export type { WalkOptions } from "./session/walk.ts";
 export type { SessionInfo, UserSessions } from "./operator/users.ts";
 export type { StandardSchema } from "./session/standard-schema.ts";

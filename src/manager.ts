@@ -1,3 +1,4 @@
+import { censusOf, type Census } from "./operator/census.ts";
 import { notOurs } from "./copies.ts";
 import type { ExpireOptions } from "./jobs/expire.ts";
 import type { ResealOptions, ResealResult } from "./jobs/reseal.ts";
@@ -160,6 +161,14 @@ export class SessionManager<Data = SessionData> {
   /** The number of sessions that have not reached their stored expiry time. */
   count(): Promise<number> {
     return this.#records.store.count(this.#records.now());
+  }
+
+  /**
+   * Counts stored sessions: live, ended and not yet deleted, and rows by key, in one pass over the table. Null if the store
+   * cannot count by key (`railsStore`, stores of your own without `census`).
+   */
+  census(): Promise<Census | null> {
+    return censusOf(this.#records);
   }
 
   /**

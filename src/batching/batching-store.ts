@@ -20,7 +20,7 @@ import type {
   SessionRow,
 } from "../store/row.ts";
 import { StorePace } from "./store-pace.ts";
-import type { SessionStore } from "../store/contract.ts";
+import type { RowCount, SessionStore } from "../store/contract.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
 
 export interface BatchingOptions {
@@ -149,6 +149,13 @@ export class BatchingStore {
   /** 0 if the store cannot find such rows. */
   deleteFuture(query: FutureQuery): Promise<number> {
     return this.#direct(true, () => this.store.deleteFuture?.(query) ?? Promise.resolve(0));
+  }
+
+  /** Null if the store cannot count by key. Scans the whole table, as `count` does. */
+  async census(now: number): Promise<RowCount[] | null> {
+    const { store } = this;
+    if (store.census === undefined) return null;
+    return await this.#direct(false, () => store.census!(now), this.#laterDeadlines);
   }
 
   /** Scans the whole table, so its deadline is 12 times as long. `close` does not wait for it. */

@@ -19,7 +19,7 @@ import { onceEach } from "../store/unique.ts";
 import { takeOver } from "./import.ts";
 import { affectedRows } from "./affected-rows.ts";
 import { updateAtOnce } from "./update-at-once.ts";
-import type { Lanes, SessionStore, TakenOver } from "../store/contract.ts";
+import type { Lanes, RowCount, SessionStore, TakenOver } from "../store/contract.ts";
 
 export interface SqlStoreOptions {
   /** Whether to migrate before the first operation, for files that the store itself creates. Default false. */
@@ -143,6 +143,22 @@ export class SqlStore implements SessionStore {
       const due = rows.map((row) => ({ id: bytesIn(row, "id") }));
       const results = await this.#send(due, (some) => this.#dialect.delete(some.map(({ id }) => id)));
       return this.#written(results, due, false).filter(Boolean).length;
+    });
+  }
+
+  census(now: number): Promise<RowCount[]> {
+    const { names } = this.#dialect;
+    const key = this.#dialect.hex("substr(data, 3, 4)");
+    const live = `SUM(CASE WHEN expires_at > ${Math.floor(now)} THEN 1 ELSE 0 END)`;
+    const text = `SELECT ${key} AS sealed_under, ${live} AS live, COUNT(*) AS count FROM ${names.sessions} GROUP BY sealed_under`;
+    return this.#guard(async () => {
+      // No index holds these, so it reads the whole table, as does `count`.
+      const { rows } = await this.database.run({ text, values: [], writes: false, long: true });
+      return rows.map(({ sealed_under: under, live: alive, count }) => ({
+        key: String(under).toLowerCase(),
+        live: Number(alive),
+        ended: Number(count) - Number(alive),
+      }));
     });
   }
 

@@ -41,6 +41,14 @@ export type TakenOver =
   /** the id was imported before, whether or not its row still exists */
   | "before";
 
+/** Rows that name the same key. */
+export interface RowCount {
+  /** Bytes 3 to 6 of the data in lower-case hex. */
+  readonly key: string;
+  readonly live: number;
+  readonly ended: number;
+}
+
 export interface SessionStore {
   /** Concurrency and batching that suit this store. Memory needs no batching; a pool works best with a few lanes. */
   readonly lanes: Lanes;
@@ -125,6 +133,14 @@ export interface SessionStore {
 
   /** Returns the number of rows with `expiresAt > now`. */
   count(now: number): Promise<number>;
+
+  /**
+   * Counts all rows, grouped by bytes 3 to 6 of their data, in which a sealed session names its key. `now` separates live
+   * from ended ones.
+   *
+   * Optional: without it, metrics have neither ended sessions nor keys.
+   */
+  census?(now: number): Promise<RowCount[]>;
 
   /** Returns up to `limit` rows with ids greater than `after` (null: from the start), in ascending order of id. */
   scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]>;

@@ -1,7 +1,7 @@
 import { ClosedError, StoreError } from "../errors.ts";
 import { assertOptions, integerFrom } from "../shared/option-checks.ts";
 import { onceEach } from "./unique.ts";
-import type { Lanes, SessionStore, TakenOver } from "./contract.ts";
+import type { Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
 import { infoOfRow } from "./row.ts";
 import type {
   ExpireQuery,
@@ -166,6 +166,18 @@ export class MemoryStore implements SessionStore {
     let count = 0;
     for (const { expiresAt } of this.#rows.values()) if (expiresAt > now) count++;
     return count;
+  }
+
+  async census(now: number): Promise<RowCount[]> {
+    this.#assertOpen();
+    const counts = new Map<string, { key: string; live: number; ended: number }>();
+    for (const { data, expiresAt } of this.#rows.values()) {
+      const key = Buffer.from(data.subarray(2, 6)).toString("hex");
+      const count = counts.get(key) ?? { key, live: 0, ended: 0 };
+      count[expiresAt > now ? "live" : "ended"]++;
+      counts.set(key, count);
+    }
+    return [...counts.values()];
   }
 
   async scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {

@@ -11,31 +11,19 @@ import {
   refusalReasons,
   writeReasons,
 } from "./label-values.ts";
+import type { PrometheusClient, PrometheusRegistry } from "./prometheus-client.ts";
+import { gaugesOfTable, type CountedSessions } from "./prometheus-gauges.ts";
 import { followOperations, listen, outcomeOf } from "./operations.ts";
 
 type Labels = Record<string, string>;
 
-/** The part of prom-client that is used: `import client from "prom-client"`. */
-export interface PrometheusClient {
-  readonly Histogram: new (configuration: any) => {
-    observe(labels: any, value: number): void;
-    zero(labels: any): void;
-  };
-  readonly Counter: new (configuration: any) => { inc(labels: any, value?: number): void };
-  readonly Gauge: new (configuration: any) => { set(value: number): void; remove(): void };
-  readonly register: PrometheusRegistry;
-}
-
-/** The part of a registry that is used. */
-export interface PrometheusRegistry {
-  removeSingleMetric(name: string): void;
-}
+export type { PrometheusClient, PrometheusRegistry } from "./prometheus-client.ts";
 
 export interface PrometheusOptions {
   /** Default: prom-client's own `register`. */
   registry?: PrometheusRegistry;
-  /** The manager whose live sessions the `live` gauge counts. Omit to record no such gauge. */
-  sessions?: { count(): Promise<number> };
+  /** The manager whose table the gauges `live`, `ended` and `rows` count. Omit to record no such gauges. */
+  sessions?: CountedSessions;
   /** Minimum interval between counts, which scan an index or the table. Default "60 s". */
   countEvery?: Duration;
   /** Default "stored_session_". */
@@ -122,14 +110,30 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
   for (const reason of refusalReasons) refusals.inc({ reason }, 0);
   for (const reason of cookieRejections) rejected.inc({ reason }, 0);
   for (const outcome of conflictOutcomes) conflicts.inc({ outcome }, 0);
-  if (sessions !== undefined)
-    gaugeOfLive(
+  // Each worker of a cluster counts the same table.
+  const shared = { aggregator: "max" };
+  const lastExpiry = new client.Gauge(
+    about(
+      "last_expiry_timestamp_seconds",
+      "Time of the last expiry that succeeded in this process.",
+      [],
+      shared,
+    ),
+  );
+  // Before the first one there is no time to report, and 0 would look like 1970.
+  lastExpiry.remove();
+  if (sessions !== undefined) {
+    gaugesOfTable(
       client,
-      // Each worker of a cluster counts the same table.
-      about("live", "Live sessions.", [], { aggregator: "max" }),
+      {
+        live: about("live", "Sessions that have not ended.", [], shared),
+        ended: about("ended", "Sessions that have ended and are not deleted yet.", [], shared),
+        rows: about("rows", "Stored sessions by the key that sealed them.", ["key", "place"], shared),
+      },
       sessions,
       countEvery,
     );
+  }
 
   const stops = [
     followOperations<void>({
@@ -138,6 +142,7 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
         const { operation } = event;
         const outcome = outcomeOf(event);
         duration.observe({ operation, outcome } satisfies Labels, seconds);
+        if (operation === "expire" && outcome === "ok") lastExpiry.set(Date.now() / 1_000);
         if (event.deleted !== undefined && event.deleted > 0) deleted.inc({ operation }, event.deleted);
         if (event.reason !== undefined && outcome === "ok") {
           writes.inc({ operation, reason: event.reason });
@@ -155,59 +160,4 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
     for (const stop of stops) stop();
     for (const name of names) registry.removeSingleMetric(name);
   };
-}
-
-/** In milliseconds. A scrape times out after ten seconds by default and collects other metrics too. */
-const countTimeout = 3_000;
-
-/**
- * A gauge of live sessions. If a count fails, the gauge is removed rather than reporting a stale value or zero. If a count
- * is slow, the scrape reports the previous value while it is younger than twice `every`; the next scrape reports the late
- * result regardless of its age, so that slow counts still appear.
- */
-function gaugeOfLive(
-  client: PrometheusClient,
-  about: object,
-  sessions: { count(): Promise<number> },
-  every: number,
-): void {
-  let countedAt = -Infinity;
-  /** Whether a scrape has reported the current value. */
-  let shown = true;
-  const age = () => performance.now() - countedAt;
-  let counting: Promise<void> | null = null;
-  const gauge = new client.Gauge({
-    ...about,
-    async collect() {
-      if (age() >= every) await recount();
-      shown = true;
-    },
-  });
-
-  async function recount(): Promise<void> {
-    counting ??= sessions
-      .count()
-      .then(
-        (live) => {
-          gauge.set(live);
-          countedAt = performance.now();
-          shown = false;
-        },
-        // An outage of the store must not fail the scrape that reports it.
-        () => gauge.remove(),
-      )
-      .finally(() => (counting = null));
-    if (await settledWithin(countTimeout, counting)) return;
-    if (shown && age() >= 2 * every) gauge.remove();
-  }
-}
-
-async function settledWithin(limit: number, work: Promise<void>): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), limit);
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

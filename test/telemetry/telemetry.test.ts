@@ -18,6 +18,8 @@ import { instrumentSessions } from "../../src/telemetry/opentelemetry.ts";
 import { channels } from "../../src/telemetry/channels.ts";
 import { measureSessions } from "../../src/telemetry/prometheus.ts";
 import { StoreUnavailableError } from "../../src/errors.ts";
+import { KeyRing } from "../../src/sealing/keyring.ts";
+import { databases } from "../servers/databases.ts";
 import { HandClock, manage, visit } from "../jobs/sessions.ts";
 
 const keys = generateKey();
@@ -352,7 +354,9 @@ test("docs/alerts.yaml: parsed → every rule is complete, and names only metric
   const { parse } = await import("yaml");
   const file = parse(readFileSync(new URL("../../docs/alerts.yaml", import.meta.url), "utf8"));
   const registry = new client.Registry();
-  const stop = measureSessions(client, { registry, sessions: { count: async () => 0 } });
+  const keysOf = ["newest", "older", "unknown"].map((place) => ({ key: place, place, rows: 1 }));
+  const census = async () => ({ live: 1, ended: 1, keys: keysOf });
+  const stop = measureSessions(client, { registry, sessions: { count: async () => 0, census } });
   const page = await registry.metrics();
   stop();
   const rules = file.groups.flatMap((group: any) => group.rules);
@@ -365,8 +369,60 @@ test("docs/alerts.yaml: parsed → every rule is complete, and names only metric
     const selectors = [...expr.matchAll(/(stored_session_\w+)(?:\{(\w+="\w+")\})?/g)];
     assert.ok(selectors.length > 0, alert);
     for (const [, name, label] of selectors) {
-      const found = page.split("\n").some((l) => l.startsWith(`${name}{`) && (!label || l.includes(label)));
+      const found = page
+        .split("\n")
+        .some((l) => (l.startsWith(`${name}{`) || l.startsWith(`${name} `)) && (!label || l.includes(label)));
       assert.ok(found, `${alert}: ${name}{${label ?? ""}}`);
     }
   }
 });
+
+for (const database of [
+  ...databases,
+  {
+    name: "memory",
+    createStore: async () => ({ store: memoryStore(), [Symbol.asyncDispose]: async () => {} }),
+  },
+]) {
+  test(`Prometheus, ${database.name}: ended rows, rows per key and the last expiry → one count of the table for all`, async () => {
+    await using created = await database.createStore();
+    const { store } = created;
+    await store.migrate();
+    const [older, newest, lost] = [generateKey(), generateKey(), generateKey()];
+    const clock = new HandClock();
+    const begin = (ring: string, times: number) => {
+      const sessions = manage(store, ring, { clock: clock.now });
+      return Promise.all(Array.from({ length: times }, () => visit(sessions)));
+    };
+    await begin(older, 2);
+    await begin(lost, 1);
+    clock.time += 40 * 86_400_000;
+    await begin(`${newest},${older}`, 3);
+
+    const sessions = manage(store, `${newest},${older}`, { clock: clock.now });
+    const count = store.count.bind(store);
+    let counted = 0;
+    store.count = (now: number) => (counted++, count(now));
+    const registry = new client.Registry();
+    const stop = measureSessions(client, { registry, sessions, countEvery: 0 });
+    const nameOf = (key: string) => KeyRing.from(key).newest.name;
+    const page = await registry.metrics();
+    const has = (line: string) => assert.ok(page.includes(`\n${line}\n`), `${line}\n${page}`);
+    has("stored_session_live 3");
+    has("stored_session_ended 3");
+    has(`stored_session_rows{key="${nameOf(newest)}",place="newest"} 3`);
+    has(`stored_session_rows{key="${nameOf(older)}",place="older"} 2`);
+    has(`stored_session_rows{key="${nameOf(lost)}",place="unknown"} 1`);
+    assert.equal(counted, 0, "a second pass over the table");
+    assert.doesNotMatch(page, /^stored_session_last_expiry/m);
+
+    assert.equal(await sessions.expire(), 3);
+    const after = await registry.metrics();
+    assert.match(after, /^stored_session_ended 0$/m);
+    assert.match(after, new RegExp(`^stored_session_rows\\{key="${nameOf(older)}",place="older"\\} 0$`, "m"));
+    assert.doesNotMatch(after, /unknown"\} 1/);
+    const last = Number(/^stored_session_last_expiry_timestamp_seconds ([\d.]+)$/m.exec(after)?.[1]);
+    assert.ok(Math.abs(last - Date.now() / 1_000) < 60);
+    stop();
+  });
+}
