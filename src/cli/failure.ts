@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import { KeyRingError, OptionsError, StoredSessionError, StoreError } from "../errors.ts";
 import { printableLines } from "../shared/printable.ts";
+import { reasonOf } from "../shared/reason.ts";
 
 /** How the command ends. Part of the interface: scripts read it. */
 export const exitCodes = {
@@ -64,5 +65,5 @@ function explanation(error: unknown): { readonly message: string | null; readonl
   if (error instanceof TypeError || error instanceof RangeError) {
     return { message: error.message, exitCode: exitCodes.usage };
   }
-  return { message: error instanceof Error ? error.message : String(error), exitCode: exitCodes.failed };
+  return { message: reasonOf(error), exitCode: exitCodes.failed };
 }

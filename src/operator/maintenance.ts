@@ -6,6 +6,7 @@ import { schedule, type Schedule } from "../jobs/schedule.ts";
 import type { Records } from "../session/records.ts";
 import { milliseconds, type Duration } from "../shared/duration.ts";
 import { printable } from "../shared/printable.ts";
+import { reasonOf } from "../shared/reason.ts";
 import { resealRows } from "./reseal.ts";
 
 /** Milliseconds after which another process may take over a lease that its holder has not renewed. */
@@ -57,7 +58,7 @@ export class Maintenance {
       return whileHeld(lease, (mayGoOn) => this.#expire({ ...expireOptions, signal }, mayGoOn, true));
     };
     const job = schedule(pause, run, (error) => {
-      const reason = printable(error instanceof Error ? error.message : String(error));
+      const reason = printable(reasonOf(error));
       process.emitWarning(`Deleting expired sessions failed; the next run retries. Cause: ${reason}`, {
         code: "STORED_SESSION_EXPIRY_FAILED",
       });

@@ -2,6 +2,7 @@ import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
 import type { SessionStore } from "../store/contract.ts";
+import { reasonOf } from "../shared/reason.ts";
 
 /** A row of a Rails table. */
 interface RowOfTable {
@@ -70,7 +71,7 @@ function decoded(format: SessionFormat, plaintext: Uint8Array): Content {
     return format.decode(plaintext);
   } catch (cause) {
     if (cause instanceof RefusedError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new RefusedError("schema", `\`userOf\` fails on the session: ${reason}`, { cause });
   }
 }

@@ -36,6 +36,7 @@ describe.each(servers)("%s: an error without a code of the database", (_, explai
     new Error("Queue limit reached."),
     new AggregateError([coded("ECONNREFUSED"), coded("ECONNREFUSED")]),
     new AggregateError([new TypeError("no"), coded("ECONNREFUSED")]),
+    Object.assign(new Event("error"), { message: "the WebSocket broke" }),
   ])("$code $message → an outage, 503 (promise 8)", (cause) => {
     const error = explain(cause);
     expect(error).toBeInstanceOf(StoreUnavailableError);
@@ -44,6 +45,11 @@ describe.each(servers)("%s: an error without a code of the database", (_, explai
 
   test("an AggregateError without a message → its first code is named", () => {
     expect(explain(new AggregateError([coded("ECONNREFUSED")])).message).toMatch(/\(ECONNREFUSED\)/);
+  });
+
+  test("an ErrorEvent of a WebSocket → its own message, and not [object ErrorEvent]", () => {
+    const event = Object.assign(new Event("error"), { message: "Unexpected server response: 502" });
+    expect(explain(event).message).toContain("(Unexpected server response: 502)");
   });
 
   test.each([

@@ -1,5 +1,6 @@
 import { ClosedError, StoreDriverError, StoreTimeoutError, StoreUnavailableError } from "../errors.ts";
 import type { StoreError, StoreErrorOptions } from "../errors.ts";
+import { reasonOf } from "../shared/reason.ts";
 
 /** Classifies errors of a client library that the database itself did not report. */
 export type DriverFault =
@@ -28,7 +29,7 @@ const ENDED = /^(Pool is closed|Cannot use a pool after calling end)/;
 
 /** Distinguishes an outage from a bug, for errors without a database error code. */
 export function driverFault(error: unknown): DriverFault {
-  if (!(error instanceof Error)) return "driver";
+  if (!(error instanceof Error)) return isEventOfError(error) ? "connection" : "driver";
   if (error instanceof AggregateError && error.errors.length > 0) {
     const faults = error.errors.map(driverFault);
     return faults.includes("connection") ? "connection" : (faults[0] as DriverFault);
@@ -42,6 +43,11 @@ export function driverFault(error: unknown): DriverFault {
   if (error instanceof TypeError || error instanceof RangeError) return "driver";
   // mysql2 marks errors that end a connection.
   return fatal === true || BROKEN.test(error.message) ? "connection" : "driver";
+}
+
+/** A WebSocket reports by an event that it broke. */
+function isEventOfError(error: unknown): boolean {
+  return error instanceof Event && (error.type === "error" || error.type === "close");
 }
 
 /** Whether another connection might succeed. */
@@ -99,5 +105,5 @@ function nameOf(error: unknown): string {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
+  return reasonOf(error).replace(/\.$/, "");
 }

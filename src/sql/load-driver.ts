@@ -1,4 +1,5 @@
 import { OptionsError } from "../errors.ts";
+import { reasonOf } from "../shared/reason.ts";
 
 /**
  * A client library that a store loads only when it opens a URL or path itself, so that none is a dependency of this
@@ -26,7 +27,7 @@ export function exportsOf<Driver>(loaded: unknown, classOf: (driver: Driver) => 
 
 /** The configuration error for a library that cannot be loaded. Not an outage: retrying does not help. */
 export function driverProblem(cause: unknown, { name, why, otherwise }: DriverPackage): OptionsError {
-  const said = cause instanceof Error ? cause.message : String(cause);
+  const said = reasonOf(cause);
   const error = new OptionsError([
     isMissing(cause, name)
       ? `${why} and needs the package "${name}". Run "npm install ${name}", or ${otherwise}. In a bundle, keep "${name}" external and install it next to the bundle.`

@@ -1,3 +1,5 @@
+import { reasonOf } from "../../shared/reason.ts";
+
 /** Warns that a user was logged in to a session whose id someone else may know (session fixation). */
 export function warnOfKeptId(): void {
   process.emitWarning(
@@ -8,7 +10,7 @@ export function warnOfKeptId(): void {
 
 /** Warns about a failed call whose result is not handled: it had no callback, and its promise is not awaited. */
 export function warnOfUnheardFailure(call: string, error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   process.emitWarning(
     `${call} failed, and its result is not handled: ${reason} Pass a callback, or await the promise.`,
     { code: "STORED_SESSION_UNHEARD_FAILURE" },

@@ -8,6 +8,7 @@ import {
 } from "../../errors.ts";
 import { explainDriver } from "../driver-errors.ts";
 import type { Names } from "../dialect.ts";
+import { reasonOf } from "../../shared/reason.ts";
 
 /** The number of an error that the server itself reported (it has an SQLSTATE). */
 export function codeOf(error: unknown): number | null {
@@ -100,7 +101,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
 /** Converts an error of mysql2 into one of ours. `lost` is the outcome of a write if the connection was lost. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const number = codeOf(error);
-  const said = error instanceof Error ? error.message : String(error);
+  const said = reasonOf(error);
   const options = { cause: error, outcome: "none" } as const;
   switch (number) {
     case null:

@@ -8,6 +8,7 @@ import {
 } from "../../errors.ts";
 import { explainDriver } from "../driver-errors.ts";
 import type { Names } from "../dialect.ts";
+import { reasonOf } from "../../shared/reason.ts";
 
 /** An error that the server itself reported, with its SQLSTATE. */
 export function codeOf(error: unknown): string | null {
@@ -56,7 +57,7 @@ export function explainMigration(error: unknown, names: Names): StoreError | nul
 /** Converts an error of node-postgres into one of ours. `lost` is the outcome of a write if the connection was lost. */
 export function explain(error: unknown, names: Names, lost: "none" | "unknown"): StoreError {
   const state = codeOf(error);
-  const said = error instanceof Error ? error.message : String(error);
+  const said = reasonOf(error);
   const options = { cause: error, outcome: "none" } as const;
   if (state === null) return explainDriver(error, "PostgreSQL", "postgresStore", lost);
   switch (state) {

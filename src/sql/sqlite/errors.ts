@@ -9,6 +9,7 @@ import {
   StoreUnavailableError,
   TableError,
 } from "../../errors.ts";
+import { reasonOf } from "../../shared/reason.ts";
 
 /** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
 const CODES: Readonly<Record<string, number>> = {
@@ -108,7 +109,7 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
     case undefined:
       return explainOther(error, label, Label);
     default:
-      return new StoreError(`${Label} refused a statement: ${messageOf(error)}`, cause);
+      return new StoreError(`${Label} refused a statement: ${reasonOf(error)}`, cause);
   }
 }
 
@@ -125,7 +126,7 @@ function explainStatement(error: unknown, table: string, shape: "missing" | "for
       { cause: error },
     );
   }
-  return new StoreError(`SQLite refused a statement: ${messageOf(error)}`, { cause: error });
+  return new StoreError(`SQLite refused a statement: ${reasonOf(error)}`, { cause: error });
 }
 
 /** Errors without a SQLite code: of the operating system when opening, or of the driver itself. */
@@ -139,7 +140,7 @@ function explainOther(error: unknown, label: string, Label: string): StoredSessi
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return new StoreReadOnlyError(`${Label} cannot be created: ${messageOf(error)}`, cause);
+      return new StoreReadOnlyError(`${Label} cannot be created: ${reasonOf(error)}`, cause);
     case "ENOSPC":
     case "EDQUOT":
       return new StoreReadOnlyError(`There is no space left for ${label}.`, cause);
@@ -148,14 +149,10 @@ function explainOther(error: unknown, label: string, Label: string): StoredSessi
   }
   // Errors of the operating system: too many open files, a loop of links, a directory in place of the file.
   if (typeof (error as { syscall?: unknown } | null)?.syscall === "string") {
-    return new StoreUnavailableError(`${Label} cannot be opened: ${messageOf(error)}`, cause);
+    return new StoreUnavailableError(`${Label} cannot be opened: ${reasonOf(error)}`, cause);
   }
   return new StoreDriverError(
-    `The driver of ${label} failed: ${messageOf(error)}. The database did not report an error. Check the stack trace in \`cause\`.`,
+    `The driver of ${label} failed: ${reasonOf(error)}. The database did not report an error. Check the stack trace in \`cause\`.`,
     { ...cause, mayBeOneRow: true },
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
