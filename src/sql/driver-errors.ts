@@ -15,7 +15,7 @@ export type DriverFault =
 
 /** Error codes of the operating system, DNS and the drivers. */
 const CONNECTION =
-  /^(E(CONN[A-Z]+|PIPE|TIMEDOUT|TIMEOUT|NETUNREACH|NETDOWN|NETRESET|HOSTUNREACH|HOSTDOWN|NOTFOUND|ADDRNOTAVAIL|SERVFAIL|REFUSED|PROTO|AI_[A-Z]+)|PROTOCOL_[A-Z_]+|HANDSHAKE_[A-Z_]+|AUTH_SWITCH_[A-Z_]+|POOL_[A-Z]+)$/;
+  /^(E(CONN[A-Z]+|PIPE|TIMEDOUT|TIMEOUT|NETUNREACH|NETDOWN|NETRESET|HOSTUNREACH|HOSTDOWN|NOTFOUND|ADDRNOTAVAIL|SERVFAIL|REFUSED|PROTO|AI_[A-Z]+)|PROTOCOL_[A-Z_]+|HANDSHAKE_[A-Z_]+|AUTH_SWITCH_[A-Z_]+|POOL_[A-Z]+|CONNECTION_(CLOSED|DESTROYED)|CONNECT_TIMEOUT)$/;
 
 /** Error codes of TLS and streams. */
 const TRANSPORT =
@@ -27,6 +27,9 @@ const BROKEN =
 
 const ENDED = /^(Pool is closed|Cannot use a pool after calling end)/;
 
+/** Errors of statements that were never sent, because no connection could be opened for them. */
+export const neverSent: WeakSet<object> = new WeakSet();
+
 /** Distinguishes an outage from a bug, for errors without a database error code. */
 export function driverFault(error: unknown): DriverFault {
   if (!(error instanceof Error)) return isEventOfError(error) ? "connection" : "driver";
@@ -35,7 +38,7 @@ export function driverFault(error: unknown): DriverFault {
     return faults.includes("connection") ? "connection" : (faults[0] as DriverFault);
   }
   const { code, syscall, fatal } = error as { code?: unknown; syscall?: unknown; fatal?: unknown };
-  if (ENDED.test(error.message)) return "closed";
+  if (ENDED.test(error.message) || code === "CONNECTION_ENDED") return "closed";
   if (error.message === "Query read timeout" || code === "PROTOCOL_SEQUENCE_TIMEOUT") return "timeout";
   if (typeof code === "string" && (CONNECTION.test(code) || TRANSPORT.test(code))) return "connection";
   // A missing or inaccessible socket file, or a process that ran out of file descriptors.
@@ -65,7 +68,8 @@ export function explainDriver(
   store: string,
   outcome: "none" | "unknown",
 ): StoreError {
-  const options: StoreErrorOptions = { cause: error, outcome };
+  const isUnsent = typeof error === "object" && error !== null && neverSent.has(error);
+  const options: StoreErrorOptions = { cause: error, outcome: isUnsent ? "none" : outcome };
   switch (driverFault(error)) {
     case "connection":
       return new StoreUnavailableError(

@@ -1,3 +1,4 @@
+import { asBuffer } from "../../shared/bytes.ts";
 import { BytesList, IntegerList, type SqlValue } from "../values.ts";
 
 // PostgreSQL's binary array format (array_send): one dimension, a null flag, the element type, the length, a lower
@@ -47,4 +48,17 @@ export function binaryValues(values: readonly SqlValue[]): unknown[] {
     if (value instanceof BytesList) return bytesArray(value);
     return value instanceof IntegerList ? integerArray(value) : value;
   });
+}
+
+/** For a driver that sends every parameter as text. Bytes stay bytes, which each of them knows. */
+export function textValues(values: readonly SqlValue[]): (string | Uint8Array | null)[] {
+  return values.map((value) => {
+    if (value instanceof BytesList) return `{${value.elements.map(bytesElement).join()}}`;
+    if (value instanceof IntegerList) return `{${value.elements.join()}}`;
+    return typeof value === "number" ? String(value) : value;
+  });
+}
+
+function bytesElement(element: Uint8Array | null): string {
+  return element === null ? "NULL" : `"\\\\x${asBuffer(element).toString("hex")}"`;
 }

@@ -7,8 +7,10 @@ import { leakedTransaction } from "../leaked-transaction.ts";
 import { ownersSettingsOf, SESSION_QUERY } from "./owner-settings.ts";
 import * as errors from "./errors.ts";
 import { PooledDatabase, type PooledDatabaseOptions } from "../pooled-driver.ts";
+import { parserOf } from "./results.ts";
 import { TRANSACTION, UNLIMITED } from "../round-trip.ts";
 import type { Result, Run, Statement } from "../dialect.ts";
+import type { SqlValue } from "../values.ts";
 import type { Places } from "../tables-place.ts";
 import type { PostgresDialect } from "./dialect.ts";
 
@@ -35,6 +37,8 @@ export interface PostgresClient {
   removeListener(event: "error", listener: (error: Error) => void): unknown;
   /** "T" inside a transaction, "E" inside a failed one. Older versions of pg do not expose it. */
   getTransactionStatus?(): string | null;
+  /** The connection itself, where the driver hands out a new face of it each time. */
+  readonly core?: object;
 }
 
 /** The parts used of a node-postgres pool. */
@@ -47,22 +51,14 @@ export interface PostgresPool {
 export interface PostgresDatabaseOptions extends PooledDatabaseOptions<PostgresDialect> {
   /** Whether statements are prepared by name on each connection. Turn it off for pgbouncer in transaction mode. */
   readonly namedStatements: boolean;
+  /** How the driver takes values; as node-postgres does unless given. */
+  readonly encode?: (values: readonly SqlValue[]) => unknown[];
 }
-
-/** By type oid. Every other type is returned as the text that the server sent. */
-const PARSERS: Readonly<Record<number, (value: string) => unknown>> = {
-  16: (value) => value === "t",
-  17: (value) => Buffer.from(value.slice(2), "hex"),
-  21: Number,
-  23: Number,
-  700: Number,
-  701: Number,
-};
 
 /** Overrides the type parsers of the application's pool, which may do anything. */
 const OWN_TYPES: NonNullable<PostgresQuery["types"]> = {
   getTypeParser: (oid) => {
-    const parse = PARSERS[oid] ?? String;
+    const parse = parserOf(oid);
     return (value) => parse(String(value));
   },
 };
@@ -70,6 +66,7 @@ const OWN_TYPES: NonNullable<PostgresQuery["types"]> = {
 export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClient, PostgresDialect> {
   protected readonly placeSetting = "search_path";
   readonly #named: boolean;
+  readonly #encode: (values: readonly SqlValue[]) => unknown[];
   readonly #statementNames = new Map<string, string>();
   /** The same in every process, whether or not it has found the schema of the tables. */
   readonly #lockName: string;
@@ -77,6 +74,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
     super(open, options, "postgresStore", errors);
     this.#named = options.namedStatements;
+    this.#encode = options.encode ?? binaryValues;
     this.#lockName = `stored-session ${this.dialect.names.migrations}`;
   }
 
@@ -111,7 +109,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   }
 
   protected coreOf(client: PostgresClient): object {
-    return client;
+    return client.core ?? client;
   }
 
   protected drop(client: PostgresClient): void {
@@ -160,7 +158,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
 
   protected async send(client: PostgresClient, statement: Statement): Promise<Result> {
     const { text, writes } = statement;
-    const values = binaryValues(statement.values);
+    const values = this.#encode(statement.values);
     const result = await client.query(
       this.#named
         ? { name: this.#nameOf(text), text, values, types: OWN_TYPES }

@@ -7,10 +7,15 @@ import { problemsOfUrl } from "../database-url.ts";
 import { isBoolean } from "../../shared/option-checks.ts";
 import { connectTimeoutOf, poolOptionProblems } from "../pool-options.ts";
 import { SqlStore } from "../sql-store.ts";
+import { handleOf, type PostgresHandle } from "./handles.ts";
+import type { Pglite } from "./pglite.ts";
+import type { PostgresJs } from "./postgres-js.ts";
 import type { PostgresPool } from "./driver.ts";
 import type { PoolStoreOptions } from "../pool-options.ts";
 
 export type { PostgresClient, PostgresPool, PostgresResult } from "./driver.ts";
+export type { Pglite } from "./pglite.ts";
+export type { PostgresJs } from "./postgres-js.ts";
 export type { PoolStoreOptions } from "../pool-options.ts";
 
 export interface PostgresStoreOptions extends PoolStoreOptions {
@@ -21,47 +26,46 @@ export interface PostgresStoreOptions extends PoolStoreOptions {
   readonly namedStatements?: boolean;
 }
 
+/** What other libraries make from a pool: a database of Drizzle or pg-promise, a DataSource of TypeORM, MikroORM or its `em`. */
+export type PostgresOrm =
+  | { readonly $client: object }
+  | { readonly $pool: object }
+  | { readonly driver: object; initialize(): Promise<unknown> }
+  | { readonly em: object }
+  | { getConnection(type?: never): object; getDriver(): object };
+
 /**
  * Opens a store in PostgreSQL. Run `migrate(store)` once before the first start.
  *
  * A URL (`postgres://user:password@host/database`) requires the package `pg`. The pool is opened at the first operation
- * and ended by `close`. A pool that you pass is never closed, and its settings are not changed. Give it an `error`
- * listener, as every pg pool needs, and a `connectionTimeoutMillis`, so that an unreachable server is reported.
+ * and ended by `close`. A handle that you pass is never closed, and its settings are not changed: a pg pool, postgres.js
+ * (`postgres(…)`), a PGlite, or a handle of Drizzle, TypeORM, MikroORM or pg-promise over one of them. Give a pg pool an
+ * `error` listener, as every pg pool needs, and a `connectionTimeoutMillis`, so that an unreachable server is reported.
  */
 export function postgresStore(
-  urlOrPool: string | PostgresPool,
+  urlOrHandle: string | PostgresPool | PostgresJs | Pglite | PostgresOrm,
   options: PostgresStoreOptions = {},
 ): SqlStore {
   const problems = poolOptionProblems(options, { namedStatements: isBoolean });
-  const isUrl = typeof urlOrPool === "string";
-  problems.push(
-    ...(isUrl
-      ? problemsOfUrl(urlOrPool, "postgresStore", ["postgres", "postgresql"], { decodes: false })
-      : problemsOfPool(urlOrPool)),
-  );
+  const isUrl = typeof urlOrHandle === "string";
+  const handle: PostgresHandle | string = isUrl
+    ? { open: () => openPool(urlOrHandle, options) }
+    : handleOf(urlOrHandle);
+  if (isUrl) {
+    problems.push(
+      ...problemsOfUrl(urlOrHandle, "postgresStore", ["postgres", "postgresql"], { decodes: false }),
+    );
+  }
+  if (typeof handle === "string") throw new OptionsError([...problems, handle]);
   if (problems.length > 0) throw new OptionsError(problems);
 
-  const dialect = new PostgresDialect(options);
-  const database = new PostgresDatabase(isUrl ? () => openPool(urlOrPool, options) : async () => urlOrPool, {
-    dialect,
+  const database = new PostgresDatabase(handle.open, {
+    dialect: new PostgresDialect(options),
     namedStatements: options.namedStatements ?? true,
     owned: isUrl,
+    ...(handle.encode && { encode: handle.encode }),
   });
   return new SqlStore(database);
-}
-
-function problemsOfPool(given: unknown): string[] {
-  const { connect, connectionParameters } = (given ?? {}) as {
-    connect?: unknown;
-    connectionParameters?: unknown;
-  };
-  if (typeof connect !== "function") {
-    return ["postgresStore requires a URL or a pg pool (new pg.Pool(…))."];
-  }
-  if (connectionParameters === undefined) return [];
-  return [
-    "postgresStore was given a pg.Client, which is a single connection: requests would share its transactions, and a lost connection would not be replaced. Pass a pool (new pg.Pool(…)) or a URL.",
-  ];
 }
 
 interface PostgresDriver {

@@ -1,0 +1,117 @@
+/** Every driver beside the default ones, each as its users set it up, and on tables of its own. */
+import { randomBytes } from "node:crypto";
+import { PGlite } from "@electric-sql/pglite";
+import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { Pool } from "pg";
+import postgres from "postgres";
+import { inject } from "vitest";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
+import { chosenDatabases, type DatabaseName } from "../servers/chosen.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
+
+/** A handle as an application opens it. */
+export interface OpenedDriver {
+  /** The store on these tables, through the handle. Several stores share it. */
+  store(table: string): SessionStore;
+  /** Runs one statement through the handle, without the store. */
+  execute(text: string): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export interface TestDriver {
+  readonly name: string;
+  /** Runs where TEST_DATABASES names this. */
+  readonly kind: DatabaseName;
+  /** Whether it connects to a server by a URL, so that the connection can break. */
+  readonly connects: boolean;
+  open(url: string): Promise<OpenedDriver>;
+}
+
+const all: readonly TestDriver[] = [
+  {
+    name: "postgres.js",
+    kind: "postgres",
+    connects: true,
+    open: async (url) => ofPostgresJs(postgres(url, { max: 4, onnotice: () => {} })),
+  },
+  {
+    name: "postgres.js, with transformations and types of the application",
+    kind: "postgres",
+    connects: true,
+    open: async (url) =>
+      ofPostgresJs(
+        postgres(url, {
+          max: 4,
+          onnotice: () => {},
+          prepare: false,
+          fetch_types: false,
+          transform: { ...postgres.camel, value: (value: unknown) => [value], undefined: null },
+          types: { bigint: postgres.BigInt },
+        }),
+      ),
+  },
+  {
+    name: "PGlite",
+    kind: "postgres",
+    connects: false,
+    open: async () => {
+      const pglite = new PGlite({ parsers: { 25: () => "the application's", 23: () => "its own" } });
+      return {
+        store: (table) => postgresStore(pglite, { table }),
+        execute: (text) => pglite.exec(text),
+        close: () => pglite.close(),
+      };
+    },
+  },
+  {
+    name: "PGlite over its socket, with pg",
+    kind: "postgres",
+    connects: false,
+    open: async () => {
+      const db = new PGlite();
+      const server = new PGLiteSocketServer({ db, port: 0, maxConnections: 4 });
+      await server.start();
+      const pool = new Pool({
+        connectionString: `postgres://postgres@${server.getServerConn()}/postgres`,
+        max: 1,
+      });
+      pool.on("error", () => {});
+      return {
+        store: (table) => postgresStore(pool, { table, namedStatements: false }),
+        execute: (text) => pool.query(text),
+        close: async () => {
+          await pool.end();
+          await server.stop();
+          await db.close();
+        },
+      };
+    },
+  },
+];
+
+function ofPostgresJs<Types extends Record<string, unknown>>(sql: postgres.Sql<Types>): OpenedDriver {
+  return {
+    store: (table) => postgresStore(sql, { table }),
+    execute: async (text) => await sql.unsafe(text),
+    // Without a time limit it waits for ever once a connection broke.
+    close: () => sql.end({ timeout: 1 }),
+  };
+}
+
+/** Those that TEST_DATABASES asks for. */
+export const drivers: readonly TestDriver[] = all.filter(({ kind }) => chosenDatabases().includes(kind));
+
+/** The server's URL; empty where there is no server. */
+export function urlOf({ kind }: TestDriver): string {
+  return kind === "sqlite" ? "" : (inject("servers")[kind] ?? "");
+}
+
+/** Tables that no other test has. */
+export function ownTable(): string {
+  return `d_${randomBytes(8).toString("hex")}`;
+}
+
+export async function dropTables(opened: OpenedDriver, table: string): Promise<void> {
+  for (const suffix of ["", "_leases", "_migrations", "_imports"])
+    await opened.execute(`DROP TABLE IF EXISTS ${table}${suffix}`);
+}
