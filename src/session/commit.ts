@@ -15,15 +15,15 @@ import type { SessionState } from "./state.ts";
 import type { SessionChange, Waiting, Wanted, Writes } from "./writes.ts";
 import type { Found } from "./write-engine.ts";
 
-/** Steps of one commit: far more than an application asks for while one is under way. */
+/** The most steps of one commit: far more than an application requests while one is running. */
 const MOST_STEPS = 100;
 
 /**
- * What commit does for each state a session can be in. Nothing here knows of requests; the
- * answer is a `Set-Cookie` value, or null when there is nothing to send.
+ * What a commit does for each state of a session. Knows nothing of requests; it returns a `Set-Cookie` value, or null if
+ * there is nothing to send.
  *
- * The application may ask for something at any time, also while a step waits for the store or for a hook. Each step
- * is given its cut of what is pending, and looks again after waiting: what was requested since is left to the next step
+ * The application may request an operation at any time, also while a step waits for the store or for a hook. Each step
+ * has a cut of what is pending, and checks again after waiting: what was requested since is left to the next step
  * (decision 19; pending.ts has a drawing).
  */
 export class Committer {
@@ -49,15 +49,15 @@ export class Committer {
       throw afterChanges(error, state.changes - changes, "changed");
     }
     const due = state.cookieDue ? state.setCookie : null;
-    // Who asked for something meanwhile may look to the next commit for its cookie.
+    // If an operation was requested meanwhile, the next commit returns the cookie again.
     state.cookieDue &&= state.pending.hasGrownSince(cut);
     return due;
   }
 
-  /** Does all that was asked for, also what is asked for meanwhile. */
+  /** Performs everything that was requested, including what is requested meanwhile. */
   async settle(state: SessionState): Promise<void> {
     if (state.settings !== this.#settings) {
-      throw new TypeError("This session was loaded by another manager: commit it there.");
+      throw new TypeError("This session was loaded by another manager. Commit it with that manager.");
     }
     for (let step = 0; step < MOST_STEPS; step++) {
       const cut = state.pending.cut();
@@ -69,12 +69,12 @@ export class Committer {
     );
   }
 
-  /** False when there is more to do. */
+  /** False if there is more to do. */
   async #step(state: SessionState, cut: Cut): Promise<boolean> {
     if (state.ended) return true;
     if (state.intent === "destroy") return this.#destroy(state, cut);
     if (!state.lost.isEmpty && (await this.#writes.recovery.findLost(state))) return false;
-    if (state.intent !== "save") void state.content; // opens it, which may show that there is nothing to continue
+    if (state.intent !== "save") void state.content; // opens the row, which may be refused
     let wanted: Prepared | null = null;
     if (state.opened) wanted = this.#hasHooks ? await this.#prepare(state, cut) : prepared(state);
     if (this.#writes.isPastLimit(state) && !(await this.#writes.isAlive(state))) {
@@ -88,7 +88,7 @@ export class Committer {
     return state.intent === "save" ? this.#save(state, wanted, cut) : this.#rotate(state, wanted!, cut);
   }
 
-  /** The content as it is to be written, after the application's hooks. Null when it will not be written. */
+  /** The content to write, after the application's hooks. Null if it will not be written. */
   async #prepare(state: SessionState, cut: Cut, again = true): Promise<Prepared | null> {
     const { schema, format } = this.#settings;
     if (state.userOf !== undefined) await this.#hook(state, cut, () => this.#setUser(state));
@@ -96,19 +96,19 @@ export class Committer {
     const { plaintext } = before;
     const isUnchanged = state.intent === "save" && state.stored !== null && isStored(state, before);
     if (schema === undefined || before.empty || isUnchanged) return before;
-    // The schema is given a copy, so that what it passed is what is written, whatever the application does meanwhile.
+    // The schema gets a copy, so that exactly what it validated is written, even if the data changes meanwhile.
     const copy = format.decode(plaintext);
     const conforming = await this.#hook(state, cut, () => conformForSaving(this.#settings, copy));
     if (conforming === null || state.pending.hasGrownSince(cut)) return null;
     const answer = prepared(state, conforming);
-    // Not with values of the schema's own, which it may give to others as well.
+    // Decode a copy: the schema may return shared objects.
     state.working.adopt(plaintext, answer.empty ? state.base : format.decode(answer.plaintext));
-    // A schema may drop or rewrite what `userOf` reads: it is written under the id of its user all the same.
+    // A schema may drop or rewrite what `userOf` reads. The row must still belong to the user in its data.
     const isAnotherUser = state.userOf !== undefined && state.userAfter(conforming.data) !== conforming.user;
     return isAnotherUser && again ? this.#prepare(state, cut, false) : answer;
   }
 
-  /** Takes the user from the data. One that changed since the session was stored is a login (decision 4). */
+  /** Finds the user in the data. A user that changed since the session was stored is a login (decision 4). */
   #setUser(state: SessionState): void {
     const { content, intent, stored } = state;
     if (intent === "login" && !state.pending.isDerived) {
@@ -124,8 +124,8 @@ export class Committer {
   }
 
   /**
-   * Runs a hook of the application's. One that throws never leaves a session valid that was to end (R43). Null when it
-   * threw about what will not be written.
+   * Runs a hook of the application. If it throws, a session that was to end does end (R43). Null if it threw about data
+   * that will not be written.
    */
   async #hook<Answer>(
     state: SessionState,
@@ -146,10 +146,10 @@ export class Committer {
     state.end(cut);
   }
 
-  /** What another request ended is not continued. */
+  /** A session that another request ended is not continued. */
   #endedElsewhere(state: SessionState, cut: Cut): boolean {
     const { intent } = state;
-    // Who logs in is owed a session although the one before it ended; who only changes the id is not.
+    // A login gets a new session even though the previous one ended. A mere change of id does not.
     if (intent === "login" || (intent === "reset" && state.lost.deleted !== false)) {
       state.forgetStored();
       return false;
@@ -183,13 +183,13 @@ export class Committer {
         ? "done"
         : "beaten";
     };
-    // Beside the changes of a hot session that wait in this process it would hardly ever be the faster one.
+    // Takes a turn: next to a hot session's saves it would hardly ever win a race.
     const outcome = await this.#writes.engine.alone(row, { rebase, attempt });
     if (outcome === "gone") return this.#endedElsewhere(state, cut);
     return outcome === "done";
   }
 
-  /** `onConflict` is a hook as well: it may throw, or answer what cannot be stored (R43). */
+  /** `onConflict` is a hook too: it may throw, or return a value that cannot be stored (R43). */
   async #orEnd<Answer>(state: SessionState, cut: Cut, work: () => Promise<Answer>): Promise<Answer> {
     try {
       return await work();
@@ -200,7 +200,7 @@ export class Committer {
   }
 
   async #save(state: SessionState, wanted: Wanted | null, cut: Cut): Promise<boolean> {
-    // Where a write may have arrived, what is stored is not known: writing it anew tells.
+    // If a lost write may have been applied, the stored state is unknown. Writing again determines it.
     if (isStored(state, wanted) && state.lost.isEmpty) {
       await this.#renewal.keep(state);
       return true;
@@ -216,7 +216,7 @@ export class Committer {
     const outcome = await this.#writes.engine
       .save(state.stored!.row, { first, rebase, attempt, change })
       .catch((error: unknown): Outcome => {
-        // A hook threw about what will not be written: what was asked for meanwhile decides (R43).
+        // A hook threw about data that will not be written: what was requested meanwhile decides (R43).
         if (
           !state.pending.hasGrownSince(cut) ||
           error instanceof StoreError ||
@@ -229,7 +229,7 @@ export class Committer {
     return outcome === "done";
   }
 
-  /** What the request changed, for others to write. */
+  /** What the request changed, for another save to include. */
   #changeOf(state: SessionState, { plaintext }: Wanted): SessionChange | null {
     if (!state.lost.isEmpty || state.startsOver) return null;
     const { format, onConflict } = this.#settings;
@@ -240,7 +240,7 @@ export class Committer {
 }
 
 interface Prepared extends Wanted {
-  /** Nothing in a new session, which is not worth a row. */
+  /** A new session into which nothing was put: it needs no row. */
   readonly empty: boolean;
 }
 
@@ -252,7 +252,7 @@ function prepared(state: SessionState, content: Content = state.content): Prepar
   return { plaintext, user: content.user, empty: false };
 }
 
-/** Whether nothing is to be written: the session was not looked at, or is as it was loaded. */
+/** Whether there is nothing to write: the session was not opened, or is as it was loaded. */
 function isStored({ plaintext }: SessionState, wanted: Wanted | null): boolean {
   return wanted === null || sameBytes(wanted.plaintext, plaintext!);
 }

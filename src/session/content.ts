@@ -13,7 +13,7 @@ export function isEmpty(content: Content): boolean {
   );
 }
 
-/** Puts other values into an object. False when it cannot be changed, because the application froze it. */
+/** Replaces the values of an object. False if it cannot be modified, because the application froze it. */
 export function refill(target: Record<string, unknown>, source: Record<string, unknown>): boolean {
   if (!Object.isExtensible(target)) return false;
   for (const key of Object.keys(target)) if (!Reflect.deleteProperty(target, key)) return false;

@@ -4,16 +4,16 @@ import { isThenable } from "./hooks.ts";
 import type { StandardResult, StandardSchema } from "./standard-schema.ts";
 
 /**
- * What a schema makes of a session without data: the defaults of its keys, evaluated for each session, since they may be
- * dates. As bytes of a content, so that no two sessions share a value that one of them changes.
+ * The defaults that a schema gives a session without data. They are evaluated for each session, because they may be
+ * dates, and kept as bytes, so that no two sessions share a value that one of them changes.
  *
- * There are none where `{}` does not fit: a key is required. Nor where the schema throws, or answers what cannot be
- * stored: it is asked again when the session is saved, and that failure is told.
+ * There are none if `{}` does not fit, because a key is required, or if the schema throws or returns a value that cannot
+ * be stored. The commit validates again, and reports that failure.
  */
 export class Defaults {
   readonly #schema: StandardSchema<unknown, unknown>;
   readonly #format: SessionFormat;
-  /** Whether the schema answers with a promise; undefined until it was asked. */
+  /** Whether the schema returns a promise; undefined until it was called. */
   #isAsync: boolean | undefined;
 
   constructor(schema: StandardSchema<unknown, unknown>, format: SessionFormat) {
@@ -25,14 +25,14 @@ export class Defaults {
     return this.#evaluate();
   }
 
-  /** Those of a session that may have to start over without waiting. Null for a schema that answers at once then. */
+  /** Defaults for a session that may have to start over synchronously. Null if the schema itself is synchronous. */
   async ahead(): Promise<Uint8Array | null> {
     return this.#isAsync === false ? null : this.#evaluate();
   }
 
   /**
    * The defaults for a session that starts over now.
-   * @param ahead taken for a schema that answers with a promise
+   * @param ahead the result of `ahead`, used if the schema returns a promise
    */
   now(ahead: Uint8Array | null): Uint8Array | null {
     if (this.#isAsync === true) return ahead;

@@ -4,13 +4,13 @@ import type { FlashInData } from "./merge.ts";
 import type { CookieRejection } from "./rejected-cookies.ts";
 import type { Token } from "./token.ts";
 
-/** What names its keys: of the data, the first bytes are enough. */
+/** The columns that name their keys. The first bytes of `data` are enough. */
 export type Sealed = Pick<SessionRow, "data" | "client">;
 
-/** A row whose data is yet to be sealed. */
+/** A row whose data is not sealed yet. */
 export type BareRow = Omit<SessionRow, "data" | "client">;
 
-/** Where a session came from, as listed to its user. */
+/** Where a session was started, for device lists. */
 export interface ClientInfo {
   /** Remote address as the application's framework reports it; at most 64 characters are kept. */
   readonly address?: string | undefined;
@@ -19,60 +19,60 @@ export interface ClientInfo {
 }
 
 /**
- * Who a session is begun by, or a function that says so: called once, when a session is first saved, and not at all for
- * requests that begin none. What it throws, the commit throws.
+ * Address and user agent of the client, or a function that returns them. The function is called once, when a session is
+ * first saved, and never for requests that start no session. If it throws, the commit throws the same error.
  */
 export type ClientSource = ClientInfo | (() => ClientInfo | undefined);
 
 /**
- * How tokens, row ids and rows of one kind look: everything between a cookie's value and the bytes of a row. The
- * native format is this package's own (`native-format.ts`); Rails mode brings another. Stateless apart from keys.
+ * Encodes and decodes tokens, row ids and rows: everything between a cookie's value and the bytes of a row. The native
+ * format is in `native-format.ts`; Rails mode has its own. Stateless apart from keys.
  */
 export interface SessionFormat {
-  /** A token for a session that nobody has yet. */
+  /** Makes the token of a new session. */
   mint(): Token;
-  /** The token of a cookie's value; null for anything that this format did not make. Asks no store. */
+  /** The token in a cookie's value; null for anything that this format did not make. Does not query the store. */
   read(value: string): Token | null;
   /**
-   * Why `read` does not accept a value, for formats whose tokens have a tag: "unknown_key" when only the tag is wrong.
-   * Others: "malformed".
+   * Why `read` rejects a value, for formats whose tokens have a tag: "unknown_key" if only the tag is wrong, otherwise
+   * "malformed".
    */
   rejection?(value: string): CookieRejection;
-  /** The same session's token, freshly tagged. */
+  /** The same session's token, with the newest key's tag. */
   refresh(token: Token): Token;
-  /** The blind reference of a user that a row is written with; null for nobody, and for formats that have none. */
+  /** The user reference to write into a row; null for an anonymous session, and for formats without references. */
   userRef(user: string | undefined): Uint8Array | null;
-  /** Every blind reference of a user that this application's rows may have: one for each key. */
+  /** All user references that this application's rows may have: one for each key. */
   userRefs(user: string): Uint8Array[];
   /**
-   * The references that rows had before `app` was bound into them, for an application with a name. Other applications
-   * share these: a row that has one counts only where it is known to be this application's.
+   * For an application with a name: the references from before `app` was bound into them. Other applications share them,
+   * so a row with one counts only if it is known to belong to this application.
    */
   formerUserRefs?(user: string): Uint8Array[];
   /**
-   * Bytes of a session's content. `loaded` is what the row held before, for formats that give back unchanged what
-   * the application did not touch.
+   * The bytes of a session's content.
+   * @param loaded what the row held before, for formats that keep what the application did not touch
    * @throws {ValueError} a value that cannot be stored
    * @throws {LimitError} too large, too deep, too many keys
    */
   encode(content: Content, loaded: Uint8Array | null): Uint8Array;
   /** @throws {RefusedError} bytes that `encode` did not make */
   decode(plaintext: Uint8Array): Content;
-  /** Whether two values are stored as the same bytes. One that cannot be stored is the same as itself only. */
+  /** Whether two values are stored as the same bytes. A value that cannot be stored equals only itself. */
   same(a: unknown, b: unknown): boolean;
-  /** For formats whose user is in the data and nowhere else: `decode` found it by this. */
+  /** For formats that keep the user only in the data: how `decode` finds it. */
   readonly userOf?: ((data: Record<string, unknown>) => string | undefined) | undefined;
-  /** For formats that keep the flash under a key of the data. */
+  /** For formats that keep flash messages under a key of the data. */
   readonly flashInData?: FlashInData;
   /**
    * @param token null when an operator reseals a row of a format that `opensWithoutToken`
-   * @param loaded the row then, which decides whether its next one is compressed: the operator's settings may be other
-   *   than the application's
+   * @param loaded that row. It decides whether the new one is compressed, because the operator's settings may differ from
+   *   the application's
    */
   seal(plaintext: Uint8Array, row: BareRow, token: Token | null, loaded?: SessionRow): Uint8Array;
   /**
-   * @param token null when a row is opened for an operator rather than for its owner
-   * @throws {RefusedError} a row that does not open
+   * @param token null when an operator opens the row, and not its owner
+   * @throws {RefusedError} the row does not open
    */
   open(row: SessionRow, token: Token | null): Uint8Array;
   sealClient(client: ClientInfo, row: BareRow): Uint8Array | null;
@@ -82,13 +82,13 @@ export interface SessionFormat {
   isCurrent(row: Sealed): boolean;
   /** Names of the keys, newest first, for formats whose rows name their key. */
   readonly keyNames?: readonly string[];
-  /** The names of the keys that sealed a row's columns, known or not; null where there is nothing sealed. */
+  /** The names of the keys that sealed a row's columns, known or unknown; null if nothing is sealed. */
   sealedUnder?(row: Sealed): { readonly data: string | null; readonly client: string | null };
-  /** Bytes that the `data` of a row has at most, or a little less, for formats that have a limit. */
+  /** The size limit of a row's `data` in bytes, or slightly less, for formats that have one. */
   readonly maxSealedBytes?: number;
-  /** Whether the rows that it seals can be opened without the cookie: false when they are sealed to it. */
+  /** Whether the rows that it seals open without the cookie. False if they are sealed to it. */
   readonly opensWithoutToken: boolean;
-  /** Whether a row opens only with its cookie, for formats that open rows of both kinds. */
+  /** For formats that open both kinds of rows: whether this row opens only with its cookie. */
   needsToken?(row: Pick<SessionRow, "data">): boolean;
 }
 
@@ -97,7 +97,7 @@ export function opensAlone(format: SessionFormat, row: Pick<SessionRow, "data">)
   return format.needsToken === undefined ? format.opensWithoutToken : !format.needsToken(row);
 }
 
-/** Whether a row of this user still has a reference from before `app` was bound into it. */
+/** Whether a row of this user still has a reference from before `app` was bound into references. */
 export function hasFormerUserRef(
   format: SessionFormat,
   { userRef }: Pick<SessionRow, "userRef">,

@@ -4,57 +4,57 @@ import { SessionBusyError } from "../errors.ts";
 import { EventLoopLag } from "../shared/event-loop-lag.ts";
 
 /**
- * done; beaten: another request's change was faster; asked: the application asked for something else meanwhile; gone:
- * the session has ended.
+ * done; beaten: another request wrote first; asked: the application requested another operation meanwhile; gone: the
+ * session has ended.
  */
 export type Outcome = "done" | "beaten" | "asked" | "gone";
 
 /**
  * A change that can be written together with those of other requests.
  *
- * `Draft` is what changes are applied to, one after another; `Done` is what a write left in the store.
+ * Changes are applied to a `Draft`, one after another; `Done` is what a write stored.
  */
 export interface Change<Draft, Done> {
-  /** Whose session it was made to. */
+  /** The user of the session that it changes. */
   readonly user: string | undefined;
-  /** Whether nothing came between that makes it something else than a plain save. */
+  /** Whether it still is a plain save: the application requested nothing else meanwhile. */
   isOpen(): boolean;
   /**
-   * The draft with this change on top, which it may make in place.
-   * @throws anything, with the draft left as it was: it is told when the change is made by itself
+   * Applies this change to the draft, possibly in place.
+   * @throws anything, with the draft unmodified: the change then fails when its own turn comes
    */
   apply(draft: Draft): Draft;
-  /** Takes over what was written, with this change in it. */
+  /** Records a confirmed write that included this change. */
   settle(done: Done): void;
-  /** The answer to the write with this change in it was lost: it may have been applied. */
+  /** Records a write that included this change and whose answer was lost. */
   lost(done: Done): void;
 }
 
-/** A change that waits for its turn, or for another request to take it along. */
+/** A save that waits for its turn, or for another save to include its change. */
 export interface Entry<Draft, Done> {
   readonly change: Change<Draft, Done> | null;
   readonly work: () => Promise<Outcome>;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
-  /** What the lane had worked when this began to wait. */
+  /** The lane's `worked` when this began to wait. */
   readonly since: number;
 }
 
 interface Lane<Draft, Done> {
   waiting: Entry<Draft, Done>[];
-  /** Milliseconds. */
+  /** How long saves of this lane have run, in milliseconds. */
   worked: number;
 }
 
-/** Changes of one session that wait in this process at most; one more is refused. */
+/** The most saves of one session that may wait in this process. One more is refused. */
 const MOST_WAITING = 4_096;
-/** Changes in one write: they are applied in one turn of the event loop. */
+/** The most changes in one write: they are applied in one turn of the event loop. */
 const MOST_TOGETHER = 256;
 
 /**
- * Group commit (decision 23). Of the changes of one session in this process, one is being written. The others wait in
- * order, outside the store's queue, so that a busy session takes one place there and not one for each request. Whoever
- * writes next may take those that wait along.
+ * Group commit (decision 23). Of the saves of one session in this process, one runs at a time. The others wait in order,
+ * outside the store's queue, so that a hot session takes one place there and not one for each request. The next save may
+ * include the changes of those that wait.
  */
 export class GroupCommit<Draft, Done> {
   readonly #lanes: Map<string, Lane<Draft, Done>> = new Map();
@@ -62,8 +62,8 @@ export class GroupCommit<Draft, Done> {
   readonly #lag: EventLoopLag;
 
   /**
-   * @param limit milliseconds: behind one that takes longer the next one goes, beside it, and none waits longer than
-   *   this for the work of others
+   * @param limit milliseconds: a save that runs longer no longer blocks the next one, and no save waits longer than this
+   *   for others
    */
   constructor(limit: number) {
     this.#limit = limit;
@@ -71,10 +71,10 @@ export class GroupCommit<Draft, Done> {
   }
 
   /**
-   * @param first tried when nobody else is writing this session; false when what is stored was changed by somebody else
-   * @param again writes it on top of what is stored
-   * @param change for others to take along; null for what must be written by itself
-   * @throws {SessionBusyError}
+   * @param first called if no other save of this session is running. False if the row has changed
+   * @param again writes on top of what is stored
+   * @param change the change, for others to include; null if it must be written by itself
+   * @throws {SessionBusyError} too many saves wait, or this one waited too long
    */
   run(
     name: string,
@@ -109,7 +109,7 @@ export class GroupCommit<Draft, Done> {
       entry !== undefined;
       entry = this.#next(name, lane)
     ) {
-      // A process that stood still meanwhile has made nobody wait for work.
+      // Event-loop lag does not count as work of this lane.
       const began = performance.now();
       const late = this.#lag.begin(began);
       await within(entry.work().then(entry.resolve, entry.reject), this.#limit);
@@ -128,7 +128,7 @@ export class GroupCommit<Draft, Done> {
     }
   }
 
-  /** Those that may be written with a change to this user's session, in order. They wait no more. */
+  /** Removes and returns, in order, the entries whose changes may join a write to this user's session. */
   take(name: string, user: string | undefined): Entry<Draft, Done>[] {
     const lane = this.#lanes.get(name);
     if (lane === undefined) return [];
@@ -142,7 +142,7 @@ export class GroupCommit<Draft, Done> {
     return taken;
   }
 
-  /** They wait once more, before those that came later. */
+  /** Puts entries back, before those that came later. */
   giveBack(name: string, entries: readonly Entry<Draft, Done>[]): void {
     const lane = this.#lanes.get(name);
     if (lane !== undefined) {
@@ -156,7 +156,7 @@ export class GroupCommit<Draft, Done> {
   }
 }
 
-/** What the one that writes a session knows of those that wait. */
+/** The entries that wait behind the running save, as it sees them. */
 export class Company<Draft, Done> {
   readonly #group: GroupCommit<Draft, Done>;
   readonly #name: string;
@@ -180,8 +180,8 @@ function mayJoin<Draft, Done>({ change }: Entry<Draft, Done>, user: string | und
 }
 
 /**
- * Binds a function to the async context of the request that it is for. One request's turn is begun at the end of
- * another's, and hooks such as `schema`, `onConflict` and the function of `sessions.update` may read AsyncLocalStorage.
+ * Binds a function to the async context of its own request. A turn starts at the end of another request's turn, and hooks
+ * such as `schema`, `onConflict` and the function of `sessions.update` may read AsyncLocalStorage.
  */
 function inOwnContext<Args extends unknown[], Answer>(
   work: (...args: Args) => Answer,

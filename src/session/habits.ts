@@ -1,30 +1,30 @@
 /**
- * Habits from other session libraries. Each of them would fail silently on a `Session`: a property is set and lost, a
- * callback is never called. Here they become errors that say what to write instead.
+ * Habits from other session libraries that would fail silently on a `Session`: a property that is set and lost, a callback
+ * that is never called. Here they become errors that say what to write instead.
  */
 import { pathText } from "../codec/path.ts";
 
 const flashRemedy =
   "Flash messages are `session.flash(name, value)` and `session.takeFlash(name)`; connect-flash keeps its messages in the session of express-session and does not work here.";
 const saveRemedy =
-  "There is no `session.save()`: change `session.data` and answer. The response waits until the session is saved.";
+  "There is no `session.save()`: change `session.data` and respond. The response waits until the session is saved.";
 const csrfRemedy =
   "A CSRF library that keeps its secret in the session needs `session.data`: csrf-sync takes `getTokenFromState` and `storeTokenInState`; csurf takes `sessionKey` (docs/frameworks/express.md).";
 
-/** Names that other libraries read. Reading them here would give undefined, and a login, a check or a page would fail later. */
+/** Names that other libraries read. Undefined here would make a login, a check or a page fail later. */
 const refusedReads: Readonly<Record<string, string>> = {
-  id: "There is no `session.id`: `session.handle` names the session and is no secret.",
-  sessionID: "There is no `session.sessionID`: `session.handle` names the session and is no secret.",
-  sessionId: "There is no `session.sessionId`: `session.handle` names the session and is no secret.",
+  id: "There is no `session.id`: `session.handle` identifies the session and is not a secret.",
+  sessionID: "There is no `session.sessionID`: `session.handle` identifies the session and is not a secret.",
+  sessionId: "There is no `session.sessionId`: `session.handle` identifies the session and is not a secret.",
   cookie:
     "There is no `session.cookie`: cookie attributes and limits are options of createSessionManager (`cookie`, `idleTimeout`, `absoluteTimeout`), and `session.expiresAt` says when this session ends.",
   save: saveRemedy,
   reload:
     "There is no `session.reload()`: `await sessions.update(session, (data) => …)` reads and writes the stored data in one step.",
   touch:
-    "There is no `session.touch()`: a session that is used stays alive by itself (`touchEvery`); `cookie: { rolling: true }` renews the cookie as well.",
+    "There is no `session.touch()`: using a session keeps it alive automatically (`touchEvery`); `cookie: { rolling: true }` renews the cookie as well.",
   resetMaxAge:
-    "There is no `session.resetMaxAge()`: a session that is used stays alive by itself (`touchEvery`).",
+    "There is no `session.resetMaxAge()`: using a session keeps it alive automatically (`touchEvery`).",
   passport:
     "Passport reads `req.session.passport`. Use `session(sessions, { passport })` of stored-session/express, which connects the two, or keep express-session with the store of stored-session/express-session.",
   returnTo:
@@ -41,13 +41,13 @@ const assignments: Readonly<Record<string, string>> = {
   flash: flashRemedy,
 };
 
-/** For adapters: makes a name that another library uses refer to a value in `session.data`, while `allowed` says so. */
+/** For adapters: the object that holds a name which another library uses; undefined if the name is not allowed. */
 export type Delegation = (session: object, name: string) => Record<string, unknown> | undefined;
 
 /**
- * Makes every unknown property of the sessions with this prototype an error to set, and the well-known ones an error to
- * read. The traps sit at the end of the prototype chain: members of a session never reach them, and cost nothing more.
- * @param dataOf where a name belongs that an adapter admits for another library; undefined for all others
+ * Makes setting an unknown property of sessions with this prototype an error, and reading a well-known one too. The traps
+ * are at the end of the prototype chain, so members of a session never reach them and cost nothing extra.
+ * @param dataOf the object that holds a name which an adapter allows for another library; undefined for all others
  */
 export function refuseHabits(prototype: object, dataOf: Delegation): void {
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
@@ -58,7 +58,7 @@ export function refuseHabits(prototype: object, dataOf: Delegation): void {
     };
     Object.defineProperty(prototype, name, { get, set, configurable: true, enumerable: false });
   }
-  // `await` asks every object for `then`: found here, it does not reach the traps.
+  // `await` reads `then` of every object. Found here, it does not reach the traps.
   // eslint-disable-next-line unicorn/no-thenable -- undefined makes nothing thenable
   Object.defineProperty(prototype, "then", { value: undefined });
   Object.setPrototypeOf(
@@ -86,11 +86,11 @@ export function refuseHabits(prototype: object, dataOf: Delegation): void {
   );
 }
 
-/** @throws {TypeError} a method of the session was given a callback, which nothing would call */
+/** @throws {TypeError} a method of the session was given a callback, which would never be called */
 export function refuseCallback(method: string, given: ArrayLike<unknown>): void {
   if (!Array.prototype.some.call(given, (argument) => typeof argument === "function")) return;
   throw new TypeError(
-    `session.${method} takes no callback and does its work when the response begins: call session.${method}(${method === "login" ? "userId" : ""}) and answer in the next line. Libraries that pass callbacks, such as Passport, need \`session(sessions, { passport })\` of stored-session/express, or express-session with the store of stored-session/express-session.`,
+    `session.${method} takes no callback; it takes effect when the response begins. Call session.${method}(${method === "login" ? "userId" : ""}) and respond in the next line. Libraries that pass callbacks, such as Passport, need \`session(sessions, { passport })\` of stored-session/express, or express-session with the store of stored-session/express-session.`,
   );
 }
 
@@ -99,7 +99,7 @@ function assignmentRemedy(name: string): string {
   if (Object.hasOwn(refusedReads, name) && remedy !== undefined) return remedy;
   const written = pathText("session", [name]);
   if (/^(?:oauth2?|openidconnect)(?::|$)/.test(name)) {
-    return `\`${written}\` belongs to a strategy of Passport: ${refusedReads["passport"]}`;
+    return `\`${written}\` belongs to a Passport strategy: ${refusedReads["passport"]}`;
   }
   return `\`${written}\` would not be stored: write \`${pathText("session.data", [name])} = …\` instead.`;
 }

@@ -5,14 +5,14 @@ import type { MergeFormat } from "./merge.ts";
 /** What a save does to the user of a session (decision 4). */
 export type UserChange =
   | "none"
-  /** Nobody was logged in: the session goes on under a new id. */
+  /** An anonymous session gets a user: it continues under a new id. */
   | "login"
-  /** Another user was: a session of its own, with what this request set. */
+  /** A different user: a new session that starts with what this request set. */
   | "switch"
-  /** Nobody is any more: a session of its own, with what this request set. */
+  /** No user any more: a new session that starts with what this request set. */
   | "sign-out";
 
-/** Both users as `userOf` or a login named them; undefined for nobody. */
+/** @param before, after the users by `userOf` or login; undefined for an anonymous session */
 export function changeOfUser(before: string | undefined, after: string | undefined): UserChange {
   if (before === after) return "none";
   if (after === undefined) return "sign-out";
@@ -22,23 +22,22 @@ export function changeOfUser(before: string | undefined, after: string | undefin
 type UserOf = (data: Record<string, unknown>) => string | undefined;
 
 /**
- * Whose session a stored content is: by `userOf`, where that finds somebody, and otherwise by what was stored with it.
- * So an application that gets a `userOf`, or another, logs nobody out: only a request that changes what it reads is a
- * change of user.
+ * The user of a stored content: the one that `userOf` finds, or else the one that was stored with it. So a release that
+ * adds or changes `userOf` logs nobody out. Only a request that changes the keys it reads changes the user.
  */
 export function userOfStored(userOf: UserOf | undefined, { data, user }: Content): string | undefined {
   if (userOf === undefined) return user;
   try {
     return userOf(data) ?? user;
   } catch {
-    return user; // the hook is asked again about what is to be written, and that failure is told
+    return user; // the commit calls the hook again with the data to write, and reports that failure
   }
 }
 
 /**
- * Who is logged in once a request has changed `data`: whom `userOf` finds there. Where it finds nobody, and found nobody
- * in what was stored either, nothing that it reads was changed: the user who was stored stays.
- * @param base what was stored; null where nothing was, or nothing of it stays
+ * The user after a request changed `data`: the one that `userOf` finds. If it finds none, in the stored data either, the
+ * request changed nothing that `userOf` reads, and the stored user stays.
+ * @param base what was stored; null if nothing was, or none of it is kept
  */
 export function userAfter(userOf: UserOf, data: Content["data"], base: Content | null): string | undefined {
   const user = userOf(data);
@@ -51,8 +50,8 @@ export function userAfter(userOf: UserOf, data: Content["data"], base: Content |
 }
 
 /**
- * Whether what another request stored under the same id may be merged with what this one did: never where that brings
- * the data of two users together. The first to log in may take along what nobody's session held.
+ * Whether the changes of this request may be merged with what another request stored under the same id. False if that
+ * would mix the data of two users (R42). The first login keeps what the anonymous session held.
  */
 export function mayMerge(
   base: string | undefined,
@@ -63,9 +62,9 @@ export function mayMerge(
 }
 
 /**
- * What a request set or changed since it loaded `base`: all that another user's session may begin with, and all that is
- * left of a session that ended elsewhere. Key by key, like merging: a key whose value is another is kept whole, one that
- * was given the value it had is not kept. Shares its values with `mine`.
+ * What a request set or changed since it loaded `base`. Another user's session starts with only this, and only this is
+ * left when a session ended elsewhere. Works key by key, like merging: a key with a different value is kept whole; a key
+ * that was set to its old value is not. Shares its values with `mine`.
  */
 export function ownChanges(format: MergeFormat, base: Content, mine: Content): Content {
   const { flashInData } = format;

@@ -9,8 +9,8 @@ interface Limits {
 }
 
 /**
- * When a row ends. The limits of today's configuration and those the row was written with both count, so that a
- * shorter timeout acts at once and an edited `expires_at` or `updated_at` lengthens nothing.
+ * When a row ends. Both the current limits and those stored in the row apply, so a shorter timeout takes effect at once,
+ * and an edited `expires_at` or `updated_at` extends nothing.
  */
 export function endOf(row: Times, limits: Limits): number {
   return Math.min(
@@ -22,48 +22,49 @@ export function endOf(row: Times, limits: Limits): number {
 }
 
 /**
- * When a row ends for an operator: by what is stored in it. Whoever looks may have other timeouts configured than the
- * application (a command that was given an address alone has the defaults), and must not take a session for dead that
- * is alive there. Stores count and delete by the same rule. Only where the table stores no end, as that of Rails, the configured limits are all there is.
+ * When a row ends for an operator: at the time stored in it. An operator's timeouts may differ from the application's (a
+ * command that knows only the database URL has the defaults), and a session that is alive there must not count as ended.
+ * Stores count and delete by the same rule. A table that stores no end, such as that of Rails, has only the configured
+ * limits.
  */
 export function storedEndOf(row: Times, limits: Limits): number {
   return row.expiresAt === NEVER ? endOf(row, limits) : row.expiresAt;
 }
 
-/** The idle limit of a row used now, never past its absolute limit. */
+/** The idle limit of a row that is used now. Never past its absolute limit. */
 export function idleEnd(row: { readonly absoluteExpiresAt: number }, limits: Limits, now: number): number {
   return Math.min(now + limits.idleTimeout, row.absoluteExpiresAt);
 }
 
-/** How far ahead of this server's clock another one's may be, in milliseconds: as far as Kerberos allows (RFC 4120). */
+/** Tolerated clock difference between servers in milliseconds: the value that Kerberos recommends (RFC 4120). */
 export const clockTolerance = 300_000;
 
 /**
- * Whether a row was begun by a clock that was ahead by more than clocks may differ. Neither of its limits would end it
- * before the time that it says has come, however long it is not used.
+ * Whether a row was created by a clock that was too far ahead. Its limits would not end it before that future time, even
+ * if it is never used.
  */
 export function isFromFuture({ createdAt }: Pick<SessionRow, "createdAt">, now: number): boolean {
   return createdAt > now + clockTolerance;
 }
 
-/** Whether the last use of a row is later than clocks may differ: its idle limit would not move until then. */
+/** Whether the last use of a row is too far in the future: its idle limit would not move until then. */
 export function isUsedInFuture({ updatedAt }: Pick<SessionRow, "updatedAt">, now: number): boolean {
   return updatedAt > now + clockTolerance;
 }
 
-/** Whether the use of a row is to be noted. */
+/** Whether a use of the row requires a touch. */
 export function isTouchDue(row: Pick<SessionRow, "updatedAt">, now: number, touchEvery: number): boolean {
   return now - row.updatedAt >= touchEvery || isUsedInFuture(row, now);
 }
 
-/** Whether a row is over for an operator: see {@link storedEndOf}. */
+/** Whether a row has ended for an operator. See {@link storedEndOf}. */
 export function isOver(row: Times, limits: Limits, now: number): boolean {
   return now >= storedEndOf(row, limits) || isFromFuture(row, now);
 }
 
 /**
- * `updated_at` and `expires_at` move with every touch and so stand outside the seal; what no write of ours leaves
- * behind is refused all the same.
+ * `updated_at` and `expires_at` change with every touch, so the seal does not cover them. Values that no write of this
+ * package produces are refused.
  * @throws {RefusedError} reason "times"
  */
 export function checkTimes(row: Times): void {

@@ -1,14 +1,14 @@
 import type { Content } from "../codec/codec.ts";
 import { addOwn } from "../codec/own.ts";
 
-/** One value in its three versions; undefined stands for a key that is not there. */
+/** Three versions of one value; undefined if the key is absent. */
 interface Versions {
   readonly base: unknown;
   readonly mine: unknown;
   readonly theirs: unknown;
 }
 
-/** Tells what becomes of a key that both sides changed, each to something else. */
+/** Decides the value of a key that both sides changed differently. */
 type Decide = (key: string, versions: Versions) => unknown;
 
 /** What merging needs of a format. */
@@ -18,28 +18,28 @@ export interface MergeFormat {
   readonly flashInData?: FlashInData;
 }
 
-/** For formats that keep the flash under a key of `data`, where whole values would compete instead of messages. */
+/** For formats that keep flash messages under one key of `data`: merges each message, not the key as a whole. */
 export interface FlashInData {
   readonly key: string;
-  /** Brings `flash` and `data` of a content into agreement. `before` is the flash that it was loaded with. */
+  /** Makes `flash` and `data` of a content agree. `before` is the flash that was loaded. */
   agree(content: Content, before: Readonly<Record<string, unknown>>): void;
-  /** Puts the flash into data. */
+  /** Writes the flash into `data`. */
   write(data: Record<string, unknown>, flash: Readonly<Record<string, unknown>>): void;
 }
 
 /**
- * Applies my changes on top of theirs (promise 2, R39): three-way, each key of `data` and each name of the flash for
- * itself, the user as one value. Deleting a key is a change like any other. Where both sides changed the same thing
- * to something else, mine, the later commit, wins. One exception: taking a flash message does not remove a newer
- * message of the same name, which this request never showed.
+ * A three-way merge: applies my changes to theirs (promise 2, R39). Each key of `data` and each flash message is merged
+ * by itself, and the user as one value. Deleting a key is a change. If both sides changed the same key differently, mine
+ * wins, because it is the later commit. One exception: taking a flash message does not remove a newer message of the same
+ * name, which this request never showed.
  *
- * None of the three contents is changed, apart from what `flashInData.agree` does to mine; the result shares their
- * values, mine where theirs is the same: the application may hold on to it. Keys come in the order of theirs, then
- * those that are new in mine.
+ * The contents are not modified, except that `flashInData.agree` may modify mine. The result shares their values, and
+ * prefers mine if both are equal, because the application may hold on to it. Keys keep their order in theirs, followed by
+ * those that only mine has.
  *
- * @param base as both sides loaded it
- * @param onConflict asked instead of letting mine win, for keys of `data` only. What it returns is taken, undefined
- *   deletes the key, what it throws passes through
+ * @param base what both sides loaded
+ * @param onConflict decides conflicts in keys of `data`, so that mine does not win automatically. Its result becomes the
+ *   value; undefined deletes the key; its errors propagate
  */
 export function mergeContent(
   codec: MergeFormat,
@@ -49,7 +49,7 @@ export function mergeContent(
   onConflict?: (conflict: { key: string } & Versions) => unknown,
 ): Content {
   const mineWins: Decide = (_key, versions) => versions.mine;
-  // A message that I took is the one that I loaded; theirs is another, and nobody has shown it.
+  // I took the message that I loaded. Theirs is a newer one that was not shown yet.
   const unseenStays: Decide = (_key, { mine: left, theirs: newer }) => (left === undefined ? newer : left);
   const { flashInData } = codec;
   flashInData?.agree(mine, base.flash);
@@ -63,7 +63,7 @@ export function mergeContent(
         mine: own(mine[part], key),
         theirs: own(theirs[part], key),
       };
-      // Merged as the flash; this keeps its place among the keys.
+      // Merged as `flash`. This only keeps the position of the key.
       const isFlash = part === "data" && key === flashInData?.key;
       const value = isFlash ? versions.theirs : mergeValue(key, versions, decide);
       if (value !== undefined) addOwn(merged, key, value);
@@ -84,14 +84,14 @@ export function mergeContent(
   return {
     data,
     user: base.user === mine.user ? theirs.user : mine.user,
-    // The object itself where nothing in it is another: Rails mode knows it again.
+    // The same object if nothing in it differs: Rails mode compares its identity.
     flash: isSame(flash, mine.flash) ? mine.flash : flash,
   };
 }
 
 /**
- * The same as {@link mergeContent} with one `base` and `mine` for many `theirs`, which it changes in place: the work is
- * that of the keys that I changed, however large theirs is.
+ * {@link mergeContent} with one `base` and `mine` for many `theirs`, which it modifies in place. The cost depends on the
+ * number of keys that I changed, not on the size of theirs.
  */
 export function changeIn(
   codec: MergeFormat,
@@ -130,7 +130,7 @@ export function changeIn(
   };
 }
 
-/** The same values under the same names in the same order. */
+/** Whether both have the same values under the same names in the same order. */
 function isSame(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean {
   const [names, others] = [Object.keys(a), Object.keys(b)];
   return (
@@ -139,7 +139,7 @@ function isSame(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string,
   );
 }
 
-/** Never what a key like `constructor` would find on the prototype (R46). */
+/** An own value. A key such as `constructor` must not find anything on the prototype (R46). */
 function own(values: Readonly<Record<string, unknown>>, key: string): unknown {
   return Object.hasOwn(values, key) ? values[key] : undefined;
 }

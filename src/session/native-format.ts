@@ -9,7 +9,7 @@ export interface NativeFormatOptions {
   readonly keys: KeyRing;
   readonly app: string;
   readonly sealTo: SealMode;
-  /** The other way of sealing, which opens as well. Default: `sealTo` alone. */
+  /** The other kind of sealing that is accepted when opening. Default: only `sealTo`. */
   readonly alsoOpens?: SealMode | undefined;
   readonly compressAbove: number | false;
   readonly maxBytes: number;
@@ -46,7 +46,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     same: (a, b) => codec.same(a, b),
     seal(plaintext, row, token, loaded) {
       const compress = loaded === undefined ? undefined : Sealer.isDeflated(loaded.data);
-      // Without its cookie a row can only be sealed as it was, until its owner comes back.
+      // Without its cookie, a row keeps its kind of sealing until its owner returns.
       if (token === null && opensBoth) return sealer.sealToKeys(plaintext, row, compress);
       return sealer.seal(plaintext, row, token === null ? noSid : token.sid, compress);
     },

@@ -19,8 +19,8 @@ import type { Token } from "./token.ts";
 import { Touches } from "./touches.ts";
 
 /**
- * Rows as the manager thinks of them: alive or not, sealed or opened. Every statement of a session passes here, is
- * batched with its neighbours and published.
+ * Rows with their meaning: live or ended, sealed or open. Every statement about a session goes through here; it is batched
+ * with concurrent ones and published.
  */
 export class Records {
   readonly settings: Settings;
@@ -42,7 +42,7 @@ export class Records {
     return this.settings.clock();
   }
 
-  /** The row, unless it is missing, has ended (promise 5), or its times were tampered with. */
+  /** The row; null if it is missing, has ended (promise 5), or its times were tampered with. */
   async read(id: Uint8Array): Promise<SessionRow | null> {
     const row = await trace(
       "read",
@@ -74,7 +74,7 @@ export class Records {
     return this.now() < endOf(row, this.settings);
   }
 
-  /** A sealed row for a session that begins now. */
+  /** A sealed row for a session that starts now. */
   begin(
     token: Token,
     plaintext: Uint8Array,
@@ -86,7 +86,7 @@ export class Records {
     return this.#seal(token, plaintext, client, this.#bare(token.id, user, now, limits));
   }
 
-  /** A sealed row that continues another under a new id, with its limits. */
+  /** A sealed row that continues another one under a new id, with the same limits. */
   continue(
     token: Token,
     plaintext: Uint8Array,
@@ -97,7 +97,7 @@ export class Records {
     return this.#seal(token, plaintext, client, this.#bare(token.id, user, this.now(), loaded));
   }
 
-  /** A sealed row that takes the place of the one loaded. */
+  /** A sealed row that replaces the loaded one under the same id. */
   next(token: Token, plaintext: Uint8Array, user: string | undefined, loaded: SessionRow): SessionRow {
     const { format } = this.settings;
     const row = this.#bare(loaded.id, user, this.now(), loaded);
@@ -137,7 +137,7 @@ export class Records {
     return client === null ? null : this.settings.format.sealClient(client, row);
   }
 
-  /** Address and user agent; null where there are none or they do not open. */
+  /** Address and user agent; null if there are none, or they do not open. */
   clientOf(row: Omit<SessionRow, "data">): ClientInfo | null {
     try {
       return this.settings.format.openClient(row);
@@ -193,8 +193,8 @@ export class Records {
   }
 
   /**
-   * Moves the idle limit, off the request's path: a touch that fails has cost nobody anything, so it is published
-   * (the tracing channel's error event) and not thrown. Of the requests that loaded one row, the first sends it.
+   * Moves the idle limit in the background. A failed touch harms no request, so it is published (the error event of the
+   * tracing channel) and not thrown. Of several requests that loaded the same row, only the first sends one.
    */
   touchLater(row: SessionRow): SessionRow {
     const updatedAt = this.now();
@@ -202,7 +202,7 @@ export class Records {
     return this.touchOnce(row, times, this.settings.touchEvery, () => this.touch(row.id, times));
   }
 
-  /** The same with times of the caller's, and a touch that may look before it writes. */
+  /** The same with the caller's times, and a touch that may read before it writes. */
   touchOnce(
     row: SessionRow,
     times: Pick<SessionRow, "updatedAt" | "expiresAt">,
@@ -217,7 +217,7 @@ export class Records {
     return { ...row, ...touched };
   }
 
-  /** Takes care of a touch that nobody waits for, apart from `settled` and `close`. */
+  /** Tracks a touch that only `settled` and `close` wait for. */
   #inBackground(touch: Promise<void>): void {
     const touching = touch.catch(() => {});
     this.#touching.add(touching);
@@ -232,7 +232,7 @@ export class Records {
     );
   }
 
-  /** Resolves when the touches under way have been answered. */
+  /** Resolves when all touches in flight have completed. */
   async settled(): Promise<void> {
     await Promise.all(this.#touching);
   }

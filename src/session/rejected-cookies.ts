@@ -1,22 +1,22 @@
 import { channels, type RefuseEvent } from "../telemetry/channels.ts";
 
-/** Why a cookie's value is no token: another shape, or a tag that no key of the ring made. */
+/** Why a cookie's value was rejected: its shape is wrong, or no key of the ring made its tag. */
 export type CookieRejection = "malformed" | "unknown_key";
 
-// The same objects each time: a flood of forged cookies allocates nothing here.
+// Shared objects: a flood of forged cookies allocates nothing.
 const events: Readonly<Record<CookieRejection, RefuseEvent>> = {
   malformed: Object.freeze({ reason: "malformed" }),
   unknown_key: Object.freeze({ reason: "unknown_key" }),
 };
 
 const minute = 60_000;
-/** In a minute: fewer are what scanners and old browsers send. */
+/** Per minute. Scanners and old browsers send fewer. */
 const enough = 20;
 
 /**
- * Tells of cookies that no key of the ring made. One by one they are published on the channel `refuse`. Many within a
- * minute, and more than are accepted, mean that the application has other keys than the one that set them: a process
- * warning says so, once.
+ * Reports cookies that no key of the ring made. Each is published on the channel `refuse`. If there are many within a
+ * minute, and more than accepted ones, this process probably has different keys from the one that set them, and a single
+ * process warning says so.
  */
 export class RejectedCookies {
   readonly #now: () => number;

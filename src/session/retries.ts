@@ -3,10 +3,10 @@ import { channels, type ConflictEvent } from "../telemetry/channels.ts";
 import type { SessionRow } from "../store/row.ts";
 import { handleOf } from "./handle.ts";
 
-/** A commit that meets other requests' changes is tried again at most this often, and no longer than its limit. */
+/** The most attempts of one save that keeps losing races. */
 const maxAttempts = 25;
 
-/** The tries of one commit or update that met other requests' changes of its session. */
+/** The attempts of one commit or update that lost a race to other requests. */
 export class Retries {
   readonly #id: Uint8Array;
   readonly #until: number;
@@ -25,8 +25,9 @@ export class Retries {
   }
 
   /**
-   * Comes before the next try. The first ones follow at once; after that others get a growing, random chance to finish.
-   * @throws {ConflictError} these were enough
+   * Waits before the next attempt: not at all for the first two retries, then for a random, growing time, so that other
+   * requests can finish.
+   * @throws {ConflictError} the attempts or the time are used up
    */
   async pause(): Promise<void> {
     const attempt = this.#attempt;

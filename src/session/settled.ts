@@ -3,9 +3,8 @@ import type { SessionState } from "./state.ts";
 import { isUnchanged } from "./unchanged.ts";
 
 /**
- * Whether a commit would do nothing, known at once: nothing to write, no touch or cookie due, no hook of the
- * application to ask. False also where only the commit can tell. It does not know of commits and updates under way,
- * which a commit would wait for.
+ * Whether a commit would do nothing, determined synchronously: nothing to write, no touch or cookie due, no hook to call.
+ * False also if only the commit can determine it. Ignores commits and updates in flight, which a commit would wait for.
  */
 export function settledWithoutStore(state: SessionState): boolean {
   if (state.intent !== "save" || state.ended || state.setCookie !== null || !state.lost.isEmpty) return false;

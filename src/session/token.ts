@@ -6,17 +6,17 @@ import { label } from "../sealing/label.ts";
 import { randomBytes } from "../sealing/random.ts";
 
 /**
- * What the cookie carries. It is a bearer secret: `text` and `sid` open the session, so neither shows when a
- * token is printed, inspected, spread or serialized (R2).
+ * The value of the cookie, a bearer token. `text` and `sid` open the session, so neither appears when a token is printed,
+ * inspected, spread or serialized (R2).
  */
 export interface Token {
   /** The cookie's value: 64 characters of base64url. */
   readonly text: string;
   /** 32 random bytes. Secret. */
   readonly sid: Uint8Array;
-  /** The row's id, 32 bytes. It opens nothing, so events and logs name the session by it. */
+  /** The row's id, 32 bytes. Not a credential: events and logs name the session by it. */
   readonly id: Uint8Array;
-  /** Whether a key that is not the newest made the tag; {@link refreshToken} gives one that is not stale. */
+  /** Whether the tag was made by an older key. {@link refreshToken} returns one that is not stale. */
   readonly stale: boolean;
 }
 
@@ -24,11 +24,10 @@ const VERSION = 1;
 const SID_BYTES = 32;
 const BODY_BYTES = 1 + SID_BYTES;
 const TAG_BYTES = 15;
-// Three bytes make four characters and 48 is a multiple of three, so there are no spare bits: every text of this
-// shape is canonical, and no other is.
+// 48 bytes are a multiple of three, so base64url has no spare bits: exactly the texts of this shape are canonical.
 const SHAPE = /^[\w-]{64}$/;
 
-// Reused by every call, which is safe because none of them waits for anything.
+// Shared by all calls, which is safe because they are synchronous.
 const bytes = Buffer.alloc(BODY_BYTES + TAG_BYTES);
 const body = bytes.subarray(0, BODY_BYTES);
 const tag = bytes.subarray(BODY_BYTES);
@@ -42,8 +41,8 @@ export function mintToken(keys: KeyRing): Token {
 }
 
 /**
- * The token in a cookie's value; null for everything that is not the canonical text of a token whose tag some key
- * of the ring made. Costs no query, and a few microseconds for each key of the ring.
+ * The token in a cookie's value; null unless it is the canonical text of a token whose tag a key of the ring made. Costs
+ * no query, and a few microseconds for each key of the ring.
  */
 export function readToken(keys: KeyRing, text: string): Token | null {
   if (!SHAPE.test(text)) return null;
@@ -57,7 +56,7 @@ export function readToken(keys: KeyRing, text: string): Token | null {
   return null;
 }
 
-/** Whether a text that {@link readToken} does not accept has the shape of a token all the same: only its tag is wrong. */
+/** Whether a text that {@link readToken} rejects has the shape of a token, so that only its tag is wrong. */
 export function hasTokenShape(text: string): boolean {
   return SHAPE.test(text) && Buffer.from(text.slice(0, 4), "base64url")[0] === VERSION;
 }
@@ -67,7 +66,7 @@ export function refreshToken(keys: KeyRing, token: Token): Token {
   return write(keys, token.sid);
 }
 
-/** The primary key of a session's row: `SHA-256(L("id") ‖ sid)`. It depends on no key, so rotation moves no row. */
+/** The primary key of a session's row: `SHA-256(L("id") ‖ sid)`. It depends on no key, so key rotation changes no row id. */
 export function rowIdOf(sid: Uint8Array): Uint8Array {
   let input = idInput;
   if (sid.length === SID_BYTES) idInput.set(sid, ID_LABEL.length);
@@ -82,7 +81,7 @@ function write(keys: KeyRing, sid: Uint8Array): Token {
   return new SessionToken(bytes.toString("base64url"), sid, false);
 }
 
-/** The tag that `key` gives to `body`. */
+/** The tag of `body` under a key. */
 function tagOf(key: Key): Uint8Array {
   return key.token.of(body).subarray(0, TAG_BYTES);
 }
@@ -92,7 +91,7 @@ class SessionToken implements Token {
   readonly id: Uint8Array;
   readonly stale: boolean;
 
-  /** @param sid read here and not kept: it may lie in memory that the next token is written to */
+  /** @param sid not kept, because it may be a view of the shared buffer */
   constructor(text: string, sid: Uint8Array, stale: boolean) {
     this.#text = text;
     this.id = rowIdOf(sid);

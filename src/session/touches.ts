@@ -1,15 +1,15 @@
 import { keyOf } from "../shared/bytes.ts";
 import type { SessionRow } from "../store/row.ts";
 
-/** Sessions remembered at most. One that is forgotten is touched once more than it needed. */
+/** The most sessions to remember. A forgotten one is touched once more than necessary. */
 const MOST = 10_000;
 
-/** Milliseconds for which a renewal is remembered: longer than a request takes that loaded the row before it. */
+/** How long a renewal is remembered, in milliseconds: longer than the requests that loaded the row before it. */
 const RENEWED_FOR = 60_000;
 
 /** A touch that was sent. */
 interface Sent {
-  /** The row that it moves the times of. */
+  /** The version of the row that it touched. */
   readonly version: number;
   readonly loadedAt: number;
   readonly updatedAt: number;
@@ -20,18 +20,18 @@ interface Sent {
 type Times = Pick<SessionRow, "updatedAt" | "expiresAt">;
 
 /**
- * The touches and renewals that this process has sent of late, so that of the requests that loaded one row only the
- * first sends one.
+ * The touches and renewals that this process sent recently. Of several requests that loaded the same row, only the first
+ * sends one.
  */
 export class Touches {
   readonly #touched = new Map<string, Sent>();
   readonly #renewed = new Map<string, { readonly version: number; readonly at: number }>();
 
   /**
-   * Sends a touch, unless one was sent from the same row to nearly the same times.
+   * Sends a touch, unless one was sent for the same row with nearly the same times.
    * @param every milliseconds between two touches of a session
-   * @param send off the request's path; it rejects when the touch failed, and the next request tries again
-   * @returns the times that the session has by the touch
+   * @param send runs in the background. If it rejects, the next request tries again
+   * @returns the times of the session after the touch
    */
   once(row: SessionRow, times: Times, every: number, send: () => Promise<void>): Times {
     const key = keyOf(row.id);
@@ -52,8 +52,8 @@ export class Touches {
   }
 
   /**
-   * Renews a session, unless another request does it or has just done it from the same version: then this one's write
-   * would not match. A version that is still there later was brought back, by a failover or a restored backup.
+   * Renews a session, unless another request is doing so or has just done so from the same version: this write would not
+   * match. If the same version is still stored later, a failover or a restored backup brought it back.
    */
   async renewOnce(row: SessionRow, now: number, renew: () => Promise<unknown>): Promise<void> {
     const key = keyOf(row.id);
@@ -74,7 +74,7 @@ function isNeedless(last: Sent, row: SessionRow, times: Times, every: number): b
   if (last.version !== row.version || last.loadedAt !== row.updatedAt) return false;
   const passed = times.updatedAt - last.updatedAt;
   const apart = Math.abs(times.expiresAt - last.expiresAt);
-  // While one is on its way the next is needless, however short `touchEvery` is.
+  // While one is in flight, another is unnecessary, even if `touchEvery` is very short.
   if (last.pending) return apart <= Math.max(every, 100);
   return passed >= 0 && passed < every && apart <= every;
 }

@@ -4,12 +4,12 @@ type Values = Readonly<Record<string, unknown>>;
 
 /**
  * What to store for data that the application saw through its schema. A release whose schema does not know a key never
- * sees it, and so cannot have changed it: what another release stored there stays (promise 2). The same goes for keys of
- * plain objects within.
+ * sees it and cannot have changed it, so the value that another release stored is kept (promise 2). The same applies to
+ * keys of nested plain objects.
  *
- * @param stored as the row has it
- * @param seen what the schema made of that
- * @param mine `seen`, with the changes of this request
+ * @param stored the data in the row
+ * @param seen what the schema made of it
+ * @param mine `seen` with the changes of this request
  * @param same whether two values are stored as the same bytes
  */
 export function withUnknownKeys(

@@ -12,12 +12,12 @@ import { conformForSaving } from "./schema.ts";
 import type { SessionState } from "./state.ts";
 import type { SessionChange, Waiting, Writes } from "./writes.ts";
 
-/** What `sessions.update` is given: changes the draft, or returns another. */
+/** The function given to `sessions.update`: modifies the draft, or returns a replacement. */
 export type Change = (data: Record<string, unknown>) => void | Record<string, unknown>;
 
 /**
- * `sessions.update`: atomic and saved at once, apart from what else this request changed. What the application asks
- * for while an update is under way comes after it, and is the next commit's to do.
+ * `sessions.update`: an atomic read-modify-write that is saved at once, independent of the request's other changes. What
+ * the application requests while an update is in flight comes after it, and is left to the next commit.
  */
 export class Updater {
   readonly #settings: Settings;
@@ -42,9 +42,9 @@ export class Updater {
   async #update(state: SessionState, change: Change): Promise<void> {
     refuseEnded(state);
     const cut = state.pending.cut();
-    void state.content; // opens it: a row that is refused makes this a new session
+    void state.content; // opens the row: if it is refused, this is a new session
     if (!state.lost.isEmpty) await this.#writes.recovery.findLost(state);
-    // A new id that is due comes first, so that the change is made to the session that goes on.
+    // A pending new id comes first, so that the update applies to the session that continues.
     if (state.stored !== null && (state.pending.isDue(cut) || changesUser(state))) {
       await this.#committer.settle(state);
     }
@@ -82,12 +82,12 @@ export class Updater {
     return this.#writes.engine.save(state.stored!.row, { first, rebase, attempt, change: waiting });
   }
 
-  /** For others to write. */
+  /** The change, for another save to include. */
   #changeOf(state: SessionState, change: Change): SessionChange | null {
     if (!state.lost.isEmpty) return null;
     const { format } = this.#settings;
     const apply = (content: Content): Content =>
-      // A copy, so that a change that throws leaves nothing behind.
+      // A copy, so that a change that throws leaves the draft unmodified.
       changed(format.decode(format.encode(content, state.plaintext)), change);
     return this.#writes.changeOf(state, state.write(null, state.plaintext), apply);
   }
@@ -95,7 +95,7 @@ export class Updater {
   async #tryOnce(state: SessionState, change: Change, company: Waiting | null): Promise<boolean> {
     const { format } = this.#settings;
     const loaded = state.plaintext!;
-    // What is asked for while the draft is made comes after it.
+    // What is requested while the draft is made comes after it.
     const write = state.write(null, loaded);
     const draft = await this.#draft(loaded, change);
     if (state.userOf !== undefined) {
@@ -118,7 +118,7 @@ export class Updater {
     return this.#writes.updateWith(company, state, wanted, write);
   }
 
-  /** Another user's session starts with what the change set, and not with what it was given. */
+  /** Another user's session starts with what the change set, not with what it received. */
   #ownOf(state: SessionState, base: Content, draft: Content): Content {
     const changes = ownChanges(this.#settings.format, base, draft);
     const own = { ...state.working.withDefaults(changes), user: draft.user };
@@ -126,7 +126,7 @@ export class Updater {
     return own;
   }
 
-  /** A copy of the content with a change of the application's made to it, as it would be saved. */
+  /** A copy of the content with the application's change, as it would be saved. */
   async #draft(plaintext: Uint8Array, change: Change, isNew = false): Promise<Content> {
     const { format, schema, userOf } = this.#settings;
     const draft = changed(format.decode(plaintext), change);
@@ -146,7 +146,7 @@ function workingBytes({ settings, content, plaintext }: SessionState): Uint8Arra
   }
 }
 
-/** A draft with the application's change made to it. */
+/** The draft after the application's change. */
 function changed(draft: Content, change: Change): Content {
   const answer: unknown = plainAnswer("sessions.update", change(draft.data));
   if (answer === undefined) return draft;
@@ -158,14 +158,14 @@ function changed(draft: Content, change: Change): Content {
   return { ...draft, data: answer as Record<string, unknown> };
 }
 
-/** Whether the request changed the user in the data, which its next commit makes a login. */
+/** Whether the request changed the user in the data, so that its next commit is a login. */
 function changesUser(state: SessionState): boolean {
   if (state.userOf === undefined || state.plaintext === null) return false;
   if (state.intent !== "save") return true;
   try {
     return state.userAfter(state.content.data) !== state.storedUser;
   } catch {
-    return false; // told by the commit, which asks again
+    return false; // the commit calls the hook again, and reports the failure
   }
 }
 
@@ -175,6 +175,6 @@ function refuseEnded(state: SessionState): void {
 
 function hasEnded(): SessionEndedError {
   return new SessionEndedError(
-    "The session has ended: it was destroyed, revoked, expired or given a new id meanwhile.",
+    "The session has ended: another request destroyed it, revoked it or gave it a new id, or it expired. The update is not stored.",
   );
 }

@@ -6,8 +6,8 @@ import type { Records } from "./records.ts";
 import { walk } from "./walk.ts";
 
 /**
- * Whose a row is, as far as its seals tell without its cookie: this application's, when one of them opens; another's,
- * or one that was edited, when they are refused; unknown, when only the cookie opens it.
+ * The owner of a row, as far as its seals show without its cookie. this: one of them opens, so it is this application's;
+ * another: they are refused, so it is another application's or was edited; unknown: only the cookie opens it.
  */
 export type Owner = "this" | "another" | "unknown";
 
@@ -29,18 +29,17 @@ export async function ownerOf(records: Records, info: RowInfo, whole?: SessionRo
   return row !== null && opens(() => format.open(row, null)) ? "this" : "another";
 }
 
-/** More of one user than a single statement should bring. */
+/** More rows of one user than a single statement should return. */
 const mostOfUser = 10_000;
 
-/** Each takes two statements, so only a user whose sessions never stop coming meets the end of them. */
+/** Each pass takes two statements. Only a user whose logins never stop reaches this limit. */
 const maxPasses = 100;
 
 const warned: WeakSet<SessionFormat> = new WeakSet();
 
 /**
- * The rows of one user of this application. They are found by the user's references. Rows that an application with a
- * name wrote before its name was bound into these have the references that all applications share: such a row counts
- * only where it opens here (decision 21).
+ * The rows of one user of this application, found by user reference. Rows from before `app` was bound into references
+ * have references that all applications share. Such a row counts only if it opens here (decision 21).
  */
 export class UserRows {
   readonly #records: Records;
@@ -54,24 +53,24 @@ export class UserRows {
     this.#former = format.formerUserRefs?.(user) ?? [];
   }
 
-  /** Newest first, at most `limit`, ended or not. */
+  /** At most `limit` rows, newest first, including ended ones. */
   async list(limit: number): Promise<RowInfo[]> {
     const { store } = this.#records;
     const rows = await store.listByUser([...this.#refs, ...this.#former], limit);
     if (rows.length < limit || this.#former.length === 0) return await this.#ours(rows);
-    // Rows of another application may have taken the places of ours.
+    // Rows of other applications may have filled the page.
     const bound = await store.listByUser(this.#refs, limit);
     return newestFirst([...bound, ...(await this.#formerRows())]).slice(0, limit);
   }
 
-  /** All of them. For a user with very many it goes over the table. */
+  /** All rows. For a user with very many it scans the table. */
   async all(): Promise<RowInfo[]> {
     const refs = [...this.#refs, ...this.#former];
     const rows = await this.#records.store.listByUser(refs, mostOfUser + 1);
     return rows.length <= mostOfUser ? this.#ours(rows) : this.#search(refs);
   }
 
-  /** Deletes one of them. False when the user has no such row. */
+  /** Deletes one row. False if the user has no such row. */
   async delete(id: Uint8Array): Promise<boolean> {
     const { store } = this.#records;
     if ((await store.deleteByUser(this.#refs, { only: id })) > 0) return true;
@@ -82,12 +81,11 @@ export class UserRows {
   }
 
   /**
-   * Deletes them all until there is nothing left, apart from `except`. What a pass deletes does not tell that: a session
-   * that is getting a new id in a transaction under way hides its new row from a pass, which waits for that transaction
-   * and then sees the old row gone; given new ids again and again, it can hide from any number of passes that delete
-   * nothing.
-   * @param onDeleted told of each deletion, also before a failure
-   * @throws {ConflictError} new rows kept coming
+   * Deletes all rows except `except`, and repeats until a list shows none. A pass that deletes nothing is no proof: while a
+   * transaction gives a session a new id, the new row is invisible to the pass, which waits for the transaction and then
+   * finds the old row gone. A session that keeps getting new ids can hide from any number of such passes.
+   * @param onDeleted called for each deletion, also before a failure
+   * @throws {ConflictError} new rows kept appearing
    */
   async deleteAll(except: readonly Uint8Array[], onDeleted: (count: number) => void): Promise<void> {
     let total = 0;
@@ -109,7 +107,7 @@ export class UserRows {
     );
   }
 
-  /** A row that is known to be ours stays ours, whichever reference a save gives it meanwhile. */
+  /** A row that is known to be ours stays ours, even if a save changes its reference meanwhile. */
   async #deleteFormer({ id }: Pick<RowInfo, "id">): Promise<boolean> {
     return (await this.#records.store.deleteByUser([...this.#refs, ...this.#former], { only: id })) > 0;
   }
@@ -132,10 +130,10 @@ export class UserRows {
     return userRef !== null && (isAmong(userRef, this.#refs) || isAmong(userRef, this.#former));
   }
 
-  /** Those that are this application's. Rows that only their data tells are read, a few MiB at a time. */
+  /** The rows of this application. If only the data shows the owner, rows are read, a few MiB at a time. */
   async #ours(rows: readonly RowInfo[]): Promise<RowInfo[]> {
     const { format } = this.#records.settings;
-    // Without a name nothing tells our references from those that others had: only what is refused is known not to be ours.
+    // Without a name, our references look like those of others. Only a refused row is known not to be ours.
     const isNamed = this.#former.length > 0;
     const isCertain = (row: RowInfo): boolean =>
       isNamed ? isAmong(row.userRef!, this.#refs) : row.client === null;

@@ -4,13 +4,13 @@ import { fractionOf } from "../store/progress.ts";
 import type { Records } from "./records.ts";
 
 export interface WalkOptions {
-  /** Rows kept in memory at most. Default 500. */
+  /** The most rows in memory at once. Default 500. */
   readonly batchSize?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly scanned: number; readonly fraction: number }) => void;
 }
 
-/** Every row in order of id, without its data, a bounded page at a time. Rows added meanwhile may be missed. */
+/** Every row, without its data, ordered by id and read in bounded pages. Rows added meanwhile may be missed. */
 export async function* walk(records: Records, options: WalkOptions = {}): AsyncGenerator<RowInfo> {
   const { batchSize = 500, signal, onProgress } = options;
   let cursor: Uint8Array | null = null;
@@ -25,7 +25,7 @@ export async function* walk(records: Records, options: WalkOptions = {}): AsyncG
     onProgress?.({ scanned, fraction: finished ? 1 : fractionOf(last.id) });
     if (finished) return;
     cursor = last.id;
-    // node:sqlite answers without one, and no signal would be heard until the end.
+    // node:sqlite is synchronous: without this turn of the event loop no signal would be handled until the end.
     await turn();
   }
 }

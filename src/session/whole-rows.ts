@@ -2,10 +2,10 @@ import type { RowInfo, SessionRow } from "../store/row.ts";
 import { pagesOf } from "../store/pages.ts";
 import type { Records } from "./records.ts";
 
-/** Rows read together at most. */
+/** The most rows to read at once. */
 const TOGETHER = 100;
 
-/** The rows with their data, in the order given and a few MiB at a time. What is gone meanwhile is left out. */
+/** The rows with their data, in the given order and a few MiB at a time. Rows that are gone by then are skipped. */
 export async function* wholeRows(
   records: Records,
   infos: Iterable<RowInfo> | AsyncIterable<RowInfo>,

@@ -4,47 +4,48 @@ import { handleOf } from "./handle.ts";
 import { Retries } from "./retries.ts";
 
 /**
- * What a look at the stored row told. merged: somebody else changed it, and this request's changes are on top now;
- * unchanged: nobody did; gone: the session has ended; asked: the application asked for something else meanwhile.
+ * What a fresh read of the row showed. merged: another request changed it, and this request's changes were merged into
+ * that; unchanged: nobody changed it; gone: the session has ended; asked: the application requested another operation
+ * meanwhile.
  */
 export type Found = "merged" | "unchanged" | "gone" | "asked";
 
-/** One kind of save. What differs between sessions of our own and those of a drop-in store is in here. */
+/** One kind of save: the differences between first-party sessions and those of a drop-in store. */
 export interface Save<Draft, Done> {
-  /** Writes over the row as it was loaded, when nobody else is writing the session. False when it did not match. */
+  /** Writes over the loaded row, if no other save of the session is in flight. False if it did not match. */
   first(): Promise<boolean>;
-  /** Reads the stored row again, and takes it for the base. */
+  /** Reads the row again and makes it the base. */
   rebase(): Promise<Found>;
-  /** Writes on top of what `rebase` found: a conditional write, which answers "beaten" when it did not match. */
+  /** Writes over the row that `rebase` read. The write is conditional; "beaten" if it did not match. */
   attempt(company: Company<Draft, Done>): Promise<Outcome>;
-  /** For others to take along; null for what must be written by itself. */
+  /** The change, for another save to include in its write; null if it must be written by itself. */
   change(): Change<Draft, Done> | null;
 }
 
-/** A write that may take along the changes of others that wait. */
+/** A write that may include the changes of saves that wait. */
 export interface JointWrite<Draft, Done, Wanted> {
   readonly row: Pick<SessionRow, "id">;
-  /** What the request writes by itself. */
+  /** What the request writes without other changes. */
   readonly own: Wanted;
-  /** Whose session it is: the changes of another user's stay out. */
+  /** The user of the session. Changes of another user are not included. */
   readonly user: string | undefined;
   /** A draft of `own`. */
   draft(): Draft;
-  /** What is written for a draft; null, or an error, where these changes do not go together. */
+  /** What to write for a draft; null, or an error, if these changes cannot be combined. */
   check(draft: Draft): Promise<Wanted | null> | Wanted | null;
-  /** What the store has, where it is what is wanted already; null elsewhere. */
+  /** The stored state, if it already equals what is wanted; otherwise null. */
   stored(wanted: Wanted): Done | null;
-  /** The conditional write. Settles `others` at once when it is done. */
+  /** The conditional write. Settles `others` as soon as it is confirmed. */
   write(wanted: Wanted, others: readonly Change<Draft, Done>[]): Promise<boolean>;
 }
 
-/** Milliseconds in which changes are applied: then the event loop is somebody else's. */
+/** The time for applying changes, in milliseconds, before the event loop gets its turn. */
 const MOST_WORK = 10;
 
 /**
- * Optimistic locking, for every save of a session: write if the row is as it was loaded; otherwise read it again, merge,
- * and write once more, with back-off, until it is done or was tried often enough. The saves of one session in this
- * process take turns, and those that wait are written together (decision 23).
+ * Optimistic locking for every save of a session: write if the row is as it was loaded; otherwise read it again, merge
+ * and retry, with back-off, until the save succeeds or gives up. The saves of one session in this process take turns, and
+ * those that wait are written together (decision 23).
  *
  *     first ──done──▶ done
  *       │ did not match, or another save of the session is under way: wait for the turn
@@ -61,14 +62,14 @@ export class WriteEngine<Draft, Done> {
 
   /** @param limit milliseconds: `storeTimeout` */
   constructor(limit: number) {
-    // Behind one whose store hangs nobody waits longer than for the store itself.
+    // Behind a save whose store hangs, others wait no longer than for the store itself.
     this.#group = new GroupCommit(limit);
     this.#limit = limit;
   }
 
   /**
-   * @throws {ConflictError} others were faster each time
-   * @throws {SessionBusyError} too many wait
+   * @throws {ConflictError} other requests won every race
+   * @throws {SessionBusyError} too many saves wait
    */
   save(row: Pick<SessionRow, "id">, save: Save<Draft, Done>): Promise<Outcome> {
     return this.#group.run(
@@ -79,7 +80,7 @@ export class WriteEngine<Draft, Done> {
     );
   }
 
-  /** The same for what is written by itself, after a first attempt that was beaten: a new id, or a session begun anew. */
+  /** For a write that includes no other changes, after its first attempt was beaten: a new id, or a session that restarts. */
   alone(row: Pick<SessionRow, "id">, save: Pick<Save<Draft, Done>, "rebase" | "attempt">): Promise<Outcome> {
     const first = () => Promise.resolve(false);
     const again = (company: Company<Draft, Done>) => this.#retry(row, save, company);
@@ -103,7 +104,7 @@ export class WriteEngine<Draft, Done> {
     }
   }
 
-  /** Writes with as many as possible of the changes that wait. False when the conditional write did not match. */
+  /** Writes with as many of the waiting changes as possible. False if the conditional write did not match. */
   async writeWith<Wanted>(
     company: Company<Draft, Done>,
     joint: JointWrite<Draft, Done, Wanted>,
@@ -113,7 +114,7 @@ export class WriteEngine<Draft, Done> {
     company.giveBack(taken.filter((entry) => !joined.includes(entry)));
     const stored = joint.stored(wanted);
     if (stored !== null) {
-      // By somebody who made the same changes.
+      // Another request made the same changes.
       for (const { change, resolve } of joined) {
         change!.settle(stored);
         resolve("done");
@@ -139,8 +140,8 @@ export class WriteEngine<Draft, Done> {
 }
 
 /**
- * The draft with those of the waiting changes that go together. What makes it invalid is told to none of them: half as
- * many are tried, and in the end it is the one that writes.
+ * The draft with those waiting changes that can be combined. An invalid combination fails none of them: half as many are
+ * tried, down to the writer's own change.
  */
 async function join<Draft, Done, Wanted>(
   joint: JointWrite<Draft, Done, Wanted>,
@@ -153,7 +154,7 @@ async function join<Draft, Done, Wanted>(
       const wanted = await joint.check(draft);
       if (wanted !== null) return { wanted, joined };
     } catch {
-      // tried with fewer
+      // try fewer
     }
   }
   return { wanted: joint.own, joined: [] };
@@ -171,7 +172,7 @@ function applied<Draft, Done>(
       draft = entry.change!.apply(draft);
       joined.push(entry);
     } catch {
-      // told when it is its turn
+      // fails when its own turn comes
     }
   }
   return { draft, joined };

@@ -20,29 +20,29 @@ import type { Token } from "./token.ts";
 import { bytesOf, type Write, type Written } from "./write.ts";
 import { WriteEngine, type Found } from "./write-engine.ts";
 
-/** A content as it is to be written. */
+/** A content to write. */
 export interface Wanted {
   readonly plaintext: Uint8Array;
   readonly user: string | undefined;
-  /** All there is to write: nothing stays of what was stored, also not what the schema hides. */
+  /** Replaces everything that is stored, including keys that the schema strips. */
   readonly isWhole?: boolean;
 }
 
-/** A row that a write made, and what it holds. */
+/** A row that a write stored, and its content. */
 interface Done {
   readonly row: SessionRow;
   readonly written: Written;
 }
 
-/** The change of a request, for others to write. */
+/** The change of a request, for another save to include. */
 export type SessionChange = Change<Content, Done>;
 
-/** What the one that writes a session knows of those that wait. */
+/** The saves of a session that wait behind the running one. */
 export type Waiting = Company<Content, Done>;
 
 /**
- * The writes of a session: each is conditional, only one that was confirmed sends a cookie (R41), and one whose
- * answer was lost is found again.
+ * The writes of a session. Each is conditional. Only a confirmed one sends a cookie (R41), and one whose answer was lost is
+ * found again.
  */
 export class Writes {
   readonly #records: Records;
@@ -58,7 +58,7 @@ export class Writes {
     this.recovery = new Recovery(records);
   }
 
-  /** Makes a new session. False when one that was lost is found to have made it, with what it carried. */
+  /** Inserts a new session. False if an earlier insert whose answer was lost is found to have done so. */
   async insert(state: SessionState, { plaintext, user }: Wanted, write: Write): Promise<boolean> {
     const token = write.token!;
     const written = state.written(write, plaintext);
@@ -74,7 +74,7 @@ export class Writes {
     );
   }
 
-  /** Puts a row under a new id in the place of the stored one. */
+  /** Replaces the stored row by one with a new id. */
   async replace(state: SessionState, { plaintext, user, isWhole }: Wanted, write: Write): Promise<boolean> {
     const { row: loaded } = state.stored!;
     const token = write.token!;
@@ -115,7 +115,7 @@ export class Writes {
     return true;
   }
 
-  /** A change to the data, for others to write. */
+  /** A change to the data, for another save to include. */
   changeOf(state: SessionState, write: Write, apply: (content: Content) => Content): SessionChange {
     return {
       user: state.storedUser,
@@ -165,7 +165,7 @@ export class Writes {
     if (before.stale || this.#settings.cookie.rolling) oweCookie(this.#records, state);
   }
 
-  /** Writes over the stored row, with as many as possible of the changes that wait for it. */
+  /** Writes over the stored row, with as many of the waiting changes as possible. */
   updateWith(company: Waiting, state: SessionState, own: Wanted, write: Write): Promise<boolean> {
     const { format } = this.#settings;
     return this.engine.writeWith(company, {
@@ -186,7 +186,7 @@ export class Writes {
     });
   }
 
-  /** A content with the changes of others, as it would be written; null where it would be another user's. */
+  /** What to write for a content with the changes of others; null if it would belong to another user. */
   async #check(state: SessionState, own: Wanted, content: Content): Promise<Wanted | null> {
     const conforming = await conformForSaving(this.#settings, content);
     const user = state.userOf === undefined ? own.user : state.userAfter(conforming.data);
@@ -201,14 +201,14 @@ export class Writes {
   }
 
   /**
-   * A session that passed its limit since it was loaded is only saved when another request has moved that limit: a
-   * save in flight brings nothing back (promise 3).
+   * A session that passed its limit since it was loaded is saved only if another request has moved that limit: a save in
+   * flight does not revive it (promise 3).
    */
   async isAlive({ stored }: SessionState): Promise<boolean> {
     return (await this.#records.read(stored!.row.id)) !== null;
   }
 
-  /** Takes the row as it is now for the base, with this request's changes on top. */
+  /** Reads the row, makes it the base, and merges this request's changes into it. */
   async rebase(state: SessionState): Promise<Found> {
     const { format, onConflict, cookie } = this.#settings;
     const { row: loaded, token } = state.stored!;
@@ -225,7 +225,7 @@ export class Writes {
     }
     const own = state.lost.find(row.version);
     if (own === undefined) {
-      // Somebody else logged in under this id, in another version of the application: it is their session now.
+      // Another user logged in under this id, in another version of the application: it is their session now.
       const theirUser = userOfStored(state.userOf, theirs.content);
       if (!state.startsOver && !mayMerge(state.storedUser, state.content.user, theirUser)) return "gone";
       state.rebase({ row, token }, theirs, onConflict);
@@ -236,20 +236,20 @@ export class Writes {
     return "merged";
   }
 
-  /** The same for a session that starts over: what is in the row, and whether it opens, does not matter. */
+  /** The same for a session that starts over: the content of the row, and whether it opens, do not matter. */
   async reread(state: SessionState): Promise<Found> {
     const { row: loaded } = state.stored!;
     const row = await this.#records.read(loaded.id);
     if (row === null) return "gone";
     state.stored = state.stored!.withRow(row);
-    state.lost.clear(); // writes over the row of before, which can come no more
+    state.lost.clear(); // writes over the previous row, which can no longer be applied
     return "merged";
   }
 
-  /** Deletes the session's row, and the one that a lost write may have made. */
+  /** Deletes the session's row, and the one that a lost write may have stored. */
   async delete(state: SessionState): Promise<void> {
     const doomed = state.stored ?? state.refused;
-    // In this order: once the row is gone that a lost write would have replaced, that write can come no more.
+    // In this order: once the row is gone that a lost write would replace, that write can no longer be applied.
     for (const id of [doomed?.row.id, state.lost.token?.id]) {
       if (id === undefined) continue;
       try {

@@ -99,7 +99,7 @@ eachStore((_name, create) => {
     assert.equal(await isIn(application("blog"), theirs.cookie), true);
   });
 
-  test("app: a row of an earlier version that only its cookie opens, without an address → is left alone and told of, until its next due touch", async () => {
+  test("app: a row of an earlier version that only its cookie opens, without an address → is left alone, with a warning, until its next due touch", async () => {
     const options = { sealTo: "cookie", client: false } as const;
     const ours = await login(earlier("shop", options));
     const warnings: unknown[] = [];
@@ -158,7 +158,7 @@ eachStore((_name, create) => {
     assert.equal(await isIn(application("blog"), theirs.cookie), true);
   });
 
-  test("app: no name → listing and ending take the statements that they took", async () => {
+  test("app: no name → listing and ending send the same statements as before", async () => {
     const { store, counts } = counted(held.store);
     const sessions = createSessionManager<Data>({ store, keys: testKeys });
     const { handle } = await login(sessions);

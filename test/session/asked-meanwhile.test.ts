@@ -23,7 +23,7 @@ async function stored(
 }
 
 describe.each(["answered", "lost"])("promise 3, R44: a new id behind a login that was %s", (fate) => {
-  test("is no second login, so a session that was revoked meanwhile stays ended", async () => {
+  test("it is no second login → a session that was revoked meanwhile stays ended", async () => {
     let session!: Session<Data>;
     let replaced = 0;
     const held = await stored(async (operation, call) => {
@@ -51,7 +51,7 @@ describe.each(["answered", "lost"])("promise 3, R44: a new id behind a login tha
 });
 
 test.each(["schema", "userOf"])(
-  "%s that asks for a new id each time is told so, and ends what was to end (R43)",
+  "R43: %s requests a new id each time → a TypeError, and the session that was to end has ended",
   async (hook) => {
     let session: Session<Data> | null = null;
     const ask = () => session?.regenerate();
@@ -74,7 +74,7 @@ test.each(["schema", "userOf"])(
   },
 );
 
-test("R43: an onConflict that throws leaves no old id valid behind a login that was asked for meanwhile", async () => {
+test("R43: onConflict throws after a login was requested meanwhile → the old id is not valid", async () => {
   let session!: Session<Data>;
   let asked = false;
   const onConflict = () => {
@@ -101,7 +101,7 @@ test("R43: an onConflict that throws leaves no old id valid behind a login that 
 });
 
 test.each([2, 1])(
-  "promise 7: a rolling cookie is sent when a save whose answer was lost is found again (a = %i)",
+  "promise 7: a lost save with a rolling cookie is found again → the cookie is sent (a = %i)",
   async (a) => {
     const clock = fakeClock();
     let lose = true;
@@ -124,7 +124,7 @@ test.each([2, 1])(
   },
 );
 
-test("a flash in which a merge changes nothing stays the object that it was", () => {
+test("a merge changes nothing in the flash → it stays the same object", () => {
   const codec = { same: (x: unknown, y: unknown) => x === y };
   const content = (flash: Data) => ({ data: {}, user: undefined, flash });
   const mine = content({ notice: "hi" });

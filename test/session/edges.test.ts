@@ -58,7 +58,7 @@ describe("schemas", () => {
     "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) },
   } as const;
 
-  test("one that answers its input loses nothing", async () => {
+  test("a schema returns its input → no change is lost", async () => {
     const checked = manager({ schema: identity as never });
     const cookie = await begin({ a: 1 }, undefined, checked);
     const session = await checked.load(cookie);
@@ -68,7 +68,7 @@ describe("schemas", () => {
     assert.deepEqual((await checked.load(cookie)).data, { a: 2, b: 3 });
   });
 
-  test("what one leaves out, and what it adds, is so in hand as well", async () => {
+  test("a schema strips and adds keys → session.data shows the result after the commit", async () => {
     const strict = manager({
       schema: v.object({ a: v.number(), b: v.optional(v.number(), 2) }) as never,
     });
@@ -81,7 +81,7 @@ describe("schemas", () => {
     assert.deepEqual(session.data, { a: 1, b: 2 });
   });
 
-  test("a session without data fits every schema, before and after a reset", async () => {
+  test("a session without data → fits every schema, before and after a reset", async () => {
     const strict = manager({ schema: v.object({ name: v.string() }) as never, onUnreadable: "throw" });
     const session = await strict.load(null);
     session.login("42");
@@ -95,7 +95,7 @@ describe("schemas", () => {
   });
 });
 
-describe("R42: nothing crosses from one user to the next", () => {
+describe("R42: no data crosses from one user to the next", () => {
   for (const [name, act] of Object.entries({
     reset: (session: Awaited<ReturnType<Sessions["load"]>>) => session.reset(),
     "reset and login": (session: Awaited<ReturnType<Sessions["load"]>>) => (
@@ -123,7 +123,7 @@ describe("R42: nothing crosses from one user to the next", () => {
   }
 });
 
-test("who starts over needs nothing of the old row, be it one that does not open any more", async () => {
+test("a session starts over, and its row no longer opens → the row is not needed", async () => {
   const cookie = await begin({ a: 1 }, "alice");
   const session = await sessions.load(cookie);
   session.reset();
@@ -136,8 +136,8 @@ test("who starts over needs nothing of the old row, be it one that does not open
   assert.equal((await store.scan(null, 10)).length, 1);
 });
 
-describe("after the end", () => {
-  test("who logs in after the session's end was noticed is logged in", async () => {
+describe("after a session has ended", () => {
+  test("a login after a commit found the session ended → a new session", async () => {
     const cookie = await begin({ a: 1 }, "alice");
     const session = await sessions.load(cookie);
     await sessions.forUser("alice").revokeAll();
@@ -150,7 +150,7 @@ describe("after the end", () => {
     assert.equal((await sessions.load(next)).user, "alice");
   });
 
-  test("so is who logs in, or begins anew, after a destroy that was committed", async () => {
+  test("a login or a reset after a committed destroy → a new session", async () => {
     for (const looked of [true, false]) {
       const session = await sessions.load(await begin({ a: 1 }, "alice"));
       if (looked) void session.data;
@@ -163,7 +163,7 @@ describe("after the end", () => {
     }
   });
 
-  test("R41: nor is the cookie of that one cleared where another request ended it", async () => {
+  test("R41: another request ends that new session → its cookie is not cleared", async () => {
     const session = await sessions.load(await begin({ a: 1 }));
     session.destroy();
     await sessions.commit(session);
@@ -174,7 +174,7 @@ describe("after the end", () => {
     assert.equal(await sessions.commit(session), null);
   });
 
-  test("R41: a cookie of an earlier commit is not sent when the session has ended since", async () => {
+  test("R41: the session ends after an earlier commit → the cookie of that commit is not sent", async () => {
     const session = await sessions.load(null);
     session.login("alice");
     await sessions.commit(session);
@@ -210,7 +210,7 @@ describe("after the end", () => {
 });
 
 describe("update", () => {
-  test("of a new session is atomic: nothing of a failed one stays, and trying again counts once", async () => {
+  test("a new session, and the update fails → nothing of it stays, and a repeated update counts once", async () => {
     let down = true;
     const flaky = manager({
       store: around(store, async (_operation, call) => {
@@ -234,14 +234,14 @@ describe("update", () => {
     assert.equal(await flaky.count(), 1);
   });
 
-  test("promise 1: one that leaves a new session empty writes nothing", async () => {
+  test("promise 1: an update leaves a new session empty → nothing is written", async () => {
     const session = await sessions.load(null);
     await sessions.update(session, (data) => void delete data["x"]);
     assert.equal(await sessions.commit(session), null);
     assert.equal(await sessions.count(), 0);
   });
 
-  test("R48: a pending login is recorded as one", async () => {
+  test("R48: a login is pending → the write is recorded as a login", async () => {
     const reasons: string[] = [];
     const hears = { start: (event: object) => reasons.push((event as { reason: string }).reason) };
     const listener = { ...hears, end() {}, asyncStart() {}, asyncEnd() {}, error() {} } as never;
@@ -253,7 +253,7 @@ describe("update", () => {
     assert.deepEqual(reasons, ["login"]);
   });
 
-  test("renews a rolling cookie", async () => {
+  test("update of a session with a rolling cookie → the cookie is renewed", async () => {
     const rolling = manager({ cookie: { rolling: true }, idleTimeout: "1 h", absoluteTimeout: "1 day" });
     const cookie = await begin({ n: 0 }, undefined, rolling);
     for (let i = 1; i <= 3; i++) {
@@ -264,7 +264,7 @@ describe("update", () => {
     }
   });
 
-  test("refuses an async function, whose failure goes nowhere else", async () => {
+  test("update with an async function → a TypeError, and no unhandled rejection", async () => {
     const session = await sessions.load(await begin({ n: 0 }));
     await assert.rejects(
       sessions.update(session, (async () => {
@@ -275,7 +275,7 @@ describe("update", () => {
   });
 });
 
-describe("promise 2: what the application holds on to stays the session's", () => {
+describe("promise 2: session.data stays the same object", () => {
   const flows: Record<string, (by: Sessions, session: Session<Data>, cookie: string) => Promise<unknown>> = {
     "an update": (by, session) => by.update(session, (data) => void (data["n"] = 1)),
     "a commit": (by, session) => ((session.data["n"] = 1), by.commit(session)),
@@ -302,7 +302,7 @@ describe("promise 2: what the application holds on to stays the session's", () =
   }
 });
 
-test("what is changed while a schema validates is written when it was validated itself, and not before", async () => {
+test("the data changes while a schema validates → the change is written only after it was validated itself", async () => {
   const waiting = Promise.withResolvers<void>();
   let validating = Promise.withResolvers<void>();
   const validate = async (value: unknown) => {
@@ -330,7 +330,7 @@ test("what is changed while a schema validates is written when it was validated 
   assert.deepEqual((await sessions.load(cookie)).data, { n: 3, m: 2 });
 });
 
-test("R42: what a schema derives is not carried into the session of who starts over while it validates", async () => {
+test("R42: the session starts over while a schema validates → the schema's output is not carried over", async () => {
   let meanwhile = () => {};
   const validate = async (value: unknown) => {
     meanwhile();
@@ -349,7 +349,7 @@ test("R42: what a schema derives is not carried into the session of who starts o
   assert.deepEqual([user, data], ["bob", { b: 1 }]);
 });
 
-test("frozen data can be merged and updated", async () => {
+test("frozen data → can be merged and updated", async () => {
   const cookie = await begin({ a: 1 });
   const session = await sessions.load(cookie);
   session.data = Object.freeze({ a: 2 });
@@ -359,7 +359,7 @@ test("frozen data can be merged and updated", async () => {
   assert.deepEqual((await sessions.load(cookie)).data, { a: 2, b: 1, c: 1 });
 });
 
-test("R46: `__proto__` as an own key never reaches a prototype, in a merge either", async () => {
+test("R46: `__proto__` as an own key → never reaches a prototype, in a merge either", async () => {
   const cookie = await begin({ a: 1 });
   const session = await sessions.load(cookie);
   session.data = JSON.parse('{"__proto__":{"admin":true}}') as Data;
@@ -391,7 +391,7 @@ describe("an unknown outcome", () => {
   }
 
   for (const act of ["regenerate", "login"] as const) {
-    test(`a ${act} that arrives between the look-up and the second try is found`, async () => {
+    test(`a lost ${act} is applied between the lookup and the retry → it is found`, async () => {
       const { sessions: flaky, lose } = losing();
       const cookie = await begin({ a: 1 });
       const session = await flaky.load(cookie);
@@ -408,7 +408,7 @@ describe("an unknown outcome", () => {
     });
   }
 
-  test("a save that was lost and arrived is what the next changes are measured against", async () => {
+  test("a lost save was applied → it is the base of the next changes", async () => {
     const { sessions: flaky, lose } = losing();
     const cookie = await begin({ n: 0 });
     const session = await flaky.load(cookie);
@@ -420,7 +420,7 @@ describe("an unknown outcome", () => {
     assert.equal((await flaky.load(cookie)).data["n"], 0);
   });
 
-  test("an update that was lost and arrived is no conflict with what the request itself sets", async () => {
+  test("a lost update was applied → no conflict with what the request itself sets", async () => {
     const { sessions: flaky, lose } = losing({ onConflict: () => assert.fail("asked") });
     const cookie = await begin({ n: 0 });
     const session = await flaky.load(cookie);
@@ -434,7 +434,7 @@ describe("an unknown outcome", () => {
     assert.equal((await flaky.load(cookie)).data["n"], 9);
   });
 
-  test("an update that looks for a lost first save makes no session of one that is destroyed meanwhile", async () => {
+  test("an update looks for a lost first save, and the session is destroyed meanwhile → no session", async () => {
     const gate = new Gate();
     const failing = new Gate();
     const flaky = manager({ store: failing.over(gate.over(store)) });
@@ -453,7 +453,7 @@ describe("an unknown outcome", () => {
     assert.deepEqual(await store.scan(null, 10), []);
   });
 
-  test("R17: a login after a lost regenerate restarts both limits all the same", async () => {
+  test("R17: a login after a lost regenerate → both limits restart", async () => {
     const { sessions: flaky, lose } = losing();
     const cookie = await begin({ a: 1 });
     now += 20 * 86_400_000;
@@ -469,8 +469,8 @@ describe("an unknown outcome", () => {
   });
 });
 
-describe("R43: a hook that misbehaves never leaves a session valid that was to end", () => {
-  test("onConflict answering what cannot be stored, or a promise", async () => {
+describe("R43: a failing hook never leaves a session valid that was to end", () => {
+  test("onConflict returns a promise, or a value that cannot be stored → the session ends", async () => {
     for (const junk of [Symbol("junk"), Promise.reject(new Error("junk"))]) {
       const careless = manager({ onConflict: () => junk });
       const cookie = await begin({ a: 1 });
@@ -483,7 +483,7 @@ describe("R43: a hook that misbehaves never leaves a session valid that was to e
     }
   });
 
-  test("a store that is down just then is told, and the next commit ends it", async () => {
+  test("the store is unavailable at that moment → the commit fails, and the next one ends the session", async () => {
     let down = false;
     const hooked = manager({
       store: around(store, async (_operation, call) => {
@@ -506,7 +506,7 @@ describe("R43: a hook that misbehaves never leaves a session valid that was to e
 });
 
 describe("userOf", () => {
-  test("takes a number, and refuses what is no id", async () => {
+  test("userOf returns a number → accepted; anything that is no id → a TypeError", async () => {
     const passport = manager({ userOf: (data) => data["id"] as never });
     await begin({ id: 42 }, undefined, passport);
     assert.equal((await passport.forUser(42).list()).length, 1);
@@ -514,7 +514,7 @@ describe("userOf", () => {
     await assert.rejects(begin({ id: Promise.reject(new Error("x")) }, undefined, passport), TypeError);
   });
 
-  test("and login must name the same user", async () => {
+  test("userOf and session.login name different users → a TypeError", async () => {
     const passport = manager({ userOf: (data) => data["id"] as string });
     const session = await passport.load(null);
     session.login("alice");
@@ -526,7 +526,7 @@ describe("userOf", () => {
   });
 });
 
-test('onUnreadable: "throw" is for whoever looks, by any property, and for nobody else', async () => {
+test('onUnreadable: "throw": any access throws; a request that does not access the session is not affected', async () => {
   const cookie = await begin({ a: 1 });
   const strict = manager({ app: "another", onUnreadable: "throw" });
   for (const look of ["data", "user", "isNew", "handle", "createdAt", "expiresAt"] as const) {
@@ -549,7 +549,7 @@ test('onUnreadable: "throw" is for whoever looks, by any property, and for nobod
   void unlooked;
 });
 
-test("`client: false` forgets address and user agent at the next save", async () => {
+test("`client: false` → the next save removes address and user agent", async () => {
   const cookie = await begin({ a: 1 });
   const blind = manager({ client: false });
   const session = await blind.load(cookie, { address: "192.0.2.9" });
@@ -561,19 +561,19 @@ test("`client: false` forgets address and user agent at the next save", async ()
   );
 });
 
-test("a clock with fractions is taken by the millisecond", async () => {
+test("a clock with fractions → times are whole milliseconds", async () => {
   const exact = manager({ clock: () => start + 0.75 });
   const cookie = await begin({ a: 1 }, "42", exact);
   assert.equal((await exact.load(cookie)).createdAt.getTime(), start);
 });
 
-test("a session is committed by the manager that loaded it", async () => {
+test("a session of another manager → the commit is refused with a TypeError", async () => {
   const session = await sessions.load(null);
   session.data["a"] = 1;
   await assert.rejects(manager().commit(session), TypeError);
 });
 
-test("R12: naming a session counts as looking at it", async () => {
+test("R12: reading the handle → counts as access", async () => {
   const cookie = await begin({ a: 1 }, "42");
   const looks: ((session: Awaited<ReturnType<Sessions["load"]>>) => unknown)[] = [
     (session) => JSON.stringify(session),
@@ -587,7 +587,7 @@ test("R12: naming a session counts as looking at it", async () => {
 });
 
 describe("schedules", () => {
-  test("take no options that cannot work, and nothing after close", async () => {
+  test("invalid options, or a closed manager → an error", async () => {
     assert.throws(() => sessions.scheduleExpiry({ batchSize: 0 }), TypeError);
     assert.throws(() => sessions.scheduleExpiry({ share: 0 }), TypeError);
     await sessions.close();
@@ -606,7 +606,7 @@ describe("promises 3 and 5, R14: a limit that passes between load and commit", (
     return { cookie, session };
   }
 
-  test("nothing is saved, no cookie is sent, and the session stays ended", async () => {
+  test("the limit has passed → nothing is saved, no cookie is sent, and the session stays ended", async () => {
     const { cookie, session } = await loadedBeforeTheEnd();
     now = start + 30 * day;
     assert.equal(await sessions.commit(session), null);
@@ -614,14 +614,14 @@ describe("promises 3 and 5, R14: a limit that passes between load and commit", (
     assert.equal((await sessions.load(cookie)).data["cart"], 1);
   });
 
-  test("a millisecond before it, the session is saved", async () => {
+  test("one millisecond before the limit → the session is saved", async () => {
     const { cookie, session } = await loadedBeforeTheEnd();
     now = start + 30 * day - 1;
     await sessions.commit(session);
     assert.equal((await sessions.load(cookie)).data["cart"], 2);
   });
 
-  test("update says that the session has ended", async () => {
+  test("an update → SessionEndedError", async () => {
     const { session } = await loadedBeforeTheEnd();
     now = start + 30 * day;
     await assert.rejects(
@@ -630,7 +630,7 @@ describe("promises 3 and 5, R14: a limit that passes between load and commit", (
     );
   });
 
-  test("where another request moved the idle limit, it is saved on top of that", async () => {
+  test("another request moved the idle limit → the session is saved on top of that", async () => {
     sessions = manager({ idleTimeout: "1 hour" });
     const cookie = await begin({ cart: 1 });
     const slow = await sessions.load(cookie);
@@ -644,7 +644,7 @@ describe("promises 3 and 5, R14: a limit that passes between load and commit", (
     assert.deepEqual((await sessions.load(cookie)).data, { cart: 2, seen: true });
   });
 
-  test("a login goes on without it", async () => {
+  test("a login → goes on in a new session", async () => {
     const { session } = await loadedBeforeTheEnd();
     now = start + 30 * day;
     session.login("42");

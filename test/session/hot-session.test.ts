@@ -75,7 +75,7 @@ eachStore((name, create) => {
   }
 
   describe("R39, promise 2: many requests change one session at once in one process", () => {
-    test("2,000 change a key each → all are kept, in few statements", async () => {
+    test("2,000 requests change one key each → all are kept, in few statements", async () => {
       const { sessions, statements } = watched();
       const cookie = await begin(sessions, { n: 0 });
       const loaded = await loadAll(sessions, cookie, 2_000);
@@ -96,7 +96,7 @@ eachStore((name, create) => {
       assert.ok(statements.length < 400, `${statements.length} statements`);
     });
 
-    test("2,000 count in sessions.update → every one counts once", async () => {
+    test("2,000 requests increment in sessions.update → each counts once", async () => {
       const { sessions, statements } = watched();
       const cookie = await begin(sessions, { n: 0 });
       const loaded = await loadAll(sessions, cookie, 2_000);
@@ -125,7 +125,7 @@ eachStore((name, create) => {
       assert.deepEqual([data["n"], Object.keys(data).length], [90, 91]);
     });
 
-    test("the same key → the later one wins, and onConflict decides between each and what was before", async () => {
+    test("all change the same key → the later one wins, or onConflict decides at each", async () => {
       const asked: string[] = [];
       const onConflict = ({ base, mine, theirs }: Data) => (
         asked.push(`${mine} on ${theirs}`),
@@ -150,7 +150,7 @@ eachStore((name, create) => {
       assert.deepEqual(asked, ["2 on 1", "4 on 3"]);
     });
 
-    test("those that wait are one write, and each goes on from what was written", async () => {
+    test("several wait → one write, and each continues from what was written", async () => {
       const all = watched();
       const { sessions } = all;
       const cookie = await begin(sessions, { n: 0, nested: { deep: [1] } });
@@ -182,7 +182,7 @@ eachStore((name, create) => {
       assert.equal((await sessions.load(cookie)).takeFlash("flash7"), 7);
     });
 
-    test("an object held since before the commit is still the session's", async () => {
+    test("an object held since before the commit → still the session's", async () => {
       const all = watched();
       const cookie = await begin(all.sessions, { cart: [] });
       let cart: string[] = [];
@@ -206,7 +206,7 @@ eachStore((name, create) => {
     });
   });
 
-  describe("each request of a group is told its own outcome", () => {
+  describe("each request of a group gets its own outcome", () => {
     test("one is refused by onConflict, one by the schema, one throws in its update → the others are kept", async () => {
       const validate = (value: unknown) =>
         (value as Data)["bad"] ? { issues: [{ message: "bad" }] } : { value: { ...(value as Data) } };
@@ -285,7 +285,7 @@ eachStore((name, create) => {
       }
     });
 
-    test("a login, a logout and a destroy among them → promise 3 holds for all others", async () => {
+    test("promise 3: a login, a logout and a destroy among them → holds for all others", async () => {
       const all = watched();
       const { sessions } = all;
       const cookie = await begin(sessions, { n: 0 });
@@ -316,7 +316,7 @@ eachStore((name, create) => {
       assert.equal((await sessions.load(cookie)).isNew, true);
     });
 
-    test("what the application asks for while it waits comes after → a login has a new id", async () => {
+    test("the application logs in while its change waits → the login comes after it, with a new id", async () => {
       const all = watched();
       const { sessions } = all;
       const cookie = await begin(sessions, { n: 0 });
@@ -350,8 +350,8 @@ eachStore((name, create) => {
 
   if (name !== "memory") return;
 
-  describe("promise 10: a hot session is bounded, and leaves others alone", () => {
-    test("12,000 changes wait for one session → a named error beyond the bound, other users are served", async () => {
+  describe("promise 10: a hot session is bounded, and does not affect others", () => {
+    test("12,000 changes wait for one session → SessionBusyError beyond the bound; other users are served", async () => {
       const all = watched();
       const { sessions } = all;
       const [hot, calm] = [await begin(sessions, { n: 0 }), await begin(sessions, { n: 0 })];

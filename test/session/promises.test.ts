@@ -63,8 +63,8 @@ eachStore((_name, create) => {
     return cookieOf(await visit(null, (session) => Object.assign(session.data, data), by));
   }
 
-  describe("promise 1, nothing for nobody", () => {
-    test("R35: a request without a cookie that writes nothing costs no statement and no cookie", async () => {
+  describe("promise 1: anonymous requests never touch the database", () => {
+    test("R35: a request without a cookie writes nothing → no statement, no cookie", async () => {
       assert.equal(await visit(null), null);
       assert.equal(await visit(""), null);
       assert.equal(await visit("other=1; __Host-session="), null);
@@ -75,7 +75,7 @@ eachStore((_name, create) => {
       assert.equal(statements.total(), 0);
     });
 
-    test("R3: a forged or malformed token costs no statement and creates no row", async () => {
+    test("R3: a forged or malformed token → no statement, no row", async () => {
       const cookie = await begin();
       const before = statements.total();
       const token = cookie.split("=")[1]!;
@@ -100,14 +100,14 @@ eachStore((_name, create) => {
       assert.equal(await sessions.count(), 1);
     });
 
-    test("R3: an id that the client made up is never adopted", async () => {
+    test("R3: an id that the client made up → never adopted", async () => {
       const stranger = createSessionManager<Data>({ store: memoryStore(), keys: testKeys });
       const foreign = await begin({ x: 1 }, stranger); // tagged by our own keys, but no row of ours
       const own = cookieOf(await visit(foreign, (session) => (session.data["mine"] = true)));
       assert.notEqual(own, foreign);
     });
 
-    test("R10: of several cookies of our name the first live one is used, and four are looked at", async () => {
+    test("R10: several cookies of our name → the first live one is used, of at most four", async () => {
       const dead = createSessionManager<Data>({ store: memoryStore(), keys: testKeys });
       const dying = await Promise.all(Array.from({ length: 4 }, (_, i) => begin({ i }, dead)));
       const cookie = await begin({ a: "live" });
@@ -117,8 +117,8 @@ eachStore((_name, create) => {
     });
   });
 
-  describe("the life of a session", () => {
-    test("data of every kind survives, the first save sets a cookie and later ones none", async () => {
+  describe("a session from its first save to its end", () => {
+    test("values of every type → stored; the first save sets a cookie, later ones do not", async () => {
       const data = {
         text: "ü🍵",
         none: null,
@@ -141,7 +141,7 @@ eachStore((_name, create) => {
       assert.equal(statements.counts.get("update"), 1);
     });
 
-    test("an unchanged session is not written, however much it was looked at", async () => {
+    test("an unchanged session is read → not written", async () => {
       const cookie = await begin({ list: [1, { deep: true }], at: new Date(5) });
       statements.counts.clear();
       assert.equal(await visit(cookie, (session) => void JSON.stringify(session.data)), null);
@@ -149,7 +149,7 @@ eachStore((_name, create) => {
       assert.deepEqual([...statements.counts], [["read", 2]]);
     });
 
-    test("a changed nested value is noticed, and undone changes are none", async () => {
+    test("a nested value changes → written; a change is undone → not written", async () => {
       const cookie = await begin({ cart: [{ sku: "tea", n: 1 }] });
       await visit(cookie, (session) => (session.data["cart"][0].n = 2));
       assert.equal((await sessions.load(cookie)).data["cart"][0].n, 2);
@@ -161,7 +161,7 @@ eachStore((_name, create) => {
       assert.equal(statements.counts.get("update"), undefined);
     });
 
-    test("flash lives until it is taken", async () => {
+    test("a flash message → kept until it is taken", async () => {
       const cookie = cookieOf(await visit(null, (session) => session.flash("notice", "Welcome")));
       await visit(cookie);
       let taken: unknown;
@@ -176,7 +176,7 @@ eachStore((_name, create) => {
       );
     });
 
-    test("R17 (ASVS 7.2.4): login gives a new id, ends the old one, keeps data and restarts both limits", async () => {
+    test("R17 (ASVS 7.2.4): login → a new id, the old one ends, data is kept, both limits restart", async () => {
       const cookie = await begin({ cart: ["tea"] });
       now += 10 * day;
       const next = cookieOf(await visit(cookie, (session) => session.login("42")));
@@ -190,7 +190,7 @@ eachStore((_name, create) => {
       assert.equal(await sessions.count(), 1);
     });
 
-    test("R42: logging in as another user starts from nothing", async () => {
+    test("R42: a login as another user → an empty session", async () => {
       const cookie = cookieOf(
         await visit(null, (session) => {
           session.login("alice");
@@ -205,7 +205,7 @@ eachStore((_name, create) => {
       assert.equal(session.takeFlash("notice"), undefined);
     });
 
-    test("regenerate gives a new id and keeps data, user and limits", async () => {
+    test("regenerate → a new id; data, user and limits stay", async () => {
       const cookie = cookieOf(
         await visit(null, (session) => {
           session.login("42");
@@ -228,7 +228,7 @@ eachStore((_name, create) => {
       assert.equal((await sessions.load(cookie)).isNew, true);
     });
 
-    test("reset ends the session and begins an empty one", async () => {
+    test("reset → the session ends, and an empty one begins", async () => {
       const cookie = cookieOf(await visit(null, (session) => session.login("42")));
       const next = cookieOf(
         await visit(cookie, (session) => {
@@ -243,7 +243,7 @@ eachStore((_name, create) => {
       assert.deepEqual(await sessions.forUser("42").list(), []);
     });
 
-    test("R13: destroy deletes the row and clears the cookie; later changes are not saved", async () => {
+    test("R13: destroy → the row is deleted, the cookie is cleared, later changes are not saved", async () => {
       const cookie = await begin();
       const cleared = await visit(cookie, (session) => {
         session.destroy();
@@ -261,7 +261,7 @@ eachStore((_name, create) => {
       );
     });
 
-    test("a login after destroy or reset in the same request is a fresh session", async () => {
+    test("a login after destroy or reset in the same request → a new session", async () => {
       for (const first of ["destroy", "reset"] as const) {
         const cookie = await begin({ old: true });
         const next = cookieOf(
@@ -276,7 +276,7 @@ eachStore((_name, create) => {
       }
     });
 
-    test("a session can be committed again and again", async () => {
+    test("a session is committed repeatedly → each commit saves what changed", async () => {
       const session = await sessions.load(null);
       session.data["n"] = 1;
       const cookie = cookieOf(await sessions.commit(session));
@@ -290,7 +290,7 @@ eachStore((_name, create) => {
       assert.equal((await sessions.load(cookie)).isNew, true);
     });
 
-    test("update is atomic and saved at once, and leaves other changes of the request unsaved", async () => {
+    test("update → atomic and saved at once; other changes of the request stay unsaved", async () => {
       const cookie = await begin({ n: 1 });
       const session = await sessions.load(cookie);
       session.data["mine"] = "later";
@@ -307,7 +307,7 @@ eachStore((_name, create) => {
       );
     });
 
-    test("update on a new session saves it, and its commit sends the cookie", async () => {
+    test("update of a new session → saved, and its commit sends the cookie", async () => {
       const session = await sessions.load(null);
       await sessions.update(session, (data) => void (data["n"] = 1));
       assert.equal(await sessions.count(), 1);
@@ -316,7 +316,7 @@ eachStore((_name, create) => {
       assert.equal(await sessions.commit(session), null);
     });
 
-    test("update after login, regenerate or reset changes the session that goes on", async () => {
+    test("update after login, regenerate or reset → changes the session with the new id", async () => {
       for (const act of ["login", "regenerate", "reset"] as const) {
         const cookie = await begin({ n: 1 });
         const session = await sessions.load(cookie);
@@ -329,7 +329,7 @@ eachStore((_name, create) => {
       }
     });
 
-    test("promise 3: update of an ended session is told", async () => {
+    test("promise 3: update of an ended session → SessionEndedError", async () => {
       const cookie = await begin({ n: 1 });
       const session = await sessions.load(cookie);
       await visit(cookie, (other) => other.destroy());
@@ -341,7 +341,7 @@ eachStore((_name, create) => {
       assert.equal(await sessions.count(), 0);
     });
 
-    test("promise 2: onConflict decides about the same key, or fails the commit", async () => {
+    test("promise 2: two requests change one key → onConflict decides, or fails the commit", async () => {
       const seen: unknown[] = [];
       const careful = manager({
         onConflict(conflict) {
@@ -367,8 +367,8 @@ eachStore((_name, create) => {
     });
   });
 
-  describe("promise 5, dead on time", () => {
-    test("R14, R19: the idle limit to the millisecond, without any job", async () => {
+  describe("promise 5: expiry does not depend on a job", () => {
+    test("R14, R19: the idle limit passes → ended to the millisecond, without any job", async () => {
       const short = manager({ idleTimeout: "15 min", absoluteTimeout: "12 h" });
       const cookie = await begin({ a: 1 }, short);
       now = start + 15 * 60_000 - 1;
@@ -377,7 +377,7 @@ eachStore((_name, create) => {
       assert.equal((await short.load(cookie)).isNew, true);
     });
 
-    test("R14, R16: the absolute limit to the millisecond, however much the session is used", async () => {
+    test("R14, R16: the absolute limit passes → ended to the millisecond, even if the session is in use", async () => {
       const short = manager({ idleTimeout: "15 min", absoluteTimeout: "1 h" });
       const cookie = await begin({ a: 1 }, short);
       for (let minutes = 10; minutes <= 50; minutes += 10) {
@@ -391,7 +391,7 @@ eachStore((_name, create) => {
       assert.equal((await short.load(cookie)).isNew, true);
     });
 
-    test("a touch moves the idle limit, at most once per touchEvery", async () => {
+    test("a session is used → a touch moves the idle limit, at most once per touchEvery", async () => {
       const short = manager({ idleTimeout: "20 min", absoluteTimeout: "12 h" }); // touchEvery: 1 min
       const cookie = await begin({ a: 1 }, short);
       statements.counts.clear();
@@ -412,7 +412,7 @@ eachStore((_name, create) => {
       assert.equal((await short.load(cookie)).isNew, true);
     });
 
-    test("a shorter idle timeout acts at once on sessions that are there", async () => {
+    test("the idle timeout is shortened → applies to existing sessions at once", async () => {
       const cookie = await begin();
       now = start + 2 * 3_600_000;
       const strict = manager({ preset: "aal2" });
@@ -420,7 +420,7 @@ eachStore((_name, create) => {
       assert.equal((await sessions.load(cookie)).isNew, false);
     });
 
-    test("R20: a clock that jumps an hour never extends the absolute limit", async () => {
+    test("R20: the clock jumps an hour → the absolute limit is never extended", async () => {
       const short = manager({ idleTimeout: "2 h", absoluteTimeout: "12 h" });
       for (const jump of [-3_600_000, 3_600_000]) {
         now = start;
@@ -441,7 +441,7 @@ eachStore((_name, create) => {
       }
     });
 
-    test("promise 3: a save that was in flight when its session expired brings nothing back", async () => {
+    test("promise 3: a session expires while its save is in flight → it stays ended", async () => {
       const cookie = await begin();
       now = start + 30 * day - 1;
       const session = await sessions.load(cookie);
@@ -451,7 +451,7 @@ eachStore((_name, create) => {
       assert.equal((await sessions.load(cookie)).isNew, true);
     });
 
-    test("expire deletes what has ended and nothing else, in batches, and tells its progress", async () => {
+    test("expire → deletes ended sessions only, in batches, and reports its progress", async () => {
       for (let i = 0; i < 25; i++) await begin({ i });
       now = start + 30 * day - 1;
       const alive = await begin({ alive: true });
@@ -475,8 +475,8 @@ eachStore((_name, create) => {
     });
   });
 
-  describe("promise 6, worthless when stolen", () => {
-    test("R26: a row that does not open is refused with an event, and the user gets a fresh session", async () => {
+  describe("promise 6: a stolen dump reveals no session data", () => {
+    test("R26: a row does not open → refused with an event, and the user gets a new session", async () => {
       const cookie = await begin({ secret: 1 });
       const refused: { handle: string; reason: string }[] = [];
       const listen = (message: unknown) => refused.push(message as (typeof refused)[number]);
@@ -499,7 +499,7 @@ eachStore((_name, create) => {
       }
     });
 
-    test("R2: neither rows, nor events, nor inspected objects hold a token, a user id or a value", async () => {
+    test("R2: rows, events and inspected objects → contain no token, user id or value", async () => {
       const lines: string[] = [];
       const heard = (message: unknown) => lines.push(inspect(message, { depth: 9 }));
       const traced = [channels.read, channels.write, channels.delete, channels.touch];
@@ -536,7 +536,7 @@ eachStore((_name, create) => {
       assert.ok(lines.length > 5);
     });
 
-    test("sealed to the cookie, the database and the keys open nothing", async () => {
+    test("sealed to the cookie → the database and the keys together open nothing", async () => {
       const sealed = manager({ sealTo: "cookie" });
       const cookie = await begin({ secret: 1 }, sealed);
       assert.equal((await sealed.load(cookie)).data["secret"], 1);
@@ -546,8 +546,8 @@ eachStore((_name, create) => {
     });
   });
 
-  describe("promise 8, down is down", () => {
-    test("R37: a failing store is an error of status 503 and never an anonymous session; nothing is cached", async () => {
+  describe("promise 8: fail closed, a store outage is a 503", () => {
+    test("R37: the store fails → an error with status 503, never an anonymous session; nothing is cached", async () => {
       let down = false;
       const flaky = createSessionManager<Data>({
         store: around(held.store, async (_operation, call) => {
@@ -569,7 +569,7 @@ eachStore((_name, create) => {
       assert.equal((await flaky.load(cookie)).data["a"], 2);
     });
 
-    test("an unknown outcome is told as an error, and committing again applies nothing twice", async () => {
+    test("a commit with unknown outcome → an error; committing again applies nothing twice", async () => {
       let lose: string | null = null;
       const flaky = createSessionManager<Data>({
         store: around(held.store, async (operation, call) => {
@@ -612,8 +612,8 @@ eachStore((_name, create) => {
     });
   });
 
-  describe("promise 9, keys turn without notice", () => {
-    test("R27: adding a newest key logs nobody out, moves the row to it and sends the cookie anew", async () => {
+  describe("promise 9: zero-downtime key rotation", () => {
+    test("R27: a newest key is added → nobody is logged out, the row moves to it, the cookie is sent again", async () => {
       const before = manager({ keys: olderKey });
       const cookie = cookieOf(await visit(null, (session) => session.login("42"), before));
       const turned = manager({ keys: [testKeys, olderKey] });
@@ -628,7 +628,7 @@ eachStore((_name, create) => {
       assert.deepEqual(info!.client, { address: "192.0.2.1", userAgent: "curl" });
     });
 
-    test("a changed session is saved under the newest key and its cookie sent anew", async () => {
+    test("a session under an older key changes → saved under the newest key, and its cookie is sent again", async () => {
       const cookie = await begin({ a: 1 }, manager({ keys: olderKey }));
       const renewed = cookieOf(
         await visit(cookie, (session) => (session.data["a"] = 2), manager({ keys: [testKeys, olderKey] })),
@@ -636,7 +636,7 @@ eachStore((_name, create) => {
       assert.equal((await manager().load(renewed)).data["a"], 2);
     });
 
-    test("a user's sessions are found under every key of the ring", async () => {
+    test("sessions under every key of the ring → found by their user", async () => {
       const before = manager({ keys: olderKey });
       const cookie = cookieOf(await visit(null, (session) => session.login("42"), before));
       const turned = manager({ keys: [testKeys, olderKey] });
@@ -648,7 +648,7 @@ eachStore((_name, create) => {
   });
 
   describe("users and their devices", () => {
-    test("R36, R44: list, find, revoke one, revoke all others", async () => {
+    test("R36, R44: list, find, revoke one, revoke all others → effective at the next request", async () => {
       const cookies: string[] = [];
       for (let i = 0; i < 4; i++) {
         now += 1;
@@ -678,7 +678,7 @@ eachStore((_name, create) => {
       assert.equal(await sessions.forUser(42).revokeAll(), 1, "a number is its decimal text");
     });
 
-    test("`client: false` keeps neither address nor user agent", async () => {
+    test("`client: false` → neither address nor user agent is stored", async () => {
       const blind = manager({ client: false });
       await visit(null, (session) => session.login("42"), blind);
       const [row] = await held.store.scan(null, 1);
@@ -686,7 +686,7 @@ eachStore((_name, create) => {
       assert.equal((await blind.forUser("42").list())[0]!.client, null);
     });
 
-    test("userOf takes the user from the data at each commit", async () => {
+    test("userOf → finds the user in the data at each commit", async () => {
       const passport = manager({ userOf: (data) => data["passport"]?.user });
       const cookie = cookieOf(
         await visit(null, (session) => (session.data["passport"] = { user: "7" }), passport),
@@ -697,7 +697,7 @@ eachStore((_name, create) => {
       assert.equal((await passport.load(cookie)).user, undefined);
     });
 
-    test("R43: a hook that throws never leaves a session valid that was to end", async () => {
+    test("R43: a hook throws → no session stays valid that was to end", async () => {
       let broken = false;
       const hooked = manager({
         userOf: () => {
@@ -719,8 +719,8 @@ eachStore((_name, create) => {
     });
   });
 
-  describe("promise 10, bounded; bad input", () => {
-    test("R45: what cannot be stored is told with its path, and what is stored stays as it was", async () => {
+  describe("promise 10: bounded resources, and bad input", () => {
+    test("R45: a value cannot be stored → an error with its path, and the stored session is unchanged", async () => {
       const cookie = await begin({ a: 1 });
       const cases: [(data: Data) => void, RegExp][] = [
         [(data) => (data["cart"] = [0, 0, 0, { price: () => 1 }]), /data\.cart\[3\]\.price/],
@@ -743,7 +743,7 @@ eachStore((_name, create) => {
       assert.deepEqual((await sessions.load(cookie)).data, { a: 1 });
     });
 
-    test("misuse is a TypeError", async () => {
+    test("misuse → a TypeError", async () => {
       const session = await sessions.load(null);
       assert.throws(() => session.login(""), TypeError);
       assert.throws(() => session.login({} as never), TypeError);
@@ -754,7 +754,7 @@ eachStore((_name, create) => {
       assert.throws(() => sessions.scheduleExpiry({ every: "soon" as never }), TypeError);
     });
 
-    test("a schema validates on save and load, and upgrade brings old data to today's shape", async () => {
+    test("a schema → validates on save and load; upgrade converts older data", async () => {
       const old = manager({ schema: v.object({ name: v.string() }) as never });
       const cookie = await begin({ name: "Ada Lovelace" }, old);
       await assert.rejects(
@@ -786,7 +786,7 @@ eachStore((_name, create) => {
     });
   });
 
-  test("R34: the expiry schedule runs by itself, in one process at a time, until it is stopped", async () => {
+  test("R34: scheduleExpiry → runs in one process at a time, until it is stopped", async () => {
     for (let i = 0; i < 3; i++) await begin({ i });
     now = start + 31 * day;
     assert.equal(await held.store.lease("expire", "another process", now + 60_000, now), true);
@@ -818,7 +818,7 @@ eachStore((_name, create) => {
 });
 
 describe("options", () => {
-  test("every problem is told at once, and no key is repeated", () => {
+  test("several problems → one error lists them all, and shows no key", () => {
     const secret = "correct horse battery staple";
     let thrown: unknown;
     try {
@@ -869,7 +869,7 @@ describe("options", () => {
     assert.ok(!inspect(thrown).includes(secret));
   });
 
-  test("R15: presets, and only shorter limits beside them", async () => {
+  test("R15: a preset → its limits, which can only be shortened", async () => {
     const limits = {
       aal1: [30 * day, 30 * day],
       aal2: [3_600_000, day],
@@ -898,7 +898,7 @@ describe("options", () => {
     createSessionManager({ store: memoryStore(), keys: testKeys, preset: "aal3", idleTimeout: "5 min" });
   });
 
-  test("generated keys work, in text and array form", async () => {
+  test("generated keys → accepted as text and as an array", async () => {
     const keys = [generateKey(), generateKey()];
     for (const form of [keys, keys.join(","), ` ${keys.join(" , ")} `]) {
       assert.ok(createSessionManager({ store: memoryStore(), keys: form }));
@@ -910,7 +910,7 @@ describe("options", () => {
   });
 });
 
-test("data is typed by argument, by schema and by default", async () => {
+test("session.data → typed by argument, by schema and by default", async () => {
   const typed = createSessionManager<{ n: number }>({ store: memoryStore(), keys: testKeys });
   const session = await typed.load(null);
   session.data.n = 1;

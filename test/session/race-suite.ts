@@ -42,7 +42,7 @@ export function raceSuite(
     return cookieOf(await sessions.commit(session));
   }
 
-  test("promise 2, R39: 64 parallel requests changing different keys all survive", async () => {
+  test("promise 2, R39: 64 parallel requests change different keys → all are kept", async () => {
     const sessions = manager();
     for (let round = 0; round < 5; round++) {
       const cookie = await begin(sessions);
@@ -59,7 +59,7 @@ export function raceSuite(
     }
   }, 120_000);
 
-  test("promise 2, R39: 64 changes in seeded schedules over four processes' worth of managers all survive", async () => {
+  test("promise 2, R39: 64 changes in seeded schedules over four managers → all are kept", async () => {
     const rounds = name === "memory" ? 20 : 3;
     for (let seed = 1; seed <= rounds; seed++) {
       const scheduler = new Scheduler(seed);
@@ -79,7 +79,7 @@ export function raceSuite(
     }
   }, 120_000);
 
-  test("promise 2: 64 parallel atomic updates count to 64", async () => {
+  test("promise 2: 64 parallel atomic updates → count to 64", async () => {
     const sessions = manager();
     const cookie = await begin(sessions, { count: 0 });
     await Promise.all(
@@ -164,67 +164,83 @@ export function raceSuite(
     return handleOf(readToken(KeyRing.from(testKeys), cookie.slice(cookie.indexOf("=") + 1))!.id);
   }
 
-  test("promise 3, R38, R41: save against destroy brings nothing back", { timeout: 120_000 }, async () => {
-    await race(
-      undefined,
-      async (sessions, cookie) => {
-        const session = await sessions.load(cookie);
-        session.destroy();
-        return sessions.commit(session);
-      },
-      async ({ cookie, endCookie, seed }) => {
-        await isDead(cookie, seed);
-        assert.match(endCookie ?? "nothing", /Max-Age=0/, `seed ${seed}: the log-out clears the cookie`);
-      },
-    );
-  });
+  test(
+    "promise 3, R38, R41: save against destroy → the session stays ended",
+    { timeout: 120_000 },
+    async () => {
+      await race(
+        undefined,
+        async (sessions, cookie) => {
+          const session = await sessions.load(cookie);
+          session.destroy();
+          return sessions.commit(session);
+        },
+        async ({ cookie, endCookie, seed }) => {
+          await isDead(cookie, seed);
+          assert.match(endCookie ?? "nothing", /Max-Age=0/, `seed ${seed}: the log-out clears the cookie`);
+        },
+      );
+    },
+  );
 
-  test("promise 3, R38, R44: save against revokeAll brings nothing back", { timeout: 120_000 }, async () => {
-    await race(
-      "42",
-      async (sessions) => {
-        assert.ok((await sessions.forUser("42").revokeAll()) >= 1);
-        return null;
-      },
-      async ({ cookie, seed }) => isDead(cookie, seed),
-    );
-  });
+  test(
+    "promise 3, R38, R44: save against revokeAll → the session stays ended",
+    { timeout: 120_000 },
+    async () => {
+      await race(
+        "42",
+        async (sessions) => {
+          assert.ok((await sessions.forUser("42").revokeAll()) >= 1);
+          return null;
+        },
+        async ({ cookie, seed }) => isDead(cookie, seed),
+      );
+    },
+  );
 
-  test("promise 3, R38, R40, R41: save against regenerate", { timeout: 120_000 }, async () => {
-    await race(
-      undefined,
-      async (sessions, cookie) => {
-        const session = await sessions.load(cookie);
-        session.regenerate();
-        return sessions.commit(session);
-      },
-      async ({ cookie, endCookie, saved, seed }) => {
-        await isDead(cookie, seed);
-        const session = await manager().load(cookieOf(endCookie));
-        assert.equal(session.data["kept"], 1, `seed ${seed}: the data is kept`);
-        if (saved && seed % 3 === 0)
-          assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
-      },
-    );
-  });
+  test(
+    "promise 3, R38, R40, R41: save against regenerate → the data and confirmed saves are kept",
+    { timeout: 120_000 },
+    async () => {
+      await race(
+        undefined,
+        async (sessions, cookie) => {
+          const session = await sessions.load(cookie);
+          session.regenerate();
+          return sessions.commit(session);
+        },
+        async ({ cookie, endCookie, saved, seed }) => {
+          await isDead(cookie, seed);
+          const session = await manager().load(cookieOf(endCookie));
+          assert.equal(session.data["kept"], 1, `seed ${seed}: the data is kept`);
+          if (saved && seed % 3 === 0)
+            assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
+        },
+      );
+    },
+  );
 
-  test("promise 3, R17, R38, R41: save against login", { timeout: 120_000 }, async () => {
-    await race(
-      undefined,
-      async (sessions, cookie) => {
-        const session = await sessions.load(cookie);
-        session.login("7");
-        return sessions.commit(session);
-      },
-      async ({ cookie, endCookie, saved, seed }) => {
-        await isDead(cookie, seed);
-        const session = await manager().load(cookieOf(endCookie));
-        assert.equal(session.user, "7", `seed ${seed}`);
-        if (saved && seed % 3 === 0)
-          assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
-      },
-    );
-  });
+  test(
+    "promise 3, R17, R38, R41: save against login → the user is logged in, and a confirmed save is kept",
+    { timeout: 120_000 },
+    async () => {
+      await race(
+        undefined,
+        async (sessions, cookie) => {
+          const session = await sessions.load(cookie);
+          session.login("7");
+          return sessions.commit(session);
+        },
+        async ({ cookie, endCookie, saved, seed }) => {
+          await isDead(cookie, seed);
+          const session = await manager().load(cookieOf(endCookie));
+          assert.equal(session.user, "7", `seed ${seed}`);
+          if (saved && seed % 3 === 0)
+            assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
+        },
+      );
+    },
+  );
 
   test(
     "promise 3, R38, R41, R42: save against reset carries nothing over",
@@ -247,7 +263,7 @@ export function raceSuite(
     },
   );
 
-  test("promise 3, R38: save against expire", { timeout: 120_000 }, async () => {
+  test("promise 3, R38: save against expire → the session stays ended", { timeout: 120_000 }, async () => {
     await race(
       undefined,
       async (sessions) => {
@@ -264,7 +280,7 @@ export function raceSuite(
     );
   });
 
-  test("promise 3, R41: of two that end the same session only one clears the cookie", async () => {
+  test("promise 3, R41: two requests end one session → only one clears the cookie", async () => {
     const random = seeded(5);
     for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
       const scheduler = new Scheduler(Math.floor(random() * 1e9));
@@ -282,7 +298,7 @@ export function raceSuite(
     }
   }, 120_000);
 
-  test("promise 3: two parallel logins from one session both log in, and the old id is dead", async () => {
+  test("promise 3: two parallel logins from one session → both log in, and the old id has ended", async () => {
     for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
       const scheduler = new Scheduler(seed);
       const cookie = await begin(manager());
@@ -300,7 +316,7 @@ export function raceSuite(
     }
   }, 120_000);
 
-  test("R40: of two parallel regenerations one wins and the other gets no cookie", async () => {
+  test("R40: two parallel regenerations → one wins, and the other gets no cookie", async () => {
     for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
       const scheduler = new Scheduler(seed);
       const cookie = await begin(manager());

@@ -56,7 +56,7 @@ describe.each(Object.entries(faults))("onUnreadable: %s", (name, options) => {
     assert.deepEqual(reasons, ["schema"]);
   });
 
-  test('"throw" → RefusedError with status 500 for whoever looks, and for nobody else', async () => {
+  test('"throw" → RefusedError with status 500 at each access, and no effect on other requests', async () => {
     const { cookie, manager } = await begin();
     const sessions = manager("throw");
     const session = await sessions.load(cookie);
@@ -66,7 +66,7 @@ describe.each(Object.entries(faults))("onUnreadable: %s", (name, options) => {
     assert.equal(await sessions.commit(session), null);
   });
 
-  test.each(["renew", "throw"] as const)("%j → logging out works (R43)", async (onUnreadable) => {
+  test.each(["renew", "throw"] as const)("%j → R43: logging out works", async (onUnreadable) => {
     const { before, cookie, manager } = await begin();
     const sessions = manager(onUnreadable);
     const session = await sessions.load(cookie);

@@ -6,7 +6,7 @@ import { counted, testKeys } from "./doubles.ts";
 
 const requests = 100_000;
 
-test(`promise 1, R35: ${requests} requests without a cookie reach no statement`, async () => {
+test(`promise 1, R35: ${requests} requests without a cookie → no statement`, async () => {
   const { store, total } = counted(memoryStore());
   const sessions = createSessionManager({ store, keys: testKeys });
   for (let i = 0; i < requests; i++) {
@@ -17,7 +17,7 @@ test(`promise 1, R35: ${requests} requests without a cookie reach no statement`,
   assert.equal(total(), 0);
 }, 120_000);
 
-test(`promise 1, R3, R9: ${requests} requests with forged cookies reach no statement`, async () => {
+test(`promise 1, R3, R9: ${requests} requests with forged cookies → no statement`, async () => {
   const { store, total } = counted(memoryStore());
   const sessions = createSessionManager({ store, keys: testKeys });
   for (let i = 0; i < requests; i++) {
