@@ -5,19 +5,19 @@ const TOKEN_BYTES = 32;
 const KEY = "_csrf_token";
 const GLOBAL = "!real_csrf_token";
 
-/** The form that a per-form token (`config.action_controller.per_form_csrf_tokens`) is for. */
+/** The form that a per-form token (`config.action_controller.per_form_csrf_tokens`) is valid for. */
 export interface RailsForm {
-  /** Path the form is posted to, without a query: "/posts". */
+  /** The path that the form posts to, without a query: "/posts". */
   readonly path: string;
   /** "post", "patch", … */
   readonly method: string;
 }
 
 /**
- * An authenticity token for a form or an `X-CSRF-Token` header, as `form_authenticity_token` of Rails 6.1 and later
- * gives one: masked afresh on every call, so that compression does not reveal it (BREACH). The session's own
- * `_csrf_token` is made where there is none.
- * @param form gives a token that Rails accepts for this form only; without, one for all forms
+ * Returns an authenticity token for a form or an `X-CSRF-Token` header, like `form_authenticity_token` of Rails 6.1 and
+ * later. It is masked anew on every call, so that compression does not reveal it (BREACH). Creates the session's
+ * `_csrf_token` if it is missing.
+ * @param form restricts the token to this form. Default: valid for all forms
  */
 export function railsCsrfToken(data: Record<string, unknown>, form?: RailsForm): string {
   let real = decode(data[KEY]);
@@ -31,9 +31,9 @@ export function railsCsrfToken(data: Record<string, unknown>, form?: RailsForm):
 }
 
 /**
- * Whether a token from a form or a header belongs to this session. Takes what Rails takes: masked tokens for all
- * forms, masked and unmasked forms of the session's own token, in either alphabet of base64; and, where `form` says
- * which form was posted, a token for that form. Compares in constant time. False, never an error, for anything else.
+ * Whether a token from a form or header belongs to this session. Accepts what Rails accepts: masked tokens for all
+ * forms, masked and unmasked forms of the session's own token, in both base64 alphabets; and, if `form` is the posted
+ * form, a token for that form. Compares in constant time. Returns false for anything else and never throws.
  */
 export function verifyRailsCsrfToken(
   data: Readonly<Record<string, unknown>>,
@@ -50,7 +50,7 @@ export function verifyRailsCsrfToken(
   return accepted.reduce((found, candidate) => timingSafeEqual(unmasked, candidate) || found, false);
 }
 
-/** Bytes of canonical base64, padded or not; null for anything else. */
+/** Decodes canonical base64, padded or not. Null for anything else. */
 function decode(text: unknown): Buffer | null {
   if (typeof text !== "string" || text.length > 4 * TOKEN_BYTES) return null;
   const standard = text.replaceAll("-", "+").replaceAll("_", "/");

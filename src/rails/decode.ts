@@ -14,10 +14,10 @@ import { Reader, refused, safe, stringOf } from "./reader.ts";
 import * as ruby from "./types.ts";
 
 /**
- * The value of `ActiveSupport::MessagePack` bytes, signature included.
+ * Decodes `ActiveSupport::MessagePack`, including the signature.
  *
- * Rails also takes a signature in a wider form than `cc 80`; no Rails writes one, and it is refused here.
- * @throws {RefusedError} "decode": anything but one whole value of known types within the limits
+ * Rails also accepts a wider form of the signature than `cc 80`, but never writes one; it is refused here.
+ * @throws {RefusedError} reason "decode": not exactly one value of known types within the limits
  */
 export function decodeRuby(bytes: Uint8Array, limits: RubyLimits = defaultLimits): unknown {
   const reader = openRuby(bytes, limits);
@@ -26,9 +26,9 @@ export function decodeRuby(bytes: Uint8Array, limits: RubyLimits = defaultLimits
   return value;
 }
 
-/** A reader that stands after the signature. @throws {RefusedError} */
+/** Returns a reader positioned after the signature. @throws {RefusedError} */
 export function openRuby(bytes: Uint8Array, limits: RubyLimits): Reader {
-  if (bytes.length > limits.maxBytes) throw refused(`they are more than ${limits.maxBytes}.`);
+  if (bytes.length > limits.maxBytes) throw refused(`its size exceeds maxBytes, ${limits.maxBytes}.`);
   const reader = new Reader(bytes, limits);
   const signature = reader.take(2);
   if (signature[0] !== SIGNATURE[0] || signature[1] !== SIGNATURE[1])
@@ -36,7 +36,7 @@ export function openRuby(bytes: Uint8Array, limits: RubyLimits): Reader {
   return reader;
 }
 
-/** Reads one value at `depth` containers. @throws {RefusedError} */
+/** Reads one value nested in `depth` containers. @throws {RefusedError} */
 export function readValue(reader: Reader, depth: number): unknown {
   const head = reader.head();
   if (head.kind === "value") return head.value;
@@ -48,7 +48,7 @@ export function readValue(reader: Reader, depth: number): unknown {
   return array;
 }
 
-/** A plain object where all keys are strings, else a Map. `__proto__` makes it a Map too (R46). */
+/** Returns a plain object if all keys are strings, otherwise a Map. The key `__proto__` makes it a Map too (R46). */
 function readHash(
   reader: Reader,
   length: number,
@@ -75,7 +75,7 @@ function fill<Hash extends Map<unknown, unknown>>(hash: Hash, pairs: readonly [u
   return hash;
 }
 
-/** Map and Set take -0 for 0 and one NaN for another; as objects they stay what they are. */
+/** Map and Set treat -0 as 0 and all NaN as equal; wrapped in objects, they stay distinct. */
 function member(value: unknown): unknown {
   return typeof value === "number" && (Number.isNaN(value) || Object.is(value, -0))
     ? new ruby.RubyFloat(value)
@@ -93,7 +93,7 @@ function readExtension(outer: Reader, code: number, payload: Uint8Array, depth: 
     return value;
   } catch (cause) {
     if (cause instanceof RefusedError) throw cause;
-    throw refused(`extension ${code} holds what its type cannot: ${(cause as Error).message}`, { cause });
+    throw refused(`extension ${code} has an invalid value: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -140,20 +140,21 @@ function readTyped(reader: Reader, code: number, depth: number): unknown {
         readValue(reader, depth),
         readValue(reader, depth),
       ];
-      if (typeof excludeEnd !== "boolean") throw refused("a Range does not say whether its end counts.");
-      if (!isRange(begin, end)) throw refused("a Range is between values that cannot be compared.");
+      if (typeof excludeEnd !== "boolean")
+        throw refused("a Range has no flag for whether its end is excluded.");
+      if (!isRange(begin, end)) throw refused("a Range has ends that cannot be compared.");
       return new ruby.RubyRange(begin, end, excludeEnd);
     }
     case EXT.set: {
       const members = readValue(reader, depth - 1);
-      if (!Array.isArray(members)) throw refused("a Set is no array.");
+      if (!Array.isArray(members)) throw refused("a Set is not an array.");
       return new Set(members.map(member));
     }
     case EXT.uri:
       return new ruby.RubyUri(readText(reader));
     case EXT.ipAddress: {
       const address = reader.string();
-      if (!isAddress(address)) throw refused("an IPAddr is no address.");
+      if (!isAddress(address)) throw refused("an IPAddr is not an address.");
       return new ruby.RubyIpAddress(address);
     }
     case EXT.pathname:
@@ -162,7 +163,7 @@ function readTyped(reader: Reader, code: number, depth: number): unknown {
       return new ruby.RubyRegexp(readText(reader));
     case EXT.indifferentHash: {
       const head = reader.head();
-      if (head.kind !== "map") throw refused("a HashWithIndifferentAccess is no map.");
+      if (head.kind !== "map") throw refused("a HashWithIndifferentAccess is not a map.");
       const pairs: [unknown, unknown][] = [];
       for (let index = 0; index < head.length; index++) {
         const key = readValue(reader, depth);
@@ -177,7 +178,7 @@ function readTyped(reader: Reader, code: number, depth: number): unknown {
   }
 }
 
-/** The whole payload as text. */
+/** Reads the whole payload as text. */
 function readText(reader: Reader): string {
   const text = stringOf(reader.take(reader.left));
   if (typeof text !== "string") throw refused("a name is not UTF-8.");
@@ -225,18 +226,20 @@ function readDuration(reader: Reader, depth: number): ruby.RubyDuration {
   const value = readNumeric(reader, depth);
   const head = reader.head();
   if (head.kind !== "array" || head.length !== ruby.durationUnits.length)
-    throw refused("a Duration has no seven parts.");
+    throw refused("a Duration does not have seven parts.");
   const parts: Partial<Record<ruby.RubyDurationUnit, ruby.RubyNumeric>> = {};
   for (const unit of ruby.durationUnits) {
     const part = readValue(reader, depth);
     if (part === null) continue;
-    if (!isNumeric(part)) throw refused("a Duration's part is no number.");
+    if (!isNumeric(part)) throw refused("a part of a Duration is not a number.");
     parts[unit] = part;
   }
   return new ruby.RubyDuration(value, parts);
 }
 
-/** Raw text, or one nested str that fills the payload exactly: in most lengths its header starts no text. */
+/**
+ * Reads raw text, or one nested str that fills the payload exactly: for most lengths, no text starts with its header.
+ */
 function readSafeBuffer(reader: Reader): ruby.RubySafeBuffer {
   const payload = reader.take(reader.left);
   const nested = wholeString(payload);
@@ -245,7 +248,9 @@ function readSafeBuffer(reader: Reader): ruby.RubySafeBuffer {
     : new ruby.RubySafeBuffer(stringOf(nested), "nested");
 }
 
-/** What is in a str that is the whole payload, told by its header alone: nothing is thrown for other bytes. */
+/**
+ * Returns the content of a str that fills the whole payload, from its header alone, without throwing for other bytes.
+ */
 function wholeString(payload: Buffer): Buffer | null {
   const first = payload[0] ?? 0;
   const fixed = first >= 0xa0 && first <= 0xbf;

@@ -3,9 +3,9 @@ import { placeText, refusal, within, type Place } from "./place.ts";
 import { RubyIndifferentHash, RubySymbol } from "./types.ts";
 
 /**
- * Refuses a Map or Set in which two keys or members are one in Ruby, which would keep one of them. To be called once
- * it is written: that bounds the work.
- * @throws {ValueError} naming both
+ * Rejects a Map or Set with two keys or members that are equal in Ruby, which would keep only one. Call it after
+ * writing the value, which bounds the work.
+ * @throws {ValueError} with both paths
  */
 export function assertDistinct(
   collection: ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>,
@@ -22,13 +22,13 @@ export function assertDistinct(
     const name = identity(key);
     const before = places.get(name);
     if (before !== undefined) {
-      throw refusal(place, `is in Ruby the same as ${placeText(before)}: Ruby would keep one of them.`);
+      throw refusal(place, `equals ${placeText(before)} in Ruby, which would keep only one of them.`);
     }
     places.set(name, place);
   }
 }
 
-/** Whether a look at the kinds of the keys is enough: JavaScript tells these apart as Ruby does. */
+/** Whether the types of the keys suffice to tell: JavaScript distinguishes these as Ruby does. */
 function areDistinct(keys: Iterable<unknown>, isIndifferent: boolean): boolean {
   for (const key of keys) {
     if (typeof key === "string" || typeof key === "number") continue;

@@ -4,10 +4,10 @@ import { RubyString, RubySymbol } from "./types.ts";
 export const IV_BYTES = 12;
 export const TAG_BYTES = 16;
 
-/** Encodings that a plaintext may be tagged with; they say nothing about its bytes. */
+/** Encodings that a plaintext can be tagged with. They say nothing about its bytes. */
 const ENCODINGS: readonly unknown[] = [undefined, null, "ASCII-8BIT", "BINARY", "UTF-8", "US-ASCII"];
 
-/** A message of Active Record encryption, its parts of the right kinds and sizes. */
+/** An Active Record encryption message whose parts have valid types and sizes. */
 export interface Message {
   readonly ciphertext: Uint8Array;
   readonly iv: Uint8Array;
@@ -17,11 +17,11 @@ export interface Message {
   readonly compressed: boolean;
 }
 
-/** Something that is a message, with a part that is wrong: never to be taken for an unencrypted session. */
+/** A message with an invalid part. Never treat it as an unencrypted session. */
 export class BrokenMessage extends RefusedError {}
 
 /**
- * @throws {RefusedError} "decode" where the value is no message at all
+ * @throws {RefusedError} reason "decode": not a message
  * @throws {BrokenMessage}
  */
 export function readMessage(value: unknown): Message {
@@ -30,7 +30,7 @@ export function readMessage(value: unknown): Message {
   if (payload === undefined || given === undefined) {
     throw new RefusedError(
       "decode",
-      "The row is no message of Active Record encryption: p and h are missing.",
+      "The row is not an Active Record encryption message: p and h are missing.",
     );
   }
   const headers = readHeaders(given);
@@ -39,13 +39,13 @@ export function readMessage(value: unknown): Message {
   }
   const reference = headers.get("i") ?? null;
   if (reference !== null && typeof reference !== "string") {
-    throw new BrokenMessage("decode", "The row's key reference is no text.");
+    throw new BrokenMessage("decode", "The row's key reference is not text.");
   }
   const dataKey = headers.get("k");
   return {
     ciphertext: part(payload, "ciphertext"),
     iv: part(headers.get("iv"), "iv", IV_BYTES),
-    // Node would take a shorter tag, and a tag of four bytes is forged by guessing.
+    // Node accepts shorter tags, and a tag of four bytes can be guessed.
     tag: part(headers.get("at"), "tag", TAG_BYTES),
     reference,
     dataKey: dataKey === undefined || dataKey === null ? null : readDataKey(dataKey),
@@ -55,15 +55,14 @@ export function readMessage(value: unknown): Message {
 
 function readDataKey(value: unknown): Message {
   if (member(value, "p") === undefined || member(value, "h") === undefined) {
-    throw new BrokenMessage("decode", "The row's data key is no message.");
+    throw new BrokenMessage("decode", "The row's data key is not a message.");
   }
   const message = readMessage(value);
-  if (message.dataKey !== null)
-    throw new BrokenMessage("decode", "The row's data key has a data key itself.");
+  if (message.dataKey !== null) throw new BrokenMessage("decode", "The row's data key has its own data key.");
   return message;
 }
 
-/** Whether a value has the parts of a message, be their names symbols: then it is never an unencrypted session. */
+/** Whether a value has the parts of a message, even with symbols as names. It is then never an unencrypted session. */
 export function isShapedAsMessage(value: unknown): boolean {
   return ["p", "h"].every(
     (name) => member(value, name) !== undefined || (value instanceof Map && value.has(RubySymbol.for(name))),
@@ -81,19 +80,20 @@ function readHeaders(given: unknown): Map<string, unknown> {
   const headers = new Map<string, unknown>();
   const plain =
     given !== null && typeof given === "object" && Object.getPrototypeOf(given) === Object.prototype;
-  if (!plain && !(given instanceof Map)) throw new BrokenMessage("decode", "The row's headers are no map.");
+  if (!plain && !(given instanceof Map))
+    throw new BrokenMessage("decode", "The row's headers are not a map.");
   for (const [key, value] of given instanceof Map
     ? (given as Map<unknown, unknown>)
     : Object.entries(given)) {
     const name = key instanceof RubySymbol ? key.name : key;
     if (typeof name !== "string") throw new BrokenMessage("decode", "A header of the row has no name.");
-    if (headers.has(name)) throw new BrokenMessage("decode", "A header of the row is there twice.");
+    if (headers.has(name)) throw new BrokenMessage("decode", "The row has a duplicate header.");
     headers.set(name, value);
   }
   return headers;
 }
 
-/** Bytes, which Rails takes as bin or as str. */
+/** Bytes, which Rails reads from bin or str. */
 function part(value: unknown, what: string, length?: number): Uint8Array {
   const bytes =
     value instanceof Uint8Array
@@ -103,7 +103,8 @@ function part(value: unknown, what: string, length?: number): Uint8Array {
         : typeof value === "string"
           ? Buffer.from(value, "utf8")
           : null;
-  if (bytes === null) throw new BrokenMessage("decode", `The row's ${what} is missing or no bytes.`);
+  if (bytes === null)
+    throw new BrokenMessage("decode", `The row's ${what} is missing or does not consist of bytes.`);
   if (length !== undefined && bytes.length !== length) {
     throw new BrokenMessage("length", `The row's ${what} is ${bytes.length} bytes instead of ${length}.`);
   }

@@ -27,9 +27,9 @@ const CIPHER = "aes-256-gcm";
 const KEY_BYTES = 32;
 const ITERATIONS = 65_536;
 const COMPRESS_ABOVE = 140;
-/** What a message adds to its ciphertext, envelope and all, is a few hundred bytes. */
+/** Overhead of a message with an envelope: a few hundred bytes. */
 const MESSAGE_OVERHEAD = 4096;
-/** deflate's worst case: five bytes for every 16 KiB block, and its own header and checksum. */
+/** Overhead of deflate in the worst case: five bytes per 16 KiB block, plus header and checksum. */
 const deflatedAtMost = (bytes: number): number => bytes + 5 * Math.ceil(bytes / 16_384) + 64;
 
 const HEADER = {
@@ -42,7 +42,7 @@ const HEADER = {
 } as const;
 
 interface DerivedKey {
-  /** An object of the key: with it a cipher is made in half the time, and no bytes of it lie on the heap. */
+  /** A KeyObject: creating a cipher with it takes half the time, and keeps the key bytes off the heap. */
   readonly secret: KeyObject;
   /** What `store_key_references` stores: 4 hex characters. */
   readonly reference: string;
@@ -54,7 +54,7 @@ interface Scheme {
   readonly envelope: boolean;
 }
 
-/** Randomness of one sealing, given only to reproduce a known message. */
+/** Randomness of one encryption, passed only to reproduce a known message. */
 export interface SealRandomness {
   readonly iv: Uint8Array;
   readonly dataKey?: Uint8Array;
@@ -62,13 +62,13 @@ export interface SealRandomness {
 }
 
 /**
- * Active Record encryption with the MessagePack message serializer: the bytes of the gem's `data` column.
+ * Active Record encryption with the MessagePack message serializer: the format of the gem's `data` column.
  *
- * Keys are derived once, when this is made (about 12 ms each). What the format lacks cannot be added here: a row is
- * bound neither to its id nor to its times, and without key references a key is found by trial.
+ * Keys are derived once, on construction (about 12 ms each). Limits of the format: a row is not bound to its id or its
+ * times, and without key references the key is found by trial.
  */
 export class RailsEncryption {
-  /** Largest plaintext that opens, in bytes. */
+  /** Maximum size of a plaintext in bytes. */
   readonly maxBytes: number;
   readonly #storeKeyReferences: boolean;
   readonly #supportUnencryptedData: boolean;
@@ -92,7 +92,7 @@ export class RailsEncryption {
     this.#messageLimits = { maxBytes, maxDepth: 8, maxKeys: 64 };
   }
 
-  /** The `data` of a plaintext, under the newest key of the present scheme. */
+  /** Encrypts a plaintext to `data`, under the newest key of the current scheme. */
   seal(plaintext: Uint8Array, randomness: SealRandomness = { iv: randomBytes(IV_BYTES) }): Uint8Array {
     const { newest, envelope } = this.#schemes[0];
     const deflates = this.#compress && plaintext.length > COMPRESS_ABOVE;
@@ -110,10 +110,10 @@ export class RailsEncryption {
   }
 
   /**
-   * The plaintext of a row's `data`.
-   * @throws {RefusedError} "decode" no message, "length" a part of the wrong size, "suite" an unknown encoding,
-   * "key" a key reference that names none of the keys, "mode" with an envelope where the schemes say without or
-   * the other way round, "tag" no key opens it or it was changed, "inflate" bad or too large compressed data
+   * Decrypts a row's `data`.
+   * @throws {RefusedError} reason "decode": not a message; "length": a part has the wrong size; "suite": an unknown
+   *   encoding; "key": the key reference matches none of the keys; "mode": an envelope where the schemes have none, or
+   *   the reverse; "tag": no key decrypts it, or it was modified; "inflate": decompression failed or exceeded the limit
    */
   open(data: Uint8Array): Uint8Array {
     let message: Message;
@@ -122,9 +122,9 @@ export class RailsEncryption {
     } catch (error) {
       if (!(error instanceof RefusedError) || error instanceof BrokenMessage) throw error;
       if (!this.#supportUnencryptedData) throw error;
-      // The limits of a message are narrower than a session's: what passed them may be either.
+      // The limits of a message are stricter than those of a session: bytes that pass them can be either.
       if (!isShapedAsMessage(decodeRuby(data, this.#sessionLimits))) return data;
-      throw new BrokenMessage("decode", "The row is shaped as an encrypted message, but is none.");
+      throw new BrokenMessage("decode", "The row looks like an encrypted message but is not valid.");
     }
     let refusal: RefusedError | undefined;
     for (const scheme of this.#schemes) {
@@ -132,10 +132,10 @@ export class RailsEncryption {
       if (!(opened instanceof RefusedError)) return this.#inflate(message, opened);
       refusal ??= opened;
     }
-    throw refusal ?? new RefusedError("key", "The row is under no key.");
+    throw refusal ?? new RefusedError("key", "No key decrypts the row.");
   }
 
-  /** Whether a row is under the newest key of the present scheme, so that it need not be sealed again. */
+  /** Whether a row is under the newest key of the current scheme, so that resealing is unnecessary. */
   isCurrent(data: Uint8Array): boolean {
     try {
       const message = readMessage(decodeRuby(data, this.#messageLimits));
@@ -155,13 +155,13 @@ export class RailsEncryption {
     try {
       return inflateSync(clear, { maxOutputLength: this.maxBytes, chunkSize: chunkFor(4 * clear.length) });
     } catch (cause) {
-      const sentence = `The session does not inflate, or to more than ${this.maxBytes} bytes (maxBytes).`;
+      const sentence = `The session cannot be decompressed within maxBytes, ${this.maxBytes} bytes.`;
       throw new RefusedError("inflate", sentence, { cause });
     }
   }
 }
 
-/** The output's buffer for about so many bytes: zlib's own is 16 KiB, which costs more than the work. */
+/** The output buffer size for this many bytes: allocating zlib's default of 16 KiB costs more than the compression. */
 function chunkFor(bytes: number): number {
   return Math.min(Math.max(bytes, 1024), 65_536);
 }
@@ -186,23 +186,29 @@ function derive(digest: string, salt: string, password: string): DerivedKey {
   };
 }
 
-/** The plaintext, still deflated, or why this scheme does not open the message. */
+/** Returns the plaintext, still compressed, or why this scheme cannot decrypt the message. */
 function openUnder(scheme: Scheme, message: Message): Uint8Array | RefusedError {
   if (scheme.envelope !== (message.dataKey !== null)) {
     const [is, expected] = scheme.envelope ? ["without", "with"] : ["with", "without"];
-    return new RefusedError("mode", `The row is ${is} an envelope key; the configuration says ${expected}.`);
+    return new RefusedError(
+      "mode",
+      `The row is encrypted ${is} an envelope key, but the configuration says ${expected}.`,
+    );
   }
   const { reference } = message;
   const keys = reference === null ? scheme.keys : scheme.keys.filter((key) => key.reference === reference);
   if (keys.length === 0)
-    return new RefusedError("key", "The row's key reference names none of the primary keys.");
+    return new RefusedError("key", "The row's key reference matches none of the primary keys.");
   for (const { secret } of keys) {
     const key = message.dataKey === null ? secret : decrypt(message.dataKey, secret);
     if (key === null || (key instanceof Uint8Array && key.length !== KEY_BYTES)) continue;
     const plaintext = decrypt(message, key);
     if (plaintext !== null) return plaintext;
   }
-  return new RefusedError("tag", "None of the keys opens the row: it was changed, or is under another key.");
+  return new RefusedError(
+    "tag",
+    "None of the keys decrypts the row: it was modified, or encrypted with another key.",
+  );
 }
 
 function decrypt({ ciphertext, iv, tag }: Message, key: KeyObject | Uint8Array): Uint8Array | null {

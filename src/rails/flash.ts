@@ -1,15 +1,15 @@
 import { RubySymbol } from "./types.ts";
 
-/** Where the data holds the flash. */
+/** The key of the flash in the data. */
 export const FLASH_KEY = "flash";
 const known = new WeakMap<object, RailsFlash>();
 
 /**
- * The flash of Rails, in a session's data: what one request leaves for the next.
+ * The Rails flash in a session's data: values for the next request.
  *
- * The first call in a request sweeps, as looking at `flash` in Rails does: what was left for this request is shown
- * and goes with its end, unless kept. A request that does not ask for the flash leaves it for the one after.
- * Calling again with the same data gives the same flash.
+ * The first call in a request sweeps the flash, as accessing `flash` in Rails does: values from the previous request
+ * are available in this request and then removed, unless kept. A request that does not call this leaves the flash for
+ * the next one. Calling it again with the same data returns the same flash.
  */
 export function railsFlash(data: Record<string, unknown>): RailsFlash {
   let flash = known.get(data);
@@ -21,13 +21,13 @@ export function railsFlash(data: Record<string, unknown>): RailsFlash {
 }
 
 /**
- * Made by {@link railsFlash}. Every change is in `data` at once, in the form that Rails stores, and touches there only
- * the flash it names: what another request left meanwhile, which a commit merges into `data`, stays.
+ * Returned by {@link railsFlash}. Every change is written to `data` at once, in the form that Rails stores, and affects
+ * only the named value: values that another request stored meanwhile, which a commit merges into `data`, stay.
  */
 export class RailsFlash {
   readonly #data: Record<string, unknown>;
   readonly #shown: Map<string, unknown>;
-  /** Those of {@link #shown} that end with this request, and so are not in `data`. */
+  /** Those of {@link #shown} that end with this request and are therefore not in `data`. */
   readonly #discarded: Set<string>;
 
   constructor(data: Record<string, unknown>) {
@@ -53,7 +53,7 @@ export class RailsFlash {
     this.set("alert", value);
   }
 
-  /** What was left for this request, or put here in it; undefined when there is nothing. */
+  /** Returns a value from the previous request or set in this one. Undefined if there is none. */
   get(key: string): unknown {
     return this.#shown.get(key);
   }
@@ -62,29 +62,29 @@ export class RailsFlash {
     return this.#shown.has(key);
   }
 
-  /** Everything that this request shows. */
+  /** All values available in this request. */
   entries(): [string, unknown][] {
     return [...this.#shown];
   }
 
-  /** Leaves a value for the next request; it shows in this one too. */
+  /** Sets a value for this request and the next. */
   set(key: string, value: unknown): void {
     this.#shown.set(key, value);
     this.#leave([key]);
   }
 
-  /** Shows a value in this request only. */
+  /** Sets a value for this request only. */
   now(key: string, value: unknown): void {
     this.#shown.set(key, value);
     this.#drop([key]);
   }
 
-  /** Leaves what is shown, or the one named, for the next request too. */
+  /** Keeps all values, or the named one, for the next request. */
   keep(key?: string): void {
     this.#leave([...this.#discarded].filter((shown) => key === undefined || shown === key));
   }
 
-  /** Does not leave what is here, or the one named, for the next request. */
+  /** Discards all values, or the named one, at the end of this request. */
   discard(key?: string): void {
     this.#drop(key === undefined ? [...this.#shown.keys()] : [key]);
   }
@@ -120,7 +120,7 @@ export class RailsFlash {
   }
 }
 
-/** What a session's data holds for the next request, without what Rails would sweep. */
+/** Returns the flash stored for the next request, without values that Rails would sweep. */
 export function flashesOf(data: Readonly<Record<string, unknown>>): [string, unknown][] {
   return [...storedIn(data)].filter(([key]) => key !== "__proto__");
 }
@@ -133,15 +133,15 @@ function storedIn(data: Readonly<Record<string, unknown>>): Map<string, unknown>
 }
 
 /**
- * Puts these flashes into the data in the form that Rails stores: it leaves out what is discarded, writes an empty
- * list of it, and no flash where nothing is left.
+ * Writes the flash to the data in the form that Rails stores: without discarded values, with an empty list of them, and
+ * no flash at all if nothing is left.
  */
 export function withFlashes(data: Record<string, unknown>, flashes: [string, unknown][]): void {
   if (flashes.length === 0) delete data[FLASH_KEY];
   else data[FLASH_KEY] = { discard: [], flashes: asHash(flashes) };
 }
 
-/** A Hash of any of its kinds, by the text of its keys. */
+/** Reads any kind of Hash, by the text of its keys. */
 function pairs(hash: unknown): Map<string, unknown> {
   if (hash instanceof Map) {
     return new Map([...(hash as Map<unknown, unknown>)].map(([key, value]) => [name(key), value]));

@@ -22,14 +22,15 @@ import { sameBytes } from "../shared/bytes.ts";
 
 export type { RailsKeyOptions };
 
-/** The keys and formats of the Rails application beside this one, and where its sessions name their user. */
+/** The keys and formats of the Rails application, and where its sessions store the user. */
 export interface RailsFormatOptions extends EncryptionOptions {
   /**
-   * The user of a session, read from its data: `({ user_id }) => (user_id === undefined ? undefined : String(user_id))`. Rails keeps
-   * it in the data and nowhere else, so `session.user` comes from here, and `session.login(user)` needs that the
-   * application puts the user where Rails looks. Without it nobody is ever logged in as far as `session.user` tells.
+   * Derives the user from a session's data: `({ user_id }) => (user_id === undefined ? undefined : String(user_id))`.
+   * Rails stores the user only in the data, so `session.user` is the result of this function, and with
+   * `session.login(user)` the application must also set the user where Rails looks. Without it, `session.user` is
+   * always undefined.
    *
-   * A whole number is its decimal text; null, undefined and "" are nobody. A plain function, not an async one.
+   * Returns a string or a whole number; null, undefined and "" mean anonymous. Must be synchronous.
    */
   readonly userOf?: (data: Readonly<Record<string, unknown>>) => string | number | bigint | null | undefined;
 }
@@ -44,28 +45,30 @@ interface Loaded {
 }
 
 /**
- * Tokens and rows of a Rails application with the `stored_session` gem: for
- * `createSessionManager({ store: railsStore(…), format: railsFormat(…) })`.
+ * The tokens and rows of a Rails application with the `stored_session` gem, for `createSessionManager({ store:
+ * railsStore(…), format: railsFormat(…) })`.
  *
- * Keys are derived once, here: 12 ms each or so.
- * @throws {OptionsError} with every problem at once
+ * Derives the keys once, which takes about 12 ms each.
+ * @throws {OptionsError} listing every problem
  */
 export function railsFormat(options: RailsFormatOptions): SessionFormat {
   const { userOf, ...keys } = { ...options };
   if (userOf !== undefined && typeof userOf !== "function") {
-    throw new TypeError("railsFormat: `userOf` is a function from a session's data to its user.");
+    throw new TypeError(
+      "railsFormat: `userOf` must be a function that returns the user of a session's data.",
+    );
   }
   const encryption = new RailsEncryption(keys);
   const limits: RubyLimits = { ...defaultLimits, maxBytes: encryption.maxBytes };
-  // Rails wrote these sessions too: what it leaves empty names nobody.
+  // Rails wrote these sessions too: a value it leaves empty means anonymous.
   const orNobody = (data: Readonly<Record<string, unknown>>): unknown => {
     const user: unknown = userOf?.(data);
     return user === "" ? undefined : user;
   };
   const userOfData = (data: Readonly<Record<string, unknown>>): string | undefined => userIn(orNobody, data);
 
-  // What a session was loaded from is needed again at its commit. Its values are the application's by then, so only
-  // the raw bytes and the user count.
+  // The loaded bytes are needed again at commit. By then the application may have changed the values, so only the raw
+  // bytes and the user are used.
   const known = new WeakMap<Uint8Array, Loaded>();
   const takeApart = (plaintext: Uint8Array): { session: RailsSession; content: Content } => {
     const session = plaintext.length === 0 ? NOTHING : decodeSession(plaintext, limits);
@@ -81,7 +84,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
 
   return {
     opensWithoutToken: true,
-    // A message of Rails' is base64.
+    // Rails messages are base64.
     maxSealedBytes: Math.ceil((encryption.maxBytes * 4) / 3),
     mint: mintRailsToken,
     read: readRailsToken,
@@ -94,7 +97,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
       assertUser(content, before?.user, userOfData);
       const bytes = encodeSession(content.data, before?.session ?? null, limits) ?? EMPTY;
       if (before === null || loaded === null || sameBytes(bytes, loaded)) return bytes;
-      // Another writer's form of the very same session is no change, and is left as it is.
+      // Another encoding of the same session is not a change, and is kept.
       return sameBytes(bytes, unchangedSession(before.session, limits) ?? EMPTY) ? loaded : bytes;
     },
     decode: (plaintext) => takeApart(plaintext).content,
@@ -103,7 +106,8 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
       try {
         return sameRuby(a, b, limits);
       } catch (error) {
-        // What cannot be stored is told when it is to be: a merge goes on, after a write that was confirmed above all.
+        // Errors of values that cannot be stored are reported by the save: a merge after a confirmed write must not
+        // fail.
         if (error instanceof ValueError || error instanceof LimitError) return false;
         throw error;
       }
@@ -123,7 +127,7 @@ export function railsFormat(options: RailsFormatOptions): SessionFormat {
   };
 }
 
-/** The flash as it was loaded, from its bytes. */
+/** Decodes the flash as it was loaded. */
 function flashIn(before: Loaded | null, limits: RubyLimits): Record<string, unknown> {
   const entry = before?.session.entries.get(FLASH_KEY);
   if (entry === undefined) return {};
@@ -131,19 +135,19 @@ function flashIn(before: Loaded | null, limits: RubyLimits): Record<string, unkn
   return Object.fromEntries(flashesOf({ flash }));
 }
 
-/** Flashes as they were when the content's two views of them last agreed. */
+/** The flash when the two views of the content last agreed. */
 const agreed = new WeakMap<object, Uint8Array>();
 
 /**
- * Rails' flash stands in `data`; `session.flash` and `session.takeFlash` know the content's own. Whichever of the two
- * changed since they last agreed is taken over by the other.
+ * Rails stores the flash in `data`; `session.flash` and `session.takeFlash` use the content's own flash. The one that
+ * changed since they last agreed overwrites the other.
  */
 function agreeOnFlash(
   { flash, data }: Content,
   before: Readonly<Record<string, unknown>>,
   limits: RubyLimits,
 ): void {
-  // Only compared here: what is stored is held against the limits, maxBytes among them, when the whole is encoded.
+  // Only compared here. The limits, including maxBytes, apply when the whole session is encoded.
   const loose = { ...limits, maxBytes: Number.MAX_SAFE_INTEGER };
   const bytesOf = (flashes: Readonly<Record<string, unknown>>): Uint8Array =>
     encodeRuby(flashes, loose, "flash");
@@ -161,7 +165,7 @@ function agreeOnFlash(
 }
 
 /**
- * Rails looks for the user in the data alone: a login that is not there would be none at the next request.
+ * Rails finds the user only in the data: a login that is not there would not exist at the next request.
  * @throws {ValueError}
  */
 function assertUser(
@@ -173,6 +177,6 @@ function assertUser(
   if (user === undefined || user === before || user === userFound(data)) return;
   throw new ValueError(
     "user",
-    "In Rails mode a login must stand in the session's data, where Rails looks for it: after session.login(user) set what your Rails application sets (session.data.user_id = …), and give railsFormat the `userOf` that reads it.",
+    "In Rails mode, the session's data must contain the user, because Rails looks for it there. After session.login(user), set what your Rails application sets (session.data.user_id = …), and pass railsFormat a `userOf` that reads it.",
   );
 }

@@ -99,8 +99,7 @@ describe("keys and members that Ruby takes for one (promise 2)", () => {
       expect.objectContaining({
         code: "ERR_STORED_SESSION_VALUE",
         path: "data.hash.keys()[2]",
-        message:
-          "data.hash.keys()[2] is in Ruby the same as data.hash.keys()[0]: Ruby would keep one of them.",
+        message: "data.hash.keys()[2] equals data.hash.keys()[0] in Ruby, which would keep only one of them.",
       }),
     );
     expect(() => encodeRuby(new Set([a, b]))).toThrow(expect.objectContaining({ path: "value.values()[1]" }));

@@ -3,15 +3,15 @@ import * as ruby from "./types.ts";
 
 const none = new ruby.RubyRational(0);
 
-/** In Ruby a NaN equals nothing, not even itself under another name. */
+/** In Ruby, NaN equals nothing, not even itself. */
 let nan = 0;
 
 /**
- * A text that two values share exactly when Ruby takes them for the same key of a Hash or the same member of a Set:
- * when they are `eql?` and have one `hash`. Integers and Floats differ (`1` and `1.0`), all times of one instant are
- * the same, and a String is its text, whatever its class.
+ * Returns a text that is the same for two values exactly if Ruby treats them as the same key of a Hash or member of a
+ * Set: they are `eql?` and have the same `hash`. Integers and Floats differ (`1` and `1.0`), times of the same instant
+ * are equal, and a String is compared by its text, whatever its class.
  *
- * For values that were written already, so that they hold no cycle and their size is bounded.
+ * Pass only values that were encoded before, so that they contain no cycle and have a bounded size.
  */
 export function rubyIdentity(value: unknown): string {
   switch (typeof value) {
@@ -30,19 +30,19 @@ export function rubyIdentity(value: unknown): string {
   }
 }
 
-/** As {@link rubyIdentity}, for the key of a HashWithIndifferentAccess, which turns symbols into strings. */
+/** Like {@link rubyIdentity}, for a key of a HashWithIndifferentAccess, which turns symbols into strings. */
 export function indifferentIdentity(key: unknown): string {
   return rubyIdentity(key instanceof ruby.RubySymbol ? key.name : key);
 }
 
 function float(value: number): string {
-  // Ruby's -0.0 and 0.0 are one key; the sum is 0 for both
+  // -0.0 and 0.0 are the same key in Ruby; the sum is 0 for both
   return Number.isNaN(value) ? `n${nan++}` : `f${value + 0}`;
 }
 
 function bytes(value: Uint8Array, encoding: "b" | "u"): string {
   const text = Buffer.from(value).toString("latin1");
-  // an encoding counts only where something in it is not ASCII
+  // the encoding matters only if the text is not ASCII
   const isAscii = value.every((byte) => byte < 0x80);
   return isAscii ? rubyIdentity(text) : `${encoding}${JSON.stringify(text)}`;
 }
@@ -76,7 +76,7 @@ function identityOf(value: object): string {
   if (value instanceof ruby.RubyIpAddress) return `a${network(value.text)}`;
   if (value instanceof URL || value instanceof ruby.RubyUri) {
     const { text } = value instanceof URL ? new ruby.RubyUri(value) : value;
-    // Ruby reads the scheme in lower case, and nothing else
+    // Ruby lowercases the scheme only
     return `w${JSON.stringify(text.replace(/^[^/?#:]*/, (scheme) => scheme.toLowerCase()))}`;
   }
   if (value instanceof ruby.RubyTimeZone) return `z${JSON.stringify(value.name)}`;
@@ -87,7 +87,7 @@ function identityOf(value: object): string {
   return hash(value);
 }
 
-/** Two Hashes are equal whatever the order of their keys, and whatever they do with symbols. */
+/** Hashes are equal whatever the order of their keys, and whether or not they have indifferent access. */
 function hash(value: object): string {
   const keyOf = value instanceof ruby.RubyIndifferentHash ? indifferentIdentity : rubyIdentity;
   const pairs =
@@ -98,7 +98,7 @@ function hash(value: object): string {
     .join(",")}}`;
 }
 
-/** Valid UTF-8 is the string of it. */
+/** Valid UTF-8 is compared as a string. */
 function utf8(value: ruby.RubyString): string {
   const text = Buffer.from(value.bytes).toString("utf8");
   const isValid = Buffer.from(text, "utf8").equals(value.bytes);
@@ -118,7 +118,7 @@ function rational({ numerator, denominator }: Ratio): string {
   return `${BigInt(numerator) / divisor}/${BigInt(denominator) / divisor}`;
 }
 
-/** The instant as a Julian day in UTC, exactly: Ruby compares dates and times of that calendar so. */
+/** The instant as an exact Julian day in UTC, as Ruby compares dates and times of that calendar. */
 function day(
   date: ruby.RubyDate,
   seconds: number,

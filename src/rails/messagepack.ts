@@ -2,9 +2,9 @@ import { isIP } from "node:net";
 import type { ReadLimits } from "./reader.ts";
 import { RubyBigDecimal, RubyFloat, RubyRational, type RubyNumeric } from "./types.ts";
 
-/** Limits of reading and writing (R45). */
+/** Limits of decoding and encoding (R45). */
 export interface RubyLimits extends ReadLimits {
-  /** Bytes of the whole. Default 1 MiB. */
+  /** Total size in bytes. Default 1 MiB. */
   readonly maxBytes: number;
 }
 
@@ -37,12 +37,12 @@ export const EXT = {
 } as const;
 
 /**
- * Order of keys of hashes that a plain object cannot keep itself: JavaScript moves keys such as "17" to the front.
- * Known as long as the object is; a copy made by the application has the order it was made in.
+ * The key order of hashes that a plain object cannot preserve, because JavaScript moves keys such as "17" to the front.
+ * Lost when the application copies the object.
  */
 export const keyOrder: WeakMap<object, readonly string[]> = new WeakMap();
 
-/** Whether Ruby counts with it. */
+/** Whether the value is a Ruby number. */
 export function isNumeric(value: unknown): value is RubyNumeric {
   return (
     typeof value === "number" ||
@@ -53,7 +53,7 @@ export function isNumeric(value: unknown): value is RubyNumeric {
   );
 }
 
-/** An address, or a network with its prefix. */
+/** Whether the text is an address, or a network with its prefix. */
 export function isAddress(text: string): boolean {
   if (text.length > 100) return false;
   const [address = "", prefix, ...more] = text.split("/");
@@ -62,12 +62,12 @@ export function isAddress(text: string): boolean {
   return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
 }
 
-/** Turns the order of the 32-bit words around, leaving the bytes in each: Ruby puts the least significant first. */
+/** Reverses the order of 32-bit words but not the bytes in each: Ruby stores the least significant word first. */
 export function swapWords(bytes: Uint8Array): Uint8Array {
   return Buffer.from(bytes.toReversed()).swap32();
 }
 
-/** The keys of an object in the order of {@link keyOrder}, then those that are new. */
+/** Returns the keys of an object in the order of {@link keyOrder}, then new keys. */
 export function orderedKeys(object: Record<string, unknown>): string[] {
   const keys = Object.keys(object);
   const order = keyOrder.get(object);

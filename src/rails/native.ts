@@ -26,17 +26,17 @@ export interface AfterRailsOptions {
 }
 
 /**
- * The native format, for an application whose sessions came out of a Rails table ({@link importRailsSessions}): it
- * takes the cookies that Rails set as well, finds what was imported for them, and sends a native cookie with the
- * first response that may carry one. New sessions are native from the start. Once the absolute timeout has passed
- * since the import, no cookie of Rails can be alive, and plain `keys` take its place.
+ * The native format for an application whose sessions were imported from a Rails table ({@link importRailsSessions}).
+ * Also accepts cookies that Rails set, finds the sessions imported for them, and sends a native cookie with the first
+ * possible response. New sessions are native from the start. After the absolute timeout has passed since the import, no
+ * Rails cookie is valid anymore, and plain `keys` can replace it.
  * @throws {OptionsError} {@link KeyRingError}
  */
 export function afterRailsFormat(options: AfterRailsOptions): SessionFormat {
   const { app = "", compressAbove = 1024, maxBytes = 1_048_576 } = options;
   if (typeof app !== "string") throw new OptionsError(["afterRailsFormat: `app` must be a string."]);
   const keys = options.keys instanceof KeyRing ? options.keys : KeyRing.from(options.keys as string);
-  // Not "cookie": what an imported session would be sealed to stands in the table of Rails and its backups.
+  // Not "cookie": the id that an imported session would be sealed to is in the Rails table and its backups.
   const native = nativeFormat({ keys, app, sealTo: "keys", compressAbove, maxBytes });
   return {
     ...native,
@@ -44,7 +44,7 @@ export function afterRailsFormat(options: AfterRailsOptions): SessionFormat {
   };
 }
 
-/** A session that was imported, by the cookie that Rails gave it. Stale, so that a native cookie follows. */
+/** An imported session, found by its Rails cookie. Marked stale, so that a native cookie follows. */
 class ImportedToken implements Token {
   readonly #publicId: string;
   readonly #sid: Uint8Array;
@@ -75,44 +75,50 @@ class ImportedToken implements Token {
 }
 
 export interface ImportOptions {
-  /** What the native session holds; by default all of it but Rails' own keys, as {@link plainValue} gives it. */
+  /**
+   * Returns the data of the native session. Default: everything except Rails' own keys, converted by {@link
+   * plainValue}.
+   */
   readonly dataOf?: (data: Record<string, unknown>) => Record<string, unknown>;
-  /** The `sid` that an earlier run stopped at. */
+  /** The `sid` at which an earlier run stopped. */
   readonly after?: string;
-  /** Rows read, and written, at once; 200 unless given. */
+  /** Rows per batch. Default 200. */
   readonly batchSize?: number;
-  /** Counts what would be imported, and writes nothing. Default false. */
+  /** Whether to count what would be imported without writing anything. Default false. */
   readonly dryRun?: boolean;
   /**
-   * Also updates sessions that an earlier run imported and that changed in Rails since. Sessions that have ended since, or
-   * that the application has written since, stay as they are. Default false.
+   * Whether to also update sessions that an earlier run imported and that changed in Rails since. Sessions that have
+   * ended since, or that the application has written since, are not changed. Default false.
    */
   readonly refresh?: boolean;
-  /** Ends the import between two batches; what was imported stays, and another run goes on. */
+  /** Stops the import between two batches. Imported sessions stay, and another run continues. */
   readonly signal?: AbortSignal;
   /**
-   * Told after each full batch: the rows read until then, how far through the table that is, from 0 to 1, and what
-   * became of them, which is all that is known of an import that fails later.
+   * Called after each full batch with the rows read so far, the progress through the table from 0 to 1, and the results
+   * so far, which is all that is known if the import fails later.
    */
   readonly onProgress?: (progress: {
     readonly read: number;
     readonly fraction: number;
     readonly counts: ImportResult;
   }) => void;
-  /** Told of each row that was not imported because it does not open, or holds what a native session cannot. */
+  /**
+   * Called for each row that was not imported, because it cannot be decrypted or holds a value that a native session
+   * cannot.
+   */
   readonly onRefused?: (row: RailsRow, error: RefusedError | ValueError | LimitError) => void;
 }
 
-/** A session of Rails as a first import writes it, and what a refresh needs. */
+/** A Rails session as a first import writes it, and what a refresh needs. */
 interface Native extends Pick<ImportedSession, "token" | "plaintext"> {
   readonly row: SessionRow;
 }
 
 export interface ImportResult {
   readonly imported: number;
-  /** Of those imported: with a user, as `userOf` found it. */
+  /** Imported sessions with a user, as `userOf` found it. */
   readonly withUser: number;
-  /** Imported by an earlier run. With `refresh`, those of them that did not change in Rails. */
+  /** Imported by an earlier run. With `refresh`, those that did not change in Rails. */
   readonly before: number;
   /** With `refresh`: imported by an earlier run, changed in Rails since, and updated. */
   readonly refreshed: number;
@@ -122,23 +128,23 @@ export interface ImportResult {
   readonly changedSince: number;
   /** A session of that id exists that no run imported. */
   readonly present: number;
-  /** Past a limit of the native manager, or empty. */
+  /** Past a timeout of the native manager, or empty. */
   readonly ended: number;
   readonly refused: number;
 }
 
-/** Keys that only Rails has a use for. */
+/** Keys that only Rails uses. */
 const OF_RAILS = new Set(["_csrf_token", "flash"]);
 const SID = /^2::([0-9a-f]{64})$/;
 
 /**
- * The last step of a migration: reads the rows of Rails, writes native ones with the same user, data and times, and
- * leaves Rails' table as it is. Users stay logged in where the native manager has {@link afterRailsFormat} and the
- * cookie's name of Rails. Can be run again, at any time: the store remembers which sessions were imported
- * (`<table>_imports`), and none of them is brought back when it has ended since.
+ * The last step of a migration: reads the Rails table without changing it, and writes native sessions with the same
+ * user, data and times. Users stay logged in if the native manager uses {@link afterRailsFormat} and the cookie name of
+ * Rails. Can be repeated at any time: the store records which sessions were imported (`<table>_imports`), and never
+ * restores one that has ended since.
  * @param from railsStore, and railsFormat with its `userOf`
- * @param sessions a native manager, its tables migrated
- * @throws {OptionsError} the manager's store cannot remember what it imported (`SessionStore.takeOver`)
+ * @param sessions a native manager whose tables are migrated
+ * @throws {OptionsError} the manager's store cannot record imports (`SessionStore.takeOver`)
  */
 export async function importRailsSessions(
   from: { readonly store: SessionStore; readonly format: SessionFormat },
@@ -214,7 +220,7 @@ export async function importRailsSessions(
       if (read % batchSize !== 0) continue;
       await write();
       onProgress?.({ read, fraction: fractionOf(new TextEncoder().encode(row.sid)), counts: { ...counts } });
-      // node:sqlite answers without one, and no signal would be heard until the end.
+      // node:sqlite is synchronous; without a pause, signals would not be handled until the end.
       await turn();
       if (signal?.aborted) break;
     }

@@ -1,10 +1,10 @@
 import { OptionsError } from "../errors.ts";
 
-/** Keys of Active Record encryption, as the Rails application beside this one has them in its configuration. */
+/** The Active Record encryption keys from the configuration of the Rails application. */
 export interface RailsKeyOptions {
   /**
-   * `config.active_record.encryption.primary_key`. With several, the last encrypts and all are tried in order, as
-   * in Rails.
+   * `config.active_record.encryption.primary_key`. With several, the last encrypts and all are tried in order, as in
+   * Rails.
    */
   readonly primaryKey: string | readonly string[];
   /** `config.active_record.encryption.key_derivation_salt`. */
@@ -15,32 +15,33 @@ export interface RailsKeyOptions {
   readonly envelope?: boolean;
 }
 
-/** The formats and keys of the Rails application beside this one. */
+/** The formats and keys of the Rails application. */
 export interface RailsFormatOptions extends RailsKeyOptions {
-  /** `config.active_record.encryption.store_key_references`. Default false. Rows with and without are read. */
+  /**
+   * `config.active_record.encryption.store_key_references`. Default false. Rows are read with and without references.
+   */
   readonly storeKeyReferences?: boolean;
   /**
-   * Schemes that rows may still be under, tried in order after the present one; nothing is written with them. Each
-   * names what differs from the present scheme: `[{ hashDigestClass: "SHA1" }]` is what
-   * `support_sha1_for_non_deterministic_encryption` adds. Rails ignores a bare `key:` in its own `previous`; one
-   * with a key provider is `{ primaryKey }` here. Default none.
+   * Earlier schemes of existing rows, tried in order after the current one and never used for writing. Each names only
+   * what differs from the current scheme: `[{ hashDigestClass: "SHA1" }]` corresponds to
+   * `support_sha1_for_non_deterministic_encryption`. Rails ignores a bare `key:` in its own `previous`; one with a key
+   * provider is `{ primaryKey }` here. Default none.
    */
   readonly previous?: readonly Partial<RailsKeyOptions>[];
   /**
-   * Reads a row that is no encrypted message as an unencrypted session. Default false, and dangerous: whoever can
-   * write to the table, by an injection or a stolen password of the database, then writes sessions and is logged
-   * in as anyone. Switch it on only while a table is being encrypted. Data shaped like an encrypted message is
-   * never read so: where Rails takes a row under an unknown key for a session with the keys `p` and `h`, it is
-   * refused here.
+   * Whether to read a row that is not an encrypted message as an unencrypted session. Default false, because it is
+   * dangerous: anyone who can write to the table (SQL injection, a stolen database password) can create sessions and be
+   * logged in as any user. Use it only while a table is being encrypted. Data shaped like an encrypted message is never
+   * read this way: Rails reads a row under an unknown key as a session with the keys `p` and `h`; here it is refused.
    */
   readonly supportUnencryptedData?: boolean;
-  /** Whether sessions of more than 140 bytes are deflated, as Rails does. Reading takes both. Default true. */
+  /** Whether to compress sessions of more than 140 bytes, as Rails does. Both forms are read. Default true. */
   readonly compress?: boolean;
-  /** Largest session in bytes, inflated. Default 1 MiB. Rails itself has no limit. */
+  /** Maximum uncompressed size of a session in bytes. Default 1 MiB. Rails itself has no limit. */
   readonly maxBytes?: number;
 }
 
-/** One scheme with all its parts. */
+/** A complete scheme. */
 export interface RailsScheme {
   readonly primaryKeys: readonly string[];
   readonly keyDerivationSalt: string;
@@ -67,7 +68,7 @@ const NAMES = [
   "maxBytes",
 ];
 
-/** @throws {OptionsError} with every problem at once; it never holds a key */
+/** @throws {OptionsError} listing every problem; never contains a key */
 export function readRailsOptions(options: RailsFormatOptions): RailsConfiguration {
   const problems: string[] = [];
   if (typeof options !== "object" || options === null) {
@@ -108,7 +109,7 @@ export function readRailsOptions(options: RailsFormatOptions): RailsConfiguratio
   };
 }
 
-/** Reads a scheme; complains only about parts that `given` itself names, since the others were looked at before. */
+/** Reads a scheme. Reports only problems of parts that `given` itself names, because the others were checked before. */
 function readScheme(options: RailsKeyOptions, at: string, problems: string[], given?: object): RailsScheme {
   const complain = (name: keyof RailsKeyOptions, message: string): void => {
     if (given === undefined || Object.hasOwn(given, name)) problems.push(`${at}${name} ${message}`);

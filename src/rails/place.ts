@@ -1,10 +1,12 @@
 import { pathText, type Step } from "../codec/path.ts";
 import { ValueError } from "../errors.ts";
 
-/** Where a value lies: a root such as `data`, or a step from another place. Its text is made for an error only. */
+/**
+ * The position of a value: a root such as `data`, or a step from another position. Converted to text only for an error.
+ */
 export type Place = string | { readonly within: Place; readonly step: Step };
 
-/** The text of a place, as the codec writes paths: `data.cart[3].price`. */
+/** Formats a position like the codec's paths: `data.cart[3].price`. */
 export function placeText(place: Place): string {
   const steps: Step[] = [];
   let at = place;

@@ -1,9 +1,9 @@
 import * as ruby from "./types.ts";
 
 /**
- * A Ruby value as the nearest value that a native session holds, for the last step of a migration. Symbols become
- * their names, hashes plain objects (a Map where a key is no text), floats and rationals numbers, times Dates,
- * and what has no counterpart its text.
+ * Converts a Ruby value to the nearest value of a native session, for the last step of a migration. Symbols become
+ * their names; hashes become plain objects (or a Map, if a key is not a string); floats and rationals become numbers;
+ * times become Dates; other values become text.
  */
 export function plainValue(value: unknown): unknown {
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { isNumeric } from "./messagepack.ts";
 import * as ruby from "./types.ts";
 
-/** Kinds of ends that Rails compares although they differ. */
+/** Types of ends that Rails can compare although they differ. */
 const MIXED = new Set([
   "time number",
   "time text",
@@ -13,8 +13,8 @@ const MIXED = new Set([
 ]);
 
 /**
- * Whether Ruby makes a Range of these ends, which needs that `begin <=> end` is not nil; an end of nil is open. Where
- * only the values tell (two Sets, mixed arrays), the answer is yes.
+ * Whether Ruby can create a Range with these ends, which requires that `begin <=> end` is not nil; nil means open.
+ * Returns true if only the values decide (two Sets, mixed arrays).
  */
 export function isRange(begin: unknown, end: unknown): boolean {
   return begin === null || end === null || areComparable(begin, end);
@@ -27,7 +27,7 @@ function areComparable(a: unknown, b: unknown): boolean {
     const [[first], [second]] = [a as unknown[], b as unknown[]];
     return first === undefined || second === undefined || areComparable(first, second);
   }
-  // An Object without an order of its own compares with its equals.
+  // An Object without its own order only compares with equal ones.
   return kind !== "object" || isDeepStrictEqual(a, b);
 }
 

@@ -2,30 +2,34 @@ import { isUtf8 } from "node:buffer";
 import { RefusedError } from "../errors.ts";
 import { RubyFloat, RubyString, type RubyInteger } from "./types.ts";
 
-/** Bytes that are not what Rails writes. */
+/** The error for bytes that Rails cannot have written. */
 export function refused(message: string, options?: ErrorOptions): RefusedError {
-  return new RefusedError("decode", `The session's bytes are no MessagePack of Rails: ${message}`, options);
+  return new RefusedError(
+    "decode",
+    `The stored session cannot be decoded as MessagePack of Rails: ${message}`,
+    options,
+  );
 }
 
-/** How much one reading may do. */
+/** Limits of one decoding. */
 export interface ReadLimits {
-  /** Containers inside one another. */
+  /** Nesting depth of containers. */
   readonly maxDepth: number;
-  /** Keys of all maps together. */
+  /** Total number of map keys. */
   readonly maxKeys: number;
 }
 
-/** The header of a value, its length checked against the bytes that are there. */
+/** The header of a value. Its length has been checked against the remaining bytes. */
 export type Head =
   | { readonly kind: "value"; readonly value: unknown }
   | { readonly kind: "array" | "map"; readonly length: number }
   | { readonly kind: "ext"; readonly code: number; readonly payload: Uint8Array };
 
 /**
- * Reads the wire form of MessagePack: one header at a time, in any width the format has.
+ * Reads MessagePack, one header at a time, in any width that the format allows.
  *
- * Nothing is allocated because a header asks for it (R47): a length is first held against the bytes that are left,
- * and every entry of an array takes at least one of them.
+ * Checks a length against the remaining bytes before it allocates (R47); every element of an array takes at least one
+ * byte.
  */
 export class Reader {
   readonly #bytes: Buffer;
@@ -46,12 +50,12 @@ export class Reader {
     return this.#bytes.length - this.#offset;
   }
 
-  /** The bytes from `start` to here, as a copy that holds on to nothing else. */
+  /** Returns a copy of the bytes from `start` to the current position. */
   since(start: number): Uint8Array {
     return new Uint8Array(this.#bytes.subarray(start, this.#offset));
   }
 
-  /** A reader of an extension's payload; what it reads counts towards the same limits. */
+  /** Returns a reader of an extension's payload. What it reads counts towards the same limits. */
   nested(payload: Uint8Array): Reader {
     const reader = new Reader(payload, this.limits);
     reader.#keys = this.#keys;
@@ -61,20 +65,20 @@ export class Reader {
   /** Counts the keys of a map of `length` entries. */
   countKeys(length: number): void {
     this.#keys += length;
-    if (this.#keys > this.limits.maxKeys) throw refused(`more than ${this.limits.maxKeys} keys.`);
+    if (this.#keys > this.limits.maxKeys) throw refused(`there are more than ${this.limits.maxKeys} keys.`);
   }
 
-  /** Takes over what a {@link nested} reader counted. */
+  /** Adds what a {@link nested} reader counted. */
   adopt(reader: Reader): void {
     this.#keys = reader.#keys;
   }
 
   end(): void {
-    if (this.left !== 0) throw refused(`${this.left} bytes follow the value.`);
+    if (this.left !== 0) throw refused(`there are ${this.left} unexpected trailing bytes.`);
   }
 
   take(length: number): Buffer {
-    if (length > this.left) throw refused("they are cut short.");
+    if (length > this.left) throw refused("the input ends unexpectedly.");
     const start = this.#offset;
     this.#offset += length;
     return this.#bytes.subarray(start, this.#offset);
@@ -137,11 +141,11 @@ export class Reader {
       case 0xdf:
         return this.#sized("map", this.#uint(byte === 0xde ? 2 : 4));
       default:
-        throw refused("the byte 0xc1 starts no value.");
+        throw refused("byte 0xc1 does not start a value.");
     }
   }
 
-  /** An Integer that is not an extension. */
+  /** Reads an Integer that is not an extension. */
   smallInteger(): number {
     const head = this.head();
     if (head.kind !== "value" || typeof head.value !== "number" || !Number.isSafeInteger(head.value)) {
@@ -150,7 +154,7 @@ export class Reader {
     return head.value;
   }
 
-  /** A str that is UTF-8. */
+  /** Reads a str of valid UTF-8. */
   string(): string {
     const head = this.head();
     if (head.kind !== "value" || typeof head.value !== "string") throw refused("a string was expected.");
@@ -171,7 +175,7 @@ export class Reader {
   }
 
   #sized(kind: "array" | "map", length: number): Head {
-    if (length * (kind === "map" ? 2 : 1) > this.left) throw refused("they are cut short.");
+    if (length * (kind === "map" ? 2 : 1) > this.left) throw refused("the input ends unexpectedly.");
     if (kind === "map") this.countKeys(length);
     return { kind, length };
   }
@@ -181,17 +185,17 @@ function value(read: unknown): Head {
   return { kind: "value", value: read };
 }
 
-/** A Float as a number, unless that number would be written as an Integer. */
+/** Returns a Float as a number, unless that number would be written back as an Integer. */
 function float(read: number): number | RubyFloat {
   return Number.isSafeInteger(read) && !Object.is(read, -0) ? new RubyFloat(read) : read;
 }
 
-/** An integer as a number where that is exact. */
+/** Returns an integer as a number if that is exact. */
 export function safe(read: bigint): RubyInteger {
   return read >= Number.MIN_SAFE_INTEGER && read <= Number.MAX_SAFE_INTEGER ? Number(read) : read;
 }
 
-/** Text where the bytes are UTF-8, else the bytes. */
+/** Returns text if the bytes are UTF-8, otherwise the bytes. */
 export function stringOf(bytes: Buffer): string | RubyString {
   return isUtf8(bytes) ? bytes.toString("utf8") : new RubyString(new Uint8Array(bytes));
 }

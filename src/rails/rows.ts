@@ -6,20 +6,20 @@ import { reasonOf } from "../shared/reason.ts";
 
 /** A row of a Rails table. */
 interface RowOfTable {
-  /** The `sid` column: `2::` and the hash of the public id, which opens nothing. */
+  /** The `sid` column: `2::` and the hash of the public id. Not a credential. */
   readonly sid: string;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
 
-/** A row that was opened: Ruby's values as those of this package, and the user that `userOf` of railsFormat found. */
+/** A decrypted row: its Ruby values as types of this package, and the user that `userOf` of railsFormat found. */
 export interface OpenedRailsRow extends RowOfTable {
   readonly data: Record<string, unknown>;
   readonly user: string | undefined;
   readonly refusal: null;
 }
 
-/** A row that does not open. */
+/** A row that cannot be decrypted or decoded. */
 export interface RefusedRailsRow extends RowOfTable {
   readonly data: null;
   readonly user: undefined;
@@ -29,10 +29,10 @@ export interface RefusedRailsRow extends RowOfTable {
 export type RailsRow = OpenedRailsRow | RefusedRailsRow;
 
 /**
- * Every session of a Rails table, ended or not, in order of `sid` and in pages of bounded memory: for an import, an
- * export, or a look at what there is. A row that does not open, or on which `userOf` throws (reason "schema"), is
- * reported and does not stop the others.
- * @param options.after the `sid` that an earlier walk stopped at
+ * Yields every session of a Rails table, expired or not, in order of `sid` and in pages of bounded memory: for imports,
+ * exports and inspection. A row that cannot be opened, or for which `userOf` throws (reason "schema"), is reported and
+ * does not stop the others.
+ * @param options.after the `sid` at which an earlier run stopped
  */
 export async function* railsRows(
   store: SessionStore,
@@ -65,7 +65,7 @@ export async function* railsRows(
   }
 }
 
-/** What is in a row. Besides a refusal, only the application's `userOf` throws here. @throws {RefusedError} */
+/** Decodes a row. Besides a refusal, only the application's `userOf` throws here. @throws {RefusedError} */
 function decoded(format: SessionFormat, plaintext: Uint8Array): Content {
   try {
     return format.decode(plaintext);

@@ -3,7 +3,7 @@ import { integer, RubyRational, within, type RubyInteger } from "./ruby-numbers.
 /** First day of the Gregorian calendar for Ruby's Date: 1582-10-15. */
 const GREGORIAN = 2_299_161;
 
-/** A Date without a time: a Julian day number. Before 15 October 1582 days have Julian names, as in Ruby. */
+/** A Date without a time: a Julian day number. Days before 15 October 1582 use the Julian calendar, as in Ruby. */
 export class RubyDate {
   readonly julianDay: RubyInteger;
 
@@ -12,7 +12,7 @@ export class RubyDate {
     Object.freeze(this);
   }
 
-  /** @throws {TypeError} a day that the calendar does not have */
+  /** @throws {TypeError} the calendar has no such day */
   static from(year: number, month: number, day: number): RubyDate {
     const [y, m] = month > 2 ? [year, month] : [year - 1, month + 12];
     const julian = Math.floor(365.25 * (y + 4716)) + Math.floor(30.6001 * (m + 1)) + day - 1524;
@@ -20,7 +20,7 @@ export class RubyDate {
     const gregorian = julian + 2 - century + Math.floor(century / 4);
     const made = new RubyDate(gregorian >= GREGORIAN ? gregorian : julian);
     if (made.year !== year || made.month !== month || made.day !== day) {
-      throw new TypeError(`There is no day ${year}-${month}-${day}.`);
+      throw new TypeError(`The day ${year}-${month}-${day} does not exist.`);
     }
     return made;
   }
@@ -48,7 +48,7 @@ export class RubyDate {
     return this.toString();
   }
 
-  /** Meeus, Astronomical Algorithms, chapter 7, with floors so that days before year -4712 work too. */
+  /** Meeus, Astronomical Algorithms, chapter 7, with floors so that days before the year -4712 work too. */
   #civil(): [number, number, number] {
     const julianDay = Number(this.julianDay);
     let shifted = julianDay;
@@ -92,7 +92,7 @@ export class RubyDateTime {
       throw new TypeError("The fraction of a second must be from 0 to less than 1.");
     }
     if (offset.numerator > offset.denominator || -BigInt(offset.numerator) > offset.denominator) {
-      throw new TypeError("An offset is at most one day.");
+      throw new TypeError("An offset must be at most one day.");
     }
     this.fraction = fraction;
     this.offset = offset;

@@ -3,7 +3,7 @@ import { quoted } from "../shared/printable.ts";
 /** A Ruby Integer: a `number` within ±(2^53 - 1), else a `bigint`. */
 export type RubyInteger = number | bigint;
 
-/** What Ruby counts with. */
+/** A Ruby number. */
 export type RubyNumeric = number | bigint | RubyFloat | RubyRational | RubyBigDecimal;
 
 export function integer(value: RubyInteger, what: string): RubyInteger {
@@ -23,14 +23,14 @@ export function within(value: number, low: number, high: number, what: string): 
 }
 
 /**
- * A Float whose value is a whole number, such as `1.0`: as a plain `number` it would go back as an Integer, and
- * Ruby divides those differently. Arithmetic and comparison work as on a number; `Number(x)` gives one.
+ * A Float with a whole value, such as `1.0`: as a plain `number` it would be written back as an Integer, which Ruby
+ * divides differently. Arithmetic and comparison work as on a number; `Number(x)` converts it.
  */
 export class RubyFloat {
   readonly value: number;
 
   constructor(value: number) {
-    if (typeof value !== "number") throw new TypeError("A RubyFloat holds a number.");
+    if (typeof value !== "number") throw new TypeError("A RubyFloat requires a number.");
     this.value = value;
     Object.freeze(this);
   }
@@ -48,7 +48,7 @@ export class RubyFloat {
   }
 }
 
-/** A Rational. Kept as given; Ruby writes it in lowest terms with a positive denominator. */
+/** A Rational, kept as given. Ruby writes it in lowest terms with a positive denominator. */
 export class RubyRational {
   readonly numerator: RubyInteger;
   readonly denominator: RubyInteger;
@@ -88,7 +88,7 @@ const SPECIAL = /^(?:NaN|[+-]?Infinity)$/;
 export class RubyBigDecimal {
   /** Ruby's own form: `0.1999e2`, `-0.0`, `NaN`. */
   readonly scientific: string;
-  /** What BigDecimal writes before the number and ignores on reading; "" where that was left out. */
+  /** The prefix that BigDecimal writes before the number and ignores when reading. "" if it was absent. */
   readonly precision: string;
 
   constructor(number: string, precision?: string) {
@@ -98,7 +98,7 @@ export class RubyBigDecimal {
       this.precision = precision ?? "9";
     } else {
       const match = DECIMAL.exec(number);
-      if (match === null) throw new TypeError(`${quoted(number.slice(0, 40))} is no decimal number.`);
+      if (match === null) throw new TypeError(`${quoted(number.slice(0, 40))} is not a decimal number.`);
       const [, , whole = "", fraction = "", exponentText = "0"] = match;
       const digits = whole + fraction;
       let start = 0;
@@ -119,7 +119,7 @@ export class RubyBigDecimal {
     Object.freeze(this);
   }
 
-  /** "19.99"; in Ruby's scientific form where plain digits would need more than 400 zeros. */
+  /** "19.99", or Ruby's scientific form if plain digits would need more than 400 zeros. */
   toString(): string {
     const match = /^(-?)0\.(\d+)e(-?\d+)$/.exec(this.scientific);
     if (match === null) return this.scientific;

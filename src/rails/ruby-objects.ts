@@ -1,7 +1,7 @@
 import { text } from "./ruby-strings.ts";
 import { uriText } from "./uri.ts";
 
-/** A Range. A `begin` or `end` of null is open. */
+/** A Range. A `begin` or `end` of null means open. */
 export class RubyRange {
   readonly begin: unknown;
   readonly end: unknown;
@@ -16,8 +16,8 @@ export class RubyRange {
 }
 
 /**
- * A URI as Ruby wrote it; `URL` would change its text (`https://a.example` gains a slash) or refuse it. Of a `URL`,
- * what Ruby takes only escaped is escaped.
+ * A URI exactly as Ruby wrote it; `URL` would change its text (`https://a.example` gains a slash) or reject it. From a
+ * `URL`, escapes the characters that Ruby accepts only escaped.
  */
 export class RubyUri {
   readonly text: string;
@@ -27,7 +27,7 @@ export class RubyUri {
     Object.freeze(this);
   }
 
-  /** @throws {TypeError} a relative reference, or one that the URL standard refuses */
+  /** @throws {TypeError} the text is a relative reference, or the URL standard rejects it */
   toURL(): URL {
     return new URL(this.text);
   }
@@ -65,7 +65,7 @@ export class RubyPathname {
 
   constructor(path: string) {
     this.path = text(path, "A path");
-    if (path.includes("\0")) throw new TypeError("A path holds no zero byte.");
+    if (path.includes("\0")) throw new TypeError("A path must not contain a zero byte.");
     Object.freeze(this);
   }
 
@@ -79,8 +79,8 @@ export class RubyPathname {
 }
 
 /**
- * A Regexp in Ruby's own notation, `(?-mix:a.b)`. It is never compiled here: the languages differ, and a pattern
- * from stored bytes can be made to run for ever.
+ * A Regexp in Ruby's notation, `(?-mix:a.b)`. It is never compiled here: the syntaxes differ, and a stored pattern
+ * could run forever (ReDoS).
  */
 export class RubyRegexp {
   readonly text: string;

@@ -1,4 +1,4 @@
-/** Whether the text has no UTF-8 form. */
+/** Whether the text contains a lone surrogate, which UTF-8 cannot encode. */
 export function hasLoneSurrogate(value: string): boolean {
   return /\p{Surrogate}/u.test(value);
 }
@@ -49,7 +49,7 @@ export function symbolHash(object: Readonly<Record<string, unknown>>): Map<RubyS
   return new Map(Object.entries(object).map(([name, value]) => [RubySymbol.for(name), value]));
 }
 
-/** A HashWithIndifferentAccess, such as `params.to_unsafe_h`: a Map that goes back as that class. */
+/** A HashWithIndifferentAccess, such as `params.to_unsafe_h`: a Map that is written back as that class. */
 export class RubyIndifferentHash extends Map<unknown, unknown> {}
 
 /** A String tagged UTF-8 whose bytes are not UTF-8. (A binary String is a `Uint8Array`.) */
@@ -61,24 +61,24 @@ export class RubyString {
     Object.freeze(this);
   }
 
-  /** With U+FFFD for what is not UTF-8. */
+  /** Decodes the bytes, with U+FFFD for invalid ones. */
   toString(): string {
     return Buffer.from(this.bytes).toString("utf8");
   }
 }
 
-/** A String marked `html_safe`, as views and some flashes hold it. */
+/** A String marked `html_safe`, as in views and some flashes. */
 export class RubySafeBuffer {
   readonly content: string | RubyString;
   /**
-   * "raw": as Rails 8.1.0 to 8.1.3.1 writes and reads it. "nested": Rails after that. Neither reads the other's,
-   * and Rails 7.2 and 8.0 read none: choose that of the Rails beside you.
+   * "raw": written and read by Rails 8.1.0 to 8.1.3.1. "nested": written and read by later versions. Neither reads the
+   * other's form, and Rails 7.2 and 8.0 read none: use the form of your Rails version.
    */
   readonly form: "raw" | "nested";
 
   constructor(content: string | RubyString, form: "raw" | "nested") {
     if (form !== "raw" && form !== "nested")
-      throw new TypeError('The form of a RubySafeBuffer is "raw" or "nested".');
+      throw new TypeError('The form of a RubySafeBuffer must be "raw" or "nested".');
     this.content = typeof content === "string" ? text(content, "A RubySafeBuffer") : content;
     this.form = form;
     Object.freeze(this);

@@ -5,7 +5,7 @@ function epochMilliseconds(seconds: RubyInteger, nanosecond: number): number {
   return Number(seconds) * 1000 + Math.floor(nanosecond / 1e6);
 }
 
-/** Seconds and nanoseconds of an instant; the exact ones, unless a setter of `Date` moved it. */
+/** Returns seconds and nanoseconds of an instant: exact ones, unless a setter of `Date` changed it. */
 export function instantOf(time: Date): { seconds: RubyInteger; nanosecond: number } {
   const milliseconds = time.getTime();
   if (time instanceof RubyTime || time instanceof RubyTimeWithZone) {
@@ -18,8 +18,8 @@ export function instantOf(time: Date): { seconds: RubyInteger; nanosecond: numbe
 }
 
 /**
- * A Time with nanoseconds or an offset: a `Date` that remembers them. A Time in UTC to the millisecond is a plain
- * `Date`, and a `Date` is written as that.
+ * A Time with nanoseconds or an offset: a `Date` that keeps both. A Time in UTC with whole milliseconds is a plain
+ * `Date`.
  */
 export class RubyTime extends Date {
   readonly epochSeconds: RubyInteger;
@@ -37,7 +37,7 @@ export class RubyTime extends Date {
   }
 }
 
-/** An ActiveSupport::TimeWithZone, such as `Time.current`: a `Date` that remembers nanoseconds and its zone. */
+/** An ActiveSupport::TimeWithZone, such as `Time.current`: a `Date` that keeps nanoseconds and its zone. */
 export class RubyTimeWithZone extends Date {
   readonly epochSeconds: RubyInteger;
   /** 0 to 999,999,999. */
@@ -54,7 +54,7 @@ export class RubyTimeWithZone extends Date {
   }
 }
 
-/** An ActiveSupport::TimeZone by its name. A name that Rails does not know reads there as nil. */
+/** An ActiveSupport::TimeZone by its name. Rails reads an unknown name as nil. */
 export class RubyTimeZone {
   readonly name: string;
 

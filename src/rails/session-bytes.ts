@@ -7,27 +7,27 @@ import { placeText, type Place } from "./place.ts";
 import { refused } from "./reader.ts";
 import { RubySymbol } from "./types.ts";
 
-/** One top-level key of a Rails session, as its value and as the bytes it was read from. */
+/** A top-level entry of a Rails session: its value and the bytes it was read from. */
 export interface RailsEntry {
   readonly value: unknown;
-  /** The key's bytes and the value's, as the row holds them. */
+  /** The bytes of key and value in the row. */
   readonly key: Uint8Array;
   readonly raw: Uint8Array;
 }
 
-/** A Rails session taken apart. */
+/** The entries of a Rails session. */
 export interface RailsSession {
-  /** By name: a symbol key reads as its name, as Rails' `session[:x]` and `session["x"]` are one. */
+  /** By name. A symbol key reads as its name: `session[:x]` and `session["x"]` are the same in Rails. */
   readonly entries: ReadonlyMap<string, RailsEntry>;
-  /** Keys that no name stands for (integers, arrays, `__proto__`): not shown, and given back as they came. */
+  /** Entries without a name (integer and array keys, `__proto__`): hidden, and written back unchanged. */
   readonly unnamed: readonly Uint8Array[];
 }
 
 const NIL = 0xc0;
 
 /**
- * Takes the plaintext of a row apart: a Hash or HashWithIndifferentAccess with its signature. nil is an empty
- * session, as in Rails. Every value is decoded, so that a row is refused when it is loaded and not later (R26).
+ * Decodes the plaintext of a row: a Hash or HashWithIndifferentAccess with its signature. nil is an empty session, as
+ * in Rails. Decodes every value, so that an invalid row is refused on load (R26).
  * @throws {RefusedError} "decode"
  */
 export function decodeSession(plaintext: Uint8Array, limits: RubyLimits = defaultLimits): RailsSession {
@@ -43,7 +43,7 @@ export function decodeSession(plaintext: Uint8Array, limits: RubyLimits = defaul
     hash = reader.nested(head.payload);
     head = hash.head();
   }
-  if (head.kind !== "map") throw refused("the session is no Hash.");
+  if (head.kind !== "map") throw refused("the session is not a Hash.");
   for (let index = 0; index < head.length; index++) {
     const start = hash.offset;
     const name = readValue(hash, 1);
@@ -59,7 +59,7 @@ export function decodeSession(plaintext: Uint8Array, limits: RubyLimits = defaul
   return { entries, unnamed };
 }
 
-/** The entries as the object that applications see. */
+/** Returns the entries as the object that applications see. */
 export function sessionObject(session: RailsSession): Record<string, unknown> {
   const object: Record<string, unknown> = {};
   for (const [name, { value }] of session.entries) object[name] = value;
@@ -67,13 +67,13 @@ export function sessionObject(session: RailsSession): Record<string, unknown> {
 }
 
 /**
- * The plaintext of a session's data. What the application did not change goes back byte for byte: of each key that
- * was `loaded` and whose value still encodes as its bytes' own value does, key and value are copied.
+ * Encodes the data of a session. Unchanged entries are written back byte for byte: if a `loaded` value still encodes to
+ * the same bytes, its key and value are copied.
  *
- * A value of undefined at the top level is left out, and null unless the row had it: Rails leaves out nil.
- * @param loaded the plaintext that the row held, or its parts; null for a new session
- * @returns null for a session without anything in it, which Rails stores as SQL NULL
- * @throws {ValueError} a value that Ruby has no type for
+ * A top-level undefined is omitted, and so is null, unless the row contained it: Rails omits nil.
+ * @param loaded the plaintext of the row, or its entries; null for a new session
+ * @returns null for an empty session, which Rails stores as SQL NULL
+ * @throws {ValueError} Ruby has no type for a value
  * @throws {LimitError}
  */
 export function encodeSession(
@@ -104,7 +104,11 @@ export function encodeSession(
   }
   for (const name of added) {
     const place: Place = { within: "data", step: name };
-    if (name === "__proto__") throw new ValueError(placeText(place), "data has a key named __proto__.");
+    if (name === "__proto__")
+      throw new ValueError(
+        placeText(place),
+        "data has the key `__proto__`, which is not allowed: it could cause prototype pollution.",
+      );
     output.raw(encoder.bare(name, place));
     output.raw(encoder.bare(data[name], place));
   }
@@ -113,8 +117,8 @@ export function encodeSession(
 }
 
 /**
- * The bytes that {@link encodeSession} gives for what was loaded when nothing in it changed. They differ from those
- * of the row where another writer chose another form.
+ * Returns the bytes that {@link encodeSession} returns for unchanged data. They differ from the row's bytes if another
+ * writer used other forms.
  */
 export function unchangedSession(
   session: RailsSession,
@@ -133,20 +137,20 @@ export function unchangedSession(
   return finished(output, limits.maxBytes);
 }
 
-/** Whether two values are stored as the same bytes. @throws {ValueError} @throws {LimitError} */
+/** Whether two values encode to the same bytes. @throws {ValueError} @throws {LimitError} */
 export function sameRuby(a: unknown, b: unknown, limits: RubyLimits = defaultLimits): boolean {
   return Buffer.compare(innerEncoder(limits).bare(a, "a"), innerEncoder(limits).bare(b, "b")) === 0;
 }
 
-/** For values one level below the session's own hash. */
+/** An encoder for values one level below the session's own hash. */
 function innerEncoder(limits: RubyLimits): Encoder {
   return new Encoder({ ...limits, maxDepth: limits.maxDepth - 1 });
 }
 
-/** Whether the bytes in the row mean what `bytes` say, be it in a form that only another writer would choose. */
+/** Whether the bytes in the row encode the same value as `bytes`, possibly in another form. */
 function isSame(raw: Uint8Array, bytes: Uint8Array, limits: RubyLimits): boolean {
   if (Buffer.compare(raw, bytes) === 0) return true;
-  // A short form can have a longer canonical one, so the bytes are bounded by what was read and not by the limit.
+  // The canonical form can be longer, so bound the bytes by the input instead of the limit.
   const loose = { ...limits, maxBytes: Number.MAX_SAFE_INTEGER };
   const canonical = innerEncoder(loose).bare(decodeRuby(Buffer.concat([SIGNATURE, raw]), loose), "data");
   return Buffer.compare(canonical, bytes) === 0;

@@ -1,11 +1,11 @@
-/** Every statement on the gem's table. What differs between databases is in their folders. */
+/** All statements on the gem's table. Differences between databases are in their folders. */
 import { asBuffer } from "../shared/bytes.ts";
 import type { Statement } from "../sql/dialect.ts";
 import type { RailsTable } from "../sql/rails-table.ts";
 import type { SqlValue } from "../sql/values.ts";
 import { timeText } from "./times.ts";
 
-/** A row of the gem's table on its way there: an empty `data` is SQL NULL. */
+/** A row to write to the gem's table. Empty `data` becomes SQL NULL. */
 export interface RailsWrite {
   readonly sid: string;
   readonly data: Uint8Array;
@@ -13,7 +13,7 @@ export interface RailsWrite {
   readonly updatedAt: number;
 }
 
-/** The texts for one table, named as in a statement (validated and quoted). */
+/** The statements for one table, whose name is validated and quoted. */
 export class RailsStatements {
   readonly #table: string;
   readonly #texts: RailsTable;
@@ -45,7 +45,7 @@ export class RailsStatements {
     );
   }
 
-  /** Where `data` is still what was loaded, byte for byte: every write of either side draws a new iv. */
+  /** Updates if `data` is still the loaded bytes: every write of Rails and of this package uses a new iv. */
   update(loaded: { readonly sid: string; readonly data: Uint8Array }, next: RailsWrite): Statement {
     const { time, bytes, is } = this.#texts;
     return this.#write(
@@ -62,7 +62,7 @@ export class RailsStatements {
     return this.#write(`DELETE FROM ${this.#table} WHERE sid = ? AND data ${is} ${bytes}`, sid, orNull(data));
   }
 
-  /** Never backwards: Rails' clock may be ahead of ours. */
+  /** Advances the time, never backwards: Rails' clock may be ahead. */
   touch(sids: readonly string[], updatedAt: number): Statement {
     const padded = padded2(sids);
     const { time } = this.#texts;
@@ -78,7 +78,7 @@ export class RailsStatements {
     return this.#write(`DELETE FROM ${this.#table} WHERE sid = ?`, sid);
   }
 
-  /** The oldest rows by one of the two times, which have an index each. */
+  /** Finds the oldest rows by one of the two times; each has an index. */
   findBefore(column: "created_at" | "updated_at", before: number, limit: number): Statement {
     return this.#query(
       `SELECT sid FROM ${this.#table} WHERE ${column} < ${this.#texts.time} ORDER BY ${column} LIMIT ${integer(limit)}`,
@@ -86,7 +86,7 @@ export class RailsStatements {
     );
   }
 
-  /** Rows that were created later than this. */
+  /** Finds rows created after this time. */
   findCreatedAfter(after: number, limit: number): Statement {
     return this.#query(
       `SELECT sid FROM ${this.#table} WHERE created_at > ${this.#texts.time} ORDER BY created_at DESC LIMIT ${integer(limit)}`,
@@ -107,7 +107,7 @@ export class RailsStatements {
     return this.#query(`SELECT COUNT(*) AS count FROM ${this.#table} LIMIT 1`);
   }
 
-  /** In the order of the column's collation, which is that of the bytes for the ids that stores of Rails make. */
+  /** Ordered by the column's collation, which equals byte order for the ids that Rails stores create. */
   scan(after: string, limit: number): Statement {
     return this.#query(
       `SELECT ${this.#columns} FROM ${this.#table} WHERE sid > ? ORDER BY sid LIMIT ${integer(limit)}`,
@@ -115,7 +115,7 @@ export class RailsStatements {
     );
   }
 
-  /** Columns of the table, with `name` and `type`; none when there is no such table. */
+  /** Returns the columns of the table with `name` and `type`. Returns no rows if the table does not exist. */
   columns(): Statement {
     return this.#query(this.#texts.columns, ...this.#texts.nameOf(this.#table));
   }
@@ -124,7 +124,7 @@ export class RailsStatements {
     return this.#query(this.#texts.sidIndexes, ...this.#texts.nameOf(this.#table));
   }
 
-  /** Whether an insert failed because its id is taken, where that is not part of the statement. */
+  /** Whether an insert failed because its id exists, for databases whose statement does not skip it. */
   isTaken(error: unknown): boolean {
     return this.#texts.isTaken(error);
   }
@@ -133,7 +133,7 @@ export class RailsStatements {
     return this.#texts.timeTypes;
   }
 
-  /** The table as the gem's own migration makes it. */
+  /** Creates the table as the gem's own migration does. */
   create(): readonly Statement[] {
     const parts = this.#table.split(".");
     const quote = this.#table.charAt(0);
@@ -160,7 +160,7 @@ function orNull(data: Uint8Array): Buffer | null {
   return data.length === 0 ? null : asBuffer(data);
 }
 
-/** Repeats the last up to a power of two, so that few texts are prepared. */
+/** Repeats the last id up to a power of two, so that few statement texts are prepared. */
 function padded2(sids: readonly string[]): readonly string[] {
   const padded = [...sids];
   while (padded.length & (padded.length - 1)) padded.push(sids.at(-1) ?? "");
@@ -171,7 +171,7 @@ function marks(values: readonly unknown[]): string {
   return values.map(() => "?").join(", ");
 }
 
-/** Drivers disagree on how a bound limit travels; this one is never text from outside. */
+/** Drivers bind limits differently, so it is part of the text. It never comes from user input. */
 function integer(limit: number): string {
   return String(Math.max(1, Math.floor(limit)));
 }

@@ -17,7 +17,7 @@ export function sidOf(id: unknown): string | null {
 /** @throws {TypeError} the id is not a private session id of Rails */
 export function writeOf(row: SessionRow): RailsWrite {
   const sid = sidOf(row.id);
-  if (sid === null) throw new TypeError("A row's id is the 67 bytes of a private session id of Rails.");
+  if (sid === null) throw new TypeError("A row id must be the 67 bytes of a private session id of Rails.");
   return { sid, data: row.data, createdAt: row.createdAt, updatedAt: row.updatedAt };
 }
 

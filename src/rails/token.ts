@@ -2,17 +2,17 @@ import { inspect } from "node:util";
 import type { Token } from "../session/token.ts";
 import { isPublicId, mintPublicId, privateId } from "./session-id.ts";
 
-/** A new session's token: its text is the public id, its id the bytes of the `sid` column. */
+/** Creates the token of a new session: its text is the public id, its id the bytes of the `sid` column. */
 export function mintRailsToken(): Token {
   return new RailsToken(mintPublicId());
 }
 
-/** The token of a cookie's value; null for anything that no session store of Rails made. */
+/** Parses a cookie's value. Null if no Rails session store created it. */
 export function readRailsToken(value: string): Token | null {
   return isPublicId(value) ? new RailsToken(value) : null;
 }
 
-/** The public id opens the session, so it does not show when the token is printed or serialized (R2). */
+/** The public id is a credential, so printing or serializing the token does not show it (R2). */
 class RailsToken implements Token {
   readonly #publicId: string;
   readonly id: Uint8Array;

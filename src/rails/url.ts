@@ -1,13 +1,13 @@
 import { OptionsError } from "../errors.ts";
 
-/** What Rails says in an address about its own pool, and a driver of Node would warn of. */
+/** Parameters of Rails URLs about its own pool, which a Node driver would warn about. */
 const OF_RAILS =
   /^(?:encoding|collation|pool|max_connections|reconnect|timeout|checkout_timeout|prepared_statements)=/;
 
 /**
- * An address of a database as Rails has it (`DATABASE_URL`), in the way of this package: `mysql2://…` and `trilogy://…`
- * as `mysql://…` with mysql2's `ssl` for `ssl_mode`, and `sqlite3:path` as the path. Others as they are.
- * @throws {OptionsError} it demands TLS in a way that mysql2 cannot be told in an address
+ * Converts a database URL of Rails (`DATABASE_URL`) to one of this package: `mysql2://…` and `trilogy://…` become
+ * `mysql://…` with mysql2's `ssl` for `ssl_mode`, and `sqlite3:path` becomes the path. Others stay.
+ * @throws {OptionsError} it requires TLS in a way that a mysql2 URL cannot express
  */
 export function fromRailsUrl(url: string): string {
   const [, scheme, rest = "", query] = /^(mysql2|trilogy|sqlite3):([^?]*)(?:\?(.*))?$/i.exec(url) ?? [];
@@ -21,7 +21,9 @@ export function fromRailsUrl(url: string): string {
   return `mysql:${rest}${kept.length > 0 ? `?${kept.join("&")}` : ""}`;
 }
 
-/** mysql2's `ssl` by Rails' `ssl_mode`. mysql2 has nothing between "never" and "always", so "preferred" asks for none. */
+/**
+ * mysql2's `ssl` for Rails' `ssl_mode`. mysql2 has nothing between "never" and "always", so "preferred" uses no TLS.
+ */
 const SSL_MODES: Readonly<Record<string, object | null>> = {
   disabled: null,
   preferred: null,
@@ -30,7 +32,7 @@ const SSL_MODES: Readonly<Record<string, object | null>> = {
   verify_identity: { rejectUnauthorized: true, verifyIdentity: true },
 };
 
-/** mysql2 only warns of an option that it does not know, and would connect without TLS. */
+/** mysql2 only warns about an unknown option and would connect without TLS. */
 function forMysql2(option: string): string[] {
   const [name = "", value = ""] = option.split("=");
   if (!/^ssl./i.test(name)) return [option];
@@ -38,6 +40,6 @@ function forMysql2(option: string): string[] {
   if (ssl === null) return [];
   if (ssl !== undefined) return [`ssl=${encodeURIComponent(JSON.stringify(ssl))}`];
   throw new OptionsError([
-    `mysql2 does not know ${name}=… of Rails' address. Begin it with mysql:// and write mysql2's own option, ?ssl={"ca":"…"} with the text of the certificate, or give a pool.`,
+    `mysql2 does not support ${name}=… of a Rails URL. Start the URL with mysql:// and use mysql2's own option, ?ssl={"ca":"…"} with the text of the certificate, or pass a pool.`,
   ]);
 }

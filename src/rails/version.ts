@@ -3,8 +3,8 @@ import { randomBytes } from "../sealing/random.ts";
 import { IV_BYTES } from "./encrypted-message.ts";
 
 /**
- * The gem's table has no version column, and needs none: a version is 53 random bits, and so are 53 bits of a row's
- * iv. With one made of the other, a write whose answer was lost is known again when its row is read.
+ * The gem's table has no version column and needs none: a version is 53 random bits, and so are 53 bits of a row's iv.
+ * Deriving one from the other identifies a write of unknown outcome when its row is read.
  */
 export function ivOf(version: number): Uint8Array {
   const iv = Buffer.from(randomBytes(IV_BYTES));
@@ -19,8 +19,8 @@ const H = Buffer.from("a168", "hex");
 const SYMBOL_IV = Buffer.from("d5006976c40c", "hex");
 
 /**
- * The version of a row's `data`: 53 bits of the iv where the message has the form that Rails gives it, 53 bits of
- * its hash otherwise; 0 for an empty session, which is the same whoever wrote it.
+ * The version of a row's `data`: 53 bits of the iv if the message has the form that Rails writes, otherwise 53 bits of
+ * its hash. 0 for an empty session.
  */
 export function versionOf(data: Uint8Array): number {
   if (data.length === 0) return 0;

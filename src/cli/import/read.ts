@@ -169,7 +169,7 @@ export function openDropIn(
 
 function assertTableName(table: string): void {
   if (/^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$/.test(table)) return;
-  throw new Failure(`${JSON.stringify(table)} is no table name.`, exitCodes.usage);
+  throw new Failure(`${JSON.stringify(table)} is not a valid table name.`, exitCodes.usage);
 }
 
 function quoted(name: string, { dialect }: Database): string {
