@@ -81,7 +81,7 @@ export class Pending {
 
   /** Whether anything that was requested before the cut is still to be done. */
   isDue(cut: Cut): boolean {
-    return cut !== null && this.#list.includes(cut);
+    return this.#list.some((requested) => requested === cut);
   }
 
   /**
@@ -89,7 +89,7 @@ export class Pending {
    * @param isCurrent whether it wrote the working copy of now, and with it the user that the data has
    */
   doneUpTo(cut: Cut, isCurrent: boolean): void {
-    if (cut !== null) this.#list.splice(0, this.#list.indexOf(cut) + 1);
+    this.#list.splice(0, this.#list.findIndex((requested) => requested === cut) + 1);
     if (isCurrent) this.#derived = null;
   }
 }
