@@ -20,7 +20,7 @@ function written(
   return Object.fromEntries(headers);
 }
 
-test("a session nobody looked at leaves no trace (promise 1)", () => {
+test("an unused session → no header (promise 1)", () => {
   assert.deepEqual(written({ vary: "accept" }, false, null), { vary: "accept" });
   assert.deepEqual(written({}, false, null), {});
 });

@@ -365,7 +365,7 @@ describe("batches", () => {
     expect(calls.slice(5).map(({ ids }) => ids)).toEqual([[6], [7]]);
   });
 
-  test("onBatch is told of every batch", async () => {
+  test("onBatch: every batch → called", async () => {
     const batches: unknown[] = [];
     const { batched, calls } = setUp(LANES, { onBatch: (...batch) => batches.push(batch) });
     for (const nth of [1, 2, 3]) void batched.read(idOf(nth));
@@ -497,7 +497,7 @@ describe("failures", () => {
     expect(seen.every(({ state }) => state === "broken")).toBe(true);
   });
 
-  test("touches, for which nobody waits, leave half of the places to requests (promise 10)", async () => {
+  test("touches fill half of the queue → the rest is reserved for requests (promise 10)", async () => {
     const { batched } = setUp(LANES, { maxQueue: 4 });
     void watch(batched.touch(touchOf(1))); // sent
     const waiting = [2, 3].map((nth): { state: string } => watch(batched.touch(touchOf(nth))));
@@ -580,7 +580,7 @@ describe("time limits", () => {
     expect(after.state).toBe("kept");
   });
 
-  test("of a batch that failed nobody waits longer than its time, and what was not sent again is known", async () => {
+  test("a batch failed → no member waits past its deadline, and members not retried have outcome none", async () => {
     const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
     void batched.touch(touchOf(9)); // holds the lane
     const seen = [1, 2, 3].map((nth) => watch(batched.touch(touchOf(nth))));
@@ -746,7 +746,7 @@ describe("time limits", () => {
 });
 
 describe("closing", () => {
-  test("a store that does not close is told after the time limit, and nobody waits for ever", async () => {
+  test("close: the store does not close → rejects after the deadline", async () => {
     const { batched } = setUp(LANES, { storeTimeout: 5 });
     batched.store.close = () => new Promise(() => {});
     await expect(batched.close()).rejects.toThrow(StoreTimeoutError);

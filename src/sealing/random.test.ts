@@ -26,7 +26,7 @@ describe("RandomPool", () => {
     expect([...refills[0]!.subarray(0, 7)]).toEqual([0, 0, 0, 0, 0, 6, 7]);
   });
 
-  test("gives copies: what a caller does to its bytes reaches nobody", () => {
+  test("returns copies: a caller changes its bytes → no other caller sees it", () => {
     const { pool, refills } = countingPool();
     const bytes = pool.bytes(4);
     expect(bytes.buffer).not.toBe(refills[0]!.buffer);

@@ -561,7 +561,7 @@ describe("a change of sealTo", () => {
     expectRefused(() => cookieSealer.open(toKeys, context, sid), "mode");
   });
 
-  test("isDeflated: tells what seal decided", () => {
+  test("isDeflated: after seal → whether seal compressed", () => {
     const long = Buffer.alloc(5_000, 1);
     expect(Sealer.isDeflated(both.sealToKeys(long, context))).toBe(true);
     expect(Sealer.isDeflated(both.sealToKeys(long, context, false))).toBe(false);

@@ -63,7 +63,7 @@ describe("readToken", () => {
     expect(Buffer.from(token.sid)).toEqual(sid);
   });
 
-  test("takes a tag of any key of the ring, and tells when it is not the newest (R27)", () => {
+  test("a tag of any key of the ring → accepted, and marked if the key is not the newest (R27)", () => {
     expect(readToken(after, token.text)).toMatchObject({ stale: true, id: token.id });
     expect(readToken(after, mintToken(after).text)!.stale).toBe(false);
     expect(readToken(before, mintToken(after).text)).toBeNull();

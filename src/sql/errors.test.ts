@@ -30,7 +30,7 @@ describe("PostgreSQL", () => {
     expect(explain(error)).toMatchObject({ outcome: "unknown" });
   });
 
-  test("a failed transaction that somebody left open is a connection to give up, and nothing was done", () => {
+  test("a failed leaked transaction → the connection is dropped, outcome none", () => {
     const error = said("25P02");
     expect(postgresErrors.isBroken(error)).toBe(true);
     expect(explain(error)).toMatchObject({ code: "ERR_STORED_SESSION_STORE", outcome: "none" });

@@ -141,7 +141,7 @@ for (const mount of mounts) {
     });
   }
 
-  test(`compression ${mount}: a client that goes away costs nobody anything`, async () => {
+  test(`compression ${mount}: a client disconnects → no other request is affected`, async () => {
     const { app, ask, cookie, port } = await start(mount, "changed");
     const sources: Readable[] = [];
     const closed: Promise<unknown>[] = [];

@@ -35,7 +35,7 @@ function session() {
   return { cookie: { originalMaxAge: day, expires: new Date(time + day) } };
 }
 
-test("R34 its schedule stops first: another process can take the lease at once, and nobody is warned", async () => {
+test("R34 close: the schedule stops first → another process acquires the lease at once, without a warning", async () => {
   const warnings: string[] = [];
   const onWarning = (warning: Error) => warnings.push(warning.message);
   process.on("warning", onWarning);
@@ -63,7 +63,7 @@ test("R34 its schedule stops first: another process can take the lease at once, 
   }
 });
 
-test("a touch that nobody waits for is not lost", async () => {
+test("a touch that is not awaited → not lost", async () => {
   const store = open();
   await store.set("a", session());
   const loaded = await store.get("a");

@@ -41,7 +41,7 @@ test("promise 10: saves of one session do not wait in line for a database that f
   assert.equal(failed, 24);
 });
 
-test("promise 10: a save that meets others again and again gives up when its time is over", async () => {
+test("promise 10: a save that keeps conflicting → times out", async () => {
   let updates = 0;
   const store = new StoredSessionStore({
     store: around(memoryStore(), async (operation, call) => {

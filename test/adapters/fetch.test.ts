@@ -72,7 +72,7 @@ test("fetch: forUser, update, scheduleExpiry and close → those of the manager,
   await assert.rejects(manager.count(), { code: "ERR_STORED_SESSION_CLOSED" });
 });
 
-test("fetch: a response nobody's session touched is passed on as it is (promise 1)", async () => {
+test("fetch: the session is unused → the response is returned unchanged (promise 1)", async () => {
   const { sessions } = managed();
   const response = new Response("x");
   assert.equal(await sessions.commit(await sessions.load(new Request(url)), response), response);

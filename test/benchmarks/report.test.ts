@@ -73,7 +73,7 @@ test("a spread is wide above half the median, and where nothing was done", () =>
   expect(of([0, 0, 0])).toBe("unsteady");
 });
 
-test("each store is told with the sessions that it really holds", () => {
+test("each store is reported with the sessions that it actually holds", () => {
   const of = { database: "mysql", size: 300 } as const;
   const holdings = [
     { ...of, candidate: "filled", sessions: 1_005_000, bytes: 613 },

@@ -20,7 +20,7 @@ afterAll(async () => {
   await demo?.stop("SIGTERM");
 });
 
-test("the demo tells its address and its keys, keeps these to its user, and prints no warning", async () => {
+test("the demo prints its address and keys, restricts the keys to its user, and prints no warning", async () => {
   assert.match(demo.printed(), /Open +http:\/\/localhost:\d+/);
   assert.match(demo.printed(), /Keys +examples\/express\/demo\.keys/);
   assert.doesNotMatch(demo.printed(), /warning/i);

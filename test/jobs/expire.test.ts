@@ -34,7 +34,7 @@ function agrees(create: () => Promise<TestStore>, options: Partial<SessionManage
 }
 
 function tells(name: string, create: () => Promise<TestStore>): void {
-  test("R34 it tells how far it is: by the days on which sessions ended, and with an age by their ids", async () => {
+  test("R34 progress: by expiry day, or by id with an age", async () => {
     const { store, drop } = await create();
     const clock = new HandClock();
     const sessions = createSessionManager<Basket>({ keys: testKeys, store, clock: clock.now });

@@ -61,7 +61,7 @@ describe("R34 the pace of jobs", () => {
     assert.ok(clock.now - began >= 950, `1,000 rows in ${clock.now - began} ms`);
   });
 
-  test("gives up a turn of the event loop where there is nothing to rest, and rests when it adds up", async () => {
+  test("yields to the event loop without a pause, and pauses once the debt adds up", async () => {
     const { clock, step } = paced({ share: 0.5 });
     for (let nth = 0; nth < 8; nth++) await step(0.25, 0);
     assert.deepEqual([clock.turns, clock.rests], [6, [1, 1]]);

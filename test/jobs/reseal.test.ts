@@ -28,7 +28,7 @@ for (const [name, create] of Object.entries(stores)) {
       return { store, clock, before, cookies, after: manage(store, [newest, older], { clock: clock.now }) };
     }
 
-    test("R27 promise 9 resealing carries every row to the newest key and logs nobody out", async () => {
+    test("R27 promise 9 resealing → every row is under the newest key, and nobody is logged out", async () => {
       const { store, clock, cookies, after } = await filled(25);
       const rowsBefore = await store.scan(null, 100);
       clock.time += 60_000;

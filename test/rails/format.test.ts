@@ -12,7 +12,7 @@ const loose = { maxBytes: 8_000_000, maxDepth: 99, maxKeys: 100_000 };
 const inArrays = (value: unknown, levels: number): unknown =>
   levels === 0 ? value : [inArrays(value, levels - 1)];
 
-test("a user is text: numbers become it, nobody is undefined, all else is refused", () => {
+test("userOf: numbers become text, null becomes undefined, other values are refused", () => {
   const userOf = ({ user_id }: Readonly<Record<string, unknown>>): never => user_id as never;
   const format = railsFormat({ ...keys, userOf });
   const user = (id: unknown): string | undefined => format.decode(encodeRuby({ user_id: id })).user;
@@ -29,7 +29,7 @@ test("a user is text: numbers become it, nobody is undefined, all else is refuse
   expect(decodeRuby(format.encode(content, null))).toEqual({ user_id: 42 });
 });
 
-test("an async userOf is refused, and its failure is nobody's unhandled rejection", () => {
+test("an async userOf → refused, without an unhandled rejection", () => {
   const format = railsFormat({ ...keys, userOf: (async () => Promise.reject(new Error("x"))) as never });
   expect(() => format.decode(encodeRuby({ user_id: 1 }))).toThrow("userOf must be synchronous");
 });

@@ -152,7 +152,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
   });
 });
 
-test("an import tells how far it is, stops between two batches, and a dry run writes nothing", async () => {
+test("import: reports progress, stops between two batches, and writes nothing in a dry run", async () => {
   const [database] = databases;
   const held = await createTable(database!);
   const gem = new Gem(held, database!.kind, Date.now);

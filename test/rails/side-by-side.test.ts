@@ -132,7 +132,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(counts.get("update")).toBeUndefined();
   });
 
-  test("promise 2: a write of Rails between our load and our save is told and kept, ours on top", async () => {
+  test("promise 2: Rails writes between load and save → detected, and both changes are kept", async () => {
     const sessions = manager();
     const cookie = await begin(sessions, { kept: 1, counter: 1 });
     const session = await sessions.load(cookie);

@@ -153,7 +153,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     ]);
   });
 
-  test("touch moves updated_at, never backwards; delete tells which were there", async () => {
+  test("touch advances updated_at, never backwards; delete reports which rows existed", async () => {
     const { store } = held;
     await store.insert([row("a"), row("b"), row("c")]);
     const to = (name: string, updatedAt: number) => ({ id: id(name), updatedAt, expiresAt: updatedAt + 1 });
@@ -164,7 +164,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await store.count(0)).toBe(1);
   });
 
-  test("expiry deletes by both limits, the oldest first, and tells where to go on (R34)", async () => {
+  test("expiry deletes by both timeouts, oldest first, and returns a cursor (R34)", async () => {
     const { store } = held;
     const [hour, minute] = [3_600_000, 60_000];
     await store.insert([
@@ -295,7 +295,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     await expect(sessions.eraseUser("42")).rejects.toThrow(RailsUsersError);
   });
 
-  test("the table is looked at before its first use: missing, another's, without its unique index", async () => {
+  test("the table is missing, another's, or without its unique index → an error at first use", async () => {
     const { ask, table } = held;
     const fresh = () => held.another();
     await ask(`ALTER TABLE ${table} RENAME COLUMN data TO payload`);

@@ -15,7 +15,7 @@ test("processes that wait for one that is killed go on one at a time", { timeout
   expect(await Promise.all(waiting.map(({ ended }) => ended))).toEqual(waiting.map(() => 0));
 });
 
-test("an empty file, as left by one that died while making its lock, hinders nobody", async () => {
+test("an empty lock file left by a crashed process → ignored", async () => {
   for (const name of ["lock", "lock.sqlite3", "lock-holder"]) writeFileSync(join(path(), name), "");
   expect(await alone(async () => "went on", 1_000)).toBe("went on");
 });

@@ -74,7 +74,7 @@ test("a user whose number another process has now keeps no server running", asyn
   expect(await program.ended).toBe("SIGINT");
 });
 
-test("a process's start is told apart from the name that it gives itself", () => {
+test("a process changes its name → its start time is still read correctly", () => {
   const [before, { title }] = [startOf(process.pid), process];
   process.title = "a) S 1 (b) R 2";
   try {

@@ -24,7 +24,7 @@ const servers = databases.filter((database) => database.url !== null) as (TestDa
 
 afterEach(() => void vi.useRealTimers());
 
-test("connecting is given up before the operation that waits for it, so that nothing was written", () => {
+test("connectTimeout is below storeTimeout → an unreachable server has outcome none", () => {
   const manager = createSessionManager({ store: memoryStore(), keys: generateKey() });
   expect(CONNECT_TIMEOUT).toBeLessThan(settingsOf(manager as never).storeTimeout);
 });
@@ -119,7 +119,7 @@ describe.each(servers)("$name", (database) => {
     await pool?.end();
   });
 
-  test("a migration that fails keeps nobody waiting for its lock", async () => {
+  test("a migration fails → its lock is released", async () => {
     await using created = await migrated(database);
     const { exclusively } = (created.store as SqlStore).database;
     const failing = exclusively.call((created.store as SqlStore).database, async () => {
@@ -196,7 +196,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
     return pool;
   };
 
-  test("a pool with autocommit off is refused, and nothing is told as written (promise 7)", async () => {
+  test("a pool with autocommit off → an error, and no write is acknowledged (promise 7)", async () => {
     await using created = await migrated(database);
     const pool = turnedOff();
     const store = mysqlStore(pool, { table: created.table });
@@ -314,7 +314,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("repairing $nam
     expect(column).toMatchObject({ kept: "m" });
   });
 
-  test("a table that others hold is given up, so that nobody queues behind", async () => {
+  test("another transaction holds a table → the migration times out, so that statements do not queue behind it", async () => {
     const { created, store } = await broken();
     await using _ = created;
     const pool = new Pool({ connectionString: database.url, max: 1 });
@@ -338,7 +338,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("repairing $nam
 });
 
 describe.each(servers.filter(({ kind }) => kind !== "postgres"))("repairing $name", (database) => {
-  test("an index of that name over another column is told, each time, and where tables are adopted", async () => {
+  test("an index of that name on another column → an error each time, also for adopted tables", async () => {
     await using created = await migrated(database);
     const { database: opened } = created.store as SqlStore;
     const { table } = created;
@@ -360,7 +360,7 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
   const drop = (index: string, table: string): string =>
     kind === "postgres" ? `DROP INDEX ${index}` : `DROP INDEX ${index} ON ${table}`;
 
-  test("what is missing is named, and made again on request only", async () => {
+  test("missing objects → named, and recreated on request only", async () => {
     await using created = await createStore();
     const store = created.store as SqlStore;
     const { table } = created;
@@ -409,7 +409,7 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
     }
   });
 
-  test("a role that may only read and write starts, and is told what making an index needs", async () => {
+  test("a role that may only read and write → starts, and creating an index names the missing privilege", async () => {
     await using created = await createStore();
     await created.store.migrate();
     const { table } = created;

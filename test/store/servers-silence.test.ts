@@ -114,7 +114,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     }
   });
 
-  test("promise 8 a connection that is kept although it is late is given up in the end", async () => {
+  test("promise 8 a late connection that is kept → dropped in the end", async () => {
     await using created = await held();
     created.release();
     const address = new URL(url!);
@@ -146,7 +146,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     }
   });
 
-  test("close gives up a count instead of waiting for it", async () => {
+  test("close during a count → the count is cancelled", async () => {
     await using created = await held();
     created.release();
     const { table } = created;
@@ -164,7 +164,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     await locked.free();
   });
 
-  test("close gives up a count that has only just begun", async () => {
+  test("close at the start of a count → the count is cancelled", async () => {
     await using created = await held();
     created.release();
     const { table } = created;
@@ -244,7 +244,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
 });
 
 describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", ({ url }) => {
-  test("a pool without a limit gives up the connection under what is late, too (promise 8)", async () => {
+  test("a pool without a limit → the connection of a late operation is dropped too (promise 8)", async () => {
     const table = `s_${randomBytes(8).toString("hex")}`;
     const pool = mysql.createPool({ uri: url!, connectionLimit: 0 });
     const numbers: number[] = [];

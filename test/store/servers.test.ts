@@ -148,7 +148,7 @@ for (const database of servers) {
       await store.close();
     });
 
-    test("a password that is wrong is told without the password", async () => {
+    test("a wrong password → an error without the password", async () => {
       const wrong = new URL(url);
       wrong.password = "wrong-password";
       const store = storeFor(database, wrong.href);
@@ -225,7 +225,7 @@ for (const database of servers) {
       await pool.end();
     });
 
-    test("a role that may only read is told what it lacks", async () => {
+    test("a read-only role → an error that names the missing privileges", async () => {
       await using created = await migrated();
       const name = `r${randomBytes(6).toString("hex")}`;
       const table = (created.store as SqlStore).database.dialect.names.sessions;
@@ -254,7 +254,7 @@ for (const database of servers) {
       }
     });
 
-    test("a server that takes no writes is told as such, and nothing was written", async () => {
+    test("a read-only server → StoreReadOnlyError, outcome none", async () => {
       await using created = await migrated();
       const table = (created.store as SqlStore).database.dialect.names.sessions.replaceAll(/["`]/g, "");
       if (kind === "postgres") {
@@ -363,7 +363,7 @@ describe("options", () => {
     },
   );
 
-  test("every problem is told at once", () => {
+  test("several problems → all reported at once", () => {
     const options = { poolSize: 0, lanes: { read: -1 } };
     expect(() => postgresStore("mysql://127.0.0.1/test", options)).toThrow(/3 problems/);
     expect(() => mysqlStore({} as never, options)).toThrow(/3 problems/);

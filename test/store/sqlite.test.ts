@@ -73,7 +73,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(await store.insert([row])).toEqual([true]);
   });
 
-  test("a handle stays its owner's: not closed, its settings as they were", async () => {
+  test("a handle → not closed, and its settings unchanged", async () => {
     const handle = openHandle(driver, file());
     handle.exec("PRAGMA busy_timeout = 77");
     const store = sqliteStore(handle);
@@ -85,7 +85,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     handle.close();
   });
 
-  test("a handle that its owner closed is a ClosedError", async () => {
+  test("the application closed the handle → a ClosedError", async () => {
     const handle = openHandle(driver, file());
     const store = sqliteStore(handle);
     await migrate(store);
@@ -96,7 +96,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     );
   });
 
-  test("durability weaker than promised is told once, by name (R33)", async () => {
+  test("weak durability settings → one warning that names them (R33)", async () => {
     const handle = openHandle(driver, file());
     handle.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
     expect(await warningsOf(() => [sqliteStore(handle), sqliteStore(handle)])).toEqual([
@@ -126,7 +126,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(readFileSync(path, "utf8")).toBe(text);
   });
 
-  test("a damaged file is told as damaged", async () => {
+  test("a corrupt file → an error that says so", async () => {
     const path = file();
     const store = sqliteStore(path, { driver });
     await store.insert(Array.from({ length: 400 }, () => randomRow()));
@@ -137,7 +137,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     await expect(sqliteStore(path, { driver }).scan(null, 500)).rejects.toThrow(/is corrupt/);
   });
 
-  test("a table of another shape is refused, by path and by handle, and left as it is", async () => {
+  test("a table with other columns → refused, by path and by handle, and not changed", async () => {
     const path = file();
     const handle = openHandle(driver, path);
     handle.exec("CREATE TABLE stored_sessions (sid TEXT PRIMARY KEY, sess TEXT NOT NULL)");

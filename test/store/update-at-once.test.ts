@@ -82,7 +82,7 @@ for (const database of databases) {
       },
     );
 
-    test.each([0, 1, 4])("row %i of five was changed: it alone is told so, and stays", async (place) => {
+    test.each([0, 1, 4])("row %i of five was changed → only that row is not applied", async (place) => {
       const { created, rows } = await filled(5);
       await using _ = created;
       const meanwhile = nextRow(rows[place]!);

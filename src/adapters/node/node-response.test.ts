@@ -132,7 +132,7 @@ adapterContract("HTTP/2", {
   },
 });
 
-test("write asks to wait while the session is saved, and drain is told when it is", async () => {
+test("write while the session is saved → returns false, and drain follows", async () => {
   const { listen } = world();
   const order: unknown[] = [];
   const url = await listen(
@@ -317,7 +317,7 @@ test("a failed commit drops what was piped; the source ends, and the next answer
   );
 });
 
-test("a handler that goes on writing after a failed commit disturbs nobody", async () => {
+test("a handler that continues to write after a failed commit → its output is dropped", async () => {
   const { listen, watched } = world();
   watched.down("writes");
   const over = Promise.withResolvers<void>();

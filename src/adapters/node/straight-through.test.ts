@@ -190,7 +190,7 @@ test("an update begun inside another of a new session waits for it", async () =>
   assert.deepEqual(session.data, { n: 1, m: 2 });
 });
 
-test("an answer whose session nobody looked at does not wait, and says nothing of cookies", async () => {
+test("an unused session → the response does not wait, and has no cookie headers", async () => {
   const { ask, watched } = await world((_request, response) => {
     assert.equal(response.write("plain"), true);
     response.end();
@@ -240,7 +240,7 @@ for (const [name, change] of Object.entries(changes)) {
   });
 }
 
-test("no byte leaves before an update that nobody waited for (promise 4)", async () => {
+test("an update that is not awaited → no byte is sent before it finishes (promise 4)", async () => {
   const { ask, watched, sessions } = await world((_request, response, session) => {
     void sessions.update(session, (data) => void (data["n"] = 2));
     response.end("saved");
@@ -290,7 +290,7 @@ test("a rolling cookie that is due is sent again, with no-store (R12)", async ()
   assert.equal(headers.get("cache-control"), "no-store");
 });
 
-test("a late change is told where nothing waited: in the same turn, and after the response", async () => {
+test("a late change without a commit → a warning, in the same turn and after the response", async () => {
   const late: Record<string, Handler> = {
     "through an object held": (_request, response, session) => {
       const { cart } = session.data as { cart: { sku: string }[] };

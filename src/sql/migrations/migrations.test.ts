@@ -102,7 +102,7 @@ describe("migrating", () => {
     expect((await migrationStatus(database)).applied).toHaveLength(1);
   });
 
-  test("the SQL that is told is the SQL that is run", async () => {
+  test("the reported SQL is the SQL that runs", async () => {
     const database = open();
     for (const { statements } of await pendingMigrations(database)) {
       for (const text of statements) handle.exec(text);
@@ -137,7 +137,7 @@ describe("migrating", () => {
     expect(handle.isTransaction).toBe(false);
   });
 
-  test("a journal of another shape is left as it is", async () => {
+  test("a journal with other columns → not changed", async () => {
     handle.exec("CREATE TABLE stored_sessions_migrations (id INTEGER, batch INTEGER)");
     await expect(migrationStatus(open())).rejects.toThrow(
       /"stored_sessions_migrations" exists with other columns/,
@@ -187,7 +187,7 @@ describe("tables that are not what the journal says", () => {
     ["DROP INDEX stored_sessions_user_ref", ["an index that starts with user_ref"], 1],
     ["DROP INDEX stored_sessions_expires_bucket", ["an index that starts with expires_bucket"], 1],
   ])(
-    "after %s what is missing is named, and made again on request only",
+    "after %s → the missing object is named, and recreated on request only",
     async (loss, missing, statements) => {
       const database = await migrated();
       handle.exec(loss);
@@ -211,7 +211,7 @@ describe("tables that are not what the journal says", () => {
     },
   );
 
-  test("a lost table of sessions is not made again, empty, unless that was confirmed (promise 7)", async () => {
+  test("a lost sessions table → recreated empty only if confirmed (promise 7)", async () => {
     const database = await migrated();
     handle.exec("DROP TABLE stored_sessions; DROP TABLE stored_sessions_leases");
     const status = await migrationStatus(database);
@@ -248,14 +248,14 @@ describe("tables that are not what the journal says", () => {
     expect(texts).toEqual([expect.stringMatching(/^CREATE INDEX/)]);
   });
 
-  test("what is printed for it makes it again as well", async () => {
+  test("the printed SQL recreates it too", async () => {
     const database = await migrated();
     handle.exec("DROP TABLE stored_sessions");
     for (const text of (await migrationStatus(database)).repair) handle.exec(text);
     expect((await migrationStatus(database)).missing).toEqual([]);
   });
 
-  test("a column that is missing is no gap that could be filled", async () => {
+  test("a missing column → an error instead of a repair", async () => {
     const database = await migrated();
     handle.exec(
       "DROP INDEX stored_sessions_expires_bucket; ALTER TABLE stored_sessions DROP COLUMN expires_bucket",
@@ -271,7 +271,7 @@ describe("tables that are not what the journal says", () => {
     expect((await migrationStatus(database)).missing).toEqual([]);
   });
 
-  test("indexes whose names a renamed table kept are not taken for those of the new one", async () => {
+  test("a renamed table kept its index names → they are not mistaken for those of the new table", async () => {
     const database = await migrated();
     handle.exec(
       "ALTER TABLE stored_sessions RENAME TO old; ALTER TABLE stored_sessions_migrations RENAME TO olds",
@@ -285,7 +285,7 @@ describe("tables that are not what the journal says", () => {
     expect((await migrationStatus(database)).missing).toEqual([]);
   });
 
-  test("an adopted table without a primary key is refused", async () => {
+  test("an adopted table without a primary key → refused", async () => {
     const columns =
       "data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
     handle.exec(`CREATE TABLE stored_sessions (id BLOB, ${columns})`);

@@ -119,7 +119,7 @@ describe.each(servers)("$name", (database) => {
     expect(await application.store.read([row.id, another.id])).toEqual([null, another]);
   });
 
-  test("the store goes on where every connection was left so, and the application is told once", async () => {
+  test("every connection has a leaked transaction → the store continues, and the application is warned once", async () => {
     await using created = await migrated(database);
     await using application = shared(database, created.table, 4);
     await forget(application, created.table, 4);
@@ -186,7 +186,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", 
     await pool.end();
   });
 
-  test("a pool that gives nothing but clients inside a transaction is told, and not asked for ever", async () => {
+  test("a pool that only returns clients inside a transaction → an error after a bounded number of attempts", async () => {
     await using created = await migrated(database);
     const pool = new Pool({ connectionString: database.url, max: 2 });
     let connected = 0;
@@ -295,7 +295,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
   }
 });
 
-test("an error tells which pool, and what to do", async () => {
+test("the error names the pool and the remedy", async () => {
   const { leakedTransaction } = await import("../../src/sql/leaked-transaction.ts");
   for (const outcome of ["none", "unknown"] as const) {
     const error = leakedTransaction("mysqlStore", outcome);

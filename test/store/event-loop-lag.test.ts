@@ -46,14 +46,14 @@ test.each(moments)(
 );
 
 describe.each(databases.map((database) => [database.name, database] as const))("%s", (_name, database) => {
-  test("promise 10: the event loop stands still for longer than storeTimeout → all of 40 requests succeed", async () => {
+  test("promise 10: event-loop lag longer than storeTimeout → all of 40 requests succeed", async () => {
     await using created = await database.createStore();
     await created.store.migrate();
     await fortyRequests(created.store, 2, 1_000);
   });
 });
 
-test("what was sent before a standstill and never answered → its time runs on after it, and ends", async () => {
+test("sent before the lag and never answered → its deadline continues after the lag, and expires", async () => {
   const store = around(memoryStore(), (operation, call) =>
     operation === "read" ? new Promise(() => {}) : call(),
   );

@@ -85,7 +85,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
 
 const postgres = databases.find(({ kind }) => kind === "postgres");
 describe.runIf(postgres !== undefined)("a role that may not create tables", () => {
-  test("is told what to run, and imports once somebody has", async () => {
+  test("the ledger is missing → the error names the SQL, and the import works after it ran", async () => {
     const url = postgres!.url!;
     await using created = await postgres!.createStore();
     await migrate(created.store);
