@@ -44,13 +44,22 @@ const instantText = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\
  * everywhere, and taken too early it would let a key go that is still needed.
  */
 export function instant(text: string): Date {
-  const [, day, time = "T24:00Z"] = instantText.exec(text) ?? [];
+  return instantOf(text, "T24:00Z", "end");
+}
+
+/** The same, but a day alone is its start in UTC: for times that sessions are compared with. */
+export function instantFrom(text: string): Date {
+  return instantOf(text, "T00:00Z", "start");
+}
+
+function instantOf(text: string, wholeDay: string, edge: string): Date {
+  const [, day, time = wholeDay] = instantText.exec(text) ?? [];
   const value = new Date(`${day}${time}`);
   // Date takes 30 February for 2 March.
   const isDay = new Date(`${day}T00:00Z`).getUTCDate() === Number(day?.slice(-2));
   if (!isDay || Number.isNaN(value.getTime())) {
     throw new InvalidArgumentError(
-      'Use a time with its zone, such as "2026-11-23T18:00Z" or "2026-11-23T19:00+01:00", or a day such as "2026-11-23", which counts as its end in UTC.',
+      `Use a time with its zone, such as "2026-11-23T18:00Z" or "2026-11-23T19:00+01:00", or a day such as "2026-11-23", which counts as its ${edge} in UTC.`,
     );
   }
   return value;

@@ -234,8 +234,14 @@ const restOfPass = 100;
  *   appearing
  * @throws {StoreError} the store failed; `changed` is the number of sessions revoked before
  */
-export async function revokeEverything(records: Records, options: WalkOptions = {}): Promise<number> {
-  const { batchSize = 500, signal, onProgress } = options;
+export async function revokeEverything(
+  records: Records,
+  options: WalkOptions & {
+    /** Ends only these; `pass` counts from 1. Default: all. */
+    readonly only?: (row: RowInfo, pass: number) => boolean;
+  } = {},
+): Promise<number> {
+  const { batchSize = 500, signal, onProgress, only = () => true } = options;
   const latest = records.now() + clockTolerance;
   let deleted = 0;
   try {
@@ -246,8 +252,9 @@ export async function revokeEverything(records: Records, options: WalkOptions = 
         if (signal?.aborted) return deleted;
         const rows: RowInfo[] = await records.store.scanInfo(cursor, batchSize);
         const future = records.now() + clockTolerance;
-        const due =
-          pass === 1 ? rows : rows.filter(({ createdAt }) => createdAt <= latest || createdAt > future);
+        const due = rows.filter(
+          (row) => (pass === 1 || row.createdAt <= latest || row.createdAt > future) && only(row, pass),
+        );
         const { values: gone, failure } = await allAnswered(
           due.map((row) => records.delete(row.id, "revoke")),
         );

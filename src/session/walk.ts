@@ -6,6 +6,8 @@ import type { Records } from "./records.ts";
 export interface WalkOptions {
   /** The most rows in memory at once. Default 500. */
   readonly batchSize?: number;
+  /** Begins behind this id. Default: at the start. */
+  readonly after?: Uint8Array | null;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly scanned: number; readonly fraction: number }) => void;
 }
@@ -13,7 +15,7 @@ export interface WalkOptions {
 /** Every row, without its data, ordered by id and read in bounded pages. Rows added meanwhile may be missed. */
 export async function* walk(records: Records, options: WalkOptions = {}): AsyncGenerator<RowInfo> {
   const { batchSize = 500, signal, onProgress } = options;
-  let cursor: Uint8Array | null = null;
+  let cursor: Uint8Array | null = options.after ?? null;
   let scanned = 0;
   for (;;) {
     if (signal?.aborted) return;

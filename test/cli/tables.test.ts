@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
+import { parse } from "yaml";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { manage, visit } from "../jobs/sessions.ts";
 import { generateKey } from "../../src/index.ts";
 import { Folder } from "./command.ts";
 
@@ -194,6 +197,37 @@ export default { store: sqliteStore(handle), keys: process.env.STORED_SESSION_KE
   assert.equal(err, "");
   assert.equal(out.match(/! Durability .*synchronous is OFF/gi)?.length, 1);
   assert.deepEqual(await folder.run("count"), { code: 0, out: "0 live sessions\n", err: "" });
+});
+
+test("check --quick, docs/operations.md: the probe → reads no session; exit codes 0, 1 and 2 as the page says", async () => {
+  const page = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+  const probes = parse(/^```yaml\n(readinessProbe:.*?)^```$/ms.exec(page)![1]!);
+  const commands = [probes.readinessProbe, probes.startupProbe].map(({ exec }: any) =>
+    exec.command.join(" "),
+  );
+  assert.deepEqual(new Set(commands), new Set(["node_modules/.bin/stored-session check --quick --json"]));
+
+  assert.equal((await folder.run("migrate", ...database)).code, 0);
+  const quick = async (...args: string[]) => folder.run("check", "--quick", "--json", ...args);
+  const ready = await quick(...database);
+  assert.equal(ready.code, 0, ready.err);
+  const { ok, findings } = JSON.parse(ready.out);
+  assert.equal(ok, true);
+  assert.deepEqual(
+    findings.map(({ about }: any) => about),
+    ["Options", "Keys", "Database", "Tables", "Writing", "Durability"],
+  );
+  // Sessions of another key are a problem of `check`, and are not looked at here.
+  const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), generateKey());
+  await visit(sessions);
+  await sessions.close();
+  assert.equal((await folder.run("check", ...database)).code, 1);
+  assert.equal((await quick(...database)).code, 0);
+
+  const pending = await quick("-d", "sqlite:none.sqlite3");
+  assert.deepEqual([pending.code, JSON.parse(pending.out).ok], [1, false]);
+  const none = await quick();
+  assert.deepEqual([none.code, none.out], [2, ""]);
 });
 
 test("with --strict a warning is no all-clear, in JSON either", async () => {

@@ -2,6 +2,10 @@ import { Option, type Command } from "commander";
 import { infoOf, rowsOfUser, type ListedSession } from "../../operator/admin.ts";
 import { ownerOf } from "../../session/user-rows.ts";
 import { walk } from "../../session/walk.ts";
+import { idOf } from "../../session/handle.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { Filter, filtered, type FilterOptions } from "../filters.ts";
+import { cursor, Page, sorts, type Cursor, type Sort } from "../list-order.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { bytes, short, table } from "../format.ts";
 import { count, userId } from "../options.ts";
@@ -16,20 +20,30 @@ import {
 } from "../unfindable.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
 
-interface Options extends CommonOptions {
+interface Options extends CommonOptions, FilterOptions {
   user?: string;
+  sort?: Sort;
+  after?: Cursor;
   limit: number;
   ended?: boolean;
 }
 
 export function listCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("list")
+    .description("list live sessions: handle, times, address; never data")
+    .option("-u, --user <id>", "only sessions of this user, newest first", userId);
   reporting(
-    program
-      .command("list")
-      .description("list live sessions: handle, times, address; never data")
-      .option("-u, --user <id>", "those of one user, newest first", userId)
+    filtered(command, "only sessions")
+      .addOption(
+        new Option(
+          "--sort <by>",
+          "newest, last used, last to end or largest first (reads every session)",
+        ).choices(Object.keys(sorts)),
+      )
       .addOption(new Option("-n, --limit <count>", "at most this many").argParser(count).default(50))
-      .option("--ended", "those that have ended and wait to be deleted, too"),
+      .option("--after <cursor>", "the next page: what the page before printed at its end", cursor)
+      .option("--ended", "also sessions that have ended and are not deleted yet"),
   ).action((options: Options) =>
     withSessions(
       terminal,
@@ -38,34 +52,48 @@ export function listCommand(program: Command, terminal: Terminal): void {
       async (place) => {
         const { records } = place;
         const { format } = records.settings;
-        const { user, limit, ended = false } = options;
+        const { user, limit, ended = false, after } = options;
+        const sort = options.sort ?? (user === undefined ? undefined : "created");
+        if (after !== undefined && (after.value === null) !== (sort === undefined)) {
+          throw new Failure(
+            "This --after comes from a list in another order: give the options of the page before.",
+            exitCodes.usage,
+          );
+        }
+        const filter = new Filter(records, options);
+        const page = new Page(limit, sort, after);
         let named = 0;
-        const found: ListedSession[] = [];
-        let more = false;
-        for await (const row of user === undefined ? walk(records) : ofUser(records, user)) {
+        const start = sort === undefined && after !== undefined ? idOf(after.handle) : null;
+        for await (const row of user === undefined
+          ? walk(records, { after: start })
+          : ofUser(records, user)) {
           // An application with a name shares its table with others.
           if (format.formerUserRefs !== undefined && (await ownerOf(records, row)) === "another") continue;
           named++;
           const info = infoOf(records, row);
-          if (info.ended && !ended) continue;
-          more = found.length === limit;
-          if (more) break;
-          found.push(info);
+          if ((info.ended && !ended) || !filter.matches(row)) continue;
+          page.add(info);
+          if (page.isFull) break;
         }
-        const listed = () => lines(found, more, records.now(), terminal);
+        const { sessions: found, next } = page.end();
+        const more = next !== null;
+        const listed = () => lines(found, next, records.now(), terminal);
         const none = "There are no such sessions.";
         if (user === undefined) {
-          report(terminal, options, { sessions: found, more }, () => (found.length > 0 ? listed() : [none]));
+          const answer = { sessions: found, more, next };
+          report(terminal, options, answer, () => (found.length > 0 ? listed() : [none]));
+          filter.assertComplete();
           return;
         }
         const unfindable = await countUnfindable(place);
         // Where all that name the user have ended, those that name nobody are of no interest.
         const open = named > 0 ? { ...unfindable, withoutUser: 0 } : unfindable;
-        report(terminal, options, { sessions: found, more, ...unfindable }, () => [
+        report(terminal, options, { sessions: found, more, next, ...unfindable }, () => [
           ...(found.length > 0 ? listed() : [nothingFound(open, none), ...withoutUserLines(open)]),
           ...uncountedKeyLines(open),
         ]);
         assertKeysKnown(unfindable);
+        filter.assertComplete();
       },
     ),
   );
@@ -75,7 +103,7 @@ async function* ofUser(records: Parameters<typeof walk>[0], user: string) {
   yield* await rowsOfUser(records, user);
 }
 
-function lines(found: ListedSession[], more: boolean, now: number, terminal: Terminal): string[] {
+function lines(found: ListedSession[], next: string | null, now: number, terminal: Terminal): string[] {
   const style = paint(terminal);
   const width = terminal.out.isTTY ? (terminal.out.columns ?? 80) : Infinity;
   const [head = "", ...rows] = table(
@@ -90,7 +118,7 @@ function lines(found: ListedSession[], more: boolean, now: number, terminal: Ter
       from(info),
     ]),
   ).map((line) => (line.length > width ? `${line.slice(0, Math.max(width, 44) - 1)}…` : line));
-  const note = more ? ["", style("dim", "There are more: raise --limit.")] : [];
+  const note = next === null ? [] : ["", style("dim", `There are more. Add --after ${next}`)];
   return [style("bold", head), ...rows, ...note];
 }
 

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { revokeEverything } from "../../operator/admin.ts";
+import { walk } from "../../session/walk.ts";
 import { idOf } from "../../session/handle.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { changedBefore, exitCodes, Failure, orTell } from "../failure.ts";
 import { plural } from "../format.ts";
+import { Filter, filtered, hasFilter, type FilterOptions } from "../filters.ts";
 import { interruptible } from "../interrupt.ts";
 import { userId } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -18,27 +20,44 @@ import {
 } from "../unfindable.ts";
 import { confirm, report, reporting, withSessions, type Workplace } from "../work.ts";
 
-interface Options extends CommonOptions {
+interface Options extends CommonOptions, FilterOptions {
   user?: string;
   all?: boolean;
   yes?: boolean;
+  dryRun?: boolean;
 }
 
 export function revokeCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command("revoke")
+    .argument("[handle]", "end this session")
+    .description("end sessions; every server refuses them from the next request on")
+    .option("-u, --user <id>", "end all sessions of one user", userId)
+    .option("--all", "end every session");
   reporting(
-    program
-      .command("revoke")
-      .argument("[handle]", "end this session")
-      .description("end sessions; every server sees it at the next request")
-      .option("-u, --user <id>", "end all sessions of one user", userId)
-      .option("--all", "end every session there is")
-      .option("-y, --yes", "do not ask before --all"),
+    filtered(command, "end sessions")
+      .option("-n, --dry-run", "show how many sessions --all, an address or times would end")
+      .option("-y, --yes", "do not ask before ending sessions by --all, address or time"),
   ).action((handle: string | undefined, options: Options) => {
-    const given = [handle, options.user, options.all].filter((one) => one !== undefined);
+    const chosen = hasFilter(options) ? true : undefined;
+    const given = [handle, options.user, options.all, chosen].filter((one) => one !== undefined);
     if (given.length !== 1) {
-      throw new Failure("Say what to revoke: a handle, --user <id> or --all, one of them.", exitCodes.usage);
+      throw new Failure(
+        "Say what to revoke: a handle, --user <id>, --all, or an address or time (--address, --created-after, --created-before). These cannot be combined, except address and times.",
+        exitCodes.usage,
+      );
     }
-    const needs = { keys: options.user !== undefined, fit: "ours" } as const;
+    if (options.dryRun && (handle ?? options.user) !== undefined) {
+      throw new Failure(
+        '--dry-run goes with --all, an address or times. "list" shows a user\'s sessions.',
+        exitCodes.usage,
+      );
+    }
+    const byAddress = options.address !== undefined;
+    const needs = {
+      keys: options.user !== undefined || byAddress,
+      fit: byAddress ? "known" : "ours",
+    } as const;
     return withSessions(terminal, options, needs, async (place) => {
       const { records } = place;
       if (handle !== undefined) {
@@ -50,31 +69,57 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
       } else if (options.user !== undefined) {
         await revokeUser(place, options.user, terminal, options);
       } else {
-        await confirm(terminal, options.yes, "This logs everybody out.");
-        await interruptible(terminal, async (signal) => {
-          const progress = new Progress(terminal, "Revoking", "session");
-          const tell = (revoked: number, finished: boolean) => {
-            progress.clear();
-            report(terminal, options, { revoked, finished }, () => [
-              `Revoked ${plural(revoked, "session")}.`,
-            ]);
-          };
-          let sofar = 0;
-          try {
-            const revoked = await revokeEverything(records, {
-              signal,
-              onProgress: ({ scanned, fraction }) => progress.update((sofar = scanned), fraction),
-            });
-            tell(revoked, !signal.aborted);
-          } catch (error) {
-            const done = changedBefore(error) ?? sofar;
-            if (done > 0) tell(done, false);
-            throw error;
-          }
-          if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
-        });
+        await revokeMany(place, terminal, options);
       }
     });
+  });
+}
+
+/** All, or those that the filter chooses. */
+async function revokeMany({ records }: Workplace, terminal: Terminal, options: Options): Promise<void> {
+  const { dryRun = false } = options;
+  const filter = new Filter(records, options);
+  if (!dryRun) {
+    const what = options.all
+      ? "This logs everybody out."
+      : "This ends every session that matches. --dry-run shows how many.";
+    await confirm(terminal, options.yes, what);
+  }
+  await interruptible(terminal, async (signal) => {
+    const progress = new Progress(terminal, dryRun ? "Counting" : "Revoking", "session");
+    const tell = (count: number, finished: boolean) => {
+      progress.clear();
+      const answer = dryRun ? { wouldRevoke: count, finished } : { revoked: count, finished };
+      report(terminal, options, answer, () => [
+        dryRun
+          ? `${plural(count, "session")} would be revoked. Nothing was changed.`
+          : `Revoked ${plural(count, "session")}.`,
+      ]);
+    };
+    let sofar = 0;
+    try {
+      let count = 0;
+      if (dryRun) {
+        const walked = walk(records, {
+          signal,
+          onProgress: ({ scanned, fraction }) => progress.update(scanned, fraction),
+        });
+        for await (const row of walked) if (filter.matches(row)) count++;
+      } else {
+        count = await revokeEverything(records, {
+          signal,
+          only: (row, pass) => filter.matches(row, pass),
+          onProgress: ({ scanned, fraction }) => progress.update((sofar = scanned), fraction),
+        });
+      }
+      tell(count, !signal.aborted);
+    } catch (error) {
+      const done = changedBefore(error) ?? sofar;
+      if (done > 0) tell(done, false);
+      throw error;
+    }
+    if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
+    filter.assertComplete();
   });
 }
 
