@@ -145,6 +145,7 @@ export interface StoreErrorOptions extends ErrorOptions {
   /** `none` unless given. */
   readonly outcome?: "none" | "unknown";
   readonly changed?: number;
+  readonly unreachable?: readonly string[];
   readonly mayBeOneRow?: boolean;
 }
 
@@ -174,10 +175,17 @@ export class StoreError extends StoredSessionError {
    */
   readonly mayBeOneRow: boolean;
 
+  /**
+   * The shards that an operation over all of them did not reach, by the database's names. What the others hold is done;
+   * calling again does the rest. Undefined for any other failure.
+   */
+  readonly unreachable: readonly string[] | undefined;
+
   constructor(message: string, options?: StoreErrorOptions) {
     super(message, options);
     this.outcome = options?.outcome ?? "none";
     this.changed = options?.changed;
+    this.unreachable = options?.unreachable;
     const mayBeOneRow = options?.mayBeOneRow ?? this.code === StoreError.code;
     this.mayBeOneRow = mayBeOneRow && this.outcome === "none";
   }

@@ -19,6 +19,7 @@ import type {
   RowUpdate,
   SessionRow,
 } from "../store/row.ts";
+import { ShardLanes } from "./shard-lanes.ts";
 import { StorePace } from "./store-pace.ts";
 import type { RowCount, SessionStore } from "../store/contract.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
@@ -69,6 +70,8 @@ export class BatchingStore {
     delete: [],
   };
   readonly #touches = new WaitingTouches();
+  /** Null for a store that does not know on which shard a row is. */
+  readonly #shards: ShardLanes | null;
   /** Writes by id, and touches by a separate id: the first is queued or in flight, the others wait for it. */
   readonly #chains = new Map<string, Operation[]>();
   #freeReads: number;
@@ -91,6 +94,8 @@ export class BatchingStore {
     this.#laterDeadlines = new Deadlines(LONGER * this.#timeout, lag);
     this.#pace = new StorePace(store, lag);
     store.giveUpAfter?.(this.#timeout);
+    this.#shards =
+      store.shardOf === undefined ? null : new ShardLanes((id) => store.shardOf!(id), store.lanes);
     this.#freeReads = store.lanes.read;
     this.#freeWrites = store.lanes.write;
   }
@@ -217,6 +222,7 @@ export class BatchingStore {
       // Nothing waits for a touch, so there is no backpressure on touches: half of the queue is reserved for requests.
       this.#assertPlace(this.#waiting, kind === "touch" ? this.#maxQueue / 2 : this.#maxQueue);
       const operation = new Operation(this, this.#deadlines, kind, id, item, resolve, reject);
+      if (this.#shards !== null) operation.shard = this.#shards.shardOf(id);
       this.#begin(operation);
       this.#waiting++;
       if (kind === "touch") touch = operation;
@@ -400,7 +406,7 @@ export class BatchingStore {
     for (const kind of WRITES) {
       const queue = this.#queues[kind];
       while (queue[0]?.state === "settled") queue.shift();
-      const [head] = queue;
+      const head = this.#shards === null ? queue[0] : this.#shards.firstWithRoom(queue);
       if (head && head.deadline < deadline) {
         oldest = kind;
         deadline = head.deadline;
@@ -415,9 +421,10 @@ export class BatchingStore {
     let operations: Operation[];
     do {
       if (queue.length === 0) return null;
-      const size = kind === "replace" ? 1 : batchSize(queue, lanes, this.store.lanes.maxBatch);
+      const taken = this.#takeFrom(queue, kind, lanes);
+      if (taken.length === 0) return null;
       operations = [];
-      for (const operation of queue.splice(0, size)) {
+      for (const operation of taken) {
         if (operation.state !== "waiting") continue;
         if (operation.deadline < due) this.#turnAway(operation);
         else operations.push(operation);
@@ -431,7 +438,15 @@ export class BatchingStore {
       if (kind === "touch") this.#touches.remove(operation);
     }
     this.#waiting -= operations.length;
+    this.#shards?.begin(batch);
     return batch;
+  }
+
+  #takeFrom(queue: Operation[], kind: BatchKind, lanes: number): Operation[] {
+    const { maxBatch } = this.store.lanes;
+    if (this.#shards !== null && queue[0]!.shard !== null)
+      return this.#shards.take(queue, kind, lanes, maxBatch);
+    return queue.splice(0, kind === "replace" ? 1 : batchSize(queue, lanes, maxBatch));
   }
 
   async #send(batch: Batch): Promise<void> {
@@ -532,6 +547,7 @@ export class BatchingStore {
   #freeLane(batch: Batch): void {
     if (batch.lane === "free") return;
     batch.lane = "free";
+    this.#shards?.end(batch);
     this.#pace.end();
     if (batch.kind === "read") this.#freeReads++;
     else this.#freeWrites++;

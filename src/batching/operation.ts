@@ -22,6 +22,8 @@ export class Operation implements Limited {
   readonly reject: (error: unknown) => void;
   item: unknown;
   key = "";
+  /** The shard that its row is on; null when that is not known. */
+  shard: number | null = null;
   state: "waiting" | "sent" | "settled" = "waiting";
   batch: Batch | null = null;
   /** Its batch failed, so it is sent individually. */

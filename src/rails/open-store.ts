@@ -12,7 +12,11 @@ import { RailsStore } from "./store.ts";
 import { fromRailsUrl } from "./url.ts";
 
 /** Options of the database's own store, and of the gem's table. */
-export interface RailsStoreOptions extends SqliteStoreOptions, PostgresStoreOptions, MysqlStoreOptions {
+export interface RailsStoreOptions
+  extends
+    SqliteStoreOptions,
+    Omit<PostgresStoreOptions, "engine" | "shardOf">,
+    Omit<MysqlStoreOptions, "engine" | "shardOf"> {
   /** Name of the gem's table. Default "stored_sessions". */
   readonly table?: string;
   /**

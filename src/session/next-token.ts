@@ -1,21 +1,20 @@
-import type { SessionFormat } from "./format.ts";
 import type { Pending } from "./pending.ts";
 import type { Token } from "./token.ts";
 import type { Write } from "./write.ts";
 
 /** The token that the next insert or replace of a session gives it. */
 export class NextToken {
-  readonly #format: SessionFormat;
+  readonly #mint: () => Token;
   #token: Token | null = null;
   #inFlight: Write | null = null;
 
-  constructor(format: SessionFormat) {
-    this.#format = format;
+  constructor(mint: () => Token) {
+    this.#mint = mint;
   }
 
   /** Kept between attempts, so that a repeated commit finds its own row. */
   get value(): Token {
-    return (this.#token ??= this.#format.mint());
+    return (this.#token ??= this.#mint());
   }
 
   /** The token of the write in flight, if that does everything that is pending; otherwise null. */

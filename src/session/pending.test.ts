@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, expect, test } from "vitest";
 import { StoreError, StoreUnavailableError } from "../errors.ts";
-import type { SessionFormat } from "./format.ts";
 import { isUnknown, LostSessionWrites, LostWrites, type LostWrite } from "./lost-writes.ts";
 import { NextToken } from "./next-token.ts";
 import { Pending, type Operation } from "./pending.ts";
@@ -105,7 +104,7 @@ const write = (fields: Partial<Write>): Write => ({
 describe("the token of the next new id", () => {
   const minting = () => {
     let minted = 0;
-    return new NextToken({ mint: () => token(`t${++minted}`) } as unknown as SessionFormat);
+    return new NextToken(() => token(`t${++minted}`));
   };
 
   test("asked for again → the same one, until a row with it is stored", () => {

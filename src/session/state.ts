@@ -3,6 +3,7 @@ import { RefusedError } from "../errors.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
 import { userAfter, userOfStored, type UserChange } from "./identity.ts";
 import { LostSessionWrites } from "./lost-writes.ts";
+import { mintBeside } from "./mint-beside.ts";
 import { NextToken } from "./next-token.ts";
 import { Pending, type Cut, type Intent } from "./pending.ts";
 import { isOfContent, publishRefusal } from "./refusal.ts";
@@ -62,7 +63,7 @@ export class SessionState {
     this.stored = stored && StoredState.unopened(stored);
     this.#client = client;
     this.startedAt = now;
-    this.nextToken = new NextToken(settings.format);
+    this.nextToken = new NextToken(() => mintBeside(settings, this.stored?.row.id ?? null));
     this.working = new WorkingCopy(settings, defaults);
     if (stored === null) this.working.begin(defaults);
   }

@@ -33,6 +33,10 @@ export const isBoolean: OptionCheck = (value) => (typeof value === "boolean" ? n
 export const isFunction: OptionCheck = (value) => (typeof value === "function" ? null : "use a function");
 export const isSignal: OptionCheck = (value) =>
   value instanceof AbortSignal ? null : "use the signal of an AbortController";
+export function oneOf(values: readonly string[]): OptionCheck {
+  return (value) =>
+    values.includes(value as string) ? null : `use ${values.map((one) => `"${one}"`).join(" or ")}`;
+}
 /** Checked elsewhere. */
 export const isAnything: OptionCheck = () => null;
 

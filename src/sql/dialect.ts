@@ -16,11 +16,14 @@ import type {
   SessionRow,
 } from "../store/row.ts";
 
+/** Lanes of each kind over shards: a batch goes to one of them. */
+const OVER_SHARDS = 16;
+
 /** The lanes of a database server, as configured by the application. */
-export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number): Lanes {
+export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number, isSharded = false): Lanes {
   return {
-    read: given?.read ?? 4,
-    write: given?.write ?? 2,
+    read: given?.read ?? (isSharded ? OVER_SHARDS : 4),
+    write: given?.write ?? (isSharded ? OVER_SHARDS : 2),
     maxBatch: given?.maxBatch ?? maxBatch,
     gather: "busy",
   };
@@ -98,6 +101,22 @@ export interface JournalEntry {
   readonly appliedAt: number;
 }
 
+/** A statement for one shard, or one whose answer has a row for each shard. */
+export interface ShardStatement {
+  /** As an operator knows it. */
+  readonly shard: string;
+  readonly statement: Statement;
+  /** Where the answer tells of several shards: what each changed, or why it did not. */
+  readonly read?: (rows: Result["rows"]) => readonly ShardAnswer[];
+}
+
+export interface ShardAnswer {
+  readonly shard: string;
+  readonly changes: number;
+  /** Null when it was reached. */
+  readonly problem: string | null;
+}
+
 /**
  * What differs between databases: statement texts and flags. No code outside a database's own folder asks which
  * database it is.
@@ -133,6 +152,8 @@ export interface Dialect {
    * {@link digestOf}. Never by the version alone: an edited row is refused like any other (promise 6).
    */
   readChanged(ids: readonly KnownId[]): Statement;
+  /** False for a server that cannot compare data in `readChanged`. */
+  readonly comparesData?: boolean;
   /** Whether the data of a row of `readChanged` was left out because it is the same. */
   isUnchanged(row: Record<string, unknown>): boolean;
   /** The id and size of a `readSmall` row whose data was left out. Null if the row is complete. */
@@ -149,11 +170,17 @@ export interface Dialect {
   updateAtOnce?(updates: readonly RowUpdate[]): { readonly write: Statement; readonly look: Statement };
   /** Whether an error of that statement means that `update` must find out which row caused it. */
   isRefusal?(error: unknown): boolean;
+  /** Whether the server has said that it takes no such statement at all. */
+  readonly refusesAtOnce?: boolean;
   /**
    * Deletes with the loaded version, then inserts, each with `atLeast: 1`. A new id that is taken is not an error. If
    * one statement can do both, its `changes` are 1 or 0.
    */
   replace(loaded: SessionRow, next: SessionRow): readonly Statement[];
+  /** Whether an error of `replace` says that the new id is taken: nothing was changed. */
+  isTaken?(error: unknown): boolean;
+  /** Whether an error says that the server takes no such statement, and `replace` answers another from now on. */
+  adaptsTo?(error: unknown): boolean;
   /** Sets the earlier of the given `expiresAt` and the row's own `absolute_expires_at`. */
   touch(touches: readonly RowTouch[]): Statement;
   delete(ids: readonly Uint8Array[]): readonly Statement[];
@@ -162,6 +189,16 @@ export interface Dialect {
     userRefs: readonly Uint8Array[],
     filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
   ): Statement;
+
+  /** The shard that the row with this id is on; null when that is not known. */
+  shardOf?(id: Uint8Array): number | null;
+  /** `deleteByUser` for each shard by itself; none where that cannot be told apart. */
+  deleteByUserPerShard?(
+    userRefs: readonly Uint8Array[],
+    except: readonly Uint8Array[],
+  ): readonly ShardStatement[];
+  /** To be called with the id of a row that was not found, and before it counts as ended. */
+  assertReachable?(id: Uint8Array, run: Run): Promise<void> | undefined;
 
   /**
    * Returns up to `scan` rows after the query's cursor that may have expired, with the columns `id`, `due` (1 or true
@@ -190,6 +227,8 @@ export interface Dialect {
   /** Converts a result row to a row of the store contract: bytes as Uint8Array, numbers as number. */
   decode(row: Record<string, unknown>): SessionRow;
 
+  /** A frozen text of a migration as this server takes it; null when it is to be left out. */
+  ddl?(text: string): string | null;
   /** Returns the columns of a table, one row each with `name`. Returns no rows if the table does not exist. */
   columns(table: TableName): Statement;
   /**

@@ -3,6 +3,7 @@ import {
   durationFrom,
   integerFrom,
   isAnything,
+  isFunction,
   maxTimer,
   problemsOf,
   type OptionCheck,
@@ -16,7 +17,7 @@ export interface PoolStoreOptions {
    * "app.stored_sessions". The lease and migration tables have its name with a suffix.
    */
   readonly table?: string;
-  /** Maximum connections of a pool opened from a URL. Default 10. */
+  /** Maximum connections of a pool opened from a URL. Default 10, or 4 more than there are lanes if that is more. */
   readonly poolSize?: number;
   /**
    * How long to wait for a connection of a pool opened from a URL. Default 4 seconds. With pg, this covers waiting for
@@ -29,6 +30,16 @@ export interface PoolStoreOptions {
    * on PostgreSQL or 64 on MySQL and MariaDB. Waiting operations are divided over the free lanes (decisions/0016).
    */
   readonly lanes?: Partial<Pick<Lanes, "read" | "write" | "maxBatch">>;
+  /**
+   * The number of the shard that a row is on, by its id of 32 random bytes; for servers that cannot be asked for it, such
+   * as Vitess. Batches then go to one shard each, with 16 lanes of each kind unless given, and a login stays on its shard.
+   */
+  readonly shardOf?: (id: Uint8Array) => number;
+}
+
+/** Connections of a pool for as many lanes, and some for what takes none. */
+export function poolSizeOf({ poolSize }: PoolStoreOptions, lanes: Lanes): number {
+  return poolSize ?? Math.max(10, lanes.read + lanes.write + 4);
 }
 
 /** The default of `connectTimeout`, below that of `storeTimeout` (5,000). */
@@ -50,6 +61,7 @@ export function poolOptionProblems(
     poolSize: integerFrom(1, 10_000),
     connectTimeout: durationFrom(1, maxTimer),
     lanes: isAnything,
+    shardOf: isFunction,
     ...more,
   });
   const lanes: unknown = options?.lanes;

@@ -18,6 +18,7 @@ import { expireStep } from "./expire-step.ts";
 import { onceEach } from "../store/unique.ts";
 import { takeOver } from "./import.ts";
 import { affectedRows } from "./affected-rows.ts";
+import { deleteOnShards } from "./delete-on-shards.ts";
 import { updateAtOnce } from "./update-at-once.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "../store/contract.ts";
 
@@ -41,6 +42,8 @@ export class SqlStore implements SessionStore {
   #unmigrated: boolean;
   #migrating: Promise<void> | null = null;
   #underWay = 0;
+  /** Of the most patient manager; 0 when there is none. */
+  #timeout = 0;
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
 
@@ -52,11 +55,16 @@ export class SqlStore implements SessionStore {
   }
 
   giveUpAfter(milliseconds: number): void {
+    this.#timeout = Math.max(this.#timeout, milliseconds);
     this.database.giveUpAfter?.(milliseconds);
   }
 
   waitedForLocks(): number {
     return this.database.waitedForLocks?.() ?? 0;
+  }
+
+  shardOf(id: Uint8Array): number | null {
+    return this.#dialect.shardOf?.(id) ?? null;
   }
 
   read(ids: readonly Uint8Array[], known?: readonly (SessionRow | null)[]): Promise<(SessionRow | null)[]> {
@@ -74,7 +82,8 @@ export class SqlStore implements SessionStore {
   update(updates: readonly RowUpdate[]): Promise<boolean[]> {
     return this.#guard(async () => {
       const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
-      const atOnce = asked.length > 1 && !this.#hasRivals && this.#dialect.updateAtOnce !== undefined;
+      const { updateAtOnce: hasOne, refusesAtOnce = false } = this.#dialect;
+      const atOnce = asked.length > 1 && !this.#hasRivals && hasOne !== undefined && !refusesAtOnce;
       const told = (atOnce && (await updateAtOnce(this.database, asked))) || (await this.#update(asked));
       this.#hasRivals = told.includes(false);
       if (asked.length === updates.length) return told;
@@ -86,10 +95,13 @@ export class SqlStore implements SessionStore {
     return this.#guard(async () => {
       this.#assertId(next.id);
       if (!this.#isId(loaded.id)) return false;
-      const statements = this.#dialect.replace(loaded, next);
-      const [only] = statements;
-      if (only && statements.length === 1) return (await this.database.run(only)).changes > 0;
-      return (await this.database.transaction(statements)) !== null;
+      try {
+        return await this.#replace(loaded, next);
+      } catch (error) {
+        if (this.#dialect.isTaken?.(error)) return false;
+        if (!this.#dialect.adaptsTo?.(error)) throw error;
+        return await this.#replace(loaded, next);
+      }
     });
   }
 
@@ -127,6 +139,8 @@ export class SqlStore implements SessionStore {
       const { only, except = [] } = filter;
       if (userRefs.length === 0 || (only !== undefined && !this.#isId(only))) return 0;
       const kept = except.filter((id) => this.#isId(id));
+      const perShard = only === undefined ? (this.#dialect.deleteByUserPerShard?.(userRefs, kept) ?? []) : [];
+      if (perShard.length > 0) return await deleteOnShards(this.database.run, perShard, this.#timeout);
       const statement = this.#dialect.deleteByUser(userRefs, { ...(only && { only }), except: kept });
       return (await this.database.run(statement)).changes;
     });
@@ -226,6 +240,13 @@ export class SqlStore implements SessionStore {
     await this.database.close();
   }
 
+  async #replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
+    const statements = this.#dialect.replace(loaded, next);
+    const [only] = statements;
+    if (only && statements.length === 1) return (await this.database.run(only)).changes > 0;
+    return (await this.database.transaction(statements)) !== null;
+  }
+
   async #update(updates: readonly RowUpdate[]): Promise<boolean[]> {
     const results = await this.#send(updates, (some) => this.#dialect.update(some));
     const next = updates.map((update) => update.next);
@@ -238,9 +259,11 @@ export class SqlStore implements SessionStore {
   ): Promise<(SessionRow | null)[]> {
     const asked = ids.filter((id) => this.#isId(id));
     if (asked.length === 0) return ids.map(() => null);
-    const worthAsking = this.#asksForChanges ? KnownRows.of(ids, known) : null;
+    const worthAsking =
+      this.#asksForChanges && this.#dialect.comparesData !== false ? KnownRows.of(ids, known) : null;
     if (ids.length === 1 && worthAsking === null) {
       const row = (await this.database.run(this.#dialect.read(asked))).rows[0];
+      if (row === undefined) await this.#dialect.assertReachable?.(asked[0]!, this.database.run);
       return [row ? this.#dialect.decode(row) : null];
     }
     const read = (rows: KnownRows | null) =>
@@ -258,6 +281,8 @@ export class SqlStore implements SessionStore {
       found = await read(null);
       this.#asksForChanges = false; // a server without the hash function
     }
+    for (const id of asked)
+      if (!found.has(keyOf(id))) await this.#dialect.assertReachable?.(id, this.database.run);
     return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
   }
 

@@ -68,6 +68,11 @@ export interface SessionStore {
   waitedForLocks?(): number;
 
   /**
+   * Returns the number of the shard that the row with this id is on, or null if that is not known. With it, batches name
+   * rows of one shard only, and a session that gets a new id stays on its shard.
+   */
+  shardOf?(id: Uint8Array): number | null;
+  /**
    * Returns the rows with these ids, in the order of the ids; null for an id without a row. Returns expired rows too: the
    * manager decides by its own clock. A malformed id (wrong length, wrong case) is a miss.
    *

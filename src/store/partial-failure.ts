@@ -30,12 +30,15 @@ export function afterChanges(error: unknown, changed: number, done: string): unk
   if (all === 0) return error;
   const Class = classes.find((one) => error instanceof one) ?? StoreError;
   const sessions = all === 1 ? "1 session was" : `${all} sessions were`;
-  const cause = error.changed === undefined ? error : (error.cause ?? error);
+  // One that names shards says more than its cause.
+  const isWhole = error.changed === undefined || error.unreachable !== undefined;
+  const cause = isWhole ? error : (error.cause ?? error);
   const { message } = cause instanceof Error ? cause : error;
   return new Class(`${sessions} ${done} before the operation failed: ${message}`, {
     cause,
     outcome: "unknown",
     changed: all,
+    ...(error.unreachable && { unreachable: error.unreachable }),
   });
 }
 

@@ -81,8 +81,12 @@ export function serverAt(
     url,
     async createStore(options = {}) {
       const table = `t_${randomBytes(8).toString("hex")}`;
-      const settings = { table, poolSize: 8, ...defaults, ...options };
-      const open = (): SessionStore => (kind === "postgres" ? postgresStore : mysqlStore)(url, settings);
+      const { engine, ...others } = { poolSize: 8, ...defaults, ...options };
+      const settings = { table, ...others };
+      const open = (): SessionStore =>
+        kind === "postgres"
+          ? postgresStore(url, { ...settings, ...(engine && { engine }) })
+          : mysqlStore(url, settings);
       return created(open, table, () => dropTables(url, kind, table));
     },
   };

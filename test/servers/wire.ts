@@ -4,8 +4,8 @@
  * up, so that the server undoes what an open transaction did.
  */
 import { DatabaseSync } from "node:sqlite";
-import { mysqlStore, type MysqlPool } from "../../src/sql/mysql/store.ts";
-import { postgresStore, type PostgresPool } from "../../src/sql/postgres/store.ts";
+import { mysqlStore, type MysqlPool, type MysqlStoreOptions } from "../../src/sql/mysql/store.ts";
+import { postgresStore, type PostgresPool, type PostgresStoreOptions } from "../../src/sql/postgres/store.ts";
 import { sqliteStore, type SqliteHandle } from "../../src/sql/sqlite/store.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 import type { DatabaseName } from "./chosen.ts";
@@ -17,11 +17,19 @@ import type { DatabaseName } from "./chosen.ts";
 export type WireFault =
   "refused before" | "transient before" | "broken before" | "broken after" | "ended before" | "ended after";
 
-/** Chooses what becomes of the statement that is to be sent; null lets it pass. */
-export type Choice = (text: string) => WireFault | null;
+/**
+ * Chooses what becomes of the statement that is to be sent: a fault, an error of the server's, or another text to send in
+ * its place; null lets it pass.
+ */
+export type Choice = (
+  text: string,
+  connection: object,
+) => WireFault | { readonly refuse: object } | { readonly send: string } | null;
 
 export interface WireStore {
   readonly store: SqlStore;
+  /** Another store over the same pool or handle. */
+  another(): SqlStore;
   close(): Promise<void>;
 }
 
@@ -40,12 +48,16 @@ export async function wireStore(
   choose: Choice,
 ): Promise<WireStore> {
   if (kind === "sqlite") return sqlite(place, table, choose);
-  return kind === "postgres" ? postgres(place, table, choose) : mysql(place, table, choose);
+  return kind === "postgres" ? wiredPostgres(place, { table }, choose) : wiredMysql(place, { table }, choose);
 }
 
-async function postgres(url: string, table: string, choose: Choice): Promise<WireStore> {
+export async function wiredPostgres(
+  url: string,
+  options: PostgresStoreOptions,
+  choose: Choice,
+): Promise<WireStore> {
   const { Pool } = await import("pg");
-  const pool = new Pool({ connectionString: url, max: 4, connectionTimeoutMillis: 5_000 });
+  const pool = new Pool({ connectionString: url, max: 8, connectionTimeoutMillis: 5_000 });
   pool.on("error", () => {});
   const faces = new WeakMap<object, object>();
   const faceOf = (client: { query(config: unknown): Promise<unknown> } & object): object => {
@@ -56,8 +68,8 @@ async function postgres(url: string, table: string, choose: Choice): Promise<Wir
         const value: unknown = Reflect.get(below, name, below);
         if (name !== "query") return typeof value === "function" ? value.bind(below) : value;
         return (config: { text: string }) =>
-          send(choose(config.text), config.text, {
-            send: () => below.query(config),
+          send(choose(config.text, client), config.text, {
+            send: (text = config.text) => below.query(text === config.text ? config : { text }),
             undo: () => below.query({ text: "ROLLBACK" }),
             errors: POSTGRES,
           });
@@ -71,13 +83,18 @@ async function postgres(url: string, table: string, choose: Choice): Promise<Wir
     connect: async () => faceOf((await pool.connect()) as never),
     end: async () => {},
   } as unknown as PostgresPool;
-  const store = postgresStore(wired, { table });
-  return { store, close: () => store.close().then(() => pool.end()) };
+  const another = (): SqlStore => postgresStore(wired, options);
+  const store = another();
+  return { store, another, close: () => store.close().then(() => pool.end()) };
 }
 
-async function mysql(url: string, table: string, choose: Choice): Promise<WireStore> {
+export async function wiredMysql(
+  url: string,
+  options: MysqlStoreOptions,
+  choose: Choice,
+): Promise<WireStore> {
   const { createPool } = await import("mysql2/promise");
-  const pool = createPool({ uri: url.replace(/^mariadb:/, "mysql:"), connectionLimit: 4 });
+  const pool = createPool({ uri: url.replace(/^mariadb:/, "mysql:"), connectionLimit: 8 });
   const wired = {
     pool: pool.pool,
     getConnection: async () => {
@@ -87,9 +104,9 @@ async function mysql(url: string, table: string, choose: Choice): Promise<WireSt
           const value: unknown = Reflect.get(below, name, below);
           if (name !== "query" && name !== "execute")
             return typeof value === "function" ? (value as () => void).bind(below) : value;
-          return (options: { sql: string }, values?: unknown) =>
-            send(choose(options.sql), options.sql, {
-              send: () => (below[name] as (...args: unknown[]) => Promise<unknown>)(options, values),
+          return (query: { sql: string }, values?: unknown) =>
+            send(choose(query.sql, connection.connection), query.sql, {
+              send: () => (below[name] as (...args: unknown[]) => Promise<unknown>)(query, values),
               undo: () => below.query("ROLLBACK"),
               errors: MYSQL,
             });
@@ -98,15 +115,16 @@ async function mysql(url: string, table: string, choose: Choice): Promise<WireSt
     },
     end: async () => {},
   } as unknown as MysqlPool;
-  const store = mysqlStore(wired, { table });
-  return { store, close: () => store.close().then(() => pool.end()) };
+  const another = (): SqlStore => mysqlStore(wired, options);
+  const store = another();
+  return { store, another, close: () => store.close().then(() => pool.end()) };
 }
 
 function sqlite(path: string, table: string, choose: Choice): WireStore {
   const handle = new DatabaseSync(path);
   handle.exec("PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000");
   const call = (text: string, work: () => unknown): unknown => {
-    const fault = choose(text);
+    const fault = choose(text, handle);
     if (fault === "refused before") throw sqliteError(19, "constraint failed");
     if (fault === "transient before") throw sqliteError(5, "database is locked");
     if (fault === "broken before") throw sqliteError(10, "disk I/O error");
@@ -134,17 +152,23 @@ function sqlite(path: string, table: string, choose: Choice): WireStore {
       };
     },
   }) as unknown as SqliteHandle;
-  const store = sqliteStore(wired, { table });
-  return { store, close: () => store.close().then(() => handle.close()) };
+  const another = (): SqlStore => sqliteStore(wired, { table });
+  const store = another();
+  return { store, another, close: () => store.close().then(() => handle.close()) };
 }
 
 interface Wire {
-  send(): Promise<unknown>;
+  send(text?: string): Promise<unknown>;
   undo(): Promise<unknown>;
   readonly errors: { readonly refused: object; readonly transient: object; readonly ended: object };
 }
 
-async function send(fault: WireFault | null, text: string, wire: Wire): Promise<unknown> {
+async function send(choice: ReturnType<Choice>, text: string, wire: Wire): Promise<unknown> {
+  if (typeof choice === "object" && choice !== null) {
+    if ("send" in choice) return wire.send(choice.send);
+    throw failure(choice.refuse);
+  }
+  const fault = choice;
   // Nothing is in the way of a statement that does nothing.
   if (fault === "transient before" && text === "DO 0") return wire.send();
   switch (fault) {

@@ -17,6 +17,7 @@ import { sessions } from "../../src/sql/migrations/0001-sessions.ts";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
+import { binaryValues } from "../../src/sql/postgres/arrays.ts";
 import { databases, execute } from "../servers/databases.ts";
 import type { CreatedStore, TestDatabase } from "../servers/databases.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
@@ -325,7 +326,7 @@ describe.runIf(servers.some(({ kind }) => kind === "postgres"))("postgres alone"
       await client.query(`SET enable_seqscan = ${scans}`);
       await client.query(`VACUUM ANALYZE ${dialect.names.sessions}`);
       for (const { text, values } of statements) {
-        const { rows: lines } = await client.query({ text: `EXPLAIN ${text}`, values: [...values] });
+        const { rows: lines } = await client.query({ text: `EXPLAIN ${text}`, values: binaryValues(values) });
         const plan = lines.map((line) => line["QUERY PLAN"]).join("\n");
         expect(plan).toMatch(/Nested Loop.*\n(.*Join Filter.*\n)?.*-> +Function Scan on/);
         if (scans === "off") expect(plan).toMatch(/Index Scan using \S+_pkey/);

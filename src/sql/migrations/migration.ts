@@ -16,6 +16,7 @@ export interface Migration {
 export function statementsOf(migration: Migration, dialect: Dialect, about?: keyof Names): string[] {
   return migration.texts[dialect.name]
     .filter((text) => about === undefined || text.includes(`{${about}}`))
+    .flatMap((text) => (dialect.ddl === undefined ? text : (dialect.ddl(text) ?? [])))
     .map((text) => text.replace(/\{(\w+)\}/g, (_, word: keyof Names) => dialect.names[word]));
 }
 

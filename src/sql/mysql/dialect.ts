@@ -2,7 +2,8 @@
 import { StoreError } from "../../errors.ts";
 import { asBuffer } from "../../shared/bytes.ts";
 import { bytesIn, integerIn, isUnchanged, SAME, rowIn, rowInfoIn } from "../columns.ts";
-import { isLockWait, isTransientError } from "./errors.ts";
+import { isLockWait, isTransientError, isUnsupported } from "./errors.ts";
+import { TRAITS, type EngineTraits, type MysqlEngine } from "./engine.ts";
 import { lanesOf, LEFT_OUT_ABOVE } from "../dialect.ts";
 import { namesIn, namesOf } from "../names.ts";
 import { query, write } from "../statement.ts";
@@ -35,6 +36,13 @@ import type { INDEXED, TableName } from "../table-shape.ts";
 const META = COLUMNS.replace("data, ", "");
 const INFO = `${META}, LENGTH(data) AS bytes, SUBSTRING(data, 1, ${HEAD_BYTES}) AS head`;
 
+export interface MysqlDialectOptions {
+  readonly table?: string;
+  readonly lanes?: Partial<Lanes>;
+  readonly engine?: MysqlEngine | undefined;
+  readonly shardOf?: ((id: Uint8Array) => number) | undefined;
+}
+
 /**
  * The statement texts for one table. Lists are padded to a power of two, because mysql2 caches a prepared statement per
  * text: seven texts instead of sixty-four.
@@ -52,11 +60,17 @@ export class MysqlDialect implements ServerDialect {
   readonly importSource: Dialect["importSource"] = importSource;
   readonly railsTable: Dialect["railsTable"] = railsTable;
   #names: Names;
-  #name: "mysql" | "mariadb" = "mysql";
+  #engine: MysqlEngine;
+  readonly #isGiven: boolean;
+  readonly #shardOf: ((id: Uint8Array) => number) | undefined;
+  #refusesAtOnce = false;
 
-  constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
+  constructor(options: MysqlDialectOptions = {}) {
+    this.#engine = options.engine ?? "mysql";
+    this.#isGiven = options.engine !== undefined;
+    this.#shardOf = options.shardOf;
     this.#names = namesOf(options.table, quote, { schemas: true });
-    this.lanes = lanesOf(options.lanes, 64);
+    this.lanes = lanesOf(options.lanes, 64, options.shardOf !== undefined);
     this.journal = journalOf(() => this.#names);
   }
 
@@ -73,12 +87,24 @@ export class MysqlDialect implements ServerDialect {
   }
 
   get name(): "mysql" | "mariadb" {
-    return this.#name;
+    return this.#engine === "mariadb" ? "mariadb" : "mysql";
   }
 
-  /** Set once by the first connection. */
-  isMariadb(): void {
-    this.#name = "mariadb";
+  get traits(): EngineTraits {
+    return TRAITS[this.#engine];
+  }
+
+  get refusesAtOnce(): boolean {
+    return this.#refusesAtOnce || !this.traits.subqueries;
+  }
+
+  /** Told by each connection, where the application has not said it. */
+  isEngine(engine: MysqlEngine): void {
+    if (!this.#isGiven) this.#engine = engine;
+  }
+
+  shardOf(id: Uint8Array): number | null {
+    return this.#shardOf?.(id) ?? null;
   }
 
   read(ids: readonly Uint8Array[]): Statement {
@@ -118,7 +144,7 @@ export class MysqlDialect implements ServerDialect {
   }
 
   insert(rows: readonly SessionRow[]): readonly Statement[] {
-    return insertRows(this.names.sessions, rows, this.#name === "mariadb");
+    return insertRows(this.names.sessions, rows, this.name === "mariadb");
   }
 
   update(updates: readonly RowUpdate[]): readonly Statement[] {
@@ -132,7 +158,10 @@ export class MysqlDialect implements ServerDialect {
   isRefusal(error: unknown): boolean {
     // Also if the server has no such statement. A statement that timed out waiting for a lock is not retried at once.
     const isPlain = error instanceof StoreError && error.code === StoreError.code && error.outcome === "none";
-    return isPlain && !isTransientError(error.cause) && !isLockWait(error.cause);
+    if (!isPlain || isTransientError(error.cause) || isLockWait(error.cause)) return false;
+    // Not sent again to a server that takes no such statement, or every batch would be refused first.
+    this.#refusesAtOnce ||= isUnsupported(error.cause);
+    return true;
   }
 
   replace(loaded: SessionRow, next: SessionRow): readonly Statement[] {
@@ -157,7 +186,7 @@ export class MysqlDialect implements ServerDialect {
     const values = padded.map(asBuffer);
     const text = `DELETE FROM ${sessions} WHERE ${inList("id", padded)}`;
     if (ids.length === 1) return [write(text, ...values)];
-    if (this.#name === "mariadb") return [write(`${text} RETURNING id`, ...values)];
+    if (this.name === "mariadb") return [write(`${text} RETURNING id`, ...values)];
     return [
       query(
         `SELECT id FROM ${sessions} WHERE ${inList("id", padded)} ORDER BY id LIMIT ${padded.length} FOR UPDATE`,
@@ -230,18 +259,19 @@ export class MysqlDialect implements ServerDialect {
 
   lease(name: string, holder: string, until: number, now: number): readonly Statement[] {
     const { leases } = this.names;
-    // First inserts the row without a holder. The update then shows whether the lease was free.
+    // In one statement, which locks an existing row at once: an INSERT and an UPDATE after it would first share the lock,
+    // and rivals would deadlock. MySQL assigns from left to right, so the second IF sees whether the first took the lease.
     return [
-      write(`INSERT IGNORE INTO ${leases} (name, holder, held_until) VALUES (?, '', -1)`, name),
       write(
-        `UPDATE ${leases} SET holder = ?, held_until = ? WHERE name = ? AND (holder = ? OR held_until <= ?)`,
-        holder,
-        until,
+        `INSERT INTO ${leases} (name, holder, held_until) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE ` +
+          "holder = IF(holder = VALUES(holder) OR held_until <= CAST(? AS SIGNED), VALUES(holder), holder), " +
+          "held_until = IF(holder = VALUES(holder), VALUES(held_until), held_until)",
         name,
         holder,
+        until,
         now,
       ),
-      // Not by the changed rows of the update: without the flag FOUND_ROWS, a pool does not count a row that already
+      // Not by the changed rows: without the flag FOUND_ROWS, a pool does not count a row that already
       // has these values.
       query(
         `SELECT 1 AS held FROM ${leases} WHERE name = ? AND holder = ? AND held_until = ? LIMIT 1`,

@@ -4,6 +4,7 @@ import { DURABILITY_QUERY, durabilityOf } from "./durability.ts";
 import { isUndone, leakedTransaction } from "../leaked-transaction.ts";
 import { textIn } from "../columns.ts";
 import { coreOf, databaseOf, destroy, execute, resultOf, send } from "./connection.ts";
+import { engineOf } from "./engine.ts";
 import * as errors from "./errors.ts";
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./status.ts";
 import { ownersSettingsOf, SESSION_QUERY } from "./owner-settings.ts";
@@ -57,7 +58,10 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
       const finish = async (sql: string): Promise<void> => {
         await connection.query({ sql }).catch(ignore);
       };
-      return await withMigrationLock({ run, lease, finish }, this.#lockName, names, () => work(run));
+      const hasLocks = this.dialect.traits.locks;
+      return await withMigrationLock({ run, lease, finish, hasLocks }, this.#lockName, names, () =>
+        work(run),
+      );
     });
   }
 
@@ -136,7 +140,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
       ({ rows }) => rows[0] ?? {},
       (error: unknown) => this.fail(error, "none"),
     );
-    if (/mariadb/i.test(String(version))) this.dialect.isMariadb();
+    this.dialect.isEngine(engineOf(String(version)));
     if (Number(autocommit) === 0 && !this.owned) throw autocommitIsOff();
     const settings = Number(autocommit) === 0 ? ["autocommit = 1"] : [];
     const seconds = lockWait(this.limit.milliseconds);

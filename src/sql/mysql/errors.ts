@@ -45,9 +45,24 @@ export function isReadOnly(error: unknown): boolean {
  * Transient failures that left nothing behind. 1213: deadlock, or a cluster conflict. 1020: a snapshot that another
  * transaction overtook (MariaDB). 1615: a statement must be prepared again. Not 1205: that one already waited as long
  * as it may.
+ *
+ * Of TiDB, which has rolled the transaction back: 8002, 8005 and 9007 are write conflicts, 8022 is a failed commit, and
+ * 8027 and 8028 say that the schema changed.
  */
 export function isTransientError(error: unknown): boolean {
-  return [1213, 1020, 1615].includes(codeOf(error) ?? 0);
+  return TRANSIENT.has(codeOf(error) ?? 0);
+}
+
+const TRANSIENT = new Set([1213, 1020, 1615, 8002, 8005, 8022, 8027, 8028, 9007]);
+
+/** The server takes no such statement: a syntax error, not supported yet, or Vitess' word for it. */
+export function isUnsupported(error: unknown): boolean {
+  const number = codeOf(error);
+  return (
+    number === 1064 ||
+    number === 1235 ||
+    (number === 1105 && /\bunsupported\b|VT12001/i.test((error as Error).message))
+  );
 }
 
 /** The error that rolls back a batch of updates if a row has another version (decisions/0020). */
@@ -145,6 +160,12 @@ export function explain(error: unknown, names: Names, lost: "none" | "unknown"):
     case 1213:
     case 1205:
     case 1020:
+    case 8002:
+    case 8005:
+    case 8022:
+    case 8027:
+    case 8028:
+    case 9007:
       return new StoreError(
         "Deadlocks or lock waits with other transactions kept this one from finishing. Retry.",
         options,

@@ -1,21 +1,16 @@
-import { createHash, randomUUID } from "node:crypto";
-import { StoreTimeoutError } from "../../errors.ts";
+import { createHash } from "node:crypto";
+import { MIGRATION_LEASE, tooLong, withMigrationLease, type Leasing } from "../migration-lease.ts";
 import type { Names, Run, Statement } from "../dialect.ts";
 import type { SqlValue } from "../values.ts";
-
-/** How long a process may run migrations, and how long another waits for it. */
-const MIGRATION_LEASE = 60_000;
-
-/** The lease's name in its table. */
-const LEASE = "stored-session:migrate";
 
 /** What the lock needs from a connection. */
 export interface Locking {
   readonly run: Run;
-  /** Acquires the lease until the given time, or releases it with 0. Returns whether this holder has it. */
-  lease(name: string, holder: string, until: number): Promise<boolean>;
+  readonly lease: Leasing["lease"];
   /** Sends a statement unprepared and ignores failures. */
   finish(sql: string): Promise<void>;
+  /** Whether the server has GET_LOCK. */
+  readonly hasLocks: boolean;
 }
 
 /**
@@ -25,34 +20,22 @@ export interface Locking {
  * @param lockName the same in every process, whether or not it has found the database of the tables
  */
 export async function withMigrationLock<T>(
-  { run, lease, finish }: Locking,
+  { run, lease, finish, hasLocks }: Locking,
   lockName: string,
   { leases }: Names,
   work: () => Promise<T>,
 ): Promise<T> {
+  const makeTable = async (): Promise<void> => {
+    await run({ text: leaseTable(leases), values: [], writes: true });
+  };
+  if (!hasLocks) return await withMigrationLease({ makeTable, lease }, work);
   const name = `stored-session:${createHash("sha256").update(lockName).digest("hex").slice(0, 40)}`;
-  const holder = randomUUID();
   const { rows } = await run(locking("SELECT GET_LOCK(?, ?) AS held LIMIT 1", name, MIGRATION_LEASE / 1_000));
   if (Number(rows[0]?.["held"]) !== 1) throw tooLong();
   try {
-    await run({ text: leaseTable(leases), values: [], writes: true });
-    await waitForLease(lease, holder);
-    try {
-      return await work();
-    } finally {
-      // Release it after a failure too; otherwise others would wait for it to expire, which hides the reason.
-      await lease(LEASE, holder, 0).catch(() => {});
-    }
+    return await withMigrationLease({ makeTable, lease }, work);
   } finally {
     await finish(`DO RELEASE_LOCK('${name}')`);
-  }
-}
-
-async function waitForLease(lease: Locking["lease"], holder: string): Promise<void> {
-  const end = Date.now() + 2 * MIGRATION_LEASE;
-  while (!(await lease(LEASE, holder, Date.now() + MIGRATION_LEASE))) {
-    if (Date.now() > end) throw tooLong();
-    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
@@ -63,10 +46,4 @@ function leaseTable(leases: string): string {
 
 function locking(text: string, ...values: SqlValue[]): Statement {
   return { text, values, writes: false };
-}
-
-function tooLong(): StoreTimeoutError {
-  return new StoreTimeoutError(
-    "Timed out waiting for the migration lock, which another process holds. If that process hangs, end it, then run the migration again.",
-  );
 }

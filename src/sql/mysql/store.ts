@@ -4,15 +4,22 @@ import { MysqlDatabase } from "./driver.ts";
 import { MysqlDialect } from "./dialect.ts";
 import { OptionsError } from "../../errors.ts";
 import { problemsOfUrl, withoutSecrets } from "../database-url.ts";
-import { connectTimeoutOf, poolOptionProblems } from "../pool-options.ts";
+import { connectTimeoutOf, poolOptionProblems, poolSizeOf } from "../pool-options.ts";
+import { oneOf } from "../../shared/option-checks.ts";
+import { ENGINES, type MysqlEngine } from "./engine.ts";
+import type { Lanes } from "../../store/lanes.ts";
 import { SqlStore } from "../sql-store.ts";
 import type { MysqlPool } from "./connection.ts";
 import type { PoolStoreOptions } from "../pool-options.ts";
 
 export type { MysqlConnection, MysqlExecute, MysqlPool } from "./connection.ts";
+export type { MysqlEngine } from "./engine.ts";
 export type { PoolStoreOptions } from "../pool-options.ts";
 
-export interface MysqlStoreOptions extends PoolStoreOptions {}
+export interface MysqlStoreOptions extends PoolStoreOptions {
+  /** What speaks MySQL's protocol. Unless given, the server tells it at the first use. */
+  readonly engine?: MysqlEngine;
+}
 
 /** The parts used of a callback pool of `mysql2`. */
 export interface MysqlCallbackPool {
@@ -30,7 +37,7 @@ export function mysqlStore(
   urlOrPool: string | MysqlPool | MysqlCallbackPool,
   options: MysqlStoreOptions = {},
 ): SqlStore {
-  const problems = poolOptionProblems(options);
+  const problems = poolOptionProblems(options, { engine: oneOf(ENGINES) });
   const isUrl = typeof urlOrPool === "string";
   const pool = isUrl ? null : poolOf(urlOrPool);
   if (isUrl)
@@ -39,7 +46,8 @@ export function mysqlStore(
   if (problems.length > 0) throw new OptionsError(problems);
 
   const dialect = new MysqlDialect(options);
-  const open = async (): Promise<MysqlPool> => pool ?? (await openPool(urlOrPool as string, options));
+  const open = async (): Promise<MysqlPool> =>
+    pool ?? (await openPool(urlOrPool as string, options, dialect.lanes));
   return new SqlStore(new MysqlDatabase(open, { dialect, owned: isUrl }));
 }
 
@@ -78,11 +86,11 @@ async function loadMysql2(): Promise<MysqlDriver> {
   }
 }
 
-async function openPool(url: string, options: MysqlStoreOptions): Promise<MysqlPool> {
+async function openPool(url: string, options: MysqlStoreOptions, lanes: Lanes): Promise<MysqlPool> {
   const { createPool } = await loadMysql2();
   const settings = {
     uri: url.replace(/^mariadb:/, "mysql:"),
-    connectionLimit: options.poolSize ?? 10,
+    connectionLimit: poolSizeOf(options, lanes),
     connectTimeout: connectTimeoutOf(options),
     enableKeepAlive: true,
     trace: false,

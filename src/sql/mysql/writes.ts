@@ -91,9 +91,9 @@ export function updateRowsAtOnce(
       `${text}, version = IF(version = ${byId(INTEGER)}, ${byId(INTEGER)}, ${REFUSAL}) WHERE ${inList("id", ids)}`,
       ...values,
     ),
-    // A locking read waits for concurrent writers and does not read an older snapshot.
+    // A locking read waits for concurrent writers and does not read an older snapshot. TiDB rejects a shared lock.
     look: query(
-      `SELECT id, version, created_at FROM ${sessions} WHERE ${inList("id", ids)} LIMIT ${ids.length} LOCK IN SHARE MODE`,
+      `SELECT id, version, created_at FROM ${sessions} WHERE ${inList("id", ids)} LIMIT ${ids.length} FOR UPDATE`,
       ...ids,
     ),
   };

@@ -11,6 +11,10 @@ import { inspect } from "./inspect.ts";
 import { railsTable } from "./rails-table.ts";
 import { decode, decodeInfo, isUnchanged, leftOut, rowValues } from "./rows.ts";
 import { texts } from "./texts.ts";
+import { TRAITS, type EngineTraits, type PostgresEngine } from "./engine.ts";
+import { codeOf } from "./errors.ts";
+import { insertValues } from "./insert-values.ts";
+import { partitionsIn, partitionsQuery, type Shards } from "./shards.ts";
 import { BytesList, IntegerList } from "../values.ts";
 import type { ImportLedger } from "../import-ledger.ts";
 import type { Ask, Inspected } from "../inspection.ts";
@@ -23,10 +27,17 @@ import type {
   RowUpdate,
   SessionRow,
 } from "../../store/row.ts";
-import type { Dialect, JournalEntry, Names, Statement } from "../dialect.ts";
+import type { Dialect, JournalEntry, Names, Run, ShardStatement, Statement } from "../dialect.ts";
 import type { ServerDialect } from "../pooled-driver.ts";
 import type { Lanes } from "../../store/lanes.ts";
 import type { TableName } from "../table-shape.ts";
+
+export interface PostgresDialectOptions {
+  readonly table?: string;
+  readonly lanes?: Partial<Lanes>;
+  readonly engine?: PostgresEngine | undefined;
+  readonly shardOf?: ((id: Uint8Array) => number) | undefined;
+}
 
 /** Milliseconds that creating an index waits for the table lock while all writers queue behind it. */
 const LOCK_TIMEOUT = 3_000;
@@ -48,11 +59,21 @@ export class PostgresDialect implements ServerDialect {
   readonly railsTable: Dialect["railsTable"] = railsTable;
   #names: Names;
   #text: ReturnType<typeof texts>;
+  #engine: PostgresEngine;
+  #traits: EngineTraits;
+  readonly #givenShardOf: ((id: Uint8Array) => number) | undefined;
+  #shards: Shards | null = null;
+  #modifiesTwice = true;
 
-  constructor(options: { readonly table?: string; readonly lanes?: Partial<Lanes> } = {}) {
+  constructor(options: PostgresDialectOptions = {}) {
+    this.#engine = options.engine ?? "postgres";
+    this.#traits = TRAITS[this.#engine];
+    this.#modifiesTwice = this.#traits.modifiesTwice;
+    this.#givenShardOf = options.shardOf;
     this.#names = namesOf(options.table, quote, { schemas: true });
-    this.lanes = lanesOf(options.lanes, 128);
-    this.#text = texts(this.#names);
+    const isSharded = this.#traits.prunes || options.shardOf !== undefined;
+    this.lanes = lanesOf(options.lanes, 128, isSharded);
+    this.#text = texts(this.#names, this.#traits);
     this.journal = {
       create: () => write(this.#text.journalCreate),
       read: () => query(this.#text.journalRead),
@@ -65,11 +86,64 @@ export class PostgresDialect implements ServerDialect {
     return this.#names;
   }
 
+  get engine(): PostgresEngine {
+    return this.#engine;
+  }
+
+  get comparesData(): boolean {
+    return this.#traits.hashesToBytes;
+  }
+
+  get traits(): EngineTraits {
+    return this.#traits;
+  }
+
   /** From now on, qualifies table names with their schema. */
   locatedIn(schema: string): true {
     this.#names = namesIn([schema], this.#names.sessions.slice(1, -1), quote);
-    this.#text = texts(this.#names);
+    this.#text = texts(this.#names, this.#traits);
     return true;
+  }
+
+  /** Told by the server, where the application has not said which it is. */
+  isEngine(engine: PostgresEngine): void {
+    if (engine === this.#engine) return;
+    this.#engine = engine;
+    this.#traits = TRAITS[engine];
+    this.#modifiesTwice &&= this.#traits.modifiesTwice;
+    this.#text = texts(this.#names, this.#traits);
+  }
+
+  /** Told by the server: where it places which rows. */
+  hasShards(shards: Shards): void {
+    this.#shards = shards;
+  }
+
+  shardOf(id: Uint8Array): number | null {
+    return this.#givenShardOf?.(id) ?? this.#shards?.shardOf(id) ?? null;
+  }
+
+  deleteByUserPerShard(
+    userRefs: readonly Uint8Array[],
+    except: readonly Uint8Array[],
+  ): readonly ShardStatement[] {
+    return this.#shards?.deleteByUser(this.#names.sessions, userRefs, except) ?? [];
+  }
+
+  /** A row is not found in a partition that is detached either, and has not ended. */
+  assertReachable(id: Uint8Array, run: Run): Promise<void> | undefined {
+    return this.#engine === "partitions" ? this.#assertAttached(id, run) : undefined;
+  }
+
+  async #assertAttached(id: Uint8Array, run: Run): Promise<void> {
+    const shards = partitionsIn((await run(partitionsQuery(this.#names))).rows);
+    if (shards === null) return;
+    this.#shards = shards;
+    shards.assertAttached(id);
+  }
+
+  ddl(text: string): string | null {
+    return this.#traits.ddl(text);
   }
 
   read(ids: readonly Uint8Array[]): Statement {
@@ -101,6 +175,8 @@ export class PostgresDialect implements ServerDialect {
   insert(rows: readonly SessionRow[]): readonly Statement[] {
     const [only] = rows;
     if (rows.length === 1 && only) return [write(this.#text.insertOne, ...rowValues(only))];
+    // What is selected from arrays is gathered at the coordinator of a distributed table first.
+    if (this.#traits.prunes) return [insertValues(this.#text.insertOne, rows)];
     return [
       write(
         this.#text.insertMany,
@@ -156,7 +232,24 @@ export class PostgresDialect implements ServerDialect {
   }
 
   replace(loaded: SessionRow, next: SessionRow): readonly Statement[] {
-    return [write(this.#text.replace, ...rowValues(next), asBuffer(loaded.id), loaded.version)];
+    if (this.#modifiesTwice)
+      return [write(this.#text.replace, ...rowValues(next), asBuffer(loaded.id), loaded.version)];
+    return [
+      { ...write(this.#text.endOne, asBuffer(loaded.id), loaded.version), atLeast: 1 },
+      { ...write(this.#text.insertOne, ...rowValues(next)), atLeast: 1 },
+    ];
+  }
+
+  /** The new id of a `replace` is taken. */
+  isTaken(error: unknown): boolean {
+    return codeOf((error as Error | null)?.cause) === "23505";
+  }
+
+  /** A server that says so of the first `replace` is not asked again (0A000: feature not supported). */
+  adaptsTo(error: unknown): boolean {
+    if (!this.#modifiesTwice || codeOf((error as Error | null)?.cause) !== "0A000") return false;
+    this.#modifiesTwice = false;
+    return true;
   }
 
   touch(batch: readonly RowTouch[]): Statement {

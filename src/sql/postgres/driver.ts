@@ -2,14 +2,17 @@ import { createHash } from "node:crypto";
 import { binaryValues } from "./arrays.ts";
 import { durabilityWarningsIn } from "../durability.ts";
 import { durabilityOf, durabilityQuery } from "./durability.ts";
+import { engineOf, type PostgresEngine } from "./engine.ts";
+import { partitionsIn, partitionsQuery, rangesIn, rangesQuery, type Shards } from "./shards.ts";
+import { withMigrationLease } from "../migration-lease.ts";
 import { changesOf, rowsOf, textIn } from "../columns.ts";
 import { leakedTransaction } from "../leaked-transaction.ts";
 import { ownersSettingsOf, SESSION_QUERY } from "./owner-settings.ts";
 import * as errors from "./errors.ts";
 import { PooledDatabase, type PooledDatabaseOptions } from "../pooled-driver.ts";
 import { parserOf } from "./results.ts";
-import { TRANSACTION, UNLIMITED } from "../round-trip.ts";
-import type { Result, Run, Statement } from "../dialect.ts";
+import { READ, TRANSACTION, UNLIMITED } from "../round-trip.ts";
+import type { Names, Result, Run, Statement } from "../dialect.ts";
 import type { SqlValue } from "../values.ts";
 import type { Places } from "../tables-place.ts";
 import type { PostgresDialect } from "./dialect.ts";
@@ -49,6 +52,8 @@ export interface PostgresPool {
 }
 
 export interface PostgresDatabaseOptions extends PooledDatabaseOptions<PostgresDialect> {
+  /** Whether the application set the engine. */
+  readonly knowsEngine?: boolean;
   /** Whether statements are prepared by name on each connection. Turn it off for pgbouncer in transaction mode. */
   readonly namedStatements: boolean;
   /** How the driver takes values; as node-postgres does unless given. */
@@ -67,18 +72,23 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   protected readonly placeSetting = "search_path";
   readonly #named: boolean;
   readonly #encode: (values: readonly SqlValue[]) => unknown[];
+  readonly #knowsEngine: boolean;
   readonly #statementNames = new Map<string, string>();
   /** The same in every process, whether or not it has found the schema of the tables. */
   readonly #lockName: string;
 
   constructor(open: () => Promise<PostgresPool>, options: PostgresDatabaseOptions) {
     super(open, options, "postgresStore", errors);
-    this.#named = options.namedStatements;
+    // A plan that is kept for all values locks every partition.
+    this.#named = options.namedStatements && this.dialect.engine !== "partitions";
+    this.#knowsEngine = options.knowsEngine ?? false;
     this.#encode = options.encode ?? binaryValues;
     this.#lockName = `stored-session ${this.dialect.names.migrations}`;
   }
 
   async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    if (!this.#knowsEngine) await this.borrow(READ, (client) => this.#look(client));
+    if (!this.dialect.traits.migratesInTransaction) return await this.#exclusivelyByLease(work);
     // A transaction-level lock, because a session-level lock would outlive it behind pgbouncer.
     const lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
     return await this.borrow(UNLIMITED, (client) =>
@@ -91,6 +101,30 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
         );
       }),
     );
+  }
+
+  /** Where an advisory lock keeps nobody out, or a transaction holds one CREATE statement: each is its own. */
+  async #exclusivelyByLease<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    const run: Run = (statement) =>
+      this.retried(true, () =>
+        this.borrow(UNLIMITED, (client) =>
+          this.sendAlone(client, statement).catch((error: unknown) =>
+            this.fail(
+              errors.explainMigration(error, this.dialect.names) ?? error,
+              statement.writes ? "unknown" : "none",
+            ),
+          ),
+        ),
+      );
+    const { names } = this.dialect;
+    const makeTable = async (): Promise<void> => {
+      await run({ text: `CREATE TABLE IF NOT EXISTS ${names.leases} ${LEASES}`, values: [], writes: true });
+    };
+    const lease = async (name: string, holder: string, until: number): Promise<boolean> => {
+      const [statement] = this.dialect.lease(name, holder, until, Date.now());
+      return (await run(statement!)).changes > 0;
+    };
+    return await withMigrationLease({ makeTable, lease }, () => work(run));
   }
 
   async ownersSettings(): Promise<readonly string[]> {
@@ -133,7 +167,20 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
 
   protected greet(client: PostgresClient): Promise<void> | undefined {
     if (this.warning.isTold) return undefined;
-    return this.warning.tell("PostgreSQL", () => this.durabilityWarningsOf(client));
+    return this.warning.tell("PostgreSQL", () => this.#look(client));
+  }
+
+  /** Asks once what the server is, how durable, and where it places rows. */
+  async #look(client: PostgresClient): Promise<readonly string[]> {
+    const { names } = this.dialect;
+    const ask = async ({ text, values }: Statement): Promise<Record<string, unknown>[]> =>
+      rowsOf((await client.query({ text, values: this.#encode(values), types: OWN_TYPES })).rows);
+    const [row = {}] = await ask(durabilityQuery(names));
+    if (!this.#knowsEngine)
+      this.dialect.isEngine(engineOf(String(row["version"]), Number(row["citus"]) === 1));
+    const shards = await shardsOf(ask, this.dialect.engine, names);
+    if (shards !== null) this.dialect.hasShards(shards);
+    return durabilityWarningsIn(durabilityOf(row, names));
   }
 
   protected async durabilityWarningsOf(client: PostgresClient): Promise<readonly string[]> {
@@ -174,9 +221,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   protected async within<T>(client: PostgresClient, work: () => Promise<T>): Promise<T> {
     let committing = false;
     try {
-      // Set explicitly, because the role or database may have another default. Under "repeatable read", a process that
-      // waited for the migration lock would not see what its holder did.
-      await client.query({ text: "BEGIN ISOLATION LEVEL READ COMMITTED", values: [] });
+      await client.query({ text: this.dialect.traits.begin, values: [] });
       const result = await work();
       committing = result !== null;
       await client.query({ text: committing ? "COMMIT" : "ROLLBACK", values: [] });
@@ -218,6 +263,18 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
     return name;
   }
 }
+
+async function shardsOf(
+  ask: (statement: Statement) => Promise<Record<string, unknown>[]>,
+  engine: PostgresEngine,
+  names: Names,
+): Promise<Shards | null> {
+  if (engine === "partitions") return partitionsIn(await ask(partitionsQuery(names)));
+  return engine === "citus" ? rangesIn(await ask(rangesQuery(names))) : null;
+}
+
+/** As the first migration makes them, needed before it. */
+const LEASES = "(name text NOT NULL PRIMARY KEY, holder text NOT NULL, held_until bigint NOT NULL)";
 
 const FIND =
   "SELECT n.nspname::text AS schema FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";

@@ -4,8 +4,10 @@ import { PostgresDatabase } from "./driver.ts";
 import { PostgresDialect } from "./dialect.ts";
 import { OptionsError } from "../../errors.ts";
 import { problemsOfUrl } from "../database-url.ts";
-import { isBoolean } from "../../shared/option-checks.ts";
-import { connectTimeoutOf, poolOptionProblems } from "../pool-options.ts";
+import { isBoolean, oneOf } from "../../shared/option-checks.ts";
+import { connectTimeoutOf, poolOptionProblems, poolSizeOf } from "../pool-options.ts";
+import { ENGINES, type PostgresEngine } from "./engine.ts";
+import type { Lanes } from "../../store/lanes.ts";
 import { SqlStore } from "../sql-store.ts";
 import { handleOf, type PostgresHandle } from "./handles.ts";
 import type { Pglite } from "./pglite.ts";
@@ -16,6 +18,7 @@ import type { PoolStoreOptions } from "../pool-options.ts";
 export type { PostgresClient, PostgresPool, PostgresResult } from "./driver.ts";
 export type { Pglite } from "./pglite.ts";
 export type { PostgresJs } from "./postgres-js.ts";
+export type { PostgresEngine } from "./engine.ts";
 export type { PoolStoreOptions } from "../pool-options.ts";
 
 export interface PostgresStoreOptions extends PoolStoreOptions {
@@ -24,6 +27,11 @@ export interface PostgresStoreOptions extends PoolStoreOptions {
    * Turn it off behind a pooler in transaction mode (pgbouncer) that does not track prepared statements.
    */
   readonly namedStatements?: boolean;
+  /**
+   * What speaks PostgreSQL's protocol. Unless given, the server is asked at the first use, and "partitions" is never
+   * assumed. Give it all the same for "citus": lanes are counted before the server is asked.
+   */
+  readonly engine?: PostgresEngine;
 }
 
 /** What other libraries make from a pool: a database of Drizzle or pg-promise, a DataSource of TypeORM, MikroORM or its `em`. */
@@ -46,10 +54,10 @@ export function postgresStore(
   urlOrHandle: string | PostgresPool | PostgresJs | Pglite | PostgresOrm,
   options: PostgresStoreOptions = {},
 ): SqlStore {
-  const problems = poolOptionProblems(options, { namedStatements: isBoolean });
+  const problems = poolOptionProblems(options, { namedStatements: isBoolean, engine: oneOf(ENGINES) });
   const isUrl = typeof urlOrHandle === "string";
   const handle: PostgresHandle | string = isUrl
-    ? { open: () => openPool(urlOrHandle, options) }
+    ? { open: () => openPool(urlOrHandle, options, dialect.lanes) }
     : handleOf(urlOrHandle);
   if (isUrl) {
     problems.push(
@@ -59,9 +67,11 @@ export function postgresStore(
   if (typeof handle === "string") throw new OptionsError([...problems, handle]);
   if (problems.length > 0) throw new OptionsError(problems);
 
+  const dialect = new PostgresDialect(options);
   const database = new PostgresDatabase(handle.open, {
-    dialect: new PostgresDialect(options),
+    dialect,
     namedStatements: options.namedStatements ?? true,
+    knowsEngine: options.engine !== undefined,
     owned: isUrl,
     ...(handle.encode && { encode: handle.encode }),
   });
@@ -86,11 +96,11 @@ async function loadPg(): Promise<PostgresDriver> {
   }
 }
 
-async function openPool(url: string, options: PostgresStoreOptions): Promise<PostgresPool> {
+async function openPool(url: string, options: PostgresStoreOptions, lanes: Lanes): Promise<PostgresPool> {
   const { Pool } = await loadPg();
   const pool = new Pool({
     connectionString: url,
-    max: options.poolSize ?? 10,
+    max: poolSizeOf(options, lanes),
     connectionTimeoutMillis: connectTimeoutOf(options),
     keepAlive: true,
   });

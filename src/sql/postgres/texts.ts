@@ -1,25 +1,38 @@
 import { LEFT_OUT_ABOVE } from "../dialect.ts";
 import { BUCKET } from "../../store/expiry-bucket.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
+import type { EngineTraits } from "./engine.ts";
 import type { Names } from "../dialect.ts";
 
-/** A whole row as one text: node-postgres takes as long for one column as we take to parse all nine. */
-const ROW =
-  "concat_ws(' ', s.version, s.created_at, s.updated_at, s.absolute_expires_at, s.expires_at, encode(s.id, 'base64'), " +
-  "encode(s.data, 'base64'), coalesce(encode(s.user_ref, 'base64'), '-'), coalesce(encode(s.client, 'base64'), '-')) AS row";
-
 const DATA = "encode(s.data, 'base64')";
-/** Base64 never starts with "!". */
-const SMALL_ROW = ROW.replace(DATA, small(DATA));
-/** A lone "!" stands for data that is the same as that of the known row. */
-const CHANGED_ROW = ROW.replace(
-  DATA,
-  `CASE WHEN u.digest IS NULL THEN ${small(DATA)} WHEN sha256(s.id || s.data) = u.digest THEN '!' ELSE ${small(DATA)} END`,
-);
-const INFO = ROW.replace(
-  DATA,
-  `octet_length(s.data) || ':' || encode(substr(s.data, 1, ${HEAD_BYTES}), 'base64')`,
-);
+
+/** What a row is returned as. */
+function columnsOf({ concatenatesIntegers }: EngineTraits): {
+  row: string;
+  smallRow: string;
+  changedRow: string;
+  info: string;
+} {
+  const text = (integer: string): string => (concatenatesIntegers ? integer : `${integer}::text`);
+  const times = ["version", "created_at", "updated_at", "absolute_expires_at", "expires_at"];
+  // A whole row as one text: node-postgres takes as long for one column as we take to parse all nine.
+  const row =
+    `concat_ws(' ', ${times.map((name) => text(`s.${name}`)).join(", ")}, encode(s.id, 'base64'), ` +
+    `${DATA}, coalesce(encode(s.user_ref, 'base64'), '-'), coalesce(encode(s.client, 'base64'), '-')) AS row`;
+  const length = text("octet_length(s.data)");
+  // Base64 never starts with "!".
+  const small = `CASE WHEN octet_length(s.data) <= ${LEFT_OUT_ABOVE} THEN ${DATA} ELSE '!' || ${length} END`;
+  return {
+    row,
+    smallRow: row.replace(DATA, small),
+    // A lone "!" stands for data that is the same as that of the known row.
+    changedRow: row.replace(
+      DATA,
+      `CASE WHEN u.digest IS NULL THEN ${small} WHEN sha256(s.id || s.data) = u.digest THEN '!' ELSE ${small} END`,
+    ),
+    info: row.replace(DATA, `${length} || ':' || encode(substr(s.data, 1, ${HEAD_BYTES}), 'base64')`),
+  };
+}
 
 export type Texts = Readonly<
   Record<
@@ -32,6 +45,7 @@ export type Texts = Readonly<
     | "updateOne"
     | "updateMany"
     | "replace"
+    | "endOne"
     | "touchAlike"
     | "touchEach"
     | "delete"
@@ -55,28 +69,28 @@ export type Texts = Readonly<
   >
 >;
 
-function small(data: string): string {
-  return `CASE WHEN octet_length(s.data) <= ${LEFT_OUT_ABOVE} THEN ${data} ELSE '!' || octet_length(s.data) END`;
-}
-
-/** All statement texts for tables of these names. */
-export function texts(names: Names): Texts {
+/** All statement texts for tables of these names on a server with these traits. */
+export function texts(names: Names, traits: EngineTraits): Texts {
   const table = names.sessions;
+  const { row: ROW, smallRow: SMALL_ROW, changedRow: CHANGED_ROW, info: INFO } = columnsOf(traits);
   const columns =
     "id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client";
   // Neither `s.id = u.id` nor `s.id = ANY ($1)`: a hash join or bitmap scan locks rows in heap order, and two such
   // batches deadlock. An ANY of one element also uses the primary key and prunes partitions, but only a nested loop can
   // run it, in the order of the sorted batch. The same applies to the version.
-  const sameId = "s.id = ANY (ARRAY[u.id])";
+  // A distributed planner cannot prune shards by that, so there the ids are named a second time.
+  const sameId = `s.id = ANY (ARRAY[u.id])${traits.prunes ? " AND s.id = ANY ($1::bytea[])" : ""}`;
   const due =
     "(s.expires_at <= $1::int8 OR coalesce(s.created_at < $2::int8, false) OR coalesce(s.updated_at < $3::int8, false))";
   // Not in the WHERE clause: a condition on the row alone lets the planner scan the table first and lock in heap order.
   const unlessLater = (updatedAt: string, column: string, value: string): string =>
     `CASE WHEN s.updated_at > ${updatedAt} THEN s.${column} ELSE ${value} END`;
+  // Not "/" alone: in CockroachDB a division of integers yields a decimal, which is rounded when it is stored.
+  const bucket = (time: string): string => `(${time} - ${time} % ${BUCKET}) / ${BUCKET}`;
   const moved = (updatedAt: string, expiresAt: string): string =>
     `updated_at = GREATEST(${updatedAt}, s.updated_at), ` +
     `expires_at = ${unlessLater(updatedAt, "expires_at", `LEAST(${expiresAt}, s.absolute_expires_at)`)}, ` +
-    `expires_bucket = ${unlessLater(updatedAt, "expires_bucket", `LEAST(${expiresAt}, s.absolute_expires_at) / ${BUCKET}`)}`;
+    `expires_bucket = ${unlessLater(updatedAt, "expires_bucket", bucket(`LEAST(${expiresAt}, s.absolute_expires_at)`))}`;
   return {
     readOne: `SELECT ${ROW} FROM ${table} s WHERE s.id = $1`,
     readMany: `SELECT ${ROW} FROM unnest($1::bytea[]) AS u(id) JOIN ${table} s ON ${sameId}`,
@@ -95,13 +109,13 @@ export function texts(names: Names): Texts {
       `FROM unnest($1::bytea[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[], $9::bytea[]) ` +
       `AS u(id, loaded, data, version, user_ref, updated_at, expires_at, expires_bucket, client) ` +
       `WHERE ${sameId} AND s.version = ANY (ARRAY[u.loaded]) RETURNING encode(s.id, 'base64') AS id`,
-    // Both parts see the same snapshot, so whether the new id is free is decided before anything is deleted. A row that
-    // keeps its id is deleted before the insert checks for duplicates.
+    // A row that keeps its id is deleted before the insert checks for duplicates. If the new id is taken, the error of
+    // the insert undoes both parts. No subquery checks for that: it would keep Citus from committing both parts with 2PC.
     replace:
-      `WITH ended AS (DELETE FROM ${table} WHERE id = $11 AND version = $12 ` +
-      `AND ($1::bytea = $11::bytea OR NOT EXISTS (SELECT 1 FROM ${table} WHERE id = $1)) RETURNING 1) ` +
+      `WITH ended AS (DELETE FROM ${table} WHERE id = $11 AND version = $12 RETURNING 1) ` +
       `INSERT INTO ${table} (${columns}) SELECT $1::bytea, $2::bytea, $3::int8, $4::bytea, $5::int8, $6::int8, $7::int8, $8::int8, ` +
       `$9::int4, $10::bytea FROM ended`,
+    endOne: `DELETE FROM ${table} WHERE id = $1 AND version = $2`,
     touchAlike: `UPDATE ${table} s SET ${moved("$2::int8", "$3::int8")} FROM unnest($1::bytea[]) AS u(id) WHERE ${sameId}`,
     touchEach:
       `UPDATE ${table} s SET ${moved("u.updated_at", "u.expires_at")} FROM unnest($1::bytea[], $2::int8[], $3::int8[]) ` +

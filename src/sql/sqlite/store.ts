@@ -11,7 +11,7 @@ import {
 } from "./open.ts";
 import { OptionsError } from "../../errors.ts";
 import { milliseconds, type Duration } from "../../shared/duration.ts";
-import { durationFrom, isAnything, problemsOf, type OptionCheck } from "../../shared/option-checks.ts";
+import { durationFrom, isAnything, oneOf, problemsOf } from "../../shared/option-checks.ts";
 import { SqlStore } from "../sql-store.ts";
 import type { SqliteHandle } from "./handle.ts";
 import type { SqliteDriver, Synchronous } from "./open.ts";
@@ -93,15 +93,11 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
 }
 
 function assertOptions(pathOrHandle: unknown, options: SqliteStoreOptions): void {
-  const oneOf =
-    (...values: readonly string[]): OptionCheck =>
-    (value) =>
-      values.includes(value as string) ? null : `use ${values.map((one) => `"${one}"`).join(" or ")}`;
   const problems = problemsOf(options, {
     table: isAnything, // names.ts checks the name
-    driver: oneOf("node:sqlite", "better-sqlite3"),
+    driver: oneOf(["node:sqlite", "better-sqlite3"]),
     busyTimeout: durationFrom(0),
-    synchronous: oneOf("FULL", "EXTRA", "NORMAL", "OFF"),
+    synchronous: oneOf(["FULL", "EXTRA", "NORMAL", "OFF"]),
   });
   const handle = pathOrHandle as Partial<SqliteHandle> | null;
   if (typeof pathOrHandle !== "string" && typeof handle?.prepare !== "function") {

@@ -1,0 +1,86 @@
+import { batchSize } from "./batch.ts";
+import type { Batch, BatchKind, Operation } from "./operation.ts";
+import type { Lanes } from "../store/lanes.ts";
+
+/** Waiting operations that are looked at for one batch. */
+const MOST_LOOKED_AT = 4_096;
+
+/**
+ * Batches that each go to one shard. A shard has a quarter of the lanes at most, so that one that does not answer holds
+ * up its own sessions only.
+ */
+export class ShardLanes {
+  readonly #shardOf: (id: Uint8Array) => number | null;
+  readonly #most: { readonly read: number; readonly write: number };
+  /** Batches under way by shard, of reads and of writes. */
+  readonly #busy = { read: new Map<number, number>(), write: new Map<number, number>() };
+
+  constructor(shardOf: (id: Uint8Array) => number | null, lanes: Lanes) {
+    this.#shardOf = shardOf;
+    this.#most = { read: share(lanes.read), write: share(lanes.write) };
+  }
+
+  shardOf(id: Uint8Array): number | null {
+    return this.#shardOf(id);
+  }
+
+  /** The first of a queue that may be sent now; null when the shards of all are busy. */
+  firstWithRoom(queue: readonly Operation[]): Operation | null {
+    return this.#find(queue, 0)?.operation ?? null;
+  }
+
+  /** Takes from a queue what leaves together: the first that may be sent, and others of its shard. */
+  take(queue: Operation[], kind: BatchKind, lanes: number, maxBatch: number): Operation[] {
+    const found = this.#find(queue, 0);
+    if (found === null) return [];
+    const { shard } = found.operation;
+    const together = queue
+      .slice(found.index, found.index + MOST_LOOKED_AT)
+      .filter((operation) => operation.state === "waiting" && operation.shard === shard);
+    const size = kind === "replace" ? 1 : batchSize(together, lanes, maxBatch);
+    const taken = together.slice(0, size);
+    const left = new Set(taken);
+    let kept = 0;
+    for (const operation of queue) if (!left.has(operation)) queue[kept++] = operation;
+    queue.length = kept;
+    return taken;
+  }
+
+  begin({ kind, operations }: Batch): void {
+    this.#count(kind, operations[0]!.shard, 1);
+  }
+
+  end({ kind, operations }: Batch): void {
+    this.#count(kind, operations[0]!.shard, -1);
+  }
+
+  #find(queue: readonly Operation[], from: number): { operation: Operation; index: number } | null {
+    for (let index = from; index < queue.length; index++) {
+      const operation = queue[index]!;
+      if (operation.state === "waiting" && this.#hasRoom(operation)) return { operation, index };
+    }
+    return null;
+  }
+
+  #hasRoom({ kind, shard }: Operation): boolean {
+    if (shard === null) return true;
+    const side = sideOf(kind);
+    return (this.#busy[side].get(shard) ?? 0) < this.#most[side];
+  }
+
+  #count(kind: BatchKind, shard: number | null, change: number): void {
+    if (shard === null) return;
+    const busy = this.#busy[sideOf(kind)];
+    const count = (busy.get(shard) ?? 0) + change;
+    if (count === 0) busy.delete(shard);
+    else busy.set(shard, count);
+  }
+}
+
+function share(lanes: number): number {
+  return Math.max(1, Math.floor(lanes / 4));
+}
+
+function sideOf(kind: BatchKind): "read" | "write" {
+  return kind === "read" ? "read" : "write";
+}

@@ -1,0 +1,91 @@
+/** Servers that speak PostgreSQL's protocol and what each does otherwise. Sources: docs/scaling.md. */
+
+export const ENGINES = ["postgres", "partitions", "citus", "cockroachdb", "yugabytedb", "dsql"] as const;
+
+/**
+ * The server behind the protocol. `partitions` is PostgreSQL itself with the sessions table partitioned by hash of id, so
+ * that a statement by id locks its own partition only.
+ */
+export type PostgresEngine = (typeof ENGINES)[number];
+
+export interface EngineTraits {
+  /**
+   * Whether a batch names its ids a second time, in a condition that the planner can prune shards by. Elsewhere that
+   * would let the planner lock rows in the order of the heap.
+   */
+  readonly prunes: boolean;
+  /** Whether one statement may delete from and insert into the same table. */
+  readonly modifiesTwice: boolean;
+  /** Whether an advisory lock keeps others out, and a transaction holds several CREATE statements. */
+  readonly migratesInTransaction: boolean;
+  /** Whether `sha256` yields bytes. */
+  readonly hashesToBytes: boolean;
+  /** Begins a transaction of several statements. */
+  readonly begin: string;
+  /** Whether `concat_ws` and `||` take integers. */
+  readonly concatenatesIntegers: boolean;
+  /** The statement of a migration as this engine takes it; null for one that it lacks and that changes no result. */
+  ddl(text: string): string | null;
+}
+
+const plain: EngineTraits = {
+  prunes: false,
+  modifiesTwice: true,
+  migratesInTransaction: true,
+  // Set explicitly, because the role or database may have another default. Under "repeatable read", a process that waited
+  // for the migration lock would not see what its holder did.
+  begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
+  concatenatesIntegers: true,
+  hashesToBytes: true,
+  ddl: (text) => text,
+};
+
+/** Hints about storage that only PostgreSQL's own heap has. */
+function withoutStorage(text: string): string | null {
+  return text.includes("SET STORAGE") ? null : text.replace(/\) WITH \(fillfactor = \d+\)$/, ")");
+}
+
+export const TRAITS: Readonly<Record<PostgresEngine, EngineTraits>> = {
+  postgres: plain,
+  partitions: { ...plain, prunes: true },
+  citus: { ...plain, prunes: true },
+  cockroachdb: {
+    ...plain,
+    modifiesTwice: false,
+    migratesInTransaction: false,
+    concatenatesIntegers: false,
+    hashesToBytes: false,
+    ddl: withoutStorage,
+  },
+  yugabytedb: {
+    ...plain,
+    migratesInTransaction: false,
+    // By default a key is hashed, and a scan in order of it reads the whole table.
+    ddl: (text) =>
+      withoutStorage(text)
+        ?.replace("id bytea NOT NULL PRIMARY KEY", "id bytea NOT NULL")
+        .replace("data bytea NOT NULL\n)", "data bytea NOT NULL,\n  PRIMARY KEY (id ASC)\n)")
+        .replace("(expires_bucket, created_at)", "(expires_bucket ASC, created_at ASC)") ?? null,
+  },
+  dsql: {
+    ...plain,
+    migratesInTransaction: false,
+    // It has one isolation level.
+    begin: "BEGIN",
+    ddl: (text) =>
+      withoutStorage(text)
+        ?.replace(/^CREATE INDEX /, "CREATE INDEX ASYNC ")
+        .replace(/ WHERE user_ref IS NOT NULL$/, "") ?? null,
+  },
+};
+
+/**
+ * The engine by what the server says of itself.
+ * @param version of `version()`
+ * @param isCitus whether the table is distributed by the extension
+ */
+export function engineOf(version: string, isCitus: boolean): PostgresEngine {
+  if (/cockroachdb/i.test(version)) return "cockroachdb";
+  if (/-YB-/.test(version)) return "yugabytedb";
+  return isCitus ? "citus" : "postgres";
+}
