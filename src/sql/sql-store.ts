@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: one short method for each method of the store contract, over the same guard and lifecycle.
+ */
 import { keyOf } from "../shared/bytes.ts";
 import { bytesIn, integerIn } from "./columns.ts";
 import { ClosedError, StoreError } from "../errors.ts";

@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: one short method for each member of `Dialect`. Independent parts are in the other files of this folder.
+ */
 /** MySQL and MariaDB: statement texts. */
 import { StoreError } from "../../errors.ts";
 import { asBuffer } from "../../shared/bytes.ts";

@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: one short method for each member of `Dialect`. Independent parts are in the other files of this folder.
+ */
 import { asBuffer } from "../../shared/bytes.ts";
 import { lanesOf } from "../dialect.ts";
 import { bucketOf } from "../../store/expiry-bucket.ts";
