@@ -252,6 +252,11 @@ export class MigrationError extends StoreError {
   static override code = "ERR_STORED_SESSION_MIGRATION";
 }
 
+/** The audit trail was damaged, or cannot be used as it was asked for. */
+export class AuditError extends StoredSessionError {
+  static override code = "ERR_STORED_SESSION_AUDIT";
+}
+
 /** The store or its session manager is closed. */
 export class ClosedError extends StoreError {
   static override code = "ERR_STORED_SESSION_CLOSED";

@@ -18,6 +18,7 @@ const core = [
   "import-source.ts",
   "inspect.ts",
   "owner-settings.ts",
+  "portable.ts",
   "rails-table.ts",
   "store.ts",
 ];

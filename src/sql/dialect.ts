@@ -4,7 +4,8 @@ import type { ImportLedger } from "./import-ledger.ts";
 import type { ImportSource } from "./import-source.ts";
 import type { Ask, Inspected } from "./inspection.ts";
 import type { RailsTable } from "./rails-table.ts";
-import type { Result, Run, Statement } from "./statement.ts";
+import type { Portable } from "./portable.ts";
+import type { Result, Run, Script, Statement } from "./statement.ts";
 import type { INDEXED, TableName } from "./table-shape.ts";
 import type {
   ExpireCursor,
@@ -29,7 +30,7 @@ export function lanesOf(given: Partial<Lanes> | undefined, maxBatch: number, isS
   };
 }
 
-export type { Result, Run, Statement } from "./statement.ts";
+export type { Result, Run, Script, Statement } from "./statement.ts";
 
 /**
  * An open database: a pool or handle behind its client library.
@@ -60,6 +61,11 @@ export interface Database {
    */
   transaction(statements: readonly Statement[]): Promise<Result[] | null>;
   /**
+   * Runs a script in one transaction. Resolves to null, after a rollback, if the script returns null. The script runs
+   * again after a transaction that was undone. Optional: without it there is no audit trail.
+   */
+  interactive?<T>(script: () => Script<T>): Promise<T | null>;
+  /**
    * Runs `work` while holding the migration lock of this database, and in one transaction if the database can roll back
    * CREATE TABLE. `work` must only use the given `run`.
    */
@@ -87,9 +93,18 @@ export interface Names {
   readonly migrations: string;
   /** The import ledger, which exists once sessions were imported. */
   readonly imports: string;
-  /** Names of the two indexes, quoted, without a schema. */
+  /** Of the audit trail. */
+  readonly audit: string;
+  readonly auditSubjects: string;
+  readonly auditCheckpoints: string;
+  readonly auditDays: string;
+  /** Names of the indexes, quoted, without a schema. */
   readonly userIndex: string;
   readonly expiryIndex: string;
+  readonly auditTimeIndex: string;
+  readonly auditSubjectIndex: string;
+  readonly auditSessionIndex: string;
+  readonly auditUserIndex: string;
 }
 
 /** A row of `<table>_migrations`. */
@@ -252,6 +267,8 @@ export interface Dialect {
     add(entry: JournalEntry): Statement;
   };
 
+  /** For statements that are the same on every database otherwise. */
+  readonly portable: Portable;
   /** The table that records imported sessions. */
   importLedger(): ImportLedger;
   /** Reads the tables of other session libraries. */

@@ -41,7 +41,15 @@ export function namesIn(
     leases: qualified(`${base}_leases`),
     migrations: qualified(`${base}_migrations`),
     imports: qualified(`${base}_imports`),
+    audit: qualified(`${base}_audit`),
+    auditSubjects: qualified(`${base}_audit_subjects`),
+    auditCheckpoints: qualified(`${base}_audit_checkpoints`),
+    auditDays: qualified(`${base}_audit_days`),
     userIndex: quote(`${base}_user_ref`),
     expiryIndex: quote(`${base}_expires_bucket`),
+    auditTimeIndex: quote(`${base}_audit_time`),
+    auditSubjectIndex: quote(`${base}_audit_subject`),
+    auditSessionIndex: quote(`${base}_audit_session`),
+    auditUserIndex: quote(`${base}_audit_user`),
   };
 }

@@ -9,7 +9,7 @@ import { leakedTransaction, LeakedTransactionWarning } from "./leaked-transactio
 import { withRetries } from "./retry.ts";
 import { READ, roundTripOf, TRANSACTION } from "./round-trip.ts";
 import { isUnplaced, placeOf, type Places } from "./tables-place.ts";
-import type { Database, Dialect, Names, Result, Run, Statement } from "./dialect.ts";
+import type { Database, Dialect, Names, Result, Run, Script, Statement } from "./dialect.ts";
 
 /** The parts used of any pool. */
 export interface Pool {
@@ -143,6 +143,14 @@ export abstract class PooledDatabase<
     );
   }
 
+  async interactive<T>(script: () => Script<T>): Promise<T | null> {
+    return await this.retried(true, () =>
+      this.borrow(TRANSACTION, (connection) =>
+        this.within(connection, () => play(script(), (statement) => this.send(connection, statement))),
+      ),
+    );
+  }
+
   async durabilityWarnings(): Promise<readonly string[]> {
     return await this.borrow(READ, (connection) => this.durabilityWarningsOf(connection));
   }
@@ -264,4 +272,11 @@ export abstract class PooledDatabase<
     if (schema === null || this.#isLocated) return;
     this.#isLocated = this.dialect.locatedIn(schema);
   }
+}
+
+/** Runs a script to its end. */
+async function play<T>(script: Script<T>, run: Run): Promise<T | null> {
+  let step = script.next();
+  while (!step.done) step = script.next(await run(step.value));
+  return step.value;
 }

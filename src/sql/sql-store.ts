@@ -3,6 +3,7 @@
  */
 import { keyOf } from "../shared/bytes.ts";
 import { bytesIn, integerIn } from "./columns.ts";
+import { SqlAudit } from "./audit-store.ts";
 import { ClosedError, StoreError } from "../errors.ts";
 import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
@@ -23,6 +24,7 @@ import { takeOver } from "./import.ts";
 import { affectedRows } from "./affected-rows.ts";
 import { deleteOnShards } from "./delete-on-shards.ts";
 import { updateAtOnce } from "./update-at-once.ts";
+import type { AuditStore } from "../store/audit.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "../store/contract.ts";
 
 export interface SqlStoreOptions {
@@ -37,6 +39,7 @@ export class SqlStore implements SessionStore {
   readonly lanes: Lanes;
   /** For the migrator and the command line. */
   readonly database: Database;
+  readonly audit?: AuditStore;
   readonly #dialect: Dialect;
   /** Whether recent updates conflicted: the next ones may too. */
   #hasRivals = false;
@@ -55,6 +58,7 @@ export class SqlStore implements SessionStore {
     this.lanes = database.dialect.lanes;
     this.#dialect = database.dialect;
     this.#unmigrated = options.migrateAtFirstUse ?? false;
+    if (database.interactive) this.audit = new SqlAudit(database, (work) => this.#guard(work));
   }
 
   giveUpAfter(milliseconds: number): void {

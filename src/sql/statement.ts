@@ -31,6 +31,9 @@ export interface Result {
   readonly changes: number;
 }
 
+/** Statements of a transaction, each of which may depend on the results before it. Null rolls everything back. */
+export type Script<T> = Generator<Statement, T | null, Result>;
+
 /** Runs one statement. */
 export type Run = (statement: Statement) => Promise<Result>;
 

@@ -1,5 +1,5 @@
-/** The three tables. */
-export type TableName = "sessions" | "leases" | "migrations";
+export type TableName =
+  "sessions" | "leases" | "migrations" | "audit" | "auditSubjects" | "auditCheckpoints" | "auditDays";
 
 /** The columns that a store's table must have. */
 export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
@@ -17,6 +17,28 @@ export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   ],
   leases: ["name", "holder", "held_until"],
   migrations: ["version", "name", "checksum", "applied_at"],
+  audit: [
+    "id",
+    "created_at",
+    "event",
+    "outcome",
+    "device",
+    "amount",
+    "session_id",
+    "subject",
+    "hash",
+    "mac",
+    "body",
+  ],
+  auditSubjects: ["subject", "user_ref", "wrapped", "erased_at"],
+  auditCheckpoints: ["number", "created_at", "kind", "body", "signature"],
+  auditDays: ["slot", "amount"],
+};
+
+/** The tables that each migration makes, besides the journal. */
+export const MADE: Readonly<Record<number, readonly TableName[]>> = {
+  1: ["sessions", "leases"],
+  2: ["audit", "auditSubjects", "auditCheckpoints", "auditDays"],
 };
 
 /** Columns of the sessions table that an index, whatever its name, must start with. */

@@ -8,6 +8,7 @@
  * A batch contains each id at most once. Every method is atomic: a batch that fails changes nothing and rejects with a
  * {@link StoreError}, whose `outcome` says whether a write may have happened.
  */
+import type { AuditStore } from "./audit.ts";
 import type { Lanes } from "./lanes.ts";
 import type {
   ExpireQuery,
@@ -168,6 +169,13 @@ export interface SessionStore {
    * Optional: a store without it does not support import.
    */
   takeOver?(rows: readonly SessionRow[], options?: { readonly dryRun?: boolean }): Promise<TakenOver[]>;
+
+  /**
+   * The audit trail beside the sessions.
+   *
+   * Optional: a manager refuses the option `audit` with a store that has none.
+   */
+  readonly audit?: AuditStore;
 
   /** Migrates the tables to the schema of this version, if necessary. Safe to call from many processes concurrently. */
   migrate(): Promise<void>;

@@ -1,5 +1,7 @@
 import { ClosedError, StoreError } from "../errors.ts";
 import { assertOptions, integerFrom } from "../shared/option-checks.ts";
+import type { AuditStore } from "./audit.ts";
+import { MemoryAudit } from "./memory-audit.ts";
 import { onceEach } from "./unique.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
 import { infoOfRow } from "./row.ts";
@@ -37,12 +39,28 @@ export class MemoryStore implements SessionStore {
   readonly #leases = new Map<string, Lease>();
   readonly #takenOver = new Set<string>();
   readonly #maxSessions: number;
+  readonly #audit: MemoryAudit;
   #closed = false;
 
   constructor(options: MemoryStoreOptions) {
     assertOptions("memoryStore", options, { maxSessions: integerFrom(1) });
     const { maxSessions = 10_000 } = options;
     this.#maxSessions = maxSessions;
+    this.#audit = new MemoryAudit({
+      get: (id) => this.#rows.get(keyOf(id)),
+      set: (row) => void this.#rows.set(keyOf(row.id), copyOf(row)),
+      delete: (id) => void this.#rows.delete(keyOf(id)),
+      all: () => this.#rows.values(),
+      prepare: (added) => {
+        this.#assertOpen();
+        assertIds(added);
+        this.#makeRoom(added);
+      },
+    });
+  }
+
+  get audit(): AuditStore {
+    return this.#audit;
   }
 
   async read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
@@ -55,9 +73,7 @@ export class MemoryStore implements SessionStore {
 
   async insert(rows: readonly SessionRow[]): Promise<boolean[]> {
     this.#assertOpen();
-    for (const { id } of rows) {
-      if (keyOf(id) === MALFORMED) throw new TypeError("A row id must be 32 bytes.");
-    }
+    assertIds(rows);
     this.#makeRoom(rows);
     return rows.map((row) => {
       const key = keyOf(row.id);
@@ -233,6 +249,7 @@ export class MemoryStore implements SessionStore {
     this.#closed = true;
     this.#rows.clear();
     this.#takenOver.clear();
+    this.#audit.clear();
   }
 
   #assertOpen(): void {
@@ -253,6 +270,10 @@ export class MemoryStore implements SessionStore {
 }
 
 const MALFORMED = "";
+
+function assertIds(rows: readonly SessionRow[]): void {
+  for (const { id } of rows) if (keyOf(id) === MALFORMED) throw new TypeError("A row id must be 32 bytes.");
+}
 
 /** One character per byte. Anything that is not 32 bytes maps to the empty key, which no row has. */
 function keyOf(id: Uint8Array): string {

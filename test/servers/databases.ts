@@ -113,6 +113,15 @@ function created(open: () => SessionStore, table: string, dropAll: () => Promise
 }
 
 async function dropTables(url: string, kind: DatabaseName, table: string): Promise<void> {
-  const tables = ["", "_leases", "_migrations", "_imports"].map((suffix) => table + suffix);
+  const tables = [
+    "",
+    "_leases",
+    "_migrations",
+    "_imports",
+    "_audit",
+    "_audit_subjects",
+    "_audit_checkpoints",
+    "_audit_days",
+  ].map((suffix) => table + suffix);
   await execute(url, kind, `DROP TABLE IF EXISTS ${tables.join(", ")}`);
 }

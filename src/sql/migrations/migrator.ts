@@ -1,14 +1,16 @@
 import { MigrationError, NotMigratedError, TableError } from "../../errors.ts";
 import { sessions } from "./0001-sessions.ts";
+import { audit } from "./0002-audit.ts";
 import { integerIn, textIn } from "../columns.ts";
 import { checksumOf, statementsOf } from "./migration.ts";
 import { gapsIn, isOurs } from "./schema-check.ts";
+import { MADE } from "../table-shape.ts";
 import type { Database, Dialect, JournalEntry, Run } from "../dialect.ts";
 import type { Migration } from "./migration.ts";
 import type { Gap } from "./schema-check.ts";
 
 /** All migrations, in order. */
-export const MIGRATIONS: readonly Migration[] = [sessions];
+export const MIGRATIONS: readonly Migration[] = [sessions, audit];
 
 /** A migration that is pending on a database, with the SQL it would run. */
 export interface PendingMigration {
@@ -146,8 +148,8 @@ async function lookAt(dialect: Dialect, run: Run): Promise<Found> {
     statements: statementsOf(migration, dialect),
   }));
   // Tables without a journal are adopted if they have our columns, and otherwise left alone.
-  if (applied.length === 0)
-    for (const table of ["sessions", "leases"] as const) await isOurs(dialect, run, table);
+  for (const { version } of pending)
+    for (const table of MADE[version] ?? []) await isOurs(dialect, run, table);
   return { applied, pending, gaps: pending.length === 0 ? await gapsIn(dialect, run) : [] };
 }
 

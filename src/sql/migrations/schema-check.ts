@@ -1,5 +1,5 @@
 import { flagIn, textIn } from "../columns.ts";
-import { COLUMNS, INDEXED, type TableName } from "../table-shape.ts";
+import { COLUMNS, INDEXED, MADE, type TableName } from "../table-shape.ts";
 import { TableError } from "../../errors.ts";
 import type { Dialect, Names, Run, Statement } from "../dialect.ts";
 
@@ -34,7 +34,7 @@ export async function isOurs(dialect: Dialect, run: Run, table: TableName): Prom
 /** Returns what is missing of tables that the journal says exist. */
 export async function gapsIn(dialect: Dialect, run: Run): Promise<readonly Gap[]> {
   const gaps: Gap[] = [];
-  for (const table of ["sessions", "leases"] as const) {
+  for (const table of Object.values(MADE).flat()) {
     if (await isOurs(dialect, run, table)) continue;
     gaps.push({ kind: "table", what: `the table ${dialect.names[table]}`, object: table });
   }

@@ -17,6 +17,7 @@ import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
 import { journalOf } from "./journal.ts";
 import { ALL, BEFORE_ALL, inList, limitOf, padList } from "./lists.ts";
+import { mysqlPortable } from "./portable.ts";
 import { railsTable } from "./rails-table.ts";
 import { COLUMNS, insertRows, touchRows, updateRows, updateRowsAtOnce } from "./writes.ts";
 import type { ImportLedger } from "../import-ledger.ts";
@@ -62,6 +63,7 @@ export class MysqlDialect implements ServerDialect {
   readonly journal: Dialect["journal"];
   readonly importSource: Dialect["importSource"] = importSource;
   readonly railsTable: Dialect["railsTable"] = railsTable;
+  readonly portable: Dialect["portable"] = mysqlPortable;
   #names: Names;
   #engine: MysqlEngine;
   readonly #isGiven: boolean;

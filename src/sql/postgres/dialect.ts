@@ -11,6 +11,7 @@ import { digestOf, type KnownId } from "../known-rows.ts";
 import { importLedger } from "./import-ledger.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
+import { postgresPortable } from "./portable.ts";
 import { railsTable } from "./rails-table.ts";
 import { decode, decodeInfo, isUnchanged, leftOut, rowValues } from "./rows.ts";
 import { texts } from "./texts.ts";
@@ -60,6 +61,7 @@ export class PostgresDialect implements ServerDialect {
   readonly journal: Dialect["journal"];
   readonly importSource: Dialect["importSource"] = importSource;
   readonly railsTable: Dialect["railsTable"] = railsTable;
+  readonly portable: Dialect["portable"] = postgresPortable;
   #names: Names;
   #text: ReturnType<typeof texts>;
   #engine: PostgresEngine;

@@ -5,6 +5,7 @@ import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
 import { importLedger } from "./import-ledger.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
+import { sqlitePortable } from "./portable.ts";
 import { railsTable } from "./rails-table.ts";
 import type { Dialect, Names, Statement } from "../dialect.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
@@ -204,6 +205,7 @@ export function sqliteDialect(names: Names): Dialect {
       }),
     },
 
+    portable: sqlitePortable,
     importLedger: () => importLedger(names.imports),
     importSource,
     railsTable,

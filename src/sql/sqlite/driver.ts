@@ -9,7 +9,7 @@ import { explain, isTransient, OpenTransactionError, primaryCode } from "./error
 import { withRetries } from "../retry.ts";
 import { Waiting } from "../lock-waits.ts";
 import type { SqliteHandle } from "./handle.ts";
-import type { Database, Dialect, Names, Result, Run, Statement } from "../dialect.ts";
+import type { Database, Dialect, Names, Result, Run, Script, Statement } from "../dialect.ts";
 
 export interface SqliteDatabaseOptions {
   readonly names: Names;
@@ -72,6 +72,30 @@ export class SqliteDatabase implements Database {
   transaction(statements: readonly Statement[]): Promise<Result[] | null> {
     const writes = statements.some((statement) => statement.writes);
     return this.#patiently(writes, (handle) => this.#atomically(handle, statements));
+  }
+
+  interactive<T>(script: () => Script<T>): Promise<T | null> {
+    return this.#patiently(true, (handle) => {
+      begin(handle, true);
+      let changes = 0;
+      let answer: T | null;
+      try {
+        const running = script();
+        let step = running.next();
+        while (!step.done) {
+          const result = this.#execute(handle, step.value);
+          changes += result.changes;
+          step = running.next(result);
+        }
+        answer = step.value;
+        handle.exec(answer === null ? "ROLLBACK" : "COMMIT");
+      } catch (error) {
+        rollback(handle);
+        throw error;
+      }
+      if (answer !== null) this.#wrote(changes);
+      return answer;
+    });
   }
 
   waitedForLocks(): number {

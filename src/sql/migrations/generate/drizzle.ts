@@ -16,6 +16,7 @@ const names: Record<SchemaDialect, { module: string; table: string }> = {
 const types: Record<SchemaDialect, Record<ColumnType, string>> = {
   sqlite: {
     id: "blob()",
+    "short id": "blob()",
     bytes: "blob()",
     "small bytes": "blob()",
     bigint: "integer()",
@@ -26,6 +27,7 @@ const types: Record<SchemaDialect, Record<ColumnType, string>> = {
   },
   postgres: {
     id: "bytea()",
+    "short id": "bytea()",
     bytes: "bytea()",
     "small bytes": "bytea()",
     bigint: 'bigint({ mode: "number" })',
@@ -36,6 +38,7 @@ const types: Record<SchemaDialect, Record<ColumnType, string>> = {
   },
   mysql: {
     id: "binary({ length: 32 })",
+    "short id": "binary({ length: 16 })",
     bytes: "longblob()",
     "small bytes": "mediumblob()",
     bigint: 'bigint({ mode: "number" })',

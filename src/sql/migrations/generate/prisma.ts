@@ -2,6 +2,7 @@ import { pascalCase, settingsComment, tablesOf, type ColumnType, type SchemaDial
 
 const types: Record<ColumnType, string> = {
   id: "Bytes",
+  "short id": "Bytes",
   bytes: "Bytes",
   "small bytes": "Bytes",
   bigint: "BigInt",
@@ -16,6 +17,7 @@ const native: Record<SchemaDialect, Partial<Record<ColumnType, string>>> = {
   postgres: {},
   mysql: {
     id: "@db.Binary(32)",
+    "short id": "@db.Binary(16)",
     bytes: "@db.LongBlob",
     "small bytes": "@db.MediumBlob",
     name: "@db.VarBinary(255)",

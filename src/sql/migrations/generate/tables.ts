@@ -4,6 +4,8 @@ export type SchemaDialect = "sqlite" | "postgres" | "mysql";
 export type ColumnType =
   /** 32 bytes */
   | "id"
+  /** 16 bytes */
+  | "short id"
   /** bytes */
   | "bytes"
   /** bytes that are few */
@@ -40,7 +42,7 @@ export interface Table {
 }
 
 /**
- * The three tables as data, in the order of columns that the migrations give them on this database. A test compares
+ * The tables as data, in the order of columns that the migrations give them on this database. A test compares
  * what every tool makes of them with what the migrations make.
  */
 export function tablesOf(table: string, dialect: SchemaDialect): readonly Table[] {
@@ -103,6 +105,74 @@ export function tablesOf(table: string, dialect: SchemaDialect): readonly Table[
       ],
       indexes: [],
     },
+    ...auditTables(table, dialect),
+  ];
+}
+
+/** The tables of the audit trail. PostgreSQL has wide columns first. */
+function auditTables(table: string, dialect: SchemaDialect): readonly Table[] {
+  const events: Column[] = [
+    { name: "id", type: "id", primary: true },
+    { name: "created_at", type: "bigint" },
+    { name: "event", type: "integer" },
+    { name: "outcome", type: "integer" },
+    { name: "device", type: "integer" },
+    { name: "amount", type: "integer" },
+    { name: "session_id", type: "id", nullable: true },
+    { name: "subject", type: "short id", nullable: true },
+    { name: "hash", type: "id" },
+    { name: "mac", type: "short id" },
+    { name: "body", type: "small bytes" },
+  ];
+  const subjects: Column[] = [
+    { name: "subject", type: "short id", primary: true },
+    { name: "user_ref", type: "id", nullable: true },
+    { name: "wrapped", type: "small bytes" },
+    { name: "erased_at", type: "bigint" },
+  ];
+  const inOrder = (columns: readonly Column[]): readonly Column[] => {
+    if (dialect !== "postgres") return columns;
+    const isNumber = ({ type }: Column): boolean => type === "bigint" || type === "integer";
+    return [...columns.filter(isNumber), ...columns.filter((column) => !isNumber(column))];
+  };
+  return [
+    {
+      name: `${table}_audit`,
+      columns: inOrder(events),
+      indexes: [
+        { name: `${table}_audit_time`, columns: ["created_at"] },
+        {
+          name: `${table}_audit_subject`,
+          columns: ["subject", "created_at"],
+          whereNotNull: "subject",
+        },
+        { name: `${table}_audit_session`, columns: ["session_id"], whereNotNull: "session_id" },
+      ],
+    },
+    {
+      name: `${table}_audit_subjects`,
+      columns: inOrder(subjects),
+      indexes: [{ name: `${table}_audit_user`, columns: ["user_ref"], whereNotNull: "user_ref" }],
+    },
+    {
+      name: `${table}_audit_checkpoints`,
+      columns: [
+        { name: "number", type: "bigint", primary: true },
+        { name: "created_at", type: "bigint" },
+        { name: "kind", type: "integer" },
+        { name: "body", type: "small bytes" },
+        { name: "signature", type: "small bytes" },
+      ],
+      indexes: [],
+    },
+    {
+      name: `${table}_audit_days`,
+      columns: [
+        { name: "slot", type: "bigint", primary: true },
+        { name: "amount", type: "bigint" },
+      ],
+      indexes: [],
+    },
   ];
 }
 
@@ -110,6 +180,7 @@ export function tablesOf(table: string, dialect: SchemaDialect): readonly Table[
 export const sqlTypes: Readonly<Record<SchemaDialect, Readonly<Record<ColumnType, string>>>> = {
   sqlite: {
     id: "blob",
+    "short id": "blob",
     bytes: "blob",
     "small bytes": "blob",
     bigint: "integer",
@@ -120,6 +191,7 @@ export const sqlTypes: Readonly<Record<SchemaDialect, Readonly<Record<ColumnType
   },
   postgres: {
     id: "bytea",
+    "short id": "bytea",
     bytes: "bytea",
     "small bytes": "bytea",
     bigint: "bigint",
@@ -130,6 +202,7 @@ export const sqlTypes: Readonly<Record<SchemaDialect, Readonly<Record<ColumnType
   },
   mysql: {
     id: "binary(32)",
+    "short id": "binary(16)",
     bytes: "longblob",
     "small bytes": "mediumblob",
     bigint: "bigint",

@@ -1,0 +1,200 @@
+import { randomBytes } from "../sealing/random.ts";
+import {
+  CHAIN_BYTES,
+  positionOf,
+  type AuditRow,
+  type AuditStore,
+  type ChangeResult,
+  type RecordedChange,
+} from "../store/audit.ts";
+import { hashOf, macOf, NO_HASH } from "./chain.ts";
+import { deviceOf } from "./device.ts";
+import { eventCodes, outcomeCodes } from "./events.ts";
+import type { AuditContent, AuditEventType, AuditOutcome } from "./events.ts";
+import type { Subject, Subjects, Who } from "./subjects.ts";
+import type { KeyRing } from "../sealing/keyring.ts";
+
+/** An event before it has a place in the trail. */
+export interface Draft {
+  readonly type: AuditEventType;
+  readonly outcome?: AuditOutcome;
+  /** Id of the session's row. */
+  readonly session?: Uint8Array | null;
+  /** Whose event it is: one of those that the entry names. */
+  readonly who?: Who;
+  readonly count?: number;
+  readonly content?: AuditContent;
+}
+
+/** A change with its events; or events alone. */
+export interface Entry {
+  readonly change: RecordedChange | null;
+  /** Whose events they may be. */
+  readonly whos: readonly Who[];
+  /** The events of the change that was made; none if nothing was applied. Called again when the transaction is repeated. */
+  drafts(result: ChangeResult): readonly Draft[];
+}
+
+/** An event that was written, with what is sealed in it. */
+export interface Written {
+  readonly row: AuditRow;
+  readonly draft: Draft;
+  readonly user: string | undefined;
+}
+
+interface Chain {
+  readonly id: Uint8Array;
+  readonly secret: Subject;
+  readonly beganAt: number;
+  number: number;
+  hash: Uint8Array;
+}
+
+export interface WriterOptions {
+  readonly store: AuditStore;
+  readonly keys: KeyRing;
+  readonly subjects: Subjects;
+  readonly clock: () => number;
+  /** Milliseconds after which a batch without an answer is waited for no longer. */
+  readonly timeout: number;
+  /** What the first event of a chain says of the process. */
+  readonly process: Readonly<Record<string, string>>;
+  readonly onWritten?: (written: readonly Written[]) => void;
+}
+
+/** A chain is a segment: retention deletes whole ones, so none goes on for longer than a day. */
+const LONGEST = 86_400_000;
+
+const APPLIED: ChangeResult = { applied: true, ended: [] };
+
+/**
+ * Writes the events of one process. One batch is under way at a time, so that the numbers of a chain have no gaps. After a
+ * batch that failed or was not answered, it is not known what the store has: that chain is left as it is, and the next event
+ * begins another.
+ */
+export class Writer {
+  readonly #options: WriterOptions;
+  #chain: Chain | null = null;
+  #former: Chain | null = null;
+  #why = "start";
+  #underWay: Promise<unknown> = Promise.resolve();
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  /** Whether this process has written an event. */
+  get hasBegun(): boolean {
+    return (this.#chain?.number ?? 0) > 0 || this.#former !== null;
+  }
+
+  /** In one transaction, the changes and the events of those that were made. The results are in the order of the entries. */
+  async write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
+    const before = this.#underWay;
+    const writing = within(before, this.#options.timeout).then(async (isDone) => {
+      if (!isDone) this.#abandon("timeout");
+      return await this.#write(entries);
+    });
+    this.#underWay = writing.catch(() => {});
+    return await writing;
+  }
+
+  async #write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
+    const { store, subjects, clock } = this.#options;
+    const whos = entries.flatMap((entry) => entry.whos);
+    const found = await subjects.ensure(whos);
+    const subjectOf = new Map(whos.map((who, index) => [who, found[index]!]));
+    if (this.#chain !== null && clock() - this.#chain.beganAt >= LONGEST) this.#leave("rotation");
+    const chain = (this.#chain ??= await this.#begin());
+    let written: Written[] = [];
+    const changes = entries.flatMap(({ change }) => change ?? []);
+    try {
+      const results = await store.commit(changes, (applied) => {
+        const drafts = draftsOf(entries, applied);
+        written = drafts.length === 0 ? [] : this.#rowsOf(chain, drafts, subjectOf);
+        return written.map(({ row }) => row);
+      });
+      const last = written.at(-1);
+      if (last !== undefined) {
+        chain.number += written.length;
+        chain.hash = last.row.hash;
+        this.#options.onWritten?.(written);
+      }
+      return inOrder(entries, results);
+    } catch (error) {
+      if (this.#chain === chain) this.#abandon("failure");
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<Chain> {
+    const id = randomBytes(CHAIN_BYTES);
+    const secret = await this.#options.subjects.begin(id);
+    return { id, secret, beganAt: this.#options.clock(), number: 0, hash: NO_HASH };
+  }
+
+  #abandon(why: string): void {
+    if (this.#chain !== null) this.#leave(why);
+  }
+
+  #leave(why: string): void {
+    // One without an event leaves nothing behind that could be named.
+    if (this.#chain!.number > 0) this.#former = this.#chain;
+    this.#chain = null;
+    this.#why = why;
+  }
+
+  #rowsOf(chain: Chain, drafts: readonly Draft[], subjectOf: ReadonlyMap<Who, Subject | null>): Written[] {
+    const { keys, subjects, clock } = this.#options;
+    const all = chain.number === 0 ? [this.#started(), ...drafts] : drafts;
+    let { number, hash } = chain;
+    return all.map((draft) => {
+      const subject = (draft.who && subjectOf.get(draft.who)) ?? null;
+      const position = positionOf(chain.id, ++number);
+      const content = draft.content ?? {};
+      const bare = {
+        position,
+        at: clock(),
+        event: eventCodes[draft.type],
+        outcome: outcomeCodes[draft.outcome ?? "success"],
+        device: deviceOf(content.userAgent),
+        amount: draft.count ?? 1,
+        session: draft.session ?? null,
+        subject: subject?.id ?? null,
+        body: subjects.seal(subject ?? chain.secret, keys.newest.id, position, content),
+      };
+      hash = hashOf(hash, bare);
+      const linked = { ...bare, hash };
+      const row = { ...linked, mac: macOf(keys.newest, linked) };
+      return { row, draft, user: draft.who?.user ?? subject?.user };
+    });
+  }
+
+  #started(): Draft {
+    const { process } = this.#options;
+    const former = this.#former && Buffer.from(this.#former.id).toString("base64url");
+    const details = { ...process, ...(former !== null && { former }) };
+    return { type: "trail.started", content: { reason: this.#why, details } };
+  }
+}
+
+/** The results stand for the entries that have a change. */
+function draftsOf(entries: readonly Entry[], applied: readonly ChangeResult[]): readonly Draft[] {
+  return inOrder(entries, applied).flatMap((result, index) => entries[index]!.drafts(result));
+}
+
+function inOrder(entries: readonly Entry[], applied: readonly ChangeResult[]): readonly ChangeResult[] {
+  let at = 0;
+  return entries.map(({ change }) => (change === null ? APPLIED : applied[at++]!));
+}
+
+/** Whether it is settled by then. */
+function within(task: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), Math.min(milliseconds, 2 ** 31 - 1));
+    void task.then(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}

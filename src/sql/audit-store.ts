@@ -1,0 +1,408 @@
+import { keyOf } from "../shared/bytes.ts";
+import { affectedRows } from "./affected-rows.ts";
+import { AuditTexts } from "./audit-texts.ts";
+import { bytesIn, flagIn } from "./columns.ts";
+import { scanOf } from "./expire-step.ts";
+import { fractionOfExpiry } from "../store/progress.ts";
+import {
+  isDue,
+  positionOf,
+  type AuditCheckpoint,
+  type AuditQuery,
+  type AuditRow,
+  type AuditStore,
+  type AuditSubject,
+  type ChangeResult,
+  type DayCount,
+  type EndedRow,
+  type ExpiredPage,
+  type RecordedChange,
+} from "../store/audit.ts";
+import type { Database, Dialect } from "./dialect.ts";
+import type { ExpireQuery, SessionRow } from "../store/row.ts";
+import type { Result, Script, Statement } from "./statement.ts";
+
+/** Rows in one statement. */
+const TOGETHER = 32;
+const CHAINS_TOGETHER = 500;
+/** Subjects of one user: one for each key of the ring, and for each pair of processes that first met the user at once. */
+const MOST_SUBJECTS = 1_000;
+
+const DONE: ChangeResult = { applied: true, ended: [] };
+const NOTHING: ChangeResult = { applied: false, ended: [] };
+
+/** Statements that do a part of a transaction and return what became of it. */
+type Step<T> = Generator<Statement, T, Result>;
+
+/** Runs a method of the store: migrates first where that is due, and counts what is under way. */
+export type Guard = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** The audit trail over any SQL database that runs interactive transactions. */
+export class SqlAudit implements AuditStore {
+  readonly #database: Database;
+  readonly #dialect: Dialect;
+  readonly #texts: AuditTexts;
+  readonly #guard: Guard;
+
+  constructor(database: Database, guard: Guard) {
+    this.#database = database;
+    this.#dialect = database.dialect;
+    this.#texts = new AuditTexts(database.dialect.portable, () => database.dialect.names);
+    this.#guard = guard;
+  }
+
+  commit(
+    changes: readonly RecordedChange[],
+    append: (results: readonly ChangeResult[]) => readonly AuditRow[],
+  ): Promise<readonly ChangeResult[]> {
+    return this.#guard(async () => {
+      for (const change of changes) this.#assertIds(change);
+      const results = await this.#database.interactive!(() => this.#commit(changes, append));
+      // Only one that is by itself rolls back: the new id of a replace is taken.
+      return results ?? changes.map(() => NOTHING);
+    });
+  }
+
+  *#commit(
+    changes: readonly RecordedChange[],
+    append: (results: readonly ChangeResult[]) => readonly AuditRow[],
+  ): Script<readonly ChangeResult[]> {
+    const results: ChangeResult[] = [];
+    for (const group of groupsOf(changes)) {
+      const some = yield* this.#apply(group);
+      if (some === null && changes.length > 1) {
+        throw new Error("The new id of a session is taken: its change is to be made by itself.");
+      }
+      if (some === null) return null;
+      results.push(...some);
+    }
+    const rows = append(results);
+    for (let at = 0; at < rows.length; at += TOGETHER) {
+      yield this.#texts.append(rows.slice(at, at + TOGETHER));
+    }
+    return results;
+  }
+
+  #apply(group: readonly RecordedChange[]): Step<readonly ChangeResult[] | null> {
+    const [first] = group;
+    switch (first?.kind) {
+      case "insert":
+        return this.#written(
+          ofKind(group, "insert").map(({ row }) => row),
+          (rows) => this.#dialect.insert(rows),
+          (row) => row,
+          this.#dialect.tells === "versions",
+        );
+      case "update":
+        return this.#written(
+          ofKind(group, "update"),
+          (updates) => this.#dialect.update(updates),
+          ({ next }) => next,
+          this.#dialect.tells === "versions",
+        );
+      case "delete":
+        return this.#written(
+          ofKind(group, "delete").map(({ id }) => ({ id })),
+          (rows) => this.#dialect.delete(rows.map(({ id }) => id)),
+          (row) => row,
+          false,
+        );
+      case "replace":
+        return this.#replace(first.loaded, first.next);
+      default:
+        return this.#end(first as RecordedChange & { kind: "deleteByUser" | "deleteExpired" });
+    }
+  }
+
+  /** A batch in the statements of the dialect, and which of its rows were written. */
+  *#written<Item>(
+    items: readonly Item[],
+    statementsOf: (items: readonly Item[]) => readonly Statement[],
+    rowOf: (item: Item) => { readonly id: Uint8Array; readonly version?: number },
+    byVersion: boolean,
+  ): Step<readonly ChangeResult[]> {
+    const { batches } = this.#dialect;
+    const statements =
+      batches === "statement" ? statementsOf(items) : items.flatMap((item) => statementsOf([item]));
+    const results: Result[] = [];
+    for (const statement of statements) {
+      const isSkipped =
+        statement.unlessChanged !== undefined && results.at(-1)?.changes === statement.unlessChanged;
+      results.push(isSkipped ? { rows: [], changes: 0 } : yield statement);
+    }
+    return affectedRows(batches, results, items.map(rowOf), byVersion).map((is) => (is ? DONE : NOTHING));
+  }
+
+  /** Null when the row was deleted and its successor could not be added. */
+  *#replace(loaded: SessionRow, next: SessionRow): Step<readonly ChangeResult[] | null> {
+    const statements = this.#dialect.replace(loaded, next);
+    let isFirst = true;
+    for (const statement of statements) {
+      const { changes } = yield statement;
+      if (changes === 0) return isFirst ? [NOTHING] : null;
+      isFirst = false;
+    }
+    return [DONE];
+  }
+
+  *#end(change: RecordedChange & { kind: "deleteByUser" | "deleteExpired" }): Step<readonly ChangeResult[]> {
+    const { texts, wanted } = this.#doomed(change);
+    if (texts === null) return [NOTHING];
+    const { rows } = yield texts;
+    const due = rows.map((row) => this.#texts.ended(row)).filter(wanted);
+    const ended: EndedRow[] = [];
+    for (let at = 0; at < due.length; at += TOGETHER) {
+      const some = due.slice(at, at + TOGETHER);
+      const results = yield* this.#written(
+        some.map(({ id }) => ({ id })),
+        (items) => this.#dialect.delete(items.map(({ id }) => id)),
+        (row) => row,
+        false,
+      );
+      ended.push(...some.filter((_, index) => results[index]!.applied));
+    }
+    return [{ applied: ended.length > 0, ended }];
+  }
+
+  #doomed(change: RecordedChange & { kind: "deleteByUser" | "deleteExpired" }): {
+    readonly texts: Statement | null;
+    readonly wanted: (row: EndedRow) => boolean;
+  } {
+    if (change.kind === "deleteExpired") {
+      const ids = change.ids.filter((id) => this.#isId(id));
+      const texts = ids.length === 0 ? null : this.#texts.lockRows(ids);
+      return { texts, wanted: (row) => isDue(row, change.query) };
+    }
+    const { userRefs, only, except = [] } = change;
+    const kept = new Set(except.map(keyOf));
+    const texts = userRefs.length === 0 ? null : this.#texts.lockUsersRows(userRefs);
+    const wanted = ({ id }: EndedRow): boolean =>
+      (only === undefined || keyOf(only) === keyOf(id)) && !kept.has(keyOf(id));
+    return { texts, wanted };
+  }
+
+  ends(ids: readonly Uint8Array[]): Promise<readonly EndedRow[]> {
+    const asked = ids.filter((id) => this.#isId(id));
+    if (asked.length === 0) return Promise.resolve([]);
+    return this.#read(
+      () => this.#texts.ends(asked),
+      (row) => this.#texts.ended(row),
+    );
+  }
+
+  findExpired(query: ExpireQuery): Promise<ExpiredPage> {
+    return this.#guard(async () => {
+      const { limit, scan } = scanOf(this.#dialect, query);
+      const { rows } = await this.#database.run(this.#dialect.findExpired(query, scan));
+      const ids: Uint8Array[] = [];
+      let seen = 0;
+      while (seen < rows.length && ids.length < limit) {
+        const row = rows[seen++]!;
+        if (flagIn(row, "due")) ids.push(bytesIn(row, "id"));
+      }
+      const last = rows[seen - 1];
+      if (!last || (seen === rows.length && rows.length < scan)) return { ids, cursor: null, fraction: 1 };
+      const { from = this.#dialect.expireCursor(rows[0]!).bucket } = query.cursor ?? {};
+      const cursor = { ...this.#dialect.expireCursor(last), from };
+      const fraction = fractionOfExpiry(query, cursor);
+      return { ids, cursor, ...(fraction !== null && { fraction }) };
+    });
+  }
+
+  events(after: Uint8Array, through: Uint8Array, limit: number): Promise<readonly AuditRow[]> {
+    return this.#read(
+      () => this.#texts.events(after, through, limit),
+      (row) => this.#texts.event(row),
+    );
+  }
+
+  find(query: AuditQuery): Promise<readonly AuditRow[]> {
+    if (query.subjects?.length === 0 || query.events?.length === 0) return Promise.resolve([]);
+    return this.#read(
+      () => this.#texts.find(query),
+      (row) => this.#texts.event(row),
+    );
+  }
+
+  async heads(): Promise<readonly Uint8Array[]> {
+    const heads: Uint8Array[] = [];
+    let after = new Uint8Array(32);
+    for (;;) {
+      const some = await this.#read(
+        () => this.#texts.heads(after, CHAINS_TOGETHER),
+        (row) => this.#texts.position(row),
+      );
+      heads.push(...some);
+      const last = some.at(-1);
+      if (last === undefined || some.length < CHAINS_TOGETHER) return heads;
+      after = new Uint8Array(last);
+      after.fill(255, 24);
+    }
+  }
+
+  addSubjects(subjects: readonly AuditSubject[]): Promise<void> {
+    return this.#guard(async () => {
+      for (let at = 0; at < subjects.length; at += TOGETHER) {
+        await this.#database.run(this.#texts.addSubjects(subjects.slice(at, at + TOGETHER)));
+      }
+    });
+  }
+
+  subjects(ids: readonly Uint8Array[]): Promise<readonly AuditSubject[]> {
+    return this.#inParts(ids, (some) => this.#texts.subjects(some));
+  }
+
+  subjectsOf(userRefs: readonly Uint8Array[]): Promise<readonly AuditSubject[]> {
+    return this.#inParts(userRefs, (some) => this.#texts.subjectsOf(some, MOST_SUBJECTS));
+  }
+
+  scanSubjects(after: Uint8Array | null, limit: number): Promise<readonly AuditSubject[]> {
+    const texts = () => this.#texts.scanSubjects(after ?? new Uint8Array(1), limit);
+    return this.#read(texts, (row) => this.#texts.subject(row));
+  }
+
+  async rewrap(subject: AuditSubject, userRef: Uint8Array | null, wrapped: Uint8Array): Promise<boolean> {
+    return (await this.#write(() => this.#texts.rewrap(subject, userRef, wrapped))) > 0;
+  }
+
+  async eraseSubjects(ids: readonly Uint8Array[], at: number): Promise<number> {
+    return ids.length === 0 ? 0 : await this.#write(() => this.#texts.eraseSubjects(ids, at));
+  }
+
+  checkpoints(after: number, limit: number, kind?: number): Promise<readonly AuditCheckpoint[]> {
+    return this.#read(
+      () => this.#texts.checkpoints(after, limit, kind),
+      (row) => this.#texts.checkpoint(row),
+    );
+  }
+
+  async lastCheckpoint(kind?: number): Promise<AuditCheckpoint | null> {
+    const texts = () => this.#texts.lastCheckpoint(kind);
+    const [last] = await this.#read(texts, (row) => this.#texts.checkpoint(row));
+    return last ?? null;
+  }
+
+  async addCheckpoint(checkpoint: AuditCheckpoint, counts: readonly DayCount[] = []): Promise<boolean> {
+    const texts = this.#texts;
+    const script = function* (): Script<true> {
+      const { changes } = yield texts.addCheckpoint(checkpoint);
+      if (changes === 0) return null;
+      for (const count of counts) {
+        const { changes: found } = yield texts.addToDay(count);
+        if (found === 0) yield texts.addDay(count);
+      }
+      return true;
+    };
+    return (await this.#guard(() => this.#database.interactive!(script))) === true;
+  }
+
+  count(since: number, until: number): Promise<readonly DayCount[]> {
+    return this.#read(
+      () => this.#texts.count(since, until),
+      (row) => this.#texts.dayCount(row),
+    );
+  }
+
+  countChain(chain: Uint8Array): Promise<readonly DayCount[]> {
+    const [first, last] = rangeOf(chain);
+    return this.#read(
+      () => this.#texts.countChain(first, last),
+      (row) => this.#texts.dayCount(row),
+    );
+  }
+
+  prunedCounts(sinceDay: number, untilDay: number): Promise<readonly DayCount[]> {
+    return this.#read(
+      () => this.#texts.days(sinceDay, untilDay),
+      (row) => this.#texts.prunedCount(row),
+    );
+  }
+
+  deleteChain(chain: Uint8Array, limit: number): Promise<number> {
+    const texts = this.#texts;
+    const [first, last] = rangeOf(chain);
+    const script = function* (): Script<number> {
+      // The last events first: what is left is the beginning of the chain.
+      const { rows } = yield texts.lastEvents(first, last, limit + 1);
+      const found = rows.map((row) => texts.position(row));
+      const isAll = found.length <= limit;
+      const lowest = isAll ? first : found[limit - 1]!;
+      const { changes } = yield texts.deleteEvents(lowest, last);
+      if (isAll) yield texts.deleteSubject(chain.subarray(0, 16));
+      return changes;
+    };
+    return this.#guard(async () => (await this.#database.interactive!(script)) ?? 0);
+  }
+
+  async deleteCheckpoints(before: number, limit: number): Promise<number> {
+    const [first] = await this.checkpoints(0, 1);
+    if (first === undefined || first.number >= before) return 0;
+    const until = Math.min(before, first.number + limit);
+    return await this.#write(() => this.#texts.deleteCheckpoints(first.number, until));
+  }
+
+  async #inParts(
+    ids: readonly Uint8Array[],
+    textsOf: (some: readonly Uint8Array[]) => Statement,
+  ): Promise<readonly AuditSubject[]> {
+    const found: AuditSubject[] = [];
+    for (let at = 0; at < ids.length; at += 128) {
+      const statement = () => textsOf(ids.slice(at, at + 128));
+      found.push(...(await this.#read(statement, (row) => this.#texts.subject(row))));
+    }
+    return found;
+  }
+
+  /** @param statement made late, once it is known where the tables are */
+  #read<Item>(
+    statement: () => Statement,
+    decode: (row: Record<string, unknown>) => Item,
+  ): Promise<readonly Item[]> {
+    return this.#guard(async () => (await this.#database.run(statement())).rows.map(decode));
+  }
+
+  #write(statement: () => Statement): Promise<number> {
+    return this.#guard(async () => (await this.#database.run(statement())).changes);
+  }
+
+  #isId(id: Uint8Array): boolean {
+    return id instanceof Uint8Array && id.length === this.#dialect.idBytes;
+  }
+
+  #assertIds(change: RecordedChange): void {
+    const row = change.kind === "insert" ? change.row : change.kind === "replace" ? change.next : null;
+    if (row !== null && !this.#isId(row.id)) {
+      throw new TypeError(`A row's id is ${this.#dialect.idBytes} bytes.`);
+    }
+  }
+}
+
+function rangeOf(chain: Uint8Array): [first: Uint8Array, last: Uint8Array] {
+  const last = positionOf(chain, 0);
+  last.fill(255, chain.length);
+  return [positionOf(chain, 0), last];
+}
+
+/** Neighbours that go into one statement. */
+function* groupsOf(changes: readonly RecordedChange[]): Generator<readonly RecordedChange[]> {
+  const isBatch = ({ kind }: RecordedChange): boolean =>
+    kind === "insert" || kind === "update" || kind === "delete";
+  let group: RecordedChange[] = [];
+  for (const change of changes) {
+    const [first] = group;
+    const joins = first !== undefined && first.kind === change.kind && isBatch(change);
+    if (first !== undefined && (!joins || group.length === TOGETHER)) {
+      yield group;
+      group = [];
+    }
+    group.push(change);
+  }
+  if (group.length > 0) yield group;
+}
+
+function ofKind<Kind extends RecordedChange["kind"]>(
+  group: readonly RecordedChange[],
+  kind: Kind,
+): readonly Extract<RecordedChange, { kind: Kind }>[] {
+  return group.filter((one): one is Extract<RecordedChange, { kind: Kind }> => one.kind === kind);
+}

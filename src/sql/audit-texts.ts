@@ -1,0 +1,356 @@
+/** The statements of the audit trail. They are the same on every database, but for what {@link Portable} says. */
+import { integerIn } from "./columns.ts";
+import { marks, padded, type Portable } from "./portable.ts";
+import {
+  CHAIN_BYTES,
+  countOf,
+  DAY,
+  slotOf,
+  type AuditCheckpoint,
+  type AuditQuery,
+  type AuditRow,
+  type AuditSubject,
+  type DayCount,
+  type EndedRow,
+} from "../store/audit.ts";
+import type { Names } from "./dialect.ts";
+import type { Statement } from "./statement.ts";
+import type { SqlValue } from "./values.ts";
+
+type Row = Readonly<Record<string, unknown>>;
+
+const EVENT_COLUMNS = "id, created_at, event, outcome, device, amount, session_id, subject, hash, mac, body";
+
+/** Statements and rows for tables of these names. */
+export class AuditTexts {
+  readonly #portable: Portable;
+  readonly #names: () => Names;
+
+  /** @param names asked anew each time, because a pool finds out late in which schema the tables are */
+  constructor(portable: Portable, names: () => Names) {
+    this.#portable = portable;
+    this.#names = names;
+  }
+
+  append(rows: readonly AuditRow[]): Statement {
+    const list = rows.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ");
+    return this.#write(
+      `INSERT INTO ${this.#names().audit} (${EVENT_COLUMNS}) VALUES ${list}`,
+      rows.flatMap((row) => [
+        row.position,
+        row.at,
+        row.event,
+        row.outcome,
+        row.device,
+        row.amount,
+        row.session,
+        row.subject,
+        row.hash,
+        row.mac,
+        row.body,
+      ]),
+    );
+  }
+
+  events(after: Uint8Array, through: Uint8Array, limit: number): Statement {
+    const { audit } = this.#names();
+    return this.#read(
+      `SELECT ${this.#eventColumns()} FROM ${audit} e WHERE e.id > ? AND e.id <= ? ORDER BY e.id LIMIT ${limit}`,
+      [after, through],
+    );
+  }
+
+  find(query: AuditQuery): Statement {
+    const { since, until, subjects, session, events, after, newestFirst, limit } = query;
+    const conditions: string[] = ["e.created_at >= ?"];
+    const values: SqlValue[] = [since ?? 0];
+    const add = (condition: string, ...bound: readonly SqlValue[]): void => {
+      conditions.push(condition);
+      values.push(...bound);
+    };
+    const inList = (column: string, list: readonly SqlValue[]): void => {
+      const some = padded(list);
+      add(`${column} IN (${marks(some)})`, ...some);
+    };
+    if (until !== undefined) add("e.created_at < ?", until);
+    if (subjects) inList("e.subject", subjects);
+    if (session) add("e.session_id = ?", session);
+    if (events) inList("e.event", events);
+    const [beyond, order] = newestFirst ? ["<", "DESC"] : [">", "ASC"];
+    if (after) {
+      const { at, position } = after;
+      add(`(e.created_at ${beyond} ? OR (e.created_at = ? AND e.id ${beyond} ?))`, at, at, position);
+      add(`e.created_at ${beyond}= ?`, at);
+    }
+    const { audit } = this.#names();
+    return this.#read(
+      `SELECT ${this.#eventColumns()} FROM ${audit} e WHERE ${conditions.join(" AND ")} ORDER BY e.created_at ${order}, e.id ${order} LIMIT ${limit}`,
+      values,
+    );
+  }
+
+  /** From chain to chain along the primary key, because a GROUP BY would read every event. */
+  heads(after: Uint8Array, limit: number): Statement {
+    const { audit } = this.#names();
+    const { endOfChain } = this.#portable;
+    const end = endOfChain("c.first", CHAIN_BYTES);
+    const next = (condition: string): string =>
+      `(SELECT e.id FROM ${audit} e WHERE e.id > ${condition} ORDER BY e.id LIMIT 1)`;
+    const head = `(SELECT e.id FROM ${audit} e WHERE e.id <= ${end} ORDER BY e.id DESC LIMIT 1)`;
+    return this.#read(
+      `WITH RECURSIVE c AS (SELECT ${next("?")} AS first, 1 AS place UNION ALL SELECT ${next(end)}, c.place + 1 FROM c ` +
+        `WHERE c.first IS NOT NULL AND c.place < ${limit}) SELECT ${this.#portable.bytes("id")} FROM ` +
+        `(SELECT ${head} AS id FROM c WHERE c.first IS NOT NULL) h LIMIT ${limit}`,
+      [after],
+    );
+  }
+
+  subjects(ids: readonly Uint8Array[]): Statement {
+    const some = padded(ids);
+    return this.#selectSubjects(`subject IN (${marks(some)}) LIMIT ${some.length}`, some);
+  }
+
+  subjectsOf(userRefs: readonly Uint8Array[], limit: number): Statement {
+    const some = padded(userRefs);
+    return this.#selectSubjects(`user_ref IN (${marks(some)}) LIMIT ${limit}`, some);
+  }
+
+  scanSubjects(after: Uint8Array, limit: number): Statement {
+    return this.#selectSubjects(`subject > ? ORDER BY s.subject LIMIT ${limit}`, [after]);
+  }
+
+  #selectSubjects(condition: string, values: readonly SqlValue[]): Statement {
+    const { bytes } = this.#portable;
+    const columns = ["subject", "user_ref", "wrapped"].map(bytes).join(", ");
+    const { auditSubjects } = this.#names();
+    return this.#read(`SELECT ${columns}, erased_at FROM ${auditSubjects} s WHERE ${condition}`, values);
+  }
+
+  addSubjects(subjects: readonly AuditSubject[]): Statement {
+    const [begin, end] = this.#portable.insertIgnore;
+    const list = subjects.map(() => "(?, ?, ?, ?)").join(", ");
+    return this.#write(
+      `${begin} ${this.#names().auditSubjects} (subject, user_ref, wrapped, erased_at) VALUES ${list}${end}`,
+      subjects.flatMap(({ subject, userRef, wrapped, erasedAt }) => [subject, userRef, wrapped, erasedAt]),
+    );
+  }
+
+  rewrap(
+    { subject, wrapped: before }: AuditSubject,
+    userRef: Uint8Array | null,
+    wrapped: Uint8Array,
+  ): Statement {
+    return this.#write(
+      `UPDATE ${this.#names().auditSubjects} SET user_ref = ?, wrapped = ? WHERE subject = ? AND wrapped = ?`,
+      [userRef, wrapped, subject, before],
+    );
+  }
+
+  eraseSubjects(ids: readonly Uint8Array[], at: number): Statement {
+    const some = padded(ids);
+    return this.#write(
+      `UPDATE ${this.#names().auditSubjects} SET user_ref = NULL, wrapped = ?, erased_at = ? WHERE erased_at = 0 AND subject IN (${marks(some)})`,
+      [new Uint8Array(0), at, ...some],
+    );
+  }
+
+  checkpoints(after: number, limit: number, kind?: number): Statement {
+    const ofKind = kind === undefined ? "" : " AND kind = ?";
+    const values = kind === undefined ? [after] : [after, kind];
+    return this.#selectCheckpoints(`number > ?${ofKind} ORDER BY c.number LIMIT ${limit}`, values);
+  }
+
+  lastCheckpoint(kind?: number): Statement {
+    const [condition, value] = kind === undefined ? ["number > ?", 0] : ["kind = ?", kind];
+    return this.#selectCheckpoints(`${condition} ORDER BY c.number DESC LIMIT 1`, [value]);
+  }
+
+  #selectCheckpoints(condition: string, values: readonly SqlValue[]): Statement {
+    const { bytes } = this.#portable;
+    const { auditCheckpoints } = this.#names();
+    return this.#read(
+      `SELECT number, created_at, kind, ${bytes("body")}, ${bytes("signature")} FROM ${auditCheckpoints} c WHERE ${condition}`,
+      values,
+    );
+  }
+
+  addCheckpoint({ number, at, kind, body, signature }: AuditCheckpoint): Statement {
+    const [begin, end] = this.#portable.insertIgnore;
+    return this.#write(
+      `${begin} ${this.#names().auditCheckpoints} (number, created_at, kind, body, signature) VALUES (?, ?, ?, ?, ?)${end}`,
+      [number, at, kind, body, signature],
+    );
+  }
+
+  addToDay(count: DayCount): Statement {
+    return this.#write(`UPDATE ${this.#names().auditDays} SET amount = amount + ? WHERE slot = ?`, [
+      count.count,
+      slotOf(count),
+    ]);
+  }
+
+  addDay(count: DayCount): Statement {
+    return this.#write(`INSERT INTO ${this.#names().auditDays} (slot, amount) VALUES (?, ?)`, [
+      slotOf(count),
+      count.count,
+    ]);
+  }
+
+  count(since: number, until: number): Statement {
+    return this.#count("created_at >= ? AND created_at < ?", [since, until]);
+  }
+
+  countChain(first: Uint8Array, last: Uint8Array): Statement {
+    return this.#count("id >= ? AND id <= ?", [first, last]);
+  }
+
+  #count(condition: string, values: readonly SqlValue[]): Statement {
+    const { audit } = this.#names();
+    const statement = this.#read(
+      `SELECT day, event, outcome, device, SUM(amount) AS amount FROM (SELECT created_at - created_at % ${DAY} AS day, ` +
+        `event, outcome, device, amount FROM ${audit} WHERE ${condition}) d GROUP BY day, event, outcome, device LIMIT 1000000`,
+      values,
+    );
+    return { ...statement, long: true };
+  }
+
+  days(sinceDay: number, untilDay: number): Statement {
+    const slot = (day: number): number => slotOf({ day, event: 0, outcome: 0, device: 0 });
+    return this.#read(
+      `SELECT slot, amount FROM ${this.#names().auditDays} WHERE slot >= ? AND slot < ? ORDER BY slot LIMIT 1000000`,
+      [slot(sinceDay), slot(untilDay)],
+    );
+  }
+
+  /** Positions of the last events of a range, from the end. */
+  lastEvents(first: Uint8Array, last: Uint8Array, limit: number): Statement {
+    return this.#read(
+      `SELECT ${this.#portable.bytes("id")} FROM ${this.#names().audit} e WHERE e.id >= ? AND e.id <= ? ORDER BY e.id DESC LIMIT ${limit}`,
+      [first, last],
+    );
+  }
+
+  deleteEvents(first: Uint8Array, last: Uint8Array): Statement {
+    return this.#write(`DELETE FROM ${this.#names().audit} WHERE id >= ? AND id <= ?`, [first, last]);
+  }
+
+  deleteSubject(subject: Uint8Array): Statement {
+    return this.#write(`DELETE FROM ${this.#names().auditSubjects} WHERE subject = ?`, [subject]);
+  }
+
+  deleteCheckpoints(from: number, before: number): Statement {
+    return this.#write(`DELETE FROM ${this.#names().auditCheckpoints} WHERE number >= ? AND number < ?`, [
+      from,
+      before,
+    ]);
+  }
+
+  /** The rows of these ids, locked until the transaction ends. */
+  lockRows(ids: readonly Uint8Array[]): Statement {
+    const some = padded(ids);
+    return this.#lock(`id IN (${marks(some)})`, some, this.#portable.forUpdate);
+  }
+
+  ends(ids: readonly Uint8Array[]): Statement {
+    const some = padded(ids);
+    return this.#lock(`id IN (${marks(some)})`, some, "");
+  }
+
+  lockUsersRows(userRefs: readonly Uint8Array[]): Statement {
+    const some = padded(userRefs);
+    return this.#lock(`user_ref IN (${marks(some)})`, some, this.#portable.forUpdate);
+  }
+
+  #lock(condition: string, values: readonly SqlValue[], forUpdate: string): Statement {
+    const { bytes } = this.#portable;
+    return this.#read(
+      `SELECT ${bytes("id")}, ${bytes("user_ref")}, created_at, updated_at, absolute_expires_at, expires_at FROM ${this.#names().sessions} s WHERE ${condition} ORDER BY s.id LIMIT 1000000${forUpdate}`,
+      values,
+    );
+  }
+
+  position(row: Row): Uint8Array {
+    return this.#bytes(row, "id");
+  }
+
+  ended(row: Row): EndedRow {
+    return {
+      id: this.#bytes(row, "id"),
+      userRef: this.#portable.bytesIn(row, "user_ref"),
+      createdAt: integerIn(row, "created_at"),
+      updatedAt: integerIn(row, "updated_at"),
+      absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
+      expiresAt: integerIn(row, "expires_at"),
+    };
+  }
+
+  event(row: Row): AuditRow {
+    return {
+      position: this.#bytes(row, "id"),
+      at: integerIn(row, "created_at"),
+      event: integerIn(row, "event"),
+      outcome: integerIn(row, "outcome"),
+      device: integerIn(row, "device"),
+      amount: integerIn(row, "amount"),
+      session: this.#portable.bytesIn(row, "session_id"),
+      subject: this.#portable.bytesIn(row, "subject"),
+      body: this.#bytes(row, "body"),
+      hash: this.#bytes(row, "hash"),
+      mac: this.#bytes(row, "mac"),
+    };
+  }
+
+  subject(row: Row): AuditSubject {
+    return {
+      subject: this.#bytes(row, "subject"),
+      userRef: this.#portable.bytesIn(row, "user_ref"),
+      wrapped: this.#bytes(row, "wrapped"),
+      erasedAt: integerIn(row, "erased_at"),
+    };
+  }
+
+  checkpoint(row: Row): AuditCheckpoint {
+    return {
+      number: integerIn(row, "number"),
+      at: integerIn(row, "created_at"),
+      kind: integerIn(row, "kind"),
+      body: this.#bytes(row, "body"),
+      signature: this.#bytes(row, "signature"),
+    };
+  }
+
+  dayCount(row: Row): DayCount {
+    return {
+      day: integerIn(row, "day") / DAY,
+      event: integerIn(row, "event"),
+      outcome: integerIn(row, "outcome"),
+      device: integerIn(row, "device"),
+      count: integerIn(row, "amount"),
+    };
+  }
+
+  prunedCount(row: Row): DayCount {
+    return countOf(integerIn(row, "slot"), integerIn(row, "amount"));
+  }
+
+  #eventColumns(): string {
+    const { bytes } = this.#portable;
+    const columns = ["id", "session_id", "subject", "hash", "mac", "body"].map(bytes);
+    return `created_at, event, outcome, device, amount, ${columns.join(", ")}`;
+  }
+
+  #bytes(row: Row, column: string): Uint8Array {
+    return this.#portable.bytesIn(row, column) ?? new Uint8Array(0);
+  }
+
+  #read(text: string, values: readonly SqlValue[]): Statement {
+    const { text: written, bind } = this.#portable;
+    const bound = values.map((value) => (value instanceof Uint8Array ? bind(value) : value));
+    return { text: written(text), values: bound, writes: false };
+  }
+
+  #write(text: string, values: readonly SqlValue[]): Statement {
+    return { ...this.#read(text, values), writes: true };
+  }
+
+}

@@ -1,0 +1,30 @@
+import type { SqlValue } from "./values.ts";
+
+/** What differs between databases in statements that are otherwise the same on all of them. */
+export interface Portable {
+  /** The text, written with `?`, as the client library takes it. */
+  readonly text: (text: string) => string;
+  /** Begins an INSERT that leaves out rows whose primary key is taken, and ends it. */
+  readonly insertIgnore: readonly [begin: string, end: string];
+  /** A column of bytes in a list of results, under its own name. */
+  readonly bytes: (column: string) => string;
+  /** A column of bytes as it comes back from `bytes`. */
+  readonly bytesIn: (row: Readonly<Record<string, unknown>>, column: string) => Uint8Array | null;
+  /** Bytes as the client library binds them. */
+  readonly bind: (bytes: Uint8Array) => Uint8Array;
+  /** Ends a SELECT whose rows are deleted in the same transaction. */
+  readonly forUpdate: string;
+  /** The first `length` bytes of an expression, followed by eight bytes 255. */
+  readonly endOfChain: (expression: string, length: number) => string;
+}
+
+/** The same statement for every list of up to a power of two: the last value is repeated. */
+export function padded<Value>(values: readonly Value[]): readonly Value[] {
+  let size = 1;
+  while (size < values.length) size *= 2;
+  return [...values, ...Array<Value>(size - values.length).fill(values.at(-1) as Value)];
+}
+
+export function marks(values: readonly SqlValue[]): string {
+  return values.map(() => "?").join(", ");
+}

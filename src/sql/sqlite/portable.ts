@@ -1,0 +1,14 @@
+import { bytesOrNullIn } from "../columns.ts";
+import type { Portable } from "../portable.ts";
+
+export const sqlitePortable: Portable = {
+  text: (text) => text,
+  insertIgnore: ["INSERT INTO", " ON CONFLICT DO NOTHING"],
+  bytes: (column) => column,
+  bytesIn: bytesOrNullIn,
+  bind: (bytes) => bytes,
+  forUpdate: "",
+  // Two blobs side by side are a text.
+  endOfChain: (expression, length) =>
+    `CAST(substr(${expression}, 1, ${length}) || x'ffffffffffffffff' AS BLOB)`,
+};
