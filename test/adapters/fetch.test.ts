@@ -6,6 +6,7 @@ import { test } from "vitest";
 import { fetchSessions } from "../../src/adapters/fetch.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
 import { contractError, contractHeaders, fakeClock, type ContractSession } from "../../src/testing/index.ts";
+import { until } from "../../src/testing/adapter-world.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -153,6 +154,24 @@ test("fetch: view looks at a session, and says when the store is down instead of
   const { error, ...rest } = await sessions.view(headers);
   assert.deepEqual(rest, { data: {}, user: undefined, isNew: true });
   assert.equal((error as { status?: number }).status, 503);
+});
+
+test("fetch: a visitor is only viewed → the idle timeout is extended", async () => {
+  const clock = fakeClock();
+  const watched = new WatchedStore(memoryStore());
+  const manager = createSessionManager({ store: watched.store, keys: generateKey(), clock: clock.now });
+  const sessions = fetchSessions(manager);
+  const session = await sessions.load(null);
+  session.login("42");
+  const { name, value } = (await sessions.save(session))!;
+  for (let day = 0; day < 29; day++) {
+    clock.advance(86_400_000);
+    assert.equal((await sessions.view(`${name}=${value}`)).user, "42");
+    await until(() => watched.calls.filter((call) => call === "touch").length > day);
+  }
+  assert.equal(watched.calls.filter((call) => call === "touch").length, 29);
+  clock.advance(2 * 86_400_000);
+  assert.equal((await sessions.view(`${name}=${value}`)).user, undefined, "the absolute timeout is not");
 });
 
 /** The shape of `await headers()` in Next.js: it has a field `headers`, which has no methods. */
