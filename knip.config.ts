@@ -22,6 +22,7 @@ const config: KnipConfig = {
       ],
       project: ["src/**/*.ts", "test/**/*.ts", "scripts/**/*.ts", "benchmarks/*.ts"],
     },
+    "examples/nuxt": { entry: ["server/**/*.js"] },
   },
   ignoreExportsUsedInFile: true,
   ignoreDependencies: ["drizzle-kit", "jest", "supertest"], // run by the tests in projects of their own

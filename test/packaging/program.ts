@@ -2,6 +2,8 @@
 export const program = `
 import express from "express";
 import fastify from "fastify";
+import { H3, type H3Event } from "h3";
+import { createApp, defineEventHandler } from "h3-v1";
 import { Hono } from "hono";
 import Koa from "koa";
 import { createServer } from "node:http";
@@ -18,6 +20,7 @@ import { session as honoSession, type SessionEnv } from "stored-session/hono";
 import { session as koaSession, sessionOf as koaSessionOf } from "stored-session/koa";
 import { StoredSessionKoaStore } from "stored-session/koa-session";
 import { nextSessions } from "stored-session/next";
+import { sessionOf as h3SessionOf, storedSession as h3Session, useStoredSession } from "stored-session/h3";
 import { attachSession, withSession } from "stored-session/node";
 import { createStoredSessionStorage } from "stored-session/react-router";
 
@@ -102,6 +105,17 @@ const view = await fetched.view(new Headers());
 view.data.cart = [];
 // @ts-expect-error a session of another manager
 await fetchSessions(counted).commit(session, response);
+
+new H3().use(h3Session(counted, { address: (event: H3Event) => event.req.headers.get("x-real-ip") ?? undefined })).get("/", async (event) => {
+  const session = await useStoredSession<{ count: number }>(event);
+  await session.update({ count: 1 });
+  // @ts-expect-error a number
+  await session.update({ count: "1" });
+  // @ts-expect-error a number
+  h3SessionOf(counted, event).data.count = "1";
+  return session.id;
+});
+createApp().use(h3Session(counted, { trustProxy: 1 })).use(defineEventHandler(async (event) => (await useStoredSession(event)).id));
 
 const next = nextSessions(() => counted);
 const page = await next.auth();

@@ -1,5 +1,5 @@
 /**
- * What the pages use of packages that are not development dependencies (h3, elysia, bun, the types of passport).
+ * What the pages use of packages that are not development dependencies (elysia, bun, the types of passport).
  * Only the shapes that appear on the pages: these blocks are checked against this package, not against those.
  */
 declare module "passport" {
@@ -16,17 +16,6 @@ declare namespace Express {
   interface Request {
     logout(done: (error?: unknown) => void): void;
   }
-}
-
-declare module "h3" {
-  export interface H3Event {
-    readonly headers: Headers;
-  }
-  export function defineEventHandler<T>(handler: (event: H3Event) => T): (event: H3Event) => T;
-  export function getRequestIP(event: H3Event): string | undefined;
-  export function setCookie(event: H3Event, name: string, value: string, options?: object): void;
-  export function setResponseHeader(event: H3Event, name: string, value: string): void;
-  export function appendResponseHeader(event: H3Event, name: string, value: string): void;
 }
 
 declare module "elysia" {

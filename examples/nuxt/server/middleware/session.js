@@ -1,0 +1,3 @@
+import { storedSession } from "stored-session/h3";
+
+export default storedSession(sessions);
