@@ -11,7 +11,14 @@ export type { ClientInfo, ClientSource, SessionFormat } from "./session/format.t
 export type { ExportedSession, KeyUse, SessionStats } from "./operator/admin.ts";
 export type { Census } from "./operator/census.ts";
 export type { WalkOptions } from "./session/walk.ts";
-export type { SessionInfo, UserSessions } from "./operator/users.ts";
+export type { RevokeOptions, SessionInfo, UserSessions } from "./operator/users.ts";
+export type { AuditDay, AuditListOptions, AuditTrail, RecordOptions } from "./operator/audit-trail.ts";
+export type { AuditOptions } from "./audit/options.ts";
+export type { AuditContent, AuditDevice, AuditEvent, AuditEventType, AuditOutcome } from "./audit/events.ts";
+export type { Anchored } from "./audit/checkpoint.ts";
+export type { AuditProblem, VerifyReport } from "./audit/report.ts";
+export type { PruneResult } from "./audit/prune.ts";
+export type { LoginProof } from "./session/session.ts";
 export type { StandardSchema } from "./session/standard-schema.ts";
 export { expireSessionsJob, type ExpireOptions } from "./jobs/expire.ts";
 export { resealJob, type ResealOptions, type ResealResult } from "./jobs/reseal.ts";

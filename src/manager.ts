@@ -25,6 +25,7 @@ import type { Settings } from "./session/settings.ts";
 import type { SessionState } from "./session/state.ts";
 import { Updater, type Change } from "./session/update.ts";
 import { parseUserId, type UserId } from "./session/user-id.ts";
+import { AuditTrail } from "./operator/audit-trail.ts";
 import { ownerOf } from "./session/user-rows.ts";
 import type { WalkOptions } from "./session/walk.ts";
 import { Writes } from "./session/writes.ts";
@@ -43,6 +44,7 @@ export let recordsOf: (sessions: SessionManager<never>) => Records;
 export class SessionManager<Data = SessionData> {
   readonly #settings: Settings;
   readonly #records: Records;
+  readonly #audit: AuditTrail;
   readonly #committer: Committer;
   readonly #updater: Updater;
   readonly #loader: Loader;
@@ -61,6 +63,7 @@ export class SessionManager<Data = SessionData> {
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#records = new Records(settings);
+    this.#audit = new AuditTrail(this.#records.recorder?.trail ?? null);
     this.#loader = new Loader(this.#records);
     this.#maintenance = new Maintenance(this.#records);
     const writes = new Writes(this.#records);
@@ -112,6 +115,11 @@ export class SessionManager<Data = SessionData> {
     return inTurn(state, () => this.#updater.update(state, change as Change));
   }
 
+  /** The audit trail. Its methods throw an AuditError unless the option `audit` is set. */
+  get audit(): AuditTrail {
+    return this.#audit;
+  }
+
   /** Finds a live session by its handle. Returns its metadata without its data, or null if there is none. */
   async find(handle: string): Promise<SessionInfo | null> {
     const id = idOf(handle);
@@ -125,7 +133,7 @@ export class SessionManager<Data = SessionData> {
    * @throws {TypeError} `userId` is not a valid {@link UserId}
    */
   forUser(userId: UserId): UserSessions {
-    return userSessions(this.#records, parseUserId(userId, "sessions.forUser"));
+    return userSessions(this.#records, parseUserId(userId, "sessions.forUser"), this.#audit);
   }
 
   /**
@@ -150,7 +158,7 @@ export class SessionManager<Data = SessionData> {
 
   /** Deletes all stored sessions of a user, including expired ones, and returns how many (R36). Equivalent to `revokeAll`. */
   async eraseUser(userId: UserId): Promise<number> {
-    return userSessions(this.#records, parseUserId(userId, "sessions.eraseUser")).revokeAll();
+    return userSessions(this.#records, parseUserId(userId, "sessions.eraseUser"), this.#audit).revokeAll();
   }
 
   /** Statistics of the table by liveness, age, size and key. Scans every row in bounded memory: do not call it per request. */

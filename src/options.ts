@@ -1,3 +1,4 @@
+import type { AuditOptions } from "./audit/options.ts";
 import type { KeyRing } from "./sealing/keyring.ts";
 import type { CookieOptions } from "./session/cookie.ts";
 import type { SessionData } from "./session/data.ts";
@@ -113,6 +114,12 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
   client?: boolean;
   /** Deadline for a store operation. Past it, the operation fails with a StoreTimeoutError. Default 5 seconds. */
   storeTimeout?: Duration;
+  /**
+   * Records logins, logouts, revocations and every other beginning and end of a session in the database: encrypted, chained
+   * and signed, so that edited, deleted and forged events are detected (docs/audit.md). Default false. Requires `keys` and
+   * a store that has an audit trail: those of this package, apart from that of Rails.
+   */
+  audit?: boolean | AuditOptions;
   /**
    * Returns the current time in milliseconds since the epoch, a number; fractions are dropped. It is checked once, when
    * the manager is created. Default `Date.now`.

@@ -1,3 +1,4 @@
+import { auditProblems } from "./audit/options.ts";
 import { KeyRingError, OptionsError } from "./errors.ts";
 import { presets, type SessionManagerOptions } from "./options.ts";
 import { KeyRing } from "./sealing/keyring.ts";
@@ -33,6 +34,7 @@ const known = new Set([
   "upgrade",
   "client",
   "storeTimeout",
+  "audit",
   "clock",
   "format",
 ]);
@@ -69,6 +71,7 @@ export function resolveOptions<Data>(
   const cacheBytes = cacheBytesOf(options, problems);
   let format = options.format === undefined ? native(options, problems) : givenFormat(options, problems);
 
+  problems.push(...auditProblems(options.audit), ...auditStoreProblems(options));
   if (problems.length > 0) throw new OptionsError(problems);
   const opened = cacheBytes > 0 ? new OpenedRows(cacheBytes) : null;
   if (opened !== null) format = openingOnce(format!, opened);
@@ -87,9 +90,27 @@ export function resolveOptions<Data>(
     upgrade: options.upgrade,
     client: options.client ?? true,
     opened,
+    audit: auditOf(options),
     // Times are stored as integers, and a clock such as performance.timeOrigin + performance.now() has fractions.
     clock: clock === Date.now ? clock : () => Math.floor(clock()),
   };
+}
+
+function auditStoreProblems({ audit, store, format }: Options): string[] {
+  if (!audit) return [];
+  const problems: string[] = [];
+  if (format !== undefined) problems.push("`audit` requires `keys`, so it cannot be combined with `format`.");
+  if (store && store.audit === undefined) {
+    problems.push(
+      "`audit` requires a store with an audit trail: sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore().",
+    );
+  }
+  return problems;
+}
+
+function auditOf({ audit, keys, app = "" }: Options): Settings["audit"] {
+  if (!audit) return null;
+  return { options: audit === true ? {} : audit, keys: KeyRing.from(keys as string), app };
 }
 
 function checkStore({ store }: Options, problems: string[]): void {

@@ -12,8 +12,8 @@ const known = new Set(files);
 /** Files beside the folders. The basic ones may be imported by all, those that join the folders by what stands above. */
 const basic = ["copies.ts", "errors.ts", "node-check.ts", "node-version.ts"];
 const joining: Readonly<Record<string, readonly string[]>> = {
-  "options.ts": ["shared", "store", "sealing", "session"],
-  "resolve-options.ts": ["options.ts", "shared", "sealing", "session"],
+  "options.ts": ["shared", "store", "sealing", "session", "audit"],
+  "resolve-options.ts": ["options.ts", "shared", "sealing", "session", "audit"],
   "manager.ts": [
     "options.ts",
     "resolve-options.ts",
@@ -25,7 +25,7 @@ const joining: Readonly<Record<string, readonly string[]>> = {
     "session",
     "operator",
   ],
-  "index.ts": ["options.ts", "manager.ts", "store", "sealing", "jobs", "session", "operator"],
+  "index.ts": ["options.ts", "manager.ts", "store", "sealing", "jobs", "session", "operator", "audit"],
 };
 
 /** What a folder may import, as the second line of its README.md says. */

@@ -1,6 +1,13 @@
 import { keyOf } from "../shared/bytes.ts";
 import { AuditError } from "../errors.ts";
-import { chainOf, numberOf, positionOf, type AuditCheckpoint, type AuditStore } from "../store/audit.ts";
+import {
+  chainOf,
+  numberOf,
+  positionOf,
+  type AuditCheckpoint,
+  type AuditStore,
+  type DayCount,
+} from "../store/audit.ts";
 import { hashOf, isHashable, macOf, NO_HASH } from "./chain.ts";
 import {
   anchoredOf,
@@ -57,7 +64,7 @@ export class Checkpointer {
 
   /** Signs what was written since the last checkpoint. Null when there is nothing, or another process did it meanwhile. */
   async run(): Promise<Anchored | null> {
-    const { store, keys, clock, anchor } = this.#options;
+    const { store, clock } = this.#options;
     await this.#catchUp();
     const heads: Head[] = [];
     let events = this.#last?.events ?? 0;
@@ -70,19 +77,43 @@ export class Checkpointer {
       heads.push(head);
     }
     if (heads.length === 0) return null;
-    const at = Math.max(clock(), this.#last?.at ?? 0);
-    const isFull = at - this.#fullAt >= FULL_EVERY;
     for (const head of heads) this.#heads.set(keyOf(head.chain), head);
-    const checkpoint = signCheckpoint(keys, {
+    const isFull = clock() - this.#fullAt >= FULL_EVERY;
+    return await this.#add({
       kind: isFull ? "full" : "heads",
-      number: (this.#last?.number ?? 0) + 1,
-      at,
-      previous: this.#lastHash,
+      heads: isFull ? this.heads : heads,
       events,
       floor: this.#last?.floor ?? 0,
-      heads: isFull ? [...this.#heads.values()].filter(({ number }) => number < PRUNED) : heads,
     });
-    if (!(await store.addCheckpoint(checkpoint))) {
+  }
+
+  /** Chains as of the last checkpoint, without those that were pruned. */
+  get heads(): readonly Head[] {
+    return [...this.#heads.values()].filter(({ number }) => number < PRUNED);
+  }
+
+  /**
+   * Signs a record of chains that are about to be deleted, and of checkpoints that nobody needs any more. Null if another
+   * process signed something meanwhile.
+   */
+  async prune(heads: readonly Head[], floor: number, counts: readonly DayCount[]): Promise<Anchored | null> {
+    await this.#catchUp();
+    const events = this.#last?.events ?? 0;
+    return await this.#add({ kind: "pruned", heads, events, floor }, counts);
+  }
+
+  async #add(
+    content: Pick<CheckpointContent, "kind" | "heads" | "events" | "floor">,
+    counts?: readonly DayCount[],
+  ): Promise<Anchored | null> {
+    const { store, keys, clock, anchor } = this.#options;
+    const checkpoint = signCheckpoint(keys, {
+      ...content,
+      number: (this.#last?.number ?? 0) + 1,
+      at: Math.max(clock(), this.#last?.at ?? 0),
+      previous: this.#lastHash,
+    });
+    if (!(await store.addCheckpoint(checkpoint, counts))) {
       // Another process was faster: what it signed is read at the next run.
       this.#forget();
       return null;
@@ -91,12 +122,6 @@ export class Checkpointer {
     const anchored = anchoredOf(checkpoint);
     await anchor?.(anchored);
     return anchored;
-  }
-
-  /** The last checkpoint and its hash, for who adds one of another kind. */
-  async last(): Promise<{ readonly content: CheckpointContent | null; readonly hash: Uint8Array }> {
-    await this.#catchUp();
-    return { content: this.#last, hash: this.#lastHash };
   }
 
   #forget(): void {

@@ -6,6 +6,7 @@ import {
   problemsOf,
   type OptionCheck,
 } from "../shared/option-checks.ts";
+import type { AuditContent } from "./events.ts";
 import type { Anchored } from "./checkpoint.ts";
 
 export interface AuditOptions {
@@ -24,6 +25,11 @@ export interface AuditOptions {
    * it throws is reported as a process warning, and it is called with the next checkpoint again.
    */
   readonly anchor?: (checkpoint: Anchored) => void | Promise<void>;
+  /**
+   * Called for each login, logout, revocation and change of id. What it returns becomes part of the event: the request's id
+   * from an AsyncLocalStorage, or who acts for somebody else.
+   */
+  readonly context?: () => Pick<AuditContent, "requestId" | "actor" | "reason" | "details"> | undefined;
   /** How long events are kept. Default: for ever. At least "3 days". Older ones are deleted by `sessions.audit.prune()`. */
   readonly retention?: Duration;
 }
@@ -38,6 +44,7 @@ const checks = {
   maxQueue: integerFrom(1),
   checkpointEvery: durationFrom(100, 3_600_000),
   anchor: isFunction,
+  context: isFunction,
   retention: durationFrom(3 * DAY),
 } as const;
 

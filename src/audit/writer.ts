@@ -78,6 +78,7 @@ export class Writer {
   #former: Chain | null = null;
   #why = "start";
   #underWay: Promise<unknown> = Promise.resolve();
+  #began = -Infinity;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -90,9 +91,11 @@ export class Writer {
 
   /** In one transaction, the changes and the events of those that were made. The results are in the order of the entries. */
   async write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
-    const before = this.#underWay;
-    const writing = within(before, this.#options.timeout).then(async (isDone) => {
+    // What is slower than `storeTimeout` was given up by those who waited for it.
+    const left = Math.max(0, this.#began + this.#options.timeout - performance.now());
+    const writing = within(this.#underWay, left).then(async (isDone) => {
       if (!isDone) this.#abandon("timeout");
+      this.#began = performance.now();
       return await this.#write(entries);
     });
     this.#underWay = writing.catch(() => {});

@@ -21,6 +21,7 @@ import type {
 } from "../store/row.ts";
 import { ShardLanes } from "./shard-lanes.ts";
 import { StorePace } from "./store-pace.ts";
+import type { ChangeResult } from "../store/audit.ts";
 import type { RowCount, SessionStore } from "../store/contract.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
 
@@ -34,9 +35,11 @@ export interface BatchingOptions {
   readonly maxQueue?: number;
   /** Called for every batch that is sent. */
   readonly onBatch?: (kind: BatchKind, size: number) => void;
+  /** Writes changes together with their audit events. One batch of them is under way at a time. */
+  readonly recorder?: (items: readonly unknown[]) => Promise<readonly ChangeResult[]>;
 }
 
-const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "delete"];
+const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "delete", "record"];
 
 /**
  * Single-row operations over a store that accepts batches.
@@ -56,6 +59,8 @@ const WRITES: readonly BatchKind[] = ["insert", "update", "replace", "touch", "d
  */
 export class BatchingStore {
   readonly store: SessionStore;
+  readonly #recorder: BatchingOptions["recorder"];
+  #isRecording = false;
   readonly #onBatch: ((kind: BatchKind, size: number) => void) | undefined;
   readonly #maxQueue: number;
   readonly #timeout: number;
@@ -68,6 +73,7 @@ export class BatchingStore {
     replace: [],
     touch: [],
     delete: [],
+    record: [],
   };
   readonly #touches = new WaitingTouches();
   /** Null for a store that does not know on which shard a row is. */
@@ -87,6 +93,7 @@ export class BatchingStore {
   constructor(store: SessionStore, options: BatchingOptions = {}) {
     this.store = store;
     this.#onBatch = options.onBatch;
+    this.#recorder = options.recorder;
     this.#maxQueue = options.maxQueue ?? 10_000;
     this.#timeout = options.storeTimeout ?? 5_000;
     const lag = new EventLoopLag(this.#timeout / 50);
@@ -134,6 +141,11 @@ export class BatchingStore {
   /** Resolves to true if the row existed. */
   delete(id: Uint8Array): Promise<boolean> {
     return this.#enqueue("delete", id, id) as Promise<boolean>;
+  }
+
+  /** A change with its audit events, as the recorder takes it. It waits for other writes of the same id, as they do for it. */
+  record(id: Uint8Array, item: unknown): Promise<ChangeResult> {
+    return this.#enqueue("record", id, item) as Promise<ChangeResult>;
   }
 
   listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
@@ -404,6 +416,7 @@ export class BatchingStore {
     let oldest: BatchKind | null = null;
     let deadline = Infinity;
     for (const kind of WRITES) {
+      if (kind === "record" && this.#isRecording) continue;
       const queue = this.#queues[kind];
       while (queue[0]?.state === "settled") queue.shift();
       const head = this.#shards === null ? queue[0] : this.#shards.firstWithRoom(queue);
@@ -430,6 +443,7 @@ export class BatchingStore {
         else operations.push(operation);
       }
     } while (operations.length === 0);
+    if (kind === "record") this.#isRecording = true;
     if (operations.length > 1) operations.sort(byId);
     const batch: Batch = { kind, operations, departure: this.#pace.begin(), lane: "taken" };
     for (const operation of operations) {
@@ -511,6 +525,8 @@ export class BatchingStore {
         return [];
       case "delete":
         return await store.delete(items as Uint8Array[]);
+      case "record":
+        return await this.#recorder!(items);
     }
   }
 
@@ -549,6 +565,7 @@ export class BatchingStore {
     batch.lane = "free";
     this.#shards?.end(batch);
     this.#pace.end();
+    if (batch.kind === "record") this.#isRecording = false;
     if (batch.kind === "read") this.#freeReads++;
     else this.#freeWrites++;
   }

@@ -3,7 +3,7 @@ import type { RowUpdate, SessionRow } from "../store/row.ts";
 import type { Departure } from "./store-pace.ts";
 
 /** The kinds of operation. A batch contains operations of one kind. */
-export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete";
+export type BatchKind = "read" | "insert" | "update" | "replace" | "touch" | "delete" | "record";
 
 /** Operations sent together. */
 export interface Batch {

@@ -1,3 +1,4 @@
+import type { AuditContent } from "../audit/events.ts";
 import { afterChanges, allAnswered } from "../store/partial-failure.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
 import { infoOfRow, type RowInfo, type SessionRow } from "../store/row.ts";
@@ -240,6 +241,7 @@ export async function revokeEverything(
     /** Ends only these; `pass` counts from 1. Default: all. */
     readonly only?: (row: RowInfo, pass: number) => boolean;
   } = {},
+  by: AuditContent = {},
 ): Promise<number> {
   const { batchSize = 500, signal, onProgress, only = () => true } = options;
   const latest = records.now() + clockTolerance;
@@ -256,7 +258,7 @@ export async function revokeEverything(
           (row) => (pass === 1 || row.createdAt <= latest || row.createdAt > future) && only(row, pass),
         );
         const { values: gone, failure } = await allAnswered(
-          due.map((row) => records.delete(row.id, "revoke")),
+          due.map((row) => records.delete(row.id, "revoke", { userRef: row.userRef, content: by })),
         );
         met += due.length;
         deleted += gone.filter(Boolean).length;

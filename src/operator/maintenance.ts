@@ -96,7 +96,7 @@ export class Maintenance {
     const { store } = this.#records;
     return expireRows(
       {
-        deleteExpired: (query) => store.deleteExpired(query),
+        deleteExpired: (query) => this.#records.deleteExpired(query),
         deleteFuture: (query) => store.deleteFuture(query),
         now: this.#records.now(),
         idleTimeout,

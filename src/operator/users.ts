@@ -1,3 +1,5 @@
+import type { AuditContent, AuditEvent } from "../audit/events.ts";
+import type { AuditListOptions, AuditTrail } from "./audit-trail.ts";
 import { afterChanges } from "../store/partial-failure.ts";
 import { trace } from "../telemetry/channels.ts";
 import type { RowInfo } from "../store/row.ts";
@@ -31,17 +33,30 @@ export interface UserSessions {
    */
   list(options?: { current?: Session<any> }): Promise<SessionInfo[]>;
   /**
+   * Lists the user's events in the audit trail, newest first, 50 unless `limit` is given: for a page of recent activity.
+   * @throws {AuditError} the audit trail is off
+   */
+  history(options?: Pick<AuditListOptions, "since" | "until" | "types" | "limit">): Promise<AuditEvent[]>;
+  /**
    * Ends one session of this user by its handle. Returns false if the user has no such session.
    * @throws {TypeError} the handle is not a string, for example because a form field is missing
    */
-  revoke(handle: string): Promise<boolean>;
+  revoke(handle: string, options?: RevokeOptions): Promise<boolean>;
   /**
    * Ends all sessions of this user except `except`, and returns how many. Takes effect in every process at its next
    * request (R44).
    * @throws {ConflictError} new sessions of the user kept appearing while the others were deleted
    * @throws {StoreError} the store failed; `changed` counts the sessions deleted before. Retrying is safe
    */
-  revokeAll(options?: { except?: Session<any> }): Promise<number>;
+  revokeAll(options?: RevokeOptions & { except?: Session<any> }): Promise<number>;
+}
+
+/** What the audit trail says of a revocation. */
+export interface RevokeOptions {
+  /** Who revokes it, if not the user: the id of an administrator, or the name of a job. */
+  by?: string;
+  /** Why, such as "password changed". */
+  reason?: string;
 }
 
 export function sessionInfo(
@@ -60,7 +75,7 @@ export function sessionInfo(
   };
 }
 
-export function userSessions(records: Records, user: string): UserSessions {
+export function userSessions(records: Records, user: string, audit: AuditTrail): UserSessions {
   const rows = new UserRows(records, user);
   return {
     async list(options) {
@@ -69,7 +84,13 @@ export function userSessions(records: Records, user: string): UserSessions {
         .filter((row) => records.isAlive(row))
         .map((row) => sessionInfo(records, row, options?.current));
     },
-    async revoke(handle) {
+    async history(options = {}) {
+      const { limit = 50, ...rest } = options;
+      const events: AuditEvent[] = [];
+      for await (const event of audit.list({ ...rest, user, newestFirst: true, limit })) events.push(event);
+      return events;
+    },
+    async revoke(handle, { by, reason } = {}) {
       if (typeof handle !== "string") {
         throw new TypeError(
           `revoke requires the handle of a session, which is a string. It was given ${handle === null ? "null" : typeof handle}.`,
@@ -80,7 +101,7 @@ export function userSessions(records: Records, user: string): UserSessions {
       return trace(
         "delete",
         () => ({ operation: "revoke", handle }),
-        () => rows.delete(only),
+        () => new UserRows(records, user, { actor: by, reason }).delete(only),
         (event, deleted) => (event.deleted = deleted ? 1 : 0),
       );
     },
@@ -90,7 +111,7 @@ export function userSessions(records: Records, user: string): UserSessions {
       return trace(
         "delete",
         () => ({ operation: "revoke-all" }),
-        () => deleteAll(rows, except),
+        () => deleteAll(new UserRows(records, user, byOf(options)), except),
         (event, count) => (event.deleted = count),
       );
     },
@@ -101,9 +122,13 @@ export function userSessions(records: Records, user: string): UserSessions {
 function assertOptions(options: unknown): void {
   if (options === undefined || options === null) return;
   const isPlain = typeof options === "object" && !(options instanceof Session);
-  if (!isPlain || Object.keys(options).some((key) => key !== "except")) {
-    throw new TypeError("revokeAll accepts only { except: session }. No session was revoked.");
+  if (!isPlain || Object.keys(options).some((key) => !["except", "by", "reason"].includes(key))) {
+    throw new TypeError("revokeAll accepts only { except: session, by, reason }. No session was revoked.");
   }
+}
+
+function byOf({ by, reason }: RevokeOptions = {}): AuditContent {
+  return { actor: by, reason };
 }
 
 async function deleteAll(rows: UserRows, except: readonly Uint8Array[]): Promise<number> {

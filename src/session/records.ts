@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Settings } from "./settings.ts";
 import { RefusedError } from "../errors.ts";
 import {
@@ -7,7 +8,7 @@ import {
   type DeleteEvent,
   type WriteEvent,
 } from "../telemetry/channels.ts";
-import type { SessionRow } from "../store/row.ts";
+import type { ExpireQuery, ExpireResult, SessionRow } from "../store/row.ts";
 import { BatchingStore } from "../batching/batching-store.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { randomVersion } from "../sealing/random.ts";
@@ -17,6 +18,10 @@ import { checkBegun, checkTimes, endOf, idleEnd } from "./lifetime.ts";
 import { publishRefusal } from "./refusal.ts";
 import type { Token } from "./token.ts";
 import { Touches } from "./touches.ts";
+import { Recorder, type Occasion } from "./recorder.ts";
+import type { AuditContent } from "../audit/events.ts";
+import { Trail } from "../audit/trail.ts";
+import type { Entry } from "../audit/writer.ts";
 
 /**
  * Rows with their meaning: live or ended, sealed or open. Every statement about a session goes through here; it is batched
@@ -25,17 +30,22 @@ import { Touches } from "./touches.ts";
 export class Records {
   readonly settings: Settings;
   readonly store: BatchingStore;
+  /** For changes that the audit trail has to have; null if it is off. */
+  readonly recorder: Recorder | null;
   readonly touches: Touches = new Touches();
   readonly #touching: Set<Promise<void>> = new Set();
 
   constructor(settings: Settings) {
     this.settings = settings;
+    const trail = trailOf(settings);
     this.store = new BatchingStore(settings.store, {
+      ...(trail && { recorder: (entries) => trail.write(entries as readonly Entry[]) }),
       storeTimeout: settings.storeTimeout,
       onBatch(operation, size) {
         if (channels.batch.hasSubscribers) channels.batch.publish({ operation, size } satisfies BatchEvent);
       },
     });
+    this.recorder = trail && new Recorder(trail, this.store);
   }
 
   now(): number {
@@ -148,17 +158,30 @@ export class Records {
     }
   }
 
-  insert(row: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
-    return this.#write("insert", reason, row, undefined, () => this.store.insert(row));
+  insert(row: SessionRow, reason: WriteEvent["reason"], occasion: Occasion = {}): Promise<boolean> {
+    const { recorder } = this;
+    return this.#write("insert", reason, row, undefined, () =>
+      recorder === null ? this.store.insert(row) : recorder.insert(row, this.#inContext(occasion)),
+    );
   }
 
   update(loaded: SessionRow, next: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
     return this.#write("update", reason, next, undefined, () => this.store.update(loaded, next));
   }
 
-  replace(loaded: SessionRow, next: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
+  replace(
+    loaded: SessionRow,
+    next: SessionRow,
+    reason: WriteEvent["reason"],
+    occasion: Occasion = {},
+  ): Promise<boolean> {
+    const { recorder } = this;
     if (!sameBytes(loaded.id, next.id)) this.settings.opened?.drop(loaded.id);
-    return this.#write("replace", reason, next, loaded, () => this.store.replace(loaded, next));
+    return this.#write("replace", reason, next, loaded, () =>
+      recorder === null
+        ? this.store.replace(loaded, next)
+        : recorder.replace(loaded, next, reason, this.#inContext(occasion)),
+    );
   }
 
   #write(
@@ -182,14 +205,35 @@ export class Records {
     );
   }
 
-  delete(id: Uint8Array, operation: DeleteEvent["operation"] = "destroy"): Promise<boolean> {
+  delete(
+    id: Uint8Array,
+    operation: DeleteEvent["operation"] = "destroy",
+    occasion: Occasion = {},
+  ): Promise<boolean> {
+    const { recorder } = this;
     this.settings.opened?.drop(id);
     return trace(
       "delete",
       () => ({ operation, handle: handleOf(id) }),
-      () => this.store.delete(id),
+      () =>
+        recorder === null ? this.store.delete(id) : recorder.delete(id, operation, this.#inContext(occasion)),
       (event, deleted) => (event.deleted = deleted ? 1 : 0),
     );
+  }
+
+  deleteByUser(
+    userRefs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+    user: string,
+    content: AuditContent,
+  ): Promise<number> {
+    const { recorder } = this;
+    if (recorder === null) return this.store.deleteByUser(userRefs, filter);
+    return recorder.deleteByUser(userRefs, filter, user, { ...this.#context(), ...content });
+  }
+
+  deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
+    return this.recorder === null ? this.store.deleteExpired(query) : this.recorder.deleteExpired(query);
   }
 
   /**
@@ -237,12 +281,35 @@ export class Records {
     await Promise.all(this.#touching);
   }
 
+  /** Adds what the application's `audit.context` says of the request. */
+  #inContext(occasion: Occasion): Occasion {
+    return { ...occasion, content: { ...this.#context(), ...occasion.content } };
+  }
+
+  #context(): AuditContent {
+    return this.settings.audit?.options.context?.() ?? {};
+  }
+
   async close(): Promise<void> {
     await this.settled();
+    await this.recorder?.trail.close();
     try {
       await this.store.close();
     } finally {
       this.settings.opened?.clear();
     }
   }
+}
+
+function trailOf({ audit, store, format, clock, storeTimeout }: Settings): Trail | null {
+  if (audit === null) return null;
+  return new Trail({
+    ...audit,
+    store: store.audit!,
+    leases: store,
+    clock,
+    timeout: storeTimeout,
+    userRefs: (user) => [...format.userRefs(user), ...(format.formerUserRefs?.(user) ?? [])],
+    process: { host: hostname(), pid: String(process.pid) },
+  });
 }

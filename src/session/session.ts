@@ -7,6 +7,22 @@ import { endOf } from "./lifetime.ts";
 import type { SessionState } from "./state.ts";
 import { parseUserId, type UserId } from "./user-id.ts";
 
+/** How a user proved who they are. The audit trail keeps it, encrypted. */
+export interface LoginProof {
+  /** Such as "password", "passkey" or "oidc". */
+  readonly method?: string;
+  /** The assurance level, as the application names it: "aal2". */
+  readonly level?: string;
+  /** Such as ["password", "totp"]. */
+  readonly factors?: readonly string[];
+}
+
+function proofOf(proof: LoginProof | undefined): LoginProof | undefined {
+  if (proof === undefined) return undefined;
+  const { method, level, factors } = proof;
+  return { ...(method && { method }), ...(level && { level }), ...(factors && { factors }) };
+}
+
 /** The state behind a session, for the manager and the adapters. */
 export let stateOf: (session: Session<never>) => SessionState;
 /** Creates a session over a state, for the manager. */
@@ -111,12 +127,14 @@ export class Session<Data = SessionData> {
    * ends, both timeouts restart, and the row is indexed by user. Data and flash messages are kept, unless another user
    * was logged in: then the session starts empty, so that no data passes from one user to another.
    * @param userId the application's id of the user: a non-empty string, a safe integer or a bigint
+   * @param proof how the user proved who they are, for the audit trail
    * @throws {TypeError} `userId` is none of these
    */
-  login(userId: UserId): void {
+  login(userId: UserId, proof?: LoginProof): void {
     const user = parseUserId(userId, "session.login");
     refuseCallback("login", arguments);
     const state = this.#used;
+    state.proof = proofOf(proof);
     state.beginAnew();
     const before = state.content.user;
     if (before !== undefined && before !== user) state.startOver();

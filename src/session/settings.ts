@@ -1,4 +1,6 @@
 import type { SessionStore } from "../store/contract.ts";
+import type { AuditOptions } from "../audit/options.ts";
+import type { KeyRing } from "../sealing/keyring.ts";
 import type { SessionFormat } from "./format.ts";
 import type { SessionCookie } from "./cookie.ts";
 import type { Defaults } from "./defaults.ts";
@@ -37,6 +39,12 @@ export interface Settings {
   /** What rows hold that were opened of late; null where nothing is to be kept. */
   readonly opened: OpenedRows | null;
   readonly storeTimeout: number;
+  /** The audit trail; null if it is off. */
+  readonly audit: {
+    readonly options: AuditOptions;
+    readonly keys: KeyRing;
+    readonly app: string;
+  } | null;
   /** Whole milliseconds. */
   readonly clock: () => number;
 }

@@ -1,3 +1,4 @@
+import type { AuditContent } from "../audit/events.ts";
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
@@ -31,6 +32,8 @@ export class SessionState {
   refused: Stored | null = null;
   /** The row of the cookie did not open. It may be another application's, so this session never deletes it. */
   unopened = false;
+  /** What `login` was told of how the user proved who they are. */
+  proof: AuditContent | undefined;
   /** The loaded session has ended, and this one continues with only what this request set. */
   restarted = false;
   /** Whether the application accessed the session: the response then varies by cookie (R12). */

@@ -1,3 +1,4 @@
+import type { AuditContent } from "../audit/events.ts";
 import { ConflictError, RefusedError } from "../errors.ts";
 import { infoOfRow, type RowInfo, type SessionRow } from "../store/row.ts";
 import { pagesOf } from "../store/pages.ts";
@@ -45,9 +46,14 @@ export class UserRows {
   readonly #records: Records;
   readonly #refs: readonly Uint8Array[];
   readonly #former: readonly Uint8Array[];
+  readonly #user: string;
+  /** Who ends sessions, and why, for the audit trail. */
+  readonly #by: AuditContent;
 
-  constructor(records: Records, user: string) {
+  constructor(records: Records, user: string, by: AuditContent = {}) {
     const { format } = records.settings;
+    this.#user = user;
+    this.#by = by;
     this.#records = records;
     this.#refs = format.userRefs(user);
     this.#former = format.formerUserRefs?.(user) ?? [];
@@ -73,7 +79,7 @@ export class UserRows {
   /** Deletes one row. False if the user has no such row. */
   async delete(id: Uint8Array): Promise<boolean> {
     const { store } = this.#records;
-    if ((await store.deleteByUser(this.#refs, { only: id })) > 0) return true;
+    if ((await this.#delete(this.#refs, { only: id })) > 0) return true;
     if (this.#former.length === 0) return false;
     const row = await store.read(id);
     if (row === null || !this.#has(row)) return false;
@@ -96,7 +102,7 @@ export class UserRows {
     const { store } = this.#records;
     const isKept = ({ id }: RowInfo): boolean => isAmong(id, except);
     for (let pass = 1; pass <= maxPasses; pass++) {
-      deleted(await store.deleteByUser(this.#refs, { except }));
+      deleted(await this.#delete(this.#refs, { except }));
       const former = (await this.#formerRows()).filter((row) => !isKept(row));
       for (const row of former) if (await this.#deleteFormer(row)) deleted(1);
       const left = await store.listByUser(this.#refs, except.length + 1);
@@ -109,7 +115,14 @@ export class UserRows {
 
   /** A row that is known to be ours stays ours, even if a save changes its reference meanwhile. */
   async #deleteFormer({ id }: Pick<RowInfo, "id">): Promise<boolean> {
-    return (await this.#records.store.deleteByUser([...this.#refs, ...this.#former], { only: id })) > 0;
+    return (await this.#delete([...this.#refs, ...this.#former], { only: id })) > 0;
+  }
+
+  #delete(
+    refs: readonly Uint8Array[],
+    filter: { readonly only?: Uint8Array; readonly except?: readonly Uint8Array[] },
+  ): Promise<number> {
+    return this.#records.deleteByUser(refs, filter, this.#user, this.#by);
   }
 
   async #formerRows(): Promise<RowInfo[]> {

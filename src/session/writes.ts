@@ -16,6 +16,7 @@ import { conformForSaving, conformStored, type Conforming } from "./schema.ts";
 import { publishRefusal } from "./refusal.ts";
 import type { SessionState } from "./state.ts";
 import type { Stored } from "./stored-state.ts";
+import type { Occasion } from "./recorder.ts";
 import type { Token } from "./token.ts";
 import { bytesOf, type Write, type Written } from "./write.ts";
 import { WriteEngine, type Found } from "./write-engine.ts";
@@ -63,7 +64,7 @@ export class Writes {
     const token = write.token!;
     const written = state.written(write, plaintext);
     const row = this.#records.begin(token, bytesOf(written), user, this.#clientOf(state));
-    const insert = () => this.#records.insert(row, reasonOf(write));
+    const insert = () => this.#records.insert(row, reasonOf(write), this.#occasion(state, user));
     if (await this.#during(state, write, { row, token }, written, insert)) {
       oweCookie(this.#records, state);
       return true;
@@ -84,7 +85,7 @@ export class Writes {
       write.intent === "regenerate"
         ? this.#records.continue(token, bytesOf(written), user, client, loaded)
         : this.#records.begin(token, bytesOf(written), user, client);
-    const replace = () => this.#records.replace(loaded, row, reasonOf(write));
+    const replace = () => this.#records.replace(loaded, row, reasonOf(write), this.#occasion(state, user));
     if (!(await this.#during(state, write, { row, token }, written, replace))) return false;
     oweCookie(this.#records, state);
     return true;
@@ -253,7 +254,8 @@ export class Writes {
     for (const id of [doomed?.row.id, state.lost.token?.id]) {
       if (id === undefined) continue;
       try {
-        if (await this.#records.delete(id)) {
+        const userRef = doomed?.row.id === id ? doomed.row.userRef : undefined;
+        if (await this.#records.delete(id, "destroy", { userRef, client: this.#clientOf(state) })) {
           state.lost.deleted = "confirmed";
           state.changes++;
         }
@@ -262,6 +264,10 @@ export class Writes {
         throw error;
       }
     }
+  }
+
+  #occasion(state: SessionState, user: string | undefined): Occasion {
+    return { user, client: this.#clientOf(state), content: user === undefined ? undefined : state.proof };
   }
 
   #clientOf(state: SessionState): ClientInfo | undefined {

@@ -352,5 +352,4 @@ export class AuditTexts {
   #write(text: string, values: readonly SqlValue[]): Statement {
     return { ...this.#read(text, values), writes: true };
   }
-
 }

@@ -68,7 +68,8 @@ export interface ConflictEvent {
 
 /** A batch was sent to the store. */
 export interface BatchEvent {
-  operation: "read" | "insert" | "update" | "replace" | "touch" | "delete";
+  /** `record`: changes together with their events in the audit trail. */
+  operation: "read" | "insert" | "update" | "replace" | "touch" | "delete" | "record";
   /** Number of operations in the batch. */
   size: number;
 }

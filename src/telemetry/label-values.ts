@@ -45,6 +45,7 @@ export const batchOperations: readonly BatchEvent["operation"][] = all<BatchEven
   replace: true,
   touch: true,
   delete: true,
+  record: true,
 });
 
 /** Why each kind of write happens. */

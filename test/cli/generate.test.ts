@@ -312,7 +312,16 @@ for (const table of ["class", "sql", "index", "text", "blob", "_1", "arguments"]
     const schema = (await import(pathToFileURL(folder.file("schema.ts")).href)) as object;
     const { getTableName, is, Table } = await import("drizzle-orm");
     const names = Object.values(schema).map((one) => (is(one, Table) ? getTableName(one) : null));
-    assert.deepEqual(names.toSorted(), [table, `${table}_leases`, `${table}_migrations`].toSorted());
+    const suffixes = [
+      "",
+      "_leases",
+      "_migrations",
+      "_audit",
+      "_audit_subjects",
+      "_audit_checkpoints",
+      "_audit_days",
+    ];
+    assert.deepEqual(names.toSorted(), suffixes.map((suffix) => table + suffix).toSorted());
     for (const tool of ["prisma", "typeorm"]) {
       const { out: text } = await folder.run("generate", tool, "--dialect", "sqlite", "--table", table);
       for (const [, name] of text.matchAll(/^(?:export class|model) (\S+)/gm)) assert.match(name!, /^[A-Z]/);

@@ -270,7 +270,15 @@ describe.each(DRIVERS)("%s", (driver) => {
     const store = sqliteStore(handle, { table: "_Web2" });
     await migrate(store);
     const rows = handle.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").all();
-    expect(rows).toEqual([{ name: "_Web2" }, { name: "_Web2_leases" }, { name: "_Web2_migrations" }]);
+    expect(rows.map((one) => (one as { name: string }).name)).toEqual([
+      "_Web2",
+      "_Web2_audit",
+      "_Web2_audit_checkpoints",
+      "_Web2_audit_days",
+      "_Web2_audit_subjects",
+      "_Web2_leases",
+      "_Web2_migrations",
+    ]);
     const row = randomRow({ expiresAt: NOW + DAY, absoluteExpiresAt: NOW + 2 * DAY + 5 });
     await store.insert([row]);
     const bucket = (): unknown => handle.prepare('SELECT expires_bucket FROM "_Web2"').all();

@@ -21,6 +21,10 @@ const FROZEN: Readonly<Record<string, string>> = {
   "1 postgres": "25307dde2478899f47be790c721b27b015d0ba9df0f5635ecf3f32ee86e17d4b",
   "1 mysql": "f48fcb5192a0e1c3728b148a54e956db904cb045f5725acd67202d217a86097a",
   "1 mariadb": "f48fcb5192a0e1c3728b148a54e956db904cb045f5725acd67202d217a86097a",
+  "2 sqlite": "f3697f387e13d6df5552849b68232d766a590d1240ba8a2014cca2088714e62e",
+  "2 postgres": "dd1ef1a1a7ea6b770f903f536796fdd42e312ebda69f8a1bc28219a66237a36f",
+  "2 mysql": "ecb781276f75c7caff7a3824b638f3645b8b63a79f633ee7ba624993c434389a",
+  "2 mariadb": "ecb781276f75c7caff7a3824b638f3645b8b63a79f633ee7ba624993c434389a",
 };
 
 const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: false });
@@ -33,6 +37,23 @@ const objects = (): string[] =>
     .prepare("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
     .all()
     .map(({ name }) => String(name));
+
+/** Everything that the migrations make, with the journal. */
+const whole = [
+  "stored_sessions",
+  "stored_sessions_audit",
+  "stored_sessions_audit_checkpoints",
+  "stored_sessions_audit_days",
+  "stored_sessions_audit_session",
+  "stored_sessions_audit_subject",
+  "stored_sessions_audit_subjects",
+  "stored_sessions_audit_time",
+  "stored_sessions_audit_user",
+  "stored_sessions_expires_bucket",
+  "stored_sessions_leases",
+  "stored_sessions_migrations",
+  "stored_sessions_user_ref",
+];
 
 afterEach(() => {
   handle = new DatabaseSync(":memory:");
@@ -69,20 +90,21 @@ describe("frozen texts", () => {
 describe("migrating", () => {
   test("creates the tables, writes the journal and does nothing the next time", async () => {
     const database = open();
-    expect(await pendingMigrations(database)).toMatchObject([{ version: 1, name: "sessions" }]);
+    expect(await pendingMigrations(database)).toMatchObject([
+      { version: 1, name: "sessions" },
+      { version: 2, name: "audit" },
+    ]);
     await expect(assertMigrated(database)).rejects.toThrow(NotMigratedError);
     expect(objects(), "looking changes nothing").toEqual([]);
 
     await migrateDatabase(database, { now: 1_234 });
-    expect(objects()).toEqual([
-      "stored_sessions",
-      "stored_sessions_expires_bucket",
-      "stored_sessions_leases",
-      "stored_sessions_migrations",
-      "stored_sessions_user_ref",
-    ]);
-    const checksum = checksumOf(sessions, "sqlite");
-    const applied = [{ version: 1, name: "sessions", checksum, appliedAt: 1_234 }];
+    expect(objects()).toEqual(whole);
+    const applied = MIGRATIONS.map((migration) => ({
+      version: migration.version,
+      name: migration.name,
+      checksum: checksumOf(migration, "sqlite"),
+      appliedAt: 1_234,
+    }));
     expect(await migrationStatus(database)).toEqual({
       applied,
       pending: [],
@@ -99,7 +121,7 @@ describe("migrating", () => {
   test("callers at once in one process all succeed", async () => {
     const database = open();
     await Promise.all(Array.from({ length: 10 }, () => migrateDatabase(database)));
-    expect((await migrationStatus(database)).applied).toHaveLength(1);
+    expect((await migrationStatus(database)).applied).toHaveLength(MIGRATIONS.length);
   });
 
   test("the reported SQL is the SQL that runs", async () => {
@@ -108,7 +130,7 @@ describe("migrating", () => {
       for (const text of statements) handle.exec(text);
     }
     await migrateDatabase(database);
-    expect((await migrationStatus(database)).applied).toHaveLength(1);
+    expect((await migrationStatus(database)).applied).toHaveLength(MIGRATIONS.length);
   });
 
   test("a text other than the one applied is refused, and nothing is changed", async () => {
@@ -173,13 +195,6 @@ describe("tables that are not what the journal says", () => {
     await migrateDatabase(database);
     return database;
   };
-  const whole = [
-    "stored_sessions",
-    "stored_sessions_expires_bucket",
-    "stored_sessions_leases",
-    "stored_sessions_migrations",
-    "stored_sessions_user_ref",
-  ];
 
   test.each([
     ["DROP TABLE stored_sessions", ['the table "stored_sessions"'], 3],
@@ -192,7 +207,12 @@ describe("tables that are not what the journal says", () => {
       const database = await migrated();
       handle.exec(loss);
       const status = await migrationStatus(database);
-      expect(status).toMatchObject({ pending: [], missing, applied: [{ version: 1 }], obstacles: [] });
+      expect(status).toMatchObject({
+        pending: [],
+        missing,
+        applied: [{ version: 1 }, { version: 2 }],
+        obstacles: [],
+      });
       expect(status.repair, "nothing for what is there").toHaveLength(statements);
       const lostTable = loss.startsWith("DROP TABLE");
       await expect(assertMigrated(database).then(() => "fine", String)).resolves.toMatch(
@@ -206,7 +226,7 @@ describe("tables that are not what the journal says", () => {
       expect(await migrationStatus(database)).toMatchObject({
         missing: [],
         repair: [],
-        applied: [{ version: 1 }],
+        applied: [{ version: 1 }, { version: 2 }],
       });
     },
   );

@@ -1,0 +1,136 @@
+import { AuditError } from "../errors.ts";
+import { keyOf } from "../shared/bytes.ts";
+import { numberOf, positionOf, type AuditRow, type AuditStore, type DayCount } from "../store/audit.ts";
+import { decodeCheckpoint, kindCode, type Head } from "./checkpoint.ts";
+import type { Checkpointer } from "./checkpointer.ts";
+import { eventLine } from "./raw.ts";
+
+/** Rows deleted by one statement. */
+const STEP = 1_000;
+const PAGE = 500;
+
+export interface PruneOptions {
+  /** Events of segments that ended before this are deleted. */
+  readonly before: number;
+  /**
+   * Takes the lines of each segment before it is deleted: an export that `audit verify` reads. What it throws ends the run
+   * before that segment.
+   */
+  readonly archive?: ((chain: string, lines: AsyncIterable<string>) => void | Promise<void>) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PruneResult {
+  /** Segments deleted, each the chain of one process for at most a day. */
+  readonly segments: number;
+  readonly events: number;
+  readonly checkpoints: number;
+}
+
+/**
+ * Deletes whole segments that ended before a time. First a signed record says which, with their last hashes, so that
+ * verification knows that nothing else is missing; then their rows go, in bounded steps. What a run that died has left is
+ * deleted by the next one.
+ */
+export async function prune(
+  store: AuditStore,
+  checkpointer: Checkpointer,
+  options: PruneOptions,
+): Promise<PruneResult> {
+  await checkpointer.run();
+  let events = await deleteLeftovers(store);
+  const due = await dueSegments(store, checkpointer.heads, options.before);
+  const done: Head[] = [];
+  const counts = new Map<string, DayCount>();
+  for (const head of due) {
+    options.signal?.throwIfAborted();
+    await options.archive?.(Buffer.from(head.chain).toString("base64url"), linesOf(store, head));
+    for (const count of await store.countChain(head.chain)) {
+      const key = [count.day, count.event, count.outcome, count.device].join();
+      counts.set(key, { ...count, count: count.count + (counts.get(key)?.count ?? 0) });
+    }
+    done.push(head);
+  }
+  if (done.length === 0) return { segments: 0, events, checkpoints: 0 };
+  const floor = await floorOf(store, checkpointer.heads, done);
+  if ((await checkpointer.prune(done, floor, [...counts.values()])) === null) {
+    throw new AuditError(
+      "Another process signed a checkpoint at the same time. Nothing was pruned: run it again.",
+    );
+  }
+  for (const { chain } of done) events += await deleteAll(store, chain);
+  let checkpoints = 0;
+  for (;;) {
+    const deleted = await store.deleteCheckpoints(floor, STEP);
+    checkpoints += deleted;
+    if (deleted === 0) break;
+  }
+  return { segments: done.length, events, checkpoints };
+}
+
+async function deleteLeftovers(store: AuditStore): Promise<number> {
+  let deleted = 0;
+  let after = 0;
+  for (;;) {
+    const records = await store.checkpoints(after, PAGE, kindCode("pruned"));
+    for (const { body } of records) {
+      for (const { chain } of decodeCheckpoint(body)?.heads ?? []) deleted += await deleteAll(store, chain);
+    }
+    if (records.length < PAGE) return deleted;
+    after = records.at(-1)!.number;
+  }
+}
+
+async function deleteAll(store: AuditStore, chain: Uint8Array): Promise<number> {
+  let all = 0;
+  for (;;) {
+    const deleted = await store.deleteChain(chain, STEP);
+    all += deleted;
+    if (deleted < STEP) return all;
+  }
+}
+
+/** Those that ended before, and whose every event is signed: one that was damaged stays as evidence. */
+async function dueSegments(store: AuditStore, heads: readonly Head[], before: number): Promise<Head[]> {
+  const stored = new Map(
+    (await store.heads()).map((position) => [keyOf(position.subarray(0, 24)), position]),
+  );
+  const due: Head[] = [];
+  for (const head of heads) {
+    const position = stored.get(keyOf(head.chain));
+    if (position === undefined || numberOf(position) !== head.number) continue;
+    const [last] = await store.events(positionOf(head.chain, head.number - 1), position, 1);
+    if (last !== undefined && last.at < before) due.push(head);
+  }
+  return due;
+}
+
+/** The first checkpoint that says something of a chain that stays. */
+async function floorOf(store: AuditStore, heads: readonly Head[], done: readonly Head[]): Promise<number> {
+  const gone = new Set(done.map(({ chain }) => keyOf(chain)));
+  const kept = new Set(heads.map(({ chain }) => keyOf(chain)).filter((name) => !gone.has(name)));
+  let after = 0;
+  for (;;) {
+    const page = await store.checkpoints(after, PAGE);
+    for (const { number, body } of page) {
+      const content = decodeCheckpoint(body);
+      if (content === null || content.heads.some(({ chain }) => kept.has(keyOf(chain)))) return number;
+      after = number;
+    }
+    if (page.length < PAGE) return after + 1;
+  }
+}
+
+async function* linesOf(store: AuditStore, head: Head): AsyncGenerator<string> {
+  let number = 0;
+  while (number < head.number) {
+    const rows: readonly AuditRow[] = await store.events(
+      positionOf(head.chain, number),
+      positionOf(head.chain, head.number),
+      PAGE,
+    );
+    if (rows.length === 0) return;
+    for (const row of rows) yield eventLine(row);
+    number = numberOf(rows.at(-1)!.position);
+  }
+}

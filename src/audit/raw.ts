@@ -1,0 +1,114 @@
+/**
+ * The trail as it is stored, one JSON object a line: what `audit verify` reads offline. Content stays sealed, so a copy gives
+ * away no more than the database does.
+ */
+import { AuditError } from "../errors.ts";
+import {
+  chainOf,
+  numberOf,
+  positionOf,
+  type AuditCheckpoint,
+  type AuditRow,
+  type AuditStore,
+} from "../store/audit.ts";
+
+const FORMAT = 1;
+const PAGE = 1_000;
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
+const bytes = (value: unknown): Uint8Array => new Uint8Array(Buffer.from(String(value), "base64url"));
+
+export function eventLine(row: AuditRow): string {
+  const { at, event, outcome, device, amount, session, subject, body, hash, mac } = row;
+  const chain = text(chainOf(row.position));
+  return JSON.stringify({
+    audit: FORMAT,
+    chain,
+    number: numberOf(row.position),
+    at,
+    event,
+    outcome,
+    device,
+    amount,
+    session: session && text(session),
+    subject: subject && text(subject),
+    body: text(body),
+    hash: text(hash),
+    mac: text(mac),
+  });
+}
+
+export function checkpointLine({ number, at, kind, body, signature }: AuditCheckpoint): string {
+  return JSON.stringify({
+    audit: FORMAT,
+    checkpoint: number,
+    at,
+    kind,
+    body: text(body),
+    signature: text(signature),
+  });
+}
+
+/**
+ * An event or a checkpoint of a line. Null for an empty line.
+ * @throws {AuditError} the line is something else
+ */
+export function readLine(line: string): { event: AuditRow } | { checkpoint: AuditCheckpoint } | null {
+  if (line.trim() === "") return null;
+  let value: Record<string, unknown>;
+  try {
+    value = JSON.parse(line) as Record<string, unknown>;
+  } catch (cause) {
+    throw new AuditError("A line of the export is not JSON. Was the file cut off?", { cause });
+  }
+  if (value["audit"] !== FORMAT) {
+    throw new AuditError(
+      'A line is not of an export in the format "raw". Export with --format raw to verify it later.',
+    );
+  }
+  const number = (name: string): number => Number(value[name]);
+  if (value["checkpoint"] !== undefined) {
+    const [body, signature] = [bytes(value["body"]), bytes(value["signature"])];
+    return {
+      checkpoint: { number: number("checkpoint"), at: number("at"), kind: number("kind"), body, signature },
+    };
+  }
+  const optional = (name: string): Uint8Array | null => (value[name] === null ? null : bytes(value[name]));
+  const chain = new Uint8Array(24);
+  chain.set(bytes(value["chain"]).subarray(0, 24));
+  return {
+    event: {
+      position: positionOf(chain, number("number")),
+      at: number("at"),
+      event: number("event"),
+      outcome: number("outcome"),
+      device: number("device"),
+      amount: number("amount"),
+      session: optional("session"),
+      subject: optional("subject"),
+      body: bytes(value["body"]),
+      hash: bytes(value["hash"]),
+      mac: bytes(value["mac"]),
+    },
+  };
+}
+
+/** Everything, in order of position, then the checkpoints that there were when this began: events are there for all of them. */
+export async function* rawLines(store: AuditStore): AsyncGenerator<string> {
+  const { number: newest = 0 } = (await store.lastCheckpoint()) ?? {};
+  const last = new Uint8Array(32).fill(255);
+  let after: Uint8Array = new Uint8Array(32);
+  for (;;) {
+    const rows = await store.events(after, last, PAGE);
+    for (const row of rows) yield eventLine(row);
+    if (rows.length < PAGE) break;
+    after = rows.at(-1)!.position;
+  }
+  let number = 0;
+  for (;;) {
+    const page = await store.checkpoints(number, PAGE);
+    for (const checkpoint of page) if (checkpoint.number <= newest) yield checkpointLine(checkpoint);
+    if (page.length < PAGE || page.at(-1)!.number >= newest) return;
+    number = page.at(-1)!.number;
+  }
+}
