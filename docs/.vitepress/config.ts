@@ -45,6 +45,7 @@ const operations = [
   page("Key rotation", "key-rotation"),
   page("Rolling deploys", "rolling-deploys"),
   page("Telemetry", "telemetry"),
+  page("Audit trail", "audit"),
   page("Incident guide", "incident-guide"),
 ];
 const reference = [

@@ -58,18 +58,18 @@ async function nameOf(
   if (origin !== null && keyOf(origin) !== keyOf(row.position)) {
     const isSameChain = keyOf(chainOf(origin)) === keyOf(chainOf(row.position));
     const from = isSameChain ? `${numberOf(origin)}` : `${numberOf(origin)} of chain ${nameOfChain(origin)}`;
-    return problem("moved", suspect, `stands in the place of another: it was written as ${from}`);
+    return problemOf("moved", suspect, `stands in the place of another: it was written as ${from}`);
   }
   const original = await originalOf(row, store);
   if (original !== null) {
     const where = `${numberOf(original)} of chain ${nameOfChain(original)}`;
-    return problem("copied", suspect, `is a copy of event ${where}`);
+    return problemOf("copied", suspect, `is a copy of event ${where}`);
   }
   const isPlaced = numberOf(row.position) >= 1;
   if (isAfterGap && isGenuine === null && isHashable(row) && isPlaced) return null;
-  if (isCovered) return problem("edited", suspect, "was edited");
+  if (isCovered) return problemOf("edited", suspect, "was edited");
   // Of the last events of a chain nobody has signed how many there are.
-  return problem("forged", suspect, "was added or edited: no process with these keys wrote it");
+  return problemOf("forged", suspect, "was added or edited: no process with these keys wrote it");
 }
 
 /** The place among those that were changed where this event would be right. */
@@ -108,7 +108,7 @@ function nameOfChain(position: Uint8Array): string {
   return Buffer.from(chainOf(position)).toString("base64url");
 }
 
-function problem(kind: AuditProblem["kind"], { row, since }: Suspect, what: string): AuditProblem {
+function problemOf(kind: AuditProblem["kind"], { row, since }: Suspect, what: string): AuditProblem {
   const number = numberOf(row.position);
   const chain = nameOfChain(row.position);
   const message = `Event ${number} of chain ${chain} ${what}.`;

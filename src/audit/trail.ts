@@ -1,4 +1,3 @@
-import { AuditError } from "../errors.ts";
 import { Lease } from "../jobs/lease.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { milliseconds } from "../shared/duration.ts";
@@ -250,10 +249,4 @@ function warn(code: string, message: string): void {
 
 function reasonOf(error: unknown): string {
   return `Cause: ${printable(error instanceof Error ? error.message : String(error))}`;
-}
-
-/** @throws {AuditError} there is no trail */
-export function assertTrail(trail: Trail | null): Trail {
-  if (trail !== null) return trail;
-  throw new AuditError("The audit trail is off. Set `audit: true` in the options of createSessionManager.");
 }

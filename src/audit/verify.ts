@@ -245,7 +245,7 @@ export class Verifier {
     if (through === Number.MAX_SAFE_INTEGER) last.fill(255, state.chain.length);
     else last.set(positionOf(state.chain, through));
     let after = positionOf(state.chain, state.number);
-    if (state.number === 0) after = before(after);
+    if (state.number === 0) after = positionBefore(after);
     for (;;) {
       if (state.number >= through) return;
       const rows = await store.events(after, last, PAGE);
@@ -386,7 +386,7 @@ export class Verifier {
 }
 
 /** The position before one of number 0: events with that number were forged, and are read as well. */
-function before(position: Uint8Array): Uint8Array {
+function positionBefore(position: Uint8Array): Uint8Array {
   const earlier = new Uint8Array(position);
   for (let at = earlier.length - 1; at >= 0; at--) {
     if (earlier[at]! > 0) {
