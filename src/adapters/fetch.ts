@@ -96,13 +96,14 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
 
   const commit: FetchSessions<Data>["commit"] = async (session, response) => {
     const state = stateOf(session as Session<never>);
+    const { uses } = state;
     const deliverable = isIdle(state) ? response : deliverableOf(response, state);
     const setCookie = await owedBy(session).catch((error: unknown) => {
       deliverable.body?.cancel().catch(() => {}); // rejects if the stream has a reader
       throw error;
     });
     const { accessed } = state;
-    tellOfLateChanges(state);
+    tellOfLateChanges(state, uses);
     if (setCookie === null && !accessed) return deliverable;
     if (setCookie !== null) warn(setCookie, requests.get(session));
     const answer = withMutableHeaders(deliverable);
@@ -123,8 +124,10 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
       return commit(session, await handler(session));
     },
     async save(session) {
+      const state = stateOf(session as Session<never>);
+      const { uses } = state;
       const setCookie = await owedBy(session);
-      tellOfLateChanges(stateOf(session as Session<never>));
+      tellOfLateChanges(state, uses);
       if (setCookie === null) return null;
       const { name, value, ...attributes } = parseSetCookie(setCookie);
       return {

@@ -58,6 +58,7 @@ export function session<Data>(
     }
 
     const state = stateOf(loaded as Session<never>);
+    const { uses } = state;
     let setCookie: string | null;
     try {
       refuseNull(c.get("session"));
@@ -69,7 +70,7 @@ export function session<Data>(
       throw error;
     }
     const { accessed } = state;
-    tellOfLateChanges(state);
+    tellOfLateChanges(state, uses);
     if (thrown !== null) {
       dropAnswer(c, earlier, accessed, setCookie);
       throw asError(thrown.error);

@@ -92,7 +92,8 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
     );
     const { accessed } = stateOf(wrapped.stored as Session<never>);
     wrapped.stored = committed.session as Session<never>;
-    tellOfLateChanges(stateOf(committed.session));
+    const committedState = stateOf(committed.session);
+    tellOfLateChanges(committedState, committedState.uses);
     return { setCookie: committed.setCookie, accessed };
   };
 

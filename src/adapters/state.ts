@@ -25,9 +25,18 @@ export function refuseNull(current: unknown): void {
   );
 }
 
-/** Warns about a change made after the commit, and about later ones. */
-export function tellOfLateChanges(state: SessionState): void {
-  if (changedSinceCommit(state)) warnOfLateChange();
+/**
+ * Comparing a session after its response costs as much as before it. In production only sessions that were accessed in
+ * between are compared, so a change of an object that the application took from the session before goes unnoticed.
+ */
+const comparesAll = process.env["NODE_ENV"] !== "production";
+
+/**
+ * Warns about a change made after the commit, and about later ones.
+ * @param uses the count of when the commit started
+ */
+export function tellOfLateChanges(state: SessionState, uses: number): void {
+  if ((comparesAll || state.uses !== uses) && changedSinceCommit(state)) warnOfLateChange();
   else watchLateChanges(state);
 }
 
@@ -40,10 +49,13 @@ function warnOfLateChange(): void {
 
 /** Warns about changes from now on, because the response is over. */
 function watchLateChanges(state: SessionState): void {
-  state.onUse = () => {
-    state.onUse = null;
-    setImmediate(() => changedSinceCommit(state) && warnOfLateChange());
-  };
+  state.onUse = onLateUse;
+}
+
+/** Shared by all sessions, so that watching one costs no closure. */
+function onLateUse(this: SessionState): void {
+  this.onUse = null;
+  setImmediate(() => changedSinceCommit(this) && warnOfLateChange());
 }
 
 let warnedOfUnsentCookie = false;

@@ -47,6 +47,15 @@ export class Codec {
     return this.#finish(writer);
   }
 
+  /** Whether {@link encode} would return these bytes. It makes no copy of them. @throws like `encode` */
+  encodesTo(content: Content, bytes: Uint8Array): boolean {
+    const writer = this.#take();
+    writer.content(content.data, content.user, content.flash);
+    const isSame = writer.finishAs(bytes);
+    if (writer.isSmall) this.#spare = writer;
+    return isSame;
+  }
+
   /** @throws {RefusedError} reason "decode": bytes that `encode` cannot have written */
   decode(bytes: Uint8Array): Content {
     const reader = new Reader(bytes, this.#limits);

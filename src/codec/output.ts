@@ -36,6 +36,11 @@ export class Output {
     return copy;
   }
 
+  /** Whether these are the bytes written. */
+  equals(bytes: Uint8Array): boolean {
+    return bytes.length === this.#at && this.#bytes.compare(bytes, 0, this.#at, 0, this.#at) === 0;
+  }
+
   null(): void {
     this.#reserve(1);
     this.#byte(0xc0);

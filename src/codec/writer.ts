@@ -92,15 +92,34 @@ export class Writer {
    * @throws {LimitError} too large
    */
   finish(): Uint8Array {
-    const output = this.#output;
+    this.#assertSize();
+    const bytes = this.#output.copy();
+    this.#reset();
+    return bytes;
+  }
+
+  /**
+   * Like {@link finish}, but returns only whether these are the encoded bytes.
+   * @throws {LimitError} too large
+   */
+  finishAs(bytes: Uint8Array): boolean {
+    this.#assertSize();
+    const isSame = this.#output.equals(bytes);
+    this.#reset();
+    return isSame;
+  }
+
+  #assertSize(): void {
+    const { length } = this.#output;
     const { maxBytes } = this.#limits;
-    if (output.length > maxBytes) throw tooLarge(output.length, maxBytes);
-    const bytes = output.copy();
-    output.rewind();
+    if (length > maxBytes) throw tooLarge(length, maxBytes);
+  }
+
+  #reset(): void {
+    this.#output.rewind();
     this.#keys = 0;
     this.#skipped = 0;
     this.#bytes = 0;
-    return bytes;
   }
 
   /** Whether the buffer is small enough to keep for reuse. */

@@ -56,6 +56,11 @@ export interface SessionFormat {
    * @throws {LimitError} too large, too deep, too many keys
    */
   encode(content: Content, loaded: Uint8Array | null): Uint8Array;
+  /**
+   * Whether `encode` would give these bytes, for formats that can tell without making them.
+   * @throws {ValueError} {LimitError} like `encode`
+   */
+  encodesTo?(content: Content, plaintext: Uint8Array): boolean;
   /** @throws {RefusedError} bytes that `encode` did not make */
   decode(plaintext: Uint8Array): Content;
   /** Whether two values are stored as the same bytes. A value that cannot be stored equals only itself. */

@@ -7,10 +7,11 @@ import type { Write, Written } from "./write.ts";
  * proves that it was, because every write has a random version.
  */
 export class LostWrites<Lost> {
-  readonly #writes: Map<number, Lost> = new Map();
+  /** Null for none, as with nearly every session. */
+  #writes: Map<number, Lost> | null = null;
 
   get isEmpty(): boolean {
-    return this.#writes.size === 0;
+    return this.#writes === null;
   }
 
   /** Performs a write, and records it if its answer is lost. */
@@ -24,21 +25,21 @@ export class LostWrites<Lost> {
   }
 
   add(version: number, lost: Lost): void {
-    this.#writes.set(version, lost);
+    (this.#writes ??= new Map()).set(version, lost);
   }
 
   /** The lost write that stored the row with this version; undefined if another request stored it. */
   find(version: number): Lost | undefined {
-    return this.#writes.get(version);
+    return this.#writes?.get(version);
   }
 
   protected values(): Iterable<Lost> {
-    return this.#writes.values();
+    return this.#writes?.values() ?? [];
   }
 
   /** Forgets them: one was found, or the row that they would replace has changed, so that none can be applied now. */
   clear(): void {
-    this.#writes.clear();
+    this.#writes = null;
   }
 }
 

@@ -3,7 +3,8 @@ import type { KeyRing } from "../sealing/keyring.ts";
 import { Sealer, type SealMode } from "../sealing/sealer.ts";
 import type { SessionRow } from "../store/row.ts";
 import type { ClientInfo, Sealed, SessionFormat } from "./format.ts";
-import { hasTokenShape, mintToken, readToken, refreshToken } from "./token.ts";
+import { KnownTokens } from "./known-tokens.ts";
+import { hasTokenShape, mintToken, readKnownToken, refreshToken } from "./token.ts";
 
 export interface NativeFormatOptions {
   readonly keys: KeyRing;
@@ -27,6 +28,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
   const { keys, app } = options;
   const codec = new Codec({ maxBytes: options.maxBytes });
   const sealer = new Sealer(options);
+  const known = new KnownTokens();
   const newest = keys.newest.id;
   const opensBoth = options.alsoOpens !== undefined && options.alsoOpens !== options.sealTo;
 
@@ -35,13 +37,14 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     ...(opensBoth && { needsToken: (row: SessionRow) => Sealer.isToCookie(row.data) }),
     maxSealedBytes: options.maxBytes,
     mint: () => mintToken(keys),
-    read: (value) => readToken(keys, value),
+    read: (value) => readKnownToken(keys, known, value),
     rejection: (value) => (hasTokenShape(value) ? "unknown_key" : "malformed"),
     refresh: (token) => refreshToken(keys, token),
     userRef: (user) => (user === undefined ? null : keys.userRef(user, app)),
     userRefs: (user) => keys.userRefs(user, app),
     ...(app !== "" && { formerUserRefs: (user: string) => keys.userRefs(user) }),
     encode: (content) => codec.encode(content),
+    encodesTo: (content, plaintext) => codec.encodesTo(content, plaintext),
     decode: (plaintext) => codec.decode(plaintext),
     same: (a, b) => codec.same(a, b),
     seal(plaintext, row, token, loaded) {

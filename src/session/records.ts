@@ -54,22 +54,24 @@ export class Records {
 
   /** The row; null if it is missing, has ended (promise 5), or its times were tampered with. */
   async read(id: Uint8Array): Promise<SessionRow | null> {
-    const row = await trace(
+    const row = await (channels.read.hasSubscribers ? this.#traced(id) : this.#read(id));
+    if (row !== null) return this.isAlive(row) ? row : null;
+    this.settings.opened?.drop(id);
+    return null;
+  }
+
+  #traced(id: Uint8Array): Promise<SessionRow | null> {
+    return trace(
       "read",
       () => ({ operation: "read", handle: handleOf(id) }),
       () => this.#read(id),
       (event, found) => (event.found = found !== null),
     );
-    return row !== null && this.isAlive(row) ? row : null;
   }
 
   /** Sends what is known of the row, so that the store need not transfer it again. */
-  async #read(id: Uint8Array): Promise<SessionRow | null> {
-    const { opened } = this.settings;
-    if (opened === null) return this.store.read(id);
-    const row = await this.store.read(id, opened.known(id));
-    if (row === null) opened.drop(id);
-    return row;
+  #read(id: Uint8Array): Promise<SessionRow | null> {
+    return this.store.read(id, this.settings.opened?.known(id) ?? null);
   }
 
   isAlive(row: Omit<SessionRow, "data">): boolean {

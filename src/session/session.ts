@@ -64,6 +64,7 @@ export class Session<Data = SessionData> {
   get #used(): SessionState {
     const state = this.#state;
     state.accessed = true;
+    state.uses++;
     state.onUse?.();
     return state;
   }

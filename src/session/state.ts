@@ -38,6 +38,8 @@ export class SessionState {
   restarted = false;
   /** Whether the application accessed the session: the response then varies by cookie (R12). */
   accessed = false;
+  /** Counts how often the application accessed it: for adapters, which thereby notice late changes. */
+  uses = 0;
   /** For adapters: names on the session that refer to values in its data, because another library uses them. */
   lentNames: RegExp | null = null;
   /** For adapters: called at each use of the session after its response. */

@@ -4,9 +4,11 @@ import type { SessionState } from "./state.ts";
 /** Whether the working copy equals what was last read or written, byte for byte. */
 export function isUnchanged(state: SessionState): boolean {
   if (!state.opened) return true;
-  if (state.plaintext === null) return false;
+  const { plaintext, content } = state;
+  if (plaintext === null) return false;
+  const { format } = state.settings;
   try {
-    return sameBytes(state.settings.format.encode(state.content, state.plaintext), state.plaintext);
+    return format.encodesTo?.(content, plaintext) ?? sameBytes(format.encode(content, plaintext), plaintext);
   } catch {
     return false; // it holds a value that cannot be stored
   }

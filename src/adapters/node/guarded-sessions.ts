@@ -17,6 +17,8 @@ export interface Effect extends SessionEffect {
   readonly guarded: Guarded;
   /** The application's last known commit or update. */
   readonly turn: unknown;
+  /** How often the application had used the session by then. */
+  readonly uses: number;
 }
 
 /** The headers that the sessions require after a commit; after a failure, those of the sessions committed before it. */
@@ -71,11 +73,12 @@ export class GuardedSessions {
 
   async #commit(effects: Effect[]): Promise<Committed> {
     for (const guarded of this.#all) {
+      const { uses } = guarded.state;
       const before = this.#early?.find((effect) => effect.guarded === guarded);
       try {
         const setCookie = (await guarded.commit()) ?? before?.setCookie ?? null;
         const { accessed, turn } = guarded.state;
-        effects.push({ accessed, setCookie, guarded, turn });
+        effects.push({ accessed, setCookie, guarded, turn, uses });
       } catch (error) {
         if (before !== undefined && before.setCookie !== null) effects.push(before);
         return { effects, failure: { error } };
@@ -88,8 +91,8 @@ export class GuardedSessions {
     const effects: Effect[] = [];
     for (const guarded of this.#all) {
       if (!guarded.isSettled()) return null;
-      const { accessed, turn } = guarded.state;
-      effects.push({ accessed, setCookie: null, guarded, turn });
+      const { accessed, turn, uses } = guarded.state;
+      effects.push({ accessed, setCookie: null, guarded, turn, uses });
     }
     return effects;
   }
@@ -104,7 +107,10 @@ export class GuardedSessions {
   }
 
   /** After the response: warns about changes made after the commit, and watches for more. */
-  tellOfLateChanges(): void {
-    for (const { state } of this.#all) tellOfLateChanges(state);
+  tellOfLateChanges(effects: readonly Effect[]): void {
+    for (const guarded of this.#all) {
+      const effect = effects.find((one) => one.guarded === guarded);
+      tellOfLateChanges(guarded.state, effect?.uses ?? -1); // one that came later is looked at anyway
+    }
   }
 }

@@ -18,7 +18,10 @@ export interface Interceptor {
   answer(method: Output, args: unknown[]): unknown;
   mutate(method: Mutator, args: unknown[]): unknown;
   subscribe(method: Subscriber, args: unknown[]): unknown;
-  emit(args: unknown[]): unknown;
+  /** Called with "pipe", "unpipe" and "close", before the listeners are. */
+  heard(event: string, argument: unknown): void;
+  /** The method that was there. */
+  readonly emitter: AnyFunction;
   look(property: "headersSent" | "writableEnded"): unknown;
 }
 
@@ -136,7 +139,10 @@ const disguise: PropertyDescriptorMap = {
 };
 
 function emit(this: Guarded, ...args: unknown[]): unknown {
-  return this[guardOf].emit(args);
+  const guard = this[guardOf];
+  const [event] = args;
+  if (event === "close" || event === "pipe" || event === "unpipe") guard.heard(event, args[1]);
+  return guard.emitter.apply(this, args);
 }
 
 function output(method: Output): AnyFunction {

@@ -55,7 +55,7 @@ export class ResponseGuard {
   readonly #earlier: EarlierHeaders;
   readonly #held: HeldCalls;
   readonly #outputs: Methods<Output>;
-  readonly #emit: AnyFunction;
+  readonly emitter: AnyFunction;
   readonly #subscribers: Methods<Subscriber> | null;
   /** Null until the headers are frozen. */
   #mutators: Methods<Mutator> | null = null;
@@ -70,6 +70,8 @@ export class ResponseGuard {
   #sources: PipedSources | null = null;
   /** Do not wait longer after the client disconnects: the handler is done, or is sending a file. */
   #answered = false;
+  /** What the sessions owed to the response that has begun. */
+  #effects: readonly Effect[] = [];
   #closed = false;
   /** Set after a failed commit, until the error handler's response starts. */
   #failure: FailedResponse | null = null;
@@ -89,7 +91,7 @@ export class ResponseGuard {
     this.#earlier = new EarlierHeaders(response);
     this.#held = new HeldCalls(response);
     this.#outputs = interceptOutputs(response);
-    this.#emit = interceptEmit(response);
+    this.emitter = interceptEmit(response);
     this.#subscribers = interceptSubscribers(response);
   }
 
@@ -136,6 +138,7 @@ export class ResponseGuard {
   /** Starts a response whose sessions need no commit. */
   #goOn(effects: readonly Effect[], method: Output, args: unknown[]): unknown {
     this.#phase = "begun";
+    this.#effects = effects;
     try {
       if (effects.some(({ accessed, setCookie }) => accessed || setCookie !== null))
         this.#writeHeaders(effects);
@@ -194,21 +197,20 @@ export class ResponseGuard {
   }
 
   /** Intercepts an event of the response before its listeners. */
-  emit(args: unknown[]): unknown {
-    switch (args[0]) {
+  heard(event: string, argument: unknown): void {
+    switch (event) {
       case "pipe":
-        (this.#sources ??= new PipedSources()).add(args[1]);
+        (this.#sources ??= new PipedSources()).add(argument);
         if (this.#failure !== null) this.#failure.answering = "yes";
         if (isGone(this.#response)) this.#commitUnheard(); // the source may be destroyed before it writes
         break;
       case "unpipe":
-        this.#sources?.delete(args[1]);
+        this.#sources?.delete(argument);
         break;
       case "close":
         if (this.#answered || this.#sources?.any) this.#commitUnheard();
         this.#afterwards();
     }
-    return this.#emit.apply(this.#response, args);
   }
 
   #isLate(method: Output): boolean {
@@ -326,6 +328,7 @@ export class ResponseGuard {
   #replay(effects: readonly Effect[]): boolean {
     const calls = this.#held.take();
     this.#phase = "begun";
+    this.#effects = effects;
     const response = this.#response;
     if (this.#status !== null) setStatus(response, this.#status);
     const [first] = calls;
@@ -393,7 +396,7 @@ export class ResponseGuard {
   #afterwards(): void {
     if (this.#phase !== "begun" || this.#closed) return;
     this.#closed = true;
-    this.#sessions.tellOfLateChanges();
+    this.#sessions.tellOfLateChanges(this.#effects);
   }
 
   mutate(method: Mutator, args: unknown[]): unknown {

@@ -1,0 +1,63 @@
+import { inspect } from "node:util";
+import { describe, expect, test } from "vitest";
+import { generateKey, KeyRing } from "../sealing/keyring.ts";
+import { KnownTokens } from "./known-tokens.ts";
+import { mintToken, readKnownToken, readToken } from "./token.ts";
+
+const [newest, older] = [generateKey(), generateKey()];
+const ring = KeyRing.from([newest, older]);
+
+describe("known tokens", () => {
+  test("a token that was verified → is read again as the first time, also under an older key", () => {
+    const known = new KnownTokens();
+    for (const key of [newest, older]) {
+      const { text } = mintToken(KeyRing.from(key));
+      const first = readToken(ring, text)!;
+      for (let request = 0; request < 3; request++) {
+        const again = readKnownToken(ring, known, text)!;
+        expect([again.text, again.sid, again.id, again.stale]).toEqual([
+          text,
+          first.sid,
+          first.id,
+          key === older,
+        ]);
+      }
+    }
+  });
+
+  test("R11: what does not verify → does not verify the next time either", () => {
+    const known = new KnownTokens();
+    const { text } = mintToken(ring);
+    readKnownToken(ring, known, text);
+    const forged = [
+      mintToken(KeyRing.from(generateKey())).text,
+      text.slice(0, 63) + (text.endsWith("A") ? "B" : "A"),
+      `${text}A`,
+      `${text} `,
+      "",
+    ];
+    for (let request = 0; request < 2; request++)
+      for (const other of forged) expect(readKnownToken(ring, known, other)).toBeNull();
+  });
+
+  test("promise 10: more tokens than are kept → each is still read", () => {
+    const known = new KnownTokens();
+    const texts = Array.from({ length: 10_000 }, () => mintToken(ring).text);
+    for (const text of texts) expect(readKnownToken(ring, known, text)?.text).toBe(text);
+    const found = texts.filter((text) => known.find(known.keyOf(text)) !== undefined);
+    expect(found.length).toBeGreaterThan(4_000);
+    expect(found.length).toBeLessThanOrEqual(8_192);
+    for (const text of texts.slice(0, 10)) expect(readKnownToken(ring, known, text)?.text).toBe(text);
+  });
+
+  test("R2: what is kept → is no token and contains none", () => {
+    const known = new KnownTokens();
+    const { text, sid } = mintToken(ring);
+    readKnownToken(ring, known, text);
+    const key = known.keyOf(text);
+    const shown = inspect([key, known.find(key), known], { depth: 9, showHidden: true });
+    for (const secret of [text, Buffer.from(sid).toString("latin1"), Buffer.from(sid).toString("hex")])
+      expect(shown).not.toContain(secret);
+    expect(new KnownTokens().keyOf(text)).not.toBe(key);
+  });
+});
