@@ -33,9 +33,9 @@ const comparesAll = process.env["NODE_ENV"] !== "production";
 
 /**
  * Warns about a change made after the commit, and about later ones.
- * @param uses the count of when the commit started
+ * @param uses the count of when the commit started. Default: always compare
  */
-export function tellOfLateChanges(state: SessionState, uses: number): void {
+export function tellOfLateChanges(state: SessionState, uses: number = -1): void {
   if ((comparesAll || state.uses !== uses) && changedSinceCommit(state)) warnOfLateChange();
   else watchLateChanges(state);
 }

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { SessionBusyError } from "../errors.ts";
+import { Deadlines, type Limited } from "../shared/deadlines.ts";
 import { EventLoopLag } from "../shared/event-loop-lag.ts";
 
 /**
@@ -60,6 +61,7 @@ export class GroupCommit<Draft, Done> {
   readonly #lanes: Map<string, Lane<Draft, Done>> = new Map();
   readonly #limit: number;
   readonly #lag: EventLoopLag;
+  readonly #deadlines: Deadlines;
 
   /**
    * @param limit milliseconds: a save that runs longer no longer blocks the next one, and no save waits longer than this
@@ -68,6 +70,7 @@ export class GroupCommit<Draft, Done> {
   constructor(limit: number) {
     this.#limit = limit;
     this.#lag = new EventLoopLag(limit / 50);
+    this.#deadlines = new Deadlines(limit, this.#lag);
   }
 
   /**
@@ -112,7 +115,7 @@ export class GroupCommit<Draft, Done> {
       // Event-loop lag does not count as work of this lane.
       const began = performance.now();
       const late = this.#lag.begin(began);
-      await within(entry.work().then(entry.resolve, entry.reject), this.#limit);
+      await within(entry.work().then(entry.resolve, entry.reject), this.#deadlines);
       const now = performance.now();
       lane.worked += now - began - (this.#lag.until(now) - late);
       this.#lag.end();
@@ -200,11 +203,24 @@ function tooBusy(name: string, why: string): SessionBusyError {
   );
 }
 
-function within(task: Promise<unknown>, limit: number): Promise<void> {
+/** One save that others wait for, which they do no longer than the limit. */
+class Turn implements Limited {
+  deadline = 0;
+  earlier: Limited | null = null;
+  later: Limited | null = null;
+  readonly expire: () => void;
+
+  constructor(expire: () => void) {
+    this.expire = expire;
+  }
+}
+
+function within(task: Promise<unknown>, deadlines: Deadlines): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, limit);
+    const turn = new Turn(resolve);
+    deadlines.add(turn);
     void task.then(() => {
-      clearTimeout(timer);
+      deadlines.remove(turn);
       resolve();
     });
   });

@@ -5,10 +5,13 @@ import type { BareRow, SessionFormat } from "./format.ts";
 /** What an entry takes beside the bytes in it: objects, array buffers, and its place in the map. */
 const OVERHEAD = 600;
 
+/** Bytes of small entries that share a buffer. */
+const SLAB = 65_536;
+
 interface Opened {
+  /** Without its client, which is not known to be that of the row. */
   readonly row: SessionRow;
   readonly plaintext: Uint8Array;
-  readonly bytes: number;
 }
 
 /**
@@ -21,13 +24,16 @@ interface Opened {
  * Content is kept as bytes, from which each request decodes objects of its own: what an application does to them changes
  * nothing here (R42).
  *
- * The oldest entries are dropped, half of the bytes at a time, unless they were used since.
+ * The oldest entries are dropped, half of the memory at a time, unless they were used since.
  */
 export class OpenedRows {
   readonly #most: number;
   #young = new Map<string, Opened>();
+  /** Allocated by this generation, for entries that were replaced or dropped since too. */
   #youngBytes = 0;
   #old = new Map<string, Opened>();
+  #slab: Uint8Array = new Uint8Array(0);
+  #used = 0;
 
   /** @param bytes the memory that entries take at most */
   constructor(bytes: number) {
@@ -46,46 +52,61 @@ export class OpenedRows {
   }
 
   add(row: SessionRow, plaintext: Uint8Array): void {
-    const bytes = row.data.length + plaintext.length + OVERHEAD;
-    if (bytes > this.#most) return;
-    const kept = { ...row, data: whole(row.data), client: row.client && whole(row.client) };
-    this.#put(keyOf(row.id), { row: kept, plaintext: whole(plaintext), bytes });
+    this.#put(keyOf(row.id), row, plaintext);
   }
 
   /** Of a session that ended. */
   drop(id: Uint8Array): void {
     const key = keyOf(id);
-    this.#youngBytes -= this.#young.get(key)?.bytes ?? 0;
     this.#young.delete(key);
     this.#old.delete(key);
   }
 
   clear(): void {
     this.#young.clear();
-    this.#youngBytes = 0;
     this.#old.clear();
+    this.#slab = new Uint8Array(0);
+    this.#youngBytes = this.#used = 0;
   }
 
   #entry(key: string): Opened | undefined {
     const young = this.#young.get(key);
     if (young !== undefined) return young;
     const old = this.#old.get(key);
-    if (old !== undefined) {
-      this.#old.delete(key);
-      this.#put(key, old);
-    }
-    return old;
+    if (old === undefined) return undefined;
+    this.#old.delete(key);
+    this.#put(key, old.row, old.plaintext); // a copy, so that no slab of the older generation is kept
+    return this.#young.get(key);
   }
 
-  #put(key: string, entry: Opened): void {
-    this.#youngBytes += entry.bytes - (this.#young.get(key)?.bytes ?? 0);
-    this.#young.set(key, entry);
+  #put(key: string, row: SessionRow, plaintext: Uint8Array): void {
+    const bytes = row.data.length + plaintext.length + OVERHEAD;
+    if (bytes > this.#most) return;
+    if (this.#youngBytes + bytes > this.#most) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngBytes = 0;
+      this.#slab = new Uint8Array(0);
+      this.#used = 0;
+    }
+    this.#youngBytes += bytes;
     this.#old.delete(key);
-    if (this.#youngBytes <= this.#most) return;
-    this.#young.delete(key); // the newest begins the next generation
-    this.#old = this.#young;
-    this.#young = new Map([[key, entry]]);
-    this.#youngBytes = entry.bytes;
+    const kept = { ...row, data: this.#copyOf(row.data), client: null };
+    this.#young.set(key, { row: kept, plaintext: this.#copyOf(plaintext) });
+  }
+
+  /** A buffer for each would cost more than decrypting it. */
+  #copyOf(bytes: Uint8Array): Uint8Array {
+    const { length } = bytes;
+    if (length > SLAB / 8) return new Uint8Array(bytes);
+    if (this.#used + length > this.#slab.length) {
+      this.#slab = new Uint8Array(SLAB);
+      this.#used = 0;
+    }
+    const copy = this.#slab.subarray(this.#used, this.#used + length);
+    copy.set(bytes);
+    this.#used += length;
+    return copy;
   }
 }
 
@@ -118,9 +139,4 @@ function isSame(a: SessionRow, b: SessionRow): boolean {
     sameBytes(a.id, b.id) &&
     (a.userRef === null || b.userRef === null ? a.userRef === b.userRef : sameBytes(a.userRef, b.userRef))
   );
-}
-
-/** The same bytes, without the larger buffer that they may be a part of. */
-function whole(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }

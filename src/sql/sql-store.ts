@@ -288,9 +288,13 @@ export class SqlStore implements SessionStore {
       found = await read(null);
       this.#asksForChanges = false; // a server without the hash function
     }
-    for (const id of asked)
-      if (!found.has(keyOf(id))) await this.#dialect.assertReachable?.(id, this.database.run);
-    return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
+    const rows = ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
+    if (this.#dialect.assertReachable !== undefined) {
+      for (const [index, id] of ids.entries())
+        if (rows[index] === null && this.#isId(id))
+          await this.#dialect.assertReachable(id, this.database.run);
+    }
+    return rows;
   }
 
   /** Sends a batch as the dialect requires and returns the results; one result if it was one statement. */

@@ -32,6 +32,7 @@ export async function respondOfVersion2<Data>(
   } catch (error) {
     thrown = { error };
   }
+  const { uses } = state;
   let setCookie: string | null;
   try {
     if (value instanceof Response && !isIdle(state)) value = deliverableOf(value, state);
@@ -41,7 +42,7 @@ export async function respondOfVersion2<Data>(
     write(event, { accessed: true, setCookie: null, failed: true });
     throw error;
   }
-  tellOfLateChanges(state);
+  tellOfLateChanges(state, uses);
   if (setCookie !== null) warn(setCookie, event.req, event.req.ip);
   write(event, { accessed: state.accessed, setCookie, failed: false });
   if (thrown !== null) throw thrown.error;

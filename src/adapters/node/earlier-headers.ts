@@ -35,16 +35,22 @@ export class EarlierHeaders {
 
   constructor(response: GuardedResponse) {
     this.#response = response;
-    this.#fields = copyOfHeaders(response.getHeaders());
+    const fields = response.getHeaders() as Record<string, HeaderValue | undefined>; // a copy, but for the lists
+    for (const name in fields) {
+      const value = fields[name];
+      if (Array.isArray(value)) fields[name] = [...value];
+    }
+    this.#fields = fields;
   }
 
   /** Removes headers set since, trailers included, and restores those that were changed or removed. */
   restore(): void {
     const response = this.#response;
+    const fields = copyOfHeaders(this.#fields);
     for (const name of response.getHeaderNames()) {
-      if (!(name in this.#fields)) response.removeHeader(name);
+      if (!(name in fields)) response.removeHeader(name);
     }
-    for (const [name, value] of Object.entries(this.#fields)) {
+    for (const [name, value] of Object.entries(fields)) {
       if (String(response.getHeader(name)) !== String(value)) response.setHeader(name, value!);
     }
     dropTrailers(response);
@@ -52,7 +58,7 @@ export class EarlierHeaders {
 
   /** Restores missing headers. */
   keep(): void {
-    for (const [name, value] of Object.entries(this.#fields)) {
+    for (const [name, value] of Object.entries(copyOfHeaders(this.#fields))) {
       if (this.#response.getHeader(name) === undefined) this.#response.setHeader(name, value!);
     }
   }
