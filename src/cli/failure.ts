@@ -26,6 +26,13 @@ export class Failure extends Error {
   }
 }
 
+/** Somebody answered a question with no. */
+export class Declined extends Failure {
+  constructor() {
+    super("Nothing was changed.");
+  }
+}
+
 /** How many sessions the work had changed before it failed, where the error tells. */
 export function changedBefore(error: unknown): number | undefined {
   return error instanceof StoreError ? error.changed : undefined;

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
 import { describe, test } from "vitest";
@@ -8,7 +11,7 @@ import { runCommand } from "./program.ts";
 import { Progress } from "./progress.ts";
 import { confirm } from "./work.ts";
 import { printable } from "../shared/printable.ts";
-import { styled, type Terminal } from "./terminal.ts";
+import { styled, wrapped, type Terminal } from "./terminal.ts";
 
 function terminal(options: { isTTY: boolean; env?: Record<string, string>; columns?: number }) {
   const stream = () =>
@@ -135,6 +138,20 @@ describe("long work that ends", () => {
 });
 
 describe("a question", () => {
+  test("no → nothing was changed, exit code 1, and no error", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "stored-session-"));
+    const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
+    const at = { ...place.terminal, cwd: folder };
+    const where = ["-d", "sqlite:sessions.sqlite3"];
+    assert.equal(await runCommand(["migrate", ...where], at), 0);
+    const answer = runCommand(["revoke", "--all", ...where], at);
+    (place.terminal.in as PassThrough).write("n\n");
+    assert.equal(await answer, 1);
+    assert.match(place.err(), /This logs everybody out\. \[y\/N\] [^]*Nothing was changed\.\n$/);
+    assert.doesNotMatch(place.err(), /Error/);
+    rmSync(folder, { recursive: true });
+  });
+
   const ends = {
     "Ctrl-C": (input: PassThrough) => input.write("\u0003"),
     "Ctrl-D": (input: PassThrough) => input.write("\u0004"),
@@ -155,6 +172,38 @@ describe("a question", () => {
       assert.equal(other.out(), "");
     });
   }
+});
+
+test.each([60, 80, 200])(
+  "help of every command at %d columns → no line is wider, and the options are described",
+  async (columns) => {
+    const helpOf = async (...args: string[]) => {
+      const place = terminal({ isTTY: true, env: { NO_COLOR: "1" }, columns });
+      assert.equal(await runCommand([...args, "--help"], place.terminal), 0);
+      return place.out();
+    };
+    const whole = await helpOf();
+    const names = [...whole.matchAll(/^ {2}([a-z]+)(?: [<[]\S+)? {2,}/gm)].map(([, name]) => name!);
+    assert.ok(names.length >= 15, String(names));
+    const pages = [whole, ...(await Promise.all(names.map((name) => helpOf(name))))];
+    for (const page of pages) {
+      for (const line of page.split("\n"))
+        assert.ok(line.length <= columns || !line.trim().includes(" "), `${line.length}: ${line}`);
+    }
+  },
+);
+
+test("text on a terminal: wider than it → broken between words; elsewhere → one line", () => {
+  const sentence = 'The tables are not at the version of this package. Run "stored-session migrate".';
+  for (const columns of [60, 80, 200]) {
+    const { terminal: place } = terminal({ isTTY: true, columns });
+    const lines = wrapped(place.out, `✗ Tables      ${sentence}`, 14).split("\n");
+    for (const line of lines) assert.ok(line.length <= columns);
+    assert.equal(lines.length, columns < 95 ? 2 : 1);
+    for (const line of lines.slice(1)) assert.match(line, /^ {14}\S/);
+    assert.equal(lines.join(" ").replace(/ {14,}/g, " "), `✗ Tables      ${sentence}`);
+  }
+  assert.equal(wrapped(terminal({ isTTY: false, columns: 20 }).terminal.out, sentence), sentence);
 });
 
 describe("text", () => {

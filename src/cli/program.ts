@@ -16,10 +16,10 @@ import { revokeCommand } from "./commands/revoke.ts";
 import { showCommand } from "./commands/show.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { idOf } from "../session/handle.ts";
-import { exitCodes, explain } from "./failure.ts";
+import { Declined, exitCodes, explain } from "./failure.ts";
 import { adviceOn } from "./usage-advice.ts";
 import { printableLines } from "../shared/printable.ts";
-import { styled, type Terminal } from "./terminal.ts";
+import { styled, wrapped, type Terminal } from "./terminal.ts";
 
 const groups = [
   ["Setting up:", [initCommand, checkCommand, migrateCommand, generateCommand, importCommand]],
@@ -35,18 +35,18 @@ Examples:
   $ stored-session expire --dry-run
   $ stored-session stats --json -d postgres://app@db/app
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 migrations pending,
-130 stopped by Ctrl-C.`;
+Exit codes: 0 done, 1 failed, 2 wrong usage or
+configuration, 3 migrations pending, 130 stopped.`;
 
 /** Runs one command line and answers its exit code. */
 export async function runCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const program = new Command("stored-session");
   program
-    .description("Run and look after Stored Session: tables, sessions, keys.")
+    .description("Set up and operate Stored Session: tables, sessions and keys.")
     .version(version(), "-v, --version", "print the version")
-    .helpOption("-h, --help", "print this help; every command has its own")
+    .helpOption("-h, --help", "show help; each command has its own")
     .helpCommand(false)
-    .configureHelp({ subcommandTerm: termOf })
+    .configureHelp({ subcommandTerm: termOf, minWidthToWrap: 16 })
     .configureOutput({
       writeOut: (text) => terminal.out.write(text),
       writeErr: (text) => terminal.err.write(text),
@@ -58,6 +58,8 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
         const advice = adviceOn(text, args, program);
         write(advice === null ? said : `${said}${printableLines(advice)}\n`);
       },
+      getOutHelpWidth: () => terminal.out.columns ?? 80,
+      getErrHelpWidth: () => terminal.err.columns ?? 80,
       getOutHasColors: () => terminal.out.isTTY === true && !terminal.env["NO_COLOR"],
       getErrHasColors: () => terminal.err.isTTY === true && !terminal.env["NO_COLOR"],
     })
@@ -76,9 +78,11 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     return exitCodes.done;
   } catch (error) {
     const { message, exitCode } = explain(error);
-    // Who pressed Ctrl-C knows that nothing failed.
-    const isStop = exitCode === exitCodes.interrupted;
-    if (message !== null) terminal.err.write(`${isStop ? message : fail(terminal, message)}\n`);
+    // Who pressed Ctrl-C or said no knows that nothing failed.
+    const isStop = exitCode === exitCodes.interrupted || error instanceof Declined;
+    if (message !== null) {
+      terminal.err.write(`${wrapped(terminal.err, isStop ? message : fail(terminal, message))}\n`);
+    }
     return exitCode;
   }
 }

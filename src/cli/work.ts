@@ -10,7 +10,7 @@ import type { Database } from "../sql/dialect.ts";
 import { SqlStore } from "../sql/sql-store.ts";
 import { asking, canAsk } from "./ask.ts";
 import { configure, type CommonOptions, type Configuration } from "./configuration.ts";
-import { exitCodes, Failure } from "./failure.ts";
+import { Declined, exitCodes, Failure } from "./failure.ts";
 import { json } from "./format.ts";
 import { missingKeyAdvice } from "./missing-key.ts";
 import { styled, type Style, type Terminal } from "./terminal.ts";
@@ -26,17 +26,17 @@ export function located(command: Command): Command {
     .addOption(
       new Option(
         "-c, --config <file>",
-        "configuration (default: stored-session.config.{ts,mts,js,mjs})",
+        "configuration file (default: stored-session.config.{ts,mts,js,mjs})",
       ).helpGroup("Where the sessions are:"),
     )
     .addOption(
       new Option(
         "-d, --database-url <url>",
-        "postgres://…, mysql://… or sqlite:file; then no configuration is read. Others see its password in ps: STORED_SESSION_DATABASE_URL keeps it to you",
+        "postgres://…, mysql://… or sqlite:file, instead of a configuration. Other users see its password in ps; STORED_SESSION_DATABASE_URL hides it",
       ).helpGroup("Where the sessions are:"),
     )
     .addOption(
-      new Option("--table <name>", "the table, with --database-url (default: stored_sessions)").helpGroup(
+      new Option("--table <name>", "table name, with --database-url (default: stored_sessions)").helpGroup(
         "Where the sessions are:",
       ),
     )
@@ -160,8 +160,8 @@ export function paint(terminal: Terminal): (style: Style, text: string) => strin
 export async function confirm(terminal: Terminal, yes: boolean | undefined, question: string): Promise<void> {
   if (yes) return;
   if (!canAsk(terminal)) {
-    throw new Failure(`${question} Say so with --yes. Nothing was changed.`, exitCodes.usage);
+    throw new Failure(`${question} Add --yes to confirm. Nothing was changed.`, exitCodes.usage);
   }
   const answer = await asking(terminal, (ask) => ask(`${question} [y/N] `));
-  if (!/^y(es)?$/i.test(answer)) throw new Failure("Nothing was changed.");
+  if (!/^y(es)?$/i.test(answer)) throw new Declined();
 }

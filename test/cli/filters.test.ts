@@ -135,8 +135,8 @@ test("list --after of another order, and filters beside a handle → refused", a
   for (const [args, message] of [
     [["list", "--after", handle, "--sort", "size"], /comes from a list in another order/],
     [["list", "--after", "page 2"], /what "list" printed at the end of the page before/],
-    [["revoke", handle, "--address", "192.0.2.7"], /Say what to revoke/],
-    [["revoke", "--all", "--created-before", "2026-11-23"], /Say what to revoke/],
+    [["revoke", handle, "--address", "192.0.2.7"], /Choose what to revoke/],
+    [["revoke", "--all", "--created-before", "2026-11-23"], /Choose what to revoke/],
     [["revoke", "--user", "42", "--dry-run"], /--dry-run goes with/],
     [["list", "--address", "192.0.2.0/99"], /prefix length from 0 to 32/],
     [["list", "--address", ""], /Give an address or a range/],

@@ -53,7 +53,7 @@ test.each(["SIGINT", "SIGTERM"] as const)("%s stops an import, SQLite on both si
   old.close();
   const args = ["import", "better-sqlite3-session-store", "--from", "sqlite:old.sqlite3"];
   const { code, out, err } = await folder.run(...args, "--batch-size", "5", "--json");
-  assert.match(err, /Stopping after this batch[^]*Run it again to go on/);
+  assert.match(err, /Stopping after this batch[^]*Run it again to continue/);
   assert.equal(code, 130);
   const { read, imported, finished } = JSON.parse(out);
   assert.ok(imported === read && imported > 0 && imported < 1_000, out);

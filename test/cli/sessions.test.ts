@@ -305,7 +305,7 @@ describe("keys", () => {
     assert.equal(code, 1);
     const { resealed, finished, cursor } = JSON.parse(out);
     assert.deepEqual([resealed, finished], [20, false]);
-    assert.match(err, /^Error: .*stuck.* Go on with: stored-session reseal --after (\S+)\n$/);
+    assert.match(err, /^Error: .*stuck.* Continue with: stored-session reseal --after (\S+)\n$/);
     assert.ok(err.endsWith(` --after ${cursor}\n`));
     database.exec("DROP TRIGGER stuck");
     database.close();
@@ -321,7 +321,7 @@ describe("keys", () => {
     const { code, out, err } = await folder.run("reseal");
     assert.equal(code, 1);
     assert.match(out, /^Resealed 0 sessions/);
-    assert.match(err, /3 sessions changed at every try, and kept an older key: run it again\./);
+    assert.match(err, /3 sessions changed at every attempt and kept an older key\. Run it again\./);
     database.exec("DROP TRIGGER busy");
     database.close();
     assert.equal((await folder.run("reseal")).out, "Resealed 3 sessions; 0 had the newest key already.\n");

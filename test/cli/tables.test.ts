@@ -66,7 +66,10 @@ test.each([
     if (asks) {
       const asked = await folder.run("migrate", ...database);
       assert.equal(asked.code, 2);
-      assert.match(asked.err, /Restore it, .*logs everybody out\. Say so with --yes\. Nothing was changed/);
+      assert.match(
+        asked.err,
+        /Restore it, .*logs everybody out\. Add --yes to confirm\. Nothing was changed/,
+      );
       assert.match((await folder.run("migrate", "status", ...database)).out, what);
     }
     const yes = asks ? ["--yes"] : [];

@@ -18,7 +18,7 @@ import { explain, Failure } from "../failure.ts";
 import { number, plural, span, table } from "../format.ts";
 import { missingKeyAdvice } from "../missing-key.ts";
 import { judgePackets } from "../packets.ts";
-import type { Terminal } from "../terminal.ts";
+import { wrapped, type Terminal } from "../terminal.ts";
 import { assertFile, otherSettings, paint, report, reporting } from "../work.ts";
 
 type Add = (about: string, level: Finding["level"], message: string) => void;
@@ -36,9 +36,7 @@ export function checkCommand(program: Command, terminal: Terminal): void {
   reporting(
     program
       .command("check")
-      .description(
-        "check everything that can be known before traffic: options, keys, database, tables, durability",
-      )
+      .description("check options, keys, database, tables and durability before there is traffic")
       .option("--quick", "read no sessions: for readiness probes")
       .option("--strict", "fail on warnings as well"),
   ).action(async (options: CheckOptions) => {
@@ -296,5 +294,6 @@ function lines(findings: readonly Finding[], terminal: Terminal): string[] {
     ["", ""],
     findings.map(({ about, message }) => [about, message]),
   ).slice(1);
-  return rows.map((row, index) => `${marks[findings[index]!.level]} ${row}`);
+  const indent = 4 + Math.max(...findings.map(({ about }) => about.length));
+  return rows.map((row, index) => wrapped(terminal.out, `${marks[findings[index]!.level]} ${row}`, indent));
 }

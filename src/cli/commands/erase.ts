@@ -23,9 +23,9 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
   reporting(
     program
       .command("erase")
-      .description("delete every session that names a user, for a request to be forgotten")
-      .requiredOption("-u, --user <id>", "the application's id of the user", userId)
-      .option("-y, --yes", "do not ask"),
+      .description("delete all sessions of a user, to answer an erasure request")
+      .requiredOption("-u, --user <id>", "user id", userId)
+      .option("-y, --yes", "do not ask for confirmation"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true, fit: "ours" }, async (place) => {
       await confirm(terminal, options.yes, `This erases every session of user ${printable(options.user)}.`);

@@ -23,20 +23,20 @@ export function expireCommand(program: Command, terminal: Terminal): void {
   reporting(
     program
       .command("expire")
-      .description("delete the sessions that have ended (they are dead without it; this frees space)")
+      .description("delete ended sessions (they are refused anyway; this frees space)")
       .option(
         "--max-created-age <time>",
-        'also those created longer ago than this, such as "30 days", used or not',
+        'also sessions created longer ago than this, such as "30 days"',
         duration,
       )
       .option(
         "--max-updated-age <time>",
-        'also those not saved or touched for this long, such as "30 days"',
+        'also sessions not saved or used for this long, such as "30 days"',
         duration,
       )
-      .option("--rate <rows>", "rows deleted in a second at most", count, 5_000)
-      .option("--share <part>", "part of its time that it works at most, up to 1", share, defaultShare)
-      .option("--batch-size <rows>", "rows deleted by one statement at most", count, 100)
+      .option("--rate <rows>", "most rows to delete per second", count, 5_000)
+      .option("--share <part>", "share of the time to work, above 0 and up to 1", share, defaultShare)
+      .option("--batch-size <rows>", "most rows to delete in one statement", count, 100)
       .option("-n, --dry-run", "show how many would be deleted, and delete nothing"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: false }, ({ sessions, records }) =>
@@ -81,7 +81,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
           throw error;
         }
         if (signal.aborted) {
-          throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
+          throw new Failure("Stopped before the end. Run it again to continue.", exitCodes.interrupted);
         }
       }),
     ),

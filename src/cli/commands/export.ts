@@ -16,9 +16,9 @@ export function exportCommand(program: Command, terminal: Terminal): void {
   located(
     program
       .command("export")
-      .description("print every session that names a user as JSON, for a request for their own data")
-      .requiredOption("-u, --user <id>", "the application's id of the user", userId)
-      .option("--json", "(always)"),
+      .description("print all sessions of a user as JSON, to answer an access request")
+      .requiredOption("-u, --user <id>", "user id", userId)
+      .option("--json", "the output is always JSON"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true, fit: "ours" }, async (place) => {
       const { sessions, records } = place;

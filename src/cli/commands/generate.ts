@@ -28,7 +28,7 @@ interface Options {
 export function generateCommand(program: Command, terminal: Terminal): void {
   program
     .command("generate")
-    .description("print the tables for your own migration tool; reads and changes nothing")
+    .description("print the tables in the form of your migration tool; uses no database")
     .addArgument(new Argument("<tool>").choices(["sql", ...Object.keys(tools)]))
     .addOption(
       new Option("--dialect <database>", "for which database")

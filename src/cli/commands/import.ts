@@ -22,13 +22,17 @@ export function importCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("import")
     .addArgument(new Argument("<library>", names.join(", ")))
-    .description("import the sessions of another library, each once; may be run again")
-    .option("--from <url>", `its database, which is only read; or ${urlVariable}`)
-    .option("--from-table <name>", "its table, when it has another name than usual")
-    .option("--user-path <path>", 'where a session holds its user\'s id, such as "passport.user"', pathToUser)
-    .option("--lifetime <time>", "of a session since its last use, where its table does not say", duration)
-    .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 500)
-    .option("-y, --yes", "import although --user-path or --user-key finds no user")
+    .description("import the sessions of another library; can be run again")
+    .option("--from <url>", `address of its database, which is only read (or ${urlVariable})`)
+    .option("--from-table <name>", "its table, if it does not have the usual name")
+    .option("--user-path <path>", 'where a session holds its user id, such as "passport.user"', pathToUser)
+    .option(
+      "--lifetime <time>",
+      "lifetime of a session after its last use, for tables that store no end",
+      duration,
+    )
+    .option("--batch-size <rows>", "most rows to read and keep in memory at once", count, 500)
+    .option("-y, --yes", "import even if --user-path or --user-key finds no user")
     .option(
       "--refresh",
       "also update sessions that an earlier run imported and that changed since, or now have a user",
@@ -62,7 +66,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
             report(terminal, options, tally, () => lines(tally, file?.path ?? null));
         }
         if (signal.aborted)
-          throw new Failure("Stopped before the end. Run it again to go on.", exitCodes.interrupted);
+          throw new Failure("Stopped before the end. Run it again to continue.", exitCodes.interrupted);
       }),
     );
   });

@@ -30,15 +30,15 @@ interface Options {
 export function initCommand(program: Command, terminal: Terminal): void {
   program
     .command("init")
-    .description("write the configuration and make a key")
+    .description("write a configuration file and generate a key")
     .addOption(
-      new Option("--database <kind>", "where sessions live").choices(["sqlite", "postgres", "mysql"]),
+      new Option("--database <kind>", "database for the sessions").choices(["sqlite", "postgres", "mysql"]),
     )
-    .option("--file <path>", "the file, for SQLite (default: sessions.sqlite3)")
+    .option("--file <path>", "the SQLite file (default: sessions.sqlite3)")
     .option("--typescript", "write TypeScript (default: when there is a tsconfig.json)")
     .option("--no-typescript", "write JavaScript")
-    .option("-y, --yes", "ask nothing")
-    .option("--force", "overwrite a configuration that is there")
+    .option("-y, --yes", "ask nothing and use the defaults")
+    .option("--force", "overwrite an existing configuration")
     .action((options: Options) => init(terminal, options));
 }
 

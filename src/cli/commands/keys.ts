@@ -10,7 +10,7 @@ import { interruptible } from "../interrupt.ts";
 import { missingKeyAdvice } from "../missing-key.ts";
 import { instant } from "../options.ts";
 import { Progress } from "../progress.ts";
-import type { Terminal } from "../terminal.ts";
+import { wrapped, type Terminal } from "../terminal.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
 
 interface StatusOptions extends CommonOptions {
@@ -18,27 +18,27 @@ interface StatusOptions extends CommonOptions {
 }
 
 export function keysCommand(program: Command, terminal: Terminal): void {
-  const keys = program.command("keys").description("make keys, and see which are in use");
+  const keys = program.command("keys").description("generate keys, and show which are in use");
   keys
     .command("generate")
-    .description("print a new key; reads and changes nothing")
+    .description("print a new key; uses no database")
     .option("--json", "print JSON")
     .action((options: CommonOptions) => {
       const key = generateKey();
       report(terminal, options, { key }, () => [key]);
       if (terminal.err.isTTY && terminal.out.isTTY && !options.json) {
         terminal.err.write(
-          "\nPut it first in STORED_SESSION_KEYS, before the keys that are there, comma-separated.\n",
+          "\nPut it first in STORED_SESSION_KEYS, before the existing keys, separated by a comma.\n",
         );
       }
     });
   reporting(
     keys
       .command("status")
-      .description("count rows per key, and say which key can be retired and when")
+      .description("count rows per key, and show which keys can be removed and when")
       .option(
         "--since <time>",
-        'when the newest key had reached every server, such as "2026-11-23T18:00Z"; a day alone counts as its end in UTC',
+        'when every server had the newest key first, such as "2026-11-23T18:00Z"; a day alone counts as its end in UTC',
         instant,
       ),
   ).action((options: StatusOptions) =>
@@ -55,7 +55,7 @@ export function keysCommand(program: Command, terminal: Terminal): void {
         const uses = await usesOf(records, keyNames, { since: options.since, isDropIn }, signal, progress);
         progress.clear();
         if (signal.aborted)
-          throw new Failure("Stopped before the end: there are no figures.", exitCodes.interrupted);
+          throw new Failure("Stopped before the end: no figures are available.", exitCodes.interrupted);
         report(terminal, options, { keys: uses }, () => lines(uses, options.since, terminal));
       }),
     ),
@@ -147,7 +147,7 @@ function lines(uses: readonly Use[], since: Date | undefined, terminal: Terminal
       out.push(style("green", `${use.key}: can be retired now. Remove it from STORED_SESSION_KEYS.`));
     } else if (use.live > 0) {
       out.push(
-        `${use.key}: keep it. Run "stored-session reseal" to carry ${plural(use.live, "row")} to the newest key.`,
+        `${use.key}: keep it. Run "stored-session reseal" to move ${plural(use.live, "row")} to the newest key.`,
       );
     } else if (since === undefined) {
       out.push(
@@ -159,7 +159,7 @@ function lines(uses: readonly Use[], since: Date | undefined, terminal: Terminal
       );
     }
   }
-  if (uses.every(({ place }) => place === "newest"))
-    out.push("There is one key, and everything is under it.");
-  return out.at(-1) === "" ? out.slice(0, -1) : out;
+  if (uses.every(({ place }) => place === "newest")) out.push("Every row is under the only key.");
+  const shown = out.at(-1) === "" ? out.slice(0, -1) : out;
+  return shown.map((line) => wrapped(terminal.out, line));
 }

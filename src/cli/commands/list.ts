@@ -41,8 +41,8 @@ export function listCommand(program: Command, terminal: Terminal): void {
           "newest, last used, last to end or largest first (reads every session)",
         ).choices(Object.keys(sorts)),
       )
-      .addOption(new Option("-n, --limit <count>", "at most this many").argParser(count).default(50))
-      .option("--after <cursor>", "the next page: what the page before printed at its end", cursor)
+      .addOption(new Option("-n, --limit <count>", "most sessions to print").argParser(count).default(50))
+      .option("--after <cursor>", "continue after this cursor, which the previous page printed", cursor)
       .option("--ended", "also sessions that have ended and are not deleted yet"),
   ).action((options: Options) =>
     withSessions(

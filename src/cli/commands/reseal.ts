@@ -21,11 +21,11 @@ export function resealCommand(program: Command, terminal: Terminal): void {
   reporting(
     program
       .command("reseal")
-      .description("carry rows under older keys to the newest, while the application runs")
-      .option("--rate <rows>", "rows written in a second at most", count, 1_000)
-      .option("--share <part>", "part of its time that it works at most, up to 1", share, defaultShare)
-      .option("--batch-size <rows>", "rows read at once, and kept in memory, at most", count, 10)
-      .option("--after <handle>", "go on where an earlier run stopped"),
+      .description("re-encrypt rows under the newest key while the application runs")
+      .option("--rate <rows>", "most rows to write per second", count, 1_000)
+      .option("--share <part>", "share of the time to work, above 0 and up to 1", share, defaultShare)
+      .option("--batch-size <rows>", "most rows to read and keep in memory at once", count, 10)
+      .option("--after <handle>", "continue where an earlier run stopped"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true, fit: "open" }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {
@@ -64,8 +64,8 @@ export function resealCommand(program: Command, terminal: Terminal): void {
         if (!result.finished)
           throw new Failure(
             result.scanned === 0
-              ? "Another process is resealing these sessions; nothing was done here. If that process was killed, its lease runs out within a minute: run this again then."
-              : "Another process has taken over resealing these sessions, because this one was silent too long; it goes on from the start.",
+              ? "Another process is resealing these sessions; nothing was done here. If that process was killed, its lease runs out within a minute; then run this again."
+              : "Another process has taken over resealing these sessions, because this one did not renew its lease in time; it starts from the beginning.",
           );
         const left = leftBehind(result);
         if (left.length > 0) throw new Failure(left.join("\n"));
@@ -80,14 +80,14 @@ function lines(result: ResealResult, opensWithoutToken: boolean): string[] {
   ];
   if (result.waiting > 0 && !opensWithoutToken) {
     out.push(
-      `${plural(result.waiting, "session")} sealed to their cookies: address and user agent were resealed, the data follows when its user comes back.`,
+      `${plural(result.waiting, "session")} sealed to their cookies: address and user agent were resealed; the data follows at the next request of their users.`,
     );
   }
   return out;
 }
 
 function goOn({ cursor }: ResealResult): string {
-  return cursor === null ? "" : ` Go on with: stored-session reseal --after ${cursor}`;
+  return cursor === null ? "" : ` Continue with: stored-session reseal --after ${cursor}`;
 }
 
 /** What a finished run left under an older key, although nobody's cookie was needed: the key cannot go yet. */
@@ -95,9 +95,11 @@ function leftBehind({ refused, contended }: ResealResult): string[] {
   const left: string[] = [];
   if (refused > 0)
     left.push(
-      `${plural(refused, "session")} did not open and stayed as they are: they were edited, their key is not in the ring, or the application has other settings (\`app\`, \`sealTo\`, \`maxBytes\`) than this command.`,
+      `${plural(refused, "session")} did not open and were left unchanged: they were edited, their key is not in the ring, or the application has other settings (\`app\`, \`sealTo\`, \`maxBytes\`) than this command.`,
     );
   if (contended > 0)
-    left.push(`${plural(contended, "session")} changed at every try, and kept an older key: run it again.`);
+    left.push(
+      `${plural(contended, "session")} changed at every attempt and kept an older key. Run it again.`,
+    );
   return left;
 }

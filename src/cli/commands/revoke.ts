@@ -43,7 +43,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
     const given = [handle, options.user, options.all, chosen].filter((one) => one !== undefined);
     if (given.length !== 1) {
       throw new Failure(
-        "Say what to revoke: a handle, --user <id>, --all, or an address or time (--address, --created-after, --created-before). These cannot be combined, except address and times.",
+        "Choose what to revoke: a handle, --user <id>, --all, or an address or time (--address, --created-after, --created-before). These cannot be combined, except address and times.",
         exitCodes.usage,
       );
     }

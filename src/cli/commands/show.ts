@@ -16,9 +16,9 @@ export function showCommand(program: Command, terminal: Terminal): void {
   reporting(
     program
       .command("show")
-      .argument("<handle>", "as list prints it")
+      .argument("<handle>", "as printed by list")
       .description("show one session: times, address, size, key")
-      .option("--reveal", "its user and data as well (impossible when sealed to the cookie)"),
+      .option("--reveal", "also show its user and data (impossible if they are sealed to the cookie)"),
   ).action((handle: string, options: Options) =>
     withSessions(terminal, options, { keys: true }, async (place) => {
       const { records } = place;

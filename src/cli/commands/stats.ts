@@ -10,7 +10,9 @@ import { paint, report, reporting, withSessions } from "../work.ts";
 
 export function statsCommand(program: Command, terminal: Terminal): void {
   reporting(
-    program.command("stats").description("count sessions by life, age, size and key (reads the whole table)"),
+    program
+      .command("stats")
+      .description("count sessions by state, age, size and key (reads the whole table)"),
   ).action((options: CommonOptions) =>
     withSessions(terminal, options, { keys: false }, ({ sessions, hasKeys }) =>
       interruptible(terminal, async (signal) => {
@@ -21,7 +23,7 @@ export function statsCommand(program: Command, terminal: Terminal): void {
         });
         progress.clear();
         if (signal.aborted)
-          throw new Failure("Stopped before the end: there are no figures.", exitCodes.interrupted);
+          throw new Failure("Stopped before the end: no figures are available.", exitCodes.interrupted);
         const seen = hasKeys ? stats : withoutRing(stats);
         report(terminal, options, inJson(seen), () => lines(seen, paint(terminal)));
       }),

@@ -43,16 +43,20 @@ const variables = {
 } as const;
 
 export function railsFlags(command: Command): void {
-  const heading = "For stored_session, the Ruby gem (its keys are safer in the environment):";
+  const heading = "For stored_session (its keys are safer in variables):";
   const add = (flags: string, description: string, parse?: (text: string, before: unknown) => unknown) => {
     const option = command.createOption(flags, description).helpGroup(heading);
     if (parse !== undefined) option.argParser(parse);
     command.addOption(option);
   };
-  add("--user-key <key>", `the session's key that holds its user: user_id, warden.user.user.key`, keyOfUser);
+  add(
+    "--user-key <key>",
+    `the key of the session data that holds the user id: user_id, warden.user.user.key`,
+    keyOfUser,
+  );
   add(
     "--rails-primary-key <key>",
-    `or ${variables.primaryKey}; several times where Rails has several`,
+    `or ${variables.primaryKey}; repeat it if Rails has several`,
     (text, before) => [...((before as string[] | undefined) ?? []), text],
   );
   add("--rails-key-derivation-salt <salt>", `or ${variables.keyDerivationSalt}`);

@@ -125,7 +125,7 @@ export class SourceTable {
     } catch (error) {
       const reason = (error as { cause?: { message?: string } }).cause?.message;
       const rest = this.#given
-        ? "What was imported until then stays: run the import again to go on."
+        ? "What was imported until then stays: run the import again to continue."
         : `${error instanceof StoreUnavailableError ? unreachable : otherTable} Nothing was changed.`;
       throw new Failure(
         `The table of ${this.#source.name} could not be read: ${reason ?? (error as Error).message}. ${rest}`,
