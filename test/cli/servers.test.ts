@@ -33,7 +33,10 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
         assert.match(early.err, /migration 1 \(sessions\) is pending/);
         assert.match((await folder.run("migrate", "--print", ...where)).out, /CREATE TABLE/);
         assert.equal((await folder.run("migrate", "status", ...where)).code, 3);
-        assert.match((await folder.run("migrate", ...where)).out, /Ran 1 migration/);
+        assert.match(
+          (await folder.run("migrate", ...where)).out,
+          new RegExp(`Ran ${MIGRATIONS.length} migration`),
+        );
         assert.equal((await folder.run("migrate", "status", ...where)).code, 0);
 
         const store = (kind === "postgres" ? postgresStore : mysqlStore)(url, { table });
