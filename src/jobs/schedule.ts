@@ -1,3 +1,5 @@
+import { isOnWorkers } from "../shared/runtime.ts";
+
 /** A recurring job. Does not keep the process alive. */
 export interface Schedule {
   /** Stops the schedule. Resolves when a run in progress has finished. */
@@ -14,6 +16,11 @@ export function schedule(
   job: (signal: AbortSignal) => Promise<unknown>,
   report: (error: unknown) => void,
 ): Schedule {
+  if (isOnWorkers()) {
+    throw new TypeError(
+      "Cloudflare Workers run nothing between requests, so a schedule would never run. Call sessions.expire() in the scheduled() handler of a Cron Trigger.",
+    );
+  }
   const stopped = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();

@@ -5,6 +5,7 @@ import { drivers, dropTables, ownTable, urlOf, type OpenedDriver } from "./drive
 if (drivers.length === 0) test.skip("TEST_DATABASES names no database with further drivers", () => {});
 
 for (const driver of drivers) {
+  if (driver.elsewhere) continue;
   describe(driver.name, () => {
     let opened: OpenedDriver;
     let table: string;

@@ -1,12 +1,20 @@
 /** Every driver beside the default ones, each as its users set it up, and on tables of its own. */
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { createClient } from "@libsql/client";
+import { Miniflare } from "miniflare";
 import { Pool } from "pg";
 import postgres from "postgres";
 import { inject } from "vitest";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
+import { d1Store } from "../../src/sql/sqlite/d1.ts";
+import { libsqlStore } from "../../src/sql/sqlite/libsql.ts";
 import { chosenDatabases, type DatabaseName } from "../servers/chosen.ts";
+import { startSqld } from "./sqld.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 
 /** A handle as an application opens it. */
@@ -22,6 +30,10 @@ export interface TestDriver {
   readonly name: string;
   /** Runs where TEST_DATABASES names this. */
   readonly kind: DatabaseName;
+  /** Where its contract and race suites are, if not here. */
+  readonly elsewhere?: "workerd.test.ts";
+  /** False for a handle that has no end: a binding of a Worker. */
+  readonly ends?: false;
   /** Whether it connects to a server by a URL, so that the connection can break. */
   readonly connects: boolean;
   open(url: string): Promise<OpenedDriver>;
@@ -84,6 +96,60 @@ const all: readonly TestDriver[] = [
           await server.stop();
           await db.close();
         },
+      };
+    },
+  },
+  {
+    name: "libSQL, a file",
+    kind: "sqlite",
+    connects: false,
+    open: async () => {
+      const folder = mkdtempSync(join(tmpdir(), "stored-session-"));
+      const client = createClient({ url: `file:${join(folder, "sessions.db")}` });
+      return {
+        store: (table) => libsqlStore(client, { table }),
+        execute: (text) => client.execute(text),
+        close: async () => {
+          client.close();
+          rmSync(folder, { recursive: true });
+        },
+      };
+    },
+  },
+  {
+    name: "libSQL, a server",
+    kind: "sqlite",
+    connects: false,
+    open: async () => {
+      const server = await startSqld();
+      const client = createClient({ url: server.url });
+      return {
+        store: (table) => libsqlStore(client, { table }),
+        execute: (text) => client.execute(text),
+        close: async () => {
+          client.close();
+          await server[Symbol.asyncDispose]();
+        },
+      };
+    },
+  },
+  {
+    name: "D1, through miniflare",
+    kind: "sqlite",
+    elsewhere: "workerd.test.ts",
+    ends: false,
+    connects: false,
+    open: async () => {
+      const miniflare = new Miniflare({
+        modules: true,
+        script: "export default {}",
+        d1Databases: { DB: "sessions" },
+      });
+      const database = await miniflare.getD1Database("DB");
+      return {
+        store: (table) => d1Store(database as never, { table }),
+        execute: (text) => database.prepare(text).run(),
+        close: () => miniflare.dispose(),
       };
     },
   },

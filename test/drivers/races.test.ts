@@ -10,6 +10,7 @@ const interleavings = Number(process.env["TEST_ROUNDS"] ?? 30);
 if (drivers.length === 0) test.skip("TEST_DATABASES names no database with further drivers", () => {});
 
 for (const driver of drivers) {
+  if (driver.elsewhere) continue;
   describe(driver.name, () => {
     const table = ownTable();
     let opened: OpenedDriver | undefined;

@@ -1,6 +1,7 @@
 import { afterAll, describe } from "vitest";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
+import { empty } from "./empty.ts";
 import { databases, type CreatedStore } from "../servers/databases.ts";
 
 /** A migrated, empty store, and the end of it. */
@@ -31,10 +32,4 @@ export function eachStore(suite: (name: string, create: () => Promise<TestStore>
   }
 }
 
-export async function empty(store: SessionStore): Promise<void> {
-  for (;;) {
-    const rows = await store.scan(null, 100);
-    if (rows.length === 0) return;
-    await store.delete(rows.map((row) => row.id));
-  }
-}
+export { empty };

@@ -22,6 +22,7 @@ const CODES: Readonly<Record<string, number>> = {
   SQLITE_CORRUPT: 11,
   SQLITE_FULL: 13,
   SQLITE_CANTOPEN: 14,
+  SQLITE_TOOBIG: 18,
   SQLITE_AUTH: 23,
   SQLITE_NOTADB: 26,
 };
@@ -83,6 +84,11 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
       return new StoreReadOnlyError(
         `There is no space left for ${label}: the disk is full, or max_page_count is reached. Free some space. No acknowledged write is lost.`,
         cause,
+      );
+    case CODES["SQLITE_TOOBIG"]:
+      return new StoreError(
+        `A session is larger than ${label} stores in one row. Lower maxBytes: D1 and Durable Objects take 2 MB.`,
+        { ...cause, mayBeOneRow: true },
       );
     case CODES["SQLITE_NOTADB"]:
       return new TableError(

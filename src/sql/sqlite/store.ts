@@ -12,6 +12,7 @@ import {
 import { OptionsError } from "../../errors.ts";
 import { milliseconds, type Duration } from "../../shared/duration.ts";
 import { durationFrom, isAnything, oneOf, problemsOf } from "../../shared/option-checks.ts";
+import { isOnWorkers } from "../../shared/runtime.ts";
 import { SqlStore } from "../sql-store.ts";
 import type { SqliteHandle } from "./handle.ts";
 import type { SqliteDriver, Synchronous } from "./open.ts";
@@ -102,6 +103,11 @@ function assertOptions(pathOrHandle: unknown, options: SqliteStoreOptions): void
   const handle = pathOrHandle as Partial<SqliteHandle> | null;
   if (typeof pathOrHandle !== "string" && typeof handle?.prepare !== "function") {
     problems.push("sqliteStore requires a path, or a handle of node:sqlite or better-sqlite3.");
+  }
+  if (typeof pathOrHandle === "string" && isOnWorkers()) {
+    problems.push(
+      "Cloudflare Workers have no node:sqlite and keep no file. Use d1Store(env.DB) of stored-session/d1, or durableObjectStore(ctx.storage) of stored-session/durable-object.",
+    );
   }
   if (problems.length) throw new OptionsError(problems);
 }

@@ -1,0 +1,16 @@
+/** What SQLite on Cloudflare Workers has in common: D1 and Durable Objects. */
+import { reasonOf } from "../../shared/reason.ts";
+
+/** Phrases of Cloudflare for a database that could not be reached, was reset or has too much to do. */
+const OUTAGE =
+  /Network connection lost|reset because|overloaded|not available|storage caused object to be reset|internal error/i;
+
+/** The error with the code that its message names: `D1_ERROR: no such table: x: SQLITE_ERROR`. */
+export function coded(error: unknown): unknown {
+  const message = reasonOf(error);
+  const code = /SQLITE_[A-Z]+/.exec(message)?.[0];
+  if (code !== undefined) return Object.assign(new Error(message, { cause: error }), { code });
+  if (OUTAGE.test(message))
+    return Object.assign(new Error(message, { cause: error }), { code: "ECONNRESET" });
+  return error;
+}

@@ -1,0 +1,96 @@
+/** D1 and Durable Objects inside workerd, the runtime of Cloudflare Workers. */
+import { build } from "esbuild";
+import { Miniflare } from "miniflare";
+import { afterAll, describe, expect, test } from "vitest";
+import { chosenDatabases } from "../servers/chosen.ts";
+
+/** `npm run test:soak` runs 2,000. */
+const rounds = process.env["TEST_ROUNDS"] ?? "25";
+
+const runs = chosenDatabases().includes("sqlite");
+const miniflare = runs ? await start() : null;
+afterAll(() => miniflare?.dispose());
+
+async function start(): Promise<Miniflare> {
+  const here = import.meta.dirname;
+  const { outputFiles } = await build({
+    entryPoints: [`${here}/workerd/worker.ts`],
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "node",
+    external: ["node:*", "cloudflare:*", "pg", "better-sqlite3"],
+    alias: { vitest: `${here}/workerd/runner.ts` },
+    conditions: ["workerd"],
+    logLevel: "error",
+    ignoreAnnotations: true,
+  });
+  return new Miniflare({
+    modules: [{ type: "ESModule", path: "worker.mjs", contents: outputFiles[0]!.text }],
+    compatibilityDate: "2026-07-01",
+    compatibilityFlags: ["nodejs_compat"],
+    d1Databases: { DB: "sessions" },
+    durableObjects: { HOLDER: { className: "Holder", useSQLite: true } },
+    bindings: { ROUNDS: rounds },
+  });
+}
+
+async function ask(
+  path: string,
+  options: object = {},
+): Promise<{ status: number; text: string; cookie: string | null }> {
+  const response = await miniflare!.dispatchFetch(`http://localhost${path}`, options);
+  const cookie = response.headers.get("set-cookie");
+  return { status: response.status, text: await response.text(), cookie: cookie?.split(";")[0] ?? null };
+}
+
+for (const [name, path] of runs
+  ? ([
+      ["D1", "/d1"],
+      ["Durable Object", "/object"],
+    ] as const)
+  : []) {
+  const names = JSON.parse((await ask(path)).text) as string[];
+  describe(`${name} in workerd`, () => {
+    test.each(names.map((title, nth) => [title, nth] as const))(
+      "%s",
+      { timeout: 120_000 },
+      async (_, nth) => {
+        const { text } = await ask(`${path}?test=${nth}`);
+        expect(text).toBe("passed");
+      },
+    );
+  });
+}
+
+describe.runIf(runs)("an application on Workers, with a manager for each request", () => {
+  test("a session lives over requests, and what is not awaited is done before the Worker ends", async () => {
+    expect((await ask("/app/migrate")).text).toBe("migrated");
+    const began = 1_700_000_000_000;
+    const at = (now: number, cookie: string | null) => ({
+      headers: { "x-now": String(now), ...(cookie && { cookie }) },
+    });
+    const first = await ask("/app", { method: "POST", ...at(began, null) });
+    expect(first.cookie).not.toBeNull();
+    expect(
+      JSON.parse((await ask("/app", { method: "POST", ...at(began + 1, first.cookie) })).text),
+    ).toMatchObject({ views: 2 });
+    const day = 86_400_000;
+    const before = JSON.parse((await ask("/app", at(began + day, first.cookie))).text) as {
+      expiresAt: string;
+    };
+    await expect
+      .poll(async () => {
+        const { text } = await ask("/app", at(began + day + 1, first.cookie));
+        return (JSON.parse(text) as { views: number }).views;
+      })
+      .toBe(2);
+    expect(before).toBeDefined();
+  });
+
+  test("what needs node:sqlite, timers or connections that outlive a request → says so at startup", async () => {
+    const [sqlite, schedule] = JSON.parse((await ask("/startup")).text) as string[];
+    expect(sqlite).toMatch(/Cloudflare Workers have no node:sqlite.*d1Store/);
+    expect(schedule).toMatch(/Cloudflare Workers.*scheduled\(\)/);
+  });
+});

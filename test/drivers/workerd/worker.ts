@@ -1,0 +1,156 @@
+/** The contract and race suites, and an application, inside workerd: over D1 and in a Durable Object. */
+import { DurableObject } from "cloudflare:workers";
+import { createSessionManager } from "../../../src/index.ts";
+import { d1Store } from "../../../src/sql/sqlite/d1.ts";
+import { durableObjectStore } from "../../../src/sql/sqlite/durable-object.ts";
+import { storeContract } from "../../../src/testing/store-contract.ts";
+import { raceSuite } from "../../session/race-suite.ts";
+import { empty } from "../../session/empty.ts";
+import { testKeys } from "../../session/doubles.ts";
+import { collect, test, type Collected } from "./runner.ts";
+import { write } from "../../../src/sql/statement.ts";
+import type { SqlStore } from "../../../src/sql/sql-store.ts";
+
+interface Environment {
+  readonly DB: never;
+  readonly ROUNDS: string;
+  readonly HOLDER: {
+    idFromName(name: string): never;
+    get(id: never): { fetch(request: Request): Promise<Response> };
+  };
+}
+
+/** A store on tables that are emptied by their rows. */
+function suites(name: string, rounds: number, open: () => SqlStore): readonly Collected[] {
+  const clean = async (): Promise<void> => {
+    const store = open();
+    await empty(store);
+    await store.close();
+  };
+  const contract = collect(() =>
+    storeContract(name, {
+      test,
+      maxRowBytes: 2_000_000,
+      create: async () => {
+        const store = open();
+        await store.migrate();
+        await empty(store);
+        await store.database.run(write(`DELETE FROM ${store.database.dialect.names.leases}`));
+        return store;
+      },
+      destroy: clean,
+    }),
+  );
+  const races = collect(() =>
+    raceSuite(
+      name,
+      async () => {
+        const store = open();
+        await store.migrate();
+        return { store, drop: () => empty(store) };
+      },
+      rounds,
+    ),
+  );
+  return [...contract, ...races];
+}
+
+async function answer(request: Request, tests: readonly Collected[]): Promise<Response> {
+  const { searchParams } = new URL(request.url);
+  const asked = searchParams.get("test");
+  if (asked === null) return Response.json(tests.map(({ name }) => name));
+  try {
+    await tests[Number(asked)]!.run();
+    return new Response("passed");
+  } catch (error) {
+    return new Response(
+      error instanceof Error ? `${error.stack}\n${String(error.cause ?? "")}` : String(error),
+      {
+        status: 500,
+      },
+    );
+  }
+}
+
+export class Holder extends DurableObject<Environment> {
+  readonly #tests: readonly Collected[];
+
+  constructor(context: { storage: never }, environment: Environment) {
+    super(context as never, environment);
+    this.#tests = suites("Durable Object", Number(environment.ROUNDS), () =>
+      durableObjectStore(context.storage, { table: "sessions_in_object" }),
+    );
+  }
+
+  override fetch(request: Request): Promise<Response> {
+    return answer(request, this.#tests);
+  }
+}
+
+/** An application whose manager lives as long as a request. */
+async function application(
+  request: Request,
+  environment: Environment,
+  context: { waitUntil(promise: Promise<unknown>): void },
+): Promise<Response> {
+  const now = Number(request.headers.get("x-now") ?? Date.now());
+  const store = d1Store(environment.DB);
+  const sessions = createSessionManager<{ views?: number }>({
+    store,
+    keys: testKeys,
+    clock: () => now,
+  });
+  try {
+    if (new URL(request.url).pathname === "/app/migrate") {
+      await store.migrate();
+      return new Response("migrated");
+    }
+    const session = await sessions.load(request.headers.get("cookie"));
+    if (request.method === "POST") session.data.views = (session.data.views ?? 0) + 1;
+    const cookie = await sessions.commit(session);
+    const response = Response.json({ views: session.data.views ?? 0, expiresAt: session.expiresAt });
+    if (cookie !== null) response.headers.append("set-cookie", cookie);
+    return response;
+  } finally {
+    context.waitUntil(sessions.close());
+  }
+}
+
+export default {
+  async fetch(request: Request, environment: Environment, context: never): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname.startsWith("/app")) return await application(request, environment, context);
+    if (pathname === "/startup") return startup();
+    if (pathname === "/object") {
+      const { HOLDER } = environment;
+      return await HOLDER.get(HOLDER.idFromName("one")).fetch(request);
+    }
+    const rounds = Number(environment.ROUNDS);
+    return await answer(
+      request,
+      suites("D1", rounds, () => d1Store(environment.DB, { table: "sessions_of_suite" })),
+    );
+  },
+};
+
+/** What says at startup that Workers lack what it needs. */
+async function startup(): Promise<Response> {
+  const { sqliteStore } = await import("../../../src/sql/sqlite/store.ts");
+  const said: string[] = [];
+  const tell = (start: () => unknown): void => {
+    try {
+      start();
+      said.push("");
+    } catch (error) {
+      said.push((error as Error).message);
+    }
+  };
+  tell(() => sqliteStore("sessions.sqlite3"));
+  tell(() =>
+    createSessionManager({
+      store: d1Store({ prepare() {}, batch() {} } as never),
+      keys: testKeys,
+    }).scheduleExpiry(),
+  );
+  return Response.json(said);
+}

@@ -1,0 +1,10 @@
+import type { SessionStore } from "../../src/store/contract.ts";
+
+/** Deletes every row. */
+export async function empty(store: SessionStore): Promise<void> {
+  for (;;) {
+    const rows = await store.scan(null, 100);
+    if (rows.length === 0) return;
+    await store.delete(rows.map((row) => row.id));
+  }
+}
