@@ -106,10 +106,16 @@ function valueOf(value: unknown): unknown {
 /** A request that failed arrives as an error of `fetch`, whose reason is its cause, or with a code of the protocol. */
 function explained(error: unknown): unknown {
   const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  const isUnknown = code === "SQLITE_UNKNOWN" || /^SQL_[A-Z_]+$/.test(String(code));
+  if (isUnknown) {
+    // Its server does not tell SQLite's code.
+    const { message } = error as Error;
+    const known = /database is locked|database table is locked/.test(message)
+      ? "SQLITE_BUSY"
+      : "SQLITE_ERROR";
+    return Object.assign(new Error(message, { cause: error }), { code: known });
+  }
   if (typeof code === "string" && code.startsWith("SQLITE_")) return error;
-  // The codes of its server for a statement that SQLite refused.
-  if (/^SQL_[A-Z_]+$/.test(String(code)))
-    return Object.assign(new Error((error as Error).message, { cause: error }), { code: "SQLITE_ERROR" });
   if (code === "CLIENT_CLOSED")
     return new Error("Pool is closed: the libSQL client was closed", { cause: error });
   const isOutage =
