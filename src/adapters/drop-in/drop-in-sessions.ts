@@ -138,6 +138,26 @@ export class DropInSessions {
   }
 
   /**
+   * Extends a session that did not change, if that is due. Null if it may have changed, or if only a save can tell: then
+   * nothing was done.
+   * @param data not copied
+   */
+  touchUnchanged(id: string, data: Values, baseline: Baseline, expiresAt: number): Baseline | null {
+    const { format, userOf } = this.#settings;
+    // Who is logged in takes a look at what is stored.
+    if (userOf !== undefined || baseline.row.userRef !== null) return null;
+    if (!baseline.lost.isEmpty || expiresAt <= this.now()) return null;
+    if (!sameBytes(baseline.row.id, dropInToken(id).id)) return null;
+    const content = { data, user: undefined, flash: {} };
+    try {
+      if (format.encodesTo?.(content, baseline.plaintext) !== true) return null;
+    } catch {
+      return null; // a value that JSON would convert, or that cannot be stored
+    }
+    return this.#touch(baseline, expiresAt);
+  }
+
+  /**
    * At most one write per `touchEvery`, or per twentieth of the session's own lifetime if that is shorter. The response
    * does not wait for it. A failed touch has no effect on the request and is published.
    */

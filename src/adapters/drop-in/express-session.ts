@@ -4,7 +4,16 @@ import { answer, type Callback } from "../answer.ts";
 import { carried, carrying } from "./baseline-carrier.ts";
 import type { Baseline } from "./baseline.ts";
 import { ExpressClasses } from "./express-classes.ts";
-import { contentOf, endOfCookie, timeOf, withExpiry, type MiddlewareSession } from "./middleware-cookie.ts";
+import {
+  contentOf,
+  cookieOf,
+  endOfCookie,
+  timeOf,
+  uncopiedContentOf,
+  withExpiry,
+  type MiddlewareCookie,
+  type MiddlewareSession,
+} from "./middleware-cookie.ts";
 import { DropInSessions, type DropInStoreOptions } from "./drop-in-sessions.ts";
 import { InOrder } from "./in-order.ts";
 
@@ -89,8 +98,9 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   async #set(id: string, session: MiddlewareSession): Promise<void> {
-    const content = contentOf(session, this.#dropIn.maxBytes);
-    const expiresAt = this.#endOf(session);
+    const cookie = cookieOf(session);
+    const content = contentOf(session, cookie, this.#dropIn.maxBytes);
+    const expiresAt = this.#endOf(cookie);
     await this.#saves.do(session, async () => {
       const baseline = this.#baselineOf(session);
       let end: number | null = expiresAt;
@@ -118,8 +128,22 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   async #touch(id: string, session: MiddlewareSession): Promise<void> {
-    if (this.#baselineOf(session) !== null) return this.#set(id, session);
-    await this.#dropIn.touch(id, null, this.#endOf(session));
+    const baseline = this.#baselineOf(session);
+    const cookie = cookieOf(session);
+    if (baseline === null) {
+      await this.#dropIn.touch(id, null, this.#endOf(cookie));
+      return;
+    }
+    if (!this.#saves.isBusy(session)) {
+      // Nearly every touch is of a session that did not change, which is found out without copying it.
+      const content = uncopiedContentOf(session, cookie);
+      const touched = this.#dropIn.touchUnchanged(id, content, baseline, this.#endOf(cookie));
+      if (touched !== null) {
+        if (touched !== baseline) this.#baselines.set(session, touched);
+        return;
+      }
+    }
+    await this.#set(id, session);
   }
 
   destroy(id: string, callback: (error?: unknown) => void): void;
@@ -213,7 +237,7 @@ export class StoredSessionStore extends EventEmitter {
     return this.#baselines.get(session) ?? carried(session);
   }
 
-  #endOf(session: MiddlewareSession): number {
-    return endOfCookie(session, this.#dropIn.now()) ?? this.#dropIn.defaultEnd();
+  #endOf(cookie: MiddlewareCookie | null): number {
+    return endOfCookie(cookie, this.#dropIn.now()) ?? this.#dropIn.defaultEnd();
   }
 }

@@ -2,6 +2,10 @@
 export class InOrder {
   readonly #last: WeakMap<object, Promise<unknown>> = new WeakMap();
 
+  isBusy(object: object): boolean {
+    return this.#last.has(object);
+  }
+
   async do<Answer>(object: object, task: () => Promise<Answer>): Promise<Answer> {
     const before = this.#last.get(object);
     const mine = before === undefined ? task() : before.then(task, task);

@@ -1,3 +1,4 @@
+import { addOwn } from "../../codec/own.ts";
 import { Baseline } from "./baseline.ts";
 import { plainObject } from "./json-values.ts";
 
@@ -8,7 +9,7 @@ export interface MiddlewareSession extends Values {
   cookie?: MiddlewareCookie | null;
 }
 
-interface MiddlewareCookie {
+export interface MiddlewareCookie {
   expires?: Date | string | number | boolean | null | undefined;
   maxAge?: number | null | undefined;
   originalMaxAge?: number | null | undefined;
@@ -19,34 +20,47 @@ interface MiddlewareCookie {
  * The data to seal: the session's own properties. Of the cookie's expiry, only whether there is one, because the row
  * stores the time and a touch moves it there.
  */
-export function contentOf(session: MiddlewareSession, maxBytes: number): Values {
-  const own = Object.entries(session).filter(
-    ([key, value]) => key !== "cookie" && !(value instanceof Baseline),
-  );
-  const content = plainObject(Object.fromEntries(own), maxBytes);
-  const cookie = jsonOf(session.cookie);
-  if (cookie !== null) {
-    const {
-      expires,
-      originalExpires: _originalExpires,
-      maxAge,
-      originalMaxAge = maxAge,
-      ...attributes
-    } = cookie as MiddlewareCookie & Values;
-    const ends = timeOf(expires) !== null || typeof maxAge === "number";
-    const kept = {
-      originalMaxAge: rounded(originalMaxAge),
-      ...attributes,
-      ...(ends && { expires: true }),
-    };
-    content["cookie"] = plainObject(kept, maxBytes);
-  }
+export function contentOf(
+  session: MiddlewareSession,
+  cookie: MiddlewareCookie | null,
+  maxBytes: number,
+): Values {
+  const content = plainObject(ownValues(session), maxBytes);
+  if (cookie !== null) content["cookie"] = plainObject(keptOf(cookie), maxBytes);
   return content;
 }
 
+/** The same values, not copied: to be encoded at once. What JSON would convert, the codec rejects. */
+export function uncopiedContentOf(session: MiddlewareSession, cookie: MiddlewareCookie | null): Values {
+  const content = ownValues(session);
+  if (cookie !== null) content["cookie"] = keptOf(cookie);
+  return content;
+}
+
+function ownValues(session: MiddlewareSession): Values {
+  const values: Values = {};
+  for (const key of Object.keys(session)) {
+    const value = session[key];
+    if (key !== "cookie" && !(value instanceof Baseline)) addOwn(values, key, value);
+  }
+  return values;
+}
+
+function keptOf(cookie: MiddlewareCookie): Values {
+  const {
+    expires,
+    originalExpires: _originalExpires,
+    maxAge,
+    originalMaxAge = maxAge,
+    ...attributes
+  } = cookie as MiddlewareCookie & Values;
+  const ends = timeOf(expires) !== null || typeof maxAge === "number";
+  return { originalMaxAge: rounded(originalMaxAge), ...attributes, ...(ends && { expires: true }) };
+}
+
 /** When a session's cookie expires. Null if it has no expiry. */
-export function endOfCookie(session: MiddlewareSession, now: number): number | null {
-  const { expires, maxAge } = jsonOf(session.cookie) ?? {};
+export function endOfCookie(cookie: MiddlewareCookie | null, now: number): number | null {
+  const { expires, maxAge } = cookie ?? {};
   return timeOf(expires) ?? (typeof maxAge === "number" ? now + maxAge : null);
 }
 
@@ -62,7 +76,8 @@ function rounded(milliseconds: number | null | undefined): number | null {
   return typeof milliseconds === "number" ? Math.round(milliseconds / 10) * 10 : null;
 }
 
-function jsonOf(cookie: MiddlewareCookie | null | undefined): MiddlewareCookie | null {
+/** A session's cookie as JSON has it; null if there is none. */
+export function cookieOf({ cookie }: MiddlewareSession): MiddlewareCookie | null {
   if (typeof cookie !== "object" || cookie === null) return null;
   const json: unknown = typeof cookie.toJSON === "function" ? cookie.toJSON() : cookie;
   return typeof json === "object" ? json : null;
