@@ -203,11 +203,14 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
   });
 }
 
+const audit = ["_audit", "_audit_checkpoints", "_audit_days", "_audit_subjects"];
+const suffixes = ["", "_leases", "_migrations", ...audit];
+
 async function readerOf(kind: string, url: string, table: string, role: string): Promise<string | null> {
   const address = new URL(url);
   address.username = role;
   address.password = "reading";
-  const tables = [table, `${table}_leases`, `${table}_migrations`];
+  const tables = suffixes.map((suffix) => table + suffix);
   try {
     if (kind === "postgres") {
       await inPostgres(url, [
@@ -254,7 +257,7 @@ async function inMysql(url: string, statements: string[]): Promise<Record<string
 }
 
 async function drop(kind: string, url: string, table: string, role?: string): Promise<void> {
-  const statements = ["", "_leases", "_migrations"].map((suffix) => `DROP TABLE IF EXISTS ${table}${suffix}`);
+  const statements = suffixes.map((suffix) => `DROP TABLE IF EXISTS ${table}${suffix}`);
   if (kind === "postgres")
     await inPostgres(url, [...statements, ...(role ? [`DROP ROLE IF EXISTS ${role}`] : [])]);
   else {
