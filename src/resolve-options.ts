@@ -1,3 +1,4 @@
+import { Refusals } from "./audit/refusals.ts";
 import { auditProblems } from "./audit/options.ts";
 import { KeyRingError, OptionsError } from "./errors.ts";
 import { presets, type SessionManagerOptions } from "./options.ts";
@@ -110,7 +111,12 @@ function auditStoreProblems({ audit, store, format }: Options): string[] {
 
 function auditOf({ audit, keys, app = "" }: Options): Settings["audit"] {
   if (!audit) return null;
-  return { options: audit === true ? {} : audit, keys: KeyRing.from(keys as string), app };
+  return {
+    options: audit === true ? {} : audit,
+    keys: KeyRing.from(keys as string),
+    app,
+    refusals: new Refusals(),
+  };
 }
 
 function checkStore({ store }: Options, problems: string[]): void {

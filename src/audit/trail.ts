@@ -5,13 +5,15 @@ import { outsideRequests } from "../shared/outside-requests.ts";
 import { printable } from "../shared/printable.ts";
 import { publicKeysOf, publicKeysOfRing, type Anchored } from "./checkpoint.ts";
 import { Checkpointer } from "./checkpointer.ts";
-import { describe } from "./reading.ts";
+import { eventCodes } from "./events.ts";
+import { describe, readEvents } from "./reading.ts";
 import { Subjects } from "./subjects.ts";
 import { Verifier, type VerifySource } from "./verify.ts";
 import { Writer, type Draft, type Entry, type Written } from "./writer.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
-import type { AuditStore, ChangeResult } from "../store/audit.ts";
-import type { AuditEvent } from "./events.ts";
+import type { AuditStore, AuditSubject, ChangeResult } from "../store/audit.ts";
+import type { AuditEvent, AuditEventType } from "./events.ts";
+import type { Refusals } from "./refusals.ts";
 import type { AuditOptions } from "./options.ts";
 import type { VerifyReport } from "./report.ts";
 
@@ -26,12 +28,14 @@ export interface TrailSettings {
   readonly userRefs: (user: string) => Uint8Array[];
   readonly options: AuditOptions;
   readonly process: Readonly<Record<string, string>>;
+  readonly refusals: Refusals;
 }
 
 /** Milliseconds after which another process may sign checkpoints in the place of one that died. */
 const LEASE = 30_000;
 /** Events that leave together in "lax" mode. */
 const TOGETHER = 128;
+const PAGE = 100;
 
 /** The trail of one manager: what is written, what waits, and what is signed. */
 export class Trail {
@@ -42,7 +46,7 @@ export class Trail {
   readonly #checkpointer: Checkpointer;
   readonly #lease: Lease;
   readonly #listeners = new Set<(event: AuditEvent) => void>();
-  readonly #refusals = new Map<string, number>();
+  readonly #refusals: Refusals;
   readonly #waiting: Entry[] = [];
   #flushing: Promise<void> | null = null;
   #lost = 0;
@@ -52,6 +56,8 @@ export class Trail {
   constructor(settings: TrailSettings) {
     const { store, keys, app, clock, timeout, userRefs, options } = settings;
     this.settings = settings;
+    this.#refusals = settings.refusals;
+    this.#refusals.onRefusal = () => this.#start();
     this.isStrict = options.mode !== "lax";
     this.subjects = new Subjects({ store, keys, app, clock, userRefs });
     this.#writer = new Writer({
@@ -61,6 +67,7 @@ export class Trail {
       clock,
       timeout,
       process: settings.process,
+      atStart: () => this.#changesOfKeys(),
       onWritten: (written) => this.#wrote(written),
     });
     this.#checkpointer = new Checkpointer({
@@ -100,13 +107,6 @@ export class Trail {
     this.#flushing ??= outsideRequests(() => this.#flush()).finally(() => (this.#flushing = null));
   }
 
-  /** Counts something that clients can cause at will. It is recorded with the next checkpoint, once for each reason. */
-  refused(reason: string): void {
-    if (this.#refusals.size >= 100 && !this.#refusals.has(reason)) return;
-    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    this.#start();
-  }
-
   /** @returns a function that ends it */
   on(listener: (event: AuditEvent) => void): () => void {
     this.#listeners.add(listener);
@@ -128,6 +128,19 @@ export class Trail {
     return (await this.#lease.hold()) ? await this.#checkpointer.run() : null;
   }
 
+  /** Seals the keys of users and chains under the newest key of the ring. Returns how many. */
+  async reseal(): Promise<number> {
+    const { store } = this.settings;
+    let after: Uint8Array | null = null;
+    let sealed = 0;
+    for (;;) {
+      const page: readonly AuditSubject[] = await store.scanSubjects(after, PAGE);
+      for (const subject of page) if (await this.subjects.rewrap(subject)) sealed++;
+      if (page.length < PAGE) return sealed;
+      after = page.at(-1)!.subject;
+    }
+  }
+
   /** For who adds a checkpoint of another kind: nobody else signs while `work` runs. */
   async exclusively<T>(work: (checkpointer: Checkpointer) => Promise<T>): Promise<T | null> {
     return (await this.#lease.hold()) ? await work(this.#checkpointer) : null;
@@ -140,7 +153,7 @@ export class Trail {
     await this.#schedule?.stop();
     try {
       while (this.#flushing !== null) await this.#flushing;
-      if (this.#writer.hasBegun || this.#refusals.size > 0) {
+      if (this.#writer.hasBegun || !this.#refusals.isEmpty) {
         await this.#recordRefusals();
         await this.#writer.write([entryOf([{ type: "trail.stopped" }])]);
         await this.checkpoint();
@@ -178,9 +191,8 @@ export class Trail {
   }
 
   async #recordRefusals(): Promise<void> {
-    const counts = [...this.#refusals];
+    const counts = this.#refusals.take();
     if (counts.length === 0) return;
-    this.#refusals.clear();
     const drafts = counts.map(([reason, count]): Draft => ({
       type: "refusal",
       outcome: "denied",
@@ -190,11 +202,26 @@ export class Trail {
     try {
       await this.#writer.write([entryOf(drafts)]);
     } catch (error) {
-      for (const [reason, count] of counts) {
-        this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + count);
-      }
+      for (const [reason, count] of counts) this.#refusals.refused(reason, count);
       throw error;
     }
+  }
+
+  /** What differs in the ring from that of the process that was the last to begin. */
+  async #changesOfKeys(): Promise<readonly Draft[]> {
+    const { store, keys } = this.settings;
+    const rows = await store.find({ events: [eventCodes["trail.started"]], newestFirst: true, limit: 1 });
+    const [last] = await readEvents(rows, this.subjects);
+    const before = last?.details?.["keys"]?.split(" ");
+    if (before === undefined) return [];
+    const now = keys.keys.map(({ name }) => name);
+    const draftOf =
+      (type: AuditEventType) =>
+      (key: string): Draft => ({ type, content: { details: { key } } });
+    return [
+      ...now.filter((key) => !before.includes(key)).map(draftOf("key.added")),
+      ...before.filter((key) => !now.includes(key)).map(draftOf("key.retired")),
+    ];
   }
 
   #wrote(written: readonly Written[]): void {

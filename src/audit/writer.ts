@@ -59,6 +59,8 @@ export interface WriterOptions {
   readonly timeout: number;
   /** What the first event of a chain says of the process. */
   readonly process: Readonly<Record<string, string>>;
+  /** Further events for the first chain of the process. */
+  readonly atStart?: () => Promise<readonly Draft[]>;
   readonly onWritten?: (written: readonly Written[]) => void;
 }
 
@@ -77,6 +79,7 @@ export class Writer {
   #chain: Chain | null = null;
   #former: Chain | null = null;
   #why = "start";
+  #atStart: readonly Draft[] = [];
   #underWay: Promise<unknown> = Promise.resolve();
   #began = -Infinity;
 
@@ -121,6 +124,7 @@ export class Writer {
       if (last !== undefined) {
         chain.number += written.length;
         chain.hash = last.row.hash;
+        this.#atStart = [];
         this.#options.onWritten?.(written);
       }
       return inOrder(entries, results);
@@ -133,6 +137,8 @@ export class Writer {
   async #begin(): Promise<Chain> {
     const id = randomBytes(CHAIN_BYTES);
     const secret = await this.#options.subjects.begin(id);
+    const isFirst = this.#former === null;
+    if (isFirst) this.#atStart = (await this.#options.atStart?.()) ?? [];
     return { id, secret, beganAt: this.#options.clock(), number: 0, hash: NO_HASH };
   }
 
@@ -149,7 +155,7 @@ export class Writer {
 
   #rowsOf(chain: Chain, drafts: readonly Draft[], subjectOf: ReadonlyMap<Who, Subject | null>): Written[] {
     const { keys, subjects, clock } = this.#options;
-    const all = chain.number === 0 ? [this.#started(), ...drafts] : drafts;
+    const all = chain.number === 0 ? [this.#started(), ...this.#atStart, ...drafts] : drafts;
     let { number, hash } = chain;
     return all.map((draft) => {
       const subject = (draft.who && subjectOf.get(draft.who)) ?? null;
@@ -176,7 +182,8 @@ export class Writer {
   #started(): Draft {
     const { process } = this.#options;
     const former = this.#former && Buffer.from(this.#former.id).toString("base64url");
-    const details = { ...process, ...(former !== null && { former }) };
+    const keyNames = this.#options.keys.keys.map(({ name }) => name).join(" ");
+    const details = { ...process, keys: keyNames, ...(former !== null && { former }) };
     return { type: "trail.started", content: { reason: this.#why, details } };
   }
 }

@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { StoredSessionStore } from "../adapters/drop-in/express-session.ts";
 import { StoredSessionKoaStore } from "../adapters/drop-in/koa-session.ts";
-import { OptionsError } from "../errors.ts";
+import { OptionsError, StoreError } from "../errors.ts";
 import type { SessionManagerOptions } from "../options.ts";
 import { generateKey } from "../sealing/keyring.ts";
 import { createSessionManager, SessionManager, settingsOf } from "../manager.ts";
@@ -44,18 +44,25 @@ export interface Configuration {
   close(): Promise<void>;
 }
 
+/** What a command needs of its configuration. */
+interface Needs {
+  /** False for a command that opens no row. */
+  readonly keys: boolean;
+  readonly changes?: boolean;
+  readonly audit?: boolean;
+}
+
 const names = ["ts", "mts", "js", "mjs"].map((ending) => `stored-session.config.${ending}`);
 
 /**
  * The configuration: `--config`, else `--database-url` or STORED_SESSION_DATABASE_URL, else the file
  * `stored-session.config.{ts,mts,js,mjs}` of this folder. Variables that are not set are looked up in the `.env` beside
  * the file of `--config`, then in that of this folder.
- * @param needs.keys false for a command that opens no row
  */
 export async function configure(
   terminal: Terminal,
   options: CommonOptions,
-  needs: { keys: boolean },
+  needs: Needs,
 ): Promise<Configuration> {
   // As of a variable that is not set: without it the command would work on another database.
   if (options.config === "") {
@@ -84,7 +91,8 @@ export async function configure(
     const { store, label } = openStore(url!, options.table, terminal.cwd);
     const keys = terminal.env["STORED_SESSION_KEYS"];
     const app = options.app ?? "";
-    return { ...fromOptions({ store, keys, app }, label, needs), isAddress: true };
+    const audit = needs.audit || (await hasTrail(store));
+    return { ...fromOptions({ store, keys, app, audit }, label, needs), isAddress: true };
   }
   if (options.app !== undefined) {
     throw new Failure(
@@ -101,13 +109,16 @@ export async function configure(
   return fromFile(file, needs);
 }
 
-function fromOptions(
-  options: SessionManagerOptions,
-  source: string,
-  needs: { keys: boolean },
-): Configuration {
+function fromOptions(options: SessionManagerOptions, source: string, needs: Needs): Configuration {
   const hasKeys =
     options.format !== undefined || (options.keys !== undefined && String(options.keys).trim() !== "");
+  // An event under a key that is thrown away could never be read or verified.
+  const records = Boolean(options.audit) && hasKeys;
+  if (!hasKeys && options.audit && needs.changes) {
+    throw new OptionsError([
+      "This database has an audit trail, which has to record what this command does: set STORED_SESSION_KEYS.",
+    ]);
+  }
   if (!hasKeys && needs.keys) {
     throw new OptionsError([
       'There are no keys: set STORED_SESSION_KEYS, or "keys" in the configuration. "stored-session keys generate" makes one.',
@@ -115,11 +126,28 @@ function fromOptions(
   }
   // A command that opens no row needs no keys: one that is thrown away stands in for them.
   const keys = hasKeys || needs.keys ? options.keys : generateKey();
-  const sessions = createSessionManager({ ...options, ...(options.format === undefined && { keys }) });
+  const sessions = createSessionManager({
+    ...options,
+    ...(options.format === undefined && { keys }),
+    audit: records && options.audit!,
+  });
   return { sessions, store: options.store, source, hasKeys, close: () => sessions.close() };
 }
 
-async function fromFile(file: string, needs: { keys: boolean }): Promise<Configuration> {
+/** Whether an address leads to a database whose sessions are recorded: then this command records what it does as well. */
+async function hasTrail(store: SessionStore): Promise<boolean> {
+  const database = databaseOf(store);
+  if (database?.file !== undefined && !existsSync(database.file)) return false;
+  try {
+    return ((await store.audit?.find({ limit: 1 })) ?? []).length > 0;
+  } catch (error) {
+    // Tables that are missing, or a server that does not answer: the command itself says so.
+    if (error instanceof StoreError) return false;
+    throw error;
+  }
+}
+
+async function fromFile(file: string, needs: Needs): Promise<Configuration> {
   const { exported, rails } = await load(file);
   if (exported instanceof SessionManager) {
     const sessions = exported as SessionManager;

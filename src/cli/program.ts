@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { auditCommand } from "./commands/audit.ts";
 import { checkCommand } from "./commands/check.ts";
 import { countCommand } from "./commands/count.ts";
 import { eraseCommand } from "./commands/erase.ts";
@@ -25,6 +26,7 @@ const groups = [
   ["Setting up:", [initCommand, checkCommand, migrateCommand, generateCommand, importCommand]],
   ["Sessions:", [countCommand, statsCommand, listCommand, showCommand, revokeCommand, expireCommand]],
   ["A user's data:", [exportCommand, eraseCommand]],
+  ["Audit trail:", [auditCommand]],
   ["Keys:", [keysCommand, resealCommand]],
 ] as const;
 

@@ -62,6 +62,10 @@ export interface Needs {
   readonly fit?: "any" | "known" | "ours" | "open";
   /** False for a command that works on a database without our tables. */
   readonly tables?: boolean;
+  /** Whether it ends sessions, which a database with an audit trail has to record. */
+  readonly changes?: boolean;
+  /** Whether it is about the audit trail. */
+  readonly audit?: boolean;
 }
 
 /** Opens what the options name, does the work, and closes it again. */

@@ -34,11 +34,18 @@ export class Maintenance {
   }
 
   async reseal(options: ResealOptions): Promise<ResealResult> {
-    if (!options.exclusive) return resealRows(this.#records, options);
+    if (!options.exclusive) return this.#reseal(options);
     const result = await whileHeld(this.#lease("reseal", options), (mayGoOn) =>
-      resealRows(this.#records, options, mayGoOn),
+      this.#reseal(options, mayGoOn),
     );
     return result ?? resealRows(this.#records, options, () => Promise.resolve(false));
+  }
+
+  /** Rows, then the keys of the audit trail: once all are under the newest key, the older ones can be retired. */
+  async #reseal(options: ResealOptions, mayGoOn?: () => Promise<boolean>): Promise<ResealResult> {
+    const result = await resealRows(this.#records, options, mayGoOn);
+    if (result.finished) await this.#records.recorder?.trail.reseal();
+    return result;
   }
 
   schedule(options: ScheduleOptions): Schedule {

@@ -123,7 +123,7 @@ async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Ou
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       if (isCurrent) return { outcome: "current" }; // another application's
-      publishRefusal(row, error);
+      publishRefusal(row, error, records.settings);
       return { outcome: "refused" };
     }
     if (next === "current") return { outcome: "current" };

@@ -22,7 +22,7 @@ export class Loader {
   constructor(records: Records) {
     this.#records = records;
     this.#settings = records.settings;
-    this.#rejected = new RejectedCookies(records.settings.clock);
+    this.#rejected = new RejectedCookies(records.settings.clock, records.settings.audit?.refusals);
   }
 
   async load<Data>(
@@ -85,7 +85,7 @@ export class Loader {
       state.show(await conformStored(this.#settings, state.plaintext!, stored));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
+      publishRefusal(row, error, this.#settings);
       if (onUnreadable === "throw") state.refuse(error);
       else state.abandon(error);
     }

@@ -80,7 +80,7 @@ export class Records {
       checkBegun(row, this.now());
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
+      publishRefusal(row, error, this.settings);
       return false;
     }
     return this.now() < endOf(row, this.settings);
@@ -155,7 +155,7 @@ export class Records {
       return this.settings.format.openClient(row);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
+      publishRefusal(row, error, this.settings);
       return null;
     }
   }

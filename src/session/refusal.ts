@@ -1,9 +1,16 @@
 import type { RefusedError } from "../errors.ts";
 import type { SessionRow } from "../store/row.ts";
 import { channels, type RefuseEvent } from "../telemetry/channels.ts";
+import type { Settings } from "./settings.ts";
 import { handleOf } from "./handle.ts";
 
-export function publishRefusal(row: Pick<SessionRow, "id">, error: RefusedError): void {
+/** Publishes that a row was refused, and counts it for the audit trail. */
+export function publishRefusal(
+  row: Pick<SessionRow, "id">,
+  error: RefusedError,
+  { audit }: Pick<Settings, "audit">,
+): void {
+  audit?.refusals.refused(error.reason);
   if (channels.refuse.hasSubscribers) {
     channels.refuse.publish({ handle: handleOf(row.id), reason: error.reason } satisfies RefuseEvent);
   }

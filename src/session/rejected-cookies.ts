@@ -1,3 +1,4 @@
+import type { Refusals } from "../audit/refusals.ts";
 import { channels, type RefuseEvent } from "../telemetry/channels.ts";
 
 /** Why a cookie's value was rejected: its shape is wrong, or no key of the ring made its tag. */
@@ -20,13 +21,15 @@ const enough = 20;
  */
 export class RejectedCookies {
   readonly #now: () => number;
+  readonly #refusals: Refusals | undefined;
   #began = -Infinity;
   #rejected = 0;
   #accepted = 0;
   #warned = false;
 
-  constructor(now: () => number) {
+  constructor(now: () => number, refusals?: Refusals) {
     this.#now = now;
+    this.#refusals = refusals;
   }
 
   accept(): void {
@@ -34,6 +37,7 @@ export class RejectedCookies {
   }
 
   reject(reason: CookieRejection): void {
+    this.#refusals?.refused(`cookie ${reason}`);
     if (channels.refuse.hasSubscribers) channels.refuse.publish(events[reason]);
     if (reason !== "unknown_key" || this.#warned) return;
     const now = this.#now();

@@ -1,5 +1,6 @@
 import type { SessionStore } from "../store/contract.ts";
 import type { AuditOptions } from "../audit/options.ts";
+import type { Refusals } from "../audit/refusals.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import type { SessionFormat } from "./format.ts";
 import type { SessionCookie } from "./cookie.ts";
@@ -44,6 +45,7 @@ export interface Settings {
     readonly options: AuditOptions;
     readonly keys: KeyRing;
     readonly app: string;
+    readonly refusals: Refusals;
   } | null;
   /** Whole milliseconds. */
   readonly clock: () => number;

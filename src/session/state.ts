@@ -125,7 +125,7 @@ export class SessionState {
       return null;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
+      publishRefusal(row, error, this.settings);
       return error;
     }
   }

@@ -221,7 +221,7 @@ export class Writes {
       theirs = await conformStored(this.#settings, plaintext, format.decode(plaintext));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
+      publishRefusal(row, error, this.#settings);
       return "gone";
     }
     const own = state.lost.find(row.version);

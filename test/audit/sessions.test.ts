@@ -238,3 +238,48 @@ test("a store without a trail → `audit` is refused at start-up", () => {
     createSessionManager({ store: memoryStore(), keys: generateKey(), audit: { mode: "loose" as never } }),
   ).toThrow(/`audit`: `mode` is "loose": use "strict" or "lax"/);
 });
+
+test("promise 9: key rotation and reseal → events stay readable and verifiable as far as keys allow, and the change is recorded", async () => {
+  const store = memoryStore();
+  const [older, newer] = [generateKey(), generateKey()];
+  const manage = (keys: string): SessionManager => createSessionManager({ store, keys, audit: true });
+  const login = async (sessions: SessionManager, user: string): Promise<void> => {
+    const session = await visit(sessions);
+    session.login(user, { method: "password" });
+    await sessions.commit(session);
+  };
+  const first = manage(older);
+  await login(first, "ann");
+  await first.audit.checkpoint();
+  const second = manage(`${newer},${older}`);
+  await login(second, "ann");
+  expect((await all(second)).map(short)).toContain("key.added");
+  await second.reseal();
+  await second.audit.checkpoint();
+  const third = manage(newer);
+  await login(third, "ann");
+  const events = await all(third);
+  expect(events.map(short)).toContain("key.retired");
+  expect(events.filter(({ type }) => type === "login").map(({ user, method }) => [user, method])).toEqual([
+    ["ann", "password"],
+    ["ann", "password"],
+    ["ann", "password"],
+  ]);
+  expect(await third.forUser("ann").history()).toHaveLength(6);
+  const { problems } = await third.audit.verify();
+  expect(problems.map(({ kind }) => kind), "its public key has to be kept").toEqual(["checkpoint unknown key"]);
+});
+
+test("refusals: a flood of forged cookies → one event for each reason and checkpoint, with its count", async () => {
+  const { sessions } = open(memoryStore());
+  for (let at = 0; at < 1_000; at++) await visit(sessions, `session=AQ${"A".repeat(62)}`);
+  await visit(sessions, "session=short");
+  expect(await all(sessions)).toEqual([]);
+  await sessions.audit.checkpoint();
+  const events = (await all(sessions)).filter(({ type }) => type === "refusal");
+  expect(events.map(({ reason, count, outcome }) => [reason, count, outcome])).toEqual([
+    ["cookie unknown_key", 1_000, "denied"],
+    ["cookie malformed", 1, "denied"],
+  ]);
+  await sessions.close();
+});

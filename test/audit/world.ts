@@ -1,6 +1,7 @@
 /** A trail over any store, with a clock of its own. */
 import { randomBytes } from "node:crypto";
 import { generateKey, KeyRing } from "../../src/sealing/keyring.ts";
+import { Refusals } from "../../src/audit/refusals.ts";
 import { Trail } from "../../src/audit/trail.ts";
 import type { AuditOptions } from "../../src/audit/options.ts";
 import type { Draft } from "../../src/audit/writer.ts";
@@ -26,6 +27,7 @@ export function world(): World {
         timeout: 5_000,
         userRefs: (user) => keys.userRefs(user),
         options,
+        refusals: new Refusals(),
         process: { host: "web-1", pid: "42" },
       });
     },

@@ -82,7 +82,7 @@ export class DropInSessions {
       return { data, baseline: Baseline.loaded(row, plaintext), expiresAt: row.expiresAt };
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
+      publishRefusal(row, error, this.#records.settings);
       if (this.#settings.onUnreadable === "throw") throw error;
       return null;
     }
@@ -199,7 +199,7 @@ export class DropInSessions {
         format.open(row, token);
       } catch (error) {
         if (!(error instanceof RefusedError)) throw error;
-        publishRefusal(row, error);
+        publishRefusal(row, error, this.#records.settings);
         return false;
       }
     }
@@ -228,7 +228,7 @@ export class DropInSessions {
         found.push({ data: format.decode(format.open(row, null)).data, expiresAt: row.expiresAt });
       } catch (error) {
         if (!(error instanceof RefusedError)) throw error;
-        publishRefusal(row, error);
+        publishRefusal(row, error, this.#records.settings);
       }
     }
     return found;

@@ -34,7 +34,7 @@ export class DropInRows {
       return this.#records.settings.format.open(row, this.#token);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      publishRefusal(row, error);
+      publishRefusal(row, error, this.#records.settings);
       return null;
     }
   }

@@ -3,6 +3,7 @@ import type { CommonOptions } from "../configuration.ts";
 import { orTell } from "../failure.ts";
 import { plural } from "../format.ts";
 import { userId } from "../options.ts";
+import { note, operator } from "../operator.ts";
 import type { Terminal } from "../terminal.ts";
 import { printable } from "../../shared/printable.ts";
 import {
@@ -15,6 +16,7 @@ import {
 import { confirm, report, reporting, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
+  audit?: boolean;
   user: string;
   yes?: boolean;
 }
@@ -25,6 +27,7 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
       .command("erase")
       .description("delete all sessions of a user, to answer an erasure request")
       .requiredOption("-u, --user <id>", "user id", userId)
+      .option("--audit", "also destroy the key of the user's events in the audit trail")
       .option("-y, --yes", "do not ask for confirmation"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true, fit: "ours" }, async (place) => {
@@ -38,6 +41,8 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
             `Erased ${plural(done, "session")}.`,
           ]),
       );
+      await note(place.records, "data.erased", { reason: "sessions" });
+      if (options.audit) await place.sessions.audit.erase(options.user, { by: operator().actor! });
       report(terminal, options, { erased, ...unfindable }, () => [
         erased === 0
           ? nothingFound(unfindable, "Nothing is stored of this user.")

@@ -39,7 +39,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
       .option("--batch-size <rows>", "most rows to delete in one statement", count, 100)
       .option("-n, --dry-run", "show how many would be deleted, and delete nothing"),
   ).action((options: Options) =>
-    withSessions(terminal, options, { keys: false }, ({ sessions, records }) =>
+    withSessions(terminal, options, { keys: false, changes: !options.dryRun }, ({ sessions, records }) =>
       interruptible(terminal, async (signal) => {
         const { maxCreatedAge, maxUpdatedAge, batchSize, rate } = options;
         const ages = {

@@ -4,6 +4,7 @@ import type { CommonOptions } from "../configuration.ts";
 import { Failure } from "../failure.ts";
 import { json, number, plural } from "../format.ts";
 import { userId } from "../options.ts";
+import { note } from "../operator.ts";
 import type { Terminal } from "../terminal.ts";
 import { countUnfindable, uncountedKeyLines, unknownKeys, withoutUserLines } from "../unfindable.ts";
 import { located, otherSettings, withSessions } from "../work.ts";
@@ -23,6 +24,7 @@ export function exportCommand(program: Command, terminal: Terminal): void {
     withSessions(terminal, options, { keys: true, fit: "ours" }, async (place) => {
       const { sessions, records } = place;
       const found = await sessions.exportUser(options.user);
+      await note(records, "data.exported", { user: options.user });
       const unfindable = await countUnfindable(place);
       const value = {
         user: options.user,

@@ -18,6 +18,7 @@ import {
   uncountedKeyLines,
   withoutUserLines,
 } from "../unfindable.ts";
+import { operator } from "../operator.ts";
 import { confirm, report, reporting, withSessions, type Workplace } from "../work.ts";
 
 interface Options extends CommonOptions, FilterOptions {
@@ -55,6 +56,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
     }
     const byAddress = options.address !== undefined;
     const needs = {
+      changes: !options.dryRun,
       keys: options.user !== undefined || byAddress,
       fit: byAddress ? "known" : "ours",
     } as const;
@@ -62,7 +64,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
       const { records } = place;
       if (handle !== undefined) {
         const id = idOf(handle);
-        if (id === null || !(await records.delete(id, "revoke"))) {
+        if (id === null || !(await records.delete(id, "revoke", { content: operator() }))) {
           throw new Failure(`No stored session has the handle ${printable(handle)}.`);
         }
         report(terminal, options, { revoked: 1 }, () => ["Revoked 1 session."]);
@@ -106,11 +108,15 @@ async function revokeMany({ records }: Workplace, terminal: Terminal, options: O
         });
         for await (const row of walked) if (filter.matches(row)) count++;
       } else {
-        count = await revokeEverything(records, {
-          signal,
-          only: (row, pass) => filter.matches(row, pass),
-          onProgress: ({ scanned, fraction }) => progress.update((sofar = scanned), fraction),
-        });
+        count = await revokeEverything(
+          records,
+          {
+            signal,
+            only: (row, pass) => filter.matches(row, pass),
+            onProgress: ({ scanned, fraction }) => progress.update((sofar = scanned), fraction),
+          },
+          operator(),
+        );
       }
       tell(count, !signal.aborted);
     } catch (error) {
@@ -130,7 +136,7 @@ async function revokeUser(
   options: Options,
 ): Promise<void> {
   const revoked = await orTell(
-    () => place.sessions.forUser(user).revokeAll(),
+    () => place.sessions.forUser(user).revokeAll({ by: operator().actor! }),
     (done) =>
       report(terminal, options, { revoked: done, finished: false }, () => [
         `Revoked ${plural(done, "session")}.`,

@@ -4,6 +4,7 @@ import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { ago, bytes, moment, remaining, shown, table } from "../format.ts";
 import { opensAlone } from "../../session/format.ts";
+import { note } from "../operator.ts";
 import type { Terminal } from "../terminal.ts";
 import { printable } from "../../shared/printable.ts";
 import { otherSettings, report, reporting, withSessions } from "../work.ts";
@@ -39,6 +40,10 @@ export function showCommand(program: Command, terminal: Terminal): void {
         const { unreadable } = opened;
         const why = refusalOf(records, row)?.message ?? `It was refused for its ${unreadable}.`;
         throw new Failure(`The session does not open. ${why}${otherSettings(place, unreadable)}`);
+      }
+      if (opened !== null) {
+        const user = opened.user;
+        await note(records, "data.revealed", { handle: info.handle, ...(user !== undefined && { user }) });
       }
       const value = {
         ...info,

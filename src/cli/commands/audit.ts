@@ -1,0 +1,366 @@
+import { once } from "node:events";
+import { createWriteStream, existsSync, readFileSync } from "node:fs";
+import { finished } from "node:stream/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { Option, type Command } from "commander";
+import { cell, CSV_COLUMNS, csvLine, formatted, type EventFormat } from "../../audit/formats.ts";
+import { eventCodes, type AuditEvent, type AuditEventType } from "../../audit/events.ts";
+import type { VerifyReport } from "../../audit/report.ts";
+import type { AuditListOptions, AuditTrail } from "../../operator/audit-trail.ts";
+import type { CommonOptions } from "../configuration.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { moment, number, plural, table } from "../format.ts";
+import { interruptible } from "../interrupt.ts";
+import { verifyFile } from "../offline-audit.ts";
+import { note } from "../operator.ts";
+import { count, duration, moment as instantOf, userId } from "../options.ts";
+import { Progress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+import { printable } from "../../shared/printable.ts";
+import { confirm, located, report, withSessions, type Workplace } from "../work.ts";
+
+interface Options extends CommonOptions {
+  user?: string;
+  session?: string;
+  since?: Date;
+  until?: Date;
+  type?: AuditEventType[];
+  limit?: number;
+  format: EventFormat | "text" | "raw";
+  output?: string;
+}
+
+interface VerifyOptions extends CommonOptions {
+  from?: string;
+  publicKey?: string[];
+  anchors?: string;
+}
+
+interface PruneOptions extends CommonOptions {
+  olderThan?: number;
+  archive?: string;
+  yes?: boolean;
+}
+
+/** How often `tail` looks for new events, in milliseconds. */
+const LOOK_EVERY = 1_000;
+/** Transactions of other processes may end this much later than their events' times, in milliseconds. */
+const LATE = 10_000;
+
+const needs = { keys: true, fit: "any", audit: true } as const;
+
+export function auditCommand(program: Command, terminal: Terminal): void {
+  const audit = program.command("audit").description("read, verify, export and prune the audit trail");
+
+  filtered(audit.command("list").description("print events, oldest first"))
+    .option("--limit <events>", "at most this many", count)
+    .addOption(format(["text", "json", "ocsf", "ecs", "cloudevents", "csv"], "text"))
+    .action((options: Options) =>
+      withSessions(terminal, options, needs, async (place) => {
+        await read(place, "list", options);
+        await print(place.sessions.audit, listOf(options), options.format, (line) => {
+          terminal.out.write(`${line}\n`);
+        });
+      }),
+    );
+
+  filtered(audit.command("tail").description("print events as they are written, until Ctrl-C"))
+    .addOption(format(["text", "json", "ocsf", "ecs", "cloudevents", "csv"], "text"))
+    .action((options: Options) =>
+      withSessions(terminal, options, needs, (place) =>
+        interruptible(terminal, async (signal) => {
+          await read(place, "tail", options);
+          await tail(place, options, terminal, signal);
+        }),
+      ),
+    );
+
+  filtered(
+    audit
+      .command("export")
+      .description("write events to a file or standard output, in the form of another system"),
+  )
+    .addOption(format(["raw", "json", "ocsf", "ecs", "cloudevents", "csv"], "json"))
+    .option("-o, --output <file>", "a new file (default: standard output)")
+    .action((options: Options) =>
+      withSessions(terminal, options, needs, async (place) => {
+        if (options.format === "raw" && hasFilter(options)) {
+          throw new Failure(
+            "An export with --format raw holds everything: leave out the filters.",
+            exitCodes.usage,
+          );
+        }
+        await read(place, "export", options);
+        await exportTo(place, options, terminal);
+      }),
+    );
+
+  located(
+    audit
+      .command("verify")
+      .description("verify every event and checkpoint; exits with 1 if anything was changed")
+      .option("--from <file>", "an export with --format raw, in place of the database")
+      .option(
+        "--public-key <key...>",
+        "with --from: the public keys; without it, those of STORED_SESSION_KEYS",
+      )
+      .option("--anchors <file>", "checkpoints that an anchor has kept, one JSON object a line")
+      .option("--json", "print JSON"),
+  ).action((options: VerifyOptions) =>
+    interruptible(terminal, async (signal) => {
+      const anchors = options.anchors === undefined ? undefined : anchorsIn(options.anchors);
+      const progress = new Progress(terminal, "Verifying", "event");
+      const onProgress = (events: number): void => progress.update(events, undefined);
+      const settings = { ...(anchors && { anchors }), signal, onProgress };
+      if (options.from !== undefined) {
+        const answer = await verifyFile(options.from, options.publicKey, terminal.env, settings);
+        progress.clear();
+        return tellReport(answer, [], options, terminal);
+      }
+      if (options.publicKey !== undefined) {
+        throw new Failure(
+          "--public-key goes with --from: a database is verified with its keys.",
+          exitCodes.usage,
+        );
+      }
+      await withSessions(terminal, options, needs, async (place) => {
+        const { audit: trail } = place.sessions;
+        const answer = await trail.verify(settings);
+        progress.clear();
+        await read(place, "verify", {});
+        tellReport(answer, trail.publicKeys, options, terminal);
+      });
+    }),
+  );
+
+  located(
+    audit
+      .command("prune")
+      .description("delete whole segments of the trail, and leave a signed record")
+      .option(
+        "--older-than <time>",
+        'segments that ended longer ago, such as "400 days" (default: audit.retention)',
+        duration,
+      )
+      .option("--archive <file>", "write what is deleted to this new file first, for `audit verify --from`")
+      .option("-y, --yes", "do not ask, also without --archive")
+      .option("--json", "print JSON"),
+  ).action((options: PruneOptions) =>
+    withSessions(terminal, options, needs, (place) =>
+      interruptible(terminal, async (signal) => {
+        if (options.archive === undefined) {
+          await confirm(terminal, options.yes, "This deletes events without an archive of them.");
+        }
+        const out = options.archive === undefined ? null : newFile(options.archive);
+        const result = await place.sessions.audit.prune({
+          ...(options.olderThan !== undefined && { olderThan: options.olderThan }),
+          signal,
+          ...(out && {
+            archive: async (_: string, lines: AsyncIterable<string>) => {
+              for await (const line of lines) await out.write(line);
+            },
+          }),
+        });
+        await out?.end();
+        report(terminal, options, result, () => [
+          result.segments === 0
+            ? "Nothing is old enough."
+            : `Deleted ${plural(result.events, "event")} of ${plural(result.segments, "segment")}.`,
+        ]);
+      }),
+    ),
+  );
+}
+
+function filtered(command: Command): Command {
+  return located(command)
+    .option("-u, --user <id>", "events of one user", userId)
+    .option("--session <handle>", "events of one session")
+    .option("--since <time>", 'from this time on, such as "2026-11-23T18:00Z", or a day in UTC', (text) =>
+      instantOf(text, "begin"),
+    )
+    .option("--until <time>", "before this time; a day alone counts as its end in UTC", (text) =>
+      instantOf(text, "end"),
+    )
+    .addOption(new Option("-t, --type <types...>", "only these types").choices(Object.keys(eventCodes)));
+}
+
+function format(choices: readonly string[], standard: string): Option {
+  return new Option("-f, --format <format>", "how events are written").choices(choices).default(standard);
+}
+
+function listOf({ user, session, since, until, type, limit }: Options): AuditListOptions {
+  return {
+    ...(user !== undefined && { user }),
+    ...(session !== undefined && { session }),
+    ...(since && { since }),
+    ...(until && { until }),
+    ...(type && { types: type }),
+    ...(limit !== undefined && { limit }),
+  };
+}
+
+function hasFilter(options: Options): boolean {
+  return Object.keys(listOf(options)).length > 0;
+}
+
+/** Reading the trail is an event of it (PCI DSS 10.2.1.3). */
+async function read({ records }: Workplace, how: string, options: { user?: string }): Promise<void> {
+  const { user } = options;
+  await note(records, "trail.read", { reason: how, ...(user !== undefined && { user }) });
+}
+
+async function print(
+  trail: AuditTrail,
+  query: AuditListOptions,
+  how: Options["format"],
+  write: (line: string) => void | Promise<void>,
+): Promise<number> {
+  let events = 0;
+  if (how === "csv") await write(CSV_COLUMNS.map(cell).join(","));
+  for await (const event of trail.list(query)) {
+    await write(lineOf(event, how));
+    events++;
+  }
+  return events;
+}
+
+function lineOf(event: AuditEvent, how: Options["format"]): string {
+  if (how === "csv") return csvLine(event);
+  if (how === "text" || how === "raw") return textOf(event);
+  return JSON.stringify(formatted(event, how));
+}
+
+function textOf(event: AuditEvent): string {
+  const { at, type, outcome, user, identifier, session, address, actor, reason, method, unreadable } = event;
+  const parts = [
+    at.toISOString(),
+    type.padEnd(24),
+    outcome === "success" ? "" : outcome,
+    user === null ? "" : `user ${user}`,
+    identifier && `identifier ${identifier}`,
+    method && `by ${method}`,
+    actor && `actor ${actor}`,
+    address && `from ${address}`,
+    session && `session ${session}`,
+    event.count === 1 ? "" : `${number(event.count)} times`,
+    reason && `(${reason})`,
+    unreadable && `[content ${unreadable}]`,
+  ];
+  return printable(parts.filter(Boolean).join("  "));
+}
+
+async function tail(
+  place: Workplace,
+  options: Options,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  const { audit: trail } = place.sessions;
+  if (options.format === "csv") terminal.out.write(`${CSV_COLUMNS.map(cell).join(",")}\n`);
+  let since = options.since ?? new Date(place.records.now());
+  // Without --since, what is there already is not shown.
+  let isShown = options.since !== undefined;
+  let seen = new Set<string>();
+  while (!signal.aborted) {
+    const found = new Set<string>();
+    const from = isShown && seen.size === 0 ? since : new Date(since.getTime() - LATE);
+    for await (const event of trail.list({ ...listOf(options), since: from })) {
+      found.add(event.id);
+      if (isShown && !seen.has(event.id)) terminal.out.write(`${lineOf(event, options.format)}\n`);
+      if (event.at > since) since = event.at;
+    }
+    isShown = true;
+    if (found.size > 0) seen = found;
+    await pause(LOOK_EVERY, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function exportTo(place: Workplace, options: Options, terminal: Terminal): Promise<void> {
+  const { audit: trail } = place.sessions;
+  const out = options.output === undefined ? null : newFile(options.output);
+  const write = async (line: string): Promise<void> => {
+    if (out === null) terminal.out.write(`${line}\n`);
+    else await out.write(line);
+  };
+  let lines = 0;
+  if (options.format === "raw") {
+    for await (const line of trail.raw()) {
+      await write(line);
+      lines++;
+    }
+  } else lines = await print(trail, listOf(options), options.format, write);
+  await out?.end();
+  if (out !== null) terminal.err.write(`Wrote ${plural(lines, "line")} to ${printable(options.output!)}.\n`);
+}
+
+interface Lines {
+  write(line: string): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** A file that was not there, so that nothing is overwritten. */
+function newFile(path: string): Lines {
+  if (existsSync(path))
+    throw new Failure(`There is a file ${printable(path)} already. Name another one.`, exitCodes.usage);
+  const stream = createWriteStream(path, { flags: "wx", mode: 0o600 });
+  let failure: Error | null = null;
+  stream.on("error", (error) => (failure = error));
+  return {
+    async write(line) {
+      if (failure !== null) throw failure;
+      if (!stream.write(`${line}\n`)) await once(stream, "drain");
+    },
+    async end() {
+      stream.end();
+      await finished(stream);
+    },
+  };
+}
+
+function anchorsIn(path: string): Map<number, string> {
+  const anchors = new Map<number, string>();
+  for (const line of readFileSync(path, "utf8").split("\n")) {
+    if (line.trim() === "") continue;
+    const { number: checkpoint, hash } = JSON.parse(line) as { number?: unknown; hash?: unknown };
+    if (!Number.isSafeInteger(checkpoint) || typeof hash !== "string") {
+      throw new Failure(
+        `${printable(path)} has a line without "number" and "hash": is it what an anchor has kept?`,
+        exitCodes.usage,
+      );
+    }
+    anchors.set(checkpoint as number, hash);
+  }
+  return anchors;
+}
+
+function tellReport(
+  answer: VerifyReport,
+  publicKeys: readonly string[],
+  options: VerifyOptions,
+  terminal: Terminal,
+): void {
+  report(terminal, options, { ...answer, publicKeys }, () => [
+    ...table(
+      ["audit trail", ""],
+      [
+        ["events", number(answer.events)],
+        ["  not yet in a checkpoint", number(answer.uncovered)],
+        ["writers", number(answer.chains)],
+        ["checkpoints", number(answer.checkpoints)],
+        ["proven until", answer.provenUntil === null ? "nothing" : moment(answer.provenUntil)],
+        ...(answer.anchoredUntil === null ? [] : [["anchored until", moment(answer.anchoredUntil)] as const]),
+        ...publicKeys.map((key) => ["public key", key] as const),
+      ],
+    ),
+    "",
+    ...answer.problems.map(({ kind, message }) => `${kind}: ${message}`),
+    ...(answer.truncated ? ["There are more problems than these."] : []),
+    answer.ok ? "Nothing was changed." : `${plural(answer.problems.length, "problem")} found.`,
+  ]);
+  if (!answer.ok) {
+    throw new Failure(
+      "The audit trail was changed: see the incident guide. Nothing is proven of what came after the first problem.",
+    );
+  }
+}

@@ -1,0 +1,38 @@
+import { hostname, userInfo } from "node:os";
+import type { AuditContent, AuditEventType } from "../audit/events.ts";
+import { idOf } from "../session/handle.ts";
+import type { Records } from "../session/records.ts";
+
+/** Who runs the command, for the audit trail. */
+export function operator(): AuditContent {
+  return { actor: `${nameOfUser()}@${hostname()}`, details: { command: "stored-session" } };
+}
+
+function nameOfUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return "unknown"; // a container may have no name for its user
+  }
+}
+
+/** Records what an operator did, where there is a trail. */
+export async function note(
+  { recorder }: Records,
+  type: AuditEventType,
+  about: {
+    readonly user?: string;
+    readonly handle?: string;
+    readonly reason?: string;
+    readonly count?: number;
+  } = {},
+): Promise<void> {
+  const { user, handle, reason, count } = about;
+  await recorder?.trail.record({
+    type,
+    ...(user !== undefined && { who: { user } }),
+    ...(handle !== undefined && { session: idOf(handle) }),
+    ...(count !== undefined && { count }),
+    content: { ...operator(), reason },
+  });
+}
