@@ -1,5 +1,6 @@
 /** What a user writes, wrong lines marked: each adapter's session is typed by schema, argument or augmentation. */
 export const program = `
+import { betterAuth } from "better-auth";
 import express from "express";
 import fastify from "fastify";
 import { H3, type H3Event } from "h3";
@@ -21,6 +22,7 @@ import { session as koaSession, sessionOf as koaSessionOf } from "stored-session
 import { StoredSessionKoaStore } from "stored-session/koa-session";
 import { nextSessions } from "stored-session/next";
 import { sessionOf as h3SessionOf, storedSession as h3Session, useStoredSession } from "stored-session/h3";
+import { storedSessionStorage } from "stored-session/better-auth";
 import { attachSession, withSession } from "stored-session/node";
 import { createStoredSessionStorage } from "stored-session/react-router";
 
@@ -116,6 +118,10 @@ new H3().use(h3Session(counted, { address: (event: H3Event) => event.req.headers
   return session.id;
 });
 createApp().use(h3Session(counted, { trustProxy: 1 })).use(defineEventHandler(async (event) => (await useStoredSession(event)).id));
+
+betterAuth({ secondaryStorage: storedSessionStorage(counted) });
+// @ts-expect-error a manager, not its options
+betterAuth({ secondaryStorage: storedSessionStorage(options) });
 
 const next = nextSessions(() => counted);
 const page = await next.auth();

@@ -1,0 +1,31 @@
+import type { SessionFormat } from "../../session/format.ts";
+import type { Token } from "../../session/token.ts";
+import { dropInToken } from "../drop-in/token.ts";
+
+const activeSessions = "active-sessions-";
+const revokedBefore = "revoked-sessions-before-";
+
+/** What better-auth stores under a key. */
+export type Kind = "session" | "active sessions" | "revoked before" | "other";
+
+export function kindOf(key: string): Kind {
+  if (key.startsWith(activeSessions)) return "active sessions";
+  if (key.startsWith(revokedBefore)) return "revoked before";
+  return /^[A-Za-z0-9_-]{20,}$/.test(key) ? "session" : "other";
+}
+
+/** The user of an `active-sessions-<user id>` key. */
+export function userOfKey(key: string): string {
+  return key.slice(activeSessions.length);
+}
+
+/**
+ * Where the entry of a key is stored: first where new ones go. A session token is random, so its row id is its plain hash.
+ * Other keys, such as those of rate limits, contain addresses and can be guessed, so theirs is a keyed hash, one for each key
+ * of the ring.
+ */
+export function placesOf(format: SessionFormat, key: string): readonly Token[] {
+  const plain = dropInToken(key);
+  if (kindOf(key) === "session") return [plain];
+  return format.userRefs(`better-auth:${key}`).map((id) => ({ ...plain, id }));
+}
