@@ -14,6 +14,7 @@ const core = [
   "dialect.ts",
   "driver.ts",
   "errors.ts",
+  "handles.ts",
   "import-ledger.ts",
   "import-source.ts",
   "inspect.ts",

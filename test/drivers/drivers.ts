@@ -6,10 +6,12 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { createClient } from "@libsql/client";
+import mariadb from "mariadb";
 import { Miniflare } from "miniflare";
 import { Pool } from "pg";
 import postgres from "postgres";
 import { inject } from "vitest";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { d1Store } from "../../src/sql/sqlite/d1.ts";
 import { libsqlStore } from "../../src/sql/sqlite/libsql.ts";
@@ -99,6 +101,33 @@ const all: readonly TestDriver[] = [
       };
     },
   },
+  ...(["mariadb", "mysql"] as const).map((kind): TestDriver => ({
+    name: `the mariadb connector, on ${kind}`,
+    kind,
+    connects: true,
+    open: async (url) => {
+      const { hostname, port, username, password, pathname } = new URL(url);
+      const pool = mariadb.createPool({
+        host: hostname,
+        port: Number(port),
+        user: username,
+        password: decodeURIComponent(password),
+        database: pathname.slice(1),
+        connectionLimit: 4,
+        acquireTimeout: 4_000,
+        allowPublicKeyRetrieval: true,
+        // Settings of the application, to which the store is immune.
+        rowsAsArray: true,
+        bigIntAsNumber: true,
+        typeCast: () => "the application's",
+      });
+      return {
+        store: (table) => mysqlStore(pool, { table }),
+        execute: (text) => pool.query(text),
+        close: () => pool.end(),
+      };
+    },
+  })),
   {
     name: "libSQL, a file",
     kind: "sqlite",

@@ -2,6 +2,10 @@
 import { MikroORM as MikroPostgres, defineEntity, p } from "@mikro-orm/postgresql";
 import { neon } from "@neondatabase/serverless";
 import { PrismaPg } from "@prisma/adapter-pg";
+import { createClient } from "@libsql/client";
+import { drizzle as drizzleBetter } from "drizzle-orm/better-sqlite3";
+import { drizzle as drizzleLibsql } from "drizzle-orm/libsql";
+import { drizzle as drizzleMysql } from "drizzle-orm/mysql2";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import knex from "knex";
@@ -12,8 +16,15 @@ import { Client, Pool } from "pg";
 import postgres from "postgres";
 import { Sequelize } from "sequelize";
 import { DataSource } from "typeorm";
+import { DatabaseSync } from "node:sqlite";
 import { describe, expect, inject, test } from "vitest";
 import { OptionsError } from "../../src/errors.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { d1Store } from "../../src/sql/sqlite/d1.ts";
+import { durableObjectStore } from "../../src/sql/sqlite/durable-object.ts";
+import { libsqlStore } from "../../src/sql/sqlite/libsql.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { Better } from "../store/temporary.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
 import { randomRow } from "../servers/rows.ts";
@@ -86,6 +97,100 @@ describe("postgresStore: a handle that it cannot use → an error that says what
     );
   });
 });
+
+describe("mysqlStore, libsqlStore, d1Store and sqliteStore: a handle that they cannot use → what to pass", () => {
+  const cases: readonly (readonly [string, () => unknown, RegExp])[] = [
+    ["a pool of pg", () => mysqlStore(pool() as never), /Pass it to postgresStore/],
+    [
+      "Knex",
+      () => mysqlStore(knex({ client: "mysql2", connection: nowhere }) as never),
+      /a Knex instance.*createPool/,
+    ],
+    [
+      "a connection",
+      () => mysqlStore({ execute() {}, query() {} } as never),
+      /a single connection.*Pass a mysql2 pool/,
+    ],
+    [
+      "a callback pool of mariadb",
+      () =>
+        mysqlStore({
+          getConnection(_done: unknown) {},
+          activeConnections() {},
+          batch() {},
+          end() {},
+        } as never),
+      /callback API.*a pool of mariadb \(not of mariadb\/callback\)/,
+    ],
+    [
+      "Bun's SQL",
+      () => mysqlStore(Object.assign(() => {}, { unsafe() {}, begin() {} }) as never),
+      /SQL function of Bun/,
+    ],
+    ["nothing", () => libsqlStore(null as never), /requires a URL or a client of @libsql\/client/],
+    ["a path", () => libsqlStore("sessions.db"), /must begin with "file:"/],
+    ["node:sqlite", () => libsqlStore(new DatabaseSync(":memory:") as never), /Pass it to sqliteStore/],
+    ["D1", () => libsqlStore({ prepare() {}, batch() {} } as never), /Pass it to d1Store/],
+    ["nothing", () => d1Store(undefined as never), /requires a D1 binding \(env\.DB\)/],
+    ["nothing", () => durableObjectStore({} as never), /new_sqlite_classes/],
+    [
+      "a client of libSQL",
+      () => sqliteStore(createClient({ url: ":memory:" }) as never),
+      /Pass it to libsqlStore/,
+    ],
+    ["D1", () => sqliteStore({ prepare() {}, batch() {} } as never), /Pass it to d1Store/],
+    ["a pool of pg", () => sqliteStore(pool() as never), /requires a path, or a handle/],
+  ];
+  test.each(cases)("%s", (_, make, message) => {
+    expect(make).toThrow(OptionsError);
+    expect(make).toThrow(message);
+  });
+
+  test("sqliteStore: Drizzle over better-sqlite3, and over node:sqlite by its handle → work", async () => {
+    const file = new Better(":memory:");
+    const store = sqliteStore(drizzleBetter(file));
+    await store.migrate();
+    expect(await store.insert([randomRow()])).toEqual([true]);
+    file.close();
+  });
+
+  test("libsqlStore: Drizzle over @libsql/client → works", async () => {
+    const client = createClient({ url: "file::memory:?cache=shared" });
+    const store = libsqlStore(drizzleLibsql(client) as never);
+    await store.migrate();
+    expect(await store.insert([randomRow()])).toEqual([true]);
+    client.close();
+  });
+});
+
+for (const kind of ["mysql", "mariadb"] as const) {
+  describe.runIf(chosenDatabases().includes(kind))(
+    `mysqlStore: a handle of another library on ${kind} → works`,
+    () => {
+      const worksOn = async (handle: Parameters<typeof mysqlStore>[0]): Promise<void> => {
+        const table = ownTable();
+        const store = mysqlStore(handle, { table });
+        await store.migrate();
+        expect(await store.insert([randomRow(), randomRow()])).toEqual([true, true]);
+        for (const suffix of ["", "_leases", "_migrations"])
+          await store.database.run({ text: `DROP TABLE ${table}${suffix}`, values: [], writes: true });
+      };
+
+      test("Drizzle over mysql2", async () => {
+        const client = mysql.createPool(inject("servers")[kind]!);
+        await worksOn(drizzleMysql(client) as never);
+        await client.promise().end();
+      });
+
+      test("TypeORM", async () => {
+        const source = new DataSource({ type: kind, url: inject("servers")[kind]! });
+        await source.initialize();
+        await worksOn(source);
+        await source.destroy();
+      });
+    },
+  );
+}
 
 describe.runIf(chosenDatabases().includes("postgres"))(
   "postgresStore: a handle of another library → works",

@@ -13,7 +13,8 @@ import { reasonOf } from "../../shared/reason.ts";
 /** The number of an error that the server itself reported (it has an SQLSTATE). */
 export function codeOf(error: unknown): number | null {
   const { errno, sqlState } = (error ?? {}) as { errno?: unknown; sqlState?: unknown };
-  return typeof sqlState === "string" && typeof errno === "number" ? errno : null;
+  // An operating system's errno is negative.
+  return typeof sqlState === "string" && typeof errno === "number" && errno > 0 ? errno : null;
 }
 
 /**

@@ -23,6 +23,8 @@ interface Shown {
  * this version of mysql2 has no such field; the driver then queries the status with a statement of its own.
  */
 export function statusOf(answer: unknown, connection: object): number | undefined {
+  const { serverStatus: last } = connection as { readonly serverStatus?: unknown };
+  if (typeof last === "number") return last;
   if (!Array.isArray(answer)) {
     const { serverStatus } = (answer ?? {}) as { serverStatus?: unknown };
     return typeof serverStatus === "number" ? serverStatus : undefined;

@@ -1,4 +1,4 @@
-/** `stored-session/mysql`: sessions in MySQL 8.4 or later, or MariaDB 10.11 or later, with mysql2. */
+/** `stored-session/mysql`: sessions in MySQL 8.4 or later, or MariaDB 10.11 or later, with mysql2 or mariadb. */
 import { driverProblem, exportsOf } from "../load-driver.ts";
 import { MysqlDatabase } from "./driver.ts";
 import { MysqlDialect } from "./dialect.ts";
@@ -9,10 +9,14 @@ import { oneOf } from "../../shared/option-checks.ts";
 import { ENGINES, type MysqlEngine } from "./engine.ts";
 import type { Lanes } from "../../store/lanes.ts";
 import { SqlStore } from "../sql-store.ts";
+import { openerOf, type MysqlCallbackPool } from "./handles.ts";
+import type { MariadbPool } from "./mariadb.ts";
 import type { MysqlPool } from "./connection.ts";
 import type { PoolStoreOptions } from "../pool-options.ts";
 
 export type { MysqlConnection, MysqlExecute, MysqlPool } from "./connection.ts";
+export type { MysqlCallbackPool } from "./handles.ts";
+export type { MariadbConnection, MariadbPool } from "./mariadb.ts";
 export type { MysqlEngine } from "./engine.ts";
 export type { PoolStoreOptions } from "../pool-options.ts";
 
@@ -21,53 +25,34 @@ export interface MysqlStoreOptions extends PoolStoreOptions {
   readonly engine?: MysqlEngine;
 }
 
-/** The parts used of a callback pool of `mysql2`. */
-export interface MysqlCallbackPool {
-  promise(): MysqlPool;
-}
+/** A handle of another library over a pool: a database of Drizzle, a DataSource of TypeORM, MikroORM or its `em`. */
+export type MysqlOrm =
+  | { readonly $client: object }
+  | { readonly driver: object; initialize(): Promise<unknown> }
+  | { readonly em: object }
+  | { getConnection(type?: never): object; getDriver(): object };
 
 /**
  * Opens a store in MySQL or MariaDB; the server reports which it is. Run `migrate(store)` once before the first start.
  *
  * A URL (`mysql://user:password@host/database`) requires the package `mysql2`. The pool is opened at the first
- * operation and ended by `close`. A pool of `mysql2` or `mysql2/promise` that you pass is never closed, and its
- * settings are not changed.
+ * operation and ended by `close`. A handle that you pass is never closed, and its settings are not changed: a pool of
+ * `mysql2`, `mysql2/promise` or `mariadb`, or a handle of Drizzle, TypeORM or MikroORM over one of them.
  */
 export function mysqlStore(
-  urlOrPool: string | MysqlPool | MysqlCallbackPool,
+  urlOrHandle: string | MysqlPool | MysqlCallbackPool | MariadbPool | MysqlOrm,
   options: MysqlStoreOptions = {},
 ): SqlStore {
   const problems = poolOptionProblems(options, { engine: oneOf(ENGINES) });
-  const isUrl = typeof urlOrPool === "string";
-  const pool = isUrl ? null : poolOf(urlOrPool);
+  const isUrl = typeof urlOrHandle === "string";
   if (isUrl)
-    problems.push(...problemsOfUrl(urlOrPool, "mysqlStore", ["mysql", "mariadb"], { decodes: true }));
-  else if (!pool) problems.push(problemOfPool(urlOrPool));
+    problems.push(...problemsOfUrl(urlOrHandle, "mysqlStore", ["mysql", "mariadb"], { decodes: true }));
+  const dialect = new MysqlDialect(options);
+  const open = isUrl ? () => openPool(urlOrHandle, options, dialect.lanes) : openerOf(urlOrHandle);
+  if (typeof open === "string") throw new OptionsError([...problems, open]);
   if (problems.length > 0) throw new OptionsError(problems);
 
-  const dialect = new MysqlDialect(options);
-  const open = async (): Promise<MysqlPool> =>
-    pool ?? (await openPool(urlOrPool as string, options, dialect.lanes));
   return new SqlStore(new MysqlDatabase(open, { dialect, owned: isUrl }));
-}
-
-function poolOf(given: MysqlPool | MysqlCallbackPool | null): MysqlPool | null {
-  const { promise, getConnection } = (given ?? {}) as Partial<MysqlPool & MysqlCallbackPool>;
-  // A connection also has `promise`, but is not a pool.
-  if (typeof getConnection !== "function") return null;
-  if (typeof promise === "function") return (given as MysqlCallbackPool).promise();
-  // A pool of the package "mysql", or another with a callback API.
-  return getConnection.length > 0 ? null : (given as MysqlPool);
-}
-
-function problemOfPool(given: unknown): string {
-  const { execute, query, getConnection } = (given ?? {}) as Record<string, unknown>;
-  if (typeof getConnection === "function") {
-    return "mysqlStore was given a pool with a callback API. Pass a mysql2 pool (createPool(…)) or a URL.";
-  }
-  return typeof execute === "function" || typeof query === "function"
-    ? "mysqlStore was given a single connection: requests would share its transactions, and a lost connection would not be replaced. Pass a mysql2 pool (createPool(…)) or a URL."
-    : "mysqlStore requires a URL or a mysql2 pool (createPool(…)).";
 }
 
 interface MysqlDriver {

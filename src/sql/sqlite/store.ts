@@ -14,6 +14,7 @@ import { milliseconds, type Duration } from "../../shared/duration.ts";
 import { durationFrom, isAnything, oneOf, problemsOf } from "../../shared/option-checks.ts";
 import { isOnWorkers } from "../../shared/runtime.ts";
 import { SqlStore } from "../sql-store.ts";
+import { handleOf } from "./handles.ts";
 import type { SqliteHandle } from "./handle.ts";
 import type { SqliteDriver, Synchronous } from "./open.ts";
 
@@ -54,19 +55,23 @@ export interface SqliteStoreOptions {
  * a process warning with the code STORED_SESSION_WEAK_DURABILITY says so once. The store waits while the application
  * has a transaction open on it.
  */
-export function sqliteStore(pathOrHandle: string | SqliteHandle, options: SqliteStoreOptions = {}): SqlStore {
-  assertOptions(pathOrHandle, options);
+export function sqliteStore(
+  pathOrHandle: string | SqliteHandle | { readonly $client: SqliteHandle },
+  options: SqliteStoreOptions = {},
+): SqlStore {
+  const handle = typeof pathOrHandle === "string" ? null : handleOf(pathOrHandle);
+  assertOptions(pathOrHandle, handle, options);
   const { driver = "node:sqlite", synchronous = "FULL" } = options;
   const busyTimeout = milliseconds(options.busyTimeout ?? 5_000)!;
   const names = namesOf(options.table, (identifier) => `"${identifier}"`, { schemas: false });
 
-  if (typeof pathOrHandle === "string") {
-    if (synchronous === "OFF" || synchronous === "NORMAL")
-      warn(pathOrHandle, durabilityWarningOfLevel(synchronous));
-    const open = (): SqliteHandle => openSqlite(pathOrHandle, driver, synchronous);
-    const label = pathOrHandle === ":memory:" ? "the in-memory database" : `the file ${pathOrHandle}`;
-    const file = pathOrHandle === ":memory:" ? {} : { file: pathOrHandle };
-    const checkpointsInThread = driver === "node:sqlite" && isFile(pathOrHandle);
+  if (handle === null || typeof handle === "string") {
+    const path = pathOrHandle as string;
+    if (synchronous === "OFF" || synchronous === "NORMAL") warn(path, durabilityWarningOfLevel(synchronous));
+    const open = (): SqliteHandle => openSqlite(path, driver, synchronous);
+    const label = path === ":memory:" ? "the in-memory database" : `the file ${path}`;
+    const file = path === ":memory:" ? {} : { file: path };
+    const checkpointsInThread = driver === "node:sqlite" && isFile(path);
     const database = new SqliteDatabase({
       names,
       ...(driver === "better-sqlite3" && { load: loadBetterSqlite }),
@@ -81,11 +86,11 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
     return new SqlStore(database, { migrateAtFirstUse: true });
   }
 
-  warnOfDurability(pathOrHandle);
+  warnOfDurability(handle);
   return new SqlStore(
     new SqliteDatabase({
       names,
-      open: () => pathOrHandle,
+      open: () => handle,
       owned: false,
       label: "the SQLite database",
       busyTimeout,
@@ -93,17 +98,18 @@ export function sqliteStore(pathOrHandle: string | SqliteHandle, options: Sqlite
   );
 }
 
-function assertOptions(pathOrHandle: unknown, options: SqliteStoreOptions): void {
+function assertOptions(
+  pathOrHandle: unknown,
+  handle: SqliteHandle | string | null,
+  options: SqliteStoreOptions,
+): void {
   const problems = problemsOf(options, {
     table: isAnything, // names.ts checks the name
     driver: oneOf(["node:sqlite", "better-sqlite3"]),
     busyTimeout: durationFrom(0),
     synchronous: oneOf(["FULL", "EXTRA", "NORMAL", "OFF"]),
   });
-  const handle = pathOrHandle as Partial<SqliteHandle> | null;
-  if (typeof pathOrHandle !== "string" && typeof handle?.prepare !== "function") {
-    problems.push("sqliteStore requires a path, or a handle of node:sqlite or better-sqlite3.");
-  }
+  if (typeof handle === "string") problems.push(handle);
   if (typeof pathOrHandle === "string" && isOnWorkers()) {
     problems.push(
       "Cloudflare Workers have no node:sqlite and keep no file. Use d1Store(env.DB) of stored-session/d1, or durableObjectStore(ctx.storage) of stored-session/durable-object.",
