@@ -33,6 +33,7 @@ const guides = [
   page("Testing", "testing"),
   page("Hot reload", "development"),
   page("Going to production", "going-to-production"),
+  page("When one database is not enough", "scaling"),
   page("Data protection", "data-protection"),
   page("Failure", "failure"),
   page("Shutdown", "shutdown"),

@@ -315,6 +315,7 @@ export class BatchingStore {
     const message = `Deadline exceeded: the session store did not complete a ${kind} within ${operation.deadlines.limit} ms.${outcome === "unknown" ? " It may still have been applied. Committing again is safe." : ""}`;
     this.#settle(operation, undefined, new StoreTimeoutError(message, { outcome }));
     if (batch) {
+      this.#shards?.timedOut(batch);
       this.#pace.took(this.#timeout, batch.departure);
       // Its other members are still in flight: their ids stay blocked.
       this.#freeLane(batch);
@@ -490,6 +491,7 @@ export class BatchingStore {
     const { kind, operations } = batch;
     this.#onBatch?.(kind, operations.length);
     const answers = await this.#call(kind, operations);
+    this.#shards?.answered(batch);
     this.#pace.took(performance.now() - batch.departure.at, batch.departure);
     if (operations.length > AT_ONCE) this.#hasAnswered(operations);
     for (const [index, operation] of operations.entries()) {

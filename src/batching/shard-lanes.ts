@@ -7,13 +7,16 @@ const MOST_LOOKED_AT = 4_096;
 
 /**
  * Batches that each go to one shard. A shard has a quarter of the lanes at most, so that one that does not answer holds
- * up its own sessions only.
+ * up its own sessions only. Once a batch of it has timed out, it has one lane until it answers: each batch that is given
+ * up costs a connection.
  */
 export class ShardLanes {
   readonly #shardOf: (id: Uint8Array) => number | null;
   readonly #most: { readonly read: number; readonly write: number };
   /** Batches under way by shard, of reads and of writes. */
   readonly #busy = { read: new Map<number, number>(), write: new Map<number, number>() };
+
+  readonly #timedOut = new Set<number>();
 
   constructor(shardOf: (id: Uint8Array) => number | null, lanes: Lanes) {
     this.#shardOf = shardOf;
@@ -54,6 +57,15 @@ export class ShardLanes {
     this.#count(kind, operations[0]!.shard, -1);
   }
 
+  timedOut({ operations }: Batch): void {
+    const { shard } = operations[0]!;
+    if (shard !== null) this.#timedOut.add(shard);
+  }
+
+  answered({ operations }: Batch): void {
+    if (this.#timedOut.size > 0) this.#timedOut.delete(operations[0]!.shard!);
+  }
+
   #find(queue: readonly Operation[], from: number): { operation: Operation; index: number } | null {
     for (let index = from; index < queue.length; index++) {
       const operation = queue[index]!;
@@ -65,7 +77,8 @@ export class ShardLanes {
   #hasRoom({ kind, shard }: Operation): boolean {
     if (shard === null) return true;
     const side = sideOf(kind);
-    return (this.#busy[side].get(shard) ?? 0) < this.#most[side];
+    const most = this.#timedOut.has(shard) ? 1 : this.#most[side];
+    return (this.#busy[side].get(shard) ?? 0) < most;
   }
 
   #count(kind: BatchKind, shard: number | null, change: number): void {

@@ -18,6 +18,7 @@ export async function deleteOnShards(
   const answers = await Promise.all(
     shards.map(async ({ shard, statement, read }): Promise<readonly ShardAnswer[]> => {
       try {
+        if (statement === null) throw new StoreUnavailableError("It is not attached.", { outcome: "none" });
         const { rows, changes } = await within(timeout * SHARE, run(statement));
         return read?.(rows) ?? [{ shard, changes, problem: null }];
       } catch (error) {

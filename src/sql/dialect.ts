@@ -120,7 +120,8 @@ export interface JournalEntry {
 export interface ShardStatement {
   /** As an operator knows it. */
   readonly shard: string;
-  readonly statement: Statement;
+  /** Null for a shard that is known not to be there. */
+  readonly statement: Statement | null;
   /** Where the answer tells of several shards: what each changed, or why it did not. */
   readonly read?: (rows: Result["rows"]) => readonly ShardAnswer[];
 }
@@ -212,8 +213,8 @@ export interface Dialect {
     userRefs: readonly Uint8Array[],
     except: readonly Uint8Array[],
   ): readonly ShardStatement[];
-  /** To be called with the id of a row that was not found, and before it counts as ended. */
-  assertReachable?(id: Uint8Array, run: Run): Promise<void> | undefined;
+  /** Where a shard can be missing: rejects with a StoreUnavailableError if one of these rows is on such a shard. */
+  readonly assertReachable?: ((ids: readonly Uint8Array[], run: Run) => Promise<void>) | undefined;
 
   /**
    * Returns up to `scan` rows after the query's cursor that may have expired, with the columns `id`, `due` (1 or true

@@ -1,6 +1,12 @@
 import type { DurabilitySetting } from "./durability.ts";
 import type { Statement } from "./statement.ts";
 
+/** Over how many servers a table is spread. */
+export interface ShardLayout {
+  readonly shards: number;
+  readonly workers: number;
+}
+
 /** Information that a database reports about itself. */
 export interface Inspection {
   /** "PostgreSQL 15.8". */
@@ -9,6 +15,8 @@ export interface Inspection {
   readonly clock: number | null;
   readonly readOnly: boolean;
   readonly durability: readonly DurabilitySetting[];
+  /** How the sessions table is distributed. Null or absent if it is not. */
+  readonly layout?: ShardLayout | null;
   /** Maximum size of a statement in bytes. Null if unlimited. */
   readonly largestStatement: number | null;
   /** What the pool's or handle's owner has set that would change results, a phrase each. The store is immune to it. */

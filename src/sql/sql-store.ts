@@ -8,6 +8,7 @@ import { ClosedError, StoreError } from "../errors.ts";
 import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
 import { KnownRows } from "./known-rows.ts";
+import { confirmed } from "./reachable.ts";
 import { readBatch } from "./read-batch.ts";
 import type {
   ExpireQuery,
@@ -75,7 +76,13 @@ export class SqlStore implements SessionStore {
   }
 
   read(ids: readonly Uint8Array[], known?: readonly (SessionRow | null)[]): Promise<(SessionRow | null)[]> {
-    return this.#guard(() => this.#read(ids, known));
+    if (this.#dialect.assertReachable === undefined) return this.#guard(() => this.#read(ids, known));
+    return this.#guard(async () => {
+      const read = () => this.#read(ids, known);
+      const rows = await read();
+      const missing = ids.filter((id, index) => rows[index] === null && this.#isId(id));
+      return await confirmed(this.database, missing, false, rows, read);
+    });
   }
 
   insert(rows: readonly SessionRow[]): Promise<boolean[]> {
@@ -121,13 +128,23 @@ export class SqlStore implements SessionStore {
 
   delete(ids: readonly Uint8Array[]): Promise<boolean[]> {
     return this.#guard(async () => {
-      const asked = ids.filter((id) => this.#isId(id));
-      const results = await this.#send(asked, (some) => this.#dialect.delete(some));
-      const rows = asked.map((id) => ({ id }));
-      const told = this.#written(results, rows, false);
-      if (asked.length === ids.length) return told;
-      return ids.map((id) => told[asked.indexOf(id)] ?? false);
+      const told = await this.#delete(ids);
+      const missing = ids.filter((id, index) => !told[index] && this.#isId(id));
+      const again = async () => {
+        const later = await this.#delete(missing);
+        return ids.map((id, index) => told[index]! || (later[missing.indexOf(id)] ?? false));
+      };
+      return await confirmed(this.database, missing, told.includes(true), told, again);
     });
+  }
+
+  async #delete(ids: readonly Uint8Array[]): Promise<boolean[]> {
+    const asked = ids.filter((id) => this.#isId(id));
+    const results = await this.#send(asked, (some) => this.#dialect.delete(some));
+    const rows = asked.map((id) => ({ id }));
+    const told = this.#written(results, rows, false);
+    if (asked.length === ids.length) return told;
+    return ids.map((id) => told[asked.indexOf(id)] ?? false);
   }
 
   listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
@@ -149,7 +166,10 @@ export class SqlStore implements SessionStore {
       const perShard = only === undefined ? (this.#dialect.deleteByUserPerShard?.(userRefs, kept) ?? []) : [];
       if (perShard.length > 0) return await deleteOnShards(this.database.run, perShard, this.#timeout);
       const statement = this.#dialect.deleteByUser(userRefs, { ...(only && { only }), except: kept });
-      return (await this.database.run(statement)).changes;
+      const send = async () => (await this.database.run(statement)).changes;
+      const changes = await send();
+      const missing = changes === 0 && only !== undefined ? [only] : [];
+      return await confirmed(this.database, missing, false, changes, send);
     });
   }
 
@@ -270,7 +290,6 @@ export class SqlStore implements SessionStore {
       this.#asksForChanges && this.#dialect.comparesData !== false ? KnownRows.of(ids, known) : null;
     if (ids.length === 1 && worthAsking === null) {
       const row = (await this.database.run(this.#dialect.read(asked))).rows[0];
-      if (row === undefined) await this.#dialect.assertReachable?.(asked[0]!, this.database.run);
       return [row ? this.#dialect.decode(row) : null];
     }
     const read = (rows: KnownRows | null) =>
@@ -288,13 +307,7 @@ export class SqlStore implements SessionStore {
       found = await read(null);
       this.#asksForChanges = false; // a server without the hash function
     }
-    const rows = ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
-    if (this.#dialect.assertReachable !== undefined) {
-      for (const [index, id] of ids.entries())
-        if (rows[index] === null && this.#isId(id))
-          await this.#dialect.assertReachable(id, this.database.run);
-    }
-    return rows;
+    return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
   }
 
   /** Sends a batch as the dialect requires and returns the results; one result if it was one statement. */

@@ -133,6 +133,7 @@ async function checkDatabase(
     add("Tables", "problem", error.message);
   }
   checkDurability(inspection, add);
+  checkLayout(inspection, add);
   checkPackets(configuration, inspection, add);
   if (inspection.clock !== null) {
     const difference = inspection.clock - (before + took / 2);
@@ -274,6 +275,30 @@ function checkDurability({ durability }: Inspection, add: Add): void {
   if (durability.length > 0 && durabilityWarnings.length === 0) {
     add("Durability", "good", durability.map(({ name, value }) => `${name}=${value}`).join(", "));
   }
+}
+
+/** A batch goes to one shard, so it shrinks with their number. */
+const SHARDS_PER_WORKER = 8;
+
+function checkLayout({ layout }: Inspection, add: Add): void {
+  if (!layout) return;
+  const { shards, workers } = layout;
+  if (shards === 0) {
+    add(
+      "Shards",
+      "warning",
+      "Citus is installed, but the sessions table is not distributed: it is on the coordinator alone. Run create_distributed_table on it (docs/scaling.md).",
+    );
+    return;
+  }
+  const message = `${plural(shards, "shard")} on ${plural(workers, "worker")}`;
+  if (shards <= SHARDS_PER_WORKER * Math.max(1, workers)) add("Shards", "good", message);
+  else
+    add(
+      "Shards",
+      "warning",
+      `${message}. A batch goes to one shard, so many shards make small batches and many statements. ${SHARDS_PER_WORKER} shards per worker or fewer are faster (docs/scaling.md).`,
+    );
 }
 
 function checkPackets(configuration: Configuration, { largestStatement }: Inspection, add: Add): void {

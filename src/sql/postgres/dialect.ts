@@ -119,6 +119,10 @@ export class PostgresDialect implements ServerDialect {
     this.#text = texts(this.#names, this.#traits);
   }
 
+  get knowsShards(): boolean {
+    return this.#shards !== null;
+  }
+
   /** Told by the server: where it places which rows. */
   hasShards(shards: Shards): void {
     this.#shards = shards;
@@ -135,16 +139,15 @@ export class PostgresDialect implements ServerDialect {
     return this.#shards?.deleteByUser(this.#names.sessions, userRefs, except) ?? [];
   }
 
-  /** A row is not found in a partition that is detached either, and has not ended. */
-  assertReachable(id: Uint8Array, run: Run): Promise<void> | undefined {
-    return this.#engine === "partitions" ? this.#assertAttached(id, run) : undefined;
+  get assertReachable(): Dialect["assertReachable"] {
+    return this.#engine === "partitions" ? (ids, run) => this.#assertAttached(ids, run) : undefined;
   }
 
-  async #assertAttached(id: Uint8Array, run: Run): Promise<void> {
+  async #assertAttached(ids: readonly Uint8Array[], run: Run): Promise<void> {
     const shards = partitionsIn((await run(partitionsQuery(this.#names))).rows);
     if (shards === null) return;
     this.#shards = shards;
-    shards.assertAttached(id);
+    for (const id of ids) shards.assertAttached(id);
   }
 
   ddl(text: string): string | null {

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { binaryValues } from "./arrays.ts";
 import { durabilityWarningsIn } from "../durability.ts";
 import { durabilityOf, durabilityQuery } from "./durability.ts";
-import { engineOf, type PostgresEngine } from "./engine.ts";
-import { partitionsIn, partitionsQuery, rangesIn, rangesQuery, type Shards } from "./shards.ts";
+import { engineOf } from "./engine.ts";
+import { partitionsIn, partitionsQuery, rangesIn, rangesQuery } from "./shards.ts";
 import { withMigrationLease } from "../migration-lease.ts";
 import { changesOf, rowsOf, textIn } from "../columns.ts";
 import { leakedTransaction } from "../leaked-transaction.ts";
@@ -12,7 +12,7 @@ import * as errors from "./errors.ts";
 import { PooledDatabase, type PooledDatabaseOptions } from "../pooled-driver.ts";
 import { parserOf } from "./results.ts";
 import { READ, TRANSACTION, UNLIMITED } from "../round-trip.ts";
-import type { Names, Result, Run, Statement } from "../dialect.ts";
+import type { Result, Run, Statement } from "../dialect.ts";
 import type { SqlValue } from "../values.ts";
 import type { Places } from "../tables-place.ts";
 import type { PostgresDialect } from "./dialect.ts";
@@ -73,6 +73,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   readonly #named: boolean;
   readonly #encode: (values: readonly SqlValue[]) => unknown[];
   readonly #knowsEngine: boolean;
+  #lookAgainAt = 0;
   readonly #statementNames = new Map<string, string>();
   /** The same in every process, whether or not it has found the schema of the tables. */
   readonly #lockName: string;
@@ -87,6 +88,14 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   }
 
   async exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    try {
+      return await this.#exclusively(work);
+    } finally {
+      this.#lookAgainAt = 0;
+    }
+  }
+
+  async #exclusively<T>(work: (run: Run) => Promise<T>): Promise<T> {
     if (!this.#knowsEngine) await this.borrow(READ, (client) => this.#look(client));
     if (!this.dialect.traits.migratesInTransaction) return await this.#exclusivelyByLease(work);
     // A transaction-level lock, because a session-level lock would outlive it behind pgbouncer.
@@ -166,21 +175,34 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   }
 
   protected greet(client: PostgresClient): Promise<void> | undefined {
-    if (this.warning.isTold) return undefined;
-    return this.warning.tell("PostgreSQL", () => this.#look(client));
+    if (!this.warning.isTold) return this.warning.tell("PostgreSQL", () => this.#look(client));
+    if (!this.dialect.traits.prunes || performance.now() < this.#lookAgainAt) return undefined;
+    // The map may be older than the table, or than a rebalancing.
+    this.#lookAgainAt = performance.now() + (this.dialect.knowsShards ? 60_000 : 1_000);
+    return this.#findShards(client).catch(ignore);
   }
 
   /** Asks once what the server is, how durable, and where it places rows. */
   async #look(client: PostgresClient): Promise<readonly string[]> {
     const { names } = this.dialect;
-    const ask = async ({ text, values }: Statement): Promise<Record<string, unknown>[]> =>
-      rowsOf((await client.query({ text, values: this.#encode(values), types: OWN_TYPES })).rows);
-    const [row = {}] = await ask(durabilityQuery(names));
+    const [row = {}] = await this.#ask(client, durabilityQuery(names));
     if (!this.#knowsEngine)
       this.dialect.isEngine(engineOf(String(row["version"]), Number(row["citus"]) === 1));
-    const shards = await shardsOf(ask, this.dialect.engine, names);
-    if (shards !== null) this.dialect.hasShards(shards);
+    if (this.dialect.traits.prunes) await this.#findShards(client);
     return durabilityWarningsIn(durabilityOf(row, names));
+  }
+
+  async #findShards(client: PostgresClient): Promise<void> {
+    const { engine, names } = this.dialect;
+    const shards =
+      engine === "partitions"
+        ? partitionsIn(await this.#ask(client, partitionsQuery(names)))
+        : rangesIn(await this.#ask(client, rangesQuery(names)));
+    if (shards !== null) this.dialect.hasShards(shards);
+  }
+
+  async #ask(client: PostgresClient, { text, values }: Statement): Promise<Record<string, unknown>[]> {
+    return rowsOf((await client.query({ text, values: this.#encode(values), types: OWN_TYPES })).rows);
   }
 
   protected async durabilityWarningsOf(client: PostgresClient): Promise<readonly string[]> {
@@ -262,15 +284,6 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
     }
     return name;
   }
-}
-
-async function shardsOf(
-  ask: (statement: Statement) => Promise<Record<string, unknown>[]>,
-  engine: PostgresEngine,
-  names: Names,
-): Promise<Shards | null> {
-  if (engine === "partitions") return partitionsIn(await ask(partitionsQuery(names)));
-  return engine === "citus" ? rangesIn(await ask(rangesQuery(names))) : null;
 }
 
 /** As the first migration makes them, needed before it. */

@@ -1,13 +1,20 @@
 import type { DurabilitySetting } from "../durability.ts";
 import type { Names, Statement } from "../dialect.ts";
 
+/** The settings that {@link durabilityOf} reads. */
+export const SETTINGS = [
+  "synchronous_commit",
+  "synchronous_standby_names",
+  "fsync",
+  "full_page_writes",
+] as const;
+
 type Row = Readonly<Record<string, unknown>>;
 
 /** Queries PostgreSQL for what {@link durabilityOf} reads, and for its version. */
 export function durabilityQuery({ sessions }: Names): Statement {
-  const settings = ["synchronous_commit", "synchronous_standby_names", "fsync", "full_page_writes"];
   const text =
-    `SELECT ${settings.map((name) => `current_setting('${name}', true) AS ${name}`).join(", ")}, ` +
+    `SELECT ${SETTINGS.map((name) => `current_setting('${name}', true) AS ${name}`).join(", ")}, ` +
     "(SELECT relpersistence::text FROM pg_catalog.pg_class WHERE oid = to_regclass($1)) AS persistence, " +
     "version() AS version, (to_regclass('pg_dist_shard') IS NOT NULL)::int4::text AS citus";
   return { text, values: [sessions], writes: false };

@@ -21,9 +21,9 @@ export interface Shards {
 /** Asks for the partitions of the sessions' table; what {@link partitionsIn} reads. */
 export function partitionsQuery({ sessions }: Names): Statement {
   return query(
-    "SELECT i.inhrelid::regclass::text AS name, " +
-      "substring(pg_get_expr(c.relpartbound, c.oid) FROM 'modulus (\\d+)') AS modulus, " +
-      "substring(pg_get_expr(c.relpartbound, c.oid) FROM 'remainder (\\d+)') AS remainder " +
+    // Not by pg_get_expr, which waits for the lock of a partition.
+    "SELECT i.inhrelid::regclass::text AS name, substring(c.relpartbound::text FROM ':modulus (\\d+)') AS modulus, " +
+      "substring(c.relpartbound::text FROM ':remainder (\\d+)') AS remainder " +
       "FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid " +
       "WHERE i.inhparent = to_regclass($1) ORDER BY 3::text",
     sessions,
@@ -61,14 +61,16 @@ export class Partitions implements Shards {
     userRefs: readonly Uint8Array[],
     except: readonly Uint8Array[],
   ): ShardStatement[] {
-    return [...this.#names.values()].map((shard) => ({
-      shard,
-      statement: write(
+    return Array.from({ length: this.count }, (_, remainder): ShardStatement => {
+      const shard = this.#names.get(remainder);
+      if (shard === undefined) return { shard: `the partition for remainder ${remainder}`, statement: null };
+      const statement = write(
         `DELETE FROM ${shard} WHERE user_ref IS NOT NULL AND user_ref = ANY ($1::bytea[]) AND id <> ALL ($2::bytea[])`,
         new BytesList(userRefs),
         new BytesList(except),
-      ),
-    }));
+      );
+      return { shard, statement };
+    });
   }
 
   /** @throws {StoreUnavailableError} its partition is not there, so that it is not found has no meaning */
