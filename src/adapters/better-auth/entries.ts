@@ -25,7 +25,7 @@ export function entryIn(records: Records, row: SessionRow, token: Token | null):
     return typeof entry?.key === "string" ? entry : null;
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
-    publishRefusal(row, error);
+    publishRefusal(row, error, records.settings);
     return null;
   }
 }
