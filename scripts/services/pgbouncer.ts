@@ -1,11 +1,9 @@
 import { chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { alone } from "./alone.ts";
-import { canInstallPackages, installPackages } from "./packages.ts";
+import { bring } from "./bring.ts";
 import {
   accountFor,
   answers,
-  folderOf,
   freePort,
   isRoot,
   privateDirectory,
@@ -59,16 +57,5 @@ export async function startPgbouncer(url: string, directory: string, connections
 }
 
 async function findOrInstall(): Promise<string> {
-  const { packages, folders, fetch } = programsFor("pgbouncer");
-  const find = (): string | null => folderOf(folders(), "pgbouncer");
-  let reason = "";
-  return await alone(async () => {
-    const bring = fetch ?? (canInstallPackages() ? () => installPackages(packages) : null);
-    if (find() === null) await bring?.().catch((error: Error) => (reason = `${error.message}\n`));
-    const found = find();
-    if (found !== null) return found;
-    throw new Error(
-      `${reason}The tests need pgbouncer and could not find or install it: run "sudo apt-get install -y pgbouncer", or narrow the tests with TEST_DATABASES=sqlite,mysql,mariadb.`,
-    );
-  });
+  return bring(programsFor("pgbouncer"), ["pgbouncer"], "postgres");
 }

@@ -93,8 +93,9 @@ async function unpack(source: Suite, prefix: string, unpacked: string): Promise<
   const archives = join(apt, "cache/archives");
   rmSync(unpacked, { recursive: true, force: true });
   mkdirSync(unpacked, { recursive: true });
+  const isAsked = (name: string): boolean => source.packages.includes(name.split("_")[0]!);
   for (const archive of readdirSync(archives).filter(
-    (name) => name.endsWith(".deb") && !leftOut.test(name),
+    (name) => name.endsWith(".deb") && (isAsked(name) || !leftOut.test(name)),
   )) {
     await run("dpkg-deb", ["-x", join(archives, archive), unpacked]);
   }

@@ -29,6 +29,19 @@ const usual: Readonly<Record<Versioned, Programs>> = {
   pgbouncer: { packages: ["pgbouncer"], folders: () => ["/usr/sbin", ...path()] },
 };
 
+/** Client programs for backups, of the versions above. MariaDB's cannot log in to a MySQL 9. */
+export const clientPrograms: Readonly<Record<ServerName | "sqlite", Programs>> = {
+  postgres: { packages: ["postgresql-client"], folders: () => [...debianPostgres(), ...path()] },
+  mysql: programsOfSuite({
+    name: "mysql-client",
+    suite: "sid",
+    packages: ["mysql-client-core"],
+    folders: ["usr/bin"],
+  }),
+  mariadb: { packages: ["mariadb-client"], folders: () => ["/usr/bin", ...path()] },
+  sqlite: { packages: ["sqlite3"], folders: path },
+};
+
 /** Debian keeps each version's programs apart; other systems have them on the path. */
 function debianPostgres(): string[] {
   const debian = "/usr/lib/postgresql";
