@@ -48,6 +48,7 @@ const operations = [
   page("Telemetry", "telemetry"),
   page("Audit trail", "audit"),
   page("Incident guide", "incident-guide"),
+  page("Backup and restore", "backup"),
 ];
 const reference = [
   page("What is stored where", "storage"),

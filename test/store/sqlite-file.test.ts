@@ -18,6 +18,7 @@ import { SqliteCheckpoints } from "../../src/sql/sqlite/checkpointer.ts";
 import { StoreUnavailableError } from "../../src/errors.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { sqliteStore, type SqliteHandle } from "../../src/sql/sqlite/store.ts";
+import { markedBlock } from "../guides/page.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
 
 const BetterSqlite3 = createRequire(import.meta.url)("better-sqlite3") as new (path: string) => SqliteHandle;
@@ -109,7 +110,7 @@ describe.each(ways)("%s", (_, open) => {
         );
         expect(error).toBeInstanceOf(StoreUnavailableError);
         expect((error as Error).message).toMatch(message);
-        expect((error as Error).message).toMatch(/Stop the application.*Backup and restore/);
+        expect((error as Error).message).toMatch(/Stop the application.*docs\/backup\.md/);
       }
     },
   );
@@ -171,13 +172,10 @@ test("the checkpointing thread does not touch a file that took the place of the 
   expect(readFileSync(path).equals(before)).toBe(true);
 });
 
-describe("the commands of docs/operations.md", () => {
-  const page = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
-  const block = (name: string): string => {
-    const [, text] = new RegExp(`<!-- ${name} -->\\s*\`\`\`sh\\n([\\s\\S]*?)\`\`\``).exec(page) ?? [];
-    if (text === undefined) throw new Error(`docs/operations.md has no block ${name}.`);
-    return text;
-  };
+describe("the commands of docs/backup.md", () => {
+  // Those of the package are in test/guides/backup.test.ts.
+  const block = (name: string): string =>
+    markedBlock("backup.md", `sqlite ${name}`).replaceAll(/^npx stored-session .*\n/gm, "");
   const run = (name: string): void => {
     const bin = `${process.execPath.replace(/\/[^/]*$/, "")}:${process.env["PATH"] ?? ""}`;
     const { status, stderr } = spawnSync("sh", ["-e", "-c", block(name)], {

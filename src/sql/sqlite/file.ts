@@ -65,7 +65,7 @@ export class SqliteFile {
       this.#lookedAt = -Infinity;
       const what = suffix === "" ? capital(this.#label) : `The ${suffix} file beside ${this.#label}`;
       throw new StoreUnavailableError(
-        `${what} was ${found === null ? "removed" : "replaced"} while the application had it open (${this.#path}). Writes would be lost at the next start. Stop the application, put the file in place, remove its old -wal and -shm files, then start again: see "Backup and restore" in docs/operations.md.`,
+        `${what} was ${found === null ? "removed" : "replaced"} while the application had it open (${this.#path}). Writes would be lost at the next start. Stop the application, put the file in place, remove its old -wal and -shm files, then start again: see docs/backup.md.`,
         { outcome },
       );
     }
