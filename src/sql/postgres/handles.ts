@@ -2,6 +2,7 @@
 import { OptionsError } from "../../errors.ts";
 import { behind, hasMethods, member, type Behind } from "../handles.ts";
 import { textValues } from "./arrays.ts";
+import { bunSqlPool, type BunSql } from "./bun-sql.ts";
 import { pglitePool, type Pglite } from "./pglite.ts";
 import { postgresJsPool, type PostgresJs } from "./postgres-js.ts";
 import type { PostgresDatabaseOptions, PostgresPool } from "./driver.ts";
@@ -13,7 +14,7 @@ export interface PostgresHandle {
 }
 
 const PASS = "a pg pool (new pg.Pool(…))";
-const TAKES = `postgresStore requires a URL or ${PASS}, postgres.js (postgres(…)) or a PGlite, or what is made from one of them by Drizzle, TypeORM, MikroORM or pg-promise.`;
+const TAKES = `postgresStore requires a URL or ${PASS}, postgres.js (postgres(…)), Bun's SQL or a PGlite, or what is made from one of them by Drizzle, TypeORM, MikroORM or pg-promise.`;
 
 /** The handle, or what is wrong with it. */
 export function handleOf(given: unknown): PostgresHandle | string {
@@ -34,11 +35,19 @@ function driverOf(given: unknown): PostgresHandle | null {
     const pool = postgresJsPool(given as PostgresJs);
     return { open: async () => pool, encode: textValues };
   }
+  if (isBunSql(given) && member(member(given, "options"), "adapter") === "postgres") {
+    const pool = bunSqlPool(given as BunSql);
+    return { open: async () => pool, encode: textValues };
+  }
   if (hasMethods(given, "execProtocol", "query", "transaction")) {
     const pool = pglitePool(given as Pglite);
     return { open: async () => pool, encode: textValues };
   }
   return isPool(given) ? { open: async () => given as PostgresPool } : null;
+}
+
+function isBunSql(given: unknown): boolean {
+  return typeof given === "function" && hasMethods(given, "unsafe", "begin", "beginDistributed", "end");
 }
 
 function isPostgresJs(given: unknown): boolean {
@@ -62,6 +71,9 @@ function isPool(given: unknown): boolean {
 function problemOf(given: unknown): string {
   if (member(given, "connectionParameters") !== undefined) {
     return "postgresStore was given a pg.Client, which is a single connection: requests would share its transactions, and a lost connection would not be replaced. Pass a pool (new pg.Pool(…)) or a URL.";
+  }
+  if (isBunSql(given)) {
+    return "postgresStore was given Bun's SQL of another database. Pass new SQL(…) with a URL of PostgreSQL; for MySQL, pass a pool of mysql2 to mysqlStore; for SQLite, pass a Database of bun:sqlite to sqliteStore.";
   }
   if (hasMethods(given, "reserve", "unsafe", "begin")) {
     return "postgresStore was given a connection or a transaction of postgres.js, or the SQL of another library. Pass what postgres(…) returns, or a URL.";

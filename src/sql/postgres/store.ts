@@ -10,12 +10,14 @@ import { ENGINES, type PostgresEngine } from "./engine.ts";
 import type { Lanes } from "../../store/lanes.ts";
 import { SqlStore } from "../sql-store.ts";
 import { handleOf, type PostgresHandle } from "./handles.ts";
+import type { BunSql } from "./bun-sql.ts";
 import type { Pglite } from "./pglite.ts";
 import type { PostgresJs } from "./postgres-js.ts";
 import type { PostgresPool } from "./driver.ts";
 import type { PoolStoreOptions } from "../pool-options.ts";
 
 export type { PostgresClient, PostgresPool, PostgresResult } from "./driver.ts";
+export type { BunSql } from "./bun-sql.ts";
 export type { Pglite } from "./pglite.ts";
 export type { PostgresJs } from "./postgres-js.ts";
 export type { PostgresEngine } from "./engine.ts";
@@ -47,11 +49,11 @@ export type PostgresOrm =
  *
  * A URL (`postgres://user:password@host/database`) requires the package `pg`. The pool is opened at the first operation
  * and ended by `close`. A handle that you pass is never closed, and its settings are not changed: a pg pool, postgres.js
- * (`postgres(…)`), a PGlite, or a handle of Drizzle, TypeORM, MikroORM or pg-promise over one of them. Give a pg pool an
+ * (`postgres(…)`), Bun's SQL, a PGlite, or a handle of Drizzle, TypeORM, MikroORM or pg-promise over one of them. Give a pg pool an
  * `error` listener, as every pg pool needs, and a `connectionTimeoutMillis`, so that an unreachable server is reported.
  */
 export function postgresStore(
-  urlOrHandle: string | PostgresPool | PostgresJs | Pglite | PostgresOrm,
+  urlOrHandle: string | PostgresPool | PostgresJs | BunSql | Pglite | PostgresOrm,
   options: PostgresStoreOptions = {},
 ): SqlStore {
   const problems = poolOptionProblems(options, { namedStatements: isBoolean, engine: oneOf(ENGINES) });

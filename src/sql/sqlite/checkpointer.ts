@@ -25,7 +25,7 @@ let database = null;
 parentPort.on("message", (message) => {
   if (message === "close") {
     database?.close();
-    parentPort.close();
+    parentPort.postMessage("closed");
     return;
   }
   const { path, identity } = workerData;
@@ -82,10 +82,17 @@ export class SqliteCheckpoints {
     this.#state = "closed";
     this.#worker = null;
     if (!worker) return;
-    const exited = new Promise((done) => worker.once("exit", done));
+    // Deno's threads have no `parentPort.close()`, so the thread replies and is ended from here.
+    const closed = new Promise<void>((done) => {
+      worker.once("exit", () => done());
+      worker.on("message", (message: unknown) => {
+        if (message === "closed") done();
+      });
+    });
     worker.ref();
     worker.postMessage("close");
-    await exited;
+    await closed;
+    await worker.terminate();
   }
 
   #start(): Worker {

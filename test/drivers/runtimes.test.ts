@@ -1,0 +1,57 @@
+/** Bun and Deno, from their npm packages: the drivers that only they have, and what the store needs of a runtime. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, inject, test } from "vitest";
+import { chosenDatabases } from "../servers/chosen.ts";
+import { fetchedProgram } from "./fetched.ts";
+
+const place = join(import.meta.dirname, "runtimes");
+const execute = promisify(execFile);
+
+const runtimes = [
+  { name: "Bun", package: "@oven/bun-linux-x64@1.4.5", program: "bin/bun", options: ["run"] },
+  {
+    name: "Deno",
+    package: "@deno/linux-x64-glibc@2.9.6",
+    program: "deno",
+    options: ["run", "-A", "--no-check"],
+  },
+] as const;
+
+describe.each(runtimes)("$name", ({ name, package: archive, program, options }) => {
+  let runtime: string;
+  beforeAll(async () => void (runtime = await fetchedProgram(archive, program)), 120_000);
+
+  const run = async (...script: readonly string[]): Promise<string> => {
+    const [file, ...rest] = script as [string, ...string[]];
+    const { stdout, stderr } = await execute(runtime, [...options, join(place, file), ...rest]).catch(
+      (error: { stdout: string; stderr: string }) => error,
+    );
+    return stdout + stderr.replaceAll(/^.*StoredSessionWarning[^]*$/gm, "");
+  };
+
+  const [sqlite, postgres] = [chosenDatabases().includes("sqlite"), chosenDatabases().includes("postgres")];
+  const drivers: string[] = [
+    ...(sqlite ? ["node:sqlite"] : []),
+    ...(sqlite && name === "Bun" ? ["bun:sqlite"] : []),
+    ...(postgres && name === "Bun" ? ["Bun.SQL"] : []),
+  ];
+
+  test.each(drivers)("%s: the store contract", { timeout: 120_000 }, async (driver) => {
+    const output = await run(
+      "contract.ts",
+      driver,
+      ...(driver === "Bun.SQL" ? [inject("servers").postgres!] : []),
+    );
+    expect(output).not.toContain("FAILED");
+    expect(output).toMatch(/^(\d+) of \1 passed$/m);
+  });
+
+  test.runIf(chosenDatabases().includes("sqlite"))(
+    "the checkpoint thread begins and ends without an error",
+    async () => {
+      expect(await run("checkpoints.ts")).toBe("1200\nclosed\n");
+    },
+  );
+});
