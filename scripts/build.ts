@@ -1,8 +1,18 @@
-// Compiles src to dist, unless dist is newer than all that it is made from: so that whoever needs it can ask for it,
+// Compiles src to dist, and bundles what belongs together, unless dist is newer than all that it is made from: so that whoever needs it can ask for it,
 // side by side, at no cost. `--force` compiles anyway.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -12,6 +22,7 @@ const sources = [
   "tsconfig.json",
   "tsconfig.build.json",
   "package.json",
+  "scripts/build.ts",
   ...readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
     .map((file) => join("src", file)),
@@ -28,6 +39,42 @@ if (process.argv.includes("--force") || !fresh) {
     stdio: "inherit",
   });
   if (status !== 0) process.exit(status ?? 1);
+  await bundle();
   writeFileSync(stamp, "");
   utimesSync(stamp, new Date(newest), new Date(newest));
+}
+
+/**
+ * Puts the modules of dist into few files: a process that starts loads one in a fraction of the time that it takes to
+ * find and load a hundred. What several entries share is in a file of its own, so that each class exists once. The types
+ * stay as they are.
+ */
+async function bundle(): Promise<void> {
+  const { exports, bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    exports: Record<string, string>;
+    bin: Record<string, string>;
+  };
+  const entries = [...Object.values(exports), ...Object.values(bin), "./dist/cli/run.js"];
+  const { outputFiles } = await build({
+    entryPoints: entries.filter((file) => file.endsWith(".js")),
+    absWorkingDir: root,
+    bundle: true,
+    splitting: true,
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    target: "node22",
+    charset: "utf8",
+    outbase: "dist",
+    outdir: "dist",
+    chunkNames: "shared/[hash]",
+    write: false,
+    logLevel: "error",
+  });
+  for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" }))
+    if (file.endsWith(".js")) rmSync(join(dist, file));
+  for (const { path, contents } of outputFiles) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, contents);
+  }
 }
