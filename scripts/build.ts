@@ -65,6 +65,7 @@ async function bundle(): Promise<void> {
     format: "esm",
     target: "node22",
     charset: "utf8",
+    keepNames: true, // errors and messages name classes
     outbase: "dist",
     outdir: "dist",
     chunkNames: "shared/[hash]",

@@ -4,7 +4,7 @@ import type { SessionRow } from "../store/row.ts";
 
 /**
  * Bytes of data above which it costs less to ask whether they changed than to transfer them. Below, the hash costs the
- * server more than the transfer ([decision 25](../../decisions/0025-each-version-decrypted-once.md)).
+ * server more than the transfer ([decision 29](../../decisions/0029-each-version-decrypted-once.md)).
  */
 export const WORTH_ASKING = 1_024;
 
