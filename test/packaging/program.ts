@@ -1,6 +1,7 @@
 /** What a user writes, wrong lines marked: each adapter's session is typed by schema, argument or augmentation. */
 export const program = `
 import { betterAuth } from "better-auth";
+import { Elysia } from "elysia";
 import express from "express";
 import fastify from "fastify";
 import { H3, type H3Event } from "h3";
@@ -13,6 +14,7 @@ import type { SessionStorage } from "react-router";
 import * as v from "valibot";
 import { z } from "zod";
 import { createSessionManager, generateKey, memoryStore, type Complete, type Session, type SessionManager } from "stored-session";
+import { storedSession as elysiaSession } from "stored-session/elysia";
 import { session as expressSession, sessionOf } from "stored-session/express";
 import { StoredSessionStore } from "stored-session/express-session";
 import { sessionOf as fastifySessionOf, storedSession } from "stored-session/fastify";
@@ -122,6 +124,13 @@ createApp().use(h3Session(counted, { trustProxy: 1 })).use(defineEventHandler(as
 betterAuth({ secondaryStorage: storedSessionStorage(counted) });
 // @ts-expect-error a manager, not its options
 betterAuth({ secondaryStorage: storedSessionStorage(options) });
+
+new Elysia().use(elysiaSession(counted)).get("/", ({ session }) => {
+  session.data.count = 1;
+  // @ts-expect-error a number
+  session.data.count = "1";
+  return session.user ?? "";
+});
 
 const next = nextSessions(() => counted);
 const page = await next.auth();

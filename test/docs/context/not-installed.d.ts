@@ -1,5 +1,5 @@
 /**
- * What the pages use of packages that are not development dependencies (elysia, bun, the types of passport).
+ * What the pages use of packages that are not development dependencies (bun, the types of passport).
  * Only the shapes that appear on the pages: these blocks are checked against this package, not against those.
  */
 declare module "passport" {
@@ -15,13 +15,6 @@ declare module "passport" {
 declare namespace Express {
   interface Request {
     logout(done: (error?: unknown) => void): void;
-  }
-}
-
-declare module "elysia" {
-  export class Elysia<Context extends object = { request: Request }> {
-    derive<More extends object>(add: (context: Context) => Promise<More>): Elysia<Context & More>;
-    mapResponse(map: (context: Context & { responseValue: unknown }) => Promise<Response>): this;
   }
 }
 

@@ -1,0 +1,124 @@
+import type { AnyElysia, Elysia } from "elysia";
+import type { SessionManager } from "../manager.ts";
+import type { SessionData } from "../session/data.ts";
+import { stateOf, type Session } from "../session/session.ts";
+import { assertManager } from "./assert-manager.ts";
+import { fetchSessions, forbidStoringIn, writeResponseHeaders, type FetchSessions } from "./fetch.ts";
+import { withMutableHeaders } from "./fetch-response.ts";
+import { loadedFor, remember } from "./loaded.ts";
+
+export interface ElysiaSessionOptions {
+  /**
+   * Returns the client address to store with a session. Called when a session is created. Default: the address of the
+   * connection on Bun, none on other platforms.
+   */
+  address?: (context: { readonly request: Request }) => string | undefined;
+}
+
+/** What the plugin adds to an application: `session` in every context. */
+export type ElysiaSession<Data = SessionData> = Elysia<
+  "",
+  { decorator: {}; store: {}; derive: { session: Session<Data> }; resolve: {} }
+>;
+
+/** As much of a context of Elysia as is used. */
+interface Context {
+  readonly request: Request;
+  readonly server?: { requestIP?(request: Request): { address: string } | null } | null;
+  readonly set: { headers: Record<string, unknown>; status?: unknown; cookie?: unknown };
+}
+
+interface Visit<Data> {
+  readonly session: Session<Data>;
+  readonly context: Context;
+  /** Headers of the response that were set before the session was loaded. */
+  readonly earlier: Record<string, unknown>;
+}
+
+/** A method that the types of Elysia hide. Its compiled handlers call it in the same way. */
+interface ErrorHandling {
+  handleError(context: object, error: unknown): Promise<Response>;
+}
+
+type Handle = (request: Request, ...rest: unknown[]) => Response | Promise<Response>;
+
+/**
+ * Elysia plugin that provides `session` in every context: `new Elysia().use(storedSession(sessions))`. Loads the session before
+ * the handlers of a route run and commits it when their response is made.
+ *
+ * If loading or saving fails, `onError` of the application handles the error and replaces the response. If a handler throws,
+ * its changes are saved. Mounting it twice loads the session once.
+ */
+export function storedSession<Data>(
+  sessions: SessionManager<Data>,
+  options: ElysiaSessionOptions = {},
+): (app: AnyElysia) => ElysiaSession<Data> {
+  assertManager(sessions);
+  const fetched = fetchSessions(sessions);
+  return (app) => {
+    const visits = new WeakMap<Request, Visit<Data>>();
+    app.derive({ as: "global" }, async (given) => {
+      const context = given as unknown as Context;
+      const { request, set } = context;
+      const present = loadedFor(sessions, request);
+      if (present !== undefined) return { session: present };
+      const loaded = await load(fetched, context, options);
+      remember(sessions, request, loaded);
+      visits.set(request, { session: loaded, context, earlier: { ...set.headers } });
+      return { session: loaded };
+    });
+    // Around everything, because Elysia makes responses in many places, and errors of its later hooks bypass `onError`.
+    app.wrap(((handle: Handle) =>
+      async (request: Request, ...rest: unknown[]) => {
+        const response = await handle(request, ...rest);
+        const visit = visits.get(request);
+        return visit === undefined ? response : commit(app, fetched, visit, response);
+      }) as never);
+    return app as unknown as ElysiaSession<Data>;
+  };
+}
+
+async function load<Data>(
+  fetched: FetchSessions<Data>,
+  context: Context,
+  { address }: ElysiaSessionOptions,
+): Promise<Session<Data>> {
+  const { request, server, set } = context;
+  const peer = server?.requestIP?.(request)?.address; // asked for now: a connection that was cut has none
+  try {
+    return await fetched.load(request, () => ({
+      address: address === undefined ? peer : address(context),
+    }));
+  } catch (error) {
+    Object.assign(set.headers, { vary: "Cookie", "cache-control": "no-store" });
+    throw error;
+  }
+}
+
+async function commit<Data>(
+  app: AnyElysia,
+  fetched: FetchSessions<Data>,
+  { session: loaded, context, earlier }: Visit<Data>,
+  response: Response,
+): Promise<Response> {
+  try {
+    return await fetched.commit(loaded, response);
+  } catch (error) {
+    // As the context was before the handlers ran.
+    const fresh = {
+      ...context,
+      set: { headers: { ...earlier } },
+      response: undefined,
+      responseValue: undefined,
+      code: undefined,
+      error: undefined,
+    };
+    const { handleError } = app as unknown as Pick<ErrorHandling, "handleError">;
+    const handled = await handleError(fresh, error);
+    const answer = withMutableHeaders(handled);
+    const { accessed } = stateOf(loaded as Session<never>);
+    writeResponseHeaders(answer.headers, { accessed, setCookie: null });
+    forbidStoringIn(answer.headers);
+    return answer;
+  }
+}
