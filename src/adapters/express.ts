@@ -5,7 +5,7 @@ import type { Session } from "../session/session.ts";
 import type { AnyFunction } from "./node/interceptors.ts";
 import { assertManager } from "./assert-manager.ts";
 import { loadedFor, remember } from "./loaded.ts";
-import { guard } from "./node/node-response.ts";
+import { guard, type GuardedRequest } from "./node/node-response.ts";
 import { connectPassport, type Passport } from "./passport.ts";
 import type { ResponseGuard } from "./node/response-guard.ts";
 
@@ -68,16 +68,11 @@ export function session<Data>(
     try {
       let visitor = loadedFor(sessions, request);
       if (visitor === undefined) {
-        const { headers, socket } = request;
-        visitor = await sessions.load(headers.cookie, new Client(request));
+        const client = new Client(request);
+        const loading = new Loading(request, property, next);
+        visitor = await sessions.load(request.headers.cookie, client);
         remember(sessions, request, visitor);
-        const guarding = guard(sessions, visitor, response, {
-          onError: next,
-          isSecure: () => request.secure,
-          request: { headers, socket },
-          current: () => (request as unknown as Record<string, unknown>)[property],
-        });
-        watchFiles(response, guarding);
+        watchFiles(response, guard(sessions, visitor, response, loading));
       }
       connect?.(request, visitor);
       (request as unknown as Record<string, unknown>)[property] = visitor;
@@ -87,6 +82,35 @@ export function session<Data>(
     }
     next();
   };
+}
+
+/** What the guard of a response asks about its request. */
+class Loading implements GuardedRequest {
+  readonly #request: ExpressRequest;
+  readonly #property: string;
+  readonly onError: (error: unknown) => void;
+  readonly headers: ExpressRequest["headers"];
+  readonly socket: ExpressRequest["socket"];
+
+  constructor(request: ExpressRequest, property: string, next: (error?: unknown) => void) {
+    this.#request = request;
+    this.#property = property;
+    this.onError = next;
+    this.headers = request.headers;
+    this.socket = request.socket;
+  }
+
+  get request(): GuardedRequest["request"] {
+    return this as GuardedRequest["request"];
+  }
+
+  isSecure(): boolean {
+    return this.#request.secure;
+  }
+
+  current(): unknown {
+    return (this.#request as unknown as Record<string, unknown>)[this.#property];
+  }
 }
 
 const files = Symbol("stored-session.files");

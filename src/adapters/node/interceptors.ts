@@ -29,10 +29,14 @@ interface Guarded {
   [guardOf]: Interceptor;
 }
 
-/** Returns the guard of a response, creating it at the first call. */
-export function guardOn<Guard extends Interceptor>(response: object, make: () => Guard): Guard {
-  const guarded = response as { [guardOf]?: Guard };
-  return (guarded[guardOf] ??= make());
+/** Returns the guard of a response; undefined if it has none. */
+export function guardOn<Guard extends Interceptor>(response: object): Guard | undefined {
+  return (response as { [guardOf]?: Guard })[guardOf];
+}
+
+/** Gives a response its guard, and returns that. */
+export function guardWith<Guard extends Interceptor>(response: object, guard: Guard): Guard {
+  return ((response as { [guardOf]?: Guard })[guardOf] = guard);
 }
 
 /** Returns the previous methods. */

@@ -7,10 +7,12 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { SessionData } from "../../session/data.ts";
 import { commitForResponse, type SessionManager } from "../../manager.ts";
 import { stateOf, type Session } from "../../session/session.ts";
+import type { SessionState } from "../../session/state.ts";
 import { settledWithoutStore } from "../../session/settled.ts";
 import { assertManager } from "../assert-manager.ts";
 import { forbidStoring } from "../headers.ts";
 import { warnOfInsecureRequest } from "../insecure-request.ts";
+import type { Guarded } from "./guarded-sessions.ts";
 import { NodeHeaders } from "./node-headers.ts";
 import { statusOf } from "./response-calls.ts";
 import { ResponseGuard } from "./response-guard.ts";
@@ -109,49 +111,73 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
+/** What an adapter knows of the request whose response waits. */
+export interface GuardedRequest {
+  onError(error: unknown): void;
+  /** Whether the framework considers the request HTTPS. */
+  isSecure(): boolean;
+  /** For the warning about cookies that browsers drop. */
+  readonly request: Pick<NodeRequest, "headers"> & {
+    readonly socket: { readonly remoteAddress?: string | undefined };
+  };
+  /**
+   * The current value of the property in which the adapter put the session: in other libraries, assigning null ends a
+   * session.
+   */
+  current?(): unknown;
+}
+
 /** For the adapters: makes a response wait for the commit of a session that was loaded. */
 export function guard<Data>(
   sessions: SessionManager<Data>,
   session: Session<Data>,
   response: object,
-  options: {
-    onError: (error: unknown) => void;
-    /** Whether the framework considers the request HTTPS. */
-    isSecure: () => boolean;
-    /** For the warning about cookies that browsers drop. */
-    request: Pick<NodeRequest, "headers"> & {
-      readonly socket: { readonly remoteAddress?: string | undefined };
-    };
-    /**
-     * The current value of the property in which the adapter put the session: in other libraries, assigning null ends a
-     * session.
-     */
-    current?: () => unknown;
-  },
+  of: GuardedRequest,
 ): ResponseGuard {
-  const guarding = ResponseGuard.on(response, options.onError);
-  const state = stateOf(session as Session<never>);
-  const { turn } = state; // otherwise it is a commit or update of the application, perhaps in progress
-  guarding.add({
-    state,
-    isSettled: () =>
-      options.current?.() !== null && (isIdle(state) || (state.turn === turn && settledWithoutStore(state))),
-    commit: async () => {
-      if (options.current !== undefined) refuseNull(options.current());
-      return commitForResponse(sessions as SessionManager<never>, session as Session<never>);
-    },
-    onCookie: (setCookie) =>
-      warnOfInsecureRequest(setCookie, () => {
-        const { headers, socket } = options.request;
-        return {
-          secure: options.isSecure(),
-          host: headers.host ?? text(headers[":authority"]),
-          peer: socket.remoteAddress,
-          header: (name) => text(headers[name]),
-        };
-      }),
-  });
+  const guarding = ResponseGuard.on(response, of);
+  guarding.add(new GuardedSession(sessions as SessionManager<never>, session as Session<never>, of));
   return guarding;
+}
+
+/** A class rather than closures, because every request makes one. */
+class GuardedSession implements Guarded {
+  readonly state: SessionState;
+  readonly #sessions: SessionManager<never>;
+  readonly #session: Session<never>;
+  readonly #of: GuardedRequest;
+  /** The commit or update before the handler ran; any other is the application's, and perhaps in progress. */
+  readonly #turn: unknown;
+
+  constructor(sessions: SessionManager<never>, session: Session<never>, of: GuardedRequest) {
+    this.state = stateOf(session);
+    this.#sessions = sessions;
+    this.#session = session;
+    this.#of = of;
+    this.#turn = this.state.turn;
+  }
+
+  isSettled(): boolean {
+    const { state } = this;
+    if (this.#of.current?.() === null) return false;
+    return isIdle(state) || (state.turn === this.#turn && settledWithoutStore(state));
+  }
+
+  async commit(): Promise<string | null> {
+    if (this.#of.current !== undefined) refuseNull(this.#of.current());
+    return commitForResponse(this.#sessions, this.#session);
+  }
+
+  onCookie(setCookie: string): void {
+    warnOfInsecureRequest(setCookie, () => {
+      const { headers, socket } = this.#of.request;
+      return {
+        secure: this.#of.isSecure(),
+        host: headers.host ?? text(headers[":authority"]),
+        peer: socket.remoteAddress,
+        header: (name) => text(headers[name]),
+      };
+    });
+  }
 }
 
 /** Answers with the error's status and a short text, whatever the handler had set. */

@@ -12,6 +12,7 @@ import { answerOf, HeldCalls } from "./held-calls.ts";
 import {
   dropSubscriberLayers,
   guardOn,
+  guardWith,
   interceptAnswer,
   interceptEmit,
   interceptMutators,
@@ -37,6 +38,11 @@ import {
 } from "./response-calls.ts";
 import { warnOfUnsentCookie } from "../state.ts";
 
+/** Answers when a session could not be saved. */
+interface Failing {
+  onError(error: unknown): void;
+}
+
 /**
  * Holds back the first byte of a response until the session is committed (promise 4).
  *
@@ -50,7 +56,8 @@ import { warnOfUnsentCookie } from "../state.ts";
  */
 export class ResponseGuard {
   readonly #response: GuardedResponse;
-  readonly #onError: (error: unknown) => void;
+  /** Of several sessions, the one that was attached first. */
+  readonly #first: Failing;
   readonly #sessions = new GuardedSessions();
   readonly #earlier: EarlierHeaders;
   readonly #held: HeldCalls;
@@ -80,14 +87,17 @@ export class ResponseGuard {
    */
   #layersDropped = false;
 
-  /** Returns the guard of a response, creating it at the first call. `onError` is that of the first caller. */
-  static on(response: object, onError: (error: unknown) => void): ResponseGuard {
-    return guardOn(response, () => new ResponseGuard(response as GuardedResponse, onError));
+  /** Returns the guard of a response, creating it at the first call. The first caller answers errors. */
+  static on(response: object, caller: Failing): ResponseGuard {
+    return (
+      guardOn<ResponseGuard>(response) ??
+      guardWith(response, new ResponseGuard(response as GuardedResponse, caller))
+    );
   }
 
-  private constructor(response: GuardedResponse, onError: (error: unknown) => void) {
+  private constructor(response: GuardedResponse, first: Failing) {
     this.#response = response;
-    this.#onError = onError;
+    this.#first = first;
     this.#earlier = new EarlierHeaders(response);
     this.#held = new HeldCalls(response);
     this.#outputs = interceptOutputs(response);
@@ -278,7 +288,7 @@ export class ResponseGuard {
     if (this.#phase === "headed") return this.#begin();
     if (this.#phase !== "open") return;
     this.commitNow()
-      .catch((error: unknown) => this.#onError(error))
+      .catch((error: unknown) => this.#first.onError(error))
       .catch((failure: unknown) => this.#response.destroy(failure as Error));
   }
 
@@ -370,7 +380,7 @@ export class ResponseGuard {
     try {
       const failure = this.#failed(error, effects, "running");
       this.#failure = failure;
-      this.#onError(error);
+      this.#first.onError(error);
       if (failure.answering === "running") failure.answering = "no";
     } catch (failure) {
       response.destroy(failure as Error);

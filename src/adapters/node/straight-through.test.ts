@@ -344,7 +344,8 @@ test("of two sessions, one that has nothing to save does not let the other's ans
 });
 
 test("what outer middleware does after a framework's commit is answered like the rest (promise 4, R12)", async () => {
-  const commitNow = (response: ServerResponse) => ResponseGuard.on(response, () => assert.fail()).commitNow();
+  const commitNow = (response: ServerResponse) =>
+    ResponseGuard.on(response, { onError: () => assert.fail() }).commitNow();
   const later: Record<string, Handler> = {
     "a login with a commit of its own": async (_request, response, session) => {
       await commitNow(response);
@@ -371,7 +372,7 @@ test("what outer middleware does after a framework's commit is answered like the
 
 test("no byte leaves before an update that began after a framework's commit (promise 4)", async () => {
   const { ask, watched, sessions } = await world(async (_request, response, session) => {
-    await ResponseGuard.on(response, () => assert.fail()).commitNow();
+    await ResponseGuard.on(response, { onError: () => assert.fail() }).commitNow();
     void sessions.update(session, (data) => void (data["n"] = 2));
     response.end("saved");
   });
