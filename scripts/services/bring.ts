@@ -6,12 +6,12 @@ import { folderOf } from "./processes.ts";
 /**
  * The folder that has all these programs, which are installed if they are missing.
  *
- * @param database the one that needs them, so that its tests can be left out
+ * @param database the one that needs them, whose tests can be left out; null: none
  */
 export async function bring(
   { packages, folders, fetch }: Programs,
   names: readonly string[],
-  database: ServerName | "sqlite",
+  database: ServerName | "sqlite" | null,
 ): Promise<string> {
   const find = (): string | null => folderOf(folders(), ...names);
   return await alone(async () => {
@@ -26,7 +26,7 @@ export async function bring(
         ? `run "sudo apt-get install -y ${packages.join(" ")}"`
         : "run the tests on Debian or Ubuntu with network";
     throw new Error(
-      `${reason}The tests need ${names.join(" and ")} and could not find or install it: ${how}, or narrow the tests with TEST_DATABASES=${others.join(",")}.`,
+      `${reason}The tests need ${names.join(" and ")} and could not find or install it: ${how}${database === null ? "" : `, or narrow the tests with TEST_DATABASES=${others.join(",")}`}.`,
     );
   });
 }

@@ -95,3 +95,13 @@ export function programsFor(name: Versioned): Programs {
   const version = askedVersion(name);
   return version === null ? usual[name] : (otherVersions[name][version] ?? nowhere);
 }
+
+const prometheus = programsOfSuite({
+  name: "prometheus",
+  suite: "trixie",
+  packages: ["prometheus"],
+  folders: ["usr/bin"],
+});
+
+/** Checks alerting rules. Its package is 20 MB; no server of it is started. */
+export const promtool: Programs = { ...prometheus, folders: () => [...path(), ...prometheus.folders()] };
