@@ -267,7 +267,10 @@ test("promise 9: key rotation and reseal → events stay readable and verifiable
   ]);
   expect(await third.forUser("ann").history()).toHaveLength(6);
   const { problems } = await third.audit.verify();
-  expect(problems.map(({ kind }) => kind), "its public key has to be kept").toEqual(["checkpoint unknown key"]);
+  expect(
+    problems.map(({ kind }) => kind),
+    "its public key has to be kept",
+  ).toEqual(["checkpoint unknown key"]);
 });
 
 test("refusals: a flood of forged cookies → one event for each reason and checkpoint, with its count", async () => {
