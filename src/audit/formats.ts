@@ -49,7 +49,7 @@ const meanings: Readonly<Record<AuditEventType | "unknown", Meaning>> = {
 const PRODUCT = { name: "Stored Session", vendor_name: "Stored Session" };
 
 /** One event as an object of a format. */
-export function formatted(event: AuditEvent, format: Exclude<EventFormat, "csv">): object {
+export function formatEvent(event: AuditEvent, format: Exclude<EventFormat, "csv">): object {
   switch (format) {
     case "ocsf":
       return ocsf(event);

@@ -1,4 +1,5 @@
 import { StoreUnavailableError } from "../../src/errors.ts";
+import type { AuditStore } from "../../src/store/audit.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 
 const operations = [
@@ -32,7 +33,31 @@ export function around(
     const method = store[operation].bind(store) as (...args: unknown[]) => Promise<unknown>;
     wrapped[operation] = (...args: unknown[]) => wrap(operation, () => method(...args));
   }
+  if (store.audit) wrapped["audit"] = auditAround(store.audit, wrap);
   return wrapped as unknown as SessionStore;
+}
+
+/** A change that the audit trail records is an operation of its kind, too. */
+function auditAround(
+  audit: AuditStore,
+  wrap: (operation: Operation, call: () => Promise<unknown>) => Promise<unknown>,
+): AuditStore {
+  return new Proxy(audit, {
+    get(target, name) {
+      if (name === "commit") {
+        const commit: AuditStore["commit"] = (changes, append) => {
+          const [first] = changes;
+          const kind =
+            first === undefined ? "touch" : first.kind === "deleteByUser" ? "deleteByUser" : first.kind;
+          const call = () => target.commit(changes, append);
+          return wrap(kind === "deleteExpired" ? "delete" : kind, call) as ReturnType<AuditStore["commit"]>;
+        };
+        return commit;
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
 }
 
 /** Counts the statements that reach the store. */

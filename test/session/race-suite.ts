@@ -15,6 +15,7 @@ export function raceSuite(
   create: () => Promise<TestStore>,
   // two-processes.test.ts has 2,000 on SQLite
   interleavings: number = name === "memory" ? 2_000 : 200,
+  further: Pick<SessionManagerOptions<Data>, "audit"> = {},
 ): void {
   let held: TestStore;
   let now: number;
@@ -32,6 +33,7 @@ export function raceSuite(
       keys: testKeys,
       clock: () => now,
       storeTimeout: "1 min",
+      ...further,
       ...options,
     });
 

@@ -3,7 +3,7 @@ import { createWriteStream, existsSync, readFileSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { Option, type Command } from "commander";
-import { cell, CSV_COLUMNS, csvLine, formatted, type EventFormat } from "../../audit/formats.ts";
+import { cell, CSV_COLUMNS, csvLine, formatEvent, type EventFormat } from "../../audit/formats.ts";
 import { eventCodes, type AuditEvent, type AuditEventType } from "../../audit/events.ts";
 import type { VerifyReport } from "../../audit/report.ts";
 import type { AuditListOptions, AuditTrail } from "../../operator/audit-trail.ts";
@@ -228,7 +228,7 @@ async function print(
 function lineOf(event: AuditEvent, how: Options["format"]): string {
   if (how === "csv") return csvLine(event);
   if (how === "text" || how === "raw") return textOf(event);
-  return JSON.stringify(formatted(event, how));
+  return JSON.stringify(formatEvent(event, how));
 }
 
 function textOf(event: AuditEvent): string {
