@@ -125,4 +125,27 @@ describe.each(chosenDatabases())("%s", (kind) => {
     assert.equal(await rehearsal.loggedIn(), 1);
     assert.equal((await rehearsal.command("npx stored-session count")).out, "1 live session\n");
   });
+
+  test("the database and the keys have leaked, with an audit trail → readable after the reseal of step 4", async () => {
+    const audited = (keys: string) =>
+      createSessionManager({ store: openPlace(database.place), keys, audit: true });
+    const addressesOf = async (keys: string) => {
+      const manager = audited(keys);
+      const events = await manager.forUser("audited").history({ limit: 20 });
+      await manager.close();
+      return events.filter(({ type }) => type === "login").map((event) => event.address ?? null);
+    };
+    const before = audited(rehearsal.key);
+    const session = await before.load(null, { address: "192.0.2.44" });
+    session.login("audited");
+    await before.commit(session);
+    await before.close();
+    await rehearsal.follow("incident-guide.md", "The database and the keys have leaked");
+    const fresh = rehearsal.words["new"]!;
+    assert.notDeepEqual(await addressesOf(fresh), ["192.0.2.44"]);
+    const once = audited(`${fresh},${rehearsal.key}`);
+    await once.reseal();
+    await once.close();
+    assert.deepEqual(await addressesOf(fresh), ["192.0.2.44"]);
+  });
 });
