@@ -890,3 +890,47 @@ describe("properties", () => {
     );
   });
 });
+
+describe("encodesTo", () => {
+  const base = content(
+    { n: 1, list: [1, { deep: new Date(5) }], bytes: Uint8Array.of(1, 2) },
+    { user: "42" },
+  );
+  const bytes = codec.encode(base);
+  const copy = (): Content => codec.decode(bytes);
+
+  test("the same content → true, also after others were encoded", () => {
+    expect(codec.encodesTo(copy(), bytes)).toBe(true);
+    codec.encode(content({ other: "x".repeat(50_000) }));
+    expect(codec.encodesTo(copy(), bytes)).toBe(true);
+    expect(codec.encode(copy())).toEqual(bytes);
+  });
+
+  test("any change → false", () => {
+    const changes: ((changed: Content) => void)[] = [
+      ({ data }) => void (data["n"] = 2),
+      ({ data }) => void (data["n"] = "1"),
+      ({ data }) => void delete data["n"],
+      ({ data }) => void (data["more"] = null),
+      ({ data }) => (data["list"] as { deep: Date }[])[1]!.deep.setTime(6),
+      ({ data }) => void (data["bytes"] as Uint8Array).fill(0),
+      (changed) => void (changed.user = undefined),
+      ({ flash }) => void (flash["notice"] = "hello"),
+    ];
+    for (const change of changes) {
+      const changed = copy();
+      change(changed);
+      expect(codec.encodesTo(changed, bytes), String(change)).toBe(false);
+    }
+    expect(codec.encodesTo(base, bytes.subarray(0, bytes.length - 1))).toBe(false);
+  });
+
+  test("what cannot be stored → the error of encode, and the next content is compared as ever", () => {
+    const unfit = copy();
+    unfit.data["f"] = () => {};
+    expect(() => codec.encodesTo(unfit, bytes)).toThrow(ValueError);
+    const small = new Codec({ maxBytes: 64 });
+    expect(() => small.encodesTo(content({ text: "x".repeat(100) }), bytes)).toThrow(LimitError);
+    expect(codec.encodesTo(copy(), bytes)).toBe(true);
+  });
+});
