@@ -62,6 +62,15 @@ test.each(databases)("%s: its folder has the file names that every database has"
   assert.deepEqual(missing, []);
 });
 
+test("core file names: the list → the table in CONTRIBUTING.md names the same", () => {
+  const text = readFileSync(new URL("../CONTRIBUTING.md", import.meta.url), "utf8");
+  const [, section = ""] = text.split("## Add a database");
+  assert.deepEqual(
+    Array.from(section.matchAll(/^\| `([\w-]+\.ts)` \|/gm), ([, file]) => file).toSorted(),
+    core,
+  );
+});
+
 test("core file names: what all folders have in common is in the list → a new one is not forgotten", () => {
   const [first = [], ...others] = databases.map((database) => readdirSync(join(src, "sql", database)));
   assert.deepEqual(first.filter((file) => others.every((folder) => folder.includes(file))).toSorted(), core);

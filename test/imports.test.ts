@@ -124,3 +124,15 @@ test("old Node: no name that it lacks is imported, because the check of its vers
   );
   assert.deepEqual(wrong, []);
 });
+
+test("source files: more than 300 lines → the first comment says why", () => {
+  const unexplained = files.filter((file) => {
+    const text = readFileSync(join(src, file), "utf8");
+    return (
+      !file.startsWith("testing/") &&
+      text.split("\n").length > 301 &&
+      !text.startsWith("/**\n * Longer than 300 lines: ")
+    );
+  });
+  assert.deepEqual(unexplained, []);
+});

@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: one pass over the trail, whose steps all read and change what was found so far.
+ */
 import { keyOf } from "../shared/bytes.ts";
 import {
   chainOf,

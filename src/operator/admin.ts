@@ -12,6 +12,7 @@ import type { Token } from "../session/token.ts";
 import { UserRows } from "../session/user-rows.ts";
 import { sessionInfo, type SessionInfo } from "./users.ts";
 import { walk, type WalkOptions } from "../session/walk.ts";
+import { idPages } from "../store/pages.ts";
 import { wholeRows } from "../session/whole-rows.ts";
 
 /** A stored session with its content, for a data subject access request or an operator. */
@@ -245,14 +246,13 @@ export async function revokeEverything(
 ): Promise<number> {
   const { batchSize = 500, signal, onProgress, only = () => true } = options;
   const latest = records.now() + clockTolerance;
+  const read = (cursor: Uint8Array | null, limit: number) => records.store.scanInfo(cursor, limit);
   let deleted = 0;
   try {
     for (let pass = 1; pass <= maxPasses; pass++) {
       let met = 0;
-      let cursor: Uint8Array | null = null;
-      for (;;) {
-        if (signal?.aborted) return deleted;
-        const rows: RowInfo[] = await records.store.scanInfo(cursor, batchSize);
+      if (signal?.aborted) return deleted;
+      for await (const { rows, isLast } of idPages(read, batchSize)) {
         const future = records.now() + clockTolerance;
         const due = rows.filter(
           (row) => (pass === 1 || row.createdAt <= latest || row.createdAt > future) && only(row, pass),
@@ -263,11 +263,9 @@ export async function revokeEverything(
         met += due.length;
         deleted += gone.filter(Boolean).length;
         if (failure !== null) throw failure.error;
-        const last = rows.at(-1);
-        const finished = last === undefined || rows.length < batchSize;
-        onProgress?.({ scanned: deleted, fraction: finished || pass > 1 ? 1 : fractionOf(last.id) });
-        if (finished) break;
-        cursor = last.id;
+        const isEnd = isLast || pass > 1;
+        onProgress?.({ scanned: deleted, fraction: isEnd ? 1 : fractionOf(rows.at(-1)!.id) });
+        if (!isLast && signal?.aborted) return deleted;
       }
       if (met === 0) return deleted;
       if (pass > 1) await new Promise((resolve) => setTimeout(resolve, restOfPass));

@@ -6,6 +6,7 @@ import { assertOptions, isAnything, isFunction, isSignal, isText } from "../shar
 import type { ResealOptions, ResealResult } from "../jobs/reseal.ts";
 import { randomVersion } from "../sealing/random.ts";
 import type { RowInfo, SessionRow } from "../store/row.ts";
+import { idPages } from "../store/pages.ts";
 import { fractionOf } from "../store/progress.ts";
 import { hasFormerUserRef, opensAlone } from "../session/format.ts";
 import { handleOf, idOf } from "../session/handle.ts";
@@ -67,13 +68,12 @@ export async function resealRows(
 
   const pace = new Pace({ ...options, maxPerSecond });
   let written = 0;
+  const read = (from: Uint8Array | null, most: number) => records.store.scanInfo(from, most);
   const mayStep = async () => !signal?.aborted && (mayGoOn === undefined || (await mayGoOn()));
   try {
-    for (;;) {
-      if (!(await mayStep())) return stand(false);
-      let began = performance.now();
-      const rows: RowInfo[] = await records.store.scanInfo(cursor, limit);
-      const finished = rows.length < limit;
+    if (!(await mayStep())) return stand(false);
+    let began = performance.now();
+    for await (const { rows, isLast: finished } of idPages(read, limit, cursor)) {
       for (let at = 0; at < rows.length; at += maxStep) {
         if (at > 0 && !(await mayStep())) return stand(false);
         const step = rows.slice(at, at + maxStep);
@@ -88,10 +88,12 @@ export async function resealRows(
         await pace.rest(wrote, performance.now() - began);
         began = performance.now();
       }
-      const result = stand(finished);
-      onProgress?.(result);
-      if (finished) return result;
+      onProgress?.(stand(finished));
+      if (finished) break;
+      if (!(await mayStep())) return stand(false);
+      began = performance.now();
     }
+    return stand(true);
   } catch (error) {
     throw afterChanges(error, written, "resealed");
   }

@@ -1,6 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
+import { idPages } from "../store/pages.ts";
 import type { SessionStore } from "../store/contract.ts";
 import { reasonOf } from "../shared/reason.ts";
 
@@ -41,11 +42,11 @@ export async function* railsRows(
 ): AsyncGenerator<RailsRow, void, undefined> {
   const { batchSize = 200 } = options;
   if (!(Number.isSafeInteger(batchSize) && batchSize >= 1)) {
-    throw new TypeError("railsRows: `batchSize` is a whole number, 1 or more.");
+    throw new TypeError("railsRows: `batchSize` must be a whole number, 1 or more.");
   }
-  let after: Uint8Array | null = options.after === undefined ? null : new TextEncoder().encode(options.after);
-  for (;;) {
-    const rows = await store.scan(after, batchSize);
+  const after = options.after === undefined ? null : new TextEncoder().encode(options.after);
+  const read = (cursor: Uint8Array | null, limit: number) => store.scan(cursor, limit);
+  for await (const { rows } of idPages(read, batchSize, after)) {
     for (const row of rows) {
       const about = {
         sid: new TextDecoder().decode(row.id),
@@ -60,8 +61,6 @@ export async function* railsRows(
         yield { ...about, data: null, user: undefined, refusal: error };
       }
     }
-    if (rows.length < batchSize) return;
-    after = rows.at(-1)?.id ?? null;
   }
 }
 

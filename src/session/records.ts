@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import type { Settings } from "./settings.ts";
 import { RefusedError } from "../errors.ts";
 import {
@@ -19,8 +18,8 @@ import { publishRefusal } from "./refusal.ts";
 import type { Token } from "./token.ts";
 import { Touches } from "./touches.ts";
 import { Recorder, type Occasion } from "./recorder.ts";
+import { trailOf } from "./trail-of.ts";
 import type { AuditContent } from "../audit/events.ts";
-import { Trail } from "../audit/trail.ts";
 import type { Entry } from "../audit/writer.ts";
 
 /**
@@ -231,7 +230,7 @@ export class Records {
   ): Promise<number> {
     const { recorder } = this;
     if (recorder === null) return this.store.deleteByUser(userRefs, filter);
-    return recorder.deleteByUser(userRefs, filter, user, { ...this.#context(), ...content });
+    return recorder.deleteByUser(userRefs, filter, user, this.#inContext({ content }).content!);
   }
 
   deleteExpired(query: ExpireQuery): Promise<ExpireResult> {
@@ -283,13 +282,10 @@ export class Records {
     await Promise.all(this.#touching);
   }
 
-  /** Adds what the application's `audit.context` says of the request. */
+  /** Adds the result of the application's `audit.context`. */
   #inContext(occasion: Occasion): Occasion {
-    return { ...occasion, content: { ...this.#context(), ...occasion.content } };
-  }
-
-  #context(): AuditContent {
-    return this.settings.audit?.options.context?.() ?? {};
+    const context = this.settings.audit?.options.context?.();
+    return { ...occasion, content: { ...context, ...occasion.content } };
   }
 
   async close(): Promise<void> {
@@ -301,17 +297,4 @@ export class Records {
       this.settings.opened?.clear();
     }
   }
-}
-
-function trailOf({ audit, store, format, clock, storeTimeout }: Settings): Trail | null {
-  if (audit === null) return null;
-  return new Trail({
-    ...audit,
-    store: store.audit!,
-    leases: store,
-    clock,
-    timeout: storeTimeout,
-    userRefs: (user) => [...format.userRefs(user), ...(format.formerUserRefs?.(user) ?? [])],
-    process: { host: hostname(), pid: String(process.pid) },
-  });
 }

@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: one short method for each method of the audit store, over the same guard. The texts are in `audit-texts.ts`.
+ */
 import { keyOf } from "../shared/bytes.ts";
 import { affectedRows } from "./affected-rows.ts";
 import { AuditTexts } from "./audit-texts.ts";

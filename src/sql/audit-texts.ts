@@ -1,4 +1,7 @@
-/** The statements of the audit trail. They are the same on every database, but for what {@link Portable} says. */
+/**
+ * Longer than 300 lines: one short method for each statement, and one for each kind of row.
+ */
+/** The statements of the audit trail. They are the same on every database, except for what {@link Portable} provides. */
 import { integerIn } from "./columns.ts";
 import { marks, padded, type Portable } from "./portable.ts";
 import {

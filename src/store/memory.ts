@@ -1,10 +1,11 @@
 import { ClosedError, StoreError } from "../errors.ts";
+import { keyOf as textOf } from "../shared/bytes.ts";
 import { assertOptions, integerFrom } from "../shared/option-checks.ts";
 import type { AuditStore } from "./audit.ts";
 import { MemoryAudit } from "./memory-audit.ts";
 import { onceEach } from "./unique.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
-import { infoOfRow } from "./row.ts";
+import { copyOfRow, infoOfRow } from "./row.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -48,7 +49,7 @@ export class MemoryStore implements SessionStore {
     this.#maxSessions = maxSessions;
     this.#audit = new MemoryAudit({
       get: (id) => this.#rows.get(keyOf(id)),
-      set: (row) => void this.#rows.set(keyOf(row.id), copyOf(row)),
+      set: (row) => void this.#rows.set(keyOf(row.id), copyOfRow(row)),
       delete: (id) => void this.#rows.delete(keyOf(id)),
       all: () => this.#rows.values(),
       prepare: (added) => {
@@ -67,7 +68,7 @@ export class MemoryStore implements SessionStore {
     this.#assertOpen();
     return ids.map((id) => {
       const row = this.#rows.get(keyOf(id));
-      return row ? copyOf(row) : null;
+      return row ? copyOfRow(row) : null;
     });
   }
 
@@ -78,7 +79,7 @@ export class MemoryStore implements SessionStore {
     return rows.map((row) => {
       const key = keyOf(row.id);
       if (this.#rows.has(key)) return false;
-      this.#rows.set(key, copyOf(row));
+      this.#rows.set(key, copyOfRow(row));
       return true;
     });
   }
@@ -90,7 +91,7 @@ export class MemoryStore implements SessionStore {
       const row = this.#rows.get(key);
       if (!row || row.version !== loaded.version) return false;
       const { data, version, userRef, updatedAt, expiresAt, client } = next;
-      this.#rows.set(key, copyOf({ ...row, data, version, userRef, updatedAt, expiresAt, client }));
+      this.#rows.set(key, copyOfRow({ ...row, data, version, userRef, updatedAt, expiresAt, client }));
       return true;
     });
   }
@@ -102,7 +103,7 @@ export class MemoryStore implements SessionStore {
     if (!row || row.version !== loaded.version || (nextKey !== key && this.#rows.has(nextKey))) return false;
     if (nextKey === MALFORMED) throw new TypeError("A row id must be 32 bytes.");
     this.#rows.delete(key);
-    this.#rows.set(nextKey, copyOf(next));
+    this.#rows.set(nextKey, copyOfRow(next));
     return true;
   }
 
@@ -197,7 +198,7 @@ export class MemoryStore implements SessionStore {
   }
 
   async scan(after: Uint8Array | null, limit: number): Promise<SessionRow[]> {
-    return this.#page(after, limit).map(copyOf);
+    return this.#page(after, limit).map(copyOfRow);
   }
 
   async scanInfo(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
@@ -275,28 +276,13 @@ function assertIds(rows: readonly SessionRow[]): void {
   for (const { id } of rows) if (keyOf(id) === MALFORMED) throw new TypeError("A row id must be 32 bytes.");
 }
 
-/** One character per byte. Anything that is not 32 bytes maps to the empty key, which no row has. */
+/** Anything that is not 32 bytes maps to the empty key, which no row has. */
 function keyOf(id: Uint8Array): string {
-  if (!(id instanceof Uint8Array) || id.length !== 32) return MALFORMED;
-  return Buffer.from(id.buffer, id.byteOffset, id.length).toString("latin1");
+  return id instanceof Uint8Array && id.length === 32 ? textOf(id) : MALFORMED;
 }
 
 function copyOfInfo(row: SessionRow): RowInfo {
   const { head, bytes } = infoOfRow(row);
-  const { data, ...rest } = copyOf({ ...row, data: head });
+  const { data, ...rest } = copyOfRow({ ...row, data: head });
   return { ...rest, bytes, head: data };
-}
-
-function copyOf(row: SessionRow): SessionRow {
-  return {
-    id: new Uint8Array(row.id),
-    data: new Uint8Array(row.data),
-    version: row.version,
-    userRef: row.userRef && new Uint8Array(row.userRef),
-    createdAt: row.createdAt,
-    updatedAt: row.updatedAt,
-    absoluteExpiresAt: row.absoluteExpiresAt,
-    expiresAt: row.expiresAt,
-    client: row.client && new Uint8Array(row.client),
-  };
 }

@@ -22,3 +22,19 @@ export function* pagesOf<Item extends { readonly bytes: number }>(
   }
   if (page.length > 0) yield page;
 }
+
+/** Reads a table in order of id, one bounded page at a time. The last page may be empty. Rows added meanwhile may be missed. */
+export async function* idPages<Row extends { readonly id: Uint8Array }>(
+  read: (after: Uint8Array | null, limit: number) => Promise<Row[]>,
+  limit: number,
+  after: Uint8Array | null = null,
+): AsyncGenerator<{ readonly rows: readonly Row[]; readonly isLast: boolean }> {
+  for (let cursor = after; ;) {
+    const rows = await read(cursor, limit);
+    const last = rows.at(-1);
+    const isLast = last === undefined || rows.length < limit;
+    yield { rows, isLast };
+    if (isLast) return;
+    cursor = last.id;
+  }
+}

@@ -35,6 +35,20 @@ export function infoOfRow({ data, ...rest }: SessionRow): RowInfo {
   return { ...rest, bytes: data.length, head: data.subarray(0, HEAD_BYTES) };
 }
 
+export function copyOfRow(row: SessionRow): SessionRow {
+  return {
+    id: new Uint8Array(row.id),
+    data: new Uint8Array(row.data),
+    version: row.version,
+    userRef: row.userRef && new Uint8Array(row.userRef),
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+    absoluteExpiresAt: row.absoluteExpiresAt,
+    expiresAt: row.expiresAt,
+    client: row.client && new Uint8Array(row.client),
+  };
+}
+
 /** Expiry time in tables without expiry columns. The manager's timeouts and the other two times decide there. */
 export const NEVER: number = Number.MAX_SAFE_INTEGER;
 

@@ -11,6 +11,7 @@ import { publishRefusal } from "../../session/refusal.ts";
 import { sameBytes } from "../../shared/bytes.ts";
 import { ownerOf } from "../../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";
+import { walk } from "../../session/walk.ts";
 import { wholeRows } from "../../session/whole-rows.ts";
 import { EndedIds } from "./ended-ids.ts";
 import { limited } from "./rows.ts";
@@ -257,15 +258,8 @@ export class DropInSessions {
     }
   }
 
-  async *#rows(): AsyncGenerator<RowInfo> {
-    let after: Uint8Array | null = null;
-    for (;;) {
-      const rows: RowInfo[] = await this.#settings.store.scanInfo(after, 100);
-      yield* rows;
-      const last = rows.at(-1);
-      if (last === undefined) return;
-      after = last.id;
-    }
+  #rows(): AsyncGenerator<RowInfo> {
+    return walk(this.#records, { batchSize: 100 });
   }
 
   /** Stops schedules, waits for running operations including touches, and closes what the store opened. */

@@ -1,12 +1,11 @@
-import { once } from "node:events";
-import { createWriteStream, existsSync, readFileSync } from "node:fs";
-import { finished } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { Option, type Command } from "commander";
-import { cell, CSV_COLUMNS, csvLine, formatEvent, type EventFormat } from "../../audit/formats.ts";
-import { eventCodes, type AuditEvent, type AuditEventType } from "../../audit/events.ts";
+import { cell, CSV_COLUMNS, type EventFormat } from "../../audit/formats.ts";
+import { eventCodes, type AuditEventType } from "../../audit/events.ts";
 import type { VerifyReport } from "../../audit/report.ts";
 import type { AuditListOptions, AuditTrail } from "../../operator/audit-trail.ts";
+import { anchorsIn, newFile } from "../audit-files.ts";
+import { lineOf } from "../audit-lines.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { moment, number, plural, table } from "../format.ts";
@@ -115,7 +114,7 @@ export function auditCommand(program: Command, terminal: Terminal): void {
       if (options.from !== undefined) {
         const answer = await verifyFile(options.from, options.publicKey, terminal.env, settings);
         progress.clear();
-        return tellReport(answer, [], options, terminal);
+        return printReport(answer, [], options, terminal);
       }
       if (options.publicKey !== undefined) {
         throw new Failure(
@@ -128,7 +127,7 @@ export function auditCommand(program: Command, terminal: Terminal): void {
         const answer = await trail.verify(settings);
         progress.clear();
         await read(place, "verify", {});
-        tellReport(answer, trail.publicKeys, options, terminal);
+        printReport(answer, trail.publicKeys, options, terminal);
       });
     }),
   );
@@ -204,7 +203,7 @@ function hasFilter(options: Options): boolean {
   return Object.keys(listOf(options)).length > 0;
 }
 
-/** Reading the trail is an event of it (PCI DSS 10.2.1.3). */
+/** Records that the trail was read (PCI DSS 10.2.1.3). */
 async function read({ records }: Workplace, how: string, options: { user?: string }): Promise<void> {
   const { user } = options;
   await note(records, "trail.read", { reason: how, ...(user !== undefined && { user }) });
@@ -225,31 +224,6 @@ async function print(
   return events;
 }
 
-function lineOf(event: AuditEvent, how: Options["format"]): string {
-  if (how === "csv") return csvLine(event);
-  if (how === "text" || how === "raw") return textOf(event);
-  return JSON.stringify(formatEvent(event, how));
-}
-
-function textOf(event: AuditEvent): string {
-  const { at, type, outcome, user, identifier, session, address, actor, reason, method, unreadable } = event;
-  const parts = [
-    at.toISOString(),
-    type.padEnd(24),
-    outcome === "success" ? "" : outcome,
-    user === null ? "" : `user ${user}`,
-    identifier && `identifier ${identifier}`,
-    method && `by ${method}`,
-    actor && `actor ${actor}`,
-    address && `from ${address}`,
-    session && `session ${session}`,
-    event.count === 1 ? "" : `${number(event.count)} times`,
-    reason && `(${reason})`,
-    unreadable && `[content ${unreadable}]`,
-  ];
-  return printable(parts.filter(Boolean).join("  "));
-}
-
 async function tail(
   place: Workplace,
   options: Options,
@@ -259,7 +233,7 @@ async function tail(
   const { audit: trail } = place.sessions;
   if (options.format === "csv") terminal.out.write(`${CSV_COLUMNS.map(cell).join(",")}\n`);
   let since = options.since ?? new Date(place.records.now());
-  // Without --since, what is there already is not shown.
+  // Without --since, existing events are not shown.
   let isShown = options.since !== undefined;
   let seen = new Set<string>();
   while (!signal.aborted) {
@@ -294,47 +268,7 @@ async function exportTo(place: Workplace, options: Options, terminal: Terminal):
   if (out !== null) terminal.err.write(`Wrote ${plural(lines, "line")} to ${printable(options.output!)}.\n`);
 }
 
-interface Lines {
-  write(line: string): Promise<void>;
-  end(): Promise<void>;
-}
-
-/** A file that was not there, so that nothing is overwritten. */
-function newFile(path: string): Lines {
-  if (existsSync(path))
-    throw new Failure(`There is a file ${printable(path)} already. Name another one.`, exitCodes.usage);
-  const stream = createWriteStream(path, { flags: "wx", mode: 0o600 });
-  let failure: Error | null = null;
-  stream.on("error", (error) => (failure = error));
-  return {
-    async write(line) {
-      if (failure !== null) throw failure;
-      if (!stream.write(`${line}\n`)) await once(stream, "drain");
-    },
-    async end() {
-      stream.end();
-      await finished(stream);
-    },
-  };
-}
-
-function anchorsIn(path: string): Map<number, string> {
-  const anchors = new Map<number, string>();
-  for (const line of readFileSync(path, "utf8").split("\n")) {
-    if (line.trim() === "") continue;
-    const { number: checkpoint, hash } = JSON.parse(line) as { number?: unknown; hash?: unknown };
-    if (!Number.isSafeInteger(checkpoint) || typeof hash !== "string") {
-      throw new Failure(
-        `${printable(path)} has a line without "number" and "hash": is it what an anchor has kept?`,
-        exitCodes.usage,
-      );
-    }
-    anchors.set(checkpoint as number, hash);
-  }
-  return anchors;
-}
-
-function tellReport(
+function printReport(
   answer: VerifyReport,
   publicKeys: readonly string[],
   options: VerifyOptions,
@@ -355,12 +289,12 @@ function tellReport(
     ),
     "",
     ...answer.problems.map(({ kind, message }) => `${kind}: ${message}`),
-    ...(answer.truncated ? ["There are more problems than these."] : []),
+    ...(answer.truncated ? ["There are more problems than are listed."] : []),
     answer.ok ? "Nothing was changed." : `${plural(answer.problems.length, "problem")} found.`,
   ]);
   if (!answer.ok) {
     throw new Failure(
-      "The audit trail was changed: see the incident guide. Nothing is proven of what came after the first problem.",
+      "The audit trail was changed. Events after the first problem are not proven. See docs/incident-guide.md.",
     );
   }
 }

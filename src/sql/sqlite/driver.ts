@@ -8,6 +8,7 @@ import { pathOf, SqliteFile } from "./file.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./errors.ts";
 import { withRetries } from "../retry.ts";
 import { Waiting } from "../lock-waits.ts";
+import { begin, isClosed, isInTransaction, prepare, rollback, type Prepared } from "./handle-calls.ts";
 import type { SqliteHandle } from "./handle.ts";
 import type { Database, Dialect, Names, Result, Run, Script, Statement } from "../dialect.ts";
 
@@ -254,52 +255,4 @@ export class SqliteDatabase implements Database {
     });
     return shapes.find((shape) => shape !== "ours") ?? "ours";
   }
-}
-
-/**
- * Prepares a statement that accepts any values and returns plain objects and numbers, whatever the handle's defaults.
- */
-interface Prepared {
-  run(...values: readonly unknown[]): { readonly changes: number | bigint };
-  all(...values: readonly unknown[]): unknown[];
-}
-
-interface Settable {
-  setReturnArrays?(enabled: boolean): unknown;
-  setReadBigInts?(enabled: boolean): unknown;
-  safeIntegers?(enabled: boolean): unknown;
-}
-
-export function prepare(handle: SqliteHandle, text: string): Prepared {
-  const statement = handle.prepare(text) as unknown as Prepared & Settable;
-  statement.setReturnArrays?.(false);
-  statement.setReadBigInts?.(false);
-  statement.safeIntegers?.(false);
-  return statement;
-}
-
-function begin(handle: SqliteHandle, writes: boolean): void {
-  try {
-    // IMMEDIATE takes the write lock at once. A transaction that started with a read could not wait for it.
-    handle.exec(writes ? "BEGIN IMMEDIATE" : "BEGIN");
-  } catch (error) {
-    if (primaryCode(error) === 1) throw new OpenTransactionError();
-    throw error;
-  }
-}
-
-function rollback(handle: SqliteHandle): void {
-  try {
-    handle.exec("ROLLBACK");
-  } catch {
-    // SQLite rolls back some failed transactions by itself, and then there is nothing to roll back.
-  }
-}
-
-function isInTransaction(handle: SqliteHandle): boolean | undefined {
-  return handle.isTransaction ?? handle.inTransaction;
-}
-
-function isClosed(handle: SqliteHandle): boolean {
-  return handle.isOpen === false || (handle as { open?: unknown }).open === false;
 }

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { OptionsError } from "../../errors.ts";
 import { driverProblem, exportsOf } from "../load-driver.ts";
-import { prepare } from "./driver.ts";
+import { prepare } from "./handle-calls.ts";
 import type { SqliteHandle } from "./handle.ts";
 
 export type SqliteDriver = "node:sqlite" | "better-sqlite3";
