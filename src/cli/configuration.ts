@@ -66,7 +66,10 @@ export async function configure(
 ): Promise<Configuration> {
   // As of a variable that is not set: without it the command would work on another database.
   if (options.config === "") {
-    throw new Failure("--config is empty: give it the path of a file, or leave it out.", exitCodes.usage);
+    throw new Failure(
+      "--config is empty. Pass the path of a file, or leave the option out.",
+      exitCodes.usage,
+    );
   }
   if (options.config) readEnvironmentFile(terminal, dirname(resolve(terminal.cwd, options.config)));
   readEnvironmentFile(terminal);
@@ -75,11 +78,11 @@ export async function configure(
   const url = options.databaseUrl ?? (options.config ? undefined : variable);
   const file = options.config ? resolve(terminal.cwd, options.config) : findFile(terminal.cwd);
   if (options.config && options.databaseUrl) {
-    throw new Failure("Give --config or --database-url, not both.", exitCodes.usage);
+    throw new Failure("Use --config or --database-url, not both.", exitCodes.usage);
   }
   if (url === undefined && file === null) {
     throw new Failure(
-      `There is no configuration: run "stored-session init" to write one, or give --database-url. (Looked for ${names[0]}, .mts, .js and .mjs in ${terminal.cwd}.)`,
+      `There is no configuration. Run "stored-session init" to create one, or pass --database-url. (Looked for ${names[0]}, .mts, .js and .mjs in ${terminal.cwd}.)`,
       exitCodes.usage,
     );
   }
@@ -96,13 +99,13 @@ export async function configure(
   }
   if (options.app !== undefined) {
     throw new Failure(
-      "--app goes with --database-url; a configuration file has the application's `app` itself.",
+      "--app requires --database-url. A configuration file contains the application's `app`.",
       exitCodes.usage,
     );
   }
   if (options.table !== undefined) {
     throw new Failure(
-      "--table goes with --database-url; a configuration file names its own table.",
+      "--table requires --database-url. A configuration file names its own table.",
       exitCodes.usage,
     );
   }
@@ -134,14 +137,16 @@ function fromOptions(options: SessionManagerOptions, source: string, needs: Need
   return { sessions, store: options.store, source, hasKeys, close: () => sessions.close() };
 }
 
-/** Whether an address leads to a database whose sessions are recorded: then this command records what it does as well. */
+/** Whether the database of a URL has an audit trail, in which the command then records what it does. Changes nothing. */
 async function hasTrail(store: SessionStore): Promise<boolean> {
   const database = databaseOf(store);
   if (database?.file !== undefined && !existsSync(database.file)) return false;
   try {
-    return ((await store.audit?.find({ limit: 1 })) ?? []).length > 0;
+    // Not with the store of a path: its first use would create its tables in whatever file this is.
+    const { audit } = store instanceof SqlStore ? new SqlStore(store.database) : store;
+    return ((await audit?.find({ limit: 1 })) ?? []).length > 0;
   } catch (error) {
-    // Tables that are missing, or a server that does not answer: the command itself says so.
+    // The tables are missing, or the server does not respond: the command itself reports it.
     if (error instanceof StoreError) return false;
     throw error;
   }
