@@ -252,7 +252,7 @@ export class MigrationError extends StoreError {
   static override code = "ERR_STORED_SESSION_MIGRATION";
 }
 
-/** The audit trail was damaged, or cannot be used as it was asked for. */
+/** The audit trail is damaged, or cannot be used in this way. */
 export class AuditError extends StoredSessionError {
   static override code = "ERR_STORED_SESSION_AUDIT";
 }

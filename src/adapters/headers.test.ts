@@ -25,7 +25,7 @@ test("an unused session → no header (promise 1)", () => {
   assert.deepEqual(written({}, false, null), {});
 });
 
-test("Vary: Cookie where the session was looked at, added once (R12)", () => {
+test("Vary: the session was accessed → Vary: Cookie, added once (R12)", () => {
   assert.deepEqual(written({}, true, null), { vary: "Cookie" });
   assert.deepEqual(written({ vary: "" }, true, null), { vary: "Cookie" });
   assert.deepEqual(written({ vary: "Accept,  Origin" }, true, null), { vary: "Accept,  Origin, Cookie" });
@@ -35,7 +35,7 @@ test("Vary: Cookie where the session was looked at, added once (R12)", () => {
   assert.deepEqual(written({ vary: "Set-Cookie" }, true, null), { vary: "Set-Cookie, Cookie" });
 });
 
-test("no-store where a cookie is set or cleared; only no-store is strict enough (R12)", () => {
+test("Cache-Control: the cookie is set or cleared → no-store replaces weaker directives (R12)", () => {
   const cookie = { vary: "Cookie", "set-cookie": "a=b" };
   const strict = { ...cookie, "cache-control": "no-store" };
   assert.deepEqual(written({}, false, "a=b"), strict);
@@ -50,7 +50,7 @@ test("no-store where a cookie is set or cleared; only no-store is strict enough 
   }
 });
 
-test("headers that caches heed before Cache-Control are closed too (R12)", () => {
+test("targeted cache headers: the cookie is set → no-store in each (R12)", () => {
   assert.deepEqual(
     written({ "cdn-cache-control": "max-age=9", "surrogate-control": "no-store" }, true, "a=b"),
     {
@@ -63,7 +63,7 @@ test("headers that caches heed before Cache-Control are closed too (R12)", () =>
   );
 });
 
-test("other cookies stay", () => {
+test("Set-Cookie: cookies of the application → kept", () => {
   const headers = new Headers({ "set-cookie": "theme=dark" });
   writeSessionHeaders(
     {
@@ -77,7 +77,7 @@ test("other cookies stay", () => {
   assert.deepEqual(headers.getSetCookie(), ["theme=dark", "a=b"]);
 });
 
-test("a cookie that the application wrote itself is not written twice; another's is no match", () => {
+test("Set-Cookie: the application already wrote the same cookie → not repeated; another cookie does not match", () => {
   const clear = "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/";
   for (const present of [["a=b; Path=/"], ["theme=dark", "a=b; Path=/", clear]]) {
     const headers = new Headers(present.map((line) => ["set-cookie", line] as [string, string]));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "vitest";
 import { isLocal, problemOf, warnOfInsecureRequest } from "./insecure-request.ts";
 
-test("hosts and addresses of this machine", () => {
+test("loopback hosts and addresses → recognized", () => {
   for (const host of [
     "localhost",
     "LOCALHOST:3000",

@@ -151,7 +151,7 @@ export class Checkpointer {
     if (content === null || isSigned(checkpoint, content.keyId, this.#publicKeys) === false) {
       this.#forget();
       throw new AuditError(
-        `Checkpoint ${checkpoint.number} of the audit trail was edited, so no further one is signed. Run "stored-session audit verify", and see the incident guide.`,
+        `Checkpoint ${checkpoint.number} of the audit trail was edited, so no more checkpoints are signed. Run "stored-session audit verify", and see docs/incident-guide.md.`,
       );
     }
     if (content.kind === "full") {

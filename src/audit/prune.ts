@@ -55,7 +55,7 @@ export async function prune(
   const floor = await floorOf(store, checkpointer.heads, done);
   if ((await checkpointer.prune(done, floor, [...counts.values()])) === null) {
     throw new AuditError(
-      "Another process signed a checkpoint at the same time. Nothing was pruned: run it again.",
+      "Another process signed a checkpoint at the same time. Nothing was pruned. Run it again.",
     );
   }
   for (const { chain } of done) events += await deleteAll(store, chain);

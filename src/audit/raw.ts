@@ -59,11 +59,11 @@ export function readLine(line: string): { event: AuditRow } | { checkpoint: Audi
   try {
     value = JSON.parse(line) as Record<string, unknown>;
   } catch (cause) {
-    throw new AuditError("A line of the export is not JSON. Was the file cut off?", { cause });
+    throw new AuditError("A line of the export is not JSON. Check whether the file is complete.", { cause });
   }
   if (value["audit"] !== FORMAT) {
     throw new AuditError(
-      'A line is not of an export in the format "raw". Export with --format raw to verify it later.',
+      'The file is not an export in the format "raw", and only that can be verified. Export with --format raw.',
     );
   }
   const number = (name: string): number => Number(value[name]);

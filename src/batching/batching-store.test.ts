@@ -118,7 +118,7 @@ function watch<T>(promise: Promise<T>): { state: "pending" | "kept" | "broken"; 
 }
 
 describe("batches", () => {
-  test("while a lane is free an operation goes at once, in the same turn", () => {
+  test("a free lane → the operation is sent at once, in the same turn", () => {
     const { batched, calls } = setUp();
     void batched.read(idOf(1));
     void batched.touch(touchOf(2));
@@ -128,7 +128,7 @@ describe("batches", () => {
     ]);
   });
 
-  test("while the lanes are busy operations wait and leave together, ordered by id, up to the limit", async () => {
+  test("busy lanes → operations wait and are sent as a batch, ordered by id, up to the limit", async () => {
     const { batched, calls } = setUp();
     const answers = [9, 5, 7, 3, 1, 8].map((nth) => batched.read(idOf(nth)));
     expect(calls).toHaveLength(1);
@@ -140,7 +140,7 @@ describe("batches", () => {
     expect((await Promise.all(answers)).map((row) => row?.id[0])).toEqual([9, 5, 7, 3, 1, 8]);
   });
 
-  test("each lane carries a batch of its own", async () => {
+  test("several lanes → each sends its own batch", async () => {
     const { batched, calls } = setUp({ read: 2, write: 1, maxBatch: 10 });
     for (const nth of [1, 2, 3, 4]) void batched.read(idOf(nth));
     expect(calls.map(({ ids }) => ids)).toEqual([[1], [2]]);
@@ -148,7 +148,7 @@ describe("batches", () => {
     expect(calls[2]?.ids).toEqual([3, 4]);
   });
 
-  test("kinds do not mix, and of the writes those go first that have waited longest", async () => {
+  test("kinds of operations → never in one batch; the writes that waited longest go first", async () => {
     const { batched, calls } = setUp();
     void batched.delete(idOf(1));
     void batched.touch(touchOf(2));
@@ -164,7 +164,7 @@ describe("batches", () => {
     ]);
   });
 
-  test("each caller gets its own answer", async () => {
+  test("a batch → each caller gets its own result", async () => {
     const { batched, calls } = setUp();
     void batched.update(rowOf(9), rowOf(9));
     const answers = [4, 3, 2, 1].map((nth) => batched.update(rowOf(nth), rowOf(nth, nth)));
@@ -174,7 +174,7 @@ describe("batches", () => {
     expect(await Promise.all(answers)).toEqual([true, false, true, false]);
   });
 
-  test("readers of one id share one reading of it", async () => {
+  test("concurrent reads of one id → one read", async () => {
     const { batched, calls } = setUp();
     void batched.read(idOf(9));
     const answers = [2, 1, 2, 2].map((nth) => batched.read(idOf(nth)));
@@ -184,7 +184,7 @@ describe("batches", () => {
     expect((await Promise.all(answers)).map((row) => row?.id[0])).toEqual([2, 1, 2, 2]);
   });
 
-  test("of the writes of one id one is under way at a time, in the order of the calls", async () => {
+  test("writes of one id → one in flight at a time, in the order of the calls", async () => {
     const { batched, calls } = setUp({ read: 1, write: 4, maxBatch: 4 });
     void batched.insert(rowOf(1));
     watch(batched.update(rowOf(1), rowOf(1)));
@@ -254,7 +254,7 @@ describe("batches", () => {
     await batched.close();
   });
 
-  test("a long chain of writes of one id takes its place by age: others that came later do not go first", async () => {
+  test("a long chain of writes of one id → sent by age, before later ones of other ids", async () => {
     const { batched, calls } = setUp({ ...LANES, maxBatch: 2 });
     const kinds = () => calls.map(({ ids }) => ids);
     void batched.delete(idOf(1));
@@ -266,13 +266,13 @@ describe("batches", () => {
     expect(kinds()[2]).toEqual([3, 4]);
   });
 
-  test("a store that gathers while busy sends one that meets none under way at once", () => {
+  test("a store that batches only while busy: nothing in flight → sent at once", () => {
     const { batched, calls } = setUp({ ...LANES, read: 2, gather: "busy" });
     void batched.read(idOf(1));
     expect(calls.map(({ ids }) => ids)).toEqual([[1]]);
   });
 
-  test("a store that gathers while busy sends what the rest of the turn brought as one batch", async () => {
+  test("a store that batches only while busy: several in one turn → one batch", async () => {
     const { batched, calls } = setUp({ ...LANES, read: 3, gather: "busy" });
     for (const nth of [1, 4, 3]) void batched.read(idOf(nth));
     await Promise.resolve();
@@ -286,7 +286,7 @@ describe("batches", () => {
     expect(calls.map(({ kind, ids }) => [kind, ids])).toContainEqual(["touch", [5, 6]]);
   });
 
-  test("what gathers does not wait for the fake timers of an application's tests", async () => {
+  test("batching: fake timers in the application's tests → not waited for", async () => {
     const turn = setImmediate;
     vi.useFakeTimers();
     try {
@@ -299,7 +299,7 @@ describe("batches", () => {
     }
   });
 
-  test("many that wait are divided over the lanes that are free, few are not", async () => {
+  test("many waiting operations → divided over the free lanes; few → not", async () => {
     for (const [waiting, lanes, sizes] of [
       [15, 4, [15]],
       [31, 4, [31]],
@@ -319,7 +319,7 @@ describe("batches", () => {
     }
   });
 
-  test("a lane that gathers sends what one turn brought, as one batch", async () => {
+  test("a lane that gathers: several operations in one turn → one batch", async () => {
     const { batched, calls } = setUp({ ...LANES, gather: "immediate" });
     for (const nth of [3, 1, 2]) void batched.touch(touchOf(nth));
     await settle();
@@ -328,7 +328,7 @@ describe("batches", () => {
     expect(calls.map(({ ids }) => ids)).toEqual([[1, 2, 3]]);
   });
 
-  test("of a large batch 16 callers a turn are answered, while the lane goes on", async () => {
+  test("a large batch → 16 callers per turn are answered, and the lane goes on", async () => {
     const { batched, calls } = setUp({ ...LANES, maxBatch: 64, gather: "immediate" }, { storeTimeout: 200 });
     const seen = Array.from({ length: 40 }, (_, nth) => watch(batched.read(idOf(nth))));
     const answered = () => seen.filter(({ state }) => state === "kept").length;
@@ -347,7 +347,7 @@ describe("batches", () => {
     expect(seen.map(({ value }) => value?.id[0])).toEqual(seen.map((_, nth) => nth));
   });
 
-  test("large rows leave in statements of 4 MiB at most, and a larger one alone", async () => {
+  test("large rows → statements of at most 4 MiB; a larger row alone", async () => {
     const { batched, calls } = setUp({ ...LANES, maxBatch: 64 });
     void batched.insert(rowOf(9)); // holds the lane
     const large = (nth: number, mebibytes: number): SessionRow => ({
@@ -376,7 +376,7 @@ describe("batches", () => {
     ]);
   });
 
-  test("something else than bytes is refused alone", async () => {
+  test("an id that is not bytes → only that call is rejected", async () => {
     const { batched, calls } = setUp();
     await expect(batched.read("x" as unknown as Uint8Array)).rejects.toThrow(TypeError);
     await expect(batched.delete([1] as unknown as Uint8Array)).rejects.toThrow(TypeError);
@@ -385,7 +385,7 @@ describe("batches", () => {
 });
 
 describe("failures", () => {
-  test("a batch that one row may have spoilt is tried member by member: neighbours do not fail", async () => {
+  test("a batch that one row may have failed → members are retried individually, and the others succeed", async () => {
     const { batched, calls } = setUp();
     void batched.insert(rowOf(9));
     const seen = [1, 2, 3].map((nth) => watch(batched.insert(rowOf(nth))));
@@ -401,7 +401,7 @@ describe("failures", () => {
 
   const locked = () => new StoreTimeoutError("somebody has locked a row", { mayBeOneRow: true });
 
-  test("a row that somebody has locked holds up none of its neighbours, nor what comes later", async () => {
+  test("a locked row → delays neither the others of its batch nor later operations", async () => {
     const { batched, calls } = setUp({ ...LANES, write: 2 });
     for (const nth of [8, 9]) void batched.insert(rowOf(nth));
     const seen = [1, 2, 3].map((nth) => watch(batched.insert(rowOf(nth))));
@@ -419,7 +419,7 @@ describe("failures", () => {
     expect(seen[0]?.error).toMatchObject({ outcome: "none", code: "ERR_STORED_SESSION_STORE_TIMEOUT" });
   });
 
-  test("of the writes of one id one is under way at a time, also when they leave alone", async () => {
+  test("writes of one id sent without a batch → one in flight at a time", async () => {
     const { batched, calls } = setUp();
     void batched.delete(idOf(9));
     const seen = [1, 2].map((nth) => watch(batched.delete(idOf(nth))));
@@ -431,7 +431,7 @@ describe("failures", () => {
     expect([...seen, next].map(({ state }) => state)).toEqual(["kept", "kept", "kept"]);
   });
 
-  test("a read whose time was over at the server is not repeated: it waited for no row", async () => {
+  test("a read that timed out at the server → not repeated", async () => {
     const { batched, calls } = setUp();
     void batched.read(idOf(9));
     const seen = [1, 2].map((nth) => watch(batched.read(idOf(nth))));
@@ -456,7 +456,7 @@ describe("failures", () => {
     expect(seen).toMatchObject([{ error }, { error }]);
   });
 
-  test("nothing about a failure is remembered (promise 8)", async () => {
+  test("a failure → the next operation is not affected (promise 8)", async () => {
     const { batched, calls } = setUp();
     const seen = watch(batched.read(idOf(1)));
     await calls[0]?.answer(new StoreUnavailableError("gone"));
@@ -466,7 +466,7 @@ describe("failures", () => {
     expect(await again).not.toBeNull();
   });
 
-  test("more than maxQueue that wait are refused by name, and the others go on (promise 10)", async () => {
+  test("more than maxQueue waiting → StoreOverloadedError, and the others go on (promise 10)", async () => {
     const { batched, calls } = setUp(LANES, { maxQueue: 2 });
     const seen = [1, 2, 3].map((nth) => watch(batched.read(idOf(nth))));
     await expect(batched.read(idOf(4))).rejects.toThrow(StoreOverloadedError);
@@ -477,7 +477,7 @@ describe("failures", () => {
     expect(calls).toHaveLength(3);
   });
 
-  test("operations that take no lane have the same limit of number (promise 10)", async () => {
+  test("operations without a lane: maxQueue → applies too (promise 10)", async () => {
     const { batched, calls } = setUp(LANES, { maxQueue: 2 });
     const seen = [1, 2].map(() => watch(batched.listByUser([], 1)));
     await expect(batched.listByUser([], 1)).rejects.toThrow(StoreOverloadedError);
@@ -487,7 +487,7 @@ describe("failures", () => {
     await Promise.all([batched.listByUser([], 1), calls[2]?.answer()]);
   });
 
-  test("as many as may wait can run out of time one by one", async () => {
+  test("maxQueue operations → each can time out individually", async () => {
     const { batched, calls } = setUp({ ...LANES, maxBatch: 1 }, { storeTimeout: 1, maxQueue: 50_000 });
     const seen = Array.from({ length: 30_000 }, () => watch(batched.read(idOf(1))));
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -511,7 +511,7 @@ describe("time limits", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test("a sent write without an answer has an unknown outcome, a read none; the lane is free again", async () => {
+  test("no response in time: a sent write → outcome unknown; a read → none; the lane is free again", async () => {
     const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
     const write = watch(batched.touch(touchOf(1)));
     const read = watch(batched.read(idOf(1)));
@@ -532,7 +532,7 @@ describe("time limits", () => {
     expect(calls, "the late answer freed no second lane").toHaveLength(4);
   });
 
-  test("one that still waits has the outcome none and is never sent", async () => {
+  test("a timeout while waiting → outcome none, never sent", async () => {
     const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
     const first = watch(batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(50);
@@ -553,7 +553,7 @@ describe("time limits", () => {
     expect(stuck.calls).toEqual([]);
   });
 
-  test("one that waited for half of its time is not sent, and says how long it waited (promise 10)", async () => {
+  test("waited for half of its deadline → not sent, and the error says how long (promise 10)", async () => {
     const { batched, calls } = setUp({ ...LANES, maxBatch: 2 }, { storeTimeout: 100 });
     void batched.read(idOf(9)); // holds the lane
     const late = [1, 2].map((nth): { state: string; error?: unknown } => watch(batched.read(idOf(nth))));
@@ -602,7 +602,7 @@ describe("time limits", () => {
     expect(next.state).toBe("kept");
   });
 
-  test("what is turned away leaves its lane to the other kinds (promise 10)", async () => {
+  test("load shedding → the lane goes to the other kinds of operations (promise 10)", async () => {
     const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
     void batched.insert(rowOf(9)); // holds the lane
     const late = watch(batched.insert(rowOf(1)));
@@ -622,7 +622,7 @@ describe("time limits", () => {
     ]);
   });
 
-  test("an overloaded store goes on answering as many as it can, and none of unknown outcome (promise 10)", async () => {
+  test("an overloaded store → serves as many as it can, none with an unknown outcome (promise 10)", async () => {
     // 1 ms an operation in the order of arrival, and 13 come in 10 ms
     let free = 0;
     const serve = (count: number) =>
@@ -656,7 +656,7 @@ describe("time limits", () => {
     );
   });
 
-  test("answers that are there count, however long the event loop stood still", async () => {
+  test("event-loop lag: results that arrived meanwhile → count", async () => {
     vi.useRealTimers();
     const file = new URL("batching-store.test.ts", import.meta.url);
     const store = {
@@ -672,7 +672,7 @@ describe("time limits", () => {
     await vi.waitFor(() => expect(reading.state).toBe("kept"));
   });
 
-  test("count may take 12 times as long", async () => {
+  test("count → 12 times the time limit", async () => {
     const store = { lanes: LANES, count: () => new Promise(() => {}) } as unknown as SessionStore;
     const counting = watch(new BatchingStore(store, { storeTimeout: 100 }).count(0));
     await vi.advanceTimersByTimeAsync(1_199);
@@ -682,7 +682,7 @@ describe("time limits", () => {
     expect(String(counting.error)).toContain("within 1200 ms");
   });
 
-  test("close does not wait for a count, and others go at once beside it", async () => {
+  test("close during a count → does not wait for it; other operations during a count → sent at once", async () => {
     const { batched, calls, isClosed } = setUp({ ...LANES, gather: "busy" }, { storeTimeout: 100 });
     (batched.store as { count: unknown }).count = () => new Promise(() => {});
     watch(batched.count(0));
@@ -694,7 +694,7 @@ describe("time limits", () => {
     expect(isClosed()).toBe(true);
   });
 
-  test("a write whose predecessor of the same id ran out of time goes on", async () => {
+  test("writes of one id: the first times out → the next one is sent", async () => {
     const { batched, calls } = setUp({ ...LANES, write: 2 }, { storeTimeout: 100 });
     watch(batched.delete(idOf(1)));
     await vi.advanceTimersByTimeAsync(60);
@@ -706,7 +706,7 @@ describe("time limits", () => {
     expect(next.state).toBe("kept");
   });
 
-  test("of a batch, one that ran out of time does not let go of the others' ids", async () => {
+  test("a batch: one member times out → the ids of the others stay reserved", async () => {
     const { batched, calls } = setUp({ ...LANES, write: 1 }, { storeTimeout: 100 });
     watch(batched.delete(idOf(9))); // holds the lane
     const first = watch(batched.delete(idOf(1)));
@@ -728,7 +728,7 @@ describe("time limits", () => {
     expect(later.state).toBe("kept");
   });
 
-  test("answers that came leave no timer that keeps the process alive", async () => {
+  test("all operations done → no timer keeps the process alive", async () => {
     const { batched, calls } = setUp(LANES, { storeTimeout: 100 });
     const answer = batched.read(idOf(1));
     await calls[0]?.answer();
@@ -737,7 +737,7 @@ describe("time limits", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("operations by user have the same limit", async () => {
+  test("operations by user: storeTimeout → applies too", async () => {
     const { batched } = setUp(LANES, { storeTimeout: 100 });
     const seen = watch(batched.listByUser([idOf(1)], 5));
     await vi.advanceTimersByTimeAsync(100);
@@ -753,7 +753,7 @@ describe("closing", () => {
     await expect(batched.close()).rejects.toThrow(/did not close within 5 ms/);
   });
 
-  test("close waits for what is queued and under way; later calls reject", async () => {
+  test("close → waits for queued operations and those in flight; later calls reject", async () => {
     const { batched, calls, isClosed } = setUp();
     const answers = [1, 2].map((nth) => batched.read(idOf(nth)));
     const closing = batched.close();
@@ -770,7 +770,7 @@ describe("closing", () => {
   });
 });
 
-test("1,000 increments of 10 rows by 50 callers lose none, on a store that answers late (promise 2)", async () => {
+test("a slow store: 1,000 increments of 10 rows by 50 callers → none is lost (promise 2)", async () => {
   const memory = memoryStore();
   const late = new Proxy(memory, {
     get(target, name) {

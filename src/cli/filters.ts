@@ -69,7 +69,7 @@ export class Filter {
 
 /** An IP address, a range in CIDR notation, or else text that is compared as it is. */
 export function addressRange(text: string): AddressRange {
-  if (text.trim() === "") throw new InvalidArgumentError("Give an address or a range: this one is empty.");
+  if (text.trim() === "") throw new InvalidArgumentError("Use an address or a range.");
   const [network = "", bits] = text.split("/");
   const version = isIP(network);
   if (version === 0) {

@@ -24,7 +24,7 @@ export function cursorOf(session: ListedSession, sort: Sort | undefined): string
 export function cursor(text: string): Cursor {
   const [, value, handle] = /^(?:(\d+):)?([\w-]{43})$/.exec(text) ?? [];
   if (handle === undefined) {
-    throw new InvalidArgumentError('Use what "list" printed at the end of the page before.');
+    throw new InvalidArgumentError('Use the value that "list" printed at the end of the previous page.');
   }
   return { value: value === undefined ? null : Number(value), handle };
 }

@@ -27,7 +27,7 @@ export async function verifyFile(
   const ring = env["STORED_SESSION_KEYS"]?.trim();
   if (publicKeys === undefined && !ring) {
     throw new Failure(
-      "Give --public-key, as `audit verify` prints it, or set STORED_SESSION_KEYS.",
+      "Pass --public-key with a key that `audit verify` prints, or set STORED_SESSION_KEYS.",
       exitCodes.usage,
     );
   }

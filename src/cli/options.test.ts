@@ -41,11 +41,11 @@ test.each([
   );
 });
 
-test("the way to a user's id has a name at every step", () => {
+test("--user-path: an empty part → rejected", () => {
   assert.deepEqual(pathToUser("passport.user"), ["passport", "user"]);
   assert.deepEqual(pathToUser("id"), ["id"]);
   for (const path of ["", ".", "a..b", ".a", "a."])
-    assert.throws(() => pathToUser(path), /one of these is empty/);
+    assert.throws(() => pathToUser(path), /without empty parts/);
   assert.equal(keyOfUser("warden.user.user.key"), "warden.user.user.key");
-  assert.throws(() => keyOfUser(""), /this one is empty/);
+  assert.throws(() => keyOfUser(""), /Use a key that is not empty/);
 });

@@ -15,7 +15,7 @@ export function duration(text: string): number {
 
 /** A user's id. An empty one, such as a variable of the shell that is not set, would find nobody. */
 export function userId(text: string): string {
-  if (text === "") throw new InvalidArgumentError("Give the id of a user: this one is empty.");
+  if (text === "") throw new InvalidArgumentError("Use a user id that is not empty.");
   try {
     return parseUserId(text, "--user");
   } catch (error) {
@@ -69,16 +69,13 @@ function instantOf(text: string, wholeDay: string, edge: string): Date {
 export function pathToUser(text: string): readonly string[] {
   const path = text.split(".");
   if (path.includes("")) {
-    throw new InvalidArgumentError(
-      'Give the names that lead to the id of a user, such as "passport.user": one of these is empty.',
-    );
+    throw new InvalidArgumentError('Use a path to the user id without empty parts, such as "passport.user".');
   }
   return path;
 }
 
 export function keyOfUser(text: string): string {
-  if (text === "")
-    throw new InvalidArgumentError("Give the key that holds the id of a user: this one is empty.");
+  if (text === "") throw new InvalidArgumentError("Use a key that is not empty.");
   return text;
 }
 

@@ -23,7 +23,7 @@ function terminal(options: { isTTY: boolean; env?: Record<string, string>; colum
 }
 
 describe("colours", () => {
-  test("are for terminals, and NO_COLOR turns them off", () => {
+  test("a terminal → colours, unless NO_COLOR is set", () => {
     for (const [isTTY, env, coloured] of [
       [true, {}, true],
       [true, { NO_COLOR: "1" }, false],
@@ -35,7 +35,7 @@ describe("colours", () => {
     }
   });
 
-  test("the command follows that: help and errors", async () => {
+  test("help and errors → coloured by the same rule", async () => {
     for (const isTTY of [true, false]) {
       const place = terminal({ isTTY });
       assert.equal(await runCommand(["frob"], place.terminal), 2);
@@ -47,7 +47,7 @@ describe("colours", () => {
 });
 
 describe("progress", () => {
-  test("redraws a bar with rate and time left on a terminal, and wipes it", () => {
+  test("a terminal → a bar with rate and remaining time, removed at the end", () => {
     const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
     let now = 0;
     const progress = new Progress(place.terminal, "Resealing", "session", () => now);
@@ -67,7 +67,7 @@ describe("progress", () => {
     assert.equal(place.err(), "\r\u001b[2K");
   });
 
-  test("prints a plain line every ten seconds elsewhere, and no percentage where the end is not known", () => {
+  test("no terminal → a plain line every ten seconds, without a percentage if the end is unknown", () => {
     const place = terminal({ isTTY: false });
     let now = 0;
     const progress = new Progress(place.terminal, "Deleting", "session", () => now);
@@ -88,7 +88,7 @@ describe("a terminal", () => {
     return place.err();
   };
 
-  test("that is narrow gets a line that does not wrap, in whole colours", () => {
+  test("a narrow terminal → a line that does not wrap, with complete colour codes", () => {
     for (let columns = 1; columns <= 200; columns++) {
       const [, bar] = drawn(columns, {}).split("\r\u001b[2K");
       const plain = stripVTControlCharacters(bar!);
@@ -115,13 +115,13 @@ describe("a terminal", () => {
     },
   );
 
-  test("that is dumb gets plain lines", () => {
+  test("a dumb terminal → plain lines", () => {
     assert.equal(drawn(80, { TERM: "dumb" }), "Resealing: 25%, 5,000 sessions, 500/s, 30 seconds left\n");
   });
 });
 
 describe("long work that ends", () => {
-  test("in whatever way leaves no bar behind", async () => {
+  test("any end → no bar is left behind", async () => {
     const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
     let now = 0;
     const failing = interruptible(place.terminal, async () => {
@@ -207,7 +207,7 @@ test("text on a terminal: wider than it → broken between words; elsewhere → 
 });
 
 describe("text", () => {
-  test("R50 nothing from outside moves a cursor or breaks a line", () => {
+  test("R50 untrusted text → no control character reaches the terminal", () => {
     const hostile = "a\u001b[2Jb\nc\u202ed\u2028e\u0007\u009b";
     for (const text of [printable(hostile), shown({ text: hostile }, false), json(hostile)]) {
       for (const mark of ["\u001b", "\u0007", "\u009b", "b\nc"])
@@ -229,7 +229,7 @@ describe("text", () => {
     });
   }
 
-  test("R50 JSON escapes what a terminal or a log could act on, and reads back the same", () => {
+  test("R50 JSON → control characters are escaped, and it parses to the same value", () => {
     const hostile = { "a\u009b": "\u007f\u0085\u009b2J\u2028\u2029\u202e\u200b\ufeff\u{e0041}é漢😀" };
     const text = json(hostile);
     assert.doesNotMatch(text, /[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/u);
@@ -237,7 +237,7 @@ describe("text", () => {
     assert.deepEqual(JSON.parse(text), hostile);
   });
 
-  test("R50 values shown to the eye have no mark that turns or hides text, in strings and in keys", () => {
+  test("R50 printed values → no bidirectional or invisible character, in strings and keys", () => {
     const hostile = {
       "a\u200bb": "\u202e\u2066\u2028\u2029\ufeff\u{e0041}\u009bé漢😀",
       list: new Set(["\u00ad"]),
@@ -250,7 +250,7 @@ describe("text", () => {
     }
   });
 
-  test("numbers, sizes and times read well", () => {
+  test("numbers, sizes and times → formatted for people", () => {
     assert.equal(plural(1, "session"), "1 session");
     assert.equal(plural(12_345, "session"), "12,345 sessions");
     assert.deepEqual([0, 1023, 1024, 1536, 20_480, 5 * 2 ** 30].map(bytes), [
@@ -276,7 +276,7 @@ describe("text", () => {
     assert.equal(moment(new Date(now)), "2026-11-23 09:30:00 UTC");
   });
 
-  test("tables align, numbers to the right", () => {
+  test("tables → aligned, numbers to the right", () => {
     assert.deepEqual(
       table(
         ["key", "rows"],
@@ -289,7 +289,7 @@ describe("text", () => {
     );
   });
 
-  test("values of a session become JSON", () => {
+  test("session values → JSON", () => {
     const value = {
       at: new Date(0),
       big: 12n,

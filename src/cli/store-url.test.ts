@@ -3,7 +3,7 @@ import { describe, test } from "vitest";
 import { openStore, withoutPassword } from "./store-url.ts";
 
 describe("an address in a message", () => {
-  test("R28 shows scheme, host and database, and never a password, wherever it stands", () => {
+  test("R28 a URL → scheme, host and database are shown, never a password", () => {
     for (const [url, shown] of [
       ["postgres://user:SECRET@host/app", "postgres://host/app"],
       ["postgres://user:SECRET@host:5432/app", "postgres://host:5432/app"],
@@ -30,7 +30,7 @@ describe("an address in a message", () => {
     assert.equal(openStore("postgres://u:p@SECRET@host/app", undefined, "/").label, "postgres://host/app");
   });
 
-  test("a drive of Windows is no scheme", () => {
+  test("a Windows drive letter → not a scheme", () => {
     const path = "C:\\data\\sessions.sqlite3";
     assert.ok(openStore(path, undefined, "/srv").label.endsWith(path));
     assert.equal(openStore("sqlite:sessions.sqlite3", undefined, "/srv").label, "/srv/sessions.sqlite3");

@@ -34,7 +34,7 @@ export function openStore(
       if (path === "" || /\.(ts|mts|js|mjs)$/.test(path)) break;
       if (scheme === undefined && /^\w+$/.test(path) && !existsSync(resolve(cwd, path))) {
         throw new Failure(
-          `There is no file ${JSON.stringify(path)} here. For the database of a server use postgres://user@host/${path} or mysql://user@host/${path}; for a new SQLite file, sqlite:${path}.`,
+          `The file ${JSON.stringify(path)} does not exist. For a database server use postgres://user@host/${path} or mysql://user@host/${path}; for a new SQLite file, sqlite:${path}.`,
           exitCodes.usage,
         );
       }

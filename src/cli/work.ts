@@ -128,13 +128,13 @@ async function assertKeysFit(
   }
   if (refusal !== null) {
     throw new Failure(
-      `No stored session opens here. ${refusal.message}${otherSettings(configuration, refusal.reason)}`,
+      `None of the stored sessions can be opened. ${refusal.message}${otherSettings(configuration, refusal.reason)}`,
       exitCodes.usage,
     );
   }
   if (others.size === 0) return;
   throw new Failure(
-    `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}). Set STORED_SESSION_KEYS to the keys that the application has. ${missingKeyAdvice} Nothing was changed.`,
+    `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}). Set STORED_SESSION_KEYS to the keys of the application. ${missingKeyAdvice} Nothing was changed.`,
     exitCodes.usage,
   );
 }

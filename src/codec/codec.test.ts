@@ -160,7 +160,7 @@ describe("values as formats.md writes them", () => {
     ]);
   });
 
-  test("bytes come back as a Uint8Array of its own", () => {
+  test("bytes → decoded into a Uint8Array with its own memory", () => {
     const bytes = codec.encode(content({ value: Buffer.from("tea") }));
     const back = codec.decode(bytes).data["value"] as Uint8Array;
     expect(back).toStrictEqual(new Uint8Array([116, 101, 97]));
@@ -170,26 +170,26 @@ describe("values as formats.md writes them", () => {
     expect(back[0]).toBe(116);
   });
 
-  test("bytes are those the array has, whatever it says of itself", () => {
+  test("a Uint8Array with overridden properties → its real bytes are stored", () => {
     const bytes = new Uint8Array([1, 2, 3]);
     Object.defineProperty(bytes, "byteLength", { value: 9 });
     Object.defineProperty(bytes, "length", { value: 9 });
     expect(roundTrip(bytes)).toStrictEqual(new Uint8Array([1, 2, 3]));
   });
 
-  test("objects come back with the usual prototype", () => {
+  test("objects → decoded with Object.prototype", () => {
     expect(roundTrip(Object.assign(Object.create(null) as object, { a: 1 }))).toStrictEqual({ a: 1 });
     expect(Object.getPrototypeOf(codec.decode(codec.encode(content({}))).data)).toBe(Object.prototype);
   });
 
-  test("what occurs twice is stored twice", () => {
+  test("a shared object → stored twice", () => {
     const tea = { sku: "tea" };
     const back = roundTrip([tea, tea, { tea }]) as [object, object, { tea: object }];
     expect(back).toStrictEqual([tea, tea, { tea }]);
     expect(back[0]).not.toBe(back[1]);
   });
 
-  test("a getter is stored as its value, and asked once", () => {
+  test("a getter → its value is stored, and it is called once", () => {
     let asked = 0;
     const value = {
       get count() {
@@ -200,17 +200,17 @@ describe("values as formats.md writes them", () => {
     expect(asked).toBe(1);
   });
 
-  test("a proxy of a plain object is its properties", () => {
+  test("a proxy of a plain object → stored as its properties", () => {
     expect(roundTrip(new Proxy({ a: [1] }, {}))).toStrictEqual({ a: [1] });
   });
 
-  test("toJSON is not asked, and what cannot be enumerated is not stored", () => {
+  test("toJSON → not called; non-enumerable properties → not stored", () => {
     const value = { a: 1 };
     Object.defineProperty(value, "toJSON", { value: () => "wrong" });
     expect(roundTrip(value)).toStrictEqual({ a: 1 });
   });
 
-  test("a byte order mark stays, in long text too", () => {
+  test("a byte order mark → kept, also in long text", () => {
     for (const text of ["\ufeff", `\ufeff${"x".repeat(300)}`, `\ufeffé${"x".repeat(5000)}`]) {
       expect(roundTrip(text)).toBe(text);
     }
@@ -262,7 +262,7 @@ describe("values as formats.md writes them", () => {
     expect(roundTrip(value)).toStrictEqual(value);
   });
 
-  test("zeros of one value do not reach into the next", () => {
+  test("zero bytes in a value → the next value is not affected", () => {
     expect(written([-0, -0])).toBe("92cb8000000000000000cb8000000000000000");
     expect(written("x".repeat(20))).toBe(`b4${"78".repeat(20)}`);
   });
@@ -538,7 +538,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     );
   });
 
-  test("a getter that throws: its error is the cause, even if it is one of ours", () => {
+  test("a getter that throws → its error is the cause, even one of this package", () => {
     for (const cause of [new Error("no"), new ValueError("elsewhere", "no")]) {
       const error = refusal({
         a: { b: [1] },
@@ -554,7 +554,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     expect(refusal({ a: [{}], proxy }).cause).toBeInstanceOf(SyntaxError);
   });
 
-  test("a getter may save another session meanwhile", () => {
+  test("a getter that saves another session → both are encoded correctly", () => {
     const value = {
       a: {
         get b() {
@@ -566,7 +566,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     expect(roundTrip(value)).toStrictEqual({ a: { b: [11, -0] }, c: -0 });
   });
 
-  test("a URL is its text, whatever it says of itself", () => {
+  test("a URL with overridden properties → stored as its real text", () => {
     const url = new URL("http://a/");
     Object.defineProperty(url, "href", { value: "nothing" });
     expect(String(roundTrip(url))).toBe("http://a/");

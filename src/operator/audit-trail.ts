@@ -181,18 +181,22 @@ export class AuditTrail {
     const age = milliseconds(options.olderThan ?? settings.options.retention ?? -1);
     if (age === null || age < 0) {
       throw new AuditError(
-        "How long events are kept was not given. Set `audit: { retention }`, or pass `olderThan`.",
+        "audit.prune does not know how long to keep events. Set `audit: { retention }`, or pass `olderThan`.",
       );
     }
     if (age < 2 * DAY)
-      throw new TypeError("audit.prune: `olderThan` must be at least 2 days, as segments last for one.");
+      throw new TypeError(
+        "audit.prune: `olderThan` must be at least 2 days, because a segment spans one day.",
+      );
     const before = settings.clock() - age;
     const { archive, signal } = options;
     const result = await trail.exclusively((checkpointer) =>
       prune(settings.store, checkpointer, { before, archive, signal }),
     );
     if (result === null)
-      throw new AuditError("Another process signs checkpoints now. Prune there, or try again in a minute.");
+      throw new AuditError(
+        "Another process is signing checkpoints. Prune in that process, or retry in a minute.",
+      );
     if (result.segments > 0) {
       const details = {
         before: new Date(before).toISOString(),

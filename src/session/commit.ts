@@ -65,7 +65,7 @@ export class Committer {
     }
     if (state.intent !== "save") await this.#endNow(state, state.pending.cut());
     throw new TypeError(
-      "Something asks for a login, reset, regenerate or destroy of the session each time that it is to be saved. Hooks such as `schema` and `userOf` must not.",
+      "Each attempt to save the session requests another login, reset, regenerate or destroy. Do not call these methods in hooks such as `schema` and `userOf`.",
     );
   }
 

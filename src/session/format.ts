@@ -57,7 +57,7 @@ export interface SessionFormat {
    */
   encode(content: Content, loaded: Uint8Array | null): Uint8Array;
   /**
-   * Whether `encode` would give these bytes, for formats that can tell without making them.
+   * Whether `encode` would give these bytes, for formats that know without encoding.
    * @throws {ValueError} {LimitError} like `encode`
    */
   encodesTo?(content: Content, plaintext: Uint8Array): boolean;

@@ -94,7 +94,7 @@ export class GroupCommit<Draft, Done> {
         return;
       }
       if (lane.waiting.length >= MOST_WAITING)
-        throw tooBusy(name, `${lane.waiting.length} changes of it wait`);
+        throw tooBusy(name, `${lane.waiting.length} changes are waiting`);
       const work = inOwnContext(() => again(company));
       lane.waiting.push({ change: ownChange(change()), work, resolve, reject, since: lane.worked });
     });
@@ -199,7 +199,7 @@ function ownChange<Draft, Done>(change: Change<Draft, Done> | null): Change<Draf
 
 function tooBusy(name: string, why: string): SessionBusyError {
   return new SessionBusyError(
-    `Session ${name} is changed by too many requests at once: ${why}. Nothing of this request is stored; try again. Other sessions are not affected.`,
+    `Too many requests are changing session ${name}: ${why}. Nothing of this request was saved. Retry it. Other sessions are not affected.`,
   );
 }
 

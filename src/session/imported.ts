@@ -40,7 +40,7 @@ export interface ImportedSession {
   readonly userRef: Uint8Array | null;
   /** By the limits of this configuration, counted from `usedAt` or now. */
   readonly expiresAt: number;
-  /** The last use, where the other table tells it. */
+  /** The last use, if the other table records it. */
   readonly usedAt: number | null;
 }
 
@@ -124,7 +124,7 @@ function judge(
   }
   if (!settings.findsUsers && loaded.userRef !== null) {
     throw new OptionsError([
-      "A session was imported with a user, which this refresh would remove, because it was not told where users are. Give --user-path (--user-key for stored_session), or `userOf` in the configuration.",
+      "A session was imported with a user, and this refresh would remove that user, because it does not know where users are stored. Pass --user-path (--user-key for stored_session), or `userOf` in the configuration.",
     ]);
   }
   const { data: _, ...row } = loaded;

@@ -18,7 +18,7 @@ export function assertSameUser(
 ): void {
   if (userOf(data) === user) return;
   throw new TypeError(
-    `Another user is in the session's data. Their session starts with what this request set, and in that \`userOf\` finds somebody else. ${remedy}`,
+    `The user in the session's data changed. The new user's session starts with only the keys that this request set, and \`userOf\` finds a different user in them. ${remedy}`,
   );
 }
 
@@ -39,10 +39,10 @@ export function assertLogin(
   if (userOf === undefined || found === user) return;
   if (restarted) {
     throw new SessionEndedError(
-      "The session ended while its user logged in once more, and with it the data in which `userOf` finds the user. Log in again.",
+      "The session ended during the login, and the data that `userOf` reads ended with it. Log in again.",
     );
   }
   throw new TypeError(
-    "session.login and `userOf` name different users: put the user into the data as `userOf` reads it.",
+    "session.login and `userOf` name different users. Store the user of session.login in the key that `userOf` reads.",
   );
 }

@@ -2,19 +2,19 @@
  * What a commit still has to do for a session. The application requests operations at any time, also while a commit
  * waits for the store or for a hook, so they are kept as a list, and a commit works through it in steps. A step cuts the
  * list, does what the part before the cut asks for, and removes that part once its write is confirmed, now or when a
- * lost answer is found. What was added after the cut is for the next step (decision 19). The intent of a step is derived
- * from the list: the last login, reset or destroy; otherwise regenerate, if there is one; otherwise a plain save.
+ * lost answer is found. What was added after the cut is for the next step (decision 19). The intent of a step comes from
+ * the list: the last login, reset or destroy; otherwise regenerate, if there is one; otherwise a plain save.
  *
- *     new ─────── save, if nothing was put into it: no row, no cookie ──────▶ new
+ *     new ─────── save, still empty: no row, no cookie ─────────────────────▶ new
  *      │  save, login, regenerate, reset: INSERT
  *      ▼
  *     stored ──── save, unchanged: nothing, a touch or a renewal ───────────▶ stored
  *      │  │ │ └── save, changed: UPDATE ────────────────────────────────────▶ stored
  *      │  │ └──── login, regenerate, reset: REPLACE, which gives a new id ──▶ stored
- *      │  └────── the row is gone, and a login is due: what this request set goes on as ▶ new
- *      │  the row is gone, and anything else is due
+ *      │  └────── login, and the row is gone: starts with what this request set ▶ new
+ *      │  anything else, and the row is gone
  *      │  destroy: DELETE
- *      │  a hook threw while a new id was due: DELETE (R43)
+ *      │  login, regenerate or reset, and a hook threw: DELETE (R43)
  *      ▼
  *     ended ───── login or reset, requested after the end ──────────────────▶ new
  *
@@ -29,7 +29,7 @@ export type Operation = "login" | "regenerate" | "reset" | "destroy";
 /** What the next step of a commit does. */
 export type Intent = "save" | Operation;
 
-/** One request of the application's. */
+/** One request of the application. */
 interface Requested {
   readonly operation: Operation;
 }
@@ -41,7 +41,7 @@ export type Cut = Requested | null;
 export class Pending {
   #list: Requested[] = [];
   #last: Cut = null;
-  /** Requested by the data: a change of its user, of which `userOf` tells. */
+  /** Requested by the data: `userOf` finds another user in it. */
   #derived: "login" | "reset" | null = null;
 
   /** What the next step does. */

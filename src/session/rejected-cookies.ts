@@ -50,7 +50,7 @@ export class RejectedCookies {
     if (this.#rejected < enough || this.#accepted >= this.#rejected) return;
     this.#warned = true;
     process.emitWarning(
-      `${this.#rejected} session cookies within a minute have tags that no key of this process made, and ${this.#accepted} were accepted: these visitors are logged out. Compare STORED_SESSION_KEYS with that of the other servers and of the last deploy; "stored-session check" tells whether the keys open the stored sessions. If a key is missing by mistake, add it at the end of the ring; if you removed it on purpose, such as after a leak, leave it out. If the keys are right, somebody sends forged cookies, which costs no statement.`,
+      `${this.#rejected} session cookies within a minute have tags that no key of this process made, and ${this.#accepted} were accepted: these visitors are logged out. Compare STORED_SESSION_KEYS with that of the other servers and of the last deploy; "stored-session check" shows whether the keys open the stored sessions. If a key is missing by mistake, add it at the end of the ring; if you removed it on purpose, such as after a leak, leave it out. If the keys are right, somebody sends forged cookies, which costs no statement.`,
       { code: "STORED_SESSION_UNKNOWN_KEY" },
     );
   }

@@ -34,7 +34,7 @@ export class Retries {
     if (attempt === maxAttempts || performance.now() > this.#until) {
       this.publish("failed");
       throw new ConflictError(
-        `Other requests changed session ${handleOf(this.#id)} each of the ${attempt} times that this one tried to save it. Nothing of this request is stored; try again.`,
+        `Session ${handleOf(this.#id)} could not be saved: other requests changed it during each of ${attempt} attempts. Nothing of this request was saved. Retry it.`,
       );
     }
     this.#attempt++;

@@ -32,7 +32,7 @@ export class SessionState {
   refused: Stored | null = null;
   /** The row of the cookie did not open. It may be another application's, so this session never deletes it. */
   unopened = false;
-  /** What `login` was told of how the user proved who they are. */
+  /** How the user authenticated, as passed to `login`. */
   proof: AuditContent | undefined;
   /** The loaded session has ended, and this one continues with only what this request set. */
   restarted = false;

@@ -122,21 +122,21 @@ describe("readToken", () => {
     expect(standard).toBeGreaterThan(0);
   });
 
-  test("refuses letters that look alike or fold to the alphabet", () => {
+  test("letters that look alike or fold to the alphabet → rejected", () => {
     for (const character of ["\uff21", "\u0410", "\u017f", "\u212a", "\u00e9", "\u{1f36a}"]) {
       expect(readToken(before, character + token.text.slice(character.length))).toBeNull();
       expect(readToken(before, token.text.slice(0, 64 - character.length) + character)).toBeNull();
     }
   });
 
-  test("refuses another version with a right tag", () => {
+  test("another version with a valid tag → rejected", () => {
     expect(readToken(before, textOf(1, token.sid, derivedKey(oldest, "token")))).not.toBeNull();
     for (const version of [0, 2, 3, 129, 255]) {
       expect(readToken(before, textOf(version, token.sid, derivedKey(oldest, "token")))).toBeNull();
     }
   });
 
-  test("refuses what a client made up (R3)", () => {
+  test("an invented token → rejected (R3)", () => {
     const invented = [
       "",
       "null",
@@ -150,7 +150,7 @@ describe("readToken", () => {
     for (const text of invented) expect(readToken(before, text)).toBeNull();
   });
 
-  test("a refused text leaves nothing behind that helps the next", () => {
+  test("a rejected token → the next token is not affected", () => {
     readToken(before, token.text);
     expect(readToken(before, `!${token.text.slice(1)}`)).toBeNull();
     expect(readToken(before, `${token.text.slice(0, 63)}!`)).toBeNull();
@@ -158,7 +158,7 @@ describe("readToken", () => {
 });
 
 describe("refreshToken", () => {
-  test("gives the same session the newest key's tag", () => {
+  test("refresh → the same session id with the newest key's tag", () => {
     const stale = readToken(after, mintToken(before).text)!;
     const fresh = refreshToken(after, stale);
     expect(stale.stale).toBe(true);
@@ -170,7 +170,7 @@ describe("refreshToken", () => {
     expect(readToken(KeyRing.from(newest), fresh.text)).toMatchObject({ id: stale.id });
   });
 
-  test("changes nothing where the tag is the newest key's", () => {
+  test("refresh: the tag is already the newest key's → unchanged", () => {
     const token = mintToken(after);
     expect(refreshToken(after, token).text).toBe(token.text);
   });
@@ -190,7 +190,7 @@ describe("rowIdOf", () => {
 });
 
 describe("a token that is shown (R2)", () => {
-  test("shows its row id only", () => {
+  test("printing a token → only its row id is shown", () => {
     const token = mintToken(before);
     const id = Buffer.from(token.id).toString("hex");
     expect(inspect(token)).toBe(`Token { id: ${id}, stale: false }`);

@@ -152,7 +152,7 @@ function changed(draft: Content, change: Change): Content {
   if (answer === undefined) return draft;
   if (typeof answer !== "object" || answer === null || Array.isArray(answer)) {
     throw new TypeError(
-      "sessions.update takes a function that changes the data it is given, or returns an object.",
+      "sessions.update takes a function that changes its argument, or returns an object that replaces it.",
     );
   }
   return { ...draft, data: answer as Record<string, unknown> };

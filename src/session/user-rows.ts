@@ -109,7 +109,7 @@ export class UserRows {
       if (former.length === 0 && left.every(isKept)) return;
     }
     throw new ConflictError(
-      `${total.toLocaleString("en-US")} sessions of the user are ended, but new ones kept coming. Disable logins for this user, then try again.`,
+      `${total.toLocaleString("en-US")} sessions of the user were ended, but new ones kept appearing. Disable logins for this user, then retry.`,
     );
   }
 

@@ -108,7 +108,7 @@ describe("a save that loses races", () => {
     assert.ok(thrown instanceof ConflictError);
     assert.equal(
       thrown.message,
-      `Other requests changed session ${handleOf(row.id)} each of the 25 times that this one tried to save it. Nothing of this request is stored; try again.`,
+      `Session ${handleOf(row.id)} could not be saved: other requests changed it during each of 25 attempts. Nothing of this request was saved. Retry it.`,
     );
     assert.equal(calls.filter((call) => call === "attempt").length, 25);
     const merged = Array.from({ length: 25 }, (_, at) => `merged ${at + 1}`);
@@ -399,7 +399,7 @@ describe("saves of one session in this process", () => {
     const first = held.save();
     const waiting = Array.from({ length: 4_096 }, () => engine.save(row, scripted({}).save));
     await expect(engine.save(row, scripted({}).save)).rejects.toThrow(
-      `Session ${handleOf(row.id)} is changed by too many requests at once: 4096 changes of it wait. Nothing of this request is stored; try again. Other sessions are not affected.`,
+      `Too many requests are changing session ${handleOf(row.id)}: 4096 changes are waiting. Nothing of this request was saved. Retry it. Other sessions are not affected.`,
     );
     release();
     await Promise.all([first, ...waiting]);

@@ -71,7 +71,7 @@ export class Writes {
     }
     if (await this.recovery.findLost(state)) return false;
     throw new StoreError(
-      "A row with this session's random id exists already: does another program write this table?",
+      "A row with this session's random id already exists. Check whether another program writes to this table.",
     );
   }
 

@@ -31,7 +31,7 @@ test.each(["the present turn", "a later turn"])(
   },
 );
 
-test("what the event loop stood still is known at once, and counts once", async () => {
+test("event-loop lag → measured at once, and counted once", async () => {
   const lag = new EventLoopLag(10);
   const began = lag.begin(performance.now());
   standStill(60);
@@ -42,7 +42,7 @@ test("what the event loop stood still is known at once, and counts once", async 
   lag.end();
 });
 
-test("timers tell of it only while something is measured", async () => {
+test("event-loop lag: nothing is measured → no timer runs", async () => {
   vi.useFakeTimers();
   try {
     const lag = new EventLoopLag(10);

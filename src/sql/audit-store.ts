@@ -74,7 +74,9 @@ export class SqlAudit implements AuditStore {
     for (const group of groupsOf(changes)) {
       const some = yield* this.#apply(group);
       if (some === null && changes.length > 1) {
-        throw new Error("The new id of a session is taken: its change is to be made by itself.");
+        throw new Error(
+          "A session with the new id already exists. The batch is retried one change at a time.",
+        );
       }
       if (some === null) return null;
       results.push(...some);
@@ -375,7 +377,7 @@ export class SqlAudit implements AuditStore {
   #assertIds(change: RecordedChange): void {
     const row = change.kind === "insert" ? change.row : change.kind === "replace" ? change.next : null;
     if (row !== null && !this.#isId(row.id)) {
-      throw new TypeError(`A row's id is ${this.#dialect.idBytes} bytes.`);
+      throw new TypeError(`A row id must be ${this.#dialect.idBytes} bytes.`);
     }
   }
 }

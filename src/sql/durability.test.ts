@@ -70,7 +70,7 @@ describe("telling of them", () => {
     return warnings;
   };
 
-  test("first callers at once are told once", async () => {
+  test("concurrent first callers → one warning", async () => {
     const warning = new DurabilityWarning();
     let asked = 0;
     const ask = async (): Promise<string[]> => {
@@ -86,7 +86,7 @@ describe("telling of them", () => {
     expect(asked).toBe(1);
   });
 
-  test("a question that failed is asked again at the next use, and not for ever", async () => {
+  test("a failed check → repeated at the next use, a limited number of times", async () => {
     const [warning, hopeless] = [new DurabilityWarning(), new DurabilityWarning()];
     let asked = 0;
     const warnings = await told(async () => {

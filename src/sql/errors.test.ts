@@ -43,26 +43,26 @@ describe("PostgreSQL", () => {
     expect(explain(said("25P04"))).toMatchObject({ mayBeOneRow: false });
   });
 
-  test("whatever is FATAL ends the connection", () => {
+  test("severity FATAL → the connection is unusable", () => {
     expect(postgresErrors.isBroken(said("XX000", "FATAL"))).toBe(true);
     expect(postgresErrors.isBroken(said("XX000", "ERROR"))).toBe(false);
     expect(explain(said("XX000", "FATAL"))).toBeInstanceOf(StoreUnavailableError);
     expect(explain(said("XX000", "FATAL"))).toMatchObject({ outcome: "unknown" });
   });
 
-  test("a statement whose completion the server does not know has an unknown outcome", () => {
+  test("the server does not know whether a statement completed → outcome unknown", () => {
     expect(explain(said("40003"))).toMatchObject({ outcome: "unknown" });
     expect(postgresErrors.explain(said("40003"), names, "none")).toMatchObject({ outcome: "none" });
   });
 
-  test("a schema that is missing is not a table that migrate would make", () => {
+  test("a missing schema → not reported as a missing table", () => {
     const error = explain(said("3F000", "ERROR", 'schema "app" does not exist'));
     expect(error).toBeInstanceOf(TableError);
     expect(error.message).toMatch(/CREATE SCHEMA/);
     expect(explain(said("42P01"))).toBeInstanceOf(NotMigratedError);
   });
 
-  test("a server that takes no writes wrote nothing, and may not be the only one", () => {
+  test("a read-only server → nothing was written, and another server may accept the write", () => {
     const error = said("25006");
     expect(explain(error)).toBeInstanceOf(StoreReadOnlyError);
     expect(explain(error)).toMatchObject({ outcome: "none" });
@@ -98,7 +98,7 @@ describe("MySQL and MariaDB", () => {
     expect(explain(said(number))).toMatchObject({ outcome: "none" });
   });
 
-  test("a batch goes row by row where one was refused, not where it waited for a lock in vain", () => {
+  test("a failed batch: a rejected row → retried row by row; a lock timeout → not", () => {
     for (const number of [1242, 1235]) expect(dialect.isRefusal(explain(said(number)))).toBe(true);
     for (const number of [1205, 1213, 1317, 2013])
       expect(dialect.isRefusal(explain(said(number)))).toBe(false);
@@ -108,7 +108,7 @@ describe("MySQL and MariaDB", () => {
     expect(explain(said(number))).toMatchObject({ outcome: "none", mayBeOneRow: true });
   });
 
-  test("after a packet that is too large the server closes the connection; nothing was written", () => {
+  test("a packet that is too large → the connection is closed, and nothing was written", () => {
     expect(mysqlErrors.isBroken(said(1153))).toBe(true);
     expect(explain(said(1153))).toMatchObject({ outcome: "none" });
     expect(explain(said(1153)).message).toMatch(/max_allowed_packet/);

@@ -58,7 +58,7 @@ const lines = [
   ["debug", /^Session conflict \(merged, attempt 1\) H6$/],
 ] as const;
 
-test("R48 a debug line for each operation and a warning for each refusal, until it is stopped", async () => {
+test("R48 each operation → a debug line; each refusal → a warning; after stop → nothing", async () => {
   const said: [string, string][] = [];
   const stop = logSessions({
     debug: (message) => said.push(["debug", message]),
@@ -75,7 +75,7 @@ test("R48 a debug line for each operation and a warning for each refusal, until 
   assert.equal(channels.read.hasSubscribers, false);
 });
 
-test("pino and winston fit as they are", async () => {
+test("pino and winston → accepted without an adapter", async () => {
   let text = "";
   const sink = new Writable({
     write(chunk, _, done) {

@@ -109,7 +109,7 @@ test("a shared object that is no cycle, and keys that JSON.parse makes → kept"
   await assert.rejects(store.set("id", parsed), { path: "data.deep.__proto__" });
 });
 
-test("R2: what get answers has the application's own properties alone, for a callback and a promise", async () => {
+test("R2: get → only the application's own properties, for a callback and a promise", async () => {
   const store = managed();
   await store.set("id", { user: 1, cookie: { path: "/" } });
   const expected = { user: 1, cookie: { originalMaxAge: null, path: "/", expires: null } };

@@ -15,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test("promise 10: saves of one session do not wait in line for a database that fell silent", async () => {
+test("promise 10: the database stops responding → saves of one session do not queue behind each other", async () => {
   let silent = false;
   const store = new StoredSessionStore({
     store: around(memoryStore(), (operation, call) =>

@@ -134,7 +134,7 @@ async function race(store: unknown): Promise<{ kept: number; alive: boolean }> {
   return answer;
 }
 
-test("promises 2 and 3: of 100 parallel changes none is lost, and a log-out under 100 requests stays", async () => {
+test("promises 2 and 3: 100 parallel changes → none is lost; a logout during 100 requests → the session stays ended", async () => {
   const MemoryStore = require("memorystore")(require("express-session")) as new (options: object) => unknown;
   const plain = await race(new MemoryStore({ checkPeriod: 60_000 }));
   const stored = await race(managed().store);
@@ -148,7 +148,7 @@ test("promises 2 and 3: of 100 parallel changes none is lost, and a log-out unde
   assert.deepEqual(plain, { kept: 1, alive: true }, "the race is real");
 });
 
-test("promise 2: a request that merged and saves again drops nothing of what it merged with", async () => {
+test("promise 2: a request merges and saves again → keeps what it merged with", async () => {
   const { store } = managed();
   await store.set("id", { user: 1, cookie: {} });
   const [mine, theirs] = [await store.get("id"), await store.get("id")];
@@ -164,7 +164,7 @@ test("promise 2: a request that merged and saves again drops nothing of what it 
   assert.deepEqual({ user, kept, first, second }, { user: 1, kept: true, first: undefined, second: true });
 });
 
-test("promise 3: none of two requests brings back what a third one ended, and no error says so", async () => {
+test("promise 3: two requests save a session that a third ended → it stays ended, without an error", async () => {
   const { store } = managed();
   await store.set("id", { user: 1, cookie: {} });
   const [early, late] = [await store.get("id"), await store.get("id")];
@@ -179,7 +179,7 @@ test("promise 3: none of two requests brings back what a third one ended, and no
   assert.equal(await store.get("id"), null);
 });
 
-test("a session that is only read is written at most once every touchEvery, and touch moves what get answers", async () => {
+test("a session that is only read → written at most once every touchEvery, and get returns the new times", async () => {
   const clock = fakeClock(Date.now());
   const { store, watched } = managed({ clock: clock.now, touchEvery: "1 h" });
   const cookie = { originalMaxAge: 86_400_000, path: "/", httpOnly: true };
@@ -203,7 +203,7 @@ test("a session that is only read is written at most once every touchEvery, and 
   assert.equal(await store.length(), 0, "length does not count what has ended");
 });
 
-test("20 read-only requests write nothing", async () => {
+test("20 read-only requests → no write", async () => {
   const { store, watched } = managed();
   const handler: RequestHandler = (request, response) => {
     const session = request.session as any;
@@ -220,7 +220,7 @@ test("20 read-only requests write nothing", async () => {
   );
 });
 
-test("get, set, touch, destroy, all, length, clear: promises and callbacks", async () => {
+test("get, set, touch, destroy, all, length, clear → with promises and with callbacks", async () => {
   const { store } = managed();
   assert.equal(await store.get("nobody"), null);
   assert.deepEqual(
@@ -254,7 +254,7 @@ test("get, set, touch, destroy, all, length, clear: promises and callbacks", asy
   assert.equal(await store.length(), 0);
 });
 
-test("promise 8: a callback is called exactly once, whatever fails, with the store's error", async () => {
+test("promise 8: a failing store → the callback is called exactly once, with its error", async () => {
   const { store, watched } = managed();
   await store.set("id", { n: 1, cookie: {} });
   const session = await store.get("id");
@@ -290,7 +290,7 @@ test("promise 8: a callback is called exactly once, whatever fails, with the sto
   assert.equal((await store.get("id")).n, 1);
 });
 
-test("what a callback throws is not taken for a failed answer", async () => {
+test("a callback that throws → not called again with the error", async () => {
   const { store } = managed();
   const listeners = process.listeners("uncaughtException");
   process.removeAllListeners("uncaughtException");
@@ -305,7 +305,7 @@ test("what a callback throws is not taken for a failed answer", async () => {
   assert.equal(times, 1);
 });
 
-test("rich values come back as they were; what JSON would have dropped is dropped", async () => {
+test("rich values → unchanged; values that JSON drops → dropped", async () => {
   const { store, watched } = managed();
   class Money {
     readonly amount: number = 3;
@@ -353,7 +353,7 @@ test("rich values come back as they were; what JSON would have dropped is droppe
   void watched;
 });
 
-test("promise 6, R2: the table and an inspected session hold no id and no value", async () => {
+test("promise 6, R2: the table and an inspected session → no id and no value", async () => {
   const below = memoryStore();
   const { store } = managed({ store: below });
   await store.set("the-middleware-id", { name: "a secret name" });
@@ -366,7 +366,7 @@ test("promise 6, R2: the table and an inspected session hold no id and no value"
   assert.ok(!inspect(session, { depth: 9, showHidden: true }).includes("Uint8Array"));
 });
 
-test("regenerate, reload and save, as Passport uses them; its users can be signed out everywhere", async () => {
+test("regenerate, reload and save as Passport calls them → work, and its users can be signed out everywhere", async () => {
   const { store } = managed({ userOf: (data) => (data["passport"] as { user?: string } | undefined)?.user });
   const auth = new passport.Passport();
   auth.serializeUser((user: { id: string }, done: (error: unknown, id: string) => void) =>
@@ -409,7 +409,7 @@ test("regenerate, reload and save, as Passport uses them; its users can be signe
   });
 });
 
-test("rolling, and cookies without an age", async () => {
+test("rolling, and cookies without a maxAge → as in express-session", async () => {
   const { store } = managed();
   const handler: RequestHandler = (request, response) => {
     (request.session as any).user ??= 1;
@@ -425,7 +425,7 @@ test("rolling, and cookies without an age", async () => {
   });
 });
 
-test("a cookie with expires or maxAge false names no time, and its session lives", async () => {
+test("a cookie with expires or maxAge false → no expiry time, and the session lives", async () => {
   for (const cookie of [{ expires: false }, { maxAge: false }, { expires: null }, { maxAge: undefined }]) {
     const handler: RequestHandler = (request, response) => {
       if (request.path === "/set") (request.session as any).user = 1;
@@ -438,7 +438,7 @@ test("a cookie with expires or maxAge false names no time, and its session lives
   }
 });
 
-test("promise 2: a parallel request does not undo a changed lifetime, neither saving nor touching", async () => {
+test("promise 2: a parallel save or touch → a changed lifetime is kept", async () => {
   const clock = fakeClock(Date.now());
   const { store } = managed({ clock: clock.now, touchEvery: "1 s" });
   const day = 86_400_000;
@@ -463,7 +463,7 @@ test("promise 2: a parallel request does not undo a changed lifetime, neither sa
   assert.deepEqual(cookie, { originalMaxAge: 30 * day, expires: new Date(start + 30.5 * day) });
 });
 
-test("of two requests that change the lifetime the later one decides", async () => {
+test("two requests change the lifetime → the later one decides", async () => {
   const { store } = managed();
   const lasting = (age: number) => ({ originalMaxAge: age, expires: new Date(Date.now() + age) });
   await store.set("id", { user: 1, cookie: lasting(60_000) });
@@ -477,7 +477,7 @@ test("of two requests that change the lifetime the later one decides", async () 
   assert.ok(cookie.expires.getTime() <= Date.now() + 600_000);
 });
 
-test("promise 3: a request changes nothing of a later session under the id of the one it loaded", async () => {
+test("promise 3: a later session under the same id → a request that loaded the earlier one does not change it", async () => {
   const clock = fakeClock(Date.now());
   const { store } = managed({ clock: clock.now });
   await store.set("id", { user: 1, cookie: {} });
@@ -491,7 +491,7 @@ test("promise 3: a request changes nothing of a later session under the id of th
   assert.deepEqual({ user, fresh, late }, { user: undefined, fresh: true, late: undefined });
 });
 
-test("promise 3: an id that was found gone does not begin again for a minute; a new id does", async () => {
+test("promise 3: an id whose session ended → cannot start again for a minute; a new id can", async () => {
   const clock = fakeClock(Date.now());
   const { store } = managed({ clock: clock.now });
   assert.equal(await store.get("new"), null);
@@ -506,7 +506,7 @@ test("promise 3: an id that was found gone does not begin again for a minute; a 
   assert.equal((await store.get("new")).user, 3);
 });
 
-test("of two saves in flight in one request the second decides, also about what the first one set", async () => {
+test("two saves in flight in one request → the second decides, also about keys that the first set", async () => {
   const { store } = managed();
   await store.set("id", { user: 1, cookie: {} });
   const session = await store.get("id");
@@ -520,7 +520,7 @@ test("of two saves in flight in one request the second decides, also about what 
   assert.deepEqual({ user, message }, { user: 1, message: undefined });
 });
 
-test("promise 8: load before any request, behind a proxy too, and its error goes to the callback", async () => {
+test("promise 8: load before any request, or behind a proxy → its error goes to the callback", async () => {
   const { store } = managed();
   const load = promisify((id: string, done: (error: unknown, session?: any) => void) => store.load(id, done));
   await store.set("id", { user: 1, cookie: { maxAge: 60_000 } });
@@ -533,7 +533,7 @@ test("promise 8: load before any request, behind a proxy too, and its error goes
   assert.equal((await store.get("id")).user, 2);
 });
 
-test("an application's own key storedSession is kept", async () => {
+test("the application's own key storedSession → kept", async () => {
   const { store } = managed();
   await store.set("id", { storedSession: "mine", cookie: {} });
   const session = await store.get("id");
@@ -543,7 +543,7 @@ test("an application's own key storedSession is kept", async () => {
   assert.deepEqual((await store.get("id")).storedSession, { deep: 1 });
 });
 
-test("a cookie whose toJSON answers nothing names no time", async () => {
+test("a cookie whose toJSON returns nothing → no expiry time", async () => {
   const { store } = managed();
   await store.set("id", { user: 1, cookie: { toJSON: () => undefined } });
   assert.equal((await store.get("id")).user, 1);

@@ -65,7 +65,7 @@ function managed() {
   return { watched, sessions };
 }
 
-test("Express: mounted twice, on the application and on a router, it loads and commits once", async () => {
+test("Express: mounted on the application and on a router → loads and commits once", async () => {
   const { sessions, watched } = managed();
   const app = express();
   const router = express.Router();
@@ -85,7 +85,7 @@ test("Express: mounted twice, on the application and on a router, it loads and c
   assert.deepEqual(watched.calls, ["insert", "read", "update"]);
 });
 
-test("Express: two managers live side by side under their own properties", async () => {
+test("Express: two managers with their own properties → independent sessions", async () => {
   const { sessions } = managed();
   const admins = createSessionManager<{ level: number }>({
     store: memoryStore(),
@@ -104,11 +104,11 @@ test("Express: two managers live side by side under their own properties", async
   assert.equal(answer.headers.getSetCookie().length, 2);
 });
 
-test("Express: sessionOf says so when the middleware is missing", () => {
+test("Express: sessionOf without the middleware → an error that says so", () => {
   assert.throws(() => sessionOf(managed().sessions, {}), TypeError);
 });
 
-test("Express: res.sendFile, with ranges and HEAD, leaves after the save (promise 4)", async () => {
+test("Express: res.sendFile, with ranges and HEAD → sent after the commit (promise 4)", async () => {
   const { sessions } = managed();
   const app = express();
   app.use(session(sessions));
@@ -127,7 +127,7 @@ test("Express: res.sendFile, with ranges and HEAD, leaves after the save (promis
   assert.equal(head.headers.get("content-length"), String(Buffer.byteLength(source)));
 });
 
-test("Express: its own error page answers for a store that is down, once the file was dropped (R37)", async () => {
+test("Express: the store is down during sendFile → Express's error page (R37)", async () => {
   const { sessions, watched } = managed();
   watched.down("all");
   const app = express();
@@ -142,7 +142,7 @@ test("Express: its own error page answers for a store that is down, once the fil
   assert.match(await answer.text(), /StoreUnavailableError/);
 });
 
-test("Express: an answer sent twice, and an error after it, do not cost the first answer", async () => {
+test("Express: a response sent twice, and an error after it → the first response is complete", async () => {
   const { sessions } = managed();
   const app = express();
   app.set("env", "test");
@@ -165,7 +165,7 @@ test("Express: an answer sent twice, and an error after it, do not cost the firs
   }
 });
 
-test("Express: trust proxy decides about the address that is kept", async () => {
+test("Express: trust proxy → decides which address is stored", async () => {
   const { sessions } = managed();
   const app = express();
   app.set("trust proxy", 1);

@@ -99,7 +99,7 @@ async function race(store: unknown): Promise<{ kept: number; alive: boolean }> {
   return { kept, alive };
 }
 
-test("promises 2 and 3: of 100 parallel changes none is lost, and a log-out under 100 requests stays", async () => {
+test("promises 2 and 3: 100 parallel changes → none is lost; a logout during 100 requests → the session stays ended", async () => {
   // A plain store copies; the one that @fastify/session brings hands every request the same object.
   const rows = new Map<string, string>();
   const plain = await race({

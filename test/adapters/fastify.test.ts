@@ -43,7 +43,7 @@ function managed() {
   return { watched, sessions };
 }
 
-test("Fastify: it serves its scope and those inside, and no other", async () => {
+test("Fastify: registered in a scope → serves it and the scopes inside, and no other", async () => {
   const { sessions, watched } = managed();
   const app = fastify();
   app.get("/outside", (request) => ({ session: "session" in request && request.session !== undefined }));
@@ -128,7 +128,7 @@ test("Fastify: a stream that is not sent because the commit failed is destroyed"
   await app.close();
 });
 
-test("Fastify: says so when the manager is missing", async () => {
+test("Fastify: registered without a manager → an error that says so", async () => {
   const app = fastify();
   await assert.rejects(async () => {
     await app.register(storedSession, {} as never);

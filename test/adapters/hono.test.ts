@@ -44,7 +44,7 @@ function managed() {
   return { watched, sessions };
 }
 
-test("Hono: app.request, without a server; mounted twice it loads once", async () => {
+test("Hono: app.request without a server, mounted twice → loads once", async () => {
   const { sessions, watched } = managed();
   const app = new Hono()
     .use(session(sessions))
@@ -100,7 +100,7 @@ function failing(watched: WatchedStore, sessions: ReturnType<typeof managed>["se
   });
 }
 
-test("Hono: a failed commit is answered with nothing of the handler's, and no cache may keep it (promise 4, R12)", async () => {
+test("Hono: a failed commit → nothing of the handler's response is sent, and no-store (promise 4, R12)", async () => {
   const { sessions, watched } = managed();
   const app = failing(watched, sessions);
   app.onError((error, c) => {
@@ -118,7 +118,7 @@ test("Hono: a failed commit is answered with nothing of the handler's, and no ca
   });
 });
 
-test("Hono: without an onError of the application's a store that is down answers 503, and is logged (promise 8)", async () => {
+test("Hono: the store is down, and no onError → 503, logged (promise 8)", async () => {
   const { sessions, watched } = managed();
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   try {

@@ -105,7 +105,7 @@ async function race(store: unknown): Promise<{ kept: number; alive: boolean }> {
   return { kept, alive };
 }
 
-test("promises 2 and 3: of 100 parallel changes none is lost, and a log-out under 100 requests stays", async () => {
+test("promises 2 and 3: 100 parallel changes → none is lost; a logout during 100 requests → the session stays ended", async () => {
   const rows = new Map<string, string>();
   const plain = await race({
     get: async (key: string) => (rows.has(key) ? (JSON.parse(rows.get(key)!) as unknown) : null),
@@ -183,7 +183,7 @@ test("promise 2: a parallel save does not undo a changed maxAge", async () => {
   assert.ok((_expire as number) > Date.now() + month - 60_000);
 });
 
-test("of two saves in flight in one request the second decides, also about what the first one set", async () => {
+test("two saves in flight in one request → the second decides, also about keys that the first set", async () => {
   const { store } = managed();
   await store.set("id", { user: 1 }, 60_000, { ctx: {} });
   const ctx = {};

@@ -56,7 +56,7 @@ async function withApp(app: Koa, body: (url: string) => Promise<void>): Promise<
   }
 }
 
-test("Koa: mounted twice, it loads and commits once", async () => {
+test("Koa: mounted twice → loads and commits once", async () => {
   const { sessions, watched } = managed();
   const app = new Koa();
   app.use(session(sessions)).use(session(sessions));
@@ -70,7 +70,7 @@ test("Koa: mounted twice, it loads and commits once", async () => {
   assert.deepEqual(watched.calls, ["insert"]);
 });
 
-test("Koa: a handler that answers on ctx.res itself is guarded all the same (promise 4)", async () => {
+test("Koa: a handler that writes to ctx.res → still sent after the commit (promise 4)", async () => {
   const { sessions } = managed();
   const app = new Koa();
   app.use(session(sessions));
@@ -86,7 +86,7 @@ test("Koa: a handler that answers on ctx.res itself is guarded all the same (pro
   });
 });
 
-test("Koa: an error after the commit, in middleware around it, does not cost the cookie", async () => {
+test("Koa: an error in outer middleware after the commit → the cookie is sent", async () => {
   const { sessions } = managed();
   const app = new Koa();
   app.use(async (_ctx, next) => {
@@ -125,7 +125,7 @@ test("Koa: a change by middleware around it is saved with the first byte", async
   assert.deepEqual(watched.calls, ["insert", "update", "read"]);
 });
 
-test("Koa: its own error answer stands in for a store that is down (R37)", async () => {
+test("Koa: the store is down → Koa's error response (R37)", async () => {
   const { sessions, watched } = managed();
   watched.down("all");
   const app = new Koa();

@@ -124,7 +124,7 @@ async function onFastify(contract: ContractApp) {
 adapterOnEachDatabase("nest on express", { start: onExpress, ways: ["file", "raw"] });
 adapterOnEachDatabase("nest on fastify", { start: onFastify, ways: ["file", "raw"] });
 
-test("Nest: without a filter of the application's, a store that is down is a 503 all the same (promise 8)", async () => {
+test("Nest: the store is down, and no exception filter → 503 (promise 8)", async () => {
   const watched = new WatchedStore(memoryStore());
   const sessions = createSessionManager<{ n: number }>({ store: watched.store, keys: generateKey() });
   watched.down("all");

@@ -88,7 +88,7 @@ test("React Router: parallel actions lose nothing, and a save in flight brings n
   assert.equal((await storage.getSession(cookie)).id, "");
 });
 
-test("React Router: misuse says what to do", async () => {
+test("React Router: misuse → an error that says what to do", async () => {
   const { storage } = managed();
   const other = managed().storage;
   await assert.rejects(storage.commitSession({} as never), TypeError);
@@ -150,7 +150,7 @@ test("React Router: it is a SessionStorage, and serves loaders and actions of a 
   assert.equal(down.status, 500, "React Router answers what a loader throws");
 });
 
-test("React Router: committed twice, the login's cookie is answered twice", async () => {
+test("React Router: committed twice → both return the cookie of the login", async () => {
   const { storage } = managed();
   const session = await storage.getSession();
   session.stored.login("42");

@@ -41,7 +41,7 @@ test("a touch is measured until the store has answered it, each time", async () 
   await candidate.close();
 });
 
-test("a touch that fails is no speed", async () => {
+test("a failed touch → not measured", async () => {
   const store = sqliteStore(join(folder, "sessions.sqlite3"));
   store.touch = () => Promise.reject(new StoreError("The disk is full."));
   const candidate = await ours(store, options);
@@ -65,7 +65,7 @@ test("filling answers how many rows it added, also where there were too few to c
   database.close();
 });
 
-test("a server that was given keeps its settings: none is asked or told anything", async () => {
+test("a server given by URL → its settings are neither read nor changed", async () => {
   const url = `mysql://root@127.0.0.1:${await freePort()}/test`;
   const given = { url, pid: null, own: false, stop: async () => {} };
   expect(await enlarge("mysql", given)).toBe(null);

@@ -58,7 +58,7 @@ test("a line with too wide a spread is marked and has no ratio", () => {
   expect(report).toContain("| erratic | 100 | 140% | unsteady |");
 });
 
-test("nothing is compared with a first line that is unsteady itself", () => {
+test("an unsteady first line → no ratios", () => {
   const lines = [line("Stored Session", wild, wild), line("calm", steady, wild)];
   const report = reportOf({ lines }, null);
   expect(report).toContain("| Stored Session | 100 | 140% | unsteady |");

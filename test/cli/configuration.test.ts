@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-test("options or a manager, in TypeScript or JavaScript, with keys from .env", async () => {
+test("configuration: options or a manager, in TypeScript or JavaScript → loaded, with keys from .env", async () => {
   writeFileSync(folder.file(".env"), `STORED_SESSION_KEYS=${generateKey()}\n`);
   const options = `{ store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS }`;
   const imports = `import { sqliteStore } from ${source("sql/sqlite/store.ts")};
@@ -34,7 +34,7 @@ test("options or a manager, in TypeScript or JavaScript, with keys from .env", a
   assert.match(err, /uses another copy of stored-session/);
 });
 
-test("a configuration that exports a promise, a function, or CommonJS that a compiler made", async () => {
+test("configuration: a promise, a function, or compiled CommonJS → loaded", async () => {
   folder.env["STORED_SESSION_KEYS"] = generateKey();
   assert.equal((await folder.run("migrate", "-d", "sqlite:sessions.sqlite3")).code, 0);
   const imports = `import { sqliteStore } from ${source("sql/sqlite/store.ts")};`;
@@ -52,7 +52,7 @@ test("a configuration that exports a promise, a function, or CommonJS that a com
   }
 });
 
-test("a configuration that does not load: why, and where in the file", async () => {
+test("configuration: does not load → the reason and the place in the file", async () => {
   const path = folder.file("broken.mjs");
   for (const [text, sentence] of [
     ["\nexport default {", `Unexpected end of input (${path}:2)`],
@@ -75,7 +75,7 @@ test("a configuration that does not load: why, and where in the file", async () 
   );
 });
 
-test("a configuration that waits for what never comes is one sentence", async () => {
+test("configuration: its promise never settles → one sentence", async () => {
   const path = folder.file("never.mjs");
   for (const text of [
     "export default new Promise(() => {});",
@@ -133,7 +133,7 @@ test("a configuration's `rails`: a promise, a function, or beside the options of
   }
 });
 
-test("keys are in the .env beside the configuration, wherever the command runs", async () => {
+test("keys in the .env beside the configuration → found from every directory", async () => {
   const app = folder.file("app");
   mkdirSync(app);
   const path = JSON.stringify(folder.file("app/sessions.sqlite3"));
@@ -154,16 +154,16 @@ test("keys are in the .env beside the configuration, wherever the command runs",
   assert.deepEqual((await folder.json("list", "-c", "app/c.mjs")).sessions, []);
 });
 
-test("a variable that is empty is not set, and a folder called .env is no file of variables", async () => {
+test("an empty variable → not set; a folder called .env → ignored", async () => {
   mkdirSync(folder.file(".env"));
   folder.env["STORED_SESSION_KEYS"] = generateKey();
   folder.env["STORED_SESSION_DATABASE_URL"] = "";
   const none = await folder.run("count");
-  assert.match(none.err, /There is no configuration: run "stored-session init"/);
+  assert.match(none.err, /There is no configuration\. Run "stored-session init"/);
   assert.equal((await folder.run("migrate", "-d", "sqlite:sessions.sqlite3")).code, 0);
 });
 
-test("what a configuration keeps open does not keep a command from ending", async () => {
+test("configuration: leaves handles open → the command ends all the same", async () => {
   // A pool of the application would: pg's for ten seconds, mysql2's for ever.
   writeFileSync(
     folder.file("stored-session.config.mjs"),
@@ -176,7 +176,7 @@ test("what a configuration keeps open does not keep a command from ending", asyn
   assert.equal((await folder.run("count")).out, "0 live sessions\n");
 });
 
-test("init writes a configuration that works, a key that only its owner reads, and overwrites nothing", async () => {
+test("init → a working configuration, a key readable by its owner only, and nothing overwritten", async () => {
   mkdirSync(folder.file(".git"));
   const first = await folder.run("init");
   assert.equal(first.code, 0, first.err);
@@ -194,13 +194,13 @@ test("init writes a configuration that works, a key that only its owner reads, a
 
   const again = await folder.run("init");
   assert.equal(again.code, 2);
-  assert.match(again.err, /is there already/);
+  assert.match(again.err, /already exists/);
   assert.equal((await folder.run("init", "--force")).code, 0);
   assert.equal(readFileSync(folder.file(".env"), "utf8"), env, "the key that is there stays");
   assert.equal(readFileSync(folder.file("stored-session.config.mjs"), "utf8"), config);
 });
 
-test("init takes an empty --file for none", async () => {
+test("init: an empty --file → the default", async () => {
   assert.equal((await folder.run("init", "--yes", "--file", "")).code, 0);
   const config = readFileSync(folder.file("stored-session.config.mjs"), "utf8");
   assert.match(config, /join\(import\.meta\.dirname, "sessions\.sqlite3"\)/);
@@ -226,7 +226,7 @@ test("R28 init names the file for git as git matches it, and nothing that is no 
   }
 });
 
-test("init makes the folder of the file, or says why it cannot and changes nothing", async () => {
+test("init: the folder is missing → created, or one sentence and nothing changed", async () => {
   const { out, code } = await folder.run("init", "--file", "data/deep/s.sqlite3");
   assert.equal(code, 0);
   assert.ok(out.includes(`✓ Made the folder ${folder.file("data/deep")}: it must be there wherever`), out);
@@ -239,7 +239,7 @@ test("init makes the folder of the file, or says why it cannot and changes nothi
   writeFileSync(folder.file("taken"), "");
   const failed = await folder.run("init", "--file", "taken/deep/s.sqlite3");
   assert.equal(failed.code, 1);
-  assert.match(failed.err, /The folder .*taken\/deep could not be made .* Nothing was changed\.\n$/);
+  assert.match(failed.err, /The folder .*taken\/deep could not be created .* Nothing was changed\.\n$/);
   assert.deepEqual(readdirSync(folder.path).toSorted(), ["data", "taken"]);
 });
 
@@ -268,17 +268,17 @@ test("R28 init in a folder of a repository keeps the key out of it, and warns of
   assert.match(out, /Other users of this machine may open \.env: "chmod 600 \.env" keeps the key from them/);
 });
 
-test("init without a place for the key writes nothing, and then goes on with a key from elsewhere", async () => {
+test("init: no place for the key → writes nothing; with a key from the environment → goes on", async () => {
   mkdirSync(folder.file(".env"));
   const { err, code } = await folder.run("init");
-  assert.match(err, /\.env is no file here, so it cannot take the key/);
+  assert.match(err, /\.env is not a file, so the key cannot be written to it/);
   assert.equal(code, 2);
   assert.deepEqual(readdirSync(folder.path), [".env"]);
   folder.env["STORED_SESSION_KEYS"] = generateKey();
   assert.equal((await folder.run("init")).code, 0);
 });
 
-test("init's configuration names the variable that is missing", async () => {
+test("init: its configuration runs without DATABASE_URL → names the variable", async () => {
   for (const [database, typescript, name] of [
     ["postgres", "--no-typescript", "stored-session.config.mjs"],
     ["mysql", "--typescript", "stored-session.config.mts"],
@@ -288,7 +288,7 @@ test("init's configuration names the variable that is missing", async () => {
     const store = JSON.stringify(new URL(`../../src/sql/${database}/store.ts`, import.meta.url).href);
     writeFileSync(folder.file(name), text.replace(`"stored-session/${database}"`, store));
     const { err, code } = await folder.run("count", "-c", name);
-    assert.match(err, /DATABASE_URL is not set: it says where the database of the sessions is\./);
+    assert.match(err, /DATABASE_URL is not set\. Set it to the URL of the session database\./);
     assert.equal(code, 2);
     rmSync(folder.file(name));
   }

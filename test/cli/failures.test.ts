@@ -50,7 +50,7 @@ async function refused(args: string[], code: number, sentence: RegExp): Promise<
   assert.deepEqual(contents(), before);
 }
 
-test("an unknown command or option", async () => {
+test("a wrong command or option → one sentence that says what is wrong", async () => {
   await refused(["lisst"], 2, /Unknown command 'lisst'\n\(Did you mean list\?\)/);
   await refused(["list", "--usr", "1", ...database], 2, /Unknown option '--usr'/);
   await refused(["export", ...database], 2, /Required option/);
@@ -64,12 +64,12 @@ test("an unknown command or option", async () => {
   await refused(
     ["migrate", "-d", "shop"],
     2,
-    /There is no file "shop" here\. .*postgres:\/\/user@host\/shop .*sqlite:shop/,
+    /The file "shop" does not exist\. .*postgres:\/\/user@host\/shop .*sqlite:shop/,
   );
 });
 
-test("no configuration, or one that cannot be used", async () => {
-  await refused(["count"], 2, /There is no configuration: run "stored-session init"/);
+test("no configuration, or an unusable one → one sentence", async () => {
+  await refused(["count"], 2, /There is no configuration\. Run "stored-session init"/);
   await refused(["count", "-c", "other.ts"], 2, /There is no file .*other\.ts/);
   writeFileSync(folder.file("stored-session.config.mjs"), "export const options = {};");
   await refused(["count"], 2, /has no default export/);
@@ -79,7 +79,7 @@ test("no configuration, or one that cannot be used", async () => {
   await refused(["count"], 2, /`stor` is not an option/);
 });
 
-test("R34 an age without a unit, or none at all, deletes nothing", async () => {
+test("R34 expire: an age without a unit, or an empty one → deletes nothing", async () => {
   await filled();
   for (const option of ["--max-created-age", "--max-updated-age"]) {
     for (const age of ["30", "0", "0 days", "-1 day", "soon"]) {
@@ -91,7 +91,7 @@ test("R34 an age without a unit, or none at all, deletes nothing", async () => {
   assert.deepEqual(await folder.json("count", ...database), { live: 5 });
 });
 
-test("R27 a time without its zone, which would be guessed, lets no key go", async () => {
+test("R27 keys status: a time without a zone → refused, and no key is released", async () => {
   await filled();
   for (const since of ["Nov 26", "11/26", "5", "2026-11-26T08:00"]) {
     await refused(
@@ -102,24 +102,24 @@ test("R27 a time without its zone, which would be guessed, lets no key go", asyn
   }
 });
 
-test("an import by a path or a key of users that is empty, as a variable is that is not set", async () => {
+test("import: an empty --user-path or --user-key, as from an unset variable → refused", async () => {
   await filled();
   const other = ["import", "better-sqlite3-session-store", "--from", "sqlite:other.sqlite3"];
   for (const path of ["", "a..b"]) {
-    await refused([...other, "--user-path", path, ...database], 2, /one of these is empty/);
+    await refused([...other, "--user-path", path, ...database], 2, /without empty parts/);
   }
   const rails = ["import", "stored_session", "--from", "sqlite:other.sqlite3"];
-  await refused([...rails, "--user-key", "", ...database], 2, /this one is empty/);
+  await refused([...rails, "--user-key", "", ...database], 2, /Use a key that is not empty/);
 });
 
-test("R36 a user's id that is empty, as a variable is that is not set", async () => {
+test("R36 an empty --user, as from an unset variable → refused", async () => {
   await filled();
   for (const command of ["list", "export", "erase", "revoke"]) {
-    await refused([command, "--user", "", ...database], 2, /Give the id of a user: this one is empty/);
+    await refused([command, "--user", "", ...database], 2, /Use a user id that is not empty/);
   }
 });
 
-test("an address that is none, and one where nobody answers; the password is not printed", async () => {
+test("an invalid URL, and a server that does not respond → one sentence without the password", async () => {
   await refused(["count", "-d", "redis://user:hunter2@host"], 2, /not a database address/);
   for (const scheme of ["postgres", "mysql"]) {
     await refused(["count", "-d", `${scheme}://user:hunter2@127.0.0.1:9/app`], 1, /could not be reached/);
@@ -128,7 +128,7 @@ test("an address that is none, and one where nobody answers; the password is not
   assert.ok(!err.includes("hunter2"));
 });
 
-test("a share of time that is none", async () => {
+test("an invalid --share → refused", async () => {
   for (const command of ["expire", "reseal"]) {
     for (const share of ["0", "1.5", "half"]) {
       await refused([command, "--share", share, ...database], 2, /Use a number above 0, up to 1/);
@@ -136,16 +136,20 @@ test("a share of time that is none", async () => {
   }
 });
 
-test("a --config that is empty, as a variable is that is not set, is no other configuration", async () => {
+test("an empty --config, as from an unset variable → refused instead of the default", async () => {
   await filled();
   folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:sessions.sqlite3";
   for (const args of [["revoke", "--all", "--yes"], ["erase", "--user", "42", "--yes"], ["count"]]) {
-    await refused([...args, "-c", ""], 2, /--config is empty: give it the path of a file, or leave it out/);
+    await refused(
+      [...args, "-c", ""],
+      2,
+      /--config is empty\. Pass the path of a file, or leave the option out/,
+    );
   }
   assert.deepEqual(await folder.json("count"), { live: 5 });
 });
 
-test("a file that is not there is not created by looking", async () => {
+test("a missing file → reading commands do not create it", async () => {
   await refused(["count", ...database], 1, /There is no file .*stored-session migrate/);
   const check = await folder.run("check", ...database);
   assert.equal(check.code, 1);
@@ -155,7 +159,7 @@ test("a file that is not there is not created by looking", async () => {
   assert.equal(existsSync(folder.file("sessions.sqlite3")), false);
 });
 
-test("looking changes nothing in a file of somebody else, its journal mode included", async () => {
+test("another program's file → reading commands do not change it, nor its journal mode", async () => {
   const handle = new DatabaseSync(folder.file("other.sqlite3"));
   handle.exec("CREATE TABLE notes (text TEXT)");
   handle.close();
@@ -173,7 +177,7 @@ test("looking changes nothing in a file of somebody else, its journal mode inclu
   migrated.close();
 });
 
-test("R28 keys that are missing, malformed or of another database, never printed", async () => {
+test("R28 missing, malformed or wrong keys → refused without printing one", async () => {
   await filled();
   delete folder.env["STORED_SESSION_KEYS"];
   await refused(["list", ...database], 2, /There are no keys: set STORED_SESSION_KEYS/);
@@ -200,7 +204,7 @@ test("R28 keys that are missing, malformed or of another database, never printed
   assert.equal((await folder.run("count", ...database)).out, "5 live sessions\n");
 });
 
-test("a half-migrated table, a table of a newer version, and one that is not ours", async () => {
+test("a half-migrated table, a newer one, and one of another program → one sentence each", async () => {
   const raw = (sql: string) => {
     const handle = new DatabaseSync(folder.file("sessions.sqlite3"));
     handle.exec(sql);
@@ -231,7 +235,7 @@ test("a half-migrated table, a table of a newer version, and one that is not our
   await refused(["count", "-d", "sqlite:text.sqlite3"], 1, /is not a SQLite database/);
 });
 
-test("a database that takes no writes", async (context) => {
+test("a read-only database → one sentence", async (context) => {
   if (process.getuid?.() === 0)
     return context.skip("root may write everything; the servers' suite has a read-only role");
   await filled();
@@ -239,7 +243,7 @@ test("a database that takes no writes", async (context) => {
   await refused(["revoke", "--all", "--yes", ...database], 1, /cannot be written to/);
 });
 
-test("a reader that closes its pipes changes neither the work nor the exit code", async () => {
+test("a reader that closes the pipe → the work and the exit code do not change", async () => {
   await filled();
   for (const [args, code] of [
     [["count", ...database], 0],
@@ -254,7 +258,7 @@ test("a reader that closes its pipes changes neither the work nor the exit code"
   }
 });
 
-test("output that cannot be written ends with one sentence, and the work is done", async (context) => {
+test("output that cannot be written → one sentence, and the work is done", async (context) => {
   if (!existsSync("/dev/full")) return context.skip("only Linux has /dev/full");
   await filled();
   const full = openSync("/dev/full", "w");

@@ -137,7 +137,7 @@ test("list --after of another order, and filters beside a handle → refused", a
     [["list", "--after", "page 2"], /what "list" printed at the end of the page before/],
     [["revoke", handle, "--address", "192.0.2.7"], /Choose what to revoke/],
     [["revoke", "--all", "--created-before", "2026-11-23"], /Choose what to revoke/],
-    [["revoke", "--user", "42", "--dry-run"], /--dry-run goes with/],
+    [["revoke", "--user", "42", "--dry-run"], /--dry-run requires/],
     [["list", "--address", "192.0.2.0/99"], /prefix length from 0 to 32/],
     [["list", "--address", ""], /Give an address or a range/],
     [["list", "--created-after", "yesterday"], /which counts as its start in UTC/],

@@ -191,7 +191,7 @@ export const rails = {
     assert.deepEqual([twice.code, /has its own `userOf`/.test(twice.err)], [2, true]);
   });
 
-  test("an import that cannot be is one sentence, changes nothing and tells no key", async () => {
+  test("an impossible import → one sentence, nothing changed, and no key printed", async () => {
     const refused = async (args: string[], code: number, sentence: RegExp) => {
       const answer = await folder.run("import", ...args);
       assert.match(answer.err, sentence);
@@ -200,24 +200,32 @@ export const rails = {
         assert.ok(!(answer.out + answer.err).includes(secret));
     };
     const rails = ["stored_session", ...held.from];
-    await refused(rails, 2, /There are no keys of Rails: set STORED_SESSION_RAILS_PRIMARY_KEY and STORED/);
+    await refused(
+      rails,
+      2,
+      /The keys of Rails are not set\. Set STORED_SESSION_RAILS_PRIMARY_KEY and STORED/,
+    );
     Object.assign(folder.env, salt, key);
     await refused(
       [...rails, "--rails-primary-key", "a key of someone else"],
       2,
-      /None of the 4 sessions .* opens with/,
+      /These keys open none of the first 4 sessions/,
     );
-    await refused([...rails, "--rails-hash-digest-class", "MD5"], 2, /is SHA256 .* or SHA1/);
-    await refused([...rails, "--rails-hash-digest-class", "SHA1"], 2, /None of the 4 sessions/);
-    await refused([...rails, "--user-path", "a.b"], 2, /takes --user-key/);
-    await refused([...rails, "--lifetime", "1 h"], 2, /--lifetime does not go with/);
+    await refused([...rails, "--rails-hash-digest-class", "MD5"], 2, /must be SHA256 .* or SHA1/);
+    await refused(
+      [...rails, "--rails-hash-digest-class", "SHA1"],
+      2,
+      /These keys open none of the first 4 sessions/,
+    );
+    await refused([...rails, "--user-path", "a.b"], 2, /Use --user-key instead/);
+    await refused([...rails, "--lifetime", "1 h"], 2, /--lifetime cannot be used with/);
     await refused([...rails, "--from-table", "a; DROP"], 2, /is not a valid table name/);
     await refused(
       [...rails, "--from-table", "users"],
       1,
       /could not be read: The table .* does not exist.*--from-table/,
     );
-    await refused(["stored_session"], 2, /Say with --from or STORED_SESSION_IMPORT_URL/);
+    await refused(["stored_session"], 2, /Pass --from, set STORED_SESSION_IMPORT_URL/);
     await refused(["stored_session", "--from", "sqlite:missing.sqlite3"], 1, /There is no file/);
     await refused(
       ["stored_session", "--from", "sqlite:ours.sqlite3"],
@@ -227,7 +235,7 @@ export const rails = {
     await refused(
       ["connect-session-knex", "--from", "sqlite:x", "--user-key", "id"],
       2,
-      /--user-key goes with/,
+      /--user-key is an option for/,
     );
     assert.equal((await folder.json("count")).live, 0);
   });

@@ -151,7 +151,7 @@ for (const database of databases.filter(({ name }) => name !== "better-sqlite3")
       const changing = await folder.run(...args, "--refresh");
       for (const { code, err } of [same, changing]) {
         assert.equal(code, 2);
-        assert.match(err, /imported with a user, which this refresh would remove.*Give --user-path/);
+        assert.match(err, /imported with a user, and this refresh would remove that user.*Pass --user-path/);
       }
       assert.deepEqual(await usersFound(), [1]);
     });

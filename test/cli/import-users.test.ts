@@ -106,6 +106,6 @@ test("import --left-out: rows that cannot be imported → a private file that na
   assert.deepEqual([again.code, again.out], [2, ""]);
   assert.match(
     again.err,
-    /left\.jsonl exists already\. Give --left-out the name of a new file\. Nothing was changed\./,
+    /left\.jsonl already exists\. Pass --left-out the name of a new file\. Nothing was changed\./,
   );
 });

@@ -438,16 +438,16 @@ test("activerecord-session_store with JSON: what can be read is taken over, by t
   assert.equal((await folder.json("list", "--user", "7")).sessions.length, 1);
 });
 
-test("an import that cannot be is one sentence, and changes nothing", async () => {
+test("an impossible import → one sentence, and nothing changed", async () => {
   const refused = async (args: string[], code: number, sentence: RegExp) => {
     const answer = await folder.run("import", ...args);
     assert.equal(answer.code, code, answer.err);
     assert.match(answer.err, sentence);
     assert.equal((await folder.json("count")).live, 0);
   };
-  await refused(["connect-session-knex"], 2, /Say with --from or STORED_SESSION_IMPORT_URL where/);
-  await refused(["connect-mongo", "--from", "sqlite:x"], 2, /There is no import from "connect-mongo"/);
-  await refused(["connect-pg-simple", "--from", "sqlite:x"], 2, /keeps its sessions in postgres/);
+  await refused(["connect-session-knex"], 2, /Pass --from or set STORED_SESSION_IMPORT_URL/);
+  await refused(["connect-mongo", "--from", "sqlite:x"], 2, /"connect-mongo" cannot be imported/);
+  await refused(["connect-pg-simple", "--from", "sqlite:x"], 2, /stores sessions in postgres/);
   await refused(["connect-session-knex", "--from", "sqlite:missing.sqlite3"], 1, /There is no file/);
   await refused(
     ["connect-session-knex", "--from", "sqlite:ours.sqlite3"],

@@ -171,7 +171,7 @@ describe("another app, sealTo or compressAbove", () => {
     for (const args of [["list"], ["revoke"], ["erase", "--yes"]]) {
       const { code, err } = await folder.run(...args, "--user", "42");
       assert.equal(code, 2, args[0]);
-      assert.match(err, /No stored session opens here\..*--app/);
+      assert.match(err, /None of the stored sessions can be opened\..*--app/);
     }
     assert.equal(exported.code, 2);
     for (const said of [checked.out, resealed.err, exported.err]) {
@@ -180,7 +180,7 @@ describe("another app, sealTo or compressAbove", () => {
     const [{ handle }] = (await folder.json("list")).sessions;
     const shown = await folder.run("show", handle, "--reveal");
     assert.equal(shown.code, 1);
-    assert.match(shown.err, /does not open\. .*`app` was changed\. .* give its configuration file/);
+    assert.match(shown.err, /cannot be decrypted\. .*`app` was changed\. .* give its configuration file/);
     // With a configuration file nobody is told to give one.
     writeFileSync(
       folder.file("config.mjs"),
@@ -198,7 +198,7 @@ describe("another app, sealTo or compressAbove", () => {
     assert.equal((await folder.run("check", "--app", "shop")).code, 0);
     const both = await folder.run("list", "-c", "config.mjs", "--app", "shop");
     assert.equal(both.code, 2);
-    assert.match(both.err, /--app goes with --database-url/);
+    assert.match(both.err, /--app requires --database-url/);
     assert.deepEqual((await folder.json("list", "--app", "blog")).sessions, []);
     assert.deepEqual(await folder.json("revoke", "--user", "42", "--app", "shop"), {
       revoked: 3,
@@ -209,7 +209,7 @@ describe("another app, sealTo or compressAbove", () => {
 
   test("promise 6 rows that are sealed to the cookie are told, whichever side does not know it", async () => {
     await fill(1, { sealTo: "cookie" });
-    assert.match((await folder.run("reseal")).err, /No stored session opens here\..*`sealTo`/);
+    assert.match((await folder.run("reseal")).err, /None of the stored sessions can be opened\..*`sealTo`/);
     const config = (options: string) => {
       writeFileSync(
         folder.file("config.mjs"),

@@ -89,7 +89,7 @@ describe("looking", () => {
     assert.ok(!printed.includes(newest.slice(5)));
   });
 
-  test("a handle that begins with a hyphen is a handle", async () => {
+  test("a handle that begins with a hyphen → accepted", async () => {
     await fill(1);
     for (const handle of [`-${"A".repeat(42)}`, `--${"A".repeat(41)}`, `-n${"A".repeat(41)}`]) {
       for (const args of [
@@ -108,7 +108,7 @@ describe("looking", () => {
     }
   });
 
-  test("promise 6 data sealed to the cookie is never revealed", async () => {
+  test("promise 6 show --reveal: data sealed to the cookie → never revealed", async () => {
     await fill(2, { sealTo: "cookie" });
     const config = `import { sqliteStore } from ${JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href)};
       export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS, sealTo: "cookie" };`;
@@ -273,7 +273,7 @@ describe("keys", () => {
     assert.equal((await folder.json("stats")).keys[1].live, 0);
   });
 
-  test("R27 reseal that another process takes over from says so, and fails", async () => {
+  test("R27 reseal: another process takes the lease over → says so, and fails", async () => {
     await fill(200, { keys: older });
     folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
     const ended = answerOf(folder.start("reseal", "--rate", "10"));
@@ -313,7 +313,7 @@ describe("keys", () => {
     assert.equal((await folder.json("stats")).keys[1].live, 0);
   });
 
-  test("R27 rows that changed at each try are told, fail the command, and a next run does them", async () => {
+  test("R27 reseal: rows that changed at each attempt → reported, the command fails, and the next run reseals them", async () => {
     await fill(3, { keys: older });
     folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
     const database = new DatabaseSync(folder.file("sessions.sqlite3"));
@@ -327,7 +327,7 @@ describe("keys", () => {
     assert.equal((await folder.run("reseal")).out, "Resealed 3 sessions; 0 had the newest key already.\n");
   });
 
-  test("keys generate prints one key, and needs no configuration", async () => {
+  test("keys generate: no configuration → prints one key", async () => {
     folder.env = { PATH: folder.env["PATH"]! };
     const { out, code } = await folder.run("keys", "generate");
     assert.match(out, /^ssk1_[\w-]{43}\n$/);

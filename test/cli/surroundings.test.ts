@@ -88,7 +88,7 @@ describe("the environment", () => {
     assert.match(err, /Warning: .*\.env is a pipe or a device, so it was not read/);
     assert.deepEqual(await folder.json("count", ...database), { live: 0 });
     const init = await folder.run("init");
-    assert.match(init.err, /\.env is no file here, so it cannot take the key/);
+    assert.match(init.err, /\.env is not a file, so the key cannot be written to it/);
     assert.equal(init.code, 2);
   });
 
@@ -98,7 +98,7 @@ describe("the environment", () => {
     for (const name of ["pipe.mjs", "folder.mjs"]) {
       const { code, err } = await folder.run("count", "-c", name);
       assert.equal(code, 2);
-      assert.match(err, /is no regular file/);
+      assert.match(err, /is not a regular file/);
     }
   });
 });

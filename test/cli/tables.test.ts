@@ -80,7 +80,7 @@ test.each([
   },
 );
 
-test("a column that is missing is told by check, and is no migration that would run", async () => {
+test("check: a missing column → a problem, not a pending migration", async () => {
   await folder.run("migrate", ...database);
   raw("DROP INDEX stored_sessions_expires_bucket");
   raw("ALTER TABLE stored_sessions DROP COLUMN expires_bucket");
@@ -94,7 +94,7 @@ test("a column that is missing is told by check, and is no migration that would 
   }
 });
 
-test("a table of another's is told before anything would run", async () => {
+test("check: a table of another program → a problem before anything runs", async () => {
   raw("CREATE TABLE stored_sessions (sid TEXT, sess TEXT)");
   const { code, about } = await check(...database);
   assert.equal(code, 1);
@@ -106,7 +106,7 @@ test("a table of another's is told before anything would run", async () => {
   }
 });
 
-test("check tries writing a session, and leaves none", async () => {
+test("check → tries to write a session, and leaves none", async () => {
   await folder.run("migrate", ...database);
   for (const [event, work] of [
     ["INSERT", "inserted"],
@@ -155,7 +155,7 @@ test("check of a database of Rails looks at its table, and fails where nobody an
   assert.equal(good.about("Durability")[0].level, "good");
 });
 
-test("a store of another copy of the package is named, by every command", async () => {
+test("a store of another copy of the package → named by every command", async () => {
   cpSync(source, folder.file("copy"), { recursive: true });
   for (const exported of ["{ store, keys: process.env.STORED_SESSION_KEYS }", "{ store, format: {} }"]) {
     configure(`import { sqliteStore } from "./copy/sql/sqlite/store.ts";
@@ -169,7 +169,7 @@ test("a store of another copy of the package is named, by every command", async 
   }
 });
 
-test("a store of somebody's own that does not answer is a problem", async () => {
+test("check: a custom store that does not respond → a problem", async () => {
   configure(`const never = async () => { throw new Error("no answer"); };
     const methods = ["read", "insert", "update", "replace", "touch", "delete", "listByUser", "deleteByUser",
       "deleteExpired", "count", "scan", "lease", "migrate"];
@@ -233,7 +233,7 @@ test("check --quick, docs/operations.md: the probe → reads no session; exit co
   assert.deepEqual([none.code, none.out], [2, ""]);
 });
 
-test("with --strict a warning is no all-clear, in JSON either", async () => {
+test("check --strict: a warning → fails, also in JSON", async () => {
   configure(`import { memoryStore } from ${JSON.stringify(`${source}/index.ts`)};
     export default { store: memoryStore(), keys: process.env.STORED_SESSION_KEYS };`);
   for (const [strict, ok] of [

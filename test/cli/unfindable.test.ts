@@ -97,7 +97,7 @@ test("R36 with an incomplete key ring nobody is told that nothing is stored, or 
   assert.equal((await folder.run("list", "--user", "42")).out, "There are no such sessions.\n");
 });
 
-test("a store without SQL is walked through", async () => {
+test("a store without SQL → read row by row", async () => {
   const store = memoryStore();
   const [before, sessions] = [manage(store, generateKey()), manage(store, generateKey())];
   for (const user of ["a", undefined, "c", "d"]) await visit(before, user, "item");
@@ -138,7 +138,7 @@ test("R36 the count goes over the whole table, and has the time for it", async (
   await sessions.close();
 });
 
-test("R36 a count that fails hides no answer", async () => {
+test("R36 a failing count → the result is still printed", async () => {
   const { sessions, place } = counting(false);
   const unfindable = await countUnfindable(place);
   assert.deepEqual(unfindable, { withoutUser: null, underUnknownKey: null });
@@ -150,7 +150,7 @@ test("R36 a count that fails hides no answer", async () => {
   await sessions.close();
 });
 
-test("R36 erase tells what it did where the count fails", async () => {
+test("R36 erase: the count fails → says what was erased", async () => {
   const owner = manage(sqliteStore(folder.file("sessions.sqlite3")), folder.env["STORED_SESSION_KEYS"]!);
   await visit(owner, "42");
   await owner.close();

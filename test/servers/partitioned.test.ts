@@ -9,7 +9,7 @@ import { randomRows } from "./rows.ts";
 
 const partitions = 4;
 
-if (databases.every(({ url }) => url === null)) test.skip("TEST_DATABASES names no server", () => {});
+if (databases.every(({ url }) => url === null)) test.skip("TEST_DATABASES: no server → skipped", () => {});
 
 for (const database of databases) {
   const { kind, url } = database;

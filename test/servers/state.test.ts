@@ -23,7 +23,7 @@ function write(pid: number, port: number, more: { started?: string | null; kept?
 
 const another = "00000000-0000-0000-0000-000000000000/1";
 
-test("a process that was given a server's number since is not ended", async () => {
+test("stop: another process has the server's id → not ended", async () => {
   const { program } = await listening();
   write(program.pid, await freePort(), { started: another });
   expect(await status()).toEqual({});
@@ -31,21 +31,21 @@ test("a process that was given a server's number since is not ended", async () =
   expect(existsSync(stateFile())).toBe(false);
 });
 
-test("nor when something answers at the server's port", async () => {
+test("stop: another process has its id, and the port responds → not ended", async () => {
   const { program, port } = await listening();
   write(program.pid, port, { started: another });
   expect(await stop(["postgres"])).toEqual([]);
   expect(isAlive(program.pid)).toBe(true);
 });
 
-test("nor where the start was not noted and nothing answers", async () => {
+test("stop: no recorded start, and nothing responds → not ended", async () => {
   const { program } = await listening();
   write(program.pid, await freePort(), {});
   expect(await stop(["postgres"])).toEqual([]);
   expect(isAlive(program.pid)).toBe(true);
 });
 
-test("a server that was started here is found and stopped", async () => {
+test("stop: a server that was started here → stopped", async () => {
   const { program, port } = await listening();
   write(program.pid, port, { started: startOf(program.pid) });
   expect(Object.keys(await status())).toEqual(["postgres"]);
@@ -54,7 +54,7 @@ test("a server that was started here is found and stopped", async () => {
   expect(existsSync(stateFile())).toBe(false);
 });
 
-test("one that was started here and answers no more is ended", async () => {
+test("stop: a server that was started here and hangs → ended", async () => {
   const { program } = await listening();
   write(program.pid, await freePort(), { started: startOf(program.pid) });
   expect(await status()).toEqual({});

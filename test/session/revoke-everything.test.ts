@@ -29,7 +29,7 @@ function afterScan(store: SessionStore, happens: (page: number, last: Uint8Array
   });
 }
 
-test("promise 3, R44: revoking all ends sessions that get new ids behind the cursor meanwhile", async () => {
+test("promise 3, R44: revoking all while sessions get new ids behind the cursor → they end too", async () => {
   const store = memoryStore();
   const clock = new HandClock();
   const app = manage(store, testKeys, { clock: clock.now });
@@ -86,7 +86,7 @@ test("promise 3, R44: revoking all ends a session that began on a server whose c
   assert.deepEqual(await store.scan(null, 10), []);
 });
 
-test("R44: a login behind the cursor is left alone by later passes from the sixth second on", async () => {
+test("R44: a login behind the cursor → left alone by passes from the sixth second on", async () => {
   for (const [later, left] of [
     [5_000, 0],
     [5_001, 1],
@@ -105,7 +105,7 @@ test("R44: a login behind the cursor is left alone by later passes from the sixt
   }
 });
 
-test("promise 10: revoking all gives up where sessions of before never stop coming", async () => {
+test("promise 10: revoking all while older sessions keep appearing → ConflictError", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const store = memoryStore();
   const clock = new HandClock();
@@ -135,7 +135,7 @@ test("promise 3, R44: revokeAll of a user goes on while anything is there, whate
   await assert.rejects(sessions.forUser("42").revokeAll(), ConflictError);
 });
 
-test("R36 an export is whole, also of a user with more sessions than one statement should bring", async () => {
+test("R36 export of a user with more sessions than one statement returns → complete", async () => {
   const store = sqliteStore(":memory:");
   const sessions = manage(store, testKeys);
   await visit(sessions, "42");

@@ -99,7 +99,7 @@ for (const sealTo of ["keys", "cookie"] as const) {
   });
 }
 
-test("promise 5, R14: expires_at and updated_at stand outside the seal, and editing one lengthens nothing", async () => {
+test("promise 5, R14: expires_at or updated_at is edited → no session lives longer", async () => {
   let clock = now;
   const edited = editable(memoryStore());
   const sessions = createSessionManager<{ n: number }>({
@@ -125,7 +125,7 @@ test("promise 5, R14: expires_at and updated_at stand outside the seal, and edit
   }
 });
 
-test("promise 6: a client column of another row or an edited one is not shown", async () => {
+test("promise 6: a client column that was edited or copied → not shown", async () => {
   const edited = editable(memoryStore());
   const sessions = createSessionManager({ store: edited.store, keys: testKeys, clock: () => now });
   const session = await sessions.load(null, { address: "192.0.2.1", userAgent: "Browser" });

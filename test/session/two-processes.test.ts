@@ -77,7 +77,7 @@ describe.runIf(chosenDatabases().includes("sqlite"))("two processes on one SQLit
         }
       });
 
-      test("promise 2: two processes count together", async () => {
+      test("promise 2: two processes increment one counter → no increment is lost", async () => {
         const cookie = await begin({ count: 0 });
         await Promise.all(children.map((child) => ask(child, { kind: "count", cookie, times: 200 })));
         assert.equal((await sessions.load(cookie)).data["count"], 400);

@@ -27,7 +27,7 @@ function tampered(created: CreatedStore, transaction: (below: Transaction) => Tr
 }
 
 describe.each(databases.map((database) => [database.name, database] as const))("%s", (_name, database) => {
-  test("promise 3: a session that another import took over and that ended meanwhile stays ended", async () => {
+  test("promise 3: another import imported a session that has ended since → it stays ended", async () => {
     await using created = await database.createStore();
     await migrate(created.store);
     const rows = randomRows(5);
@@ -49,7 +49,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     assert.deepEqual(await created.store.read([first.id]), [null]);
   });
 
-  test("a page larger than a batch, with rows that are there, is answered row by row", async () => {
+  test("a page larger than a batch, with existing rows → a result for each row", async () => {
     await using created = await database.createStore();
     await migrate(created.store);
     const rows = randomRows(300);
@@ -68,7 +68,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     );
   });
 
-  test("a batch that fails leaves neither rows nor ids behind, so the next run takes them over", async () => {
+  test("a failed batch → leaves neither rows nor ids, and the next run imports them", async () => {
     await using created = await database.createStore();
     await migrate(created.store);
     const rows = randomRows(3);

@@ -105,7 +105,7 @@ describe.each(servers)("$name", (database) => {
     },
   );
 
-  test("a session that ended is not read from somebody's snapshot (promise 3)", async () => {
+  test("a leaked transaction with an old snapshot: the session ended → not read from it (promise 3)", async () => {
     await using created = await migrated(database);
     await using application = shared(database, created.table, 1);
     const [row, another] = [randomRow(), randomRow()];
@@ -164,7 +164,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", 
     },
   );
 
-  test("a write in a transaction begun on a client after its release is never told as kept", async () => {
+  test("a transaction started on a released client: a write → never reported as committed", async () => {
     await using created = await migrated(database);
     const pool = new Pool({ connectionString: database.url, max: 1 });
     const store = postgresStore(pool, { table: created.table });
@@ -206,7 +206,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", 
 });
 
 describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", (database) => {
-  test("a write that a COMMIT has overtaken is not told as undone", async () => {
+  test("a write followed by the application's COMMIT → not reported as rolled back", async () => {
     await using created = await migrated(database);
     const pool = mysql.createPool({ uri: database.url, connectionLimit: 1 });
     const store = mysqlStore(pool, { table: created.table });

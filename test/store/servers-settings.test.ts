@@ -59,7 +59,7 @@ describe.each(servers)("$name", (database) => {
     kind === "postgres" ? "SET default_transaction_read_only = on" : "SET SESSION TRANSACTION READ ONLY";
   const connectionId = kind === "postgres" ? "SELECT pg_backend_pid() AS id" : "SELECT CONNECTION_ID() AS id";
 
-  test("a connection to a primary that takes no writes any more is replaced (promise 8)", async () => {
+  test("a connection to a former primary → replaced (promise 8)", async () => {
     await using created = await migrated(database);
     await using one = single(database, created.table);
     vi.useFakeTimers({ toFake: ["performance"] });
@@ -72,7 +72,7 @@ describe.each(servers)("$name", (database) => {
     expect(await one.store.insert([randomRow()])).toEqual([true]);
   });
 
-  test("a server that never takes writes is not connected to anew for each", async () => {
+  test("a server that is always read-only → not reconnected for each write", async () => {
     await using created = await migrated(database);
     await using one = single(database, created.table);
     vi.useFakeTimers({ toFake: ["performance"] });
@@ -84,7 +84,7 @@ describe.each(servers)("$name", (database) => {
     expect(await one.query(connectionId)).toEqual([before]);
   });
 
-  test("a row that somebody has locked fails alone, and its neighbours in a batch are written", async () => {
+  test("a locked row in a batch → fails alone, and the others are written", async () => {
     await using created = await migrated(database);
     const { table } = created;
     // What an operator sets for PostgreSQL, the store sets on its own connections to MySQL and MariaDB.
@@ -169,7 +169,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", 
     },
   );
 
-  test("a schema that is missing is named when migrating", async () => {
+  test("migrate: a missing schema → named", async () => {
     const store = postgresStore(database.url, { table: "not_there.stored_sessions" });
     await expect(store.migrate()).rejects.toThrow(/CREATE SCHEMA/);
     await store.close();
@@ -212,7 +212,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
     await pool.end();
   });
 
-  test("a pool whose owner turns autocommit off later is refused from then on (promise 7)", async () => {
+  test("the owner turns autocommit off later → refused from then on (promise 7)", async () => {
     await using created = await migrated(database);
     await using one = single(database, created.table);
     const [before, after] = [randomRow(), randomRow()];
@@ -260,7 +260,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
     );
   });
 
-  test("connections of a pool of the store's own commit by themselves, whatever the server's default", async () => {
+  test("a pool opened by the store: the server's default is autocommit=0 → connections use autocommit", async () => {
     await using created = await migrated(database);
     const dialect = new MysqlDialect({ table: created.table });
     const store = new SqlStore(new MysqlDatabase(async () => turnedOff(), { dialect, owned: true }));
@@ -279,7 +279,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("repairing $nam
     return { created, store: created.store as SqlStore };
   };
 
-  test("an index that is not valid is named instead of tried, and an application starts beside it", async () => {
+  test("an invalid index → named, and the application starts all the same", async () => {
     const { created, store } = await broken();
     await using _ = created;
     const { table } = created;
@@ -303,7 +303,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("repairing $nam
     expect((await migrationStatus(store.database)).missing).toEqual([]);
   });
 
-  test("the table itself is not altered", async () => {
+  test("migrate → does not alter the table itself", async () => {
     const { created, store } = await broken();
     await using _ = created;
     await query(`ALTER TABLE ${created.table} ALTER COLUMN data SET STORAGE MAIN`);
@@ -388,7 +388,7 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
     await expect(store.migrate()).rejects.toThrow(TableError);
   });
 
-  test("a table that was renamed keeps the names of its indexes", async () => {
+  test("a renamed table → its indexes keep their names", async () => {
     await using created = await createStore();
     const store = created.store as SqlStore;
     const { table } = created;

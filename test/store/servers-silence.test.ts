@@ -18,10 +18,10 @@ function isWaiting(line: unknown, table: string): boolean {
   return String(State).startsWith("Waiting for table") && Buffer.from(String(Info)).includes(table);
 }
 
-if (servers.length === 0) test.skip("TEST_DATABASES names no server", () => {});
+if (servers.length === 0) test.skip("TEST_DATABASES: no server → skipped", () => {});
 
 describe.each(servers)("$name", ({ kind, url }) => {
-  test("R37 promise 8 a server that says nothing any more keeps no connection: the store goes on with others", async () => {
+  test("R37 promise 8 a server stops responding → its connections are dropped, and the store goes on with others", async () => {
     const table = `s_${randomBytes(8).toString("hex")}`;
     const address = new URL(url!);
     await using way = await Switch.to(Number(address.port));
@@ -79,7 +79,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     };
   }
 
-  test("promise 10 a locked table fills the server with twice the pool's connections at most", async () => {
+  test("promise 10 a locked table → at most twice the pool's connections on the server", async () => {
     await using created = await held();
     created.release();
     const { table } = created;
@@ -178,7 +178,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     await locked.free();
   });
 
-  test("a write that was sent and not answered is of unknown outcome, also while closing (promise 7)", async () => {
+  test("a sent write without a response → outcome unknown, also while closing (promise 7)", async () => {
     await using created = await held();
     created.release();
     const { table } = created;
@@ -220,7 +220,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     };
   }
 
-  test("promise 10 a connection that comes too late goes back unused", async () => {
+  test("promise 10 a connection that arrives too late → returned unused", async () => {
     await using late = await held();
     const { store } = late;
     store.giveUpAfter(50);
@@ -231,7 +231,7 @@ describe.each(servers)("$name", ({ kind, url }) => {
     expect(await late.rows()).toEqual([]);
   });
 
-  test("nothing is sent through a connection that comes after the store was closed", async () => {
+  test("a connection that arrives after close → nothing is sent through it", async () => {
     await using late = await held();
     const { database } = late.store;
     const [statement] = database.dialect.insert([randomRow()]);

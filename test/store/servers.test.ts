@@ -62,7 +62,7 @@ for (const database of servers) {
       }
     });
 
-    test("rivals that write the same rows in batches are each told exactly what they wrote (promise 2)", async () => {
+    test("concurrent batches of the same rows → each caller learns exactly which rows it wrote (promise 2)", async () => {
       await using created = await migrated();
       const rows = randomRows(40);
       await created.store.insert(rows);
@@ -91,7 +91,7 @@ for (const database of servers) {
       expect(won.size).toBe(40);
     });
 
-    test("writes of the same rows in any order and of any kind end, without a deadlock told to the caller", async () => {
+    test("concurrent writes of the same rows in any order → all end, and no caller sees a deadlock", async () => {
       await using created = await migrated();
       const rows = randomRows(30);
       await created.store.insert(rows);
@@ -113,7 +113,7 @@ for (const database of servers) {
       expect(await created.store.count(0)).toBe(14);
     });
 
-    test("missing tables are told each time anew, and the next call after migrating works", async () => {
+    test("missing tables → reported at each call; after migrating → works", async () => {
       await using created = await database.createStore();
       const row = randomRow();
       for (const attempt of [() => created.store.read([row.id]), () => created.store.insert([row])]) {
@@ -123,7 +123,7 @@ for (const database of servers) {
       expect(await created.store.insert([row])).toEqual([true]);
     });
 
-    test("a table of another shape is left alone and told", async () => {
+    test("a table with other columns → unchanged, and reported", async () => {
       const table = `s_${randomBytes(8).toString("hex")}`;
       await execute(url, kind, `CREATE TABLE ${table} (id INT, name INT)`);
       const store = storeFor(database, url, { table });
@@ -136,7 +136,7 @@ for (const database of servers) {
       }
     });
 
-    test("a server that is not there is a store that is down, and nothing was written (promise 8)", async () => {
+    test("an unreachable server → StoreUnavailableError, outcome none (promise 8)", async () => {
       const away = new URL(url);
       away.port = "9";
       const store = storeFor(database, away.href);
@@ -160,7 +160,7 @@ for (const database of servers) {
       await store.close();
     });
 
-    test("a write whose connection is cut in mid-statement has an unknown outcome, and the pool goes on", async () => {
+    test("a connection cut during a write → outcome unknown, and the pool goes on", async () => {
       await using created = await migrated({ poolSize: 2 });
       const { store } = created;
       const [row] = randomRows(1) as [ReturnType<typeof randomRow>];
@@ -185,7 +185,7 @@ for (const database of servers) {
       expect(await store.update([{ loaded: row, next: nextRow(row) }])).toEqual([true]);
     });
 
-    test("a connection cut while idle costs a reader nothing", async () => {
+    test("an idle connection was cut → the next read succeeds", async () => {
       await using created = await migrated();
       const row = randomRow();
       await created.store.insert([row]);
@@ -207,7 +207,7 @@ for (const database of servers) {
       }
     });
 
-    test("a pool without a free connection is a store that is down", async () => {
+    test("a pool without a free connection → StoreUnavailableError", async () => {
       const pool =
         kind === "postgres"
           ? new Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 4_000 })
@@ -274,12 +274,12 @@ for (const database of servers) {
       }
     });
 
-    test("the test servers are durable, so no durabilityWarning is named (R33)", async () => {
+    test("durable settings → no durability warning (R33)", async () => {
       await using created = await migrated();
       expect(await (created.store as SqlStore).database.durabilityWarnings?.()).toEqual([]);
     });
 
-    test("a table in another schema", async () => {
+    test("a table in another schema → works", async () => {
       const schema = `app_${randomBytes(6).toString("hex")}`;
       await execute(url, kind, `CREATE SCHEMA ${schema}`);
       const store = storeFor(database, url, { table: `${schema}.stored_sessions` });
@@ -304,7 +304,7 @@ for (const database of servers) {
 
 describe.runIf(servers.some(({ kind }) => kind === "postgres"))("postgres alone", () => {
   const database = servers.find(({ kind }) => kind === "postgres")!;
-  test("the statements for one row and for many are planned by the primary key, in the order of the batch", async () => {
+  test("query plans of one row and of many → by primary key, in the order of the batch", async () => {
     await using made = await database.createStore();
     await made.store.migrate();
     const rows = randomRows(32);
@@ -335,7 +335,7 @@ describe.runIf(servers.some(({ kind }) => kind === "postgres"))("postgres alone"
     await client.end();
   });
 
-  test("settings that are weaker than the promise are named once (R33)", async () => {
+  test("weaker durability settings → one warning each (R33)", async () => {
     await using made = await database.createStore();
     await made.store.migrate();
     const warnings: string[] = [];
@@ -370,7 +370,7 @@ describe("options", () => {
     expect(() => mysqlStore({} as never, options)).toThrow(/3 problems/);
   });
 
-  test("lanes that are not given, or given as undefined, are the default", () => {
+  test("lanes: missing or undefined → the default", () => {
     const lanes = { read: undefined, write: 1, maxBatch: undefined } as unknown as { write: number };
     expect(postgresStore("postgres://h/d", { lanes }).lanes).toEqual({
       read: 4,

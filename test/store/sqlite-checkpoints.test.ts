@@ -31,7 +31,7 @@ const until = async (condition: () => boolean): Promise<void> => {
   expect(condition()).toBe(true);
 };
 
-test("the log is written back while the store is open, and everything is there (promise 7)", async () => {
+test("checkpoints: the store is open → the WAL is written back, and nothing is lost (promise 7)", async () => {
   const path = file();
   const store = sqliteStore(path);
   const ids = await fill(store, 600);
@@ -46,7 +46,7 @@ test("the log is written back while the store is open, and everything is there (
   await again.close();
 });
 
-test("the log stays below its bound while writes go on without a pause", async () => {
+test("checkpoints: continuous writes → the WAL stays below its bound", async () => {
   const path = file();
   const store = sqliteStore(path);
   // The event loop has no turn meanwhile, so the thread is asked once only. Unless SQLite checkpoints, 126 MB remain.
@@ -57,7 +57,7 @@ test("the log stays below its bound while writes go on without a pause", async (
   await store.close();
 }, 120_000);
 
-test("neither a caller's handle nor better-sqlite3 is checkpointed by us", async () => {
+test("checkpoints: a caller's handle, or better-sqlite3 → not checkpointed by the store", async () => {
   const handle = new DatabaseSync(file());
   handle.exec("PRAGMA journal_mode = WAL");
   const given = sqliteStore(handle);
@@ -72,7 +72,7 @@ test("neither a caller's handle nor better-sqlite3 is checkpointed by us", async
   await Promise.all([given.close(), better.close()]);
 });
 
-test("many stores open and close in one process, each while its thread is at work", async () => {
+test("checkpoints: many stores open and close while their threads work → no failure", async () => {
   const path = file();
   for (let turn = 0; turn < 12; turn++) {
     const stores = [sqliteStore(path), sqliteStore(file())];
@@ -84,7 +84,7 @@ test("many stores open and close in one process, each while its thread is at wor
   await store.close();
 }, 60_000);
 
-test("a file that was moved away is not made anew", async () => {
+test("checkpoints: the file was moved away → not recreated", async () => {
   const path = file();
   const store = sqliteStore(path);
   await fill(store, 400);
@@ -97,12 +97,12 @@ test("a file that was moved away is not made anew", async () => {
 
 const child = fileURLToPath(new URL("./children/checkpoint.ts", import.meta.url));
 
-test("the thread keeps no process alive", () => {
+test("checkpoints: the thread → keeps no process alive", () => {
   const output = execFileSync(process.execPath, ["--no-warnings", child, file()], { timeout: 30_000 });
   expect(String(output)).toBe("10000\n");
 });
 
-test("where no thread is allowed, SQLite checkpoints by itself again", () => {
+test("checkpoints: threads are not allowed → SQLite checkpoints by itself", () => {
   const allowed = ["--permission", "--allow-fs-read=*", "--allow-fs-write=*"];
   const output = execFileSync(process.execPath, ["--no-warnings", ...allowed, child, file()], {
     timeout: 30_000,

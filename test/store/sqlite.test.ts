@@ -45,7 +45,7 @@ async function warningsOf(work: () => void): Promise<string[]> {
 }
 
 describe.each(DRIVERS)("%s", (driver) => {
-  test("a path is created for this user alone, in WAL mode and FULL, and migrated at first use", async () => {
+  test("a new path → created for this user only, in WAL mode with FULL, and migrated at first use", async () => {
     const path = file();
     const store = sqliteStore(path, { driver });
     expect(existsSync(path), "nothing happens before the first use").toBe(false);
@@ -63,7 +63,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     await again.close();
   });
 
-  test("a handle that is not migrated says so, each time, until it is; the failure is not remembered", async () => {
+  test("a handle without tables → refused until it is migrated", async () => {
     const store = sqliteStore(openHandle(driver, file()));
     const row = randomRow();
     await expect(store.insert([row])).rejects.toThrow(NotMigratedError);
@@ -116,7 +116,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(warned).toHaveLength(1);
   });
 
-  test("a file that is no database is refused and left as it is", async () => {
+  test("a file that is not a database → refused, unchanged", async () => {
     const path = file();
     const text = "Dear diary, today I was not a database.\n".repeat(200);
     writeFileSync(path, text);
@@ -155,7 +155,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     handle.close();
   });
 
-  test("a full disk: nothing is lost, what was refused is not there, and it works again with room", async () => {
+  test("a full disk → nothing is lost, refused writes are not stored, and with free space it works again", async () => {
     const handle = openHandle(driver, file());
     const store = sqliteStore(handle);
     await migrate(store);
@@ -182,7 +182,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(handle.prepare("PRAGMA integrity_check").all()).toEqual([{ integrity_check: "ok" }]);
   });
 
-  test("a file locked by another is waited for without blocking, then refused by name", async () => {
+  test("a file locked by another process → waits without blocking, then StoreTimeoutError", async () => {
     const path = file();
     const store = sqliteStore(path, { driver, busyTimeout: 150 });
     await store.insert([randomRow()]);
@@ -205,7 +205,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     other.close();
   });
 
-  test("an open transaction of the owner's is waited for and never swallows what the store writes", async () => {
+  test("an open transaction of the owner → waited for, and never includes writes of the store", async () => {
     const handle = openHandle(driver, file());
     const store = sqliteStore(handle, { busyTimeout: 100 });
     await migrate(store);
@@ -219,7 +219,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(handle.prepare("SELECT * FROM mine").all()).toEqual([]);
   });
 
-  test("a migration keeps other statements out of its transaction", async () => {
+  test("a migration → other statements stay out of its transaction", async () => {
     const store = sqliteStore(openHandle(driver, file()));
     const row = randomRow();
     const [, inserted] = await Promise.all([
@@ -253,7 +253,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     await store.close();
   });
 
-  test("a row that is touched while expiry runs stays", async () => {
+  test("a row touched during expiry → stays", async () => {
     const store = sqliteStore(":memory:", { driver });
     const rows = Array.from({ length: 5 }, () => randomRow({ expiresAt: NOW }));
     await store.insert(rows);
@@ -289,7 +289,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(bucket()).toEqual([{ expires_bucket: NOW / DAY + 2 }]);
   });
 
-  test("64 callers over one file lose no update (promise 2)", async () => {
+  test("64 callers on one file → no update is lost (promise 2)", async () => {
     const path = file();
     const stores = [1, 2].map(() => new BatchingStore(sqliteStore(path, { driver })));
     const rows = Array.from({ length: 8 }, () => randomRow({ version: 0 }));
@@ -320,7 +320,7 @@ describe("files", () => {
     await expect(sqliteStore(folder).count(0)).rejects.toThrow(StoreUnavailableError);
   });
 
-  test("a failure to open is not remembered", async () => {
+  test("a failure to open → the next call tries again", async () => {
     const below = join(folder, "later");
     const store = sqliteStore(join(below, "a.sqlite3"));
     await expect(store.count(0)).rejects.toThrow(StoreUnavailableError);
@@ -435,7 +435,7 @@ describe("options", () => {
     expect(() => sqliteStore(":memory:", { table: table as string })).toThrow(OptionsError);
   });
 
-  test("all problems are told at once", () => {
+  test("several invalid options → all reported at once", () => {
     const wrong = { driver: "sqlite3", busyTimeout: -1, synchronous: "full" } as unknown as {
       driver: "node:sqlite";
     };
@@ -443,7 +443,7 @@ describe("options", () => {
   });
 });
 
-test("an error of the driver is kept as the cause", async () => {
+test("an error of the driver → kept as the cause", async () => {
   const store = sqliteStore(new DatabaseSync(":memory:"));
   const error: unknown = await store.count(0).catch((caught: unknown) => caught);
   expect(error).toMatchObject({ cause: { code: "ERR_SQLITE_ERROR" } });

@@ -100,7 +100,7 @@ for (const database of databases) {
       if (isMysql(kind)) assert.deepEqual(told, { alone: ["UPDATE"], transactions: 1 });
     });
 
-    test("rows that are gone are told so, the others are written, and nothing comes back (promise 3)", async () => {
+    test("deleted rows in a batch → reported as gone, the others are written, and none comes back (promise 3)", async () => {
       const { created, rows } = await filled(6);
       await using _ = created;
       await created.store.delete([rows[1]!.id, rows[4]!.id]);
@@ -116,7 +116,7 @@ for (const database of databases) {
       assert.equal(await created.store.count(0), 0);
     });
 
-    test("one gone and one changed in the same batch are told apart from those written", async () => {
+    test("a deleted and a changed row in one batch → distinguished from the written ones", async () => {
       const { created, rows } = await filled(4);
       await using _ = created;
       await created.store.delete([rows[0]!.id]);
@@ -142,19 +142,19 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       return await store.update(updates);
     };
 
-    test("a row that another goes on writing counts as written (promise 2)", async () => {
+    test("a row overwritten by another before the verification query → counts as written (promise 2)", async () => {
       const answers = await interrupted((store, updates) =>
         store.update([{ loaded: updates[2]!.next, next: nextRow(updates[2]!.next) }]),
       );
       assert.deepEqual(answers, [false, true, true, true]);
     });
 
-    test("a row that ends counts as gone (promise 3)", async () => {
+    test("a row deleted before the verification query → counts as gone (promise 3)", async () => {
       const answers = await interrupted((store, updates) => store.delete([updates[2]!.next.id]));
       assert.deepEqual(answers, [false, true, false, true]);
     });
 
-    test("an id that is used again was not written, whatever happens to those that were", async () => {
+    test("an id that is used again → not written, whatever happens to the others", async () => {
       const again = (updates: ReturnType<typeof updatesOf>) => {
         const { loaded } = updates[0]!;
         return { ...nextRow(loaded), createdAt: loaded.createdAt + 1 };
@@ -173,7 +173,7 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       assert.deepEqual(oneGoesOn, [false, true, true, true]);
     });
 
-    test("a look that is older than the batch leaves the outcome unknown (promises 2, 8)", async () => {
+    test("a verification query older than the batch → outcome unknown (promises 2, 8)", async () => {
       await using created = await database.createStore();
       await migrate(created.store);
       const rows = randomRows(3);
@@ -185,7 +185,7 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       await assert.rejects(store.update(updatesOf(rows)), { outcome: "unknown" });
     });
 
-    test("a look waits for a rival who deletes a row and thinks better of it (promise 2)", async () => {
+    test("the verification query: another transaction deletes a row and rolls back → waits for it (promise 2)", async () => {
       await using created = await database.createStore();
       await migrate(created.store);
       const rows = randomRows(3);
@@ -201,7 +201,7 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       await rival.end();
     });
 
-    test("after a conflict the next batch goes row by row at once, and the one after it as one again", async () => {
+    test("after a conflict → the next batch goes row by row, the one after it as one statement again", async () => {
       await using created = await database.createStore();
       await migrate(created.store);
       const rows = randomRows(2);
@@ -219,7 +219,7 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       assert.deepEqual(told, { alone: ["UPDATE", "UPDATE"], transactions: 2 });
     });
 
-    test("a failure to look leaves the outcome unknown (promise 8)", async () => {
+    test("the verification query fails → outcome unknown (promise 8)", async () => {
       await using created = await database.createStore();
       await migrate(created.store);
       const rows = randomRows(3);

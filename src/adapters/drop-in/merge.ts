@@ -84,7 +84,7 @@ export function changeOf(settings: Settings, save: Save): (draft: Draft) => Draf
   const { base, mine, own, baseline } = save;
   const change = changeIn(settings.format, without(base, own), without(mine, own), settings.onConflict);
   return (draft) => {
-    if (draft.createdAt !== baseline.row.createdAt) throw new Error("The session began anew.");
+    if (draft.createdAt !== baseline.row.createdAt) throw new Error("The session started over.");
     const { values, end } = decide(settings, save, draft);
     const content = change(draft.content);
     content.user = mine.user;

@@ -151,7 +151,7 @@ test("write while the session is saved → returns false, and drain follows", as
   assert.equal(order[order.indexOf("drain") + 1], true);
 });
 
-test("stream.pipeline runs through", async () => {
+test("stream.pipeline into the response → completes", async () => {
   const { listen } = world();
   const chunks = Array.from({ length: 200 }, (_, n) => `${n}`.padEnd(5_000, "."));
   const done = Promise.withResolvers<void>();
@@ -164,7 +164,7 @@ test("stream.pipeline runs through", async () => {
   await done.promise;
 });
 
-test("headers given to writeHead, as object or list, are merged with the session's", async () => {
+test("writeHead: headers as an object or a list → merged with those of the session", async () => {
   const { listen } = world();
   const lists: unknown[] = [
     { "Set-Cookie": ["a=1", "b=2"], Vary: "Accept", "Cache-Control": "public" },
@@ -189,7 +189,7 @@ test("headers given to writeHead, as object or list, are merged with the session
   }
 });
 
-test("informational answers pass, flushed headers leave after the save", async () => {
+test("informational responses → sent at once; flushed headers → sent after the commit", async () => {
   const { listen } = world();
   const url = await listen(
     changing((_request, response) => {
@@ -210,7 +210,7 @@ test("informational answers pass, flushed headers leave after the save", async (
   assert.match(answer.headers["set-cookie"]![0]!, /^__Host-session=/);
 });
 
-test("headers are closed once the response has begun, as Node closes them", async () => {
+test("headers: changed after the response has begun → rejected, as by Node", async () => {
   const { listen } = world();
   const codes: unknown[] = [];
   const closed = (work: () => unknown) => {
@@ -241,7 +241,7 @@ test("headers are closed once the response has begun, as Node closes them", asyn
   assert.deepEqual(codes, Array(4).fill("ERR_HTTP_HEADERS_SENT"));
 });
 
-test("a complete answer stands, whatever the handler does after it", async () => {
+test("a complete response: the handler writes more → unchanged", async () => {
   const { listen } = world();
   const called: unknown[] = [];
   const url = await listen(
@@ -263,7 +263,7 @@ test("a complete answer stands, whatever the handler does after it", async () =>
   assert.deepEqual(called, ["ERR_STREAM_WRITE_AFTER_END"]);
 });
 
-test("chunks that are neither text nor bytes throw at once, and begin nothing", async () => {
+test("write: a chunk that is neither text nor bytes → throws at once and starts nothing", async () => {
   const { listen } = world();
   const url = await listen(
     changing((_request, response) => {
@@ -275,7 +275,7 @@ test("chunks that are neither text nor bytes throw at once, and begin nothing", 
   assert.equal(await (await fetch(url)).text(), "fine");
 });
 
-test("a header that Node refuses goes to onError", async () => {
+test("a header that Node rejects → onError responds", async () => {
   const { listen } = world();
   const url = await listen(
     changing((_request, response) => void response.writeHead(200, { "x-bad": "line\nbreak" }).end("never")),
@@ -284,7 +284,7 @@ test("a header that Node refuses goes to onError", async () => {
   assert.deepEqual([answer.status, await answer.text()], [500, "Internal server error\n"]);
 });
 
-test("a failed commit drops what was piped; the source ends, and the next answer is clean (promise 4)", async () => {
+test("a failed commit: a source is piped into the response → the source is ended and the error response is clean (promise 4)", async () => {
   const { listen, watched } = world();
   watched.down("writes");
   const sources: Readable[] = [];
@@ -338,7 +338,7 @@ test("a handler that continues to write after a failed commit → its output is 
   assert.deepEqual(callbacks, ["ERR_STORED_SESSION_STORE_UNAVAILABLE"]);
 });
 
-test("an onError that throws ends the connection and nothing else", async () => {
+test("onError throws → the connection is closed, the process goes on", async () => {
   const { listen, watched } = world();
   watched.down("writes");
   const url = await listen(
@@ -352,7 +352,7 @@ test("an onError that throws ends the connection and nothing else", async () => 
   await assert.rejects(fetch(url));
 });
 
-test("attached twice, it is two sessions of one response; the cookies of both leave", async () => {
+test("two sessions on one response → both cookies are sent", async () => {
   const one = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
   const two = createSessionManager<Data>({
     store: memoryStore(),
@@ -368,7 +368,7 @@ test("attached twice, it is two sessions of one response; the cookies of both le
   assert.deepEqual(names, ["__Host-session", "__Host-admin"]);
 });
 
-test("when the second of two sessions cannot be saved, the first one's cookie leaves with the error", async () => {
+test("two sessions: the second commit fails → the first one's cookie is sent with the error", async () => {
   const one = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
   const down = new WatchedStore(memoryStore());
   down.down("all");
@@ -392,7 +392,7 @@ test("when the second of two sessions cannot be saved, the first one's cookie le
 
 const h2Chunks = Array.from({ length: 100 }, (_, n) => `${n}`.padEnd(3_000, "."));
 
-test("HTTP/2: its compatibility API is guarded the same way", async () => {
+test("HTTP/2 compatibility API → guarded the same way", async () => {
   const { sessions, watched } = world();
   const warnings: Error[] = [];
   const onWarning = (warning: Error) => void warnings.push(warning);
@@ -467,7 +467,7 @@ test("HTTP/2: writeHead sends the headers, with what the rest of the turn does t
   assert.equal(body, "later");
 });
 
-test("proxies are believed as far as they are trusted", async () => {
+test("X-Forwarded-For: a trusted proxy → used; an untrusted one → ignored", async () => {
   const seen: (string | undefined)[] = [];
   const { sessions } = world();
   const load = sessions.load.bind(sessions);
@@ -492,7 +492,7 @@ async function warningsDuring(work: () => Promise<void>): Promise<unknown[]> {
   return codes;
 }
 
-test("no cache keeps the answer to a failure, whatever handler and error handler set (R12)", async () => {
+test("an error response: cache headers of handler and error handler → no-store all the same (R12)", async () => {
   const { sessions, watched } = world();
   const seen: unknown[] = [];
   const answers: ((response: ServerResponse) => unknown)[] = [
@@ -536,7 +536,7 @@ test("no cache keeps the answer to a failure, whatever handler and error handler
   );
 });
 
-test("the cookie of what was saved leaves with the error, also when its handler clears all headers", async () => {
+test("an error after a commit: the error handler clears all headers → the cookie is sent", async () => {
   const one = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
   const down = new WatchedStore(memoryStore());
   down.down("all");
@@ -560,7 +560,7 @@ test("the cookie of what was saved leaves with the error, also when its handler 
   );
 });
 
-test("a handler that writes on while the error handler waits is not the answer (promise 4)", async () => {
+test("a failed commit: the handler writes on while the error handler waits → only the error response is sent (promise 4)", async () => {
   const { listen, watched } = world();
   watched.down("writes");
   const failed = Promise.withResolvers<void>();
@@ -585,7 +585,7 @@ test("a handler that writes on while the error handler waits is not the answer (
   assert.deepEqual([answer.status, await answer.text()], [500, "sorry"]);
 });
 
-test("headers that left before the session came: it is saved, and a lost cookie gives one warning", async () => {
+test("headers already sent when the session is loaded → saved, with one warning about a lost cookie", async () => {
   const { sessions, watched } = world();
   const visitor = await sessions.load(null);
   visitor.data["n"] = 1;
@@ -615,7 +615,7 @@ test("headers that left before the session came: it is saved, and a lost cookie 
   await assert.rejects(async () => (await fetch(url, { headers: { cookie } })).text());
 });
 
-test("a cookie that the handler sent from its own commit is sent once", async () => {
+test("Set-Cookie: the handler sent the cookie of its own commit → not repeated", async () => {
   const { sessions, listen } = world();
   const url = await listen(
     changing(async (request, response, session) => {
@@ -631,7 +631,7 @@ test("a cookie that the handler sent from its own commit is sent once", async ()
   }
 });
 
-test("pipelined requests on one connection: each waits for its own session, answers keep their order", async () => {
+test("pipelined requests → each waits for its own commit, and responses keep their order", async () => {
   const { listen, watched } = world();
   const { arrived, release } = watched.holdWrites();
   const chunks = Array.from({ length: 50 }, (_, n) => `${n};`.padEnd(2_000, "."));
@@ -664,7 +664,7 @@ test("pipelined requests on one connection: each waits for its own session, answ
   assert.equal(text.split("0;..").length - 1, 20);
 });
 
-test("after a log-out and the response, a login gives a warning and other changes give none", async () => {
+test("changes after logout and response: a login → a warning; others → none", async () => {
   const { listen } = world();
   const late: Record<string, (session: Session<Data>) => void> = {
     "/login": (session) => session.login("ann"),
@@ -691,7 +691,7 @@ test("after a log-out and the response, a login gives a warning and other change
   }
 });
 
-test("listeners for drain are told once, where a layer below redirects or wraps them, and not after the end", async () => {
+test("drain listeners: a lower layer redirects or wraps them → called once, and never after the end", async () => {
   const { sessions } = world();
   const told: string[] = [];
   const url = await serve(async (request, response) => {

@@ -62,7 +62,7 @@ async function world(
   };
 }
 
-test("an answer whose session was only read does not wait, and varies by cookie (R12)", async () => {
+test("a session that was only read → the response does not wait, and varies by cookie (R12)", async () => {
   const begun: unknown[] = [];
   const { ask, watched } = await world((_request, response, session) => {
     const n = session.data["n"];
@@ -80,7 +80,7 @@ test("an answer whose session was only read does not wait, and varies by cookie 
   assert.deepEqual(watched.calls, ["read"]);
 });
 
-test("headers given to writeHead are merged with Vary where nothing waits (R12)", async () => {
+test("writeHead: nothing to save → its headers are merged with Vary (R12)", async () => {
   for (const headers of [{ Vary: "Accept" }, ["Vary", "Accept"]]) {
     const { ask } = await world((_request, response, session) => {
       void session.user;
@@ -91,7 +91,7 @@ test("headers given to writeHead are merged with Vary where nothing waits (R12)"
   }
 });
 
-test("writeHead sends nothing: what follows it in the handler is saved, and its cookies leave (promise 4, R12)", async () => {
+test("changes after writeHead in the same turn → saved, and their cookie is sent (promise 4, R12)", async () => {
   const handlers: Record<string, Handler> = {
     "a log-out": (_request, response, session) => {
       void session.user;
@@ -119,7 +119,7 @@ test("writeHead sends nothing: what follows it in the handler is saved, and its 
   }
 });
 
-test("a look at the session after writeHead varies the answer by cookie (R12)", async () => {
+test("the session is accessed after writeHead → Vary: Cookie (R12)", async () => {
   for (const write of ["write", "end"] as const) {
     const { ask, watched } = await world((_request, response, session) => {
       response.writeHead(200, "Fine", { "x-before": "1" });
@@ -134,7 +134,7 @@ test("a look at the session after writeHead varies the answer by cookie (R12)", 
   }
 });
 
-test("a header that Node refuses at writeHead goes to the error handler, also where nothing waits", async () => {
+test("writeHead: a header that Node rejects, and nothing to save → the error handler responds", async () => {
   const { ask } = await world((_request, response) => {
     response.writeHead(200, { "x-bad": "a\nb" });
     response.write("never");
@@ -144,7 +144,7 @@ test("a header that Node refuses at writeHead goes to the error handler, also wh
   assert.deepEqual([answer.status, await answer.text()], [503, "Service unavailable\n"]);
 });
 
-test("after a status that Node refuses, what the handler does instead is saved (promise 4)", async () => {
+test("writeHead: a status that Node rejects → what the handler does instead is saved (promise 4)", async () => {
   const { ask, cookie, sessions } = await world((_request, response, session) => {
     void session.data;
     response.statusCode = 99;
@@ -158,7 +158,7 @@ test("after a status that Node refuses, what the handler does instead is saved (
   assert.equal((await sessions.load(cookie)).data["n"], 2);
 });
 
-test("what the rest of the turn adds is there for hooks and schema too", async () => {
+test("changes in the rest of the turn → hooks and schema see them", async () => {
   const { ask, cookie, sessions } = await world(
     (_request, response, session) => {
       session.data["n"] = 2;
@@ -178,7 +178,7 @@ test("what the rest of the turn adds is there for hooks and schema too", async (
   assert.equal((await sessions.forUser("ann").list()).length, 1);
 });
 
-test("an update begun inside another of a new session waits for it", async () => {
+test("an update inside another update of a new session → waits for it", async () => {
   const { sessions } = await world((_request, response) => response.end());
   const session = await sessions.load(null);
   let inner: Promise<void> | undefined;
@@ -248,7 +248,7 @@ test("an update that is not awaited → no byte is sent before it finishes (prom
   await answersOnceSaved(ask, watched);
 });
 
-test("a failed save of the application's own is not forgotten, and is tried again (promise 4)", async () => {
+test("the application's own commit failed → tried again before the response (promise 4)", async () => {
   const { ask, watched, sessions } = await world(async (_request, response, session) => {
     session.data["n"] = 2;
     await sessions.commit(session).catch(() => {});
@@ -258,7 +258,7 @@ test("a failed save of the application's own is not forgotten, and is tried agai
   assert.equal((await ask()).status, 503);
 });
 
-test("a touch that is due is made, whether or not anybody looked at the session", async () => {
+test("a touch is due: the session was accessed or not → sent", async () => {
   for (const looks of [true, false]) {
     const { ask, watched, clock, cookie, sessions } = await world(
       (_request, response, session) => {
@@ -278,7 +278,7 @@ test("a touch that is due is made, whether or not anybody looked at the session"
   }
 });
 
-test("a rolling cookie that is due is sent again, with no-store (R12)", async () => {
+test("a rolling cookie is due → sent again, with no-store (R12)", async () => {
   const { ask, clock } = await world((_request, response) => response.end(), {
     touchEvery: "1 min",
     cookie: { rolling: true },
@@ -332,7 +332,7 @@ test("a late change without a commit → a warning, in the same turn and after t
   }
 });
 
-test("of two sessions, one that has nothing to save does not let the other's answer begin (promise 4)", async () => {
+test("two sessions: one has nothing to save → the response still waits for the other (promise 4)", async () => {
   const { ask, sessions, watched } = await world(async (request, response) => {
     const second = await attachSession(sessions, request, response);
     second.data["n"] = 2;
@@ -343,7 +343,7 @@ test("of two sessions, one that has nothing to save does not let the other's ans
   assert.deepEqual(watched.calls, ["read", "read", "update"]);
 });
 
-test("what outer middleware does after a framework's commit is answered like the rest (promise 4, R12)", async () => {
+test("changes by outer middleware after a framework's commit → committed before the response (promise 4, R12)", async () => {
   const commitNow = (response: ServerResponse) =>
     ResponseGuard.on(response, { onError: () => assert.fail() }).commitNow();
   const later: Record<string, Handler> = {
@@ -370,7 +370,7 @@ test("what outer middleware does after a framework's commit is answered like the
   }
 });
 
-test("no byte leaves before an update that began after a framework's commit (promise 4)", async () => {
+test("an update started after a framework's commit → the response waits for it (promise 4)", async () => {
   const { ask, watched, sessions } = await world(async (_request, response, session) => {
     await ResponseGuard.on(response, { onError: () => assert.fail() }).commitNow();
     void sessions.update(session, (data) => void (data["n"] = 2));
@@ -379,7 +379,7 @@ test("no byte leaves before an update that began after a framework's commit (pro
   await answersOnceSaved(ask, watched);
 });
 
-test("a source that was unpiped before the commit failed is not the response's to destroy", async () => {
+test("a failed commit: the source was unpiped before → not destroyed", async () => {
   const source = new PassThrough();
   const { ask, watched } = await world((_request, response, session) => {
     session.data["n"] = 2;
@@ -393,7 +393,7 @@ test("a source that was unpiped before the commit failed is not the response's t
   assert.equal(source.destroyed, false);
 });
 
-test("after a failed commit the error handler's listeners are not led into a layer of the dropped answer", async () => {
+test("a failed commit: listeners of the error handler → not passed to a layer of the dropped response", async () => {
   const elsewhere = new EventEmitter();
   const heard: string[] = [];
   const handler: Handler = (_request, response, session) => {

@@ -84,10 +84,7 @@ export function auditCommand(program: Command, terminal: Terminal): void {
     .action((options: Options) =>
       withSessions(terminal, options, needs, async (place) => {
         if (options.format === "raw" && hasFilter(options)) {
-          throw new Failure(
-            "An export with --format raw holds everything: leave out the filters.",
-            exitCodes.usage,
-          );
+          throw new Failure("--format raw exports everything. Remove the filters.", exitCodes.usage);
         }
         await read(place, "export", options);
         await exportTo(place, options, terminal);
@@ -118,7 +115,7 @@ export function auditCommand(program: Command, terminal: Terminal): void {
       }
       if (options.publicKey !== undefined) {
         throw new Failure(
-          "--public-key goes with --from: a database is verified with its keys.",
+          "--public-key requires --from. A database is verified with its keys.",
           exitCodes.usage,
         );
       }

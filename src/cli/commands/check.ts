@@ -3,31 +3,18 @@ import type { Command } from "commander";
 import type { Database } from "../../sql/dialect.ts";
 import { durabilityWarningsIn } from "../../sql/durability.ts";
 import { inspectDatabase, type Inspection } from "../../sql/inspect.ts";
-import { OptionsError, StoredSessionError, type RefusedError } from "../../errors.ts";
+import { OptionsError, StoredSessionError } from "../../errors.ts";
 import { migrationStatus } from "../../sql/migrations/migrator.ts";
-import type { RowInfo } from "../../store/row.ts";
-import { refusalOf } from "../../operator/admin.ts";
-import { clockTolerance as clockToleranceOfRows } from "../../session/lifetime.ts";
 import { recordsOf, settingsOf } from "../../manager.ts";
-import type { Records } from "../../session/records.ts";
-import { wholeRows } from "../../session/whole-rows.ts";
 import { SqlStore } from "../../sql/sql-store.ts";
 import type { SessionStore } from "../../store/contract.ts";
+import { checkRows, checkTimesOf, type Add, type Finding } from "../check-rows.ts";
 import { configure, databaseOf, type CommonOptions, type Configuration } from "../configuration.ts";
 import { explain, Failure } from "../failure.ts";
-import { number, plural, span, table } from "../format.ts";
-import { missingKeyAdvice } from "../missing-key.ts";
+import { plural, span, table } from "../format.ts";
 import { judgePackets } from "../packets.ts";
 import { wrapped, type Terminal } from "../terminal.ts";
-import { assertFile, otherSettings, paint, report, reporting } from "../work.ts";
-
-type Add = (about: string, level: Finding["level"], message: string) => void;
-
-interface Finding {
-  readonly about: string;
-  readonly level: "good" | "warning" | "problem";
-  readonly message: string;
-}
+import { assertFile, paint, report, reporting } from "../work.ts";
 
 /** Clocks of servers that differ by more make sessions end at different times on each. */
 const clockTolerance = 5_000;
@@ -213,60 +200,6 @@ async function writeNothing(database: Database): Promise<void> {
   const last = statements.pop()!;
   // More than any statement changes, so that the transaction is rolled back.
   await database.transaction([...statements, { ...last, atLeast: Infinity }]);
-}
-
-async function checkRows(configuration: Configuration, store: SqlStore, add: Add): Promise<void> {
-  const records = recordsOf(configuration.sessions as never);
-  const { format } = records.settings;
-  if (format.keyNames === undefined || format.sealedUnder === undefined) return;
-  const rows = await store.scanInfo(null, 1_000);
-  const strange = rows
-    .map(({ head, client }) => format.sealedUnder!({ data: head, client }).data)
-    .filter((key) => key === null || !format.keyNames!.includes(key));
-  if (strange.length > 0) {
-    const keys = [...new Set(strange)].map((key) => key ?? "no envelope").join(", ");
-    add(
-      "Rows",
-      "problem",
-      `of ${plural(rows.length, "row")} looked at, ${number(strange.length)} are under keys that are not in the ring (${keys}): these users are logged out. ${missingKeyAdvice}`,
-    );
-  } else if (rows.length > 0) add("Rows", "good", `the keys fit the ${plural(rows.length, "row")} looked at`);
-  await checkOpening(configuration, records, rows, add);
-}
-
-/** Of all rows, as these are few and may be anywhere. */
-async function checkTimesOf(store: SqlStore, now: number, add: Add): Promise<void> {
-  const { names } = store.database.dialect;
-  const text = `SELECT COUNT(*) AS count FROM ${names.sessions} WHERE created_at > ${Math.floor(now) + clockToleranceOfRows}`;
-  const { rows } = await store.database.run({ text, values: [], writes: false, long: true });
-  const count = Number(rows[0]?.["count"]);
-  if (count === 0) return;
-  add(
-    "Rows",
-    "warning",
-    `${plural(count, "session")} ${count === 1 ? "was" : "were"} created in the future, more than 5 minutes from now: a server's clock is or was ahead, or this machine's is behind. Such sessions are refused, and expire deletes them.`,
-  );
-}
-
-/** Keys can be right and rows closed all the same. */
-async function checkOpening(
-  configuration: Configuration,
-  records: Records,
-  rows: readonly RowInfo[],
-  add: Add,
-): Promise<void> {
-  const refusals: (RefusedError | null)[] = [];
-  for await (const row of wholeRows(records, rows)) {
-    const refusal = refusalOf(records, row);
-    if (refusal?.reason !== "key") refusals.push(refusal);
-  }
-  const refused = refusals.filter((refusal) => refusal !== null);
-  if (refused.length === 0) return;
-  add(
-    "Rows",
-    refused.length === refusals.length ? "problem" : "warning",
-    `of ${plural(refusals.length, "row")} under these keys, ${number(refused.length)} do not open. ${refused[0]!.message}${otherSettings(configuration, refused[0]!.reason)}`,
-  );
 }
 
 function checkDurability({ durability }: Inspection, add: Add): void {

@@ -39,7 +39,7 @@ export function generateCommand(program: Command, terminal: Terminal): void {
     .action((tool: "sql" | keyof typeof tools, { dialect, table }: Options) => {
       if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(table)) {
         throw new Failure(
-          `${JSON.stringify(table)} is not a table name: use letters, digits and "_", at most 40.`,
+          `${JSON.stringify(table)} is not a valid table name. Use at most 40 letters, digits and "_".`,
           exitCodes.usage,
         );
       }

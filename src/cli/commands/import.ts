@@ -75,7 +75,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
 function assertKept(store: SessionStore): void {
   if (!(store instanceof MemoryStore)) return;
   throw new Failure(
-    "The configuration has a memoryStore, which ends with this command: import into the store that the application has, sqliteStore, postgresStore or mysqlStore.",
+    "The configuration has a memoryStore, whose sessions would end with this command. Import into the application's sqliteStore, postgresStore or mysqlStore.",
     exitCodes.usage,
   );
 }
@@ -86,7 +86,7 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
   const wrong = Object.keys(options).find((name) => name === "userKey" || name.startsWith("rails"));
   if (wrong !== undefined) {
     throw new Failure(
-      `--${wrong.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} goes with ${railsSource.name}, not with ${library}.`,
+      `--${wrong.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is an option for ${railsSource.name}, not for ${library}.`,
       exitCodes.usage,
     );
   }
@@ -94,7 +94,7 @@ function importJson(library: string, options: ImportCommandOptions): (work: Impo
     const from = options.from ?? (terminal.env[urlVariable] || undefined);
     if (from === undefined) {
       throw new Failure(
-        `Say with --from or ${urlVariable} where the database of ${library} is.`,
+        `The database of ${library} is not set. Pass --from or set ${urlVariable}.`,
         exitCodes.usage,
       );
     }

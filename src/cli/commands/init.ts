@@ -50,7 +50,7 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
   for (const name of [...configs, ".gitignore"]) assertWritable(cwd, name);
   if (there !== undefined && !options.force) {
     throw new Failure(
-      `${there} is there already; --force overwrites it. Nothing was changed.`,
+      `${there} already exists. Use --force to overwrite it. Nothing was changed.`,
       exitCodes.usage,
     );
   }
@@ -87,22 +87,19 @@ function assertWritable(cwd: string, name: string): void {
   const kind = kindOf(join(cwd, name));
   if (kind === "dangling") {
     throw new Failure(
-      `${name} is a link to a file that does not exist, and writing through it would make that file. Make the file, or remove the link. Nothing was changed.`,
+      `${name} is a link to a file that does not exist. Create the file, or remove the link. Nothing was changed.`,
       exitCodes.usage,
     );
   }
   if (kind === "none" || kind === "file") return;
-  throw new Failure(
-    `${name} is no regular file here. Remove it first. Nothing was changed.`,
-    exitCodes.usage,
-  );
+  throw new Failure(`${name} is not a regular file. Remove it first. Nothing was changed.`, exitCodes.usage);
 }
 
 /** A line break would be a line of its own in .gitignore, such as one that lets the key into the repository. */
 function assertFileName(file: string): void {
   if (!/\p{Cc}/u.test(file)) return;
   throw new Failure(
-    "--file has a control character, such as a line break, in it. Nothing was changed.",
+    "--file contains a control character, such as a line break. Nothing was changed.",
     exitCodes.usage,
   );
 }
@@ -167,7 +164,7 @@ function makeFolder(terminal: Terminal, file: string): void {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
     throw new Failure(
-      `The folder ${folder} could not be made (${(error as Error).message}): make it, or give another --file. Nothing was changed.`,
+      `The folder ${folder} could not be created (${(error as Error).message}). Create it, or pass another --file. Nothing was changed.`,
       exitCodes.failed,
       { cause: error },
     );
@@ -204,7 +201,7 @@ function configText(kind: Kind, file: string, typescript: boolean): string {
     kind === "sqlite"
       ? ""
       : `const url = process.env.DATABASE_URL;
-if (!url) throw new Error("DATABASE_URL is not set: it says where the database of the sessions is.");
+if (!url) throw new Error("DATABASE_URL is not set. Set it to the URL of the session database.");
 
 `;
   const types = typescript ? 'import type { SessionManagerOptions } from "stored-session";\n' : "";
@@ -226,7 +223,7 @@ function keyPlace({ cwd, env }: Terminal): { path: string; before: string } | nu
   const path = join(cwd, ".env");
   if (!["none", "file"].includes(kindOf(path))) {
     throw new Failure(
-      '.env is no file here, so it cannot take the key: put one into STORED_SESSION_KEYS ("stored-session keys generate" makes it) and try again. Nothing was changed.',
+      '.env is not a file, so the key cannot be written to it. Run "stored-session keys generate", set STORED_SESSION_KEYS to its output, and retry. Nothing was changed.',
       exitCodes.usage,
     );
   }

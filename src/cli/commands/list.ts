@@ -56,7 +56,7 @@ export function listCommand(program: Command, terminal: Terminal): void {
         const sort = options.sort ?? (user === undefined ? undefined : "created");
         if (after !== undefined && (after.value === null) !== (sort === undefined)) {
           throw new Failure(
-            "This --after comes from a list in another order: give the options of the page before.",
+            "This --after belongs to a list in another order. Use the options of the previous page.",
             exitCodes.usage,
           );
         }

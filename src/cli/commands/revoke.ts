@@ -50,7 +50,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
     }
     if (options.dryRun && (handle ?? options.user) !== undefined) {
       throw new Failure(
-        '--dry-run goes with --all, an address or times. "list" shows a user\'s sessions.',
+        '--dry-run requires --all, an address or a time. "list" shows a user\'s sessions.',
         exitCodes.usage,
       );
     }

@@ -26,7 +26,7 @@ export function showCommand(program: Command, terminal: Terminal): void {
       const { format } = records.settings;
       const sealed = () =>
         new Failure(
-          'These sessions are sealed to their cookies (sealTo: "cookie"): nobody can read them here. Leave out --reveal.',
+          'These sessions are sealed to their cookies (sealTo: "cookie"): they cannot be decrypted here. Leave out --reveal.',
           exitCodes.usage,
         );
       if (options.reveal && !format.opensWithoutToken && format.needsToken === undefined) throw sealed();
@@ -39,7 +39,7 @@ export function showCommand(program: Command, terminal: Terminal): void {
       if (opened !== null && opened.unreadable !== null) {
         const { unreadable } = opened;
         const why = refusalOf(records, row)?.message ?? `It was refused for its ${unreadable}.`;
-        throw new Failure(`The session does not open. ${why}${otherSettings(place, unreadable)}`);
+        throw new Failure(`The session cannot be decrypted. ${why}${otherSettings(place, unreadable)}`);
       }
       if (opened !== null) {
         const user = opened.user;

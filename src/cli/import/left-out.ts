@@ -17,7 +17,7 @@ export class LeftOutFile implements LeftOutList {
       const { code, message } = error as NodeJS.ErrnoException;
       throw new Failure(
         code === "EEXIST"
-          ? `${this.path} exists already. Give --left-out the name of a new file. Nothing was changed.`
+          ? `${this.path} already exists. Pass --left-out the name of a new file. Nothing was changed.`
           : `The file of --left-out cannot be written: ${message}. Nothing was changed.`,
         exitCodes.usage,
       );

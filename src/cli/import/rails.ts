@@ -82,13 +82,13 @@ export async function importRails({
   assertOptions(options);
   if (records.settings.store instanceof RailsStore) {
     throw new Failure(
-      "The configuration names the table of Rails, which is where the sessions come from: let it name the table of stored-session that they go to.",
+      "The configuration names the table of Rails, which is the source. Name the table of stored-session, which is the target.",
       exitCodes.usage,
     );
   }
   if (!records.settings.format.opensWithoutToken) {
     throw new Failure(
-      'Rails sessions cannot be imported with sealTo: "cookie": what they would be sealed to stands in the table of Rails and its backups. Import them with sealTo: "keys", as afterRailsFormat has it.',
+      'Rails sessions cannot be imported with sealTo: "cookie", because the table of Rails and its backups contain what they would be sealed to. Import them with sealTo: "keys", the default of afterRailsFormat.',
       exitCodes.usage,
     );
   }
@@ -141,11 +141,11 @@ function fill(tally: Tally, counts: ImportResult): void {
 
 function assertOptions({ userPath, lifetime }: ImportCommandOptions): void {
   if (userPath !== undefined) {
-    throw new Failure(`${railsSource.name} takes --user-key in the place of --user-path.`, exitCodes.usage);
+    throw new Failure(`Use --user-key instead of --user-path with ${railsSource.name}.`, exitCodes.usage);
   }
   if (lifetime !== undefined) {
     throw new Failure(
-      `--lifetime does not go with ${railsSource.name}: its table tells both times, and the configuration's timeouts count from them.`,
+      `--lifetime cannot be used with ${railsSource.name}: its table has both times, from which the configuration's timeouts count.`,
       exitCodes.usage,
     );
   }
@@ -158,14 +158,14 @@ function sourceOf(
   exported: unknown,
 ): From {
   if (exported !== undefined && (typeof exported !== "object" || exported === null)) {
-    throw new Failure("The configuration's `rails` is an object: { store, format }.", exitCodes.usage);
+    throw new Failure("The configuration's `rails` must be an object: { store, format }.", exitCodes.usage);
   }
   const given = (exported ?? {}) as Partial<From>;
   const isGiven =
     (options.railsPrimaryKey ?? options.railsKeyDerivationSalt ?? options.railsHashDigestClass) !== undefined;
   if (given.format !== undefined && !isGiven && options.userKey !== undefined) {
     throw new Failure(
-      "--user-key goes with keys from the command line or the environment; the configuration's `rails.format` has its own `userOf`.",
+      "--user-key requires keys from the command line or the environment: the configuration's `rails.format` has its own `userOf`.",
       exitCodes.usage,
     );
   }
@@ -179,11 +179,11 @@ function sourceOf(
     return { format, store: new RailsStore(new SqlStore(database), false) };
   }
   if (options.fromTable !== undefined) {
-    throw new Failure(`--from-table goes with --from or ${urlVariable}.`, exitCodes.usage);
+    throw new Failure(`--from-table requires --from or ${urlVariable}.`, exitCodes.usage);
   }
   if (given.store === undefined) {
     throw new Failure(
-      `Say with --from or ${urlVariable} where the database of Rails is, or let the configuration file export \`rails\`: { store, format }.`,
+      `The database of Rails is not set. Pass --from, set ${urlVariable}, or let the configuration file export \`rails\`: { store, format }.`,
       exitCodes.usage,
     );
   }
@@ -203,13 +203,13 @@ function formatOptions(
   ];
   if (primaryKey === undefined || keyDerivationSalt === undefined) {
     throw new Failure(
-      `There are no keys of Rails: set ${missing.join(" and ")} to what config.active_record.encryption has, or let the configuration file export \`rails\`: { store, format }.`,
+      `The keys of Rails are not set. Set ${missing.join(" and ")} to the values of config.active_record.encryption, or let the configuration file export \`rails\`: { store, format }.`,
       exitCodes.usage,
     );
   }
   if (digest !== "SHA256" && digest !== "SHA1") {
     throw new Failure(
-      "The hash digest class is SHA256 (Rails since load_defaults 7.1) or SHA1 (before).",
+      "The hash digest class must be SHA256 (Rails since load_defaults 7.1) or SHA1 (before).",
       exitCodes.usage,
     );
   }
@@ -262,7 +262,7 @@ async function assertOpens({ store, format }: From): Promise<void> {
   }
   if (refused === 0) return;
   throw new Failure(
-    `None of the ${number(refused)} sessions of Rails that were tried opens with these keys (${why}): primary key, salt and hash digest class are to be those of config.active_record.encryption. Nothing was changed.`,
+    `These keys open none of the first ${number(refused)} sessions of Rails (${why}). Use the primary key, salt and hash digest class of config.active_record.encryption. Nothing was changed.`,
     exitCodes.usage,
   );
 }

@@ -68,7 +68,7 @@ export class SourceTable {
     const expected = Math.min(total, await this.count());
     if (met >= expected) return;
     throw new Failure(
-      `Only ${number(met)} of ${plural(expected, "row")} of ${this.#source.name} were read: something wrote to the table meanwhile, or its database orders the ids in another way than it compares them. Stop what writes to it and run the import again; what was imported stays.`,
+      `Only ${number(met)} of ${plural(expected, "row")} of ${this.#source.name} were read: another program wrote to the table, or its database sorts ids by other rules than it compares them. Stop all writers and run the import again. Imported sessions are kept.`,
       exitCodes.failed,
     );
   }
@@ -115,7 +115,7 @@ export class SourceTable {
 
   #goesInCircles(): Failure {
     return new Failure(
-      `The table of ${this.#source.name} could not be read to its end: behind the last session that was read its database answers the same one again, because it compares ids in another way than their text. What was imported stays.`,
+      `The table of ${this.#source.name} could not be read to its end: its database returns the last session again and again, because it does not compare ids by their text. Imported sessions are kept.`,
     );
   }
 
@@ -157,7 +157,7 @@ export function openDropIn(
   const { database } = openStore(url, table, cwd).store;
   if (!source.databases.includes(database.dialect.name)) {
     throw new Failure(
-      `${source.name} keeps its sessions in ${source.databases.join(", ")}, and ${url.split(":")[0]!} is not that.`,
+      `${source.name} stores sessions in ${source.databases.join(", ")}, not in ${url.split(":")[0]!}.`,
       exitCodes.usage,
     );
   }

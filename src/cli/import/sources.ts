@@ -98,7 +98,7 @@ export function sourceNamed(name: string): Source {
   const source = sources.find((one) => one.name === name);
   if (source !== undefined) return source;
   throw new Failure(
-    `There is no import from ${JSON.stringify(name)}: there is ${[...sources.map((one) => one.name), railsName].join(", ")}.`,
+    `${JSON.stringify(name)} cannot be imported. Use one of ${[...sources.map((one) => one.name), railsName].join(", ")}.`,
     exitCodes.usage,
   );
 }

@@ -49,7 +49,7 @@ export async function assertKeyFinds(
 
 function nobodyFound(option: string, sessions: number): Failure {
   return new Failure(
-    `${option} finds no user in any of the ${number(sessions)} sessions. Imported like this, list, revoke, export and erase would not find them by user, and only an import with --refresh adds the users later. Correct the path, or add --yes if no session has a user. Nothing was changed.`,
+    `${option} finds no user in any of the ${number(sessions)} sessions. list, revoke, export and erase by user would not find these sessions, and only an import with --refresh could add the users later. Correct the path, or add --yes if no session has a user. Nothing was changed.`,
     exitCodes.usage,
   );
 }

@@ -37,7 +37,7 @@ export async function writeRows(
   const { records, store, userPath, dryRun, refresh, file, find } = options;
   if (store.takeOver === undefined) {
     throw new Failure(
-      "Sessions cannot be imported into this store: it does not remember what it imported, so another run would bring back sessions that had ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
+      "Sessions cannot be imported into this store: it does not record what was imported, so another run would restore sessions that have ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
       exitCodes.usage,
     );
   }

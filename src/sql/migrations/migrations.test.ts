@@ -66,7 +66,7 @@ describe("frozen texts", () => {
     expect(migration && checksumOf(migration, dialect as "sqlite")).toBe(FROZEN[key]);
   });
 
-  test("every text of every migration is pinned", () => {
+  test("migration texts → unchanged", () => {
     for (const { version, texts } of MIGRATIONS) {
       for (const [dialect, statements] of Object.entries(texts)) {
         if (statements.length) expect(FROZEN).toHaveProperty([`${version} ${dialect}`]);
@@ -78,7 +78,7 @@ describe("frozen texts", () => {
     expect(MIGRATIONS.map(({ version }) => version)).toEqual(MIGRATIONS.map((_, index) => index + 1));
   });
 
-  test("the words in braces become the names of the tables", () => {
+  test("words in braces → replaced by the table names", () => {
     const other = sqliteDialect(namesOf("web", (identifier) => `"${identifier}"`, { schemas: false }));
     const texts = statementsOf(sessions, other).join("\n");
     expect(texts).not.toMatch(/[{}]/);
@@ -118,13 +118,13 @@ describe("migrating", () => {
     expect((await migrationStatus(database)).applied).toEqual(applied);
   });
 
-  test("callers at once in one process all succeed", async () => {
+  test("concurrent migrations in one process → all succeed", async () => {
     const database = open();
     await Promise.all(Array.from({ length: 10 }, () => migrateDatabase(database)));
     expect((await migrationStatus(database)).applied).toHaveLength(MIGRATIONS.length);
   });
 
-  test("the reported SQL is the SQL that runs", async () => {
+  test("the reported SQL → the SQL that runs", async () => {
     const database = open();
     for (const { statements } of await pendingMigrations(database)) {
       for (const text of statements) handle.exec(text);
@@ -133,7 +133,7 @@ describe("migrating", () => {
     expect((await migrationStatus(database)).applied).toHaveLength(MIGRATIONS.length);
   });
 
-  test("a text other than the one applied is refused, and nothing is changed", async () => {
+  test("an applied migration with another text → refused, and nothing is changed", async () => {
     const database = open();
     await migrateDatabase(database);
     handle.exec("UPDATE stored_sessions_migrations SET checksum = 'edited'");
@@ -141,7 +141,7 @@ describe("migrating", () => {
     await expect(migrateDatabase(database)).rejects.toThrow(/with different SQL/);
   });
 
-  test("tables newer than the package are refused", async () => {
+  test("tables newer than the package → refused", async () => {
     const database = open();
     await migrateDatabase(database);
     handle.exec("INSERT INTO stored_sessions_migrations VALUES (99, 'later', 'x', 0)");
@@ -149,7 +149,7 @@ describe("migrating", () => {
     await expect(migrationStatus(database)).rejects.toThrow(MigrationError);
   });
 
-  test("a table of another shape is left as it is", async () => {
+  test("a table with other columns → unchanged", async () => {
     handle.exec(
       "CREATE TABLE stored_sessions (sid TEXT PRIMARY KEY, sess TEXT); INSERT INTO stored_sessions VALUES ('a', 'b')",
     );
@@ -168,14 +168,14 @@ describe("migrating", () => {
     expect(objects()).toEqual(["stored_sessions_migrations"]);
   });
 
-  test("looking at a table of another shape says so, and does not announce a migration", async () => {
+  test("status of a table with other columns → says so, and announces no migration", async () => {
     handle.exec("CREATE TABLE stored_sessions (sid TEXT)");
     for (const look of [migrationStatus, pendingMigrations, assertMigrated]) {
       await expect(look(open())).rejects.toThrow(TableError);
     }
   });
 
-  test("a migration that fails halfway is undone as a whole, and can run again", async () => {
+  test("a migration that fails halfway → rolled back, and can run again", async () => {
     handle.exec("CREATE TABLE elsewhere (x); CREATE VIEW stored_sessions_leases AS SELECT 1");
     handle.exec("CREATE INDEX stored_sessions_leases_i ON elsewhere (x)");
     const database = open();
@@ -246,7 +246,7 @@ describe("tables that are not what the journal says", () => {
     expect(objects()).toEqual(whole);
   });
 
-  test("a table of sessions that gets lost while a repair waits for the lock is not made again", async () => {
+  test("the sessions table disappears while a repair waits for the lock → not recreated", async () => {
     const database = await migrated();
     handle.exec("DROP INDEX stored_sessions_user_ref");
     const losing = Object.create(database, {
@@ -268,7 +268,7 @@ describe("tables that are not what the journal says", () => {
     expect(texts).toEqual([expect.stringMatching(/^CREATE INDEX/)]);
   });
 
-  test("the printed SQL recreates it too", async () => {
+  test("the printed SQL → recreates it too", async () => {
     const database = await migrated();
     handle.exec("DROP TABLE stored_sessions");
     for (const text of (await migrationStatus(database)).repair) handle.exec(text);
@@ -285,7 +285,7 @@ describe("tables that are not what the journal says", () => {
     }
   });
 
-  test("an index of any name will do", async () => {
+  test("an index with another name → accepted", async () => {
     const database = await migrated();
     handle.exec("DROP INDEX stored_sessions_user_ref; CREATE INDEX mine ON stored_sessions (user_ref, id)");
     expect((await migrationStatus(database)).missing).toEqual([]);
