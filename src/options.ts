@@ -65,10 +65,10 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
    */
   compressAbove?: number | false;
   /**
-   * Memory in bytes for the contents of sessions that this process decrypted lately, so that it decrypts each version of
-   * a session once; 0 turns the cache off. Every request still reads its row, so a logout, a revocation, an expiry and an
-   * edited row take effect at the next request. The contents are in clear in the process's memory until newer ones
-   * take their place, the session ends, or `close()`. Default 16,777,216 (16 MiB); 0 with `sealTo` or `alsoOpens` "cookie".
+   * Memory in bytes for the contents of recently decrypted sessions, so that a process decrypts each version of a session
+   * once. 0 turns the cache off. Every request still reads its row, so a logout, a revocation, an expiry and an
+   * edited row take effect at the next request. The contents stay in the process's memory in plaintext until newer ones
+   * replace them, the session ends, or `close()`. Default 16,777,216 (16 MiB); 0 with `sealTo` or `alsoOpens` "cookie".
    */
   cacheBytes?: number;
   /** Maximum size of an encoded session in bytes. A larger session fails its commit. Default 1,048,576 (1 MiB). */

@@ -37,7 +37,7 @@ export interface CheckpointerOptions {
   readonly keys: KeyRing;
   readonly clock: () => number;
   readonly anchor?: ((checkpoint: Anchored) => void | Promise<void>) | undefined;
-  /** Told of a chain that does not verify: it is not signed any further. */
+  /** Called with a chain that does not verify, which is no longer signed. */
   readonly onDamage?: (chain: string, number: number) => void;
 }
 

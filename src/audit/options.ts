@@ -12,25 +12,25 @@ import type { Anchored } from "./checkpoint.ts";
 export interface AuditOptions {
   /**
    * "strict" (default): a login, logout or revocation and its event are one transaction; if the event cannot be written,
-   * nothing happens and the request fails. "lax": events are written behind the changes; those that do not fit into the
-   * queue, or are lost when the process dies, are missing. How many did not fit is recorded.
+   * nothing happens and the request fails. "lax": events are written after the changes. Events that do not fit into the
+   * queue are dropped and counted in the trail; events in the queue are lost if the process dies.
    */
   readonly mode?: "strict" | "lax";
-  /** Events that may wait in "lax" mode. Default 10,000. */
+  /** Maximum number of queued events in "lax" mode. Default 10,000. */
   readonly maxQueue?: number;
   /** Average time between checkpoints. Default "10 s". */
   readonly checkpointEvery?: Duration;
   /**
-   * Called with each checkpoint that this process signs, to keep it outside of the database: see `stored-session/audit`. What
-   * it throws is reported as a process warning, and it is called with the next checkpoint again.
+   * Called with each checkpoint that this process signs, to keep it outside the database: see `stored-session/audit`. If
+   * it throws, a process warning reports the error, and the next checkpoint calls it again.
    */
   readonly anchor?: (checkpoint: Anchored) => void | Promise<void>;
   /**
-   * Called for each login, logout, revocation and change of id. What it returns becomes part of the event: the request's id
-   * from an AsyncLocalStorage, or who acts for somebody else.
+   * Called for each login, logout, revocation and change of id. Its result becomes part of the event, such as the request id
+   * from an AsyncLocalStorage, or the person who acts on behalf of another.
    */
   readonly context?: () => Pick<AuditContent, "requestId" | "actor" | "reason" | "details"> | undefined;
-  /** How long events are kept. Default: for ever. At least "3 days". Older ones are deleted by `sessions.audit.prune()`. */
+  /** How long events are kept. Minimum "3 days". Default: forever. `sessions.audit.prune()` deletes older ones. */
   readonly retention?: Duration;
 }
 

@@ -1,4 +1,4 @@
-/** Reasons that are told apart. Further ones are counted as "other", so that a flood stays bounded. */
+/** Reasons that are counted separately. All others count as "other", so that a flood stays bounded. */
 const MOST = 64;
 
 /**

@@ -14,7 +14,7 @@ export interface Census {
   }[];
 }
 
-/** Null where the store or the format cannot tell keys. */
+/** Null if the store or the format does not record keys. */
 export async function censusOf(records: Records): Promise<Census | null> {
   const { keyNames: ring } = records.settings.format;
   if (ring === undefined) return null;

@@ -122,7 +122,7 @@ export interface ShardStatement {
   readonly shard: string;
   /** Null for a shard that is known not to be there. */
   readonly statement: Statement | null;
-  /** Where the answer tells of several shards: what each changed, or why it did not. */
+  /** For a result that covers several shards: what each changed, or why it did not. */
   readonly read?: (rows: Result["rows"]) => readonly ShardAnswer[];
 }
 
@@ -208,7 +208,7 @@ export interface Dialect {
 
   /** The shard that the row with this id is on; null when that is not known. */
   shardOf?(id: Uint8Array): number | null;
-  /** `deleteByUser` for each shard by itself; none where that cannot be told apart. */
+  /** `deleteByUser` for each shard by itself; none if shards cannot be addressed individually. */
   deleteByUserPerShard?(
     userRefs: readonly Uint8Array[],
     except: readonly Uint8Array[],

@@ -31,13 +31,13 @@ export interface PoolStoreOptions {
    */
   readonly lanes?: Partial<Pick<Lanes, "read" | "write" | "maxBatch">>;
   /**
-   * The number of the shard that a row is on, by its id of 32 random bytes; for servers that cannot be asked for it, such
-   * as Vitess. Batches then go to one shard each, with 16 lanes of each kind unless given, and a login stays on its shard.
+   * Returns the number of the shard of a row, given its id (32 random bytes). For servers that do not report it, such as
+   * Vitess. Each batch then goes to one shard, `lanes` defaults to 16 of each kind, and a login stays on its shard.
    */
   readonly shardOf?: (id: Uint8Array) => number;
 }
 
-/** Connections of a pool for as many lanes, and some for what takes none. */
+/** A connection for each lane, and some for operations without a lane. */
 export function poolSizeOf({ poolSize }: PoolStoreOptions, lanes: Lanes): number {
   return poolSize ?? Math.max(10, lanes.read + lanes.write + 4);
 }

@@ -133,8 +133,8 @@ test("list --after of another order, and filters beside a handle → refused", a
   await folder.run("migrate");
   const handle = "a".repeat(43);
   for (const [args, message] of [
-    [["list", "--after", handle, "--sort", "size"], /comes from a list in another order/],
-    [["list", "--after", "page 2"], /what "list" printed at the end of the page before/],
+    [["list", "--after", handle, "--sort", "size"], /belongs to a list in another order/],
+    [["list", "--after", "page 2"], /the value that "list" printed at the end of the previous page/],
     [["revoke", handle, "--address", "192.0.2.7"], /Choose what to revoke/],
     [["revoke", "--all", "--created-before", "2026-11-23"], /Choose what to revoke/],
     [["revoke", "--user", "42", "--dry-run"], /--dry-run requires/],

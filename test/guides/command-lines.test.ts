@@ -51,7 +51,7 @@ lines.push(...lines.splice(lines.indexOf("init"), 1));
 
 /** What a page leaves out where it names a command, and where it relies on the environment. */
 const leftOut =
-  /Add --yes|Required option '--dialect|Missing required argument|Say with --from|keeps its sessions in|There are no keys of Rails|Choose what to revoke/;
+  /Add --yes|Required option '--dialect|Missing required argument|Pass --from|stores sessions in|The keys of Rails are not set|Choose what to revoke/;
 
 let folder: Folder;
 beforeAll(async () => {

@@ -103,7 +103,7 @@ export class MysqlDialect implements ServerDialect {
     return this.#refusesAtOnce || !this.traits.subqueries;
   }
 
-  /** Told by each connection, where the application has not said it. */
+  /** Detected from each connection, unless the application names it. */
   isEngine(engine: MysqlEngine): void {
     if (!this.#isGiven) this.#engine = engine;
   }

@@ -21,7 +21,7 @@ export type { MysqlEngine } from "./engine.ts";
 export type { PoolStoreOptions } from "../pool-options.ts";
 
 export interface MysqlStoreOptions extends PoolStoreOptions {
-  /** What speaks MySQL's protocol. Unless given, the server tells it at the first use. */
+  /** The product that speaks MySQL's protocol. Default: detected from the server at the first use. */
   readonly engine?: MysqlEngine;
 }
 

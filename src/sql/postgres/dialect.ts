@@ -110,7 +110,7 @@ export class PostgresDialect implements ServerDialect {
     return true;
   }
 
-  /** Told by the server, where the application has not said which it is. */
+  /** Detected from the server, unless the application names it. */
   isEngine(engine: PostgresEngine): void {
     if (engine === this.#engine) return;
     this.#engine = engine;
@@ -123,7 +123,7 @@ export class PostgresDialect implements ServerDialect {
     return this.#shards !== null;
   }
 
-  /** Told by the server: where it places which rows. */
+  /** Where the server places rows, as the server reports it. */
   hasShards(shards: Shards): void {
     this.#shards = shards;
   }

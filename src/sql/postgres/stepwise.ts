@@ -71,7 +71,7 @@ class StepwiseClient<Transaction> implements PostgresClient {
       .catch(ignore);
   }
 
-  // Each failure is told to the statement that met it.
+  // Each failure rejects the statement that caused it.
   on(): void {}
   removeListener(): void {}
 }

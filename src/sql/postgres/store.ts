@@ -30,8 +30,8 @@ export interface PostgresStoreOptions extends PoolStoreOptions {
    */
   readonly namedStatements?: boolean;
   /**
-   * What speaks PostgreSQL's protocol. Unless given, the server is asked at the first use, and "partitions" is never
-   * assumed. Give it all the same for "citus": lanes are counted before the server is asked.
+   * The product that speaks PostgreSQL's protocol. Default: detected from the server at the first use, except for
+   * "partitions". Set "citus" explicitly, because the number of lanes is decided before the first use.
    */
   readonly engine?: PostgresEngine;
 }
