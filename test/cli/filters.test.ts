@@ -139,7 +139,7 @@ test("list --after of another order, and filters beside a handle → refused", a
     [["revoke", "--all", "--created-before", "2026-11-23"], /Choose what to revoke/],
     [["revoke", "--user", "42", "--dry-run"], /--dry-run requires/],
     [["list", "--address", "192.0.2.0/99"], /prefix length from 0 to 32/],
-    [["list", "--address", ""], /Give an address or a range/],
+    [["list", "--address", ""], /Use an address or a range/],
     [["list", "--created-after", "yesterday"], /which counts as its start in UTC/],
   ] as const) {
     const { code, err } = await folder.run(...args);
