@@ -32,6 +32,7 @@ const guides = [
   page("Options", "options"),
   page("Testing", "testing"),
   page("Hot reload", "development"),
+  page("Drivers", "drivers"),
   page("Going to production", "going-to-production"),
   page("When one database is not enough", "scaling"),
   page("Data protection", "data-protection"),

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { createClient } from "@libsql/client";
+import { neonConfig, Pool as NeonPool } from "@neondatabase/serverless";
 import mariadb from "mariadb";
 import { Miniflare } from "miniflare";
 import { Pool } from "pg";
@@ -17,6 +18,7 @@ import { d1Store } from "../../src/sql/sqlite/d1.ts";
 import { libsqlStore } from "../../src/sql/sqlite/libsql.ts";
 import { chosenDatabases, type DatabaseName } from "../servers/chosen.ts";
 import { startSqld } from "./sqld.ts";
+import { startWebSocketProxy } from "./websocket-proxy.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 
 /** A handle as an application opens it. */
@@ -32,6 +34,8 @@ export interface TestDriver {
   readonly name: string;
   /** Runs where TEST_DATABASES names this. */
   readonly kind: DatabaseName;
+  /** Its name in docs/drivers.md. */
+  readonly fact: string;
   /** Where its contract and race suites are, if not here. */
   readonly elsewhere?: "workerd.test.ts";
   /** False for a handle that has no end: a binding of a Worker. */
@@ -44,12 +48,14 @@ export interface TestDriver {
 const all: readonly TestDriver[] = [
   {
     name: "postgres.js",
+    fact: "postgres.js",
     kind: "postgres",
     connects: true,
     open: async (url) => ofPostgresJs(postgres(url, { max: 4, onnotice: () => {} })),
   },
   {
     name: "postgres.js, with transformations and types of the application",
+    fact: "postgres.js",
     kind: "postgres",
     connects: true,
     open: async (url) =>
@@ -57,7 +63,6 @@ const all: readonly TestDriver[] = [
         postgres(url, {
           max: 4,
           onnotice: () => {},
-          prepare: false,
           fetch_types: false,
           transform: { ...postgres.camel, value: (value: unknown) => [value], undefined: null },
           types: { bigint: postgres.BigInt },
@@ -66,6 +71,7 @@ const all: readonly TestDriver[] = [
   },
   {
     name: "PGlite",
+    fact: "PGlite",
     kind: "postgres",
     connects: false,
     open: async () => {
@@ -79,6 +85,7 @@ const all: readonly TestDriver[] = [
   },
   {
     name: "PGlite over its socket, with pg",
+    fact: "PGlite over its socket, with pg",
     kind: "postgres",
     connects: false,
     open: async () => {
@@ -101,8 +108,31 @@ const all: readonly TestDriver[] = [
       };
     },
   },
+  {
+    name: "the pool of @neondatabase/serverless, over a WebSocket",
+    fact: "Neon's pool",
+    kind: "postgres",
+    connects: false,
+    open: async (url) => {
+      const proxy = await startWebSocketProxy(Number(new URL(url).port));
+      neonConfig.wsProxy = () => `127.0.0.1:${proxy.port}`;
+      neonConfig.useSecureWebSocket = false;
+      neonConfig.pipelineConnect = false;
+      const pool = new NeonPool({ connectionString: url, max: 4 });
+      pool.on("error", () => {});
+      return {
+        store: (table) => postgresStore(pool as never, { table }),
+        execute: (text) => pool.query(text),
+        close: async () => {
+          await pool.end();
+          await proxy[Symbol.asyncDispose]();
+        },
+      };
+    },
+  },
   ...(["mariadb", "mysql"] as const).map((kind): TestDriver => ({
     name: `the mariadb connector, on ${kind}`,
+    fact: "mariadb",
     kind,
     connects: true,
     open: async (url) => {
@@ -130,6 +160,7 @@ const all: readonly TestDriver[] = [
   })),
   {
     name: "libSQL, a file",
+    fact: "libSQL",
     kind: "sqlite",
     connects: false,
     open: async () => {
@@ -147,6 +178,7 @@ const all: readonly TestDriver[] = [
   },
   {
     name: "libSQL, a server",
+    fact: "libSQL",
     kind: "sqlite",
     connects: false,
     open: async () => {
@@ -164,6 +196,7 @@ const all: readonly TestDriver[] = [
   },
   {
     name: "D1, through miniflare",
+    fact: "D1",
     kind: "sqlite",
     elsewhere: "workerd.test.ts",
     ends: false,

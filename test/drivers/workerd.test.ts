@@ -1,13 +1,14 @@
 /** D1 and Durable Objects inside workerd, the runtime of Cloudflare Workers. */
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, inject, test } from "vitest";
 import { chosenDatabases } from "../servers/chosen.ts";
 
 /** `npm run test:soak` runs 2,000. */
 const rounds = process.env["TEST_ROUNDS"] ?? "25";
 
 const runs = chosenDatabases().includes("sqlite");
+const postgres = chosenDatabases().includes("postgres");
 const miniflare = runs ? await start() : null;
 afterAll(() => miniflare?.dispose());
 
@@ -19,9 +20,13 @@ async function start(): Promise<Miniflare> {
     write: false,
     format: "esm",
     platform: "node",
-    external: ["node:*", "cloudflare:*", "pg", "better-sqlite3"],
+    external: ["node:*", "cloudflare:*", "pg-native", "better-sqlite3"],
     alias: { vitest: `${here}/workerd/runner.ts` },
     conditions: ["workerd"],
+    // As Wrangler does for packages that require Node's modules.
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire("file:///worker.mjs");',
+    },
     logLevel: "error",
     ignoreAnnotations: true,
   });
@@ -32,6 +37,7 @@ async function start(): Promise<Miniflare> {
     d1Databases: { DB: "sessions" },
     durableObjects: { HOLDER: { className: "Holder", useSQLite: true } },
     bindings: { ROUNDS: rounds },
+    ...(postgres && { hyperdrives: { HYPERDRIVE: inject("servers").postgres! } }),
   });
 }
 
@@ -54,7 +60,7 @@ for (const [name, path] of runs
   describe(`${name} in workerd`, () => {
     test.each(names.map((title, nth) => [title, nth] as const))(
       "%s",
-      { timeout: 120_000 },
+      { timeout: Math.max(120_000, Number(rounds) * 600) },
       async (_, nth) => {
         const { text } = await ask(`${path}?test=${nth}`);
         expect(text).toBe("passed");
@@ -87,6 +93,23 @@ describe.runIf(runs)("an application on Workers, with a manager for each request
       .toBe(2);
     expect(before).toBeDefined();
   });
+
+  test.runIf(postgres).each(["pg", "postgres.js"])(
+    "Hyperdrive with %s: a store for each request",
+    async (driver) => {
+      expect((await ask(`/hyperdrive?driver=${driver}&step=migrate`)).text).toBe("migrated");
+      const first = await ask(`/hyperdrive?driver=${driver}`, { method: "POST" });
+      expect(first.text).toBe("1");
+      for (const views of ["2", "3", "4"]) {
+        const next = await ask(`/hyperdrive?driver=${driver}`, {
+          method: "POST",
+          headers: { cookie: first.cookie! },
+        });
+        expect(next.text).toBe(views);
+      }
+      expect((await ask(`/hyperdrive?driver=${driver}&step=drop`)).text).toBe("dropped");
+    },
+  );
 
   test("what needs node:sqlite, timers or connections that outlive a request → says so at startup", async () => {
     const [sqlite, schedule] = JSON.parse((await ask("/startup")).text) as string[];

@@ -17,6 +17,8 @@ export function raceSuite(
   interleavings: number = name === "memory" ? 2_000 : 200,
   further: Pick<SessionManagerOptions<Data>, "audit"> = {},
 ): void {
+  // Enough for the slowest driver.
+  const timeout = Math.max(120_000, interleavings * 600);
   let held: TestStore;
   let now: number;
 
@@ -59,7 +61,7 @@ export function raceSuite(
       assert.equal(Object.keys(after.data).length, 65);
       for (let i = 0; i < 64; i++) assert.deepEqual(after.data[`key${i}`], { from: i, at: new Date(now) });
     }
-  }, 120_000);
+  }, timeout);
 
   test("promise 2, R39: 64 changes in seeded schedules over four managers → all are kept", async () => {
     const rounds = name === "memory" ? 20 : 3;
@@ -79,7 +81,7 @@ export function raceSuite(
       assert.deepEqual(failed, [], `seed ${seed}`);
       assert.equal(Object.keys((await manager().load(cookie)).data).length, 65, `seed ${seed}`);
     }
-  }, 120_000);
+  }, timeout);
 
   test("promise 2: 64 parallel atomic updates → count to 64", async () => {
     const sessions = manager();
@@ -93,7 +95,7 @@ export function raceSuite(
       }),
     );
     assert.equal((await sessions.load(cookie)).data["count"], 64);
-  }, 120_000);
+  }, timeout);
 
   /** Runs a save against something that ends the session, in many seeded orders. */
   async function race(
@@ -168,7 +170,7 @@ export function raceSuite(
 
   test(
     "promise 3, R38, R41: save against destroy → the session stays ended",
-    { timeout: 120_000 },
+    { timeout: timeout },
     async () => {
       await race(
         undefined,
@@ -187,7 +189,7 @@ export function raceSuite(
 
   test(
     "promise 3, R38, R44: save against revokeAll → the session stays ended",
-    { timeout: 120_000 },
+    { timeout: timeout },
     async () => {
       await race(
         "42",
@@ -202,7 +204,7 @@ export function raceSuite(
 
   test(
     "promise 3, R38, R40, R41: save against regenerate → the data and confirmed saves are kept",
-    { timeout: 120_000 },
+    { timeout: timeout },
     async () => {
       await race(
         undefined,
@@ -224,7 +226,7 @@ export function raceSuite(
 
   test(
     "promise 3, R17, R38, R41: save against login → the user is logged in, and a confirmed save is kept",
-    { timeout: 120_000 },
+    { timeout: timeout },
     async () => {
       await race(
         undefined,
@@ -246,7 +248,7 @@ export function raceSuite(
 
   test(
     "promise 3, R38, R41, R42: save against reset carries nothing over",
-    { timeout: 120_000 },
+    { timeout: timeout },
     async () => {
       await race(
         undefined,
@@ -265,7 +267,7 @@ export function raceSuite(
     },
   );
 
-  test("promise 3, R38: save against expire → the session stays ended", { timeout: 120_000 }, async () => {
+  test("promise 3, R38: save against expire → the session stays ended", { timeout: timeout }, async () => {
     await race(
       undefined,
       async (sessions) => {
@@ -298,7 +300,7 @@ export function raceSuite(
       );
       assert.equal(cookies.filter((value) => value !== null).length, 1, `seed ${seed}`);
     }
-  }, 120_000);
+  }, timeout);
 
   test("promise 3: two parallel logins from one session → both log in, and the old id has ended", async () => {
     for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
@@ -316,7 +318,7 @@ export function raceSuite(
       await isDead(cookie, seed);
       for (const each of cookies) assert.equal((await manager().load(each)).user, "9", `seed ${seed}`);
     }
-  }, 120_000);
+  }, timeout);
 
   test("R40: two parallel regenerations → one wins, and the other gets no cookie", async () => {
     for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
@@ -337,5 +339,5 @@ export function raceSuite(
       assert.equal(set.length, 1, `seed ${seed}: ${scheduler.trace.join(", ")}`);
       assert.equal((await manager().load(cookieOf(set[0]!))).data["kept"], 1);
     }
-  }, 120_000);
+  }, timeout);
 }

@@ -1,6 +1,8 @@
 /** The contract and race suites, and an application, inside workerd: over D1 and in a Durable Object. */
 import { DurableObject } from "cloudflare:workers";
 import { createSessionManager } from "../../../src/index.ts";
+import postgres from "postgres";
+import { postgresStore } from "../../../src/sql/postgres/store.ts";
 import { d1Store } from "../../../src/sql/sqlite/d1.ts";
 import { durableObjectStore } from "../../../src/sql/sqlite/durable-object.ts";
 import { storeContract } from "../../../src/testing/store-contract.ts";
@@ -13,6 +15,7 @@ import type { SqlStore } from "../../../src/sql/sql-store.ts";
 
 interface Environment {
   readonly DB: never;
+  readonly HYPERDRIVE: { readonly connectionString: string };
   readonly ROUNDS: string;
   readonly HOLDER: {
     idFromName(name: string): never;
@@ -121,6 +124,7 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname.startsWith("/app")) return await application(request, environment, context);
     if (pathname === "/startup") return startup();
+    if (pathname === "/hyperdrive") return await overHyperdrive(request, environment);
     if (pathname === "/object") {
       const { HOLDER } = environment;
       return await HOLDER.get(HOLDER.idFromName("one")).fetch(request);
@@ -132,6 +136,39 @@ export default {
     );
   },
 };
+
+/** A session in PostgreSQL behind Hyperdrive. The store, and what it connects with, lives as long as the request. */
+async function overHyperdrive(request: Request, { HYPERDRIVE }: Environment): Promise<Response> {
+  const { searchParams } = new URL(request.url);
+  const driver = searchParams.get("driver")!;
+  const url = HYPERDRIVE.connectionString;
+  const sql = driver === "pg" ? null : postgres(url, { max: 2, fetch_types: false, onnotice: () => {} });
+  const table = driver === "pg" ? "hyperdrive_pg" : "hyperdrive_js";
+  const store = sql ? postgresStore(sql, { table }) : postgresStore(url, { table, poolSize: 2 });
+  const sessions = createSessionManager<{ views?: number }>({ store, keys: testKeys });
+  try {
+    switch (searchParams.get("step")) {
+      case "migrate":
+        await store.migrate();
+        return new Response("migrated");
+      case "drop":
+        for (const suffix of ["", "_leases", "_migrations"])
+          await store.database.run(write(`DROP TABLE ${table}${suffix}`));
+        return new Response("dropped");
+    }
+    const session = await sessions.load(request.headers.get("cookie"));
+    session.data.views = (session.data.views ?? 0) + 1;
+    const cookie = await sessions.commit(session);
+    const response = new Response(String(session.data.views));
+    if (cookie !== null) response.headers.append("set-cookie", cookie);
+    return response;
+  } catch (error) {
+    return new Response(String((error as Error).stack) + String((error as Error).cause), { status: 500 });
+  } finally {
+    await sessions.close();
+    await sql?.end({ timeout: 1 });
+  }
+}
 
 /** What says at startup that Workers lack what it needs. */
 async function startup(): Promise<Response> {

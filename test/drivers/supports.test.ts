@@ -1,0 +1,93 @@
+/** What docs/drivers.md says of each driver, found out. */
+import mariadb from "mariadb";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { StoreTimeoutError } from "../../src/errors.ts";
+import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { query } from "../../src/sql/statement.ts";
+import { chosenDatabases } from "../servers/chosen.ts";
+import { execute } from "../servers/execute.ts";
+import { randomRow } from "../servers/rows.ts";
+import { drivers, dropTables, ownTable, urlOf, type OpenedDriver } from "./drivers.ts";
+import { facts } from "./facts.ts";
+import { lockTable } from "./lock.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
+
+if (drivers.length === 0) test.skip("TEST_DATABASES names no database with further drivers", () => {});
+
+describe.each(drivers)("$name", (driver) => {
+  const { kind, connects } = driver;
+  const expected = facts.find((fact) => fact.driver === driver.fact)!;
+  const table = ownTable();
+  let opened: OpenedDriver;
+  let store: SqlStore;
+  beforeAll(async () => {
+    opened = await driver.open(urlOf(driver));
+    store = opened.store(table) as SqlStore;
+    await store.migrate();
+  });
+  afterAll(async () => {
+    await dropTables(opened, table);
+    await opened.close();
+  });
+
+  test(`a batch is sent as ${expected.batch}`, () => {
+    const sent = store.database.dialect.batches === "statement" ? "one statement" : "one transaction";
+    expect(sent).toBe(expected.batch);
+  });
+
+  test.runIf(kind === "postgres")(`named statements: ${expected.named}`, async () => {
+    for (let times = 0; times < 3; times++) await store.read([randomRow().id]);
+    const { rows } = await store.database.run(
+      query(
+        "SELECT count(*)::text AS count FROM pg_prepared_statements WHERE name <> '' AND statement LIKE $1",
+        `%${table}%`,
+      ),
+    );
+    expect(Number(rows[0]?.["count"]) > 0 ? "yes" : "no").toBe(expected.named);
+  });
+
+  test.runIf(kind === "postgres" && connects)(`a late statement: ${expected.late}`, async () => {
+    const url = urlOf(driver);
+    const own = await driver.open(url);
+    const late = own.store(table) as SqlStore;
+    await late.read([randomRow().id]);
+    late.giveUpAfter(300);
+    const lock = await lockTable(url, kind, table);
+    try {
+      await expect(late.read([randomRow().id])).rejects.toBeInstanceOf(StoreTimeoutError);
+      const waiting = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%${table}%' AND wait_event_type = 'Lock'`;
+      // The server notices a connection that was closed only when it writes to it.
+      if (expected.late === "cancelled")
+        await expect.poll(async () => (await execute(url, kind, waiting)).length).toBe(0);
+    } finally {
+      await lock.free();
+      await lock[Symbol.asyncDispose]();
+      await own.close();
+    }
+  });
+});
+
+describe.runIf(chosenDatabases().includes("mariadb"))(
+  "mariadb: a transaction that the application leaves open",
+  () => {
+    test("its connection is released → the store's writes are kept (promise 7)", async () => {
+      const url = inject("servers").mariadb!;
+      const { hostname: host, port, username: user, password, pathname } = new URL(url);
+      const settings = { host, port: Number(port), user, password: decodeURIComponent(password) };
+      const pool = mariadb.createPool({ ...settings, database: pathname.slice(1), connectionLimit: 1 });
+      const table = ownTable();
+      const store = mysqlStore(pool, { table });
+      await store.migrate();
+      const connection = await pool.getConnection();
+      await connection.query("START TRANSACTION");
+      await connection.query(`DELETE FROM ${table}_leases`);
+      await connection.release();
+      const row = randomRow();
+      expect(await store.insert([row])).toEqual([true]);
+      expect(await execute(url, "mariadb", `SELECT 1 FROM ${table}`)).toHaveLength(1);
+      for (const suffix of ["", "_leases", "_migrations"])
+        await pool.query(`DROP TABLE IF EXISTS ${table}${suffix}`);
+      await pool.end();
+    });
+  },
+);
