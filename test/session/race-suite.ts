@@ -46,56 +46,68 @@ export function raceSuite(
     return cookieOf(await sessions.commit(session));
   }
 
-  test("promise 2, R39: 64 parallel requests change different keys → all are kept", async () => {
-    const sessions = manager();
-    for (let round = 0; round < 5; round++) {
-      const cookie = await begin(sessions);
+  test(
+    "promise 2, R39: 64 parallel requests change different keys → all are kept",
+    async () => {
+      const sessions = manager();
+      for (let round = 0; round < 5; round++) {
+        const cookie = await begin(sessions);
+        await Promise.all(
+          Array.from({ length: 64 }, async (_, i) => {
+            const session = await sessions.load(cookie);
+            session.data[`key${i}`] = { from: i, at: new Date(now) };
+            await sessions.commit(session);
+          }),
+        );
+        const after = await sessions.load(cookie);
+        assert.equal(Object.keys(after.data).length, 65);
+        for (let i = 0; i < 64; i++) assert.deepEqual(after.data[`key${i}`], { from: i, at: new Date(now) });
+      }
+    },
+    timeout,
+  );
+
+  test(
+    "promise 2, R39: 64 changes in seeded schedules over four managers → all are kept",
+    async () => {
+      const rounds = name === "memory" ? 20 : 3;
+      for (let seed = 1; seed <= rounds; seed++) {
+        const scheduler = new Scheduler(seed);
+        const cookie = await begin(manager());
+        const managers = Array.from({ length: 4 }, (_, i) => manager(scheduler.over(held.store, `m${i}`)));
+        const results = await scheduler.run(
+          Array.from({ length: 64 }, (_, i) => async () => {
+            const sessions = managers[i % 4]!;
+            const session = await sessions.load(cookie);
+            session.data[`key${i}`] = i;
+            await sessions.commit(session);
+          }),
+        );
+        const failed = results.filter((result) => result.status === "rejected");
+        assert.deepEqual(failed, [], `seed ${seed}`);
+        assert.equal(Object.keys((await manager().load(cookie)).data).length, 65, `seed ${seed}`);
+      }
+    },
+    timeout,
+  );
+
+  test(
+    "promise 2: 64 parallel atomic updates → count to 64",
+    async () => {
+      const sessions = manager();
+      const cookie = await begin(sessions, { count: 0 });
       await Promise.all(
-        Array.from({ length: 64 }, async (_, i) => {
+        Array.from({ length: 64 }, async () => {
           const session = await sessions.load(cookie);
-          session.data[`key${i}`] = { from: i, at: new Date(now) };
-          await sessions.commit(session);
+          await sessions.update(session, (data) => {
+            data["count"] = (data["count"] as number) + 1;
+          });
         }),
       );
-      const after = await sessions.load(cookie);
-      assert.equal(Object.keys(after.data).length, 65);
-      for (let i = 0; i < 64; i++) assert.deepEqual(after.data[`key${i}`], { from: i, at: new Date(now) });
-    }
-  }, timeout);
-
-  test("promise 2, R39: 64 changes in seeded schedules over four managers → all are kept", async () => {
-    const rounds = name === "memory" ? 20 : 3;
-    for (let seed = 1; seed <= rounds; seed++) {
-      const scheduler = new Scheduler(seed);
-      const cookie = await begin(manager());
-      const managers = Array.from({ length: 4 }, (_, i) => manager(scheduler.over(held.store, `m${i}`)));
-      const results = await scheduler.run(
-        Array.from({ length: 64 }, (_, i) => async () => {
-          const sessions = managers[i % 4]!;
-          const session = await sessions.load(cookie);
-          session.data[`key${i}`] = i;
-          await sessions.commit(session);
-        }),
-      );
-      const failed = results.filter((result) => result.status === "rejected");
-      assert.deepEqual(failed, [], `seed ${seed}`);
-      assert.equal(Object.keys((await manager().load(cookie)).data).length, 65, `seed ${seed}`);
-    }
-  }, timeout);
-
-  test("promise 2: 64 parallel atomic updates → count to 64", async () => {
-    const sessions = manager();
-    const cookie = await begin(sessions, { count: 0 });
-    await Promise.all(
-      Array.from({ length: 64 }, async () => {
-        const session = await sessions.load(cookie);
-        await sessions.update(session, (data) => {
-          data["count"] = (data["count"] as number) + 1;
-        });
-      }),
-    );
-    assert.equal((await sessions.load(cookie)).data["count"], 64);
-  }, timeout);
+      assert.equal((await sessions.load(cookie)).data["count"], 64);
+    },
+    timeout,
+  );
 
   /** Runs a save against something that ends the session, in many seeded orders. */
   async function race(
@@ -284,60 +296,72 @@ export function raceSuite(
     );
   });
 
-  test("promise 3, R41: two requests end one session → only one clears the cookie", async () => {
-    const random = seeded(5);
-    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
-      const scheduler = new Scheduler(Math.floor(random() * 1e9));
-      const cookie = await begin(manager());
-      const cookies: (string | null)[] = [];
-      await scheduler.run(
-        ["a", "b"].map((who) => async () => {
-          const sessions = manager(scheduler.over(held.store, who));
-          const session = await sessions.load(cookie);
-          session.destroy();
-          cookies.push(await sessions.commit(session));
-        }),
-      );
-      assert.equal(cookies.filter((value) => value !== null).length, 1, `seed ${seed}`);
-    }
-  }, timeout);
+  test(
+    "promise 3, R41: two requests end one session → only one clears the cookie",
+    async () => {
+      const random = seeded(5);
+      for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+        const scheduler = new Scheduler(Math.floor(random() * 1e9));
+        const cookie = await begin(manager());
+        const cookies: (string | null)[] = [];
+        await scheduler.run(
+          ["a", "b"].map((who) => async () => {
+            const sessions = manager(scheduler.over(held.store, who));
+            const session = await sessions.load(cookie);
+            session.destroy();
+            cookies.push(await sessions.commit(session));
+          }),
+        );
+        assert.equal(cookies.filter((value) => value !== null).length, 1, `seed ${seed}`);
+      }
+    },
+    timeout,
+  );
 
-  test("promise 3: two parallel logins from one session → both log in, and the old id has ended", async () => {
-    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
-      const scheduler = new Scheduler(seed);
-      const cookie = await begin(manager());
-      const cookies: string[] = [];
-      await scheduler.run(
-        ["a", "b"].map((who) => async () => {
-          const sessions = manager(scheduler.over(held.store, who));
-          const session = await sessions.load(cookie);
-          session.login("9");
-          cookies.push(cookieOf(await sessions.commit(session)));
-        }),
-      );
-      await isDead(cookie, seed);
-      for (const each of cookies) assert.equal((await manager().load(each)).user, "9", `seed ${seed}`);
-    }
-  }, timeout);
+  test(
+    "promise 3: two parallel logins from one session → both log in, and the old id has ended",
+    async () => {
+      for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+        const scheduler = new Scheduler(seed);
+        const cookie = await begin(manager());
+        const cookies: string[] = [];
+        await scheduler.run(
+          ["a", "b"].map((who) => async () => {
+            const sessions = manager(scheduler.over(held.store, who));
+            const session = await sessions.load(cookie);
+            session.login("9");
+            cookies.push(cookieOf(await sessions.commit(session)));
+          }),
+        );
+        await isDead(cookie, seed);
+        for (const each of cookies) assert.equal((await manager().load(each)).user, "9", `seed ${seed}`);
+      }
+    },
+    timeout,
+  );
 
-  test("R40: two parallel regenerations → one wins, and the other gets no cookie", async () => {
-    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
-      const scheduler = new Scheduler(seed);
-      const cookie = await begin(manager());
-      const cookies: (string | null)[] = [];
-      const loaded: unknown[] = [];
-      await scheduler.run(
-        ["a", "b"].map((who) => async () => {
-          const sessions = manager(scheduler.over(held.store, who));
-          const session = await sessions.load(cookie);
-          loaded.push(session.data["kept"]);
-          session.regenerate();
-          cookies.push(await sessions.commit(session));
-        }),
-      );
-      const set = cookies.filter((value) => value !== null);
-      assert.equal(set.length, 1, `seed ${seed}: ${scheduler.trace.join(", ")}`);
-      assert.equal((await manager().load(cookieOf(set[0]!))).data["kept"], 1);
-    }
-  }, timeout);
+  test(
+    "R40: two parallel regenerations → one wins, and the other gets no cookie",
+    async () => {
+      for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+        const scheduler = new Scheduler(seed);
+        const cookie = await begin(manager());
+        const cookies: (string | null)[] = [];
+        const loaded: unknown[] = [];
+        await scheduler.run(
+          ["a", "b"].map((who) => async () => {
+            const sessions = manager(scheduler.over(held.store, who));
+            const session = await sessions.load(cookie);
+            loaded.push(session.data["kept"]);
+            session.regenerate();
+            cookies.push(await sessions.commit(session));
+          }),
+        );
+        const set = cookies.filter((value) => value !== null);
+        assert.equal(set.length, 1, `seed ${seed}: ${scheduler.trace.join(", ")}`);
+        assert.equal((await manager().load(cookieOf(set[0]!))).data["kept"], 1);
+      }
+    },
+    timeout,
+  );
 }
