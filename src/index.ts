@@ -18,7 +18,7 @@ export type { AuditContent, AuditDevice, AuditEvent, AuditEventType, AuditOutcom
 export type { Anchored } from "./audit/checkpoint.ts";
 export type { AuditProblem, VerifyReport } from "./audit/report.ts";
 export type { PruneResult } from "./audit/prune.ts";
-export type { LoginProof } from "./session/session.ts";
+export type { FreshRequirement, LoginProof } from "./session/authentication.ts";
 export type { StandardSchema } from "./session/standard-schema.ts";
 export { expireSessionsJob, type ExpireOptions } from "./jobs/expire.ts";
 export { resealJob, type ResealOptions, type ResealResult } from "./jobs/reseal.ts";
@@ -34,6 +34,7 @@ export type {
   SessionStore,
   TakenOver,
 } from "./store/contract.ts";
+export { returnPath } from "./shared/return-path.ts";
 export { generateKey, KeyRing } from "./sealing/keyring.ts";
 export { memoryStore } from "./store/memory.ts";
 export { migrate } from "./store/migrate.ts";

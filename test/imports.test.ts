@@ -25,7 +25,17 @@ const joining: Readonly<Record<string, readonly string[]>> = {
     "session",
     "operator",
   ],
-  "index.ts": ["options.ts", "manager.ts", "store", "sealing", "jobs", "session", "operator", "audit"],
+  "index.ts": [
+    "options.ts",
+    "manager.ts",
+    "shared",
+    "store",
+    "sealing",
+    "jobs",
+    "session",
+    "operator",
+    "audit",
+  ],
 };
 
 /** What a folder may import, as the second line of its README.md says. */

@@ -30,6 +30,7 @@ const icon =
 const guides = [
   page("Getting started", "getting-started"),
   page("Options", "options"),
+  page("Step-up authentication", "step-up"),
   page("Testing", "testing"),
   page("Hot reload", "development"),
   page("Drivers", "drivers"),

@@ -2,10 +2,20 @@ import type { AnyElysia, Elysia } from "elysia";
 import type { SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
 import { stateOf, type Session } from "../session/session.ts";
+import type { Duration } from "../shared/duration.ts";
 import { assertManager } from "./assert-manager.ts";
-import { fetchSessions, forbidStoringIn, writeResponseHeaders, type FetchSessions } from "./fetch.ts";
+import {
+  fetchSessions,
+  forbidStoringIn,
+  requireFresh as freshOfFetch,
+  writeResponseHeaders,
+  type FetchSessions,
+} from "./fetch.ts";
+import type { GuardOptions } from "./fresh.ts";
 import { withMutableHeaders } from "./fetch-response.ts";
-import { loadedFor, remember } from "./loaded.ts";
+import { loadedFor, onlySession, remember } from "./loaded.ts";
+
+export type { FreshOptions, GuardOptions } from "./fresh.ts";
 
 export interface ElysiaSessionOptions {
   /**
@@ -121,4 +131,17 @@ async function commit<Data>(
     forbidStoringIn(answer.headers);
     return answer;
   }
+}
+
+/**
+ * A hook that lets a request pass only if its user proved who they are within this time, by `session.login` or
+ * `session.elevate`: `app.post("/email", handler, { beforeHandle: requireFresh("5 min", { redirectTo: "/confirm" }) })`.
+ * Otherwise it answers 401, or redirects pages and forms to `redirectTo`.
+ */
+export function requireFresh(
+  within: Duration,
+  options: GuardOptions = {},
+): (context: { readonly request: Request }) => Response | undefined {
+  const fresh = freshOfFetch(within, options);
+  return ({ request }) => fresh(onlySession(request, options.sessions), request) ?? undefined;
 }

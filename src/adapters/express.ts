@@ -2,14 +2,19 @@ import type { SessionData } from "../session/data.ts";
 import type { ClientInfo } from "../session/format.ts";
 import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session/session.ts";
+import type { Duration } from "../shared/duration.ts";
 import type { AnyFunction } from "./node/interceptors.ts";
 import { assertManager } from "./assert-manager.ts";
-import { loadedFor, remember } from "./loaded.ts";
+import { freshGuard, type GuardOptions } from "./fresh.ts";
+import { loadedFor, onlySession, remember } from "./loaded.ts";
+import { nodeRequest, sendChallenge } from "./node/challenge.ts";
 import { guard, type GuardedRequest } from "./node/node-response.ts";
+import type { NodeRequest, NodeResponse } from "./node/request-types.ts";
 import { connectPassport, type Passport } from "./passport.ts";
 import type { ResponseGuard } from "./node/response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
+export type { FreshOptions, GuardOptions } from "./fresh.ts";
 
 declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace
@@ -157,4 +162,21 @@ class Client implements ClientInfo {
     // A mounted sub-application owns the request now and may have other proxy settings.
     return Reflect.get(request, "ip", Object.create(request, { app: { value: this.#app } })) as string;
   }
+}
+
+/**
+ * Express middleware that lets a request pass only if its user proved who they are within this time, by `session.login` or
+ * `session.elevate`. Mount it after the session: `app.post("/email", requireFresh("5 min", { redirectTo: "/confirm" }), …)`.
+ * Otherwise it answers 401, or redirects pages and forms to `redirectTo`.
+ */
+export function requireFresh(
+  within: Duration,
+  options: GuardOptions = {},
+): (request: NodeRequest, response: NodeResponse, next: (error?: unknown) => void) => void {
+  const guarding = freshGuard(within, options);
+  return function requireFreshSession(request, response, next) {
+    const challenge = guarding(onlySession(request, options.sessions), nodeRequest(request));
+    if (challenge === null) next();
+    else sendChallenge(response, challenge);
+  };
 }

@@ -2,15 +2,18 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { subscribe } from "node:diagnostics_channel";
 import type { SessionData } from "../session/data.ts";
 import type { SessionManager } from "../manager.ts";
+import type { Duration } from "../shared/duration.ts";
 import type { Session } from "../session/session.ts";
 import { checkPayload } from "./fastify-payload.ts";
 import { copyOfHeaders, type HeaderFields } from "./node/earlier-headers.ts";
 import { assertManager } from "./assert-manager.ts";
-import { remember } from "./loaded.ts";
+import { freshGuard, type GuardOptions } from "./fresh.ts";
+import { onlySession, remember } from "./loaded.ts";
 import { answerError, guard } from "./node/node-response.ts";
 import type { ResponseGuard } from "./node/response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
+export type { FreshOptions, GuardOptions } from "./fresh.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -144,6 +147,28 @@ function served(app: FastifyInstance): Map<string, unknown> {
   const scope = app as FastifyInstance & { [properties]?: Map<string, unknown> };
   if (!Object.hasOwn(scope, properties)) scope[properties] = new Map(scope[properties]);
   return scope[properties]!;
+}
+
+/**
+ * A hook that lets a request pass only if its user proved who they are within this time, by `session.login` or
+ * `session.elevate`: `app.post("/email", { preHandler: requireFresh("5 min", { redirectTo: "/confirm" }) }, …)`. Otherwise it
+ * answers 401, or redirects pages and forms to `redirectTo`.
+ */
+export function requireFresh(
+  within: Duration,
+  options: GuardOptions = {},
+): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+  const fresh = freshGuard(within, options);
+  return async function requireFreshSession(request, reply) {
+    const challenge = fresh(onlySession(request, options.sessions), {
+      method: request.method,
+      url: request.originalUrl,
+      header: (name) => (name === "host" ? request.host : (request.headers[name] as string | undefined)),
+    });
+    if (challenge === null) return;
+    reply.code(challenge.status).headers(challenge.headers);
+    await reply.send(challenge.body ?? "");
+  };
 }
 
 // The metadata that fastify-plugin sets, without the dependency: hooks apply to the registering scope.

@@ -5,10 +5,14 @@ import { commitForResponse, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
+import { fetchRequest, freshGuard, type FetchRequest, type FreshOptions } from "./fresh.ts";
 import { forbidStoring, writeSessionHeaders, type HeaderTarget } from "./headers.ts";
 import { warnOfInsecureRequest } from "./insecure-request.ts";
 import { isIdle, tellOfLateChanges } from "./state.ts";
+import type { Duration } from "../shared/duration.ts";
 import { touchIfDue } from "./touch.ts";
+
+export type { FreshOptions } from "./fresh.ts";
 
 /** A `Request`, its headers, or its `Cookie` header. */
 export type CookieSource = Request | Pick<Headers, "get"> | string | null | undefined;
@@ -150,6 +154,22 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
         return { data: {} as Partial<DataOf<Data>>, user: undefined, isNew: true, error };
       }
     },
+  };
+}
+
+/**
+ * A guard for handlers: `const denied = guard(session, request); if (denied !== null) return denied;`. Returns null if the
+ * user proved who they are within this time, by `session.login` or `session.elevate`. Otherwise it returns the response: 401,
+ * or for pages and forms a redirect to `redirectTo`.
+ */
+export function requireFresh(
+  within: Duration,
+  options: FreshOptions = {},
+): <Data>(session: Session<Data>, request: FetchRequest) => Response | null {
+  const fresh = freshGuard(within, options);
+  return (session, request) => {
+    const challenge = fresh(session as Session<never>, fetchRequest(request));
+    return challenge === null ? null : new Response(challenge.body, challenge);
   };
 }
 

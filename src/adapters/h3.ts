@@ -1,11 +1,16 @@
 import type { SessionManager } from "../manager.ts";
 import type { DataOf, SessionData } from "../session/data.ts";
 import { stateOf, type Session } from "../session/session.ts";
+import type { Duration } from "../shared/duration.ts";
 import { assertManager } from "./assert-manager.ts";
 import type { H3Event, H3Event1, H3Event2 } from "./h3/events.ts";
 import { sessionOfVersion1 } from "./h3/version-1.ts";
 import { loadFailed, respondOfVersion2 } from "./h3/version-2.ts";
-import { loadedFor, remember, sessionOf as sessionOfBearer } from "./loaded.ts";
+import { fetchRequest, freshGuard, type GuardOptions } from "./fresh.ts";
+import { nodeRequest } from "./node/challenge.ts";
+import { loadedFor, onlySession, remember, sessionOf as sessionOfBearer } from "./loaded.ts";
+
+export type { FreshOptions, GuardOptions } from "./fresh.ts";
 
 export interface H3SessionOptions {
   /**
@@ -139,4 +144,28 @@ export async function useStoredSession<Data = SessionData>(event: H3Event): Prom
  */
 export function sessionOf<Data>(sessions: SessionManager<Data>, event: H3Event): Session<Data> {
   return sessionOfBearer(sessions, event.context);
+}
+
+/**
+ * A guard for handlers of h3 1 and 2: `const denied = guard(event); if (denied) return denied;`. Returns undefined if the user
+ * proved who they are within this time, by `stored.login` or `stored.elevate`. Otherwise it returns the response: 401, or for
+ * pages and forms a redirect to `redirectTo`.
+ */
+export function requireFresh(
+  within: Duration,
+  options: GuardOptions = {},
+): (event: H3Event) => Response | undefined {
+  const fresh = freshGuard(within, options);
+  return (event) => {
+    const session = onlySession(event.context, options.sessions);
+    const challenge = fresh(
+      session,
+      isVersion1(event) ? nodeRequest(event.node.req) : fetchRequest((event as H3Event2).req),
+    );
+    return challenge === null ? undefined : new Response(challenge.body, challenge);
+  };
+}
+
+function isVersion1(event: H3Event): event is H3Event1 {
+  return typeof (event as Partial<H3Event2>).req?.headers?.get !== "function";
 }

@@ -1,13 +1,17 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { STATUS_CODES } from "node:http";
 import type { SessionData } from "../session/data.ts";
+import type { Duration } from "../shared/duration.ts";
 import { commitForResponse, settingsOf, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { ofBody } from "./node/earlier-headers.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
-import { forbidStoringIn, warn, writeResponseHeaders } from "./fetch.ts";
+import { forbidStoringIn, requireFresh as freshOfFetch, warn, writeResponseHeaders } from "./fetch.ts";
+import type { FreshOptions } from "./fresh.ts";
 import { statusOf } from "./node/response-calls.ts";
 import { isIdle, refuseNull, tellOfLateChanges } from "./state.ts";
+
+export type { FreshOptions } from "./fresh.ts";
 
 /** The variables that the middleware adds to `c.var`: `new Hono<SessionEnv<MyData>>()`. */
 export interface SessionEnv<Data = SessionData> {
@@ -124,4 +128,25 @@ function answerWithStatus(c: Context, error: unknown): void {
 function connectionAddress(c: Context): string | undefined {
   const { incoming } = (c.env ?? {}) as { incoming?: { socket?: { remoteAddress?: string } } };
   return incoming?.socket?.remoteAddress;
+}
+
+/**
+ * Hono middleware that continues only if the user proved who they are within this time, by `session.login` or
+ * `session.elevate`. Mount it after the session. Otherwise it answers 401, or redirects pages and forms to `redirectTo`.
+ */
+export function requireFresh<Data = any>(
+  within: Duration,
+  options: FreshOptions = {},
+): MiddlewareHandler<SessionEnv<Data>> {
+  const fresh = freshOfFetch(within, options);
+  return async function requireFreshSession(c, next) {
+    const loaded = c.get("session") as Session<Data> | undefined;
+    if (loaded === undefined) {
+      throw new TypeError("This request has no session. Mount the session middleware before requireFresh.");
+    }
+    const challenge = fresh(loaded, c.req.raw);
+    if (challenge !== null) return challenge;
+    await next();
+    return undefined;
+  };
 }

@@ -1,13 +1,16 @@
 import type { Context, Next } from "koa";
 import type { SessionData } from "../session/data.ts";
 import type { SessionManager } from "../manager.ts";
+import type { Duration } from "../shared/duration.ts";
 import type { Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
-import { loadedFor, remember } from "./loaded.ts";
+import { freshGuard, type GuardOptions } from "./fresh.ts";
+import { loadedFor, onlySession, remember } from "./loaded.ts";
 import { guard } from "./node/node-response.ts";
 import type { ResponseGuard } from "./node/response-guard.ts";
 
 export { sessionOf } from "./loaded.ts";
+export type { FreshOptions, GuardOptions } from "./fresh.ts";
 
 declare module "koa" {
   interface ExtendableContext {
@@ -87,4 +90,29 @@ function dropBody(ctx: Context): void {
   ctx.status = status;
   if (type !== undefined) ctx.res.setHeader("Content-Type", type);
   (body as { destroy?: () => void } | null | undefined)?.destroy?.(); // a stream that will not be read
+}
+
+/**
+ * Koa middleware that continues only if the user proved who they are within this time, by `session.login` or
+ * `session.elevate`. Mount it after the session. Otherwise it answers 401, or redirects pages and forms to `redirectTo`.
+ */
+export function requireFresh(
+  within: Duration,
+  options: GuardOptions = {},
+): (ctx: Context, next: Next) => Promise<void> {
+  const fresh = freshGuard(within, options);
+  return async function requireFreshSession(ctx, next) {
+    const challenge = fresh(onlySession(ctx, options.sessions), {
+      method: ctx.method,
+      url: ctx.originalUrl,
+      header: (name) => (name === "host" ? ctx.host : (ctx.headers[name] as string | undefined)),
+    });
+    if (challenge === null) {
+      await next();
+      return;
+    }
+    ctx.set(challenge.headers as Record<string, string>);
+    ctx.body = challenge.body ?? "";
+    ctx.status = challenge.status;
+  };
 }

@@ -45,3 +45,22 @@ export function sessionOf<Data>(sessions: SessionManager<Data>, bearer: object):
   }
   return found;
 }
+
+/**
+ * The one session of a request, for guards.
+ * @param sessions required if several managers loaded one
+ * @throws {TypeError} there is none, or there are several
+ */
+export function onlySession(bearer: object, sessions: SessionManager<any> | undefined): Session<never> {
+  if (sessions !== undefined) return sessionOf(sessions, bearer) as Session<never>;
+  const entry = (bearer as Bearer)[loaded];
+  if (entry === undefined) {
+    throw new TypeError("This request has no session. Mount the session middleware before requireFresh.");
+  }
+  if (entry.next !== undefined) {
+    throw new TypeError(
+      "This request has the sessions of several managers. Say which of them is meant: requireFresh(within, { sessions }).",
+    );
+  }
+  return entry.session;
+}

@@ -11,6 +11,7 @@ import { cookieHeader, cookieOfProxy, type CookieJar, type IncomingHeaders } fro
 import { respond } from "./next/respond.ts";
 import { followRequests, sharedManager, takeSharedManager, type SharedManager } from "./next/shared.ts";
 
+export { requireFresh, type FreshOptions } from "./fetch.ts";
 export type { PageSession } from "./next/page-session.ts";
 
 export interface NextSessionsOptions {

@@ -4,7 +4,11 @@ import { stateOf, type Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
 import { writeResponseHeaders } from "./fetch.ts";
 import { commitInRequest, followHttpRequests, loadInRequest, withinRequest } from "./request-scope.ts";
+import { fetchRequest, freshGuard, type FetchRequest, type FreshOptions } from "./fresh.ts";
+import type { Duration } from "../shared/duration.ts";
 import { tellOfLateChanges } from "./state.ts";
+
+export type { FreshOptions } from "./fresh.ts";
 
 /** A session in the form of React Router and Remix. */
 export interface RouterSession<Data = SessionData, FlashData = Data> {
@@ -118,6 +122,30 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
     },
     sessionMiddleware: (_args, next) => withinRequest(next),
     manager: sessions,
+  };
+}
+
+/**
+ * A guard for loaders and actions: `fresh(session, request)`. Returns if the user proved who they are within this time, by
+ * `stored.login` or `stored.elevate`. Otherwise it throws the response: a redirect to `redirectTo`, or 401 without it.
+ */
+export function requireFresh(
+  within: Duration,
+  options: FreshOptions = {},
+): <Data, FlashData>(session: RouterSession<Data, FlashData>, request: FetchRequest) => void {
+  const fresh = freshGuard(within, options);
+  return (session, request) => {
+    const guarded = fetchRequest(request);
+    const challenge = fresh(wrappedOf(session).stored as Session<never>, {
+      ...guarded,
+      // React Router fetches the data of a navigation and follows the redirect itself.
+      header: (name) => (name === "sec-fetch-mode" ? "navigate" : guarded.header(name)),
+    });
+    if (challenge === null) return;
+    throw new Response(challenge.body, {
+      status: challenge.status,
+      headers: { ...challenge.headers, vary: "Cookie" },
+    });
   };
 }
 

@@ -1,4 +1,5 @@
 import { LimitError, ValueError } from "../errors.ts";
+import { readAuthentication, type Authentication } from "./authentication.ts";
 import type { Limits } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
@@ -9,6 +10,8 @@ export interface Content {
   /** Never empty. */
   user: string | undefined;
   flash: Record<string, unknown>;
+  /** How the user last proved who they are. Not stored without a user. */
+  authentication?: Authentication | undefined;
 }
 
 /**
@@ -43,14 +46,14 @@ export class Codec {
    */
   encode(content: Content): Uint8Array {
     const writer = this.#take();
-    writer.content(content.data, content.user, content.flash);
+    writer.content(content.data, content.user, content.flash, content.authentication);
     return this.#finish(writer);
   }
 
   /** Whether {@link encode} would return these bytes. It makes no copy of them. @throws like `encode` */
   encodesTo(content: Content, bytes: Uint8Array): boolean {
     const writer = this.#take();
-    writer.content(content.data, content.user, content.flash);
+    writer.content(content.data, content.user, content.flash, content.authentication);
     const isSame = writer.finishAs(bytes);
     if (writer.isSmall) this.#spare = writer;
     return isSame;
@@ -59,18 +62,23 @@ export class Codec {
   /** @throws {RefusedError} reason "decode": bytes that `encode` cannot have written */
   decode(bytes: Uint8Array): Content {
     const reader = new Reader(bytes, this.#limits);
-    if (reader.elements() !== 2) throw reader.refusal("a pair of data and internals was expected");
+    const isSecond = isSecondFormat(reader);
     const data = reader.map();
     let user: string | undefined;
     let flash: Record<string, unknown> | undefined;
+    let authentication: Authentication | undefined;
     for (let left = reader.pairs(); left > 0; left--) {
       const name = reader.key();
       if (name === "u") user = userFrom(reader, user);
       else if (name === "f") flash = flashFrom(reader, flash);
+      else if (name === "a" && isSecond) authentication = readAuthentication(reader, authentication);
       else throw reader.refusal("an internal key is unknown");
     }
     reader.end();
-    return { data, user, flash: flash ?? {} };
+    if (!isSecond) return { data, user, flash: flash ?? {} };
+    if (user === undefined || authentication === undefined)
+      throw reader.refusal("the user or the authentication is missing");
+    return { data, user, flash: flash ?? {}, authentication };
   }
 
   /**
@@ -131,6 +139,14 @@ export class Codec {
     if (writer.isSmall) this.#spare = writer;
     return bytes;
   }
+}
+
+/** Reads the start of a content. Whether it has format 2: an array of three that begins with the number. */
+function isSecondFormat(reader: Reader): boolean {
+  const elements = reader.elements();
+  if (elements === 2) return false;
+  if (elements === 3 && reader.value() === 2) return true;
+  throw reader.refusal("a pair of data and internals was expected");
 }
 
 function userFrom(reader: Reader, before: string | undefined): string {

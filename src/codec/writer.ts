@@ -71,15 +71,21 @@ export class Writer {
     }
   }
 
-  /** Writes a pair: `data`, and a map of the user and the flash, each omitted if empty. */
-  content(data: unknown, user: unknown, flash: unknown): void {
+  /** Writes `data`, and a map of the user, the authentication and the flash, each omitted if empty (docs/formats.md). */
+  content(data: unknown, user: unknown, flash: unknown, authentication: unknown): void {
     const output = this.#output;
-    output.array(2);
+    const isSecond = authentication !== undefined && user !== undefined;
+    output.array(isSecond ? 3 : 2);
+    if (isSecond) output.number(2);
     this.map(data, "data");
     const start = output.length;
-    const count = user === undefined ? 1 : 2;
+    const count = isSecond ? 3 : user === undefined ? 1 : 2;
     output.map(count);
     if (user !== undefined) this.#user(user);
+    if (isSecond) {
+      output.text("a");
+      this.map(authentication, "authentication");
+    }
     const end = output.length;
     output.text("f");
     if (this.map(flash, "flash") > 0) return;

@@ -67,6 +67,8 @@ export interface SessionFormat {
   same(a: unknown, b: unknown): boolean;
   /** For formats that keep the user only in the data: how `decode` finds it. */
   readonly userOf?: ((data: Record<string, unknown>) => string | undefined) | undefined;
+  /** Whether `encode` keeps the authentication of a content, and the creation time of a row is sealed. */
+  readonly keepsAuthentication?: boolean;
   /** For formats that keep flash messages under a key of the data. */
   readonly flashInData?: FlashInData;
   /**

@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import { isSameAuthentication } from "../codec/authentication.ts";
 import { addOwn } from "../codec/own.ts";
 import type { MergeFormat } from "./merge.ts";
 
@@ -59,6 +60,11 @@ export function mayMerge(
   theirs: string | undefined,
 ): boolean {
   return theirs === base || theirs === mine || (base === undefined && mine === undefined);
+}
+
+/** The authentication of this request; undefined if it is the stored one. */
+export function ownAuthentication(base: Content, mine: Content): Content["authentication"] {
+  return isSameAuthentication(base.authentication, mine.authentication) ? undefined : mine.authentication;
 }
 
 /**

@@ -302,3 +302,24 @@ describe("changeIn: one change for many stored contents", () => {
     expect(write).toHaveBeenCalledWith(result.data, result.flash);
   });
 });
+
+describe("R57: the authentication is one value, and belongs to one user", () => {
+  const of = (user: string | undefined, level?: string): Content => ({
+    ...content({}, {}, user),
+    ...(level !== undefined && { authentication: { at: 1, level } }),
+  });
+
+  test.each([
+    ["only mine changed it → mine", of("1"), of("1", "mine"), of("1"), "mine"],
+    ["only theirs changed it → theirs", of("1"), of("1"), of("1", "theirs"), "theirs"],
+    ["both changed it → mine, the later commit", of("1", "old"), of("1", "mine"), of("1", "theirs"), "mine"],
+    ["I removed it → none", of("1", "old"), of("1"), of("1", "old"), undefined],
+    ["they logged in another user → theirs, never mine", of("1"), of("1", "mine"), of("2"), undefined],
+    ["they logged in and elevated another user → theirs", of("1"), of("1"), of("2", "theirs"), "theirs"],
+    ["I logged in another user → mine, never theirs", of("1"), of("2"), of("1", "theirs"), undefined],
+    ["I logged out → none", of("1", "old"), of(undefined), of("1", "theirs"), undefined],
+  ])("%s", (_name, base, mine, theirs, level) => {
+    expect(mergeContent(codec, base, mine, theirs).authentication?.level).toBe(level);
+    expect(changeIn(codec, base, mine)(structuredClone(theirs)).authentication?.level).toBe(level);
+  });
+});

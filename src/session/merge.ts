@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import { isSameAuthentication } from "../codec/authentication.ts";
 import { addOwn } from "../codec/own.ts";
 
 /** Three versions of one value; undefined if the key is absent. */
@@ -81,9 +82,14 @@ export function mergeContent(
   const flash = mergeKeys("flash", unseenStays);
   const data = mergeKeys("data", ask ?? mineWins);
   if (!isSame(flash, theirs.flash)) flashInData?.write(data, flash);
+  const user = base.user === mine.user ? theirs.user : mine.user;
+  // The authentication of the side that changed it, mine first, and never that of another user.
+  const side = isSameAuthentication(base.authentication, mine.authentication) ? theirs : mine;
+  const authentication = side.user === user ? side.authentication : undefined;
   return {
     data,
-    user: base.user === mine.user ? theirs.user : mine.user,
+    user,
+    ...(authentication && { authentication }),
     // The same object if nothing in it differs: Rails mode compares its identity.
     flash: isSame(flash, mine.flash) ? mine.flash : flash,
   };
@@ -107,7 +113,8 @@ export function changeIn(
     );
   const keys = { data: changed("data"), flash: changed("flash") };
   const pick = (content: Content): Content => {
-    const picked: Content = { data: {}, user: content.user, flash: {} };
+    const { user, authentication } = content;
+    const picked: Content = { data: {}, user, flash: {}, authentication };
     for (const part of parts) {
       for (const key of keys[part]) {
         if (Object.hasOwn(content[part], key)) addOwn(picked[part], key, content[part][key]);
@@ -126,6 +133,8 @@ export function changeIn(
       }
     }
     theirs.user = merged.user;
+    if (merged.authentication === undefined) delete theirs.authentication;
+    else theirs.authentication = merged.authentication;
     return theirs;
   };
 }

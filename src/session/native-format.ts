@@ -36,6 +36,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     opensWithoutToken: options.sealTo === "keys",
     ...(opensBoth && { needsToken: (row: SessionRow) => Sealer.isToCookie(row.data) }),
     maxSealedBytes: options.maxBytes,
+    keepsAuthentication: true,
     mint: () => mintToken(keys),
     read: (value) => readKnownToken(keys, known, value),
     rejection: (value) => (hasTokenShape(value) ? "unknown_key" : "malformed"),

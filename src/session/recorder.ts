@@ -17,6 +17,8 @@ export interface Occasion {
   /** Of a session that ends: the blind reference of its user. */
   readonly userRef?: Uint8Array | null | undefined;
   readonly content?: AuditContent | undefined;
+  /** The change of id is that of an elevation. */
+  readonly isElevation?: boolean | undefined;
 }
 
 /**
@@ -48,7 +50,9 @@ export class Recorder {
     const [before, after] = [whoOf(loaded, {}), whoOf(next, occasion)];
     const content = { ...contentOf(occasion), previous: handleOf(loaded.id) };
     const drafts: Draft[] = [];
-    if (reason === "regenerate") drafts.push(draft("session.rotated", next, after, content));
+    const { isElevation = false } = occasion;
+    if (reason === "regenerate")
+      drafts.push(draft(isElevation ? "elevation" : "session.rotated", next, after, content));
     else {
       const isAnother = loaded.userRef !== null && !same(loaded.userRef, next.userRef);
       if (isAnother || (reason === "reset" && loaded.userRef !== null)) {

@@ -1,27 +1,21 @@
 import { inspect } from "node:util";
 import { notOurs } from "../copies.ts";
+import type { Duration } from "../shared/duration.ts";
+import {
+  assertKept,
+  authenticatedAt,
+  authenticationOf,
+  isFresh,
+  proofOf,
+  type FreshRequirement,
+  type LoginProof,
+} from "./authentication.ts";
 import type { DataOf, SessionData } from "./data.ts";
 import { refuseCallback, refuseHabits } from "./habits.ts";
 import { handleOf } from "./handle.ts";
 import { endOf } from "./lifetime.ts";
 import type { SessionState } from "./state.ts";
 import { parseUserId, type UserId } from "./user-id.ts";
-
-/** How a user proved who they are. The audit trail keeps it, encrypted. */
-export interface LoginProof {
-  /** Such as "password", "passkey" or "oidc". */
-  readonly method?: string;
-  /** The assurance level, as the application names it: "aal2". */
-  readonly level?: string;
-  /** Such as ["password", "totp"]. */
-  readonly factors?: readonly string[];
-}
-
-function proofOf(proof: LoginProof | undefined): LoginProof | undefined {
-  if (proof === undefined) return undefined;
-  const { method, level, factors } = proof;
-  return { ...(method && { method }), ...(level && { level }), ...(factors && { factors }) };
-}
 
 /** The state behind a session, for the manager and the adapters. */
 export let stateOf: (session: Session<never>) => SessionState;
@@ -128,19 +122,69 @@ export class Session<Data = SessionData> {
    * ends, both timeouts restart, and the row is indexed by user. Data and flash messages are kept, unless another user
    * was logged in: then the session starts empty, so that no data passes from one user to another.
    * @param userId the application's id of the user: a non-empty string, a safe integer or a bigint
-   * @param proof how the user proved who they are, for the audit trail
+   * @param proof how the user proved who they are: its level is {@link level} from then on. Also for the audit trail
    * @throws {TypeError} `userId` is none of these
    */
   login(userId: UserId, proof?: LoginProof): void {
     const user = parseUserId(userId, "session.login");
     refuseCallback("login", arguments);
     const state = this.#used;
-    state.proof = proofOf(proof);
+    const given = proofOf("session.login", proof);
+    state.proof = given;
     state.beginAnew();
     const before = state.content.user;
     if (before !== undefined && before !== user) state.startOver();
     state.content.user = user;
+    const { clock, format } = state.settings;
+    // Without a level the row's creation time says it all.
+    const isKept = given.level !== undefined && format.keepsAuthentication === true;
+    state.content.authentication = isKept ? authenticationOf(given, clock()) : undefined;
     state.pending.add("login");
+  }
+
+  /**
+   * Records that the user has proved again who they are (step-up authentication), after the application has verified it.
+   * At commit the session gets a new id. Keeps data, user and both timeouts; the level lasts until the next `elevate` or
+   * `login`. If another request has ended the session, it stays ended.
+   * @throws {TypeError} nobody is logged in; Rails mode
+   */
+  elevate(proof: LoginProof = {}): void {
+    refuseCallback("elevate", arguments);
+    const state = this.#opened;
+    const { content, settings } = state;
+    assertKept(state, "session.elevate");
+    const given = proofOf("session.elevate", proof);
+    if (content.user === undefined) {
+      throw new TypeError(
+        "session.elevate requires a logged-in user, and this session is anonymous. Call session.login(userId) for a visitor who logs in.",
+      );
+    }
+    state.proof = { ...state.proof, ...given };
+    content.authentication = authenticationOf(given, settings.clock());
+    state.pending.add("regenerate");
+  }
+
+  /** The assurance level that `login` or `elevate` was given last. Undefined if none was. */
+  get level(): string | undefined {
+    return this.#used.content.authentication?.level;
+  }
+
+  /** When the user last proved who they are: the last `login` or `elevate`. Undefined if the session is anonymous. */
+  get authenticatedAt(): Date | undefined {
+    const at = authenticatedAt(this.#opened);
+    return at === undefined ? undefined : new Date(at);
+  }
+
+  /**
+   * Whether the user proved who they are within this time, by `login` or `elevate`. False if the session is anonymous.
+   * @param within for example "5 min"
+   * @param requirement the level that it takes
+   * @throws {TypeError} `within` is not a duration; Rails mode
+   */
+  isFresh(within: Duration, requirement?: FreshRequirement): boolean {
+    const state = this.#opened;
+    assertKept(state, "session.isFresh");
+    return isFresh(state, within, requirement);
   }
 
   /**

@@ -188,6 +188,7 @@ export class SessionState {
   /** Applies the login rules to a user that changed in the data (decision 4). */
   changeUser(change: UserChange): void {
     if (change === "none") return;
+    this.content.authentication = undefined; // of the user before
     if (change !== "login") this.#keepOwnChanges();
     if (change === "sign-out" && this.intent === "reset") return;
     this.pending.derive(change === "sign-out" ? "reset" : "login");

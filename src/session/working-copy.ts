@@ -1,7 +1,7 @@
 import type { Content } from "../codec/codec.ts";
 import type { RefusedError } from "../errors.ts";
 import { emptyContent, isEmpty, refill } from "./content.ts";
-import { ownChanges } from "./identity.ts";
+import { ownAuthentication, ownChanges } from "./identity.ts";
 import { mergeContent } from "./merge.ts";
 import type { Conflict, Settings } from "./settings.ts";
 
@@ -105,8 +105,10 @@ export class WorkingCopy {
     const { format } = this.#settings;
     const { content } = this;
     const { user } = content;
-    this.#put(this.withDefaults(ownChanges(format, format.decode(base), content)));
-    if (keepsUser) this.#content!.user = user;
+    const loaded = format.decode(base);
+    const authentication = ownAuthentication(loaded, content);
+    this.#put(this.withDefaults(ownChanges(format, loaded, content)));
+    if (keepsUser) Object.assign(this.#content!, { user, authentication });
     this.#epoch++;
   }
 

@@ -1,3 +1,4 @@
+import { isSameAuthentication } from "../codec/authentication.ts";
 import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
 import type { WriteEvent } from "../telemetry/channels.ts";
@@ -85,7 +86,9 @@ export class Writes {
       write.intent === "regenerate"
         ? this.#records.continue(token, bytesOf(written), user, client, loaded)
         : this.#records.begin(token, bytesOf(written), user, client);
-    const replace = () => this.#records.replace(loaded, row, reasonOf(write), this.#occasion(state, user));
+    const isElevation = write.intent === "regenerate" && this.#isElevation(state, plaintext);
+    const occasion = { ...this.#occasion(state, user), isElevation };
+    const replace = () => this.#records.replace(loaded, row, reasonOf(write), occasion);
     if (!(await this.#during(state, write, { row, token }, written, replace))) return false;
     oweCookie(this.#records, state);
     return true;
@@ -268,6 +271,13 @@ export class Writes {
 
   #occasion(state: SessionState, user: string | undefined): Occasion {
     return { user, client: this.#clientOf(state), content: user === undefined ? undefined : state.proof };
+  }
+
+  /** Only the audit trail asks. */
+  #isElevation({ plaintext: before }: SessionState, after: Uint8Array): boolean {
+    if (this.#records.recorder === null || before === null) return false;
+    const { format } = this.#settings;
+    return !isSameAuthentication(format.decode(before).authentication, format.decode(after).authentication);
   }
 
   #clientOf(state: SessionState): ClientInfo | undefined {

@@ -9,6 +9,7 @@ import {
   type ContractAnswer,
   type ContractSession,
 } from "./adapter-routes.ts";
+import { fresh } from "./adapter-fresh.ts";
 import { failedHeaders } from "./adapter-failed-headers.ts";
 import { leaving } from "./adapter-leaving.ts";
 import {
@@ -56,7 +57,8 @@ export interface AdapterContractOptions {
    * cookie and caching headers; `late`, no warning of changes after the response; `saves`, the first byte may be sent
    * before the save, and errors of the save come too late; `errors`, a failed save is answered, but not always by the
    * application; `ids`, a new id means new data; `leaving`, a session may be lost if the client disconnects; `headers`,
-   * the response to a failed save may contain headers of the handler.
+   * the response to a failed save may contain headers of the handler; `elevation`, there is no step-up authentication and no
+   * guard of the paths below `/fresh` (`contractFresh`).
    */
   readonly differs?: readonly Trait[];
   /** Request headers, in lower case, that the framework itself names in the `Vary` of every response. */
@@ -79,9 +81,11 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
       const below = await options.create();
       const watched = new WatchedStore(below);
       const keys = generateKey();
+      let ahead = 0;
       const sessions = createSessionManager<Record<string, unknown>>({
         store: watched.store,
         keys,
+        clock: () => Date.now() + ahead,
         storeTimeout: "1 min", // of 64 requests that change one session, the last waits for all others
       });
       const gates = new Gates();
@@ -104,6 +108,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
           watched,
           gates,
           differs,
+          advance: (milliseconds) => void (ahead += milliseconds),
           visitor: (cookie) => new Visitor(running.url, cookie, options.variesBy),
         });
       } finally {
@@ -122,6 +127,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
   visiting(check);
   answering(check);
   failing(check);
+  fresh(check); // R57
   failedHeaders(check, options.ways ?? []);
   aborting(check);
   leaving(check, options.ways ?? []);

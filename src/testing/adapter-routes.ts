@@ -9,6 +9,9 @@ export interface ContractSession {
   readonly isNew: boolean;
   login(user: string): unknown;
   regenerate(): unknown;
+  /** Absent in drop-in stores. */
+  elevate?(proof: { level: string }): unknown;
+  readonly level?: string | undefined;
   destroy(): unknown;
   flash(name: string, value: unknown): unknown;
   takeFlash(name: string): unknown;
@@ -129,6 +132,9 @@ export async function contractRoute(
     case "/regenerate":
       await session().regenerate();
       return answer("regenerated");
+    case "/elevate":
+      await session().elevate?.({ level: text("level") });
+      return answer(session().level ?? "none");
     case "/flash":
       await session().flash("notice", text("value"));
       return answer("flashed");
@@ -182,6 +188,7 @@ export async function contractRoute(
       return { ...answer("headers"), headers };
     }
     default:
+      if (path.startsWith("/fresh/")) return answer("passed"); // unless the guard answers
       return { ...answer("not found"), status: 404 };
   }
 }

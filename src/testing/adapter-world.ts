@@ -21,7 +21,7 @@ interface ClosingSocket {
   once(event: "close", listener: () => void): unknown;
 }
 
-export type Trait = "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "headers";
+export type Trait = "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "headers" | "elevation";
 export type Check = (sentence: string, body: (world: World) => Promise<void>, trait?: Trait) => void;
 
 export interface World {
@@ -31,6 +31,8 @@ export interface World {
   readonly differs: ReadonlySet<Trait>;
   readonly sessions: SessionManager<Record<string, unknown>>;
   readonly running: RunningApp;
+  /** Moves the clock of `sessions` forward. */
+  readonly advance: (milliseconds: number) => void;
   /** Creates another browser. */
   readonly visitor: (cookie?: string) => Visitor;
 }

@@ -4,9 +4,14 @@ import assert from "node:assert/strict";
 import type { Server } from "node:http";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { storedSession } from "../../src/adapters/elysia.ts";
+import { requireFresh, storedSession } from "../../src/adapters/elysia.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, contractHeaders, type ContractSession } from "../../src/testing/index.ts";
+import {
+  contractError,
+  contractFresh,
+  contractHeaders,
+  type ContractSession,
+} from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -22,6 +27,9 @@ adapterOnEachDatabase("elysia", {
         return body;
       })
       .use(storedSession(contract.sessions))
+      .all("/fresh/*", () => "passed", {
+        beforeHandle: requireFresh(contractFresh.within, contractFresh.options),
+      })
       .all("/*", async ({ request, session, set }) => {
         const { pathname, search } = new URL(request.url);
         const answer = await contract

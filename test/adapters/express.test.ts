@@ -5,10 +5,11 @@ import { connect, type AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { afterEach, test } from "vitest";
 import { createSessionManager, generateKey } from "../../src/index.ts";
-import { session, sessionOf } from "../../src/adapters/express.ts";
+import { requireFresh, session, sessionOf } from "../../src/adapters/express.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import {
   contractError,
+  contractFresh,
   contractHeaders,
   type ContractApp,
   type ContractSession,
@@ -25,6 +26,7 @@ async function start(contract: ContractApp) {
     next();
   });
   app.use(session(contract.sessions));
+  app.use("/fresh", requireFresh(contractFresh.within, contractFresh.options));
   app.use(async (request, response) => {
     const answer = await contract.route(request.url, () => request.session as ContractSession);
     response.status(answer.status).set(answer.headers);
@@ -224,4 +226,27 @@ test("Express: the address is kept also when the client has gone before the sess
 adapterOnEachDatabase("express", {
   start,
   ways: ["file", "raw"],
+});
+
+test("Express: requireFresh without a session, or with the sessions of two managers → says what to do (R57)", async () => {
+  const [first, second] = [managed().sessions, managed().sessions];
+  const statuses: string[] = [];
+  const app = express();
+  const answered: ErrorRequestHandler = (error: Error, _request, response, _next) => {
+    statuses.push(error.message);
+    response.status(500).end();
+  };
+  app.get("/none", requireFresh("5 min"));
+  app.use(session(first)).use(session(second, { property: "other" }));
+  app.get("/two", requireFresh("5 min"));
+  app.get("/named", requireFresh("5 min", { sessions: first }));
+  app.use(answered);
+  const url = await listen(app);
+  await fetch(`${url}/none`);
+  await fetch(`${url}/two`);
+  assert.match(statuses[0]!, /Mount the session middleware/);
+  assert.match(statuses[1]!, /several managers/);
+  assert.equal((await fetch(`${url}/named`)).status, 401);
+  assert.throws(() => requireFresh("soon" as never), /duration/);
+  assert.throws(() => requireFresh("5 min", { redirectTo: "https://evil.example/" }), /path of this site/);
 });

@@ -3,9 +3,14 @@ import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { sessionOf, storedSession } from "../../src/adapters/fastify.ts";
+import { requireFresh, sessionOf, storedSession } from "../../src/adapters/fastify.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, contractHeaders, type ContractSession } from "../../src/testing/index.ts";
+import {
+  contractError,
+  contractFresh,
+  contractHeaders,
+  type ContractSession,
+} from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 
@@ -18,6 +23,8 @@ adapterOnEachDatabase("fastify", {
     });
     app.addHook("onRequest", async (_request, reply) => void reply.headers(contractHeaders));
     await app.register(storedSession, { sessions: contract.sessions });
+    const preHandler = requireFresh(contractFresh.within, contractFresh.options);
+    app.all("/fresh/*", { preHandler }, async () => "passed");
     app.all("/*", async (request, reply) => {
       const answer = await contract.route(request.url, () => request.session as ContractSession);
       reply.code(answer.status).headers(answer.headers);

@@ -3,9 +3,15 @@ import assert from "node:assert/strict";
 import type { Server } from "node:http";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { fetchSessions } from "../../src/adapters/fetch.ts";
+import { fetchSessions, requireFresh } from "../../src/adapters/fetch.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
-import { contractError, contractHeaders, fakeClock, type ContractSession } from "../../src/testing/index.ts";
+import {
+  contractError,
+  contractFresh,
+  contractHeaders,
+  fakeClock,
+  type ContractSession,
+} from "../../src/testing/index.ts";
 import { until } from "../../src/testing/adapter-world.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
@@ -21,8 +27,11 @@ adapterOnEachDatabase("fetch", {
         headers: { ...contractHeaders, "cache-control": "no-store", vary: "Cookie" },
       });
     };
+    const fresh = requireFresh(contractFresh.within, contractFresh.options);
     const respond = async (request: Request, session: Session<Record<string, unknown>>) => {
       const { pathname, search } = new URL(request.url);
+      const denied = pathname.startsWith("/fresh/") ? fresh(session, request) : null;
+      if (denied !== null) return denied;
       const answer = await contract.route(pathname + search, () => session as ContractSession);
       const { status, headers } = answer;
       if (answer.redirect !== undefined)

@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { sessionOf, storedSession, useStoredSession } from "../../src/adapters/h3.ts";
+import { requireFresh, sessionOf, storedSession, useStoredSession } from "../../src/adapters/h3.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
 import {
   contractError,
+  contractFresh,
   contractHeaders,
   type AdapterContractOptions,
   type ContractSession,
@@ -16,6 +17,8 @@ import { Visitor } from "../../src/testing/adapter-world.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
+
+const fresh = requireFresh(contractFresh.within, contractFresh.options);
 
 const causeOf = (error: Error) => error.cause ?? error;
 
@@ -40,6 +43,8 @@ const version1: AdapterContractOptions["start"] = async (contract) => {
   );
   app.use(
     h3v1.defineEventHandler(async (event) => {
+      const denied = event.path.startsWith("/fresh/") ? fresh(event) : undefined;
+      if (denied !== undefined) return denied;
       const answer = await contract
         .route(event.node.req.url!, () => sessionOf(contract.sessions, event) as ContractSession)
         .catch((error: unknown) => {
@@ -71,6 +76,8 @@ const version2: AdapterContractOptions["start"] = async (contract) => {
   app.use(storedSession(contract.sessions));
   app.all("/**", async (event) => {
     const { pathname, search } = event.url;
+    const denied = pathname.startsWith("/fresh/") ? fresh(event) : undefined;
+    if (denied !== undefined) return denied;
     const answer = await contract.route(
       pathname + search,
       () => sessionOf(contract.sessions, event) as ContractSession,

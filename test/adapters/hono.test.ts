@@ -4,9 +4,14 @@ import { stream } from "hono/streaming";
 import assert from "node:assert/strict";
 import type { Server } from "node:http";
 import { test, vi } from "vitest";
-import { session } from "../../src/adapters/hono.ts";
+import { requireFresh, session } from "../../src/adapters/hono.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, contractHeaders, type ContractSession } from "../../src/testing/index.ts";
+import {
+  contractError,
+  contractFresh,
+  contractHeaders,
+  type ContractSession,
+} from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -22,6 +27,8 @@ adapterOnEachDatabase("hono", {
       for (const [name, value] of Object.entries(contractHeaders)) c.header(name, value);
       await next();
     });
+    app.use(session(contract.sessions));
+    app.use("/fresh/*", requireFresh(contractFresh.within, contractFresh.options));
     app.use(session(contract.sessions)).all("*", async (c) => {
       const { pathname, search } = new URL(c.req.url);
       const answer = await contract.route(pathname + search, () => c.var.session as ContractSession);

@@ -3,9 +3,14 @@ import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { session, sessionOf } from "../../src/adapters/koa.ts";
+import { requireFresh, session, sessionOf } from "../../src/adapters/koa.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
-import { contractError, contractHeaders, type ContractSession } from "../../src/testing/index.ts";
+import {
+  contractError,
+  contractFresh,
+  contractHeaders,
+  type ContractSession,
+} from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
@@ -23,6 +28,8 @@ adapterOnEachDatabase("koa", {
       }
     });
     app.use(session(contract.sessions));
+    const fresh = requireFresh(contractFresh.within, contractFresh.options);
+    app.use((ctx, next) => (ctx.path.startsWith("/fresh/") ? fresh(ctx, next) : next()));
     app.use(async (ctx) => {
       const answer = await contract.route(ctx.url, () => ctx.session as ContractSession);
       ctx.status = answer.status;

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { beforeAll, describe } from "vitest";
 import { sharedManager } from "../../src/adapters/next/shared.ts";
-import { contractError, contractHeaders } from "../../src/testing/index.ts";
+import { contractError, contractFresh, contractHeaders } from "../../src/testing/index.ts";
 import { nextPages } from "./next-pages.ts";
 import { buildNext, serveNext } from "./next-server.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
@@ -15,7 +15,7 @@ let count = 0;
 // The example of examples/next is built by Turbopack.
 beforeAll(async () => {
   buildNext(dir, ["--webpack"]);
-  Object.assign(world, { contractError });
+  Object.assign(world, { contractError, contractFresh });
   serve = await serveNext(dir);
 }, 180_000);
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createRequestHandler, data, redirect, type ServerBuild, type SessionStorage } from "react-router";
 import { test } from "vitest";
-import { createStoredSessionStorage } from "../../src/adapters/react-router.ts";
+import { createStoredSessionStorage, requireFresh } from "../../src/adapters/react-router.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 
@@ -159,4 +159,34 @@ test("React Router: committed twice → both return the cookie of the login", as
   assert.equal(await storage.commitSession(session), first);
   assert.deepEqual((await storage.commitHeaders(session)).getSetCookie(), [first]);
   assert.match(await storage.destroySession(session), /^__Host-session=; Max-Age=0/);
+});
+
+test("React Router: requireFresh → throws a redirect that returns the user afterwards, or 401 (R57)", async () => {
+  const { sessions, storage } = managed();
+  const fresh = requireFresh("5 min", { redirectTo: "/confirm", level: "aal2" });
+  const request = new Request("http://localhost/account?tab=2", { headers: { "sec-fetch-mode": "cors" } });
+  const visit = await storage.getSession();
+  const thrown = (work: () => void): Response => {
+    try {
+      work();
+    } catch (error) {
+      return error as Response;
+    }
+    throw new Error("nothing was thrown");
+  };
+  const answer = thrown(() => fresh(visit, request));
+  assert.equal(answer.status, 303);
+  assert.equal(answer.headers.get("location"), "/confirm?return_to=%2Faccount%3Ftab%3D2");
+  assert.equal(answer.headers.get("vary"), "Cookie");
+  const denied = thrown(() => requireFresh("5 min", { level: ["aal2", "aal3"] })(visit, request));
+  assert.equal(denied.status, 401);
+  assert.deepEqual(await denied.json(), {
+    error: "insufficient_user_authentication",
+    max_age: 300,
+    acr_values: "aal2 aal3",
+  });
+  visit.stored.login("42", { level: "aal2" });
+  const cookie = pair(await storage.commitSession(visit));
+  fresh(await storage.getSession(cookie), request);
+  assert.equal((await sessions.load(cookie)).level, "aal2");
 });

@@ -8,6 +8,10 @@ export interface PageSession<Data = SessionData> {
   readonly isNew: boolean;
   /** See `Session.handle`. */
   readonly handle: string;
+  /** See `Session.level`. */
+  readonly level: string | undefined;
+  /** See `Session.isFresh`. */
+  isFresh(...args: Parameters<Session["isFresh"]>): boolean;
   /**
    * Returns a flash message and removes it, which is saved before the promise resolves. Undefined if there is none.
    * @throws {StoreError} the store is unavailable
@@ -16,8 +20,9 @@ export interface PageSession<Data = SessionData> {
 }
 
 export function pageOf<Data>(
-  { data, user, isNew, handle }: Session<Data>,
+  session: Session<Data>,
   takeFlash: PageSession<Data>["takeFlash"],
 ): PageSession<Data> {
-  return { data, user, isNew, handle, takeFlash };
+  const { data, user, isNew, handle, level } = session;
+  return { data, user, isNew, handle, level, isFresh: (...args) => session.isFresh(...args), takeFlash };
 }

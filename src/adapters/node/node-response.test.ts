@@ -21,13 +21,14 @@ import type { Session } from "../../session/session.ts";
 import { memoryStore } from "../../store/memory.ts";
 import {
   adapterContract,
+  contractFresh,
   contractError,
   contractHeaders,
   type ContractApp,
   type RunningApp,
 } from "../../testing/index.ts";
 import { WatchedStore } from "../../testing/watched-store.ts";
-import { attachSession, withSession, type NodeSessionOptions } from "./node-response.ts";
+import { attachSession, requireFresh, withSession, type NodeSessionOptions } from "./node-response.ts";
 
 type Data = Record<string, unknown>;
 type Handler = (request: IncomingMessage, response: ServerResponse, session: Session<Data>) => unknown;
@@ -67,12 +68,15 @@ function changing(handler: Handler): Handler {
   };
 }
 
+const fresh = requireFresh(contractFresh.within, contractFresh.options);
+
 function contractListener(app: ContractApp): RequestListener {
   const onError = (error: unknown, _request: IncomingMessage, response: ServerResponse) => {
     const { status, body } = contractError(error);
     response.writeHead(status, { "content-type": "text/plain" }).end(body);
   };
   const handler = async (request: IncomingMessage, response: ServerResponse, session: Session<Data>) => {
+    if (request.url!.startsWith("/fresh/") && !fresh(request, response, session)) return;
     const answer = await app.route(request.url!, () => session as never);
     response.writeHead(answer.status, {
       ...answer.headers,

@@ -2,24 +2,26 @@
  * Sessions for plain `node:http`, `node:https` and the compatibility API of HTTP/2. The adapters of frameworks that
  * write to a Node response use the same guard.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { SessionData } from "../../session/data.ts";
 import { commitForResponse, type SessionManager } from "../../manager.ts";
 import { stateOf, type Session } from "../../session/session.ts";
 import type { SessionState } from "../../session/state.ts";
 import { settledWithoutStore } from "../../session/settled.ts";
 import { assertManager } from "../assert-manager.ts";
+import type { Duration } from "../../shared/duration.ts";
+import { freshGuard, type FreshOptions } from "../fresh.ts";
 import { forbidStoring } from "../headers.ts";
 import { warnOfInsecureRequest } from "../insecure-request.ts";
+import { nodeRequest, sendChallenge } from "./challenge.ts";
 import type { Guarded } from "./guarded-sessions.ts";
 import { NodeHeaders } from "./node-headers.ts";
 import { statusOf } from "./response-calls.ts";
+import type { NodeRequest, NodeResponse } from "./request-types.ts";
 import { ResponseGuard } from "./response-guard.ts";
 import { isIdle, refuseNull } from "../state.ts";
 
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-export type NodeResponse = ServerResponse | Http2ServerResponse;
+export type { FreshOptions } from "../fresh.ts";
+export type { NodeRequest, NodeResponse } from "./request-types.ts";
 
 export interface NodeSessionOptions<Request = NodeRequest, Response = NodeResponse> {
   /**
@@ -104,6 +106,23 @@ export function withSession<Data, Request extends NodeRequest, Response extends 
       await guarding.handlerDone();
     };
     handle().catch(answer);
+  };
+}
+
+/**
+ * A guard for handlers: `if (!fresh(request, response, session)) return;`. Returns true if the user proved who they are within
+ * this time, by `session.login` or `session.elevate`. Otherwise it answers 401, or redirects pages and forms to `redirectTo`,
+ * and returns false.
+ */
+export function requireFresh(
+  within: Duration,
+  options: FreshOptions = {},
+): <Data>(request: NodeRequest, response: NodeResponse, session: Session<Data>) => boolean {
+  const fresh = freshGuard(within, options);
+  return (request, response, session) => {
+    const challenge = fresh(session as Session<never>, nodeRequest(request));
+    if (challenge !== null) sendChallenge(response, challenge);
+    return challenge === null;
   };
 }
 

@@ -1,9 +1,9 @@
 import { redirect } from "next/navigation";
-import { nextSessions } from "stored-session/next";
+import { nextSessions, requireFresh } from "stored-session/next";
 
 // The test that runs this server puts its contract application on globalThis.
 const respond = (request, context) => {
-  const { contractApp, contractError, managerName } = globalThis;
+  const { contractApp, contractError, contractFresh, managerName } = globalThis;
   const { route } = nextSessions(() => contractApp.sessions, {
     name: managerName,
     onError(error) {
@@ -13,6 +13,9 @@ const respond = (request, context) => {
   });
   return route(async (session) => {
     const { pathname, search } = new URL(request.url);
+    const fresh = requireFresh(contractFresh.within, contractFresh.options);
+    const denied = pathname.startsWith("/fresh/") ? fresh(session, request) : null;
+    if (denied !== null) return denied;
     const answer = await contractApp.route(pathname + search, () => session);
     if (answer.redirect !== undefined && pathname === "/leave") redirect(answer.redirect);
     const headers = new Headers(answer.headers);

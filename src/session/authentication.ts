@@ -1,0 +1,81 @@
+import type { Authentication } from "../codec/authentication.ts";
+import type { Content } from "../codec/codec.ts";
+import { clockTolerance } from "./lifetime.ts";
+import { milliseconds, type Duration } from "../shared/duration.ts";
+import type { SessionState } from "./state.ts";
+
+/** How a user proved who they are. `level` and `method` are kept with the session, all of it in the audit trail. */
+export interface LoginProof {
+  /** Such as "password", "passkey" or "oidc". At most 64 characters. */
+  readonly method?: string;
+  /** The assurance level, as the application names it: "aal2". At most 64 characters. */
+  readonly level?: string;
+  /** Such as ["password", "totp"]. */
+  readonly factors?: readonly string[];
+}
+
+/** What a fresh authentication has to be, besides recent. */
+export interface FreshRequirement {
+  /** The level, or the levels of which any is enough. Default: any level, and none. */
+  readonly level?: string | readonly string[];
+}
+
+const longestName = 64;
+
+/** @throws {TypeError} `level` or `method` is not text of 1 to 64 characters */
+export function proofOf(call: string, proof: LoginProof | undefined): LoginProof {
+  const { method, level, factors } = proof ?? {};
+  for (const [name, value] of Object.entries({ method, level })) {
+    if (value === undefined || isName(value)) continue;
+    throw new TypeError(`${call}: \`${name}\` must be a string of 1 to ${longestName} characters.`);
+  }
+  return {
+    ...(method !== undefined && { method }),
+    ...(level !== undefined && { level }),
+    ...(factors && { factors }),
+  };
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === "string" && value !== "" && value.length <= longestName && value.isWellFormed();
+}
+
+/** The part of a proof that is sealed with the session. */
+export function authenticationOf({ level, method }: LoginProof, at: number): Authentication {
+  return { at, ...(level !== undefined && { level }), ...(method !== undefined && { method }) };
+}
+
+/** @throws {TypeError} the session cannot keep an authentication */
+export function assertKept({ settings }: SessionState, call: string): void {
+  if (settings.format.keepsAuthentication === true) return;
+  throw new TypeError(
+    `${call} does not exist in this format: a row of Rails mode has no place for the time and level of an authentication. Keep sessions in the native format to use it.`,
+  );
+}
+
+/** When the user of a session last proved who they are, in milliseconds; undefined for an anonymous session. */
+export function authenticatedAt(state: SessionState): number | undefined {
+  const { user, authentication }: Content = state.content;
+  if (user === undefined) return undefined;
+  if (authentication !== undefined) return authentication.at;
+  // Every login begins a row of its own, so a row is as old as its login, or older where the user was found later.
+  const { stored } = state;
+  return stored === null || state.intent === "login" ? state.startedAt : stored.row.createdAt;
+}
+
+/** @throws {TypeError} `within` is not a duration */
+export function isFresh(state: SessionState, within: Duration, { level }: FreshRequirement = {}): boolean {
+  const length = windowOf("session.isFresh", within);
+  const at = authenticatedAt(state);
+  if (at === undefined) return false;
+  const age = state.settings.clock() - at;
+  if (age > length || age < -clockTolerance) return false;
+  return level === undefined || [level].flat().includes(state.content.authentication?.level ?? "");
+}
+
+/** @throws {TypeError} `within` is not a duration */
+export function windowOf(call: string, within: Duration): number {
+  const length = milliseconds(within);
+  if (length !== null) return length;
+  throw new TypeError(`${call} takes a duration: milliseconds, or text such as "5 min".`);
+}
