@@ -204,4 +204,14 @@ describe("stored-session audit", () => {
     const { out } = await folder.run("audit", "prune", "--older-than", "30 days", "--yes");
     assert.equal(out, "Nothing is old enough.\n");
   });
+
+  test("stats --since: counts of the trail by day", async () => {
+    await manage(async (sessions) => {
+      for (const user of ["ann", "bob"]) await login(sessions, user);
+    });
+    const { days } = await folder.json("stats", "--since", "2020-01-01");
+    const logins = days.find(({ type }: any) => type === "login");
+    assert.deepEqual([logins.count, logins.outcome, logins.day.length], [2, "success", 10]);
+    assert.match((await folder.run("stats", "--since", "2020-01-01")).out, /login +success +\w+ +2/);
+  });
 });

@@ -3,6 +3,7 @@ import type { SessionStats } from "../../operator/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { bytes, number, span, table } from "../format.ts";
+import { moment } from "../options.ts";
 import { interruptible } from "../interrupt.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
@@ -12,9 +13,13 @@ export function statsCommand(program: Command, terminal: Terminal): void {
   reporting(
     program
       .command("stats")
-      .description("count sessions by state, age, size and key (reads the whole table)"),
-  ).action((options: CommonOptions) =>
-    withSessions(terminal, options, { keys: false }, ({ sessions, hasKeys }) =>
+      .description("count sessions by state, age, size and key (reads the whole table)")
+      .option("--since <day>", "events of the audit trail by day in UTC instead, from this day on", (text) =>
+        moment(text, "begin"),
+      ),
+  ).action((options: CommonOptions & { since?: Date }) => {
+    if (options.since !== undefined) return days(options.since, options, terminal);
+    return withSessions(terminal, options, { keys: false }, ({ sessions, hasKeys }) =>
       interruptible(terminal, async (signal) => {
         const progress = new Progress(terminal, "Counting", "session");
         const stats = await sessions.stats({
@@ -27,8 +32,21 @@ export function statsCommand(program: Command, terminal: Terminal): void {
         const seen = hasKeys ? stats : withoutRing(stats);
         report(terminal, options, inJson(seen), () => lines(seen, paint(terminal)));
       }),
-    ),
-  );
+    );
+  });
+}
+
+/** What the audit trail has recorded, by day; days whose events were pruned are counted as well. */
+function days(since: Date, options: CommonOptions, terminal: Terminal): Promise<void> {
+  return withSessions(terminal, options, { keys: true, fit: "any", audit: true }, async ({ sessions }) => {
+    const counts = await sessions.audit.days({ since });
+    report(terminal, options, { days: counts }, () => [
+      ...table(
+        ["day", "event", "outcome", "device", "count"],
+        counts.map(({ day, type, outcome, device, count }) => [day, type, outcome, device, number(count)]),
+      ),
+    ]);
+  });
 }
 
 /** Without keys nothing is known of the ring: the keys found are just keys. */

@@ -1,0 +1,99 @@
+/**
+ * What the audit trail costs: a login with and without it, a request that only reads, bytes of an event, and the verification of
+ * many. Usage: node benchmarks/audit.ts [events]
+ */
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSessionManager, type SessionManager } from "../src/index.ts";
+import { generateKey } from "../src/sealing/keyring.ts";
+import { sqliteStore } from "../src/sql/sqlite/store.ts";
+import { migrate } from "../src/store/migrate.ts";
+
+const EVENTS = Number(process.argv[2] ?? 100_000);
+const LOGINS = 3_000;
+const AT_ONCE = 32;
+const client = {
+  address: "203.0.113.9",
+  userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36",
+};
+
+const folder = mkdtempSync(join(tmpdir(), "stored-session-benchmark-"));
+const keys = generateKey();
+
+async function open(name: string, audit: boolean): Promise<{ sessions: SessionManager; path: string }> {
+  const path = join(folder, `${name}.sqlite3`);
+  const store = sqliteStore(path);
+  await migrate(store);
+  return { sessions: createSessionManager({ store, keys, audit }), path };
+}
+
+async function each(count: number, work: (number: number) => Promise<void>): Promise<number> {
+  const began = performance.now();
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      while (next < count) await work(next++);
+    }),
+  );
+  return ((performance.now() - began) * 1_000) / count;
+}
+
+async function login(sessions: SessionManager, user: string): Promise<string> {
+  const session = await sessions.load(null, client);
+  session.login(user, { method: "password" });
+  return (await sessions.commit(session))!.split(";")[0]!;
+}
+
+const print = (what: string, value: string): void =>
+  void process.stdout.write(`${what.padEnd(48)} ${value}\n`);
+const rounded = (value: number): string => value.toFixed(value < 10 ? 1 : 0);
+
+try {
+  for (const audit of [false, true]) {
+    const { sessions } = await open(`login-${audit}`, audit);
+    const how = audit ? "with the trail" : "without";
+    await each(500, async (number) => void (await login(sessions, `warm ${number % 200}`)));
+    print(
+      `login, ${how}, us of one of ${AT_ONCE} at once`,
+      rounded(await each(LOGINS, async (number) => void (await login(sessions, `user ${number % 200}`)))),
+    );
+    const cookie = await login(sessions, "reader");
+    const read = await each(20_000, async () => {
+      const session = await sessions.load(cookie, client);
+      void session.data;
+      await sessions.commit(session);
+    });
+    print(`request that reads, ${how}, us`, rounded(read));
+    await sessions.close();
+  }
+  const { sessions, path } = await open("events", true);
+  const before = statSync(path).size;
+  const began = performance.now();
+  await each(EVENTS, (number) =>
+    sessions.audit.record("login.failed", {
+      user: `user ${number % 1_000}`,
+      reason: "wrong password",
+      client,
+    }),
+  );
+  print("event alone, us", rounded(((performance.now() - began) * 1_000) / EVENTS));
+  await sessions.audit.checkpoint();
+  await sessions.close();
+  print("bytes of an event in SQLite, with its indexes", rounded((statSync(path).size - before) / EVENTS));
+  const again = createSessionManager({ store: sqliteStore(path), keys, audit: true });
+  let peak = 0;
+  const sampling = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 50);
+  const rss = process.memoryUsage().rss;
+  const start = performance.now();
+  const report = await again.audit.verify();
+  const seconds = (performance.now() - start) / 1_000;
+  clearInterval(sampling);
+  print(`verification of ${report.events} events, seconds`, rounded(seconds));
+  print("  of a million, seconds at that rate", rounded((seconds * 1e6) / report.events));
+  print("  memory above what was used before, MiB", rounded(Math.max(0, peak - rss) / 2 ** 20));
+  print("  result", report.ok ? "nothing was changed" : JSON.stringify(report.problems.slice(0, 3)));
+  await again.close();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
