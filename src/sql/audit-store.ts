@@ -4,6 +4,7 @@
 import { keyOf } from "../shared/bytes.ts";
 import { affectedRows } from "./affected-rows.ts";
 import { AuditTexts } from "./audit-texts.ts";
+import { byShard } from "./by-shard.ts";
 import { bytesIn, flagIn } from "./columns.ts";
 import { scanOf } from "./expire-step.ts";
 import { fractionOfExpiry } from "../store/progress.ts";
@@ -154,7 +155,8 @@ export class SqlAudit implements AuditStore {
     const { texts, wanted } = this.#doomed(change);
     if (texts === null) return [NOTHING];
     const { rows } = yield texts;
-    const due = rows.map((row) => this.#texts.ended(row)).filter(wanted);
+    const found = rows.map((row) => this.#texts.ended(row)).filter(wanted);
+    const due = this.#locksTogether ? found : (yield* this.#lock(found)).filter(wanted);
     const ended: EndedRow[] = [];
     for (let at = 0; at < due.length; at += TOGETHER) {
       const some = due.slice(at, at + TOGETHER);
@@ -169,20 +171,39 @@ export class SqlAudit implements AuditStore {
     return [{ applied: ended.length > 0, ended }];
   }
 
+  get #locksTogether(): boolean {
+    return this.#dialect.locksManyShards !== false;
+  }
+
+  /** Locks rows shard by shard, in one order for all, and reads them as they are then. */
+  *#lock(rows: readonly EndedRow[]): Step<readonly EndedRow[]> {
+    const locked: EndedRow[] = [];
+    for (const group of byShard(rows, TOGETHER, (id) => this.#dialect.shardOf?.(id) ?? null)) {
+      const answer = yield this.#texts.lockRows(group);
+      locked.push(...answer.rows.map((row) => this.#texts.ended(row)));
+    }
+    return locked;
+  }
+
   #doomed(change: RecordedChange & { kind: "deleteByUser" | "deleteExpired" }): {
     readonly texts: Statement | null;
     readonly wanted: (row: EndedRow) => boolean;
   } {
     if (change.kind === "deleteExpired") {
       const ids = change.ids.filter((id) => this.#isId(id));
-      const texts = ids.length === 0 ? null : this.#texts.lockRows(ids);
+      if (ids.length === 0) return { texts: null, wanted: () => false };
+      const texts = this.#locksTogether ? this.#texts.lockRows(ids) : this.#texts.ends(ids);
       return { texts, wanted: (row) => isDue(row, change.query) };
     }
     const { userRefs, only, except = [] } = change;
     const kept = new Set(except.map(keyOf));
-    const texts = userRefs.length === 0 ? null : this.#texts.lockUsersRows(userRefs);
-    const wanted = ({ id }: EndedRow): boolean =>
-      (only === undefined || keyOf(only) === keyOf(id)) && !kept.has(keyOf(id));
+    const texts = userRefs.length === 0 ? null : this.#texts.usersRows(userRefs, this.#locksTogether);
+    const users = new Set(userRefs.map(keyOf));
+    const wanted = ({ id, userRef }: EndedRow): boolean =>
+      userRef !== null &&
+      users.has(keyOf(userRef)) &&
+      (only === undefined || keyOf(only) === keyOf(id)) &&
+      !kept.has(keyOf(id));
     return { texts, wanted };
   }
 

@@ -259,9 +259,9 @@ export class AuditTexts {
     return this.#lock(`id IN (${marks(some)})`, some, "");
   }
 
-  lockUsersRows(userRefs: readonly Uint8Array[]): Statement {
+  usersRows(userRefs: readonly Uint8Array[], locked: boolean): Statement {
     const some = padded(userRefs);
-    return this.#lock(`user_ref IN (${marks(some)})`, some, this.#portable.forUpdate);
+    return this.#lock(`user_ref IN (${marks(some)})`, some, locked ? this.#portable.forUpdate : "");
   }
 
   #lock(condition: string, values: readonly SqlValue[], forUpdate: string): Statement {

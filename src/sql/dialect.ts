@@ -208,6 +208,8 @@ export interface Dialect {
 
   /** The shard that the row with this id is on; null when that is not known. */
   shardOf?(id: Uint8Array): number | null;
+  /** False for a server whose SELECT … FOR UPDATE takes rows of one shard only. */
+  readonly locksManyShards?: boolean;
   /** `deleteByUser` for each shard by itself; none if shards cannot be addressed individually. */
   deleteByUserPerShard?(
     userRefs: readonly Uint8Array[],

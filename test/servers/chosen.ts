@@ -1,9 +1,12 @@
 import { serverNames } from "../../scripts/services/engine.ts";
+import type { PostgresEngine } from "../../src/sql/postgres/engine.ts";
 import type { ServerName } from "../../scripts/services/engine.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
     servers: Partial<Record<ServerName, string>>;
+    /** What TEST_POSTGRES_URL leads to. */
+    postgresEngine: PostgresEngine;
   }
 }
 

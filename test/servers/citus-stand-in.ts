@@ -7,6 +7,24 @@ import { randomBytes } from "node:crypto";
 import { execute, serverAt, type CreatedStore } from "./databases.ts";
 import { partitioned } from "./partitioned.ts";
 
+/**
+ * A database in which `create_distributed_table` and `create_reference_table` exist, with the columns and the meaning of
+ * those of Citus: the suites see it as Citus, and make their tables distributed.
+ */
+export async function emptyStandIn(server: string): Promise<AsyncDisposable & { readonly url: string }> {
+  const name = `citus_stand_in_${randomBytes(6).toString("hex")}`;
+  await execute(server, "postgres", `CREATE DATABASE ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  await execute(url.href, "postgres", DISTRIBUTING);
+  return {
+    url: url.href,
+    async [Symbol.asyncDispose]() {
+      await execute(server, "postgres", `DROP DATABASE ${name} WITH (FORCE)`);
+    },
+  };
+}
+
 export interface StandIn extends AsyncDisposable {
   readonly url: string;
   readonly created: CreatedStore;
@@ -44,6 +62,10 @@ function objectsFor(table: string, partitions: number): string {
     CREATE TABLE stand_in_workers (nodename text, nodeport int, success bool, result text);
     CREATE FUNCTION run_command_on_workers(command text) RETURNS TABLE (nodename text, nodeport int, success bool, result text)
       AS 'SELECT * FROM stand_in_workers' LANGUAGE sql;
+    ${ON_SHARDS}`;
+}
+
+const ON_SHARDS = `
     CREATE FUNCTION run_command_on_shards(table_name regclass, command text, parallel bool DEFAULT true)
       RETURNS TABLE (shardid bigint, success bool, result text) LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
       DECLARE part regclass; changed bigint;
@@ -63,4 +85,23 @@ function objectsFor(table: string, partitions: number): string {
           RETURN NEXT;
         END LOOP;
       END $$`;
-}
+
+/** A distributed table is partitioned by hash of its column, and a reference table stays as it is. */
+const DISTRIBUTING = `
+    CREATE TABLE pg_dist_shard (shardid bigint GENERATED ALWAYS AS IDENTITY (START WITH 102008), logicalrelid regclass, shardminvalue text, shardmaxvalue text);
+    CREATE FUNCTION create_reference_table(table_name regclass) RETURNS void LANGUAGE sql AS
+      'INSERT INTO pg_dist_shard (logicalrelid) VALUES (table_name)';
+    CREATE FUNCTION create_distributed_table(table_name regclass, distribution_column text, shard_count int, colocate_with text DEFAULT 'default')
+      RETURNS void LANGUAGE plpgsql AS $$
+      DECLARE name text := table_name::text; width bigint := 4294967296 / shard_count;
+      BEGIN
+        EXECUTE format('CREATE TABLE distributed (LIKE %s INCLUDING ALL EXCLUDING STORAGE) PARTITION BY HASH (%I)', name, distribution_column);
+        EXECUTE format('DROP TABLE %s', name);
+        EXECUTE format('ALTER TABLE distributed RENAME TO %s', name);
+        FOR nth IN 0 .. shard_count - 1 LOOP
+          EXECUTE format('CREATE TABLE %s_%s PARTITION OF %s FOR VALUES WITH (MODULUS %s, REMAINDER %s)', name, nth, name, shard_count, nth);
+          INSERT INTO pg_dist_shard (logicalrelid, shardminvalue, shardmaxvalue)
+            VALUES (name::regclass, (nth * width - 2147483648)::text, ((nth + 1) * width - 2147483649)::text);
+        END LOOP;
+      END $$;
+    ${ON_SHARDS}`;

@@ -16,9 +16,12 @@ import { inject } from "vitest";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import type { PostgresEngine } from "../../src/sql/postgres/engine.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
 import type { PostgresStoreOptions } from "../../src/sql/postgres/store.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 import { chosenDatabases } from "./chosen.ts";
+import { distribute } from "./cluster.ts";
 import type { DatabaseName } from "./chosen.ts";
 import { execute } from "./execute.ts";
 
@@ -66,7 +69,7 @@ function server(kind: Exclude<DatabaseName, "sqlite">): TestDatabase {
   const url = inject("servers")[kind];
   if (url === undefined)
     throw new Error(`No ${kind} server. Run vitest with test/servers/global-setup.ts as globalSetup.`);
-  return serverAt(kind, url);
+  return serverAt(kind, url, {}, kind === "postgres" ? inject("postgresEngine") : "postgres");
 }
 
 /** A server by its URL, or what stands in front of it. */
@@ -74,6 +77,7 @@ export function serverAt(
   kind: Exclude<DatabaseName, "sqlite">,
   url: string,
   defaults: PostgresStoreOptions = {},
+  served: PostgresEngine = "postgres",
 ): TestDatabase {
   return {
     name: kind,
@@ -81,15 +85,37 @@ export function serverAt(
     url,
     async createStore(options = {}) {
       const table = `t_${randomBytes(8).toString("hex")}`;
-      const { engine, ...others } = { poolSize: 8, ...defaults, ...options };
+      const known = served === "postgres" ? {} : { engine: served };
+      const { engine, ...others } = { poolSize: 8, ...known, ...defaults, ...options };
       const settings = { table, ...others };
       const open = (): SessionStore =>
         kind === "postgres"
-          ? postgresStore(url, { ...settings, ...(engine && { engine }) })
+          ? distributing(
+              url,
+              served === "citus" ? engine : undefined,
+              table,
+              postgresStore(url, { ...settings, ...(engine && { engine }) }),
+            )
           : mysqlStore(url, settings);
       return created(open, table, () => dropTables(url, kind, table));
     },
   };
+}
+
+/** On Citus, a table that `migrate` has made is made distributed before it is used. */
+function distributing(
+  url: string,
+  engine: PostgresEngine | undefined,
+  table: string,
+  store: SqlStore,
+): SqlStore {
+  if (engine !== "citus") return store;
+  const migrate = store.migrate.bind(store);
+  store.migrate = async () => {
+    await migrate();
+    await distribute(url, engine, table);
+  };
+  return store;
 }
 
 function created(open: () => SessionStore, table: string, dropAll: () => Promise<void>): CreatedStore {
@@ -112,16 +138,19 @@ function created(open: () => SessionStore, table: string, dropAll: () => Promise
   };
 }
 
+/** What the names of all tables end with, after that of the sessions' table. */
+export const SUFFIXES = [
+  "",
+  "_leases",
+  "_migrations",
+  "_imports",
+  "_audit",
+  "_audit_subjects",
+  "_audit_checkpoints",
+  "_audit_days",
+];
+
 async function dropTables(url: string, kind: DatabaseName, table: string): Promise<void> {
-  const tables = [
-    "",
-    "_leases",
-    "_migrations",
-    "_imports",
-    "_audit",
-    "_audit_subjects",
-    "_audit_checkpoints",
-    "_audit_days",
-  ].map((suffix) => table + suffix);
+  const tables = SUFFIXES.map((suffix) => table + suffix);
   await execute(url, kind, `DROP TABLE IF EXISTS ${tables.join(", ")}`);
 }

@@ -99,6 +99,10 @@ export class PostgresDialect implements ServerDialect {
     return this.#traits.hashesToBytes;
   }
 
+  get locksManyShards(): boolean {
+    return this.#traits.locksManyShards;
+  }
+
   get traits(): EngineTraits {
     return this.#traits;
   }

@@ -24,6 +24,8 @@ export interface EngineTraits {
   readonly begin: string;
   /** Whether `concat_ws` and `||` take integers. */
   readonly concatenatesIntegers: boolean;
+  /** Whether SELECT … FOR UPDATE may name rows of several shards. */
+  readonly locksManyShards: boolean;
   /** The statement of a migration as this engine takes it; null for one that it lacks and that changes no result. */
   ddl(text: string): string | null;
 }
@@ -37,6 +39,7 @@ const plain: EngineTraits = {
   begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
   concatenatesIntegers: true,
   hashesToBytes: true,
+  locksManyShards: true,
   ddl: (text) => text,
 };
 
@@ -45,10 +48,23 @@ function withoutStorage(text: string): string | null {
   return text.includes("SET STORAGE") ? null : text.replace(/\) WITH \(fillfactor = \d+\)$/, ")");
 }
 
+/** Keys and indexes in ascending order. */
+function inOrder(text: string): string {
+  const key = /^ {2}(\w+) \w+ NOT NULL PRIMARY KEY/m.exec(text)?.[1];
+  if (key !== undefined && key !== "name")
+    return text
+      .replace(" NOT NULL PRIMARY KEY", " NOT NULL")
+      .replace(/\n\)$/, `,\n  PRIMARY KEY (${key} ASC)\n)`);
+  // An index for equality of its first column may stay hashed by it.
+  return text
+    .replace(/\((expires_bucket|created_at)(?=[,)])/, "($1 ASC")
+    .replace(", created_at)", ", created_at ASC)");
+}
+
 export const TRAITS: Readonly<Record<PostgresEngine, EngineTraits>> = {
   postgres: plain,
   partitions: { ...plain, prunes: true },
-  citus: { ...plain, prunes: true },
+  citus: { ...plain, prunes: true, locksManyShards: false },
   cockroachdb: {
     ...plain,
     modifiesTwice: false,
@@ -61,28 +77,29 @@ export const TRAITS: Readonly<Record<PostgresEngine, EngineTraits>> = {
     ...plain,
     migratesInTransaction: false,
     // By default a key is hashed, and a scan in order of it reads the whole table.
-    ddl: (text) =>
-      withoutStorage(text)
-        ?.replace("id bytea NOT NULL PRIMARY KEY", "id bytea NOT NULL")
-        .replace("data bytea NOT NULL\n)", "data bytea NOT NULL,\n  PRIMARY KEY (id ASC)\n)")
-        .replace("(expires_bucket, created_at)", "(expires_bucket ASC, created_at ASC)") ?? null,
+    ddl: (text) => {
+      const kept = withoutStorage(text);
+      return kept === null ? null : inOrder(kept);
+    },
   },
   dsql: {
     ...plain,
     migratesInTransaction: false,
     // It has one isolation level.
     begin: "BEGIN",
+    // A row is locked by equality with its key.
+    locksManyShards: false,
     ddl: (text) =>
       withoutStorage(text)
         ?.replace(/^CREATE INDEX /, "CREATE INDEX ASYNC ")
-        .replace(/ WHERE user_ref IS NOT NULL$/, "") ?? null,
+        .replace(/ WHERE \w+ IS NOT NULL$/, "") ?? null,
   },
 };
 
 /**
  * The engine by what the server says of itself.
  * @param version of `version()`
- * @param isCitus whether the table is distributed by the extension
+ * @param isCitus whether the extension is in this database
  */
 export function engineOf(version: string, isCitus: boolean): PostgresEngine {
   if (/cockroachdb/i.test(version)) return "cockroachdb";
