@@ -120,11 +120,12 @@ for (const database of databases.filter(({ name }) => name !== "better-sqlite3")
         for (const [at, kind] of faults.entries()) {
           for (let nth = 1; nth <= statements; nth++) {
             // The last one is often a COMMIT.
-          if (!all && nth !== statements && (nth + at) % Math.ceil(statements / 2) !== 0) continue;
+            if (!all && nth !== statements && (nth + at) % Math.ceil(statements / 2) !== 0) continue;
             await attempt(name, kind, nth);
           }
         }
       },
+      all ? 300_000 : undefined,
     );
   });
 }
