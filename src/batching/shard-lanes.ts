@@ -29,16 +29,16 @@ export class ShardLanes {
 
   /** The first of a queue that may be sent now; null when the shards of all are busy. */
   firstWithRoom(queue: readonly Operation[]): Operation | null {
-    return this.#find(queue, 0)?.operation ?? null;
+    return queue[this.#find(queue)] ?? null;
   }
 
   /** Takes from a queue what leaves together: the first that may be sent, and others of its shard. */
   take(queue: Operation[], kind: BatchKind, lanes: number, maxBatch: number): Operation[] {
-    const found = this.#find(queue, 0);
-    if (found === null) return [];
-    const { shard } = found.operation;
+    const first = this.#find(queue);
+    if (first === -1) return [];
+    const { shard } = queue[first]!;
     const together = queue
-      .slice(found.index, found.index + MOST_LOOKED_AT)
+      .slice(first, first + MOST_LOOKED_AT)
       .filter((operation) => operation.state === "waiting" && operation.shard === shard);
     const size = kind === "replace" ? 1 : batchSize(together, lanes, maxBatch);
     const taken = together.slice(0, size);
@@ -66,12 +66,13 @@ export class ShardLanes {
     if (this.#timedOut.size > 0) this.#timedOut.delete(operations[0]!.shard!);
   }
 
-  #find(queue: readonly Operation[], from: number): { operation: Operation; index: number } | null {
-    for (let index = from; index < queue.length; index++) {
+  /** The index of the first that may be sent now, or -1. Databases without shards come here too: nothing is allocated. */
+  #find(queue: readonly Operation[]): number {
+    for (let index = 0; index < queue.length; index++) {
       const operation = queue[index]!;
-      if (operation.state === "waiting" && this.#hasRoom(operation)) return { operation, index };
+      if (operation.state === "waiting" && this.#hasRoom(operation)) return index;
     }
-    return null;
+    return -1;
   }
 
   #hasRoom({ kind, shard }: Operation): boolean {
