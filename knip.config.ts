@@ -26,7 +26,7 @@ const config: KnipConfig = {
     "examples/nuxt": { entry: ["server/**/*.js"] },
   },
   ignoreExportsUsedInFile: true,
-  ignoreDependencies: ["drizzle-kit", "jest", "supertest"], // run by the tests in projects of their own
+  ignoreDependencies: ["jest", "supertest"], // run by the tests in projects of their own
   rules: { duplicates: "off" }, // a Fastify plugin is both default and named
   ignoreBinaries: ["apt-get", "dpkg", "mkfifo"],
 };

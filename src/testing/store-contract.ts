@@ -69,7 +69,9 @@ function reading(check: Check, maxRowBytes: number): void {
   });
 
   check("read: rows of any size in one batch → complete rows, in the requested order", async (store) => {
-    const sizes = [1, 32_768, 32_769, 300_000, 100, 1_500_000, 70_000, 2_900_000, 10].filter((size) => size <= maxRowBytes);
+    const sizes = [1, 32_768, 32_769, 300_000, 100, 1_500_000, 70_000, 2_900_000, 10].filter(
+      (size) => size <= maxRowBytes,
+    );
     const batch = sizes.map((size, nth) => rowOf(`size ${nth}`, { data: bytesOf(size, nth) }));
     for (const row of batch) await store.insert([row]);
     same(await store.read([...batch.map(({ id }) => id), idOf("nobody")]), [...batch, null]);
