@@ -213,7 +213,7 @@ interface Exports {
 async function load(file: string): Promise<{ exported: unknown; rails?: unknown }> {
   const kind = kindOf(file);
   if (kind !== "file") {
-    const what = kind === "none" ? `There is no file ${file}.` : `${file} is no regular file.`;
+    const what = kind === "none" ? `There is no file ${file}.` : `${file} is not a regular file.`;
     throw new Failure(what, exitCodes.usage);
   }
   try {

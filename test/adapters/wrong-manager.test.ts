@@ -87,7 +87,7 @@ test("forUser().revokeAll: given a session in place of { except } → a TypeErro
   for (const given of [session, { exept: session }, session.handle]) {
     await assert.rejects(
       devices.revokeAll(given as never),
-      /^TypeError: revokeAll accepts only \{ except: session \}/,
+      /^TypeError: revokeAll accepts only \{ except: session, by, reason \}/,
     );
   }
   assert.equal((await devices.list()).length, 1);

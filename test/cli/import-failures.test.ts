@@ -165,14 +165,14 @@ export default { store: memoryStore(), keys: process.env.STORED_SESSION_KEYS };`
   for (const library of [from, ["import", "stored_session"]]) {
     const { code, out, err } = await folder.run(...library, "--config", "memory.mjs");
     assert.deepEqual([code, out], [2, ""]);
-    assert.match(err, /has a memoryStore, which ends with this command/);
+    assert.match(err, /has a memoryStore, whose sessions would end with this command/);
   }
 });
 
 test("a library that is not known is answered with all that are", async () => {
   const { code, err } = await folder.run("import", "nope");
   assert.equal(code, 2);
-  assert.match(err, /there is connect-pg-simple, .*, stored_session\./);
+  assert.match(err, /"nope" cannot be imported\. Use one of connect-pg-simple, .*, stored_session\./);
 });
 
 const sqlite = databases.find(({ name }) => name === "sqlite");

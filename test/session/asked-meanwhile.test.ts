@@ -67,7 +67,7 @@ test.each(["schema", "userOf"])(
     ({ session } = held);
     session!.data["a"] = 2;
     await expect(held.sessions.commit(session!)).rejects.toThrow(
-      /Hooks such as `schema` and `userOf` must not/,
+      /Do not call these methods in hooks such as `schema` and `userOf`/,
     );
     session = null;
     assert.equal((await held.plain.load(held.cookie)).isNew, true);

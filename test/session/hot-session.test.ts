@@ -379,7 +379,7 @@ eachStore((name, create) => {
       for (const error of refused) assert.ok(error instanceof SessionBusyError, String(error));
       const [{ code, status, outcome, message }] = refused as [SessionBusyError];
       assert.deepEqual([code, status, outcome], ["ERR_STORED_SESSION_BUSY", 503, "none"]);
-      assert.match(message, /changed by too many requests at once/);
+      assert.match(message, /Too many requests are changing session/);
     });
   });
 
