@@ -265,15 +265,17 @@ export class MysqlDialect implements ServerDialect {
   lease(name: string, holder: string, until: number, now: number): readonly Statement[] {
     const { leases } = this.names;
     // In one statement, which locks an existing row at once: an INSERT and an UPDATE after it would first share the lock,
-    // and rivals would deadlock. MySQL assigns from left to right, so the second IF sees whether the first took the lease.
+    // and rivals would deadlock. The condition holds for the second assignment whether it sees the old holder or, as MySQL
+    // assigns from left to right unless sql_mode says otherwise, the new one.
+    const isFree = "holder = VALUES(holder) OR held_until <= CAST(? AS SIGNED)";
     return [
       write(
         `INSERT INTO ${leases} (name, holder, held_until) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE ` +
-          "holder = IF(holder = VALUES(holder) OR held_until <= CAST(? AS SIGNED), VALUES(holder), holder), " +
-          "held_until = IF(holder = VALUES(holder), VALUES(held_until), held_until)",
+          `holder = IF(${isFree}, VALUES(holder), holder), held_until = IF(${isFree}, VALUES(held_until), held_until)`,
         name,
         holder,
         until,
+        now,
         now,
       ),
       // Not by the changed rows: without the flag FOUND_ROWS, a pool does not count a row that already
