@@ -22,7 +22,7 @@ import type { SqlValue } from "./values.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
-const EVENT_COLUMNS = "id, created_at, event, outcome, device, amount, session_id, subject, hash, mac, body";
+const EVENT_COLUMNS = "id, created_at, event, outcome, device, amount, session_id, subject, hash, mac";
 
 /** Statements and rows for tables of these names. */
 export class AuditTexts {
@@ -38,7 +38,7 @@ export class AuditTexts {
   append(rows: readonly AuditRow[]): Statement {
     const list = rows.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ");
     return this.#write(
-      `INSERT INTO ${this.#names().audit} (${EVENT_COLUMNS}) VALUES ${list}`,
+      `INSERT INTO ${this.#names().audit} (${EVENT_COLUMNS}, ${this.#portable.quoted("body")}) VALUES ${list}`,
       rows.flatMap((row) => [
         row.position,
         row.at,
@@ -178,9 +178,10 @@ export class AuditTexts {
   }
 
   addCheckpoint({ number, at, kind, body, signature }: AuditCheckpoint): Statement {
-    const [begin, end] = this.#portable.insertIgnore;
+    const { insertIgnore, quoted } = this.#portable;
+    const [begin, end] = insertIgnore;
     return this.#write(
-      `${begin} ${this.#names().auditCheckpoints} (number, created_at, kind, body, signature) VALUES (?, ?, ?, ?, ?)${end}`,
+      `${begin} ${this.#names().auditCheckpoints} (number, created_at, kind, ${quoted("body")}, signature) VALUES (?, ?, ?, ?, ?)${end}`,
       [number, at, kind, body, signature],
     );
   }

@@ -4,6 +4,8 @@ import type { SqlValue } from "./values.ts";
 export interface Portable {
   /** The text, written with `?`, as the client library takes it. */
   readonly text: (text: string) => string;
+  /** A column whose name some mode of the database reserves. */
+  readonly quoted: (column: string) => string;
   /** Begins an INSERT that leaves out rows whose primary key is taken, and ends it. */
   readonly insertIgnore: readonly [begin: string, end: string];
   /** A column of bytes in a list of results, under its own name. */

@@ -1,5 +1,6 @@
 import type { Migration } from "./migration.ts";
 
+// MariaDB reserves the word "body" where sql_mode is ORACLE.
 const mysqlTexts = [
   `CREATE TABLE IF NOT EXISTS {audit} (
   id BINARY(32) NOT NULL,
@@ -12,7 +13,7 @@ const mysqlTexts = [
   subject BINARY(16) NULL,
   hash BINARY(32) NOT NULL,
   mac BINARY(16) NOT NULL,
-  body MEDIUMBLOB NOT NULL,
+  \`body\` MEDIUMBLOB NOT NULL,
   PRIMARY KEY (id),
   KEY {auditTimeIndex} (created_at),
   KEY {auditSubjectIndex} (subject, created_at),
@@ -30,7 +31,7 @@ const mysqlTexts = [
   number BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   kind INT NOT NULL,
-  body MEDIUMBLOB NOT NULL,
+  \`body\` MEDIUMBLOB NOT NULL,
   signature MEDIUMBLOB NOT NULL,
   PRIMARY KEY (number)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC`,

@@ -23,8 +23,8 @@ const FROZEN: Readonly<Record<string, string>> = {
   "1 mariadb": "f48fcb5192a0e1c3728b148a54e956db904cb045f5725acd67202d217a86097a",
   "2 sqlite": "f3697f387e13d6df5552849b68232d766a590d1240ba8a2014cca2088714e62e",
   "2 postgres": "dd1ef1a1a7ea6b770f903f536796fdd42e312ebda69f8a1bc28219a66237a36f",
-  "2 mysql": "ecb781276f75c7caff7a3824b638f3645b8b63a79f633ee7ba624993c434389a",
-  "2 mariadb": "ecb781276f75c7caff7a3824b638f3645b8b63a79f633ee7ba624993c434389a",
+  "2 mysql": "2fe02e715505ffbbcb726c5b407b6214237e2c37d4f3a857950fb4135caa27a0",
+  "2 mariadb": "2fe02e715505ffbbcb726c5b407b6214237e2c37d4f3a857950fb4135caa27a0",
 };
 
 const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: false });

@@ -2,10 +2,14 @@ import { asBuffer } from "../../shared/bytes.ts";
 import { bytesOrNullIn } from "../columns.ts";
 import type { Portable } from "../portable.ts";
 
+const quoted = (column: string): string => `\`${column}\``;
+
 export const mysqlPortable: Portable = {
   text: (text) => text,
   insertIgnore: ["INSERT IGNORE INTO", ""],
-  bytes: (column) => column,
+  // MariaDB reserves "body" where sql_mode is ORACLE.
+  quoted,
+  bytes: quoted,
   bytesIn: bytesOrNullIn,
   bind: asBuffer,
   forUpdate: " FOR UPDATE",

@@ -5,6 +5,7 @@ import type { Portable } from "../portable.ts";
 export const postgresPortable: Portable = {
   text: numbered,
   insertIgnore: ["INSERT INTO", " ON CONFLICT DO NOTHING"],
+  quoted: (column) => column,
   bytes: (column) => `encode(${column}, 'base64') AS ${column}`,
   bytesIn: (row, column) => {
     const value = row[column];

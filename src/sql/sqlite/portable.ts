@@ -4,6 +4,7 @@ import type { Portable } from "../portable.ts";
 export const sqlitePortable: Portable = {
   text: (text) => text,
   insertIgnore: ["INSERT INTO", " ON CONFLICT DO NOTHING"],
+  quoted: (column) => column,
   bytes: (column) => column,
   bytesIn: bytesOrNullIn,
   bind: (bytes) => bytes,
