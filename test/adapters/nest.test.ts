@@ -1,5 +1,14 @@
 import "reflect-metadata";
-import { All, Catch, Controller, Module, Req, Res, type ArgumentsHost } from "@nestjs/common";
+import {
+  All,
+  Catch,
+  Controller,
+  Module,
+  Req,
+  Res,
+  type ArgumentsHost,
+  type MiddlewareConsumer,
+} from "@nestjs/common";
 import { NestFactory } from "@nestjs/core";
 import type { NestExpressApplication } from "@nestjs/platform-express";
 import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fastify";
@@ -10,11 +19,12 @@ import { createReadStream } from "node:fs";
 import type { Server } from "node:http";
 import { Readable } from "node:stream";
 import { test } from "vitest";
-import { session } from "../../src/adapters/express.ts";
-import { storedSession } from "../../src/adapters/fastify.ts";
+import { requireFresh, session } from "../../src/adapters/express.ts";
+import { requireFresh as requireFreshOnFastify, storedSession } from "../../src/adapters/fastify.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
 import {
   contractError,
+  contractFresh,
   contractHeaders,
   type ContractApp,
   type ContractSession,
@@ -27,22 +37,34 @@ interface Visit {
   readonly session: unknown;
 }
 
-/** A Nest module whose one controller answers every path. Decorators are called, since Node runs no decorator syntax. */
-function moduleOf(paths: string[], handle: (request: Visit, response: never) => unknown): new () => object {
-  class EverythingController {
+type Handle = (request: Visit, response: never) => unknown;
+
+/** A Nest controller with one handler for its paths. Decorators are called, since Node runs no decorator syntax. */
+function controllerOf(paths: string[], handle: Handle): new () => object {
+  class OneHandlerController {
     answer(request: Visit, response: never): unknown {
       return handle(request, response);
     }
   }
-  const { prototype } = EverythingController;
-  Controller()(EverythingController);
+  const { prototype } = OneHandlerController;
+  Controller()(OneHandlerController);
   All(paths)(prototype, "answer", Object.getOwnPropertyDescriptor(prototype, "answer")!);
   Req()(prototype, "answer", 0);
   Res()(prototype, "answer", 1);
+  return OneHandlerController;
+}
+
+/** A Nest module whose last controller answers every path. `configure` mounts the module's middleware. */
+function moduleOf(
+  controllers: (new () => object)[],
+  configure: (consumer: MiddlewareConsumer) => void = () => {},
+): new () => object {
   class EverythingModule {
-    readonly name: string = "everything";
+    configure(consumer: MiddlewareConsumer): void {
+      configure(consumer);
+    }
   }
-  Module({ controllers: [EverythingController] })(EverythingModule);
+  Module({ controllers })(EverythingModule);
   return EverythingModule;
 }
 
@@ -58,7 +80,8 @@ function filterOf(send: (response: never, answer: { status: number; body: string
 }
 
 async function onExpress(contract: ContractApp) {
-  const module = moduleOf(["/", "*path"], async (request, response: Response) => {
+  const guarded = controllerOf(["fresh/*path"], (_request, response: Response) => response.send("passed"));
+  const everything = controllerOf(["/", "*path"], async (request, response: Response) => {
     const answer = await contract.route(request.url, () => request.session as ContractSession);
     response.status(answer.status).set(answer.headers);
     if (answer.redirect !== undefined) response.redirect(answer.redirect);
@@ -67,6 +90,9 @@ async function onExpress(contract: ContractApp) {
     else if (answer.raw === true) response.writeHead(answer.status).end(answer.body);
     else if (answer.body === null) response.end();
     else response.send(answer.body);
+  });
+  const module = moduleOf([guarded, everything], (consumer) => {
+    consumer.apply(requireFresh(contractFresh.within, contractFresh.options)).forRoutes(guarded);
   });
   const app = await NestFactory.create<NestExpressApplication>(module, {
     logger: false,
@@ -87,7 +113,8 @@ async function onExpress(contract: ContractApp) {
 }
 
 async function onFastify(contract: ContractApp) {
-  const module = moduleOf(["*"], async (request, reply: FastifyReply) => {
+  const guarded = controllerOf(["fresh/*"], (_request, reply: FastifyReply) => reply.send("passed"));
+  const everything = controllerOf(["*"], async (request, reply: FastifyReply) => {
     const answer = await contract.route(request.url, () => request.session as ContractSession);
     reply.code(answer.status).headers(answer.headers);
     if (answer.redirect !== undefined) await reply.redirect(answer.redirect);
@@ -100,17 +127,19 @@ async function onFastify(contract: ContractApp) {
     } else await reply.send(answer.body ?? undefined);
   });
   const app = await NestFactory.create<NestFastifyApplication>(
-    module,
+    moduleOf([guarded, everything]),
     new FastifyAdapter({ forceCloseConnections: true }),
     {
       logger: false,
     },
   );
-  app
-    .getHttpAdapter()
-    .getInstance()
-    .addHook("onRequest", async (_request, reply) => void reply.headers(contractHeaders));
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.addHook("onRequest", async (_request, reply) => void reply.headers(contractHeaders));
   await app.register(storedSession as never, { sessions: contract.sessions } as never);
+  const fresh = requireFreshOnFastify(contractFresh.within, contractFresh.options);
+  fastify.addHook("preHandler", async (request, reply) => {
+    if (request.routeOptions.url?.startsWith("/fresh/")) await fresh(request, reply);
+  });
   app.useGlobalFilters(
     filterOf((reply: FastifyReply, { status, body }) => {
       void reply.code(status).type("text/plain").send(body);
@@ -132,18 +161,22 @@ test("Nest: the store is down, and no exception filter → 503 (promise 8)", asy
     (visited as ContractSession).data["n"] = 1;
   };
   const express = await NestFactory.create<NestExpressApplication>(
-    moduleOf(["/", "*path"], (request, response: Response) => {
-      change(request);
-      response.send("never");
-    }),
+    moduleOf([
+      controllerOf(["/", "*path"], (request, response: Response) => {
+        change(request);
+        response.send("never");
+      }),
+    ]),
     { logger: false },
   );
   express.use(session(sessions));
   const fastify = await NestFactory.create<NestFastifyApplication>(
-    moduleOf(["*"], (request, reply: FastifyReply) => {
-      change(request);
-      void reply.send("never");
-    }),
+    moduleOf([
+      controllerOf(["*"], (request, reply: FastifyReply) => {
+        change(request);
+        void reply.send("never");
+      }),
+    ]),
     new FastifyAdapter(),
     { logger: false },
   );
