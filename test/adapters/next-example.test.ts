@@ -54,9 +54,8 @@ test("Next.js: proxy → counts visits, protects a page, and its cookie is in no
 
 test("Next.js: everything that the example printed → no error apart from the store that was down", () => {
   const errors = example.printed().match(/^.*(?:STORED_SESSION_|Error).*$/gm) ?? [];
-  assert.deepEqual(
-    errors.filter((line) => !/no such table|StoreUnavailableError|ERR_STORED_SESSION_/.test(line)),
-    [],
-    example.printed(),
-  );
+  const details = /\[cause\]: Error: no such table: stored_sessions|code: 'ERR_/;
+  const kinds = errors.filter((line) => !details.test(line)).map((line) => line.replace(/:.*/, ""));
+  // Once, for the one request while the table was away: a request before migrate() would add another.
+  assert.deepEqual(kinds, ["Error [NotMigratedError]"], example.printed());
 });
