@@ -10,7 +10,7 @@ import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 
 const [file, keys] = process.argv.slice(2) as [string, string];
 /** The time, and the rows in a second, from the next try on. */
-let ordered: [number, number] = [0, 0];
+let ordered: [number, number] = [Date.now(), 0];
 let [now, maxPerSecond] = ordered;
 const sessions = createSessionManager({ store: sqliteStore(file), keys, clock: () => now });
 const say = (word: string) => process.stdout.write(`${word}\n`);
