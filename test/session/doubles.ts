@@ -19,10 +19,17 @@ const operations = [
 ] as const;
 type Operation = (typeof operations)[number];
 
+/** What the audit trail asks of its store before a change that it records. */
+const preparations = ["findExpired", "ends", "subjects", "subjectsOf", "addSubjects"] as const;
+type Preparation = (typeof preparations)[number];
+
+type Wrap<Name> = (name: Name, call: () => Promise<unknown>) => Promise<unknown>;
+
 /** The same store, with something around every call. It is real underneath. */
 export function around(
   store: SessionStore,
-  wrap: (operation: Operation, call: () => Promise<unknown>) => Promise<unknown>,
+  wrap: Wrap<Operation>,
+  wrapPreparation?: Wrap<Preparation>,
 ): SessionStore {
   const wrapped: Record<string, unknown> = {
     lanes: store.lanes,
@@ -33,14 +40,15 @@ export function around(
     const method = store[operation].bind(store) as (...args: unknown[]) => Promise<unknown>;
     wrapped[operation] = (...args: unknown[]) => wrap(operation, () => method(...args));
   }
-  if (store.audit) wrapped["audit"] = auditAround(store.audit, wrap);
+  if (store.audit) wrapped["audit"] = auditAround(store.audit, wrap, wrapPreparation);
   return wrapped as unknown as SessionStore;
 }
 
 /** A change that the audit trail records is an operation of its kind, too. */
 function auditAround(
   audit: AuditStore,
-  wrap: (operation: Operation, call: () => Promise<unknown>) => Promise<unknown>,
+  wrap: Wrap<Operation>,
+  wrapPreparation?: Wrap<Preparation>,
 ): AuditStore {
   return new Proxy(audit, {
     get(target, name) {
@@ -55,7 +63,11 @@ function auditAround(
         return commit;
       }
       const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      if (typeof value !== "function") return value;
+      const method = value.bind(target) as (...args: unknown[]) => Promise<unknown>;
+      const preparation = preparations.find((one) => one === name);
+      if (preparation === undefined || wrapPreparation === undefined) return method;
+      return (...args: unknown[]) => wrapPreparation(preparation, () => method(...args));
     },
   });
 }
@@ -103,7 +115,7 @@ export class Scheduler {
   }
 
   over(store: SessionStore, name: string): SessionStore {
-    return around(store, async (operation, call) => {
+    const gated: Wrap<string> = async (operation, call) => {
       await this.#gate(`${name} ${operation}`);
       this.#underWay++;
       let answer: unknown;
@@ -114,7 +126,9 @@ export class Scheduler {
       }
       await this.#gate(`${name} ${operation} answered`);
       return answer;
-    });
+    };
+    // With the trail's preparations, during which the other side would otherwise run on to its end.
+    return around(store, gated, gated);
   }
 
   #gate(what: string): Promise<void> {
