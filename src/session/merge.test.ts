@@ -303,7 +303,7 @@ describe("changeIn: one change for many stored contents", () => {
   });
 });
 
-describe("R57: the authentication is one value, and belongs to one user", () => {
+describe("R58: the authentication is one value, and belongs to one user", () => {
   const of = (user: string | undefined, level?: string): Content => ({
     ...content({}, {}, user),
     ...(level !== undefined && { authentication: { at: 1, level } }),

@@ -33,6 +33,6 @@ test.each([
   undefined,
   null,
   7,
-])("returnPath: %j → the fallback (open redirect, R57)", (given) => {
+])("returnPath: %j → the fallback (open redirect, R58)", (given) => {
   expect(returnPath(given, "/home")).toBe("/home");
 });

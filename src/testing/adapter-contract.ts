@@ -127,7 +127,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
   visiting(check);
   answering(check);
   failing(check);
-  fresh(check); // R57
+  fresh(check); // R58
   failedHeaders(check, options.ways ?? []);
   aborting(check);
   leaving(check, options.ways ?? []);

@@ -16,7 +16,7 @@ const page = { accept: "text/html,application/xhtml+xml", "sec-fetch-mode": "nav
 
 export function fresh(check: Check): void {
   check(
-    "a guarded request without a fresh login → 401 with JSON, and the handler does not run (R57)",
+    "a guarded request without a fresh login → 401 with JSON, and the handler does not run (R58)",
     async ({ visitor, advance }) => {
       const someone = visitor();
       await isDenied(someone, "anonymous");
@@ -32,7 +32,7 @@ export function fresh(check: Check): void {
   );
 
   check(
-    "a guarded page → a redirect that names the page to return to, and never another site (R57)",
+    "a guarded page → a redirect that names the page to return to, and never another site (R58)",
     async ({ url }) => {
       const goesTo = async (path: string, method = "GET", headers: OutgoingHttpHeaders = {}) => {
         const answer = await visit(url + path, method, { ...page, ...headers });
@@ -57,7 +57,7 @@ export function fresh(check: Check): void {
   );
 
   check(
-    "elevate → a new cookie, the old one is dead, and a parallel save sends none (R17, R41, R57)",
+    "elevate → a new cookie, the old one is dead, and a parallel save sends none (R17, R41, R58)",
     async ({ visitor, gates }) => {
       const someone = visitor();
       await someone.get("/login?user=42");

@@ -228,7 +228,7 @@ adapterOnEachDatabase("express", {
   ways: ["file", "raw"],
 });
 
-test("Express: requireFresh without a session, or with the sessions of two managers → says what to do (R57)", async () => {
+test("Express: requireFresh without a session, or with the sessions of two managers → says what to do (R58)", async () => {
   const [first, second] = [managed().sessions, managed().sessions];
   const statuses: string[] = [];
   const app = express();

@@ -161,7 +161,7 @@ test("React Router: committed twice → both return the cookie of the login", as
   assert.match(await storage.destroySession(session), /^__Host-session=; Max-Age=0/);
 });
 
-test("React Router: requireFresh → throws a redirect that returns the user afterwards, or 401 (R57)", async () => {
+test("React Router: requireFresh → throws a redirect that returns the user afterwards, or 401 (R58)", async () => {
   const { sessions, storage } = managed();
   const fresh = requireFresh("5 min", { redirectTo: "/confirm", level: "aal2" });
   const request = new Request("http://localhost/account?tab=2", { headers: { "sec-fetch-mode": "cors" } });

@@ -1,4 +1,4 @@
-/** Step-up authentication: R57. */
+/** Step-up authentication: R58. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import { createSessionManager, generateKey, type Session, type SessionManager } from "../../src/index.ts";
@@ -37,7 +37,7 @@ eachStore((_name, create) => {
 
   const login = async (user = "42"): Promise<string> => cookieOf(await request(null, (s) => s.login(user)));
 
-  test("R57: a login → fresh until the time is over, without a level", async () => {
+  test("R58: a login → fresh until the time is over, without a level", async () => {
     const anonymous = await sessions.load(null);
     assert.equal(anonymous.isFresh("1 day"), false);
     assert.equal(anonymous.authenticatedAt, undefined);
@@ -57,7 +57,7 @@ eachStore((_name, create) => {
     assert.equal((await sessions.load(cookie)).isFresh(6 * minute), true);
   });
 
-  test("R57: elevate → fresh with its level, under a new id; the old id is dead (session fixation), both limits stay", async () => {
+  test("R58: elevate → fresh with its level, under a new id; the old id is dead (session fixation), both limits stay", async () => {
     const before = await login();
     const { handle, createdAt } = await sessions.load(before);
     await request(before, (session) => (session.data["cart"] = 1));
@@ -86,7 +86,7 @@ eachStore((_name, create) => {
     assert.deepEqual([saved.level, saved.data["cart"]], ["aal2", 3], "kept by saves and updates");
   });
 
-  test("R57: a login with a level → the level; the next login and the next elevation replace it", async () => {
+  test("R58: a login with a level → the level; the next login and the next elevation replace it", async () => {
     let cookie = cookieOf(await request(null, (session) => session.login("42", { level: "aal2" })));
     assert.equal((await sessions.load(cookie)).level, "aal2");
     now += minute;
@@ -102,13 +102,13 @@ eachStore((_name, create) => {
     assert.equal((await sessions.load(cookie)).isFresh("1 s"), false);
   });
 
-  describe("R57: another user never gets the level", () => {
+  describe("R58: another user never gets the level", () => {
     for (const [name, act] of [
       ["login", (session) => session.login("43")],
       ["elevate, then login", (session) => (session.elevate({ level: "aal3" }), session.login("43"))],
       ["reset, then login", (session) => (session.reset(), session.login("43"))],
     ] as [string, Act][]) {
-      test(`R57: ${name} → no level`, async () => {
+      test(`R58: ${name} → no level`, async () => {
         let cookie = await login();
         cookie = cookieOf(await request(cookie, (session) => session.elevate({ level: "aal2" })));
         cookie = cookieOf(await request(cookie, act));
@@ -117,7 +117,7 @@ eachStore((_name, create) => {
       });
     }
 
-    test("R57: reset, logout → anonymous and not fresh", async () => {
+    test("R58: reset, logout → anonymous and not fresh", async () => {
       let cookie = await login();
       cookie = cookieOf(await request(cookie, (session) => session.elevate({ level: "aal2" })));
       cookie = cookieOf(await request(cookie, (session) => (session.reset(), (session.data["x"] = 1))));
@@ -125,7 +125,7 @@ eachStore((_name, create) => {
       assert.deepEqual([session.user, session.level, session.isFresh("1 h")], [undefined, undefined, false]);
     });
 
-    test("R57: `userOf` finds another user, at commit and in update → no level; nobody → none", async () => {
+    test("R58: `userOf` finds another user, at commit and in update → no level; nobody → none", async () => {
       const by = manager({ userOf: (data) => data["who"] });
       const elevated = async (): Promise<string> => {
         const cookie = cookieOf(await request(null, (session) => (session.data["who"] = "42"), by));
@@ -159,8 +159,8 @@ eachStore((_name, create) => {
     });
   });
 
-  describe("R57: parallel requests", () => {
-    test("R57: a save before the elevation is written → merged, elevated", async () => {
+  describe("R58: parallel requests", () => {
+    test("R58: a save before the elevation is written → merged, elevated", async () => {
       const cookie = await login();
       const elevating = await sessions.load(cookie);
       elevating.elevate({ level: "aal2" });
@@ -170,7 +170,7 @@ eachStore((_name, create) => {
       assert.deepEqual([session.level, session.data], ["aal2", { mine: 1, theirs: 2 }]);
     });
 
-    test("R57: a save after the elevation → lost, no cookie, and the elevated session stays (promise 3)", async () => {
+    test("R58: a save after the elevation → lost, no cookie, and the elevated session stays (promise 3)", async () => {
       const cookie = await login();
       const saving = await sessions.load(cookie);
       saving.data["late"] = 1;
@@ -180,7 +180,7 @@ eachStore((_name, create) => {
       assert.deepEqual([session.level, session.data], ["aal2", {}]);
     });
 
-    test("R57: two elevations → one wins, the other neither sends a cookie nor leaves a row", async () => {
+    test("R58: two elevations → one wins, the other neither sends a cookie nor leaves a row", async () => {
       const cookie = await login();
       const [a, b] = [await sessions.load(cookie), await sessions.load(cookie)];
       a.elevate({ level: "aal2" });
@@ -191,7 +191,7 @@ eachStore((_name, create) => {
     });
 
     for (const how of ["revoked", "destroyed", "expired"] as const) {
-      test(`R57, R38: the session is ${how} before the elevation is written → it stays ended`, async () => {
+      test(`R58, R38: the session is ${how} before the elevation is written → it stays ended`, async () => {
         const cookie = await login();
         const elevating = await sessions.load(cookie);
         elevating.elevate({ level: "aal2" });
@@ -203,7 +203,7 @@ eachStore((_name, create) => {
       });
     }
 
-    test("R57: the same user logs in again after the elevated session ended → the level of the new login only", async () => {
+    test("R58: the same user logs in again after the elevated session ended → the level of the new login only", async () => {
       const cookie = cookieOf(await request(await login(), (session) => session.elevate({ level: "aal2" })));
       const again = await sessions.load(cookie);
       again.login("42");
@@ -219,7 +219,7 @@ eachStore((_name, create) => {
     });
   });
 
-  test("R57: elevate with a preset → re-authentication by login is still due at its absolute limit", async () => {
+  test("R58: elevate with a preset → re-authentication by login is still due at its absolute limit", async () => {
     const by = manager({ preset: "aal3" });
     let cookie = cookieOf(await request(null, (session) => session.login("42"), by));
     const start = now;
@@ -233,7 +233,7 @@ eachStore((_name, create) => {
     assert.equal((await by.load(cookie)).isNew, true, "12 hours after the login");
   });
 
-  test("R57: with the audit trail → an elevation event with its level, in place of a change of id", async () => {
+  test("R58: with the audit trail → an elevation event with its level, in place of a change of id", async () => {
     const by = manager({ audit: true, keys: generateKey() });
     let cookie = cookieOf(await request(null, (session) => session.login("42"), by));
     const previous = (await by.load(cookie)).handle;
@@ -252,7 +252,7 @@ eachStore((_name, create) => {
     assert.deepEqual({ level, method, factors, previous: elevation.previous }, { ...proof, previous });
   });
 
-  test("R57: a clock that was ahead by more than five minutes → not fresh", async () => {
+  test("R58: a clock that was ahead by more than five minutes → not fresh", async () => {
     const cookie = await login();
     now += 60 * minute;
     const elevated = cookieOf(await request(cookie, (session) => session.elevate({ level: "aal2" })));
@@ -260,7 +260,7 @@ eachStore((_name, create) => {
     assert.equal((await sessions.load(elevated)).isFresh("5 min"), false);
   });
 
-  test("R57: the level and its time are sealed → a row without them is format 1, and no column shows them", async () => {
+  test("R58: the level and its time are sealed → a row without them is format 1, and no column shows them", async () => {
     const cookie = await login();
     const { format } = recordsOf(sessions as never).settings;
     const [row] = await held.store.scan(null, 10);
