@@ -6,7 +6,8 @@ export default defineConfig({
     include: [
       "src/sealing/**/*.test.ts",
       "src/codec/**/*.test.ts",
-      "src/session/{token,merge,cookie,write-engine,pending}.test.ts",
+      "src/session/{token,known-tokens,merge,cookie,write-engine,pending}.test.ts",
+      "test/content-vectors.test.ts",
       "test/sealing-vectors.test.ts",
     ],
     pool: "threads",
@@ -16,7 +17,7 @@ export default defineConfig({
       include: [
         "src/sealing/**/*.ts",
         "src/codec/**/*.ts",
-        "src/session/{token,merge,cookie}.ts",
+        "src/session/{token,known-tokens,merge,cookie}.ts",
         "src/session/{write-engine,group-commit,retries,pending,next-token,lost-writes}.ts",
       ],
       exclude: ["**/*.test.ts"],
