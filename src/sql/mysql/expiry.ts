@@ -1,5 +1,6 @@
 import { asBuffer } from "../../shared/bytes.ts";
 import { bucketOf } from "../../store/expiry-bucket.ts";
+import { dueOf } from "../expiry-condition.ts";
 import { query, write } from "../statement.ts";
 import { BEFORE_ALL, inList, limitOf, padList } from "./lists.ts";
 import type { ExpireQuery, FutureQuery } from "../../store/row.ts";
@@ -48,20 +49,4 @@ export function deleteExpired(sessions: string, ids: readonly Uint8Array[], expi
     ...padded.map(asBuffer),
     ...due.values,
   );
-}
-
-/** The rule of {@link ExpireQuery} as a condition; `byAge` when no index serves it. */
-function dueOf(expire: ExpireQuery): { text: string; values: number[]; byAge: boolean } {
-  const { before, createdBefore, updatedBefore } = expire;
-  const conditions = ["expires_at <= ?"];
-  const values = [before];
-  if (createdBefore !== undefined) {
-    conditions.push("created_at < ?");
-    values.push(createdBefore);
-  }
-  if (updatedBefore !== undefined) {
-    conditions.push("updated_at < ?");
-    values.push(updatedBefore);
-  }
-  return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
 }

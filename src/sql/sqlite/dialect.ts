@@ -2,6 +2,7 @@ import { asBytes } from "../../shared/bytes.ts";
 import { bytesIn, integerIn, isUnchanged, LATEST, SAME, rowIn, rowInfoIn } from "../columns.ts";
 import { LEFT_OUT_ABOVE } from "../dialect.ts";
 import { BUCKET, bucketOf } from "../../store/expiry-bucket.ts";
+import { dueOf } from "../expiry-condition.ts";
 import { importLedger } from "./import-ledger.ts";
 import { importSource } from "./import-source.ts";
 import { inspect } from "./inspect.ts";
@@ -9,7 +10,7 @@ import { sqlitePortable } from "./portable.ts";
 import { railsTable } from "./rails-table.ts";
 import type { Dialect, Names, Statement } from "../dialect.ts";
 import { HEAD_BYTES } from "../../store/row.ts";
-import type { ExpireQuery, SessionRow } from "../../store/row.ts";
+import type { SessionRow } from "../../store/row.ts";
 
 /** The dialect of SQLite 3.37 and later, for tables of these names. */
 export function sqliteDialect(names: Names): Dialect {
@@ -221,22 +222,6 @@ function bounded(column: string): string {
 
 function marks(values: readonly unknown[]): string {
   return values.map(() => "?").join(", ");
-}
-
-/** The rule of {@link ExpireQuery} as a condition; `byAge` when no index serves it. */
-function dueOf(query: ExpireQuery): { text: string; values: number[]; byAge: boolean } {
-  const { before, createdBefore, updatedBefore } = query;
-  const conditions = ["expires_at <= ?"];
-  const values = [before];
-  if (createdBefore !== undefined) {
-    conditions.push("created_at < ?");
-    values.push(createdBefore);
-  }
-  if (updatedBefore !== undefined) {
-    conditions.push("updated_at < ?");
-    values.push(updatedBefore);
-  }
-  return { text: conditions.join(" OR "), values, byAge: conditions.length > 1 };
 }
 
 function bytesOfPlace(place: number): Uint8Array {
