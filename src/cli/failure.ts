@@ -33,21 +33,21 @@ export class Declined extends Failure {
   }
 }
 
-/** How many sessions the work had changed before it failed, where the error tells. */
+/** How many sessions the work had changed before it failed, if the error says so. */
 export function changedBefore(error: unknown): number | undefined {
   return error instanceof StoreError ? error.changed : undefined;
 }
 
-/** Does the work; tells what was done of it before a failure. */
-export async function orTell<Answer>(
+/** Does the work. Reports what was done before a failure. */
+export async function orReport<Answer>(
   work: () => Promise<Answer>,
-  tell: (done: number) => void,
+  reportDone: (done: number) => void,
 ): Promise<Answer> {
   try {
     return await work();
   } catch (error) {
     const done = changedBefore(error) ?? 0;
-    if (done > 0) tell(done);
+    if (done > 0) reportDone(done);
     throw error;
   }
 }

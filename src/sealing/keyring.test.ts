@@ -235,7 +235,7 @@ describe("users of a named application", () => {
 describe("a key ring of another copy of the package", () => {
   test("is refused by name", () => {
     const classes = { KeyRing: class {} };
-    const foreign = new classes.KeyRing();
-    expect(() => KeyRing.from(foreign as never)).toThrow(/another copy of stored-session/);
+    const otherCopy = new classes.KeyRing();
+    expect(() => KeyRing.from(otherCopy as never)).toThrow(/another copy of stored-session/);
   });
 });

@@ -8,22 +8,22 @@ export const LONGER = 12;
 export type Limit = "usual" | "longer" | null;
 
 /** The use of one connection between borrowing and returning it. */
-export interface RoundTrip {
+export interface OperationPolicy {
   /** The outcome if the connection is lost. A transaction reports its own, so it is `none` here. */
-  readonly lost: "none" | "unknown";
+  readonly ifLost: "none" | "unknown";
   /** The outcome if it times out. */
-  readonly unanswered: "none" | "unknown";
+  readonly ifTimedOut: "none" | "unknown";
   readonly limit: Limit;
 }
 
-interface Lent<T> {
-  readonly trip: RoundTrip;
+interface Checkout<T> {
+  readonly policy: OperationPolicy;
   /** Maximum size of the pool. 10 if the pool does not expose it. */
   readonly connections: number | undefined;
   work(): Promise<T>;
   /** Whether the connection is unusable after this failure. */
   isBroken(error: unknown): boolean;
-  back(broken: boolean): void;
+  release(broken: boolean): void;
 }
 
 /** Assumed size of a pool that does not expose it. */
@@ -42,7 +42,7 @@ export class TimeLimit {
   #milliseconds = 0;
   #closing = false;
   /** When connections were dropped. */
-  #givenUp: number[] = [];
+  #dropped: number[] = [];
   #lists: { readonly usual: Deadlines; readonly longer: Deadlines } | null = null;
 
   /** The usual limit. 0 for none. */
@@ -58,21 +58,21 @@ export class TimeLimit {
   }
 
   /** Works with a connection and returns it, which happens later if the operation was not abandoned. */
-  async lend<T>(lent: Lent<T>): Promise<T> {
-    const { trip, connections = OF_A_POOL, isBroken, back } = lent;
-    const now: { late: "no" | "given up" | "kept" } = { late: "no" };
-    const working = begun(lent.work);
+  async withConnection<T>(checkout: Checkout<T>): Promise<T> {
+    const { policy, connections = OF_A_POOL, isBroken, release } = checkout;
+    const now: { late: "no" | "dropped" | "kept" } = { late: "no" };
+    const working = begun(checkout.work);
     let answer: T;
     try {
-      answer = await this.hold(trip.limit, working, trip.unanswered, () => {
-        now.late = this.#mayGiveUp(connections) ? "given up" : "kept";
+      answer = await this.hold(policy.limit, working, policy.ifTimedOut, () => {
+        now.late = this.#mayDrop(connections) ? "dropped" : "kept";
       });
     } catch (error) {
-      if (now.late === "kept") this.#keep(working, lent);
-      else back(now.late === "given up" || isBroken(error));
+      if (now.late === "kept") this.#keep(working, checkout);
+      else release(now.late === "dropped" || isBroken(error));
       throw error;
     }
-    back(false);
+    release(false);
     return answer;
   }
 
@@ -92,25 +92,25 @@ export class TimeLimit {
     this.#lists?.longer.expireAll();
   }
 
-  #keep<T>(working: Promise<T>, { isBroken, back }: Lent<T>): void {
-    let givenUp = false;
+  #keep<T>(working: Promise<T>, { isBroken, release }: Checkout<T>): void {
+    let dropped = false;
     const over = () => {
-      givenUp = true;
-      this.#givenUp.push(performance.now());
+      dropped = true;
+      this.#dropped.push(performance.now());
     };
     this.hold("longer", working, "unknown", over)
       .then(
-        () => back(false),
-        (error: unknown) => back(givenUp || isBroken(error)),
+        () => release(false),
+        (error: unknown) => release(dropped || isBroken(error)),
       )
       .catch(() => {});
   }
 
-  #mayGiveUp(connections: number): boolean {
+  #mayDrop(connections: number): boolean {
     const now = performance.now();
-    this.#givenUp = this.#givenUp.filter((at) => at > now - LONGER * this.#milliseconds);
-    if (!this.#closing && this.#givenUp.length >= connections) return false;
-    this.#givenUp.push(now);
+    this.#dropped = this.#dropped.filter((at) => at > now - LONGER * this.#milliseconds);
+    if (!this.#closing && this.#dropped.length >= connections) return false;
+    this.#dropped.push(now);
     return true;
   }
 

@@ -97,14 +97,14 @@ export class SqlAudit implements AuditStore {
           ofKind(group, "insert").map(({ row }) => row),
           (rows) => this.#dialect.insert(rows),
           (row) => row,
-          this.#dialect.tells === "versions",
+          this.#dialect.affectedRowsBy === "versions",
         );
       case "update":
         return this.#written(
           ofKind(group, "update"),
           (updates) => this.#dialect.update(updates),
           ({ next }) => next,
-          this.#dialect.tells === "versions",
+          this.#dialect.affectedRowsBy === "versions",
         );
       case "delete":
         return this.#written(

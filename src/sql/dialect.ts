@@ -139,7 +139,7 @@ export interface ShardAnswer {
  *
  * Several statements returned by one method run in one transaction; a single statement runs alone. The results of
  * `insert`, `update` and `delete` report which rows of a batch were applied. If `changes` equals the batch size, all
- * were. Otherwise a row was applied if its `id` is among the returned rows (of any of the statements) and, if `tells`
+ * were. Otherwise a row was applied if its `id` is among the returned rows (of any of the statements) and, if `affectedRowsBy`
  * is `versions`, the returned `version` is the one written. A batch of one needs no returned rows: its `changes`
  * suffice.
  */
@@ -151,7 +151,7 @@ export interface Dialect {
    */
   readonly batches: "statement" | "transaction";
   /** What the rows returned by a partially applied `insert` or `update` are: the rows written, or all existing rows. */
-  readonly tells: "returning" | "versions";
+  readonly affectedRowsBy: "returning" | "versions";
   readonly lanes: Lanes;
   readonly names: Names;
   /** Length of an id in bytes. An id of any other length is a miss and never reaches the database. */

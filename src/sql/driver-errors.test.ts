@@ -100,7 +100,7 @@ describe("sqlite: an error without a code of SQLite", () => {
       table: "t",
       busyTimeout: 1,
       writes: true,
-      shape: () => "ours",
+      schemaState: () => "current",
     });
 
   test("a TypeError of the driver → no outage, 500, and the cause is kept", () => {

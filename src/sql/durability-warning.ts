@@ -7,7 +7,7 @@ export class DurabilityWarning {
   #asking = false;
 
   /** Whether the check is complete. */
-  get isTold(): boolean {
+  get isDone(): boolean {
     return this.#tries === 0;
   }
 
@@ -15,7 +15,7 @@ export class DurabilityWarning {
    * Checks the settings and warns. Never throws: the statement that follows reports any problem of the connection, and
    * a failed check is repeated at the next use, a few times.
    */
-  async tell(server: string, ask: () => Promise<readonly string[]>): Promise<void> {
+  async check(server: string, ask: () => Promise<readonly string[]>): Promise<void> {
     if (this.#asking || this.#tries === 0) return;
     this.#asking = true;
     this.#tries--;

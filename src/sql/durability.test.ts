@@ -58,7 +58,7 @@ describe("settings that are weaker than the promise (R33)", () => {
 });
 
 describe("telling of them", () => {
-  const told = async (work: () => Promise<void>): Promise<string[]> => {
+  const warningsOf = async (work: () => Promise<void>): Promise<string[]> => {
     const warnings: string[] = [];
     const listen = (warning: Error & { code?: string }): void => {
       if (warning.code === "STORED_SESSION_WEAK_DURABILITY") warnings.push(warning.message);
@@ -78,9 +78,9 @@ describe("telling of them", () => {
       await new Promise((resolve) => setImmediate(resolve));
       return ["fsync is off."];
     };
-    const warnings = await told(async () => {
-      await Promise.all([1, 2, 3, 4].map(() => warning.tell("PostgreSQL", ask)));
-      await warning.tell("PostgreSQL", ask);
+    const warnings = await warningsOf(async () => {
+      await Promise.all([1, 2, 3, 4].map(() => warning.check("PostgreSQL", ask)));
+      await warning.check("PostgreSQL", ask);
     });
     expect(warnings).toEqual(["PostgreSQL: fsync is off."]);
     expect(asked).toBe(1);
@@ -89,11 +89,11 @@ describe("telling of them", () => {
   test("a failed check → repeated at the next use, a limited number of times", async () => {
     const [warning, hopeless] = [new DurabilityWarning(), new DurabilityWarning()];
     let asked = 0;
-    const warnings = await told(async () => {
-      await warning.tell("MySQL", () => Promise.reject(new Error("the connection broke")));
-      await warning.tell("MySQL", async () => ["sync_binlog is 0."]);
+    const warnings = await warningsOf(async () => {
+      await warning.check("MySQL", () => Promise.reject(new Error("the connection broke")));
+      await warning.check("MySQL", async () => ["sync_binlog is 0."]);
       for (let use = 0; use < 10; use++) {
-        await hopeless.tell("MySQL", () => {
+        await hopeless.check("MySQL", () => {
           asked++;
           return Promise.reject(new Error("no such setting"));
         });

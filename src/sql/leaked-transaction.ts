@@ -22,15 +22,15 @@ export function isUndone(error: unknown): boolean {
 /** Warns once about dropped connections: the transaction lost with each is the application's own. */
 export class LeakedTransactionWarning {
   readonly #store: string;
-  #isTold = false;
+  #warned = false;
 
   constructor(store: string) {
     this.#store = store;
   }
 
-  tell(): void {
-    if (this.#isTold) return;
-    this.#isTold = true;
+  warn(): void {
+    if (this.#warned) return;
+    this.#warned = true;
     process.emitWarning(
       `The application released a connection of the pool given to ${this.#store} inside a transaction. The connection was dropped, and the transaction rolled back.`,
       { type: "StoredSessionWarning", code: "STORED_SESSION_OPEN_TRANSACTION", detail: advice },

@@ -1,13 +1,13 @@
 import { ClosedError, StoredSessionError, type StoreError } from "../errors.ts";
-import { OF_A_POOL, TimeLimit, type RoundTrip } from "../shared/time-limit.ts";
+import { OF_A_POOL, TimeLimit, type OperationPolicy } from "../shared/time-limit.ts";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { isEstablished, seen } from "./connection-age.ts";
 import { isConnectionError } from "./driver-errors.ts";
 import { DurabilityWarning } from "./durability-warning.ts";
-import { inOrder } from "./in-order.ts";
+import { runSteps } from "./transaction-steps.ts";
 import { leakedTransaction, LeakedTransactionWarning } from "./leaked-transaction.ts";
 import { withRetries } from "./retry.ts";
-import { READ, roundTripOf, TRANSACTION } from "./round-trip.ts";
+import { READ, policyOf, TRANSACTION } from "./operation-policy.ts";
 import { isUnplaced, placeOf, type Places } from "./tables-place.ts";
 import type { Database, Dialect, Names, Result, Run, Script, Statement } from "./dialect.ts";
 
@@ -38,7 +38,7 @@ export interface ServerErrors {
   isBroken(error: unknown): boolean;
   /** Whether this server is read-only; another might not be. */
   isReadOnly(error: unknown): boolean;
-  explain(error: unknown, names: Names, lost: RoundTrip["lost"]): StoreError;
+  explain(error: unknown, names: Names, lost: OperationPolicy["ifLost"]): StoreError;
 }
 
 export interface PooledDatabaseOptions<SomeDialect extends ServerDialect> {
@@ -130,7 +130,7 @@ export abstract class PooledDatabase<
 
   readonly run: Run = (statement) =>
     this.retried(statement.writes, () =>
-      this.borrow(roundTripOf(statement), (connection) => this.sendAlone(connection, statement)),
+      this.borrow(policyOf(statement), (connection) => this.sendAlone(connection, statement)),
     );
 
   giveUpAfter(milliseconds: number): void {
@@ -191,31 +191,34 @@ export abstract class PooledDatabase<
     statements: readonly Statement[],
   ): Promise<Result[] | null> {
     return this.within(connection, () =>
-      inOrder(statements, (statement) => this.send(connection, statement)),
+      runSteps(statements, (statement) => this.send(connection, statement)),
     );
   }
 
   /**
    * A failure before a connection is available reached no server. After that, the outcome of a lost write is unknown.
    */
-  protected async borrow<T>(trip: RoundTrip, work: (connection: SomeConnection) => Promise<T>): Promise<T> {
+  protected async borrow<T>(
+    policy: OperationPolicy,
+    work: (connection: SomeConnection) => Promise<T>,
+  ): Promise<T> {
     let connection: SomeConnection;
     try {
-      connection = await this.#obtain(trip);
+      connection = await this.#obtain(policy);
     } catch (error) {
       return this.fail(error, "none");
     }
     this.borrowed?.(connection);
     seen(this.coreOf(connection));
     try {
-      return await this.limit.lend({
-        trip,
+      return await this.limit.withConnection({
+        policy,
         connections: this.#connections,
         work: () => {
           const greeting = this.greet(connection);
           return greeting === undefined ? work(connection) : greeting.then(() => work(connection));
         },
-        back: (broken) => {
+        release: (broken) => {
           this.returning?.(connection);
           if (broken) this.drop(connection);
           else connection.release();
@@ -223,11 +226,11 @@ export abstract class PooledDatabase<
         isBroken: (error) => this.#isBroken(error, connection),
       });
     } catch (error) {
-      return this.fail(error, trip.lost);
+      return this.fail(error, policy.ifLost);
     }
   }
 
-  protected fail(error: unknown, lost: RoundTrip["lost"]): never {
+  protected fail(error: unknown, lost: OperationPolicy["ifLost"]): never {
     throw error instanceof StoredSessionError ? error : this.#errors.explain(error, this.dialect.names, lost);
   }
 
@@ -246,7 +249,7 @@ export abstract class PooledDatabase<
    * A connection that arrives after the store was closed is returned unused. One that was released inside a transaction
    * is dropped: the pool hands out the most recently returned connection first, so it would be the same one each time.
    */
-  async #obtain({ limit }: RoundTrip): Promise<SomeConnection> {
+  async #obtain({ limit }: OperationPolicy): Promise<SomeConnection> {
     const pool = await this.pool();
     this.#connections = this.connectionsOf(pool);
     for (let left = this.#connections ?? OF_A_POOL; left >= 0; left--) {
@@ -259,7 +262,7 @@ export abstract class PooledDatabase<
         throw new ClosedError("The store is closed.");
       }
       if (!this.isInTransaction?.(connection)) return connection;
-      this.leakedTransaction.tell();
+      this.leakedTransaction.warn();
       this.drop(connection);
     }
     throw leakedTransaction(this.#store, "none");

@@ -89,7 +89,7 @@ export class SqlStore implements SessionStore {
     return this.#guard(async () => {
       for (const { id } of rows) this.#assertId(id);
       const results = await this.#send(rows, (some) => this.#dialect.insert(some));
-      return this.#written(results, rows, this.#dialect.tells === "versions");
+      return this.#written(results, rows, this.#dialect.affectedRowsBy === "versions");
     });
   }
 
@@ -98,10 +98,10 @@ export class SqlStore implements SessionStore {
       const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
       const { updateAtOnce: hasOne, refusesAtOnce = false } = this.#dialect;
       const atOnce = asked.length > 1 && !this.#hasRivals && hasOne !== undefined && !refusesAtOnce;
-      const told = (atOnce && (await updateAtOnce(this.database, asked))) || (await this.#update(asked));
-      this.#hasRivals = told.includes(false);
-      if (asked.length === updates.length) return told;
-      return updates.map((update) => told[asked.indexOf(update)] ?? false);
+      const applied = (atOnce && (await updateAtOnce(this.database, asked))) || (await this.#update(asked));
+      this.#hasRivals = applied.includes(false);
+      if (asked.length === updates.length) return applied;
+      return updates.map((update) => applied[asked.indexOf(update)] ?? false);
     });
   }
 
@@ -128,13 +128,13 @@ export class SqlStore implements SessionStore {
 
   delete(ids: readonly Uint8Array[]): Promise<boolean[]> {
     return this.#guard(async () => {
-      const told = await this.#delete(ids);
-      const missing = ids.filter((id, index) => !told[index] && this.#isId(id));
+      const applied = await this.#delete(ids);
+      const missing = ids.filter((id, index) => !applied[index] && this.#isId(id));
       const again = async () => {
         const later = await this.#delete(missing);
-        return ids.map((id, index) => told[index]! || (later[missing.indexOf(id)] ?? false));
+        return ids.map((id, index) => applied[index]! || (later[missing.indexOf(id)] ?? false));
       };
-      return await confirmed(this.database, missing, told.includes(true), told, again);
+      return await confirmed(this.database, missing, applied.includes(true), applied, again);
     });
   }
 
@@ -142,9 +142,9 @@ export class SqlStore implements SessionStore {
     const asked = ids.filter((id) => this.#isId(id));
     const results = await this.#send(asked, (some) => this.#dialect.delete(some));
     const rows = asked.map((id) => ({ id }));
-    const told = this.#written(results, rows, false);
-    if (asked.length === ids.length) return told;
-    return ids.map((id) => told[asked.indexOf(id)] ?? false);
+    const applied = this.#written(results, rows, false);
+    if (asked.length === ids.length) return applied;
+    return ids.map((id) => applied[asked.indexOf(id)] ?? false);
   }
 
   listByUser(userRefs: readonly Uint8Array[], limit: number): Promise<RowInfo[]> {
@@ -245,7 +245,7 @@ export class SqlStore implements SessionStore {
         insert: (some: readonly SessionRow[]) =>
           this.#statements(some, (batch) => this.#dialect.insert(batch)),
         inserted: (results: readonly Result[], some: readonly SessionRow[]) =>
-          this.#written(results, some, this.#dialect.tells === "versions"),
+          this.#written(results, some, this.#dialect.affectedRowsBy === "versions"),
         read: (ids: readonly Uint8Array[]) => this.#read(ids),
       };
       return await onceEach(rows, (distinct) => takeOver(store, distinct, options.dryRun ?? false));
@@ -277,7 +277,7 @@ export class SqlStore implements SessionStore {
   async #update(updates: readonly RowUpdate[]): Promise<boolean[]> {
     const results = await this.#send(updates, (some) => this.#dialect.update(some));
     const next = updates.map((update) => update.next);
-    return this.#written(results, next, this.#dialect.tells === "versions");
+    return this.#written(results, next, this.#dialect.affectedRowsBy === "versions");
   }
 
   async #read(

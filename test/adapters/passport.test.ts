@@ -276,7 +276,7 @@ test("Passport: a session mounted without the option around one with it → Pass
 });
 
 for (const pkce of [false, true]) {
-  test(`passport-oauth2 with state: true${pkce ? " and pkce" : ""} → the state survives the redirect, and a foreign one is refused`, async () => {
+  test(`passport-oauth2 with state: true${pkce ? " and pkce" : ""} → the state survives the redirect, and the state of another visitor is refused`, async () => {
     const provider = createServer((request, response) => {
       request.resume().on("end", () => {
         response.setHeader("content-type", "application/json");
@@ -306,8 +306,8 @@ for (const pkce of [false, true]) {
     const { location } = await ada.ask("/oauth");
     const state = new URL(location!).searchParams.get("state");
     assert.ok(state);
-    const foreign = visitor();
-    assert.notEqual((await foreign.ask(`/oauth?code=1&state=${state}`)).status, 302);
+    const stranger = visitor();
+    assert.notEqual((await stranger.ask(`/oauth?code=1&state=${state}`)).status, 302);
     assert.equal((await ada.ask(`/oauth?code=1&state=${state}`)).location, "/");
     assert.equal((await ada.home())["user"], "ada");
     assert.notEqual(

@@ -11,7 +11,7 @@ export interface Cluster extends AsyncDisposable {
   readonly base: number;
   readonly urls: readonly string[];
   /** Runs the script once more: `kill 0`, `promote`, … */
-  tell(...words: string[]): Promise<string>;
+  command(...words: string[]): Promise<string>;
 }
 
 /** A PostgreSQL primary, and a standby that each commit waits for. */
@@ -33,14 +33,14 @@ async function start(script: string, settings: Record<string, string>): Promise<
   const base = await freeBase();
   const directory = join(workplace(), `${script.replace(".sh", "")}-${base}`);
   const env = { ...settings, DIR: directory, BASE: String(base) };
-  const tell = (...words: string[]): Promise<string> => run("bash", [path, ...words], { env });
+  const command = (...words: string[]): Promise<string> => run("bash", [path, ...words], { env });
   const stop = async (): Promise<void> => {
-    await tell("stop");
+    await command("stop");
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    const said = await tell("start");
-    return { base, urls: said.match(/\w+:\/\/\S+/g) ?? [], tell, [Symbol.asyncDispose]: stop };
+    const said = await command("start");
+    return { base, urls: said.match(/\w+:\/\/\S+/g) ?? [], command, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop().catch(() => {});
     throw error;

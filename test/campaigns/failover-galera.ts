@@ -54,7 +54,7 @@ async function migrateAllAtOnce(urls: readonly string[]): Promise<void> {
   await Promise.all(stores.map((store) => store.close()));
 }
 
-async function killOne({ base, tell }: Cluster, round: number): Promise<void> {
+async function killOne({ base, command }: Cluster, round: number): Promise<void> {
   const shared = await sharedSessions(managers[0]!, 3);
   const callers = new Callers({ managers, count: 64, seed: seed + round, name: "caller", shared });
   const { figures } = callers;
@@ -63,7 +63,7 @@ async function killOne({ base, tell }: Cluster, round: number): Promise<void> {
   const conflictsBefore = await conflictsOf(cluster.urls[heir]!);
   callers.start();
   await until(() => figures.acknowledged > writes);
-  await tell("kill", String(node));
+  await command("kill", String(node));
   const killed = performance.now();
   switches[node]!.lead(base + heir);
   // What is answered from now on may have been asked before; so count twice.
@@ -80,7 +80,7 @@ async function killOne({ base, tell }: Cluster, round: number): Promise<void> {
     const count = (await managers[node]!.load(cookie)).data["count"] as number;
     assert.ok(least <= count && count <= most, `${least} to ${most} were counted, and there are ${count}`);
   }
-  await tell("restart", String(node));
+  await command("restart", String(node));
   switches[node]!.lead(base + node);
   // The node that came back has it all as well.
   assert.deepEqual(await callers.verify(managers[node]!), []);

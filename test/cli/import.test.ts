@@ -362,12 +362,12 @@ test("rows that were not met are an error, unless they are gone", async () => {
   old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expired TEXT)");
   for (const sid of ["a", "b", "c"]) old.prepare("INSERT INTO sessions VALUES (?, '{}', '')").run(sid);
   const source = sourceNamed("connect-session-knex");
-  const foreign = SourceTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
-  await foreign.assertWhole(3, 3);
-  await assert.rejects(foreign.assertWhole(2, 3), /Only 2 of 3 rows of connect-session-knex were read/);
+  const sourceTable = SourceTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
+  await sourceTable.assertWhole(3, 3);
+  await assert.rejects(sourceTable.assertWhole(2, 3), /Only 2 of 3 rows of connect-session-knex were read/);
   old.exec("DELETE FROM sessions WHERE sid = 'c'");
-  await foreign.assertWhole(2, 3);
-  await foreign.close();
+  await sourceTable.assertWhole(2, 3);
+  await sourceTable.close();
   old.close();
 });
 

@@ -68,8 +68,8 @@ describe.runIf(chosenDatabases().includes("postgres"))("PostgreSQL with a synchr
       const { figures } = callers;
       callers.start();
       await until(() => figures.acknowledged > 500);
-      await cluster.tell("kill-primary");
-      await cluster.tell("promote");
+      await cluster.command("kill-primary");
+      await cluster.command("promote");
       way.lead(cluster.base + 1);
       // What is answered from now on was asked of the new primary.
       const promoted = figures.acknowledged;

@@ -102,9 +102,9 @@ eachStore((_name, create) => {
 
     test("R3: an id that the client made up → never adopted", async () => {
       const stranger = createSessionManager<Data>({ store: memoryStore(), keys: testKeys });
-      const foreign = await begin({ x: 1 }, stranger); // tagged by our own keys, but no row of ours
-      const own = cookieOf(await visit(foreign, (session) => (session.data["mine"] = true)));
-      assert.notEqual(own, foreign);
+      const theirs = await begin({ x: 1 }, stranger); // tagged by our own keys, but no row of ours
+      const own = cookieOf(await visit(theirs, (session) => (session.data["mine"] = true)));
+      assert.notEqual(own, theirs);
     });
 
     test("R10: several cookies of our name → the first live one is used, of at most four", async () => {

@@ -69,25 +69,25 @@ eachStore((_name, create) => {
     held = await create();
     const clock = new HandClock();
     const statements = counted(held.store);
-    const foreign = new DropInSessions({
+    const dropIn = new DropInSessions({
       store: statements.store,
       keys: testKeys,
       ...limits,
       clock: clock.now,
     });
-    await foreign.save("an id", { n: 1 }, null, clock.time + 10 * minute);
+    await dropIn.save("an id", { n: 1 }, null, clock.time + 10 * minute);
     clock.time += 2 * minute;
-    const loaded = await Promise.all(fifty.map(() => foreign.load("an id")));
+    const loaded = await Promise.all(fifty.map(() => dropIn.load("an id")));
     const end = clock.time + 10 * minute;
-    await Promise.all(loaded.map((one) => foreign.touch("an id", one!.baseline, end)));
-    await recordsOf(foreign.sessions as never).settled();
+    await Promise.all(loaded.map((one) => dropIn.touch("an id", one!.baseline, end)));
+    await recordsOf(dropIn.sessions as never).settled();
     expect(statements.counts.get("touch")).toBe(1);
     // Another end is another touch: "remember me" must not get lost behind one that is on its way.
-    const again = (await foreign.load("an id"))!;
-    const first = foreign.touch("an id", again.baseline, end + 2 * minute);
+    const again = (await dropIn.load("an id"))!;
+    const first = dropIn.touch("an id", again.baseline, end + 2 * minute);
     clock.time += 1;
-    await Promise.all([first, foreign.touch("an id", again.baseline, end + 8 * minute)]);
-    await recordsOf(foreign.sessions as never).settled();
+    await Promise.all([first, dropIn.touch("an id", again.baseline, end + 8 * minute)]);
+    await recordsOf(dropIn.sessions as never).settled();
     const [row] = await held.store.scan(null, 1);
     expect(row!.expiresAt).toBe(end + 8 * minute);
   });

@@ -14,7 +14,7 @@ import { SqlStore } from "../../src/sql/sql-store.ts";
 import { databases, type CreatedStore } from "../servers/databases.ts";
 import { nextRow, randomRows } from "../servers/rows.ts";
 
-interface Told {
+interface Sent {
   readonly alone: string[];
   readonly transactions: number;
 }
@@ -27,25 +27,25 @@ function watched(
   created: CreatedStore,
   after: (statement: Statement) => Promise<void> = async () => {},
   found?: readonly Record<string, unknown>[],
-): { store: SqlStore; told: Told } {
+): { store: SqlStore; sent: Sent } {
   const { database } = created.another() as SqlStore;
-  const told = { alone: [] as string[], transactions: 0 };
+  const sent = { alone: [] as string[], transactions: 0 };
   const store = new SqlStore({
     dialect: database.dialect,
     async run(statement) {
-      told.alone.push(statement.text.slice(0, 6));
+      sent.alone.push(statement.text.slice(0, 6));
       const result = await database.run(statement);
       await after(statement);
       return found && !statement.writes ? { rows: found, changes: 0 } : result;
     },
     transaction(statements) {
-      told.transactions++;
+      sent.transactions++;
       return database.transaction(statements);
     },
     exclusively: (work) => database.exclusively(work),
     close: () => database.close(),
   });
-  return { store, told };
+  return { store, sent };
 }
 
 const updatesOf = (rows: readonly SessionRow[]) => rows.map((loaded) => ({ loaded, next: nextRow(loaded) }));
@@ -68,7 +68,7 @@ for (const database of databases) {
         const { created, rows } = await filled(size);
         await using _ = created;
         // The first statement of a MySQL store asks for the server's name.
-        const { store, told } = watched(created);
+        const { store, sent } = watched(created);
         const updates = updatesOf(rows);
         assert.deepEqual(
           await store.update(updates),
@@ -78,7 +78,7 @@ for (const database of databases) {
           await created.store.read(rows.map(({ id }) => id)),
           updates.map(({ next }) => next),
         );
-        if (kind !== "sqlite") assert.deepEqual(told, { alone: ["UPDATE"], transactions: 0 });
+        if (kind !== "sqlite") assert.deepEqual(sent, { alone: ["UPDATE"], transactions: 0 });
       },
     );
 
@@ -87,7 +87,7 @@ for (const database of databases) {
       await using _ = created;
       const meanwhile = nextRow(rows[place]!);
       await created.store.update([{ loaded: rows[place]!, next: meanwhile }]);
-      const { store, told } = watched(created);
+      const { store, sent } = watched(created);
       const updates = updatesOf(rows);
       assert.deepEqual(
         await store.update(updates),
@@ -97,17 +97,17 @@ for (const database of databases) {
         await created.store.read(rows.map(({ id }) => id)),
         updates.map(({ next }, index) => (index === place ? meanwhile : next)),
       );
-      if (isMysql(kind)) assert.deepEqual(told, { alone: ["UPDATE"], transactions: 1 });
+      if (isMysql(kind)) assert.deepEqual(sent, { alone: ["UPDATE"], transactions: 1 });
     });
 
     test("deleted rows in a batch → reported as gone, the others are written, and none comes back (promise 3)", async () => {
       const { created, rows } = await filled(6);
       await using _ = created;
       await created.store.delete([rows[1]!.id, rows[4]!.id]);
-      const { store, told } = watched(created);
+      const { store, sent } = watched(created);
       assert.deepEqual(await store.update(updatesOf(rows)), [true, false, true, true, false, true]);
       assert.equal(await created.store.count(0), 4);
-      if (isMysql(kind)) assert.deepEqual(told, { alone: ["UPDATE", "SELECT"], transactions: 0 });
+      if (isMysql(kind)) assert.deepEqual(sent, { alone: ["UPDATE", "SELECT"], transactions: 0 });
       await created.store.delete(rows.map(({ id }) => id));
       assert.deepEqual(
         await watched(created).store.update(updatesOf(rows)),
@@ -206,17 +206,17 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
       await migrate(created.store);
       const rows = randomRows(2);
       await created.store.insert(rows);
-      const { store, told } = watched(created);
+      const { store, sent } = watched(created);
       const meanwhile = nextRow(rows[0]!);
       await created.store.update([{ loaded: rows[0]!, next: meanwhile }]);
       const first = updatesOf(rows);
       assert.deepEqual(await store.update(first), [false, true]);
-      assert.deepEqual(told, { alone: ["UPDATE"], transactions: 1 });
+      assert.deepEqual(sent, { alone: ["UPDATE"], transactions: 1 });
       const second = updatesOf([meanwhile, first[1]!.next]);
       assert.deepEqual(await store.update(second), [true, true]);
-      assert.deepEqual(told, { alone: ["UPDATE"], transactions: 2 });
+      assert.deepEqual(sent, { alone: ["UPDATE"], transactions: 2 });
       assert.deepEqual(await store.update(updatesOf(second.map(({ next }) => next))), [true, true]);
-      assert.deepEqual(told, { alone: ["UPDATE", "UPDATE"], transactions: 2 });
+      assert.deepEqual(sent, { alone: ["UPDATE", "UPDATE"], transactions: 2 });
     });
 
     test("the verification query fails → outcome unknown (promise 8)", async () => {

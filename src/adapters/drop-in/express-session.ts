@@ -15,7 +15,7 @@ import {
   type MiddlewareSession,
 } from "./middleware-cookie.ts";
 import { DropInSessions, type DropInStoreOptions } from "./drop-in-sessions.ts";
-import { InOrder } from "./in-order.ts";
+import { SerialQueue } from "./serial-queue.ts";
 
 type Values = Record<string, unknown>;
 
@@ -43,7 +43,7 @@ export class StoredSessionStore extends EventEmitter {
   /** By session object, and by the result of `get`. */
   readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
   /** By session object: the second of two concurrent saves is compared with the result of the first. */
-  readonly #saves: InOrder = new InOrder();
+  readonly #saves: SerialQueue = new SerialQueue();
   readonly #express: ExpressClasses = new ExpressClasses();
 
   constructor(options: StoredSessionStoreOptions) {

@@ -1,7 +1,7 @@
 import type { SessionManager } from "../../manager.ts";
 import type { Baseline } from "./baseline.ts";
 import { DropInSessions, type DropInStoreOptions } from "./drop-in-sessions.ts";
-import { InOrder } from "./in-order.ts";
+import { SerialQueue } from "./serial-queue.ts";
 import { plainObject } from "./json-values.ts";
 
 type Values = Record<string, unknown>;
@@ -30,7 +30,7 @@ export class StoredSessionKoaStore {
   readonly #baselines: WeakMap<object, Map<string, Baseline>> = new WeakMap();
 
   /** By request: the second of two concurrent saves is compared with the result of the first. */
-  readonly #saves: InOrder = new InOrder();
+  readonly #saves: SerialQueue = new SerialQueue();
 
   constructor(options: StoredSessionKoaStoreOptions) {
     this.#dropIn = new DropInSessions(options);

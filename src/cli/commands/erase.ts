@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { CommonOptions } from "../configuration.ts";
-import { orTell } from "../failure.ts";
+import { orReport } from "../failure.ts";
 import { plural } from "../format.ts";
 import { userId } from "../options.ts";
 import { note, operator } from "../operator.ts";
@@ -34,7 +34,7 @@ export function eraseCommand(program: Command, terminal: Terminal): void {
       await confirm(terminal, options.yes, `This erases every session of user ${printable(options.user)}.`);
       // Counted first: what could fail comes before what cannot be undone.
       const unfindable = await countUnfindable(place);
-      const erased = await orTell(
+      const erased = await orReport(
         () => place.sessions.eraseUser(options.user),
         (done) =>
           report(terminal, options, { erased: done, finished: false }, () => [

@@ -60,7 +60,7 @@ export function expireCommand(program: Command, terminal: Terminal): void {
           ]);
           return;
         }
-        const tell = (deleted: number, finished: boolean) => {
+        const reportDone = (deleted: number, finished: boolean) => {
           progress.clear();
           report(terminal, options, { deleted, finished }, () => [`Deleted ${plural(deleted, "session")}.`]);
         };
@@ -74,10 +74,10 @@ export function expireCommand(program: Command, terminal: Terminal): void {
             signal,
             onProgress: ({ deleted: done, fraction }) => progress.update((sofar = done), fraction),
           });
-          tell(deleted, !signal.aborted);
+          reportDone(deleted, !signal.aborted);
         } catch (error) {
           const done = changedBefore(error) ?? sofar;
-          if (done > 0) tell(done, false);
+          if (done > 0) reportDone(done, false);
           throw error;
         }
         if (signal.aborted) {

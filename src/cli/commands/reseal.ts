@@ -32,7 +32,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
         const progress = new Progress(terminal, "Resealing", "session");
         const { opensWithoutToken, needsToken } = records.settings.format;
         const allOpen = opensWithoutToken && needsToken === undefined;
-        const tell = (result: ResealResult) => {
+        const reportDone = (result: ResealResult) => {
           progress.clear();
           report(terminal, options, result, () => lines(result, allOpen));
         };
@@ -53,11 +53,11 @@ export function resealCommand(program: Command, terminal: Terminal): void {
           });
         } catch (error) {
           if (sofar === null) throw error;
-          tell(sofar);
+          reportDone(sofar);
           const { message, exitCode } = explain(error);
           throw new Failure(`${message}${goOn(sofar)}`, exitCode, { cause: error });
         }
-        tell(result);
+        reportDone(result);
         if (signal.aborted) {
           throw new Failure(`Stopped before the end.${goOn(result)}`, exitCodes.interrupted);
         }

@@ -3,7 +3,7 @@ import { revokeEverything } from "../../operator/admin.ts";
 import { walk } from "../../session/walk.ts";
 import { idOf } from "../../session/handle.ts";
 import type { CommonOptions } from "../configuration.ts";
-import { changedBefore, exitCodes, Failure, orTell } from "../failure.ts";
+import { changedBefore, exitCodes, Failure, orReport } from "../failure.ts";
 import { plural } from "../format.ts";
 import { Filter, filtered, hasFilter, type FilterOptions } from "../filters.ts";
 import { interruptible } from "../interrupt.ts";
@@ -89,7 +89,7 @@ async function revokeMany({ records }: Workplace, terminal: Terminal, options: O
   }
   await interruptible(terminal, async (signal) => {
     const progress = new Progress(terminal, dryRun ? "Counting" : "Revoking", "session");
-    const tell = (count: number, finished: boolean) => {
+    const reportDone = (count: number, finished: boolean) => {
       progress.clear();
       const answer = dryRun ? { wouldRevoke: count, finished } : { revoked: count, finished };
       report(terminal, options, answer, () => [
@@ -118,10 +118,10 @@ async function revokeMany({ records }: Workplace, terminal: Terminal, options: O
           operator(),
         );
       }
-      tell(count, !signal.aborted);
+      reportDone(count, !signal.aborted);
     } catch (error) {
       const done = changedBefore(error) ?? sofar;
-      if (done > 0) tell(done, false);
+      if (done > 0) reportDone(done, false);
       throw error;
     }
     if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
@@ -135,7 +135,7 @@ async function revokeUser(
   terminal: Terminal,
   options: Options,
 ): Promise<void> {
-  const revoked = await orTell(
+  const revoked = await orReport(
     () => place.sessions.forUser(user).revokeAll({ by: operator().actor! }),
     (done) =>
       report(terminal, options, { revoked: done, finished: false }, () => [

@@ -5,7 +5,7 @@ import { importedVersion, refreshImported, type ImportedSession } from "../../se
 import { rowIdOf } from "../../session/token.ts";
 import { handleOf } from "../../session/handle.ts";
 import type { SessionStore } from "../../store/contract.ts";
-import { exitCodes, Failure, orTell } from "../failure.ts";
+import { exitCodes, Failure, orReport } from "../failure.ts";
 import type { SourceRow } from "./sources.ts";
 import type { LeftOutFile } from "./left-out.ts";
 import { note, noteRefreshed, type Skipped, type SkipReason, type Tally } from "./tally.ts";
@@ -45,14 +45,14 @@ export async function writeRows(
   const rows = new Map<string, Candidate>();
   const skipped: [Skipped, string | null][] = [];
   let twice = 0;
-  for (const foreign of page) {
-    const row = rowFor(records, foreign, userPath);
-    if ("reason" in row) skipped.push([row, foreign.unreadable === undefined ? find(foreign.sid) : null]);
+  for (const sourceRow of page) {
+    const row = rowFor(records, sourceRow, userPath);
+    if ("reason" in row) skipped.push([row, sourceRow.unreadable === undefined ? find(sourceRow.sid) : null]);
     else if (rows.has(handleOf(row.row.id))) twice++;
     else rows.set(handleOf(row.row.id), row);
   }
   const fresh = [...rows.values()];
-  const answers = await orTell(
+  const answers = await orReport(
     () =>
       store.takeOver!(
         fresh.map(({ row }) => row),
@@ -105,30 +105,30 @@ async function refreshRows(
  */
 function rowFor(
   records: Records,
-  foreign: SourceRow,
+  sourceRow: SourceRow,
   userPath: readonly string[] | null,
 ): Candidate | Skipped {
   const { settings } = records;
   const { format } = settings;
-  const sid = Buffer.from(foreign.sid, "utf8");
+  const sid = Buffer.from(sourceRow.sid, "utf8");
   const id = rowIdOf(sid);
   const skip = (reason: SkipReason, detail: string | null = null): Skipped => ({
     handle: handleOf(id),
     reason,
     detail,
   });
-  if (foreign.unreadable !== undefined) return skip("unreadable", foreign.unreadable);
+  if (sourceRow.unreadable !== undefined) return skip("unreadable", sourceRow.unreadable);
   const now = records.now();
   let data: unknown;
   try {
-    data = JSON.parse(foreign.text);
+    data = JSON.parse(sourceRow.text);
   } catch {
     return skip("unreadable", "not JSON");
   }
   if (typeof data !== "object" || data === null || Array.isArray(data))
     return skip("unreadable", "not an object");
-  if (Number.isNaN(foreign.expiresAt)) return skip("unreadable", "no time of expiry");
-  if (foreign.expiresAt <= now) return skip("ended");
+  if (Number.isNaN(sourceRow.expiresAt)) return skip("unreadable", "no time of expiry");
+  if (sourceRow.expiresAt <= now) return skip("ended");
 
   const user = userIn(data, userPath);
   const absoluteExpiresAt = now + settings.absoluteTimeout;
@@ -140,7 +140,7 @@ function rowFor(
     updatedAt: now,
     absoluteExpiresAt,
     // What was promised before is kept, and nothing lives longer than the limits of today.
-    expiresAt: Math.min(Math.floor(foreign.expiresAt), now + settings.idleTimeout, absoluteExpiresAt),
+    expiresAt: Math.min(Math.floor(sourceRow.expiresAt), now + settings.idleTimeout, absoluteExpiresAt),
   };
   try {
     const plaintext = format.encode({ data: asDropIn(data), user, flash: {} }, null);

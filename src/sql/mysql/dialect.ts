@@ -56,7 +56,7 @@ export interface MysqlDialectOptions {
  */
 export class MysqlDialect implements ServerDialect {
   readonly batches = "statement";
-  readonly tells = "versions";
+  readonly affectedRowsBy = "versions";
   readonly idBytes = 32;
   readonly expiry: Dialect["expiry"] = { maxDelete: 1_000, maxScan: 5_000 };
   readonly lanes: Lanes;

@@ -9,13 +9,13 @@ import * as errors from "./errors.ts";
 import { AUTOCOMMIT, IN_TRANSACTION, statusOf } from "./status.ts";
 import { ownersSettingsOf, SESSION_QUERY } from "./owner-settings.ts";
 import { PooledDatabase, type PooledDatabaseOptions } from "../pooled-driver.ts";
-import { READ, UNLIMITED } from "../round-trip.ts";
+import { READ, UNLIMITED } from "../operation-policy.ts";
 import { withMigrationLock } from "./migration-lock.ts";
 import type { MysqlConnection, MysqlPool } from "./connection.ts";
 import type { MysqlDialect } from "./dialect.ts";
 import type { Places } from "../tables-place.ts";
 import type { Result, Run, Statement } from "../dialect.ts";
-import type { RoundTrip } from "../../shared/time-limit.ts";
+import type { OperationPolicy } from "../../shared/time-limit.ts";
 
 export type MysqlDatabaseOptions = PooledDatabaseOptions<MysqlDialect>;
 
@@ -152,7 +152,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     }
     this.#greeted.add(coreOf(connection));
     const server = this.dialect.name === "mariadb" ? "MariaDB" : "MySQL";
-    await this.warning.tell(server, () => this.durabilityWarningsOf(connection));
+    await this.warning.check(server, () => this.durabilityWarningsOf(connection));
   }
 
   /** Sends a statement that is its own transaction, unless the application leaked one on the connection. */
@@ -176,19 +176,21 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
   async #endTransaction(
     connection: MysqlConnection,
     status: number | undefined,
-    lost: RoundTrip["lost"],
+    lost: OperationPolicy["ifLost"],
   ): Promise<void> {
     if (status === undefined || !(status & IN_TRANSACTION)) return;
     await (status & AUTOCOMMIT ? this.#giveUp(connection, lost) : this.#refuse(connection, lost));
   }
 
-  async #ask(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<number | undefined> {
-    const [answer] = await connection.query({ sql: "DO 0" }).catch((error: unknown) => notTold(error, lost));
+  async #ask(connection: MysqlConnection, lost: OperationPolicy["ifLost"]): Promise<number | undefined> {
+    const [answer] = await connection
+      .query({ sql: "DO 0" })
+      .catch((error: unknown) => unverified(error, lost));
     return statusOf(answer, coreOf(connection));
   }
 
   /** The application has turned autocommit off since the first use. */
-  async #refuse(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<void> {
+  async #refuse(connection: MysqlConnection, lost: OperationPolicy["ifLost"]): Promise<void> {
     const statement = { text: "SELECT @@autocommit AS autocommit LIMIT 1", values: [], writes: false };
     try {
       // Query it again, because a proxy may report the state of another connection.
@@ -196,7 +198,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
       if (Number(rows[0]?.["autocommit"]) !== 0) return;
       await connection.query({ sql: ROLLBACK });
     } catch (error) {
-      notTold(error, lost);
+      unverified(error, lost);
     }
     this.#greeted.delete(coreOf(connection));
     throw autocommitIsOff();
@@ -206,15 +208,15 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
    * Rolls back a leaked transaction of the application, and drops the connection: what the application still sends on
    * it would otherwise be kept without the rest.
    */
-  async #giveUp(connection: MysqlConnection, lost: RoundTrip["lost"]): Promise<void> {
+  async #giveUp(connection: MysqlConnection, lost: OperationPolicy["ifLost"]): Promise<void> {
     // Send both together, so that no COMMIT comes between them: an open transaction is then the one of the statement.
     const [[answer]] = await Promise.all([
       connection.query({ sql: "DO 0" }),
       connection.query({ sql: ROLLBACK }),
-    ]).catch((error: unknown) => notTold(error, lost));
+    ]).catch((error: unknown) => unverified(error, lost));
     const isOpen = (statusOf(answer, coreOf(connection)) ?? 0) & IN_TRANSACTION;
     if (!isOpen && lost === "none") return;
-    this.leakedTransaction.tell();
+    this.leakedTransaction.warn();
     throw leakedTransaction("mysqlStore", isOpen ? "none" : lost);
   }
 
@@ -236,7 +238,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
 }
 
 /** The error closes the connection, so the outcome of a write is unknown. */
-function notTold(error: unknown, outcome: RoundTrip["lost"]): never {
+function unverified(error: unknown, outcome: OperationPolicy["ifLost"]): never {
   const cause = new Error("Could not determine the autocommit state of this connection.", { cause: error });
   throw new StoreUnavailableError(
     "Statement outcome unknown: it succeeded, but verifying that it was committed failed.",

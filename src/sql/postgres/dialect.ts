@@ -54,7 +54,7 @@ const LOCK_TIMEOUT = 3_000;
 export class PostgresDialect implements ServerDialect {
   readonly name = "postgres";
   readonly batches = "statement";
-  readonly tells = "returning";
+  readonly affectedRowsBy = "returning";
   readonly idBytes = 32;
   readonly expiry: Dialect["expiry"] = { maxDelete: 1_000, maxScan: 5_000 };
   readonly lanes: Lanes;

@@ -11,7 +11,7 @@ import { ownersSettingsOf, SESSION_QUERY } from "./owner-settings.ts";
 import * as errors from "./errors.ts";
 import { PooledDatabase, type PooledDatabaseOptions } from "../pooled-driver.ts";
 import { parserOf } from "./results.ts";
-import { READ, TRANSACTION, UNLIMITED } from "../round-trip.ts";
+import { READ, TRANSACTION, UNLIMITED } from "../operation-policy.ts";
 import type { Result, Run, Statement } from "../dialect.ts";
 import type { SqlValue } from "../values.ts";
 import type { Places } from "../tables-place.ts";
@@ -175,7 +175,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   }
 
   protected greet(client: PostgresClient): Promise<void> | undefined {
-    if (!this.warning.isTold) return this.warning.tell("PostgreSQL", () => this.#look(client));
+    if (!this.warning.isDone) return this.warning.check("PostgreSQL", () => this.#look(client));
     if (!this.dialect.traits.prunes || performance.now() < this.#lookAgainAt) return undefined;
     // The map may be older than the table, or than a rebalancing.
     this.#lookAgainAt = performance.now() + (this.dialect.knowsShards ? 60_000 : 1_000);
@@ -221,7 +221,7 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
   protected async sendAlone(client: PostgresClient, statement: Statement): Promise<Result> {
     const result = await this.send(client, statement);
     if (!this.isInTransaction(client)) return result;
-    this.leakedTransaction.tell();
+    this.leakedTransaction.warn();
     throw leakedTransaction("postgresStore", statement.writes ? "unknown" : "none");
   }
 

@@ -5,11 +5,11 @@ import { changesOf, rowsOf } from "../columns.ts";
 import { driverFault, explainDriver } from "../driver-errors.ts";
 import { withMigrationLease } from "../migration-lease.ts";
 import { withRetries } from "../retry.ts";
-import { roundTripOf, TRANSACTION } from "../round-trip.ts";
+import { policyOf, TRANSACTION } from "../operation-policy.ts";
 import { COLUMNS } from "../table-shape.ts";
 import { explain, isTransient, primaryCode } from "./errors.ts";
 import type { Database, Dialect, Result, Run, Statement } from "../dialect.ts";
-import type { RoundTrip } from "../../shared/time-limit.ts";
+import type { OperationPolicy } from "../../shared/time-limit.ts";
 import type { SqlValue } from "../values.ts";
 
 /** A statement of a batch, with `?` for each value. */
@@ -73,7 +73,7 @@ export class BatchDatabase implements Database {
   }
 
   readonly run: Run = async (statement) => {
-    const [result] = await this.#send([statement], roundTripOf(statement));
+    const [result] = await this.#send([statement], policyOf(statement));
     return result!;
   };
 
@@ -122,13 +122,13 @@ export class BatchDatabase implements Database {
     return this.#opening;
   }
 
-  async #send(statements: readonly Statement[], trip: RoundTrip): Promise<Result[]> {
+  async #send(statements: readonly Statement[], policy: OperationPolicy): Promise<Result[]> {
     const writes = statements.some((statement) => statement.writes);
     const { batch, places } = withGuards(statements);
     try {
       const client = await this.#client();
       const results = await withRetries(PATIENCE, isTransient, () =>
-        this.#limit.hold(trip.limit, client.batch(batch, writes), trip.unanswered, () => {}),
+        this.#limit.hold(policy.limit, client.batch(batch, writes), policy.ifTimedOut, () => {}),
       );
       return statements.map(({ writes: isWrite }, nth) => {
         const { rows, changes } = results[places[nth]!]!;
@@ -146,13 +146,19 @@ export class BatchDatabase implements Database {
     const fault = driverFault(error);
     if (code === undefined && (fault === "connection" || fault === "closed" || fault === "timeout"))
       return explainDriver(error, capital(label), store, writes ? "unknown" : "none");
-    const shape = code === 1 ? await this.#shape() : "ours";
+    const schemaState = code === 1 ? await this.#schemaState() : "current";
     const table = this.dialect.names.sessions;
-    return explain(error, { label, table, busyTimeout: PATIENCE.milliseconds, writes, shape: () => shape });
+    return explain(error, {
+      label,
+      table,
+      busyTimeout: PATIENCE.milliseconds,
+      writes,
+      schemaState: () => schemaState,
+    });
   }
 
   /** SQLite has one code for all errors in a statement, so the tables are inspected. */
-  async #shape(): Promise<"missing" | "foreign" | "ours"> {
+  async #schemaState(): Promise<"missing" | "mismatched" | "current"> {
     const tables = ["sessions", "leases"] as const;
     let results: readonly BatchResult[];
     try {
@@ -160,14 +166,14 @@ export class BatchDatabase implements Database {
       const asked = tables.map((table) => this.dialect.columns(table) as BatchStatement);
       results = await client.batch(asked, false);
     } catch {
-      return "ours";
+      return "current";
     }
     for (const [nth, table] of tables.entries()) {
       const found = new Set(rowsOf(results[nth]?.rows).map(({ name }) => name));
       if (found.size === 0) return "missing";
-      if (!COLUMNS[table].every((column) => found.has(column))) return "foreign";
+      if (!COLUMNS[table].every((column) => found.has(column))) return "mismatched";
     }
-    return "ours";
+    return "current";
   }
 }
 

@@ -51,7 +51,7 @@ export function sqliteDialect(names: Names): Dialect {
   return {
     name: "sqlite",
     batches: "transaction",
-    tells: "returning",
+    affectedRowsBy: "returning",
     // SQLite allows one writer at a time, and everything runs on this thread.
     lanes: { read: 1, write: 1, maxBatch: 128, gather: "immediate" },
     names,

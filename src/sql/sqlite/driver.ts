@@ -241,18 +241,18 @@ export class SqliteDatabase implements Database {
       return new ClosedError(`The application closed the handle of ${label}.`, { cause: error });
     }
     const table = names.sessions;
-    return explain(error, { label, table, busyTimeout, writes, shape: () => this.#shape() });
+    return explain(error, { label, table, busyTimeout, writes, schemaState: () => this.#schemaState() });
   }
 
-  #shape(): "missing" | "foreign" | "ours" {
+  #schemaState(): "missing" | "mismatched" | "current" {
     const handle = this.#handle;
-    if (!handle) return "ours";
-    const shapes = (["sessions", "leases"] as const).map((table) => {
+    if (!handle) return "current";
+    const states = (["sessions", "leases"] as const).map((table) => {
       const { rows } = this.#execute(handle, this.dialect.columns(table));
       const found = new Set(rows.map(({ name }) => name));
       if (found.size === 0) return "missing";
-      return COLUMNS[table].every((column) => found.has(column)) ? "ours" : "foreign";
+      return COLUMNS[table].every((column) => found.has(column)) ? "current" : "mismatched";
     });
-    return shapes.find((shape) => shape !== "ours") ?? "ours";
+    return states.find((state) => state !== "current") ?? "current";
   }
 }

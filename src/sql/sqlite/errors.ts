@@ -52,7 +52,7 @@ export interface Circumstances {
   readonly busyTimeout: number;
   readonly writes: boolean;
   /** The state of the tables, queried because SQLite has one code for all mistakes in a statement. */
-  readonly shape: () => "missing" | "foreign" | "ours";
+  readonly schemaState: () => "missing" | "mismatched" | "current";
 }
 
 /** Converts a driver's error into one of ours, with a message that says what to do. */
@@ -111,7 +111,7 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
         { cause: error, outcome: about.writes ? "unknown" : "none" },
       );
     case CODES["SQLITE_ERROR"]:
-      return explainStatement(error, table, about.shape());
+      return explainStatement(error, table, about.schemaState());
     case undefined:
       return explainOther(error, label, Label);
     default:
@@ -119,14 +119,18 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
   }
 }
 
-function explainStatement(error: unknown, table: string, shape: "missing" | "foreign" | "ours"): StoreError {
-  if (shape === "missing") {
+function explainStatement(
+  error: unknown,
+  table: string,
+  schemaState: "missing" | "mismatched" | "current",
+): StoreError {
+  if (schemaState === "missing") {
     return new NotMigratedError(
       `The table ${table} or one of its companion tables is missing. Run migrate(store) once before the first request; no restart is needed. "stored-session migrate" also recreates a table that was dropped later.`,
       { cause: error },
     );
   }
-  if (shape === "foreign") {
+  if (schemaState === "mismatched") {
     return new TableError(
       `The table ${table} or one of its companion tables does not have the columns that the store needs. Set the option \`table\` to another name, or rename that table.`,
       { cause: error },

@@ -118,11 +118,11 @@ function assertOptions(
   if (problems.length) throw new OptionsError(problems);
 }
 
-const told = new WeakSet<object>();
+const warned = new WeakSet<object>();
 
 function warnOfDurability(handle: SqliteHandle): void {
-  if (told.has(handle)) return;
-  told.add(handle);
+  if (warned.has(handle)) return;
+  warned.add(handle);
   let durabilityWarning: string | null = null;
   try {
     durabilityWarning = durabilityWarningOf(handle);

@@ -1,5 +1,5 @@
 /** Runs the operations on an object one after another. A failure affects only its own caller. */
-export class InOrder {
+export class SerialQueue {
   readonly #last: WeakMap<object, Promise<unknown>> = new WeakMap();
 
   isBusy(object: object): boolean {

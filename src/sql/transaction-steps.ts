@@ -1,7 +1,7 @@
 import type { Result, Run, Statement } from "./dialect.ts";
 
 /** Runs the statements of a transaction by the rules of {@link Statement}. Returns null if it must be rolled back. */
-export async function inOrder(statements: readonly Statement[], run: Run): Promise<Result[] | null> {
+export async function runSteps(statements: readonly Statement[], run: Run): Promise<Result[] | null> {
   const results: Result[] = [];
   for (const statement of statements) {
     const { unlessChanged, atLeast = 0 } = statement;
