@@ -28,7 +28,7 @@ const config: KnipConfig = {
   ignoreExportsUsedInFile: true,
   ignoreDependencies: ["jest", "supertest"], // run by the tests in projects of their own
   rules: { duplicates: "off" }, // a Fastify plugin is both default and named
-  ignoreBinaries: ["apt-get", "dpkg", "mkfifo"],
+  ignoreBinaries: ["apt-get", "dpkg", "mkfifo", "openssl"],
 };
 
 export default config;

@@ -172,7 +172,7 @@ export default { store: memoryStore(), keys: process.env.STORED_SESSION_KEYS };`
 test("a library that is not known is answered with all that are", async () => {
   const { code, err } = await folder.run("import", "nope");
   assert.equal(code, 2);
-  assert.match(err, /"nope" cannot be imported\. Use one of connect-pg-simple, .*, stored_session\./);
+  assert.match(err, /"nope" cannot be imported\. Use one of connect-redis, .*, stored_session\./);
 });
 
 const sqlite = databases.find(({ name }) => name === "sqlite");

@@ -77,7 +77,7 @@ test("import --left-out: rows that cannot be imported → a private file that na
   assert.equal(short.out.match(/unreadable: not JSON/g)?.length, 10);
   assert.match(
     short.out,
-    /… and 5 more\. --left-out <file> lists all, each with the SQL that finds its row\.$/m,
+    /… and 5 more\. --left-out <file> lists all, each with the SQL or command that finds it\.$/m,
   );
 
   const { code, out } = await folder.run(...args, "--left-out", "left.jsonl");

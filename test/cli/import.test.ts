@@ -2,10 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { DatabaseSync } from "node:sqlite";
-import express from "express";
 import knex from "knex";
 import mysql from "mysql2/promise";
 import pg from "pg";
@@ -20,14 +17,13 @@ import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import type {} from "../servers/global-setup.ts";
 import { manage } from "../jobs/sessions.ts";
 import { Folder } from "./command.ts";
+import { idIn, logIn, serve, type Store } from "./old-application.ts";
 
 // These packages come without types.
 const require = createRequire(import.meta.url);
 const BetterSqlite3 = require("better-sqlite3");
 const expressSession = require("express-session");
-type Store = object;
 const keys = generateKey();
-const secret = "a secret that the application has";
 
 let folder: Folder;
 beforeEach(async () => {
@@ -44,41 +40,6 @@ afterEach(async () => {
   folder.remove();
 });
 
-/** The same application, whatever store it has. */
-async function serve(store: Store): Promise<{ url: string; close(): Promise<void> }> {
-  const app = express();
-  app.use(
-    expressSession({ store, secret, resave: false, saveUninitialized: false, cookie: { maxAge: 3_600_000 } }),
-  );
-  app.get("/login/:user", (request, response) => {
-    const session = request.session as unknown as Record<string, unknown>;
-    session["passport"] = { user: request.params["user"] };
-    session["cart"] = [{ sku: "Tee für zwei", count: 2 }];
-    response.send("in");
-  });
-  app.get("/", (request, response) => {
-    const session = request.session as unknown as { passport?: { user: string }; cart?: unknown };
-    response.json({ user: session.passport?.user ?? null, cart: session.cart ?? null });
-  });
-  const server: Server = createServer(app);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
-  };
-}
-
-async function logIn(store: Store, users: string[]): Promise<string[]> {
-  const { url, close } = await serve(store);
-  const cookies: string[] = [];
-  for (const user of users) {
-    const response = await fetch(`${url}/login/${user}`);
-    cookies.push(response.headers.getSetCookie()[0]!.split(";")[0]!);
-  }
-  await close();
-  return cookies;
-}
-
 /** The ids in the ledger of imports, and nothing but ids; null where there is none. */
 function ledger(): string[] | null {
   const ours = new DatabaseSync(folder.file("ours.sqlite3"), { readOnly: true });
@@ -94,11 +55,6 @@ function ledger(): string[] | null {
   } finally {
     ours.close();
   }
-}
-
-/** `connect.sid=s%3A<id>.<signature>` */
-function idIn(cookie: string): string {
-  return decodeURIComponent(cookie.split("=")[1]!).slice(2).split(".")[0]!;
 }
 
 interface Library {

@@ -13,7 +13,7 @@ import { afterEach, beforeEach, inject, test } from "vitest";
 import { expireSessionsJob, generateKey, resealJob, type SessionManager } from "../../src/index.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import type {} from "../servers/global-setup.ts";
-import { startRedis } from "./redis.ts";
+import { startRedis } from "../../scripts/services/redis.ts";
 import { manage, visit, type Basket } from "./sessions.ts";
 
 const [older, newest] = [generateKey(), generateKey()];

@@ -2,9 +2,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Argument, type Command } from "commander";
 import { exitCodes, Failure } from "../failure.ts";
 import { LeftOutFile } from "../import/left-out.ts";
-import { SourceTable } from "../import/read.ts";
+import { assertTaken, flagOf, libraries, libraryNamed } from "../import/libraries.ts";
 import { importRails, railsFlags, railsSource } from "../import/rails.ts";
-import { sourceNamed, sources, urlVariable } from "../import/sources.ts";
+import type { SourceReader } from "../import/reader.ts";
+import { urlVariable } from "../import/sources.ts";
 import { lines, newTally } from "../import/tally.ts";
 import type { ImportCommandOptions, ImportWork } from "../import/work.ts";
 import { assertPathFinds } from "../import/user-check.ts";
@@ -18,19 +19,16 @@ import type { Terminal } from "../terminal.ts";
 import { report, reporting, withSessions } from "../work.ts";
 
 export function importCommand(program: Command, terminal: Terminal): void {
-  const names = [...sources.map(({ name }) => name), railsSource.name];
+  const names = [...libraries.map(({ name }) => name), railsSource.name];
   const command = program
     .command("import")
     .addArgument(new Argument("<library>", names.join(", ")))
     .description("import the sessions of another library; can be run again")
     .option("--from <url>", `address of its database, which is only read (or ${urlVariable})`)
     .option("--from-table <name>", "its table, if it does not have the usual name")
+    .option("--prefix <text>", 'for connect-redis: what its keys begin with (default "sess:")')
     .option("--user-path <path>", 'where a session holds its user id, such as "passport.user"', pathToUser)
-    .option(
-      "--lifetime <time>",
-      "lifetime of a session after its last use, for tables that store no end",
-      duration,
-    )
+    .option("--lifetime <time>", "lifetime of a session after its last use, where no end is stored", duration)
     .option("--batch-size <rows>", "most rows to read and keep in memory at once", count, 500)
     .option("-y, --yes", "import even if --user-path or --user-key finds no user")
     .option(
@@ -39,7 +37,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
     )
     .option(
       "--left-out <file>",
-      "list the sessions that cannot be imported in a new file, with SQL that finds each",
+      "list the sessions that cannot be imported in a new file, with what finds each",
     )
     .option("-n, --dry-run", "show what would be imported, and write nothing");
   railsFlags(command);
@@ -81,62 +79,52 @@ function assertKept(store: SessionStore): void {
 }
 
 /** Sessions as JSON text, for the express-session drop-in. */
-function importJson(library: string, options: ImportCommandOptions): (work: ImportWork) => Promise<void> {
-  const source = sourceNamed(library);
-  const wrong = Object.keys(options).find((name) => name === "userKey" || name.startsWith("rails"));
+function importJson(name: string, options: ImportCommandOptions): (work: ImportWork) => Promise<void> {
+  const library = libraryNamed(name, [railsSource.name]);
+  const wrong = Object.keys(options).find((option) => option === "userKey" || option.startsWith("rails"));
   if (wrong !== undefined) {
     throw new Failure(
-      `--${wrong.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is an option for ${railsSource.name}, not for ${library}.`,
+      `${flagOf(wrong)} is an option for ${railsSource.name}, not for ${name}.`,
       exitCodes.usage,
     );
   }
+  assertTaken(library, options);
   return async ({ terminal, place: { records, store }, tally, file, progress, signal }) => {
     const from = options.from ?? (terminal.env[urlVariable] || undefined);
     if (from === undefined) {
       throw new Failure(
-        `The database of ${library} is not set. Pass --from or set ${urlVariable}.`,
+        `The ${library.from} of ${name} is not set. Pass --from or set ${urlVariable}.`,
         exitCodes.usage,
       );
     }
+    const { idleTimeout } = records.settings;
     const open = () =>
-      SourceTable.open({
-        url: from,
-        source,
-        ...(options.fromTable !== undefined && { table: options.fromTable }),
-        lifetime: options.lifetime ?? records.settings.idleTimeout,
-        cwd: terminal.cwd,
-      });
+      library.open({ from, options, idleTimeout, now: () => records.now(), cwd: terminal.cwd });
     const { userPath, dryRun = false, yes = false, refresh = false } = options;
     if (userPath !== undefined && !dryRun && !yes) {
-      const looked = open();
-      try {
-        await assertPathFinds(userPath, looked, options.batchSize, records.now());
-      } finally {
-        await looked.close();
-      }
+      await using(open(), (looked) =>
+        assertPathFinds(userPath, looked, options.batchSize, records.now(), signal),
+      );
     }
-    const table = open();
-    try {
-      const total = await table.count();
-      const into = {
-        records,
-        store,
-        userPath: userPath ?? null,
-        dryRun,
-        refresh,
-        file,
-        find: (sid: string) => table.findingSql(sid),
-      };
-      for await (const page of table.pages(options.batchSize)) {
+    await using(open(), async (reader) => {
+      const into = { records, store, userPath: userPath ?? null, dryRun, refresh, file, reader };
+      for await (const page of reader.pages(options.batchSize)) {
         if (signal.aborted) return;
-        await writeRows(into, page, tally);
-        progress.update(tally.read, Math.min(1, tally.read / total));
+        if (page.length > 0) await writeRows(into, page, tally);
+        progress.update(tally.read, reader.fraction(tally.read));
         // node:sqlite answers without one, and no signal would be heard until the end.
         await turn();
       }
-      await table.assertWhole(table.met, total);
-    } finally {
-      await table.close();
-    }
+      await reader.end();
+    });
   };
+}
+
+async function using(reader: SourceReader, work: (reader: SourceReader) => Promise<void>): Promise<void> {
+  try {
+    await reader.begin();
+    await work(reader);
+  } finally {
+    await reader.close();
+  }
 }

@@ -33,19 +33,23 @@ export class LeftOutFile implements LeftOutList {
   }
 }
 
-/** Characters of a session id that the SQL shows at most, which leaves most of the secret out. */
+/** Characters of a session id that are shown at most, which leaves most of the secret out. */
 const mostShown = 8;
 
-/**
- * SQL that finds the row of a session id by its beginning: an id opens its session, so at most a quarter is shown (R28).
- * Null where the id begins with what would need quoting.
- * @param column quoted, as is `table`
- */
-export function findingSql(table: string, column: string, sid: string): string | null {
+/** The beginning of a session id that may be shown: an id opens its session, so at most a quarter (R28). */
+export function shownStart(sid: string): string {
   // Rails stores "2::" and a hash of the id.
   const start = sid.startsWith("2::") ? 3 : 0;
   const limit = start + Math.min(mostShown, Math.ceil((sid.length - start) / 4));
-  const shown = /^[\w:.-]*/.exec(sid)![0].slice(0, limit);
+  return /^[\w:.-]*/.exec(sid)![0].slice(0, limit);
+}
+
+/**
+ * SQL that finds the row of a session id by its beginning. Null where the id begins with what would need quoting.
+ * @param column quoted, as is `table`
+ */
+export function findingSql(table: string, column: string, sid: string): string | null {
+  const shown = shownStart(sid);
   if (shown === "") return null;
   return `SELECT * FROM ${table} WHERE substr(${column}, 1, ${shown.length}) = '${shown}'`;
 }

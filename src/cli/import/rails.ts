@@ -24,14 +24,14 @@ import { number } from "../format.ts";
 import { keyOfUser } from "../options.ts";
 import { findingSql } from "./left-out.ts";
 import { openDropIn, otherTable, unreachable } from "./read.ts";
-import { railsName, urlVariable, type Source } from "./sources.ts";
+import { urlVariable, type Source } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";
 import { assertKeyFinds } from "./user-check.ts";
 import type { ImportCommandOptions, ImportWork, RailsFlags } from "./work.ts";
 
 /** The table of the Ruby gem `stored_session`. */
 export const railsSource: Pick<Source, "name" | "table" | "databases"> = {
-  name: railsName,
+  name: "stored_session",
   table: "stored_sessions",
   databases: ["sqlite", "postgres", "mysql", "mariadb"],
 };

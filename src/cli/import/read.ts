@@ -7,19 +7,21 @@ import { exitCodes, Failure } from "../failure.ts";
 import { number, plural } from "../format.ts";
 import { findingSql } from "./left-out.ts";
 import { openStore } from "../store-url.ts";
-import type { SourceRow, Source } from "./sources.ts";
+import type { SourceReader, SourceRow } from "./reader.ts";
+import type { Source } from "./sources.ts";
 
 /** What to do where the source could not be read. */
 export const otherTable = "If the table has another name, give it with --from-table.";
 export const unreachable = "Check that its database is running, and host, port, user and password in --from.";
 
 /** The other library's table. It is only read. */
-export class SourceTable {
+export class SourceTable implements SourceReader {
   readonly #database: Database;
   readonly #source: Source;
   readonly #table: string;
   readonly #lifetime: number;
   #met = 0;
+  #total = 0;
   #given = false;
 
   /** @param lifetime of a session, in milliseconds, for a source that keeps only the time of the last use */
@@ -50,8 +52,21 @@ export class SourceTable {
     return Number(rows[0]?.["count"]);
   }
 
-  /** SQL that finds the row of a session id. */
-  findingSql(sid: string): string | null {
+  async begin(): Promise<void> {
+    this.#total = await this.count();
+  }
+
+  fraction(read: number): number {
+    return Math.min(1, read / this.#total);
+  }
+
+  end(): Promise<void> {
+    return this.assertWhole(this.#met, this.#total);
+  }
+
+  /** SQL that finds the row of a session id. Ids that are bytes are not found by their text. */
+  find({ sid, unreadable }: SourceRow): string | null {
+    if (unreadable !== undefined) return null;
     return findingSql(this.#table, quoted(this.#source.id, this.#database), sid);
   }
 

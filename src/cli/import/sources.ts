@@ -1,23 +1,7 @@
-import { exitCodes, Failure } from "../failure.ts";
-
 /** The address of the other database, for those who keep its password out of the list of processes. */
 export const urlVariable = "STORED_SESSION_IMPORT_URL";
 
-/** The Ruby gem, whose sessions are encrypted: read in a way of its own. */
-export const railsName = "stored_session";
-
-/** A row of another library's table, as text and milliseconds. */
-export interface SourceRow {
-  readonly sid: string;
-  /** The session as its library wrote it: JSON text. */
-  readonly text: string;
-  /** When it ends; NaN where the row does not say so in a way that is understood. */
-  readonly expiresAt: number;
-  /** Why it is no session that its library would find, whatever its text. */
-  readonly unreadable?: string;
-}
-
-/** How another library keeps its sessions. */
+/** How another library keeps its sessions in a table. */
 export interface Source {
   readonly name: string;
   /** Its table, unless `--from-table` names another. */
@@ -95,10 +79,5 @@ export const sources: readonly Source[] = [
 ];
 
 export function sourceNamed(name: string): Source {
-  const source = sources.find((one) => one.name === name);
-  if (source !== undefined) return source;
-  throw new Failure(
-    `${JSON.stringify(name)} cannot be imported. Use one of ${[...sources.map((one) => one.name), railsName].join(", ")}.`,
-    exitCodes.usage,
-  );
+  return sources.find((one) => one.name === name)!;
 }

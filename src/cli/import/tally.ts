@@ -67,7 +67,7 @@ export function newTally(dryRun: boolean): Tally {
   return { dryRun, read: 0, imported: 0, withUser: 0, refreshed: 0, skipped, examples: [], finished: false };
 }
 
-/** Takes each session that could not be imported, with SQL that finds its row: null where there is none. */
+/** Takes each session that could not be imported, with the SQL or command that finds it: null where there is none. */
 export interface LeftOutList {
   add(skipped: Skipped, find: string | null): void;
 }
@@ -109,6 +109,6 @@ function whereTheRestIs({ skipped, examples }: Tally, file: string | null): stri
   const more = all - examples.length;
   if (examples.length === 0) return [];
   return [
-    `  ${more > 0 ? `… and ${number(more)} more. ` : ""}--left-out <file> lists ${more > 0 ? "all" : "them"}, each with the SQL that finds its row.`,
+    `  ${more > 0 ? `… and ${number(more)} more. ` : ""}--left-out <file> lists ${more > 0 ? "all" : "them"}, each with the SQL or command that finds it.`,
   ];
 }

@@ -1,7 +1,7 @@
 import { importRailsSessions } from "../../rails/index.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { number } from "../format.ts";
-import type { SourceTable } from "./read.ts";
+import type { SourceReader } from "./reader.ts";
 import { userOfText } from "./write.ts";
 
 type RailsArguments = Parameters<typeof importRailsSessions>;
@@ -13,12 +13,14 @@ type RailsArguments = Parameters<typeof importRailsSessions>;
  */
 export async function assertPathFinds(
   path: readonly string[],
-  table: SourceTable,
+  reader: SourceReader,
   batchSize: number,
   now: number,
+  signal: AbortSignal,
 ): Promise<void> {
   let without = 0;
-  for await (const page of table.pages(batchSize)) {
+  for await (const page of reader.pages(batchSize)) {
+    if (signal.aborted) return;
     for (const { text, expiresAt, unreadable } of page) {
       if (unreadable !== undefined || !(expiresAt > now)) continue;
       if (userOfText(text, path) !== undefined) return;

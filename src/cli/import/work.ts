@@ -15,6 +15,7 @@ export interface RailsFlags {
 export interface ImportCommandOptions extends CommonOptions, RailsFlags {
   from?: string;
   fromTable?: string;
+  prefix?: string;
   userPath?: readonly string[];
   lifetime?: number;
   batchSize: number;

@@ -6,7 +6,7 @@ import { rowIdOf } from "../../session/token.ts";
 import { handleOf } from "../../session/handle.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure, orReport } from "../failure.ts";
-import type { SourceRow } from "./sources.ts";
+import type { SourceReader, SourceRow } from "./reader.ts";
 import type { LeftOutFile } from "./left-out.ts";
 import { note, noteRefreshed, type Skipped, type SkipReason, type Tally } from "./tally.ts";
 
@@ -19,8 +19,7 @@ export interface ImportOptions {
   /** Whether sessions that were imported before are written again where they changed. */
   readonly refresh: boolean;
   readonly file: LeftOutFile | null;
-  /** The SQL that finds the row of a session id in the other library's table. */
-  readonly find: (sid: string) => string | null;
+  readonly reader: Pick<SourceReader, "find">;
 }
 
 /** A session of the other table, sealed as a first import writes it, and what a refresh needs. */
@@ -34,7 +33,7 @@ export async function writeRows(
   page: readonly SourceRow[],
   tally: Tally,
 ): Promise<void> {
-  const { records, store, userPath, dryRun, refresh, file, find } = options;
+  const { records, store, userPath, dryRun, refresh, file, reader } = options;
   if (store.takeOver === undefined) {
     throw new Failure(
       "Sessions cannot be imported into this store: it does not record what was imported, so another run would restore sessions that have ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
@@ -47,7 +46,7 @@ export async function writeRows(
   let twice = 0;
   for (const sourceRow of page) {
     const row = rowFor(records, sourceRow, userPath);
-    if ("reason" in row) skipped.push([row, sourceRow.unreadable === undefined ? find(sourceRow.sid) : null]);
+    if ("reason" in row) skipped.push([row, reader.find(sourceRow)]);
     else if (rows.has(handleOf(row.row.id))) twice++;
     else rows.set(handleOf(row.row.id), row);
   }
@@ -66,7 +65,7 @@ export async function writeRows(
   // Not before: where it fails, no more is known of the page.
   tally.read += page.length;
   tally.skipped.thereAlready += twice;
-  for (const [one, sql] of skipped) note(tally, one, file, sql);
+  for (const [one, find] of skipped) note(tally, one, file, find);
   const before: Candidate[] = [];
   for (const [index, answer] of answers.entries()) {
     if (answer === "before") before.push(fresh[index]!);

@@ -4,26 +4,30 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { canInstallPackages, installPackages } from "../../scripts/services/packages.ts";
-import { freePort, pause } from "../../scripts/services/processes.ts";
+import { alone } from "./alone.ts";
+import { canInstallPackages, installPackages } from "./packages.ts";
+import { freePort, pause } from "./processes.ts";
 
 const program = "/usr/bin/redis-server";
 
-/** A Redis server of its own, installed when there is none and this is root on Debian. */
-export async function startRedis(): Promise<{ port: number; stop(): Promise<void> }> {
+/**
+ * A Redis server of its own, installed when there is none and this is root on Debian.
+ * @param settings further arguments of redis-server
+ */
+export async function startRedis(...settings: string[]): Promise<{ port: number; stop(): Promise<void> }> {
   if (!existsSync(program)) {
     if (!canInstallPackages()) {
       throw new Error(
-        "The job tests need Redis. Install it: apt-get install -y --no-install-recommends redis-server",
+        "The tests need Redis. Install it: apt-get install -y --no-install-recommends redis-server",
       );
     }
-    await installPackages(["redis-server"]);
+    await alone(() => installPackages(["redis-server"]));
   }
   const folder = mkdtempSync(join(tmpdir(), "stored-session-redis-"));
   // Another program may take the port first.
   for (let attempt = 0; attempt < 5; attempt++) {
     const port = await freePort();
-    const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder];
+    const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, ...settings];
     const server = spawn(program, args, { stdio: "ignore" });
     let runs = true;
     const exited = once(server, "exit").then(() => (runs = false));
