@@ -57,12 +57,12 @@ function askers(): string[] {
     .filter((file) => asks.test(readFileSync(join(src, file), "utf8")));
 }
 
-test.each(databases)("%s: its folder has the file names that every database has", (database) => {
+test.each(databases)("%s: its folder → the file names that every database has", (database) => {
   const missing = core.filter((file) => !existsSync(join(src, "sql", database, file)));
   assert.deepEqual(missing, []);
 });
 
-test("core file names: the list → the table in CONTRIBUTING.md names the same", () => {
+test("core file names: the list → the same as the table in CONTRIBUTING.md", () => {
   const text = readFileSync(new URL("../CONTRIBUTING.md", import.meta.url), "utf8");
   const [, section = ""] = text.split("## Add a database");
   assert.deepEqual(
@@ -71,12 +71,12 @@ test("core file names: the list → the table in CONTRIBUTING.md names the same"
   );
 });
 
-test("core file names: what all folders have in common is in the list → a new one is not forgotten", () => {
+test("core file names: a file that all folders have → in the list", () => {
   const [first = [], ...others] = databases.map((database) => readdirSync(join(src, "sql", database)));
   assert.deepEqual(first.filter((file) => others.every((folder) => folder.includes(file))).toSorted(), core);
 });
 
-test("which database it is: nothing outside its folder asks, but for the places in the list", () => {
+test("database name: code outside the folder of a database → does not ask for it, except in the listed places", () => {
   assert.deepEqual(askers().toSorted(), Object.keys(asking).toSorted());
 });
 

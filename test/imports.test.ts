@@ -59,7 +59,7 @@ function importsOf(file: string): string[] {
     .filter((target) => known.has(target)); // not what stands in the text of a template
 }
 
-test("folders: every one says in two lines what lives in it and what it may import", () => {
+test("folders: README.md → says in two lines what lives there and what it may import", () => {
   const folders = new Set(files.map(dirname).filter((folder) => folder !== "."));
   const silent = [...folders].filter((folder) => {
     const readme = join(src, folder, "README.md");
@@ -73,7 +73,7 @@ function isNested(folder: string): boolean {
   return /^(cli|sql)\/[^/]+$/.test(folder) && folder !== "sql/migrations";
 }
 
-test("folders: imports go only where the README allows", () => {
+test("folders: imports → only what the README allows", () => {
   const wrong: string[] = [];
   for (const file of files) {
     const part = partOf(file);
@@ -87,7 +87,7 @@ test("folders: imports go only where the README allows", () => {
   assert.deepEqual(wrong, []);
 });
 
-test("folders: no two import each other", () => {
+test("folders: two of them → do not import each other", () => {
   const parts = [...new Set(files.map(partOf))].filter((part) => !part.endsWith(".ts"));
   const mutual = parts.flatMap((one) =>
     parts.filter((other) => one < other && allowed(one)?.includes(other) && allowed(other)?.includes(one)),
@@ -95,7 +95,7 @@ test("folders: no two import each other", () => {
   assert.deepEqual(mutual, []);
 });
 
-test("files: none imports itself through others", () => {
+test("files: import cycles → none", () => {
   const done = new Set<string>();
   const cycles: string[] = [];
   const visit = (file: string, path: readonly string[]): void => {
@@ -111,7 +111,7 @@ test("files: none imports itself through others", () => {
   assert.deepEqual(cycles, []);
 });
 
-test("R55: the core imports nothing but Node's own modules and cookie", () => {
+test("R55: imports of the core → only Node's own modules and cookie", () => {
   const outside = ["rails", "adapters", "testing", "cli"];
   const permitted = /^(node:|\.|cookie$)/;
   const wrong: string[] = [];
@@ -124,7 +124,7 @@ test("R55: the core imports nothing but Node's own modules and cookie", () => {
   assert.deepEqual(wrong, []);
 });
 
-test("old Node: no name that it lacks is imported, because the check of its version comes first", () => {
+test("old Node: names that it lacks → not imported, because the check of its version runs first", () => {
   // The command's own files are imported after the check.
   const lacking = /import \{[^}]*\bhash\b[^}]*\} from "node:crypto"|from "node:sqlite"/;
   const wrong = files.filter(

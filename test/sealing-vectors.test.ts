@@ -86,7 +86,7 @@ const contentOf = (vector: EnvelopeVector): Buffer => {
 };
 
 describe("sealing-vectors.json (R29)", () => {
-  test.each(vectors.keys)("key $kid", (vector) => {
+  test.each(vectors.keys)("key $kid → the derived keys of the vector", (vector) => {
     const key = ringOf(vector.master).newest;
     expect(key.name).toBe(vector.kid);
     expect(key.id).toBe(Number.parseInt(vector.kid, 16));
@@ -98,7 +98,7 @@ describe("sealing-vectors.json (R29)", () => {
     }
   });
 
-  test.each(vectors.tokens)("token $token", (vector) => {
+  test.each(vectors.tokens)("token $token → the id and tag of the vector", (vector) => {
     const keys = ringOf(vector.master);
     const token = readToken(keys, vector.token)!;
     expect(hex(token.sid)).toBe(vector.sid);
@@ -107,7 +107,7 @@ describe("sealing-vectors.json (R29)", () => {
     expect(refreshToken(keys, { ...token, sid: bytes(vector.sid), text: "" }).text).toBe(vector.token);
   });
 
-  test.each(vectors.users)("user reference of '$user'", (vector) => {
+  test.each(vectors.users)("user reference of '$user' → that of the vector", (vector) => {
     expect(ringOf(vector.master).userRefs(vector.user).map(hex)).toEqual([vector.user_ref]);
   });
 
@@ -116,7 +116,7 @@ describe("sealing-vectors.json (R29)", () => {
     (vector) => {
       const sealer = sealerOf(vector, vector.cookie_bound, vector.deflate);
 
-      test("its context", () => {
+      test("row → the context of the vector", () => {
         const writer = new ContextWriter("row", vector.app);
         const flags = (vector.deflate ? 1 : 0) | (vector.cookie_bound ? 2 : 0);
         writer.write(flags, ringOf(vector.master).newest.id, contextOf(vector), bytes(vector.salt), 0);
@@ -124,24 +124,24 @@ describe("sealing-vectors.json (R29)", () => {
         expect(hex(writer.block)).toBe(`${vector.context}${vector.salt}01`);
       });
 
-      test("seals", () => {
+      test("seal → the bytes of the vector", () => {
         deflated.next = contentOf(vector);
         const envelope = sealer.seal(bytes(vector.plaintext), contextOf(vector), bytes(vector.sid));
         expect(hex(envelope)).toBe(vector.envelope);
       });
 
-      test("opens", () => {
+      test("open → the content of the vector", () => {
         const plaintext = sealer.open(bytes(vector.envelope), contextOf(vector), bytes(vector.sid));
         expect(hex(plaintext)).toBe(vector.plaintext);
       });
 
-      test("says its key", () => {
+      test("keyId → the key of the vector", () => {
         expect(Sealer.keyId(bytes(vector.envelope))).toBe(ringOf(vector.master).newest.id);
       });
     },
   );
 
-  test.each(vectors.client)("client envelope of $master", (vector) => {
+  test.each(vectors.client)("client envelope of $master → sealed and opened as in the vector", (vector) => {
     const sealer = sealerOf(vector, true, false);
     const context = {
       id: rowIdOf(bytes(vector.sid)),
@@ -179,7 +179,7 @@ describe("sealing-vectors.json (R29)", () => {
     "another user": "commitment",
   };
 
-  test("every refused vector has a reason here", () => {
+  test("refused vectors → each has a reason here", () => {
     expect(vectors.refused.map(({ why }) => why)).toEqual(Object.keys(REASONS));
   });
 

@@ -446,7 +446,7 @@ describe("failures", () => {
     new StoreTimeoutError("slow"),
     new NotMigratedError("missing"),
     new StoreError("lost", { outcome: "unknown" }),
-  ])("a batch is not repeated after $name with outcome $outcome", async (error) => {
+  ])("a batch fails with $name and outcome $outcome → it is not repeated", async (error) => {
     const { batched, calls } = setUp();
     void batched.touch(touchOf(9));
     const seen = [1, 2].map((nth) => watch(batched.touch(touchOf(nth))));

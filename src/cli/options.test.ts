@@ -11,7 +11,7 @@ test.each([
   ["2026-11-23", "2026-11-24T00:00:00.000Z"],
   ["2026-12-31", "2027-01-01T00:00:00.000Z"],
   ["2028-02-29", "2028-03-01T00:00:00.000Z"],
-])("%s is a moment, and a day alone is its end in UTC", (text, moment) => {
+])("%s → a moment; a day alone is its end in UTC", (text, moment) => {
   assert.equal(instant(text).toISOString(), moment);
 });
 
@@ -34,7 +34,7 @@ test.each([
   "2026-11-23T25:00Z",
   "2026-11-23T18:00+25:00",
   "2026-11-23T18:00Z\n",
-])("%j is no moment: it would be guessed", (text) => {
+])("%j is ambiguous → no moment", (text) => {
   assert.throws(
     () => instant(text),
     /^InvalidArgumentError: Use a time with its zone, such as "2026-11-23T18:00Z"[^\n]+\.$/,

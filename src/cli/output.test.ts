@@ -158,7 +158,7 @@ describe("a question", () => {
     "a terminal that closes": (input: PassThrough) => input.end(),
   };
   for (const [name, end] of Object.entries(ends)) {
-    test(`${name} at it is a stop, not a failure, and nothing was changed`, async () => {
+    test(`${name} at it → a stop, not a failure, and no change`, async () => {
       const place = terminal({ isTTY: true, env: { NO_COLOR: "1" } });
       const answer = confirm(place.terminal, undefined, "This logs everybody out.");
       end(place.terminal.in as PassThrough);

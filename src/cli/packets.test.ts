@@ -12,7 +12,7 @@ test.each([
   [MiB, MiB, /too small for a session of maxBytes/],
   [16 * MiB, 16 * MiB, /too small for a session of maxBytes \(16 MiB sealed\)/],
   [16 * MiB, 15 * MiB, /^max_allowed_packet=16 MiB$/],
-])("packets of %i bytes and sessions of %i", (packet, maxSealedBytes, message) => {
+])("packets of %i bytes and sessions of %i → the batch that fits", (packet, maxSealedBytes, message) => {
   const judged = judgePackets(packet, maxSealedBytes);
   expect(judged.message).toMatch(message);
   expect(judged.level).toBe(message.source.includes("too small") ? "warning" : "good");

@@ -34,7 +34,7 @@ const refusal = (value: unknown) => {
 };
 
 describe("layout", () => {
-  test("an array of two: data and internals", () => {
+  test("a content → an array of two: data and internals", () => {
     expect(hex(codec.encode(content({})))).toBe("928080");
     expect(hex(codec.encode(content({ a: 1 })))).toBe("9281a1610180");
     expect(hex(codec.encode(content({}, { user: "42" })))).toBe("928081a175a23432");
@@ -44,22 +44,22 @@ describe("layout", () => {
     );
   });
 
-  test("the flash is absent when nothing in it is defined", () => {
+  test("no defined flash value → no flash in the bytes", () => {
     expect(hex(codec.encode(content({}, { flash: { n: undefined } })))).toBe("928080");
   });
 
-  test("comes back", () => {
+  test("encode, then decode → the same content", () => {
     const all = content({ cart: [{ sku: "tea" }] }, { user: "42", flash: { notice: "Hello" } });
     expect(codec.decode(codec.encode(all))).toStrictEqual(all);
     expect(codec.decode(codec.encode(content({})))).toStrictEqual(content({}));
   });
 
-  test("internals may come in either order", () => {
+  test("internals in either order → read", () => {
     const bytes = Buffer.from("928082a16681a16ec3a175a131", "hex");
     expect(codec.decode(bytes)).toStrictEqual(content({}, { user: "1", flash: { n: true } }));
   });
 
-  test("client metadata is a map", () => {
+  test("client metadata → a map", () => {
     const bytes = codec.encodeMap({ address: "192.0.2.1", userAgent: "curl" });
     expect(hex(bytes)).toBe("82a761646472657373a93139322e302e322e31a9757365724167656e74a46375726c");
     expect(codec.decodeMap(bytes)).toStrictEqual({ address: "192.0.2.1", userAgent: "curl" });
@@ -132,12 +132,12 @@ describe("values as formats.md writes them", () => {
     [new Map([["a", 1]]), "d60392a16101"],
     [new Map([["a", undefined]]), "d60392a161c0"],
     [new URL("http://a"), "c70904687474703a2f2f612f"],
-  ])("%s", (value, bytes) => {
+  ])("%s → its bytes", (value, bytes) => {
     expect(written(value)).toBe(bytes);
     expect(written(codec.clone(value))).toBe(bytes);
   });
 
-  test("R46: a property keeps its key, whatever an object inherits under it", () => {
+  test("R46: an object that inherits a property of the same name → the key is stored", () => {
     for (const key of ["constructor", "toString", "hasOwnProperty", "valueOf"]) {
       const back = roundTrip({ [key]: 1 }) as object;
       expect(Object.entries(back)).toStrictEqual([[key, 1]]);
@@ -151,7 +151,7 @@ describe("values as formats.md writes them", () => {
     expect(({} as { constructor: unknown }).constructor).toBe(Object);
   });
 
-  test("keys in their order", () => {
+  test("keys → keep their order", () => {
     expect(Object.keys(roundTrip({ b: 1, a: 2, constructor: 3, 7: 4 }) as object)).toStrictEqual([
       "7",
       "b",
@@ -216,30 +216,36 @@ describe("values as formats.md writes them", () => {
     }
   });
 
-  test.each([31, 32, 255, 256, 65_535, 65_536])("text, bytes, keys and extensions of %i bytes", (length) => {
-    for (const text of ["a".repeat(length), "é".repeat(length / 2), `${"a".repeat(length - 2)}é`]) {
-      expect(roundTrip(text)).toBe(text);
-      expect(Object.keys(codec.clone({ [text]: 1 }))[0]).toBe(text);
-    }
-    const bytes = Buffer.alloc(length, 7);
-    expect(bytes.equals(roundTrip(bytes) as Uint8Array)).toBe(true);
-    const url = new URL(`http://a/${"x".repeat(length - 9)}`);
-    expect((roundTrip(url) as URL).href).toBe(url.href);
-    const digits = 10n ** BigInt(length - 1);
-    expect(roundTrip(digits)).toBe(digits);
-  });
+  test.each([31, 32, 255, 256, 65_535, 65_536])(
+    "text, bytes, keys and extensions of %i bytes → read back equal",
+    (length) => {
+      for (const text of ["a".repeat(length), "é".repeat(length / 2), `${"a".repeat(length - 2)}é`]) {
+        expect(roundTrip(text)).toBe(text);
+        expect(Object.keys(codec.clone({ [text]: 1 }))[0]).toBe(text);
+      }
+      const bytes = Buffer.alloc(length, 7);
+      expect(bytes.equals(roundTrip(bytes) as Uint8Array)).toBe(true);
+      const url = new URL(`http://a/${"x".repeat(length - 9)}`);
+      expect((roundTrip(url) as URL).href).toBe(url.href);
+      const digits = 10n ** BigInt(length - 1);
+      expect(roundTrip(digits)).toBe(digits);
+    },
+  );
 
-  test.each([14, 15, 16, 17, 255, 256])("arrays, objects, Sets and Maps of %i", (length) => {
-    const array = Array.from({ length }, (_, index) => index);
-    const object = Object.fromEntries(array.map((n) => [`k${n}`, n]));
-    for (const value of [array, object, new Set(array), new Map(array.map((n) => [n, n]))]) {
-      expect(isDeepStrictEqual(roundTrip(value), value)).toBe(true);
-    }
-    const all = content(object, { flash: object });
-    expect(isDeepStrictEqual(codec.decode(codec.encode(all)), all)).toBe(true);
-  });
+  test.each([14, 15, 16, 17, 255, 256])(
+    "arrays, objects, Sets and Maps of %i → read back equal",
+    (length) => {
+      const array = Array.from({ length }, (_, index) => index);
+      const object = Object.fromEntries(array.map((n) => [`k${n}`, n]));
+      for (const value of [array, object, new Set(array), new Map(array.map((n) => [n, n]))]) {
+        expect(isDeepStrictEqual(roundTrip(value), value)).toBe(true);
+      }
+      const all = content(object, { flash: object });
+      expect(isDeepStrictEqual(codec.decode(codec.encode(all)), all)).toBe(true);
+    },
+  );
 
-  test.each([65_535, 65_536])("arrays and objects of %i", (length) => {
+  test.each([65_535, 65_536])("arrays and objects of %i → read back equal", (length) => {
     const wide = new Codec({ maxBytes: 2 ** 20, maxKeys: 2 ** 20 });
     const array = Array.from({ length }, () => null);
     expect(isDeepStrictEqual(wide.clone(array), array)).toBe(true);
@@ -248,12 +254,12 @@ describe("values as formats.md writes them", () => {
     expect(isDeepStrictEqual(wide.decodeMap(wide.encodeMap(object)), object)).toBe(true);
   });
 
-  test("a Set of 65,536", () => {
+  test("a Set of 65,536 → read back equal", () => {
     const set = new Set(Array.from({ length: 65_536 }, (_, index) => index));
     expect(isDeepStrictEqual(roundTrip(set), set)).toBe(true);
   });
 
-  test("Sets and Maps hold anything, Maps as keys too", () => {
+  test("Sets and Maps of any value, and Maps with any key → read back equal", () => {
     const value = new Map<unknown, unknown>([
       [new Date(5), new Set([new Map([[-0, -0]])])],
       [{ a: 1 }, [-0, { zero: -0 }]],
@@ -268,7 +274,7 @@ describe("values as formats.md writes them", () => {
   });
 });
 
-describe("what is refused when a session is saved, with the path to it", () => {
+describe("encode: a value that cannot be stored → an error with its path", () => {
   class Basket {
     items = [];
   }
@@ -490,7 +496,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     expect(error.path).toBe(path);
   });
 
-  test("the flash and the user have their own names", () => {
+  test("flash and user → named as such in the path", () => {
     const flash = thrownBy(() => codec.encode(content({ a: [1] }, { flash: { notice: [() => 1] } })));
     expect(flash.message).toBe(`flash.notice[0] is a function. ${holds}`);
     for (const user of ["", 42, null]) {
@@ -508,7 +514,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     }
   });
 
-  test("a key __proto__, with the reason", () => {
+  test("a key __proto__ → an error that says why", () => {
     expect(refusal(JSON.parse('{"__proto__": 1}')).message).toBe(
       "data.value.__proto__ is not allowed as a key: it could cause prototype pollution.",
     );
@@ -516,7 +522,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     expect(refusal(hidden).path).toBe("data.value.__proto__");
   });
 
-  test("cycles, through every kind of container", () => {
+  test("a cycle, through every kind of container → an error", () => {
     const object: Record<string, unknown> = { a: {} };
     (object["a"] as Record<string, unknown>)["back"] = object;
     expect(refusal(object).message).toBe(
@@ -572,7 +578,7 @@ describe("what is refused when a session is saved, with the path to it", () => {
     expect(String(roundTrip(url))).toBe("http://a/");
   });
 
-  test.each(["http://b/", null])("a URL that would be read as %s", (read) => {
+  test.each(["http://b/", null])("a URL that would be read as %s → an error", (read) => {
     const parse = vi.spyOn(URL, "parse").mockReturnValue(read === null ? null : new URL(read));
     const error = refusal(new URL("http://a/"));
     parse.mockRestore();
@@ -580,14 +586,14 @@ describe("what is refused when a session is saved, with the path to it", () => {
   });
 });
 
-describe("R45, promise 10: limits", () => {
+describe("R45, promise 10: limits of encoding", () => {
   const nested = (levels: number, make: (inner: unknown) => unknown) => {
     let value: unknown = 1;
     for (let level = 0; level < levels; level++) value = make(value);
     return value;
   };
 
-  test("bytes, with both figures", () => {
+  test("too many bytes → an error with the size and the limit", () => {
     const small = new Codec({ maxBytes: 64 });
     const text = content({ a: "x".repeat(64 - 7) });
     expect(small.decode(small.encode(text))).toStrictEqual(text);
@@ -606,7 +612,7 @@ describe("R45, promise 10: limits", () => {
     ["an array", Array.from({ length: 100 }, () => 0), 107],
     ["a huge bigint", 1n << 1_000_000n, 65],
     ["a huge negative bigint", -(1n << 1_000_000n), 65],
-  ])("%s stops early", (_name, value, bytes) => {
+  ])("%s → encoding stops early", (_name, value, bytes) => {
     const error = thrownBy(() => new Codec({ maxBytes: 64 }).encode(content({ value }))) as LimitError;
     expect(error.message).toBe(
       `The session takes at least ${bytes} bytes, counted up to data.value, over the limit of 64 (maxBytes). Store less in it, or raise maxBytes.`,
@@ -615,7 +621,7 @@ describe("R45, promise 10: limits", () => {
     expect(error.path).toBe("data.value");
   });
 
-  test("a long array whose header alone passes the limit: the exact size", () => {
+  test("a long array whose header alone exceeds the limit → an error with the exact size", () => {
     const error = thrownBy(() =>
       new Codec({ maxBytes: 64 }).encodeValue(Array.from({ length: 63 }, () => 0)),
     ) as LimitError;
@@ -623,13 +629,13 @@ describe("R45, promise 10: limits", () => {
     expect(error.path).toBeUndefined();
   });
 
-  test("levels and keys may be more than the default", () => {
+  test("limits above the default for depth and keys → apply", () => {
     const deep = new Codec({ maxBytes: 10_000, maxDepth: 200 });
     const value = nested(200, (inner) => [inner]);
     expect(isDeepStrictEqual(deep.clone(value), value)).toBe(true);
   });
 
-  test("what is shared a billion times over stops early", () => {
+  test("a value shared a billion times over → encoding stops early", () => {
     let value: unknown = [1];
     for (let level = 0; level < 29; level++) value = [value, value];
     const small = new Codec({ maxBytes: 1000 });
@@ -709,7 +715,7 @@ describe("R45, promise 10: limits", () => {
     });
   });
 
-  test("each kind of value counts", () => {
+  test("each kind of value → counts towards the limit", () => {
     for (const value of [
       null,
       undefined,
@@ -733,7 +739,7 @@ describe("R45, promise 10: limits", () => {
     }
   });
 
-  test("the largest bigint that fits", () => {
+  test("the largest bigint that fits → stored; the next → an error", () => {
     const small = new Codec({ maxBytes: 64 });
     const largest = 10n ** 61n - 1n;
     expect(small.clone(largest)).toBe(largest);
@@ -750,7 +756,7 @@ describe("R45, promise 10: limits", () => {
     ["Sets", (inner) => new Set([inner]), ".values()[0]"],
     ["Maps", (inner) => new Map([["a", inner]]), '.get("a")'],
     ["Maps as keys", (inner) => new Map([[inner, 1]]), ".keys()[0]"],
-  ])("depth 32, of %s", (_name, make, step) => {
+  ])("depth 32 of %s → stored; 33 → an error", (_name, make, step) => {
     // `data` is the first level
     const deepest = nested(31, make);
     expect(roundTrip(deepest)).toStrictEqual(deepest);
@@ -762,7 +768,7 @@ describe("R45, promise 10: limits", () => {
     );
   });
 
-  test("depth is counted from data, from flash and from a single value alike", () => {
+  test("data, flash and a single value → depth counts from each alike", () => {
     const shallow = new Codec({ maxBytes: 1000, maxDepth: 2 });
     const two = content({ a: [1] }, { flash: { a: [1] } });
     expect(shallow.decode(shallow.encode(two))).toStrictEqual(two);
@@ -774,7 +780,7 @@ describe("R45, promise 10: limits", () => {
     expect(thrownBy(() => shallow.encodeMap({ a: [[]] }))).toBeInstanceOf(LimitError);
   });
 
-  test("keys: 10,000 in all, those of data and flash together", () => {
+  test("10,000 keys of data and flash together → stored; one more → an error", () => {
     const keys = (count: number) =>
       Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 0]));
     const most = content({ ...keys(4_998), more: keys(4_999) }, { flash: { a: 0, b: undefined }, user: "1" });
@@ -792,14 +798,14 @@ describe("R45, promise 10: limits", () => {
     expect(thrownBy(() => few.clone({ a: { b: 1, c: 2 } }))).toBeInstanceOf(LimitError);
   });
 
-  test("what is refused leaves no trace in the codec", () => {
+  test("a rejected value → leaves nothing behind in the codec", () => {
     expect(() => codec.encode(content({ a: { b: () => 1 } }))).toThrow(ValueError);
     expect(roundTrip([1])).toStrictEqual([1]);
   });
 });
 
 describe("clone and same", () => {
-  test("a clone is equal and shares nothing", () => {
+  test("clone → an equal value that shares nothing", () => {
     const value = { at: new Date(5), tags: new Set(["a"]), list: [{ a: 1 }] };
     const copy = codec.clone(value);
     expect(copy).toStrictEqual(value);
@@ -835,12 +841,12 @@ describe("clone and same", () => {
     [{ a: () => 1 }, {}, false],
     [{}, { a: () => 1 }, false],
     [{ a: "x".repeat(2 ** 20) }, {}, false],
-  ])("same(%o, %o) is %s", (a, b, same) => {
+  ])("same(%o, %o) → %s", (a, b, same) => {
     expect(codec.same(a, b)).toBe(same);
     expect(codec.same(a, a)).toBe(true);
   });
 
-  test("same hides no other error", () => {
+  test("same, and a getter throws → the error propagates", () => {
     const compare = vi.spyOn(Buffer, "compare").mockImplementation(() => {
       throw new RangeError("no memory");
     });
@@ -848,7 +854,7 @@ describe("clone and same", () => {
     compare.mockRestore();
   });
 
-  test("same is true of a value that cannot be stored and itself", () => {
+  test("same of a value that cannot be stored and itself → true", () => {
     const value = { a: () => 1 };
     expect(codec.same(value, value)).toBe(true);
   });
@@ -878,7 +884,7 @@ describe("properties", () => {
     ),
   }));
 
-  test("whatever is stored comes back equal, and is stored the same again", () => {
+  test("any value, encoded and decoded → equal, and encoded again as the same bytes", () => {
     fc.assert(
       fc.property(value, (any) => {
         const bytes = codec.encodeValue(any, "value");

@@ -9,7 +9,7 @@ function kept(text: string): string | undefined {
   return keptName(within(text), 1, text.length + 1);
 }
 
-test("what was kept is found, until another takes its slot", () => {
+test("a key that was read → found until another takes its slot", () => {
   expect(kept("uniqueName")).toBeUndefined();
   keepName("uniqueName", within("uniqueName"), 1, 11);
   expect(kept("uniqueName")).toBe("uniqueName");
@@ -20,7 +20,7 @@ test("what was kept is found, until another takes its slot", () => {
   expect(kept("uniqueName")).toBeUndefined();
 });
 
-test("keys that share a slot, or differ in any one character, stay apart", () => {
+test("keys that share a slot, or differ in one character → kept apart", () => {
   const names = ["abcde", "aXcde", "abcXe", "aXcXe", "abcdX", "abXde", "Xbcde", "abcd", "abcdef"];
   const object = Object.fromEntries(names.map((name, index) => [name, index]));
   for (let round = 0; round < 3; round++) {
@@ -29,13 +29,13 @@ test("keys that share a slot, or differ in any one character, stay apart", () =>
   }
 });
 
-test.each([1, 11, 12, 13, 31, 32])("keys of %i bytes, read again and again", (length) => {
+test.each([1, 11, 12, 13, 31, 32])("keys of %i bytes, read repeatedly → equal each time", (length) => {
   for (const key of ["k".repeat(length), "é".repeat(length / 2), `${"k".repeat(length - 1)}\u007f`]) {
     for (let round = 0; round < 3; round++) expect(codec.clone({ [key]: 1 })).toStrictEqual({ [key]: 1 });
   }
 });
 
-test("text that is no key is not kept", () => {
+test("text that is not a key → not kept", () => {
   codec.decode(codec.encode({ data: { text: "mySecret" }, user: "user-0815", flash: { text: "aNotice" } }));
   for (const text of ["mySecret", "user-0815", "aNotice"]) expect(kept(text)).toBeUndefined();
   expect(kept("text")).toBe("text");

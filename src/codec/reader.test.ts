@@ -182,7 +182,7 @@ test.each<[string, string, string, number]>([
   ["a URL that is none", "d5046162", "a URL is malformed", 4],
   ["a URL written otherwise", "d704" + Buffer.from("http://a").toString("hex"), "a URL is malformed", 10],
   ["a URL that is no UTF-8", "d404ff", "text is not valid UTF-8", 3],
-])("R47: refuses %s", (_name, hex, what, at) => {
+])("R47: %s → DecodeError", (_name, hex, what, at) => {
   expect(refusal(() => readAll(hex)).message).toBe(
     `The stored session cannot be decoded: ${what} (byte ${at}). It is damaged, or another program wrote it.`,
   );
@@ -196,7 +196,7 @@ function shortHeader(length: number): Buffer {
     : Buffer.from([0x91, 0xc8, length >> 8, length & 255, 2]);
 }
 
-test("R47: every cut of every kind of value is refused", () => {
+test("R47: every value cut at every byte → DecodeError", () => {
   const all = codec.encode({
     data: {
       text: "x".repeat(40),
@@ -242,11 +242,11 @@ describe("content", () => {
     ["more behind it", "928080c0", "there are unexpected trailing bytes"],
     ["internals that are missing", "9280", early],
     ["more internals than are there", "928081", early],
-  ])("refuses %s", (_name, hex, what) => {
+  ])("%s → DecodeError", (_name, hex, what) => {
     expect(refusal(() => codec.decode(bytesOf(hex))).message).toContain(`cannot be decoded: ${what} (byte `);
   });
 
-  test("refuses client metadata that is no map, or has more behind it", () => {
+  test("client metadata that is not a map, or is followed by bytes → DecodeError", () => {
     expect(refusal(() => codec.decodeMap(bytesOf("90"))).message).toContain("a map was expected");
     expect(refusal(() => codec.decodeMap(bytesOf("8000"))).message).toContain(
       "there are unexpected trailing bytes",
@@ -256,7 +256,7 @@ describe("content", () => {
 });
 
 describe("R45, promise 10: the limits of decoding", () => {
-  test("bytes", () => {
+  test("bytes: at the limit → read; one more → an error", () => {
     const small = new Codec({ maxBytes: 12 });
     expect(small.decode(bytesOf("9281a161a5747265657380")).data).toStrictEqual({ a: "trees" });
     expect(small.decode(bytesOf("9281a161a673747265657380")).data).toStrictEqual({ a: "strees" });
@@ -268,14 +268,14 @@ describe("R45, promise 10: the limits of decoding", () => {
   test.each([
     ["arrays", "91"],
     ["objects", "81a161"],
-  ])("depth: 100,000 nested %s do not overflow the stack", (_name, open) => {
+  ])("depth: 100,000 nested %s → an error, no stack overflow", (_name, open) => {
     const bytes = bytesOf(`9281a161${open.repeat(100_000)}0180`);
     expect(refusal(() => codec.decode(bytes)).message).toContain(
       "values are nested deeper than 32 levels (byte ",
     );
   });
 
-  test("depth: nested Sets do not overflow the stack", () => {
+  test("depth: nested Sets → an error, no stack overflow", () => {
     let payload = Buffer.from("90", "hex");
     for (let level = 0; level < 1000; level++) {
       const header = Buffer.from([0x91, 0xc9, 0, 0, 0, 0, 2]);
@@ -288,7 +288,7 @@ describe("R45, promise 10: the limits of decoding", () => {
     );
   });
 
-  test("depth: 32 levels are read, 33 are not", () => {
+  test("depth: 32 levels → read; 33 → an error", () => {
     expect(codec.decode(bytesOf(`9281a161${"91".repeat(31)}0180`)).data).toBeDefined();
     refusal(() => codec.decode(bytesOf(`9281a161${"91".repeat(32)}0180`)));
     // what was closed does not count
@@ -296,7 +296,7 @@ describe("R45, promise 10: the limits of decoding", () => {
     expect(readAll(`92${"81a161".repeat(31)}01${"81a161".repeat(31)}01`)).toHaveLength(2);
   });
 
-  test("keys", () => {
+  test("keys: at the limit → read; one more → an error", () => {
     const few = new Codec({ maxBytes: 1000, maxKeys: 2 });
     expect(few.decode(bytesOf("9281a16181a1620180")).data).toStrictEqual({
       a: { b: 1 },
@@ -310,7 +310,7 @@ describe("R45, promise 10: the limits of decoding", () => {
   });
 });
 
-test("reads from the middle of a larger buffer", () => {
+test("a view into a larger buffer → read from its own start to its own end", () => {
   const bytes = codec.encode({
     data: { text: "tea", wide: "é", bytes: new Uint8Array([1]) },
     user: "1",
@@ -323,7 +323,7 @@ test("reads from the middle of a larger buffer", () => {
   expect(codec.decode(within)).toStrictEqual(codec.decode(bytes));
 });
 
-test.each([4095, 4096, 4097])("text within %i bytes", (length) => {
+test.each([4095, 4096, 4097])("text of %i bytes → read back equal", (length) => {
   const text = "tea ".repeat(2000).slice(0, length - 10);
   const bytes = codec.encodeMap({ a: text, b: 10n, c: "é" });
   const more = codec.encodeMap({ a: text.slice(0, text.length - (bytes.length - length)), b: 10n, c: "é" });

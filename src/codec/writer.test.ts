@@ -39,7 +39,7 @@ describe("another implementation", () => {
     ),
   })).value;
 
-  test("writes the same bytes", () => {
+  test("the same value → the same bytes as @msgpack/msgpack", () => {
     fc.assert(
       fc.property(plain, (value) => {
         expectSame(codec.encodeValue(value), reference(value));
@@ -48,7 +48,7 @@ describe("another implementation", () => {
     );
   });
 
-  test("understands Sets, Maps, bigints and URLs as well", () => {
+  test("Sets, Maps, bigints and URLs → understood by it", () => {
     const extensions = new ExtensionCodec();
     const nested = (bytes: Uint8Array) => libraryDecode(bytes, { extensionCodec: extensions }) as unknown[];
     const decoded = (type: number, decode: (payload: Uint8Array) => unknown) =>
@@ -82,7 +82,7 @@ describe("another implementation", () => {
     );
   });
 
-  test("an object whose getters and undefined values are many has the header of what is left", () => {
+  test("an object with many getters and undefined values → its header counts what is left", () => {
     for (const left of [0, 1, 14, 15, 16, 17, 40]) {
       for (const gone of [0, 1, 20]) {
         const object: Record<string, unknown> = {};
@@ -115,7 +115,7 @@ describe("the buffer", () => {
     ["a date", new Date(1_700_000_000_123)],
     ["a far date", new Date(-5)],
     ...numbers.map((value): [string, unknown] => [`the number ${value}`, value]),
-  ])("grows for %s wherever it ends", (_name, value) => {
+  ])("%s ends at any offset → the buffer grows", (_name, value) => {
     for (let fill = 8192 - 100; fill <= 8192 - 6; fill += 4) {
       for (let nulls = 0; nulls < 6; nulls++) {
         const all = [new Uint8Array(fill), ...Array.from({ length: nulls }, () => null), value, value, 7];
@@ -124,7 +124,7 @@ describe("the buffer", () => {
     }
   });
 
-  test("grows for extensions wherever they end", () => {
+  test("extensions that end at any offset → the buffer grows", () => {
     const more = [10n ** 20n, new Set([1, "a"]), new Map([["a", 1]]), new URL("http://a/b"), 5n];
     for (let fill = 8192 - 100; fill <= 8192 - 6; fill++) {
       const fresh = new Codec({ maxBytes: 100_000 });
@@ -133,7 +133,7 @@ describe("the buffer", () => {
     }
   });
 
-  test("is used again, unless it grew large", () => {
+  test("the next encoding → the same buffer, unless it grew large", () => {
     const allocate = vi.spyOn(Buffer, "allocUnsafeSlow");
     const allocations = (one: Codec, value: unknown) => {
       allocate.mockClear();
@@ -157,7 +157,7 @@ describe("the buffer", () => {
     }
   });
 
-  test("what was encoded stays as it was when more is", () => {
+  test("further encodings → bytes returned before do not change", () => {
     const first = codec.encodeValue(["tea", 1]);
     const copy = Buffer.from(first);
     codec.encodeValue(["coffee and cake", 2]);
@@ -165,7 +165,7 @@ describe("the buffer", () => {
   });
 });
 
-test("getters may save other sessions meanwhile, well or badly, however large", () => {
+test("a getter encodes other sessions, of any size, failing or not → the outer encoding is unaffected", () => {
   const others: unknown[] = [];
   const value = {
     before: "x".repeat(100),
@@ -195,7 +195,7 @@ test("getters may save other sessions meanwhile, well or badly, however large", 
   expect((others[0] as ValueError).path).toBe("value.other.price");
 });
 
-test("what was refused has no part in what is saved next", () => {
+test("a rejected value → no part of it in the next encoding", () => {
   const one = new Codec({ maxBytes: 1000, maxKeys: 4 });
   for (let round = 0; round < 5; round++) {
     const object = { a: { b: round } };

@@ -13,7 +13,7 @@ function mask(raw: Buffer, pad = Buffer.alloc(32, 0xa5)): string {
 }
 const hmac = (text: string): Buffer => createHmac("sha256", real).update(text).digest();
 
-describe("tokens that Rails renders are accepted", () => {
+describe("tokens that Rails renders → accepted", () => {
   const accepted: [string, string][] = [
     ["masked, for all forms", mask(hmac("!real_csrf_token"))],
     ["masked, the session's own (before 6.1)", mask(real)],
@@ -34,7 +34,7 @@ describe("tokens that Rails renders are accepted", () => {
   });
 });
 
-test("minted tokens are what Rails expects, masked afresh", () => {
+test("a minted token → the form that Rails expects, masked anew each time", () => {
   const session = data();
   const [one, two] = [railsCsrfToken(session), railsCsrfToken(session)];
   expect(one).not.toBe(two);
@@ -47,7 +47,7 @@ test("minted tokens are what Rails expects, masked afresh", () => {
   expect(verifyRailsCsrfToken(session, railsCsrfToken(session, form), form)).toBe(true);
 });
 
-test("a session without a token gets one; none is made for checking", () => {
+test("a session without a token → a form gets one, a check creates none", () => {
   const fresh: Record<string, unknown> = {};
   expect(verifyRailsCsrfToken(fresh, mask(real))).toBe(false);
   expect(fresh).toEqual({});
@@ -57,7 +57,7 @@ test("a session without a token gets one; none is made for checking", () => {
   expect(verifyRailsCsrfToken(JSON.parse(JSON.stringify(fresh)), token)).toBe(true);
 });
 
-test("anything else is refused without an error", () => {
+test("any other token → refused, without an error", () => {
   const good = mask(hmac("!real_csrf_token"));
   const bad: unknown[] = [
     "",

@@ -5,7 +5,7 @@ import { RubyIndifferentHash, symbolHash } from "./types.ts";
 /** What the next request loads. */
 const next = (data: Record<string, unknown>): Record<string, unknown> => structuredClone(data);
 
-test("a notice shows in the next request and is gone after it", () => {
+test("a notice → shown in the next request, then gone", () => {
   const post: Record<string, unknown> = { user_id: 42 };
   railsFlash(post).notice = "Saved.";
   expect(post).toEqual({ user_id: 42, flash: { discard: [], flashes: { notice: "Saved." } } });
@@ -17,12 +17,12 @@ test("a notice shows in the next request and is gone after it", () => {
   expect(railsFlash(next(show)).notice).toBeUndefined();
 });
 
-test("a request that does not ask leaves the flash", () => {
+test("a request that does not read the flash → the flash stays", () => {
   const data = { flash: { discard: [], flashes: { alert: "No." } } };
   expect(railsFlash(next(next(data))).alert).toBe("No.");
 });
 
-test("keep leaves everything, or one, for another request", () => {
+test("keep → all messages, or one, stay for another request", () => {
   const stored = { flash: { discard: [], flashes: { notice: "a", alert: "b" } } };
   const all = next(stored);
   railsFlash(all).keep();
@@ -34,7 +34,7 @@ test("keep leaves everything, or one, for another request", () => {
   expect(one).toEqual({});
 });
 
-test("now shows in this request only", () => {
+test("now → shown in this request only", () => {
   const data: Record<string, unknown> = {};
   railsFlash(data).now("notice", "Look");
   expect(railsFlash(data).entries()).toEqual([["notice", "Look"]]);
@@ -43,7 +43,7 @@ test("now shows in this request only", () => {
   expect(data).toEqual({ flash: { discard: [], flashes: { notice: "Later" } } });
 });
 
-test("what the stored flash discards is dropped at once", () => {
+test("messages that the stored flash discards → dropped at once", () => {
   const data: Record<string, unknown> = {
     flash: { discard: ["notice"], flashes: { notice: "old", alert: "b" } },
   };
@@ -52,7 +52,7 @@ test("what the stored flash discards is dropped at once", () => {
   expect(flash.entries()).toEqual([["alert", "b"]]);
 });
 
-test("delete, clear and discard of all", () => {
+test("delete, clear and discard of all → no messages", () => {
   const data: Record<string, unknown> = {};
   const flash = railsFlash(data);
   flash.set("a", 1);
@@ -67,7 +67,7 @@ test("delete, clear and discard of all", () => {
   expect(data).toEqual({});
 });
 
-test("a change leaves alone what another request's flash brought into the data meanwhile", () => {
+test("another request adds a message meanwhile → a change leaves it alone", () => {
   const data: Record<string, unknown> = { flash: { discard: [], flashes: { notice: "old", kept: 1 } } };
   const flash = railsFlash(data);
   flash.keep("kept");
@@ -85,7 +85,7 @@ test("a change leaves alone what another request's flash brought into the data m
   expect(flash.entries()).toEqual([]);
 });
 
-test("other shapes are read, and nonsense is an empty flash (R46)", () => {
+test("other forms → read; nonsense → an empty flash (R46)", () => {
   const hash = new RubyIndifferentHash([["flashes", symbolHash({ notice: "x" })]]);
   expect(railsFlash({ flash: hash }).notice).toBe("x");
   for (const flash of [null, 1, "x", [], { flashes: [1] }, { discard: {} }]) {

@@ -17,7 +17,7 @@ const ends: [string, unknown, unknown][] = [
   ["equal objects", { a: 1 }, { a: 1 }],
   ["an address and its text", new ruby.RubyIpAddress("10.0.0.1"), "10.0.0.9"],
 ];
-test.each(ends)("a Range of %s is written and read", (_, begin, end) => {
+test.each(ends)("a Range of %s → written and read back", (_, begin, end) => {
   const range = new ruby.RubyRange(begin, end);
   expect(decodeRuby(encodeRuby({ range }))).toEqual({ range });
 });
@@ -32,7 +32,7 @@ const incomparable: [string, unknown, unknown, string][] = [
   ["a number and a date", 1, day, "01c70506ce00258a97"],
 ];
 test.each(incomparable)(
-  "a Range of %s is none in Ruby, and refused both ways (R47)",
+  "a Range of %s, which Ruby does not allow → refused when written and when read (R47)",
   (_, begin, end, hex) => {
     const range = new ruby.RubyRange(begin, end);
     expect(() => encodeRuby({ a: [range] }, undefined, "data")).toThrow(

@@ -14,13 +14,13 @@ const load = (plaintext: Uint8Array): Record<string, unknown> => sessionObject(d
 /** a: 1 as uint64, b: 1.5 as float32, c: an array16, under keys in str 8. Rails reads all that, and writes none. */
 const odd = bytes("cc80 83 d90161 cf0000000000000001 a162 ca3fc00000 d90163 dc0001 d40078");
 
-describe("what Node did not touch goes back byte for byte", () => {
+describe("a session that Node did not change → the same bytes", () => {
   test("all of it", () => {
     expect(hex(encodeSession(load(odd), odd))).toBe(hex(odd));
     expect(hex(encodeSession(structuredClone({ a: 1, b: 1.5, c: load(odd)["c"] }), odd))).not.toBeNull();
   });
 
-  test("the keys beside a changed one", () => {
+  test("one key changes → the bytes of the others stay", () => {
     const data = load(odd);
     data["b"] = 2;
     data["d"] = "new";
@@ -29,7 +29,7 @@ describe("what Node did not touch goes back byte for byte", () => {
     );
   });
 
-  test("a value changed inside is written anew; one set to its equal is not", () => {
+  test("a value changed inside → written anew; one set to its equal → not", () => {
     const data = load(odd);
     (data["c"] as unknown[]).push(RubySymbol.for("y"));
     data["a"] = 1;
@@ -38,7 +38,7 @@ describe("what Node did not touch goes back byte for byte", () => {
     );
   });
 
-  test("1.0 stays a Float where it was read, and where it was moved", () => {
+  test("1.0 → stays a Float where it was read, and where it was moved", () => {
     const plaintext = encodeRuby({ price: new RubyFloat(1) });
     const data = load(plaintext);
     expect(Number(data["price"])).toBe(1);
@@ -50,7 +50,7 @@ describe("what Node did not touch goes back byte for byte", () => {
     );
   });
 
-  test("keys that no name stands for", () => {
+  test("keys that have no name in JavaScript → kept", () => {
     const plaintext = bytes("cc80 84 01 a178 a95f5f70726f746f5f5f 81a16101 9101 02 a16b 03");
     const data = load(plaintext);
     expect(data).toStrictEqual({ k: 3 });
@@ -60,7 +60,7 @@ describe("what Node did not touch goes back byte for byte", () => {
 });
 
 describe("the top level is Rails' own", () => {
-  test("symbols and strings are one name, and the last wins", () => {
+  test("a symbol and a string of the same name → one key, and the last wins", () => {
     const plaintext = bytes("cc80 83 d40061 01 a162 02 a161 03");
     expect(load(plaintext)).toStrictEqual({ a: 3, b: 2 });
     expect(hex(encodeSession(load(plaintext), plaintext))).toBe("cc8082a16103a16202");
@@ -71,7 +71,7 @@ describe("the top level is Rails' own", () => {
     );
   });
 
-  test("nil is left out, as Rails leaves it out; nothing at all is SQL NULL", () => {
+  test("nil → left out, as Rails does; no value at all → SQL NULL", () => {
     expect(hex(encodeSession({ a: null, b: undefined, c: 1 }, null))).toBe("cc8081a16301");
     expect(encodeSession({ a: null, b: undefined }, null)).toBeNull();
     expect(encodeSession({}, encodeRuby({ a: 1 }))).toBeNull();
@@ -81,7 +81,7 @@ describe("the top level is Rails' own", () => {
     expect(encodeSession({ a: null }, encodeRuby({ a: 1 }))).toBeNull();
   });
 
-  test("a HashWithIndifferentAccess is a session, and is written as a Hash", () => {
+  test("a HashWithIndifferentAccess → a session, written as a Hash", () => {
     const plaintext = encodeRuby(new RubyIndifferentHash([["a", 1]]));
     expect(load(plaintext)).toStrictEqual({ a: 1 });
     expect(hex(encodeSession({ ...load(plaintext), b: 2 }, plaintext))).toBe(hex(encodeRuby({ a: 1, b: 2 })));
@@ -96,7 +96,7 @@ describe("the top level is Rails' own", () => {
     "cc80d4110181a16101",
     "cc80c0c0",
     "cc80",
-  ])("%s is no session", (plaintext) => {
+  ])("%s → not a session", (plaintext) => {
     expect(() => decodeSession(bytes(plaintext))).toThrow(RefusedError);
   });
 });
@@ -104,7 +104,7 @@ describe("the top level is Rails' own", () => {
 describe("limits (R45)", () => {
   const nest = (depth: number): unknown => (depth === 0 ? 1 : [nest(depth - 1)]);
 
-  test("what can be written can be read, to the last level and key", () => {
+  test("the deepest level and the last key that can be written → can be read", () => {
     expect(load(encodeSession({ a: nest(31) }, null) ?? odd)).toStrictEqual({ a: nest(31) });
     expect(() => encodeSession({ a: nest(32) }, null)).toThrow(expect.objectContaining({ limit: "depth" }));
     const limits = { ...defaultLimits, maxKeys: 4 };
@@ -118,7 +118,7 @@ describe("limits (R45)", () => {
     expect(() => encodeSession({ a: { b: { c: 1, d: 1 } }, e: 1 }, null, limits)).toThrow("more than 4 keys");
   });
 
-  test("bytes", () => {
+  test("too many bytes → an error", () => {
     const limits = { ...defaultLimits, maxBytes: 100 };
     expect(() => encodeSession({ a: "x".repeat(60), b: "x".repeat(60) }, null, limits)).toThrow(
       expect.objectContaining({ limit: "bytes" }),
@@ -127,14 +127,14 @@ describe("limits (R45)", () => {
   });
 });
 
-test("values that are stored as the same bytes are the same", () => {
+test("values stored as the same bytes → the same", () => {
   expect(sameRuby({ a: [1] }, { a: [1] })).toBe(true);
   expect(sameRuby(1, new RubyFloat(1))).toBe(false);
   expect(sameRuby(new Map([["a", 1]]), { a: 1 })).toBe(true);
   expect(sameRuby({ a: 1, b: 2 }, { b: 2, a: 1 }), "Ruby keeps the order of keys").toBe(false);
 });
 
-test("errors name the path from the session's data", () => {
+test("a value that cannot be stored → an error with the path from the session's data", () => {
   expect(() => encodeSession({ cart: [{ price: () => 1 }] }, null)).toThrow(
     "data.cart[0].price is a function",
   );

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { isPublicId, mintPublicId, privateId } from "./session-id.ts";
 
-test("a new id is 32 lower-case hex characters from 16 random bytes (R1)", () => {
+test("a new id → 32 lower-case hex characters from 16 random bytes (R1)", () => {
   const ids = new Set(Array.from({ length: 2000 }, mintPublicId));
   expect(ids.size).toBe(2000);
   for (const id of ids) expect(isPublicId(id)).toBe(true);
 });
 
-test("nothing else is an id (R3, R35)", () => {
+test("any other text → not an id (R3, R35)", () => {
   const id = "4f2a0c9be1d87365a1b2c3d4e5f60718";
   const garbage = [
     "",

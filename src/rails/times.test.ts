@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { timeOf, timeText } from "./times.ts";
 
-test("a time of any number of digits reads, rounded down", () => {
+test("a time with any number of digits → read, rounded down", () => {
   const second = Date.UTC(2026, 10, 23, 9, 5, 7);
   expect(timeOf("2026-11-23 09:05:07")).toBe(second);
   expect(timeOf("2026-11-23 09:05:07.1")).toBe(second + 100);
@@ -22,6 +22,6 @@ test.each([
   "2026-11-23 09:00:00 UTC",
   "infinity",
   null,
-])("%s is no time, so that its row is dead", (text) => {
+])("%s is not a time → its row is dead", (text) => {
   expect(timeOf(text)).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import * as ruby from "./types.ts";
 
-describe("what cannot be is refused where it is made", () => {
+describe("a value that Ruby cannot have → a TypeError when it is made", () => {
   const wrong: [string, () => unknown][] = [
     ["a rational over 0", () => new ruby.RubyRational(1, 0)],
     ["0 over 0", () => new ruby.RubyRational(0, 0)],
@@ -34,14 +34,14 @@ describe("what cannot be is refused where it is made", () => {
   });
 });
 
-test("numbers count", () => {
+test("numbers → compared and counted as Ruby does", () => {
   expect(Number(new ruby.RubyFloat(2)) / 4).toBe(0.5);
   expect(+new ruby.RubyRational(1, 4)).toBe(0.25);
   expect(new ruby.RubyRational(0, 7)).toEqual(new ruby.RubyRational(0));
   expect(new ruby.RubyRational(6n, 4n)).toEqual(new ruby.RubyRational(6, 4));
 });
 
-test("decimals are written as bigdecimal writes them, and print plainly", () => {
+test("decimals → stored as bigdecimal does, printed plainly", () => {
   const decimal = (text: string): string[] => {
     const made = new ruby.RubyBigDecimal(text);
     return [`${made.precision}:${made.scientific}`, String(made)];
@@ -56,7 +56,7 @@ test("decimals are written as bigdecimal writes them, and print plainly", () => 
   expect(decimal("1e-999999")[1]).toBe("0.1e-999998");
 });
 
-test("days follow Ruby's calendar, Julian before the reform", () => {
+test("days → those of Ruby's calendar, Julian before the reform", () => {
   expect(ruby.RubyDate.from(2024, 2, 29).julianDay).toBe(2_460_370);
   expect(ruby.RubyDate.from(1582, 10, 15).julianDay).toBe(2_299_161);
   expect(ruby.RubyDate.from(1582, 10, 4).julianDay).toBe(2_299_160);
@@ -70,7 +70,7 @@ test("days follow Ruby's calendar, Julian before the reform", () => {
   }
 });
 
-test("instants agree with Date", () => {
+test("instants → agree with Date", () => {
   expect(new ruby.RubyTime(1_700_000_000, 123_456_789, 7200).toISOString()).toBe("2023-11-14T22:13:20.123Z");
   expect(new ruby.RubyTime(-1, 500_000_000, 0).getTime()).toBe(-500);
   const half = new ruby.RubyDateTime(
@@ -84,7 +84,7 @@ test("instants agree with Date", () => {
   expect(half.toDate().toISOString()).toBe("2024-02-29T07:44:15.250Z");
 });
 
-test("values print and go to JSON as text", () => {
+test("print and JSON.stringify → text", () => {
   const values = {
     symbol: ruby.RubySymbol.for("a"),
     float: new ruby.RubyFloat(1),
@@ -129,7 +129,7 @@ test("values print and go to JSON as text", () => {
   expect(new ruby.RubyUri("https://a.example").toURL().hostname).toBe("a.example");
 });
 
-test("wrappers do not change", () => {
+test("wrappers → immutable", () => {
   expect(() => {
     (new ruby.RubyFloat(1) as { value: number }).value = 2;
   }).toThrow(TypeError);

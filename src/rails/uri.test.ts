@@ -25,7 +25,7 @@ test.each([
   expect(expected).toMatch(RFC3986);
 });
 
-test("every character of ASCII, anywhere", () => {
+test("every ASCII character at any place → as Ruby's parser decides", () => {
   for (let code = 0; code < 128; code++) {
     const character = String.fromCharCode(code);
     for (const before of ["https://a.example/x", "https://a.example/?x", "https://a.example/#x", "data:x"]) {

@@ -4,7 +4,7 @@ import { fromRailsUrl } from "./url.ts";
 
 const ssl = (value: object) => `ssl=${encodeURIComponent(JSON.stringify(value))}`;
 
-test("addresses of Rails", () => {
+test("addresses as Rails writes them → the parts of the connection", () => {
   const cases = {
     "mysql2://u:p@db/app": "mysql://u:p@db/app",
     "trilogy://u:p@db/app?pool=5&ssl_mode=required&encoding=utf8mb4": `mysql://u:p@db/app?${ssl({ rejectUnauthorized: false })}`,
@@ -35,7 +35,7 @@ test("a Rails URL requires TLS in a way that mysql2 does not support → refused
   }
 });
 
-test("mysql2 takes the option as it is written", async () => {
+test("a setting in the address → passed to mysql2 as written", async () => {
   const { createPool } = await import("mysql2");
   const pool = createPool({ uri: fromRailsUrl("mysql2://db/app?ssl_mode=verify_identity") });
   const { ssl: taken } = (pool as unknown as { config: { connectionConfig: { ssl: object } } }).config

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { deflate, inflate } from "./deflate.ts";
 
 describe("deflate", () => {
-  test("is raw deflate of level 1", () => {
+  test("any bytes → raw deflate of level 1", () => {
     const plaintext = Buffer.from("tea and biscuits, ".repeat(200));
     const deflated = deflate(plaintext)!;
     expect(Buffer.from(inflateRawSync(deflated))).toEqual(plaintext);
@@ -12,7 +12,7 @@ describe("deflate", () => {
     expect(Buffer.from(deflated)).not.toEqual(deflateRawSync(plaintext));
   });
 
-  test("gives nothing where it would not get smaller, not even by the same length", () => {
+  test("a result that is not smaller → null, even at the same length", () => {
     expect(deflate(randomBytes(2000))).toBeNull();
     expect(deflate(new Uint8Array())).toBeNull();
     const differences = new Set<number>();
@@ -31,14 +31,14 @@ describe("deflate", () => {
 describe("inflate (R30)", () => {
   const deflated = deflateRawSync(Buffer.alloc(100_000, "a"));
 
-  test("gives as many bytes as it may, and not one more", () => {
+  test("a limit → at most that many bytes, and not one more", () => {
     expect(inflate(deflated, 100_000)).toHaveLength(100_000);
     expect(() => inflate(deflated, 99_999)).toThrow(
       expect.objectContaining({ code: "ERR_BUFFER_TOO_LARGE" }),
     );
   });
 
-  test("refuses what is no whole stream", () => {
+  test("an incomplete stream, or bytes behind it → an error", () => {
     expect(() => inflate(deflated.subarray(0, -1), 100_000)).toThrow(
       expect.objectContaining({ code: "Z_BUF_ERROR" }),
     );

@@ -35,14 +35,14 @@ describe("HMAC (R29)", () => {
       "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
       "b0ba465637458c6990e5a8c5f61d4af7e576d97ff94b872de76f8050361ee3dba91ca5c11aa25eb4d679275cc5788063a5f19741120c4f2de2adebeb10a298dd",
     ],
-  ])("RFC 4231, test case %i", (_, key, text, sha256, sha512) => {
+  ])("RFC 4231, test case %i → the published answer", (_, key, text, sha256, sha512) => {
     const message = Buffer.from(text);
     expect(hex(new Hmac("sha256", key).of(message))).toBe(sha256);
     expect(hex(new Hmac("sha512", key).of(message))).toBe(sha512);
   });
 
   test.each(["sha256", "sha512"] as const)(
-    "%s of any key and messages is what the runtime's own makes",
+    "%s of any key and message → the answer of node:crypto",
     (algorithm) => {
       const block = algorithm === "sha256" ? 64 : 128;
       for (let round = 0; round < 300; round++) {
@@ -56,7 +56,7 @@ describe("HMAC (R29)", () => {
     },
   );
 
-  test("keeps no memory of a long message, and none of it in the next", () => {
+  test("a long message → its memory is released, and none of it is in the next answer", () => {
     const hmac = new Hmac("sha256", Buffer.alloc(32, 1));
     const own = (message: Uint8Array) =>
       createHmac("sha256", Buffer.alloc(32, 1)).update(message).digest("hex");
@@ -73,7 +73,7 @@ describe("HMAC (R29)", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(40_000_000);
   });
 
-  test("takes no key of more than a block, which HMAC would have to hash first", () => {
+  test("a key longer than a block, which HMAC would hash first → an error", () => {
     expect(() => new Hmac("sha256", Buffer.alloc(65))).toThrow(
       "An HMAC-sha256 key must be at most 64 bytes long.",
     );
@@ -82,7 +82,7 @@ describe("HMAC (R29)", () => {
     );
   });
 
-  test("shows nothing of its key (R28)", () => {
+  test("inspected or serialized → nothing of the key (R28)", () => {
     const key = randomBytes(32);
     const hmac = new Hmac("sha256", key);
     hmac.of(Buffer.from("a message"));

@@ -25,7 +25,7 @@ function refusal(keys: unknown): string {
 }
 
 describe("generateKey", () => {
-  test("makes 32 bytes in their written form, others each time", () => {
+  test("each call → 32 other bytes, in their text form", () => {
     const keys = many(100);
     for (const key of keys) expect(key).toMatch(/^ssk1_[A-Za-z0-9_-]{43}$/);
     expect(new Set(keys).size).toBe(100);
@@ -34,7 +34,7 @@ describe("generateKey", () => {
 });
 
 describe("KeyRing.from", () => {
-  test("takes one key, a comma-separated text, a list, or a ring, newest first", () => {
+  test("one key, comma-separated text, a list or a ring → a ring, newest key first", () => {
     const [first, second] = [KeyRing.from(ONES).newest, KeyRing.from(TWOS).newest];
     expect(first.name).toBe("294a0775");
     expect(first.id).toBe(0x294a0775);
@@ -47,26 +47,26 @@ describe("KeyRing.from", () => {
     expect(KeyRing.from(ring)).toBe(ring);
   });
 
-  test("ignores white space around keys and commas", () => {
+  test("white space around keys and commas → ignored", () => {
     expect(KeyRing.from(`\n ${ONES} ,\t${TWOS}\r\n`).keys).toHaveLength(2);
     expect(KeyRing.from([` ${ONES}`, `${TWOS} `]).keys).toHaveLength(2);
   });
 
-  test("takes eight keys and refuses nine", () => {
+  test("eight keys → accepted; nine → refused", () => {
     expect(KeyRing.from(many(8)).keys).toHaveLength(8);
     expect(refusal(many(9))).toBe(
       "Invalid keys. There are 9 keys; the maximum is 8. Remove the oldest ones, which are last.",
     );
   });
 
-  test.each([undefined, null, "", "  ", ",", " , ", [], [""], ["", " "]])("no key: %j", (keys) => {
+  test.each([undefined, null, "", "  ", ",", " , ", [], [""], ["", " "]])("%j → no key", (keys) => {
     expect(refusal(keys)).toBe(
       "Invalid keys. No key was given. Create one with generateKey(), store it with your other secrets, " +
         "and pass it as `keys`.",
     );
   });
 
-  test.each([{}, 7, true, new Map()])("neither a text nor a list: %j", (keys) => {
+  test.each([{}, 7, true, new Map()])("%j, neither text nor a list → refused", (keys) => {
     expect(refusal(keys)).toBe("The keys must be a string, an array of strings, or a KeyRing.");
   });
 
@@ -129,15 +129,15 @@ describe("KeyRing.from", () => {
       "Keys 2 and 3 have the same key id, 1179ed63. " +
         "Replace the one that is not in use yet with a new key from generateKey().",
     ],
-  ])("refuses %s", (_, keys, sentence) => {
+  ])("%s → refused", (_, keys, sentence) => {
     expect(refusal(keys)).toBe(`Invalid keys. ${sentence}`);
   });
 
-  test("takes either twin alone", () => {
+  test("either of two keys with the same id → accepted alone", () => {
     for (const twin of TWINS) expect(KeyRing.from([ONES, twin]).keys[1]!.name).toBe("1179ed63");
   });
 
-  test("says everything at once, and counts keys as the caller does", () => {
+  test("several faults → all in one error, with keys counted as the caller does", () => {
     expect(refusal(`secret, ${TWINS[0]},, ${TWINS[1]}, ${TWOS}, ${TWOS}`)).toBe(
       [
         "Invalid keys, 4 problems:",
@@ -149,7 +149,7 @@ describe("KeyRing.from", () => {
     );
   });
 
-  test("reports a malformed key for what it is each time, not as a duplicate", () => {
+  test("a malformed key twice → reported as malformed both times, not as a duplicate", () => {
     expect(refusal("x,x")).toContain("Key 2 does not begin with ssk1_.");
   });
 });
@@ -157,13 +157,13 @@ describe("KeyRing.from", () => {
 describe("KeyRing", () => {
   const ring = KeyRing.from([ONES, TWOS]);
 
-  test("finds keys by id, and only those", () => {
+  test("find by id → the key, or undefined", () => {
     for (const key of ring.keys) expect(ring.find(key.id)).toBe(key);
     expect(ring.find(ring.newest.id + 1)).toBeUndefined();
     expect(ring.find(0)).toBeUndefined();
   });
 
-  test("gives a user's references under every key, newest first", () => {
+  test("references of a user → one under every key, newest first", () => {
     const refs = ring.userRefs("42");
     expect(refs.map((ref) => ref.length)).toEqual([32, 32]);
     expect(ring.userRef("42")).toEqual(refs[0]);
@@ -172,12 +172,12 @@ describe("KeyRing", () => {
     expect(refs[0]).not.toEqual(refs[1]);
   });
 
-  test("cannot be changed from outside", () => {
+  test("changes from outside → impossible", () => {
     expect(() => (ring.keys as unknown[]).pop()).toThrow(TypeError);
     expect(() => Object.assign(ring.newest, { id: 1 })).toThrow(TypeError);
   });
 
-  test("shows key ids and nothing of a key (R28)", () => {
+  test("inspected or serialized → key ids, and nothing of a key (R28)", () => {
     const names = ring.keys.map((key) => key.name);
     expect(inspect(ring)).toBe(`KeyRing { ${names[0]}, ${names[1]} }`);
     expect(JSON.stringify(ring)).toBe(JSON.stringify({ keys: names }));
@@ -204,7 +204,7 @@ describe("KeyRing", () => {
     }
   });
 
-  test("no refusal repeats any part of a key (R28)", () => {
+  test("any error → repeats no part of a key (R28)", () => {
     const key = generateKey();
     const attempts = [
       [key, key],
@@ -233,7 +233,7 @@ describe("users of a named application", () => {
 });
 
 describe("a key ring of another copy of the package", () => {
-  test("is refused by name", () => {
+  test("passed in → refused by name", () => {
     const classes = { KeyRing: class {} };
     const otherCopy = new classes.KeyRing();
     expect(() => KeyRing.from(otherCopy as never)).toThrow(/another copy of stored-session/);

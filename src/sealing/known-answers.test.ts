@@ -30,7 +30,7 @@ describe("known answers of the runtime's cryptography (R29)", () => {
       Buffer.alloc(0),
       "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
     ],
-  ])("HKDF, RFC 5869 %s", (_, secret, salt, info, answer) => {
+  ])("HKDF, RFC 5869 %s → the published answer", (_, secret, salt, info, answer) => {
     const okm = Buffer.from(hkdfSync("sha256", secret, salt, info, answer.length / 2));
     expect(okm.toString("hex")).toBe(answer);
   });
@@ -56,14 +56,19 @@ describe("known answers of the runtime's cryptography (R29)", () => {
         "c5f61e6393ba7a0abcc9f662",
       "76fc6ece0f4e1768cddf8853bb2d551b",
     ],
-  ])("AES-256-GCM, test case %s of its specification", (_, key, nonce, plaintext, data, ciphertext, tag) => {
-    const options = { authTagLength: 16 };
-    const cipher = createCipheriv("aes-256-gcm", bytes(key), bytes(nonce), options).setAAD(bytes(data));
-    expect(Buffer.concat([cipher.update(bytes(plaintext)), cipher.final()]).toString("hex")).toBe(ciphertext);
-    expect(cipher.getAuthTag().toString("hex")).toBe(tag);
-    const decipher = createDecipheriv("aes-256-gcm", bytes(key), bytes(nonce), options);
-    decipher.setAAD(bytes(data)).setAuthTag(bytes(tag));
-    const opened = Buffer.concat([decipher.update(bytes(ciphertext)), decipher.final()]);
-    expect(opened.toString("hex")).toBe(plaintext);
-  });
+  ])(
+    "AES-256-GCM, test case %s of its specification → the published answer",
+    (_, key, nonce, plaintext, data, ciphertext, tag) => {
+      const options = { authTagLength: 16 };
+      const cipher = createCipheriv("aes-256-gcm", bytes(key), bytes(nonce), options).setAAD(bytes(data));
+      expect(Buffer.concat([cipher.update(bytes(plaintext)), cipher.final()]).toString("hex")).toBe(
+        ciphertext,
+      );
+      expect(cipher.getAuthTag().toString("hex")).toBe(tag);
+      const decipher = createDecipheriv("aes-256-gcm", bytes(key), bytes(nonce), options);
+      decipher.setAAD(bytes(data)).setAuthTag(bytes(tag));
+      const opened = Buffer.concat([decipher.update(bytes(ciphertext)), decipher.final()]);
+      expect(opened.toString("hex")).toBe(plaintext);
+    },
+  );
 });

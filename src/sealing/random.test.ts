@@ -12,14 +12,14 @@ function countingPool() {
 }
 
 describe("RandomPool", () => {
-  test("draws nothing before it is asked, then 8,192 bytes at once", () => {
+  test("the first call → draws 8,192 bytes at once; nothing before it", () => {
     const { pool, refills } = countingPool();
     expect(refills).toHaveLength(0);
     pool.bytes(1);
     expect(refills.map((target) => target.length)).toEqual([8192]);
   });
 
-  test("hands bytes out in turn, each once, and wipes them", () => {
+  test("further calls → bytes in turn, each once, wiped after use", () => {
     const { pool, refills } = countingPool();
     expect([...pool.bytes(3)]).toEqual([1, 2, 3]);
     expect([...pool.bytes(2)]).toEqual([4, 5]);
@@ -35,14 +35,14 @@ describe("RandomPool", () => {
     expect([...pool.bytes(1)]).toEqual([5]);
   });
 
-  test("fills at an offset and leaves the rest alone", () => {
+  test("fill at an offset → the rest of the array stays", () => {
     const { pool } = countingPool();
     const target = new Uint8Array(6).fill(99);
     pool.write(target, 2, 3);
     expect([...target]).toEqual([99, 99, 1, 2, 3, 99]);
   });
 
-  test("uses the last byte of a draw, and draws again for the next", () => {
+  test("the last byte of a draw → used; the next call draws again", () => {
     const { pool, refills } = countingPool();
     pool.bytes(8191);
     expect([...pool.bytes(1)]).toEqual([(8191 % 251) + 1]);
@@ -51,20 +51,20 @@ describe("RandomPool", () => {
     expect(refills).toHaveLength(2);
   });
 
-  test("drops a rest that is too short instead of mixing two draws", () => {
+  test("a remainder that is too short → dropped, so that no value mixes two draws", () => {
     const { pool, refills } = countingPool();
     pool.bytes(8191);
     expect([...pool.bytes(2)]).toEqual([1, 2]);
     expect(refills).toHaveLength(2);
   });
 
-  test("gives up to 8,192 bytes at once and says so beyond", () => {
+  test("8,192 bytes at once → given; more → a RangeError", () => {
     const { pool } = countingPool();
     expect(pool.bytes(8192)).toHaveLength(8192);
     expect(() => pool.bytes(8193)).toThrow(new RangeError("At most 8192 random bytes can be drawn at once."));
   });
 
-  test("a version is the first 53 of 64 bits, and wipes all 64", () => {
+  test("a version → the first 53 of 64 bits, and all 64 are wiped", () => {
     const version = (bytes: number[]) => {
       const refills: Uint8Array[] = [];
       const pool = new RandomPool((target) => {
@@ -83,7 +83,7 @@ describe("RandomPool", () => {
     expect(version([7, 0x80, 0, 0, 0, 0x80, 0, 0, 0])).toBe(2 ** 52 + 2 ** 31);
   });
 
-  test("versions and bytes come from one sequence", () => {
+  test("versions and bytes → from one sequence", () => {
     const { pool } = countingPool();
     pool.version();
     expect([...pool.bytes(2)]).toEqual([9, 10]);
@@ -91,13 +91,13 @@ describe("RandomPool", () => {
 });
 
 describe("the pool of this process (R1)", () => {
-  test("32 bytes never come twice, across many draws", () => {
+  test("many draws → no 32 bytes come twice", () => {
     const seen = new Set<string>();
     for (let index = 0; index < 10_000; index++) seen.add(Buffer.from(randomBytes(32)).toString("latin1"));
     expect(seen.size).toBe(10_000);
   });
 
-  test("fillRandom fills what it was asked to fill", () => {
+  test("fillRandom → fills the whole array", () => {
     const target = new Uint8Array(64);
     fillRandom(target, 16, 32);
     expect(target.subarray(0, 16).every((byte) => byte === 0)).toBe(true);
@@ -105,7 +105,7 @@ describe("the pool of this process (R1)", () => {
     expect(target.subarray(48).every((byte) => byte === 0)).toBe(true);
   });
 
-  test("versions are distinct safe integers with all of their 53 bits in use", () => {
+  test("versions → distinct safe integers that use all 53 bits", () => {
     const seen = new Set<number>();
     const ones = Array.from({ length: 53 }, () => 0);
     for (let index = 0; index < 20_000; index++) {

@@ -86,7 +86,7 @@ describe.each([
   ["the key ring", sealer, 0],
   ["the cookie", cookieSealer, 2],
 ])("sealing to %s", (_, sealing, mode) => {
-  test("adds 54 bytes and opens again, from nothing to a mebibyte", () => {
+  test("a content of zero bytes to a mebibyte → 54 bytes longer, and opens again", () => {
     for (const length of [0, 1, 15, 16, 17, 300, 1024, 4096, 2 ** 20]) {
       const bytes = randomBytes(length);
       const envelope = sealing.seal(bytes, context, sid);
@@ -97,7 +97,7 @@ describe.each([
     }
   });
 
-  test("takes every kind of Uint8Array, and Buffers that are views", () => {
+  test("every kind of Uint8Array, and Buffers that are views → sealed", () => {
     const envelope = sealing.seal(Uint8Array.from(plaintext), context, Uint8Array.from(sid));
     const shifted = new Uint8Array(envelope.length + 3);
     shifted.set(envelope, 3);
@@ -105,7 +105,7 @@ describe.each([
     expect(Buffer.from(sealing.open(Uint8Array.from(envelope), context, sid))).toEqual(plaintext);
   });
 
-  test("leaves its inputs as they were", () => {
+  test("sealing and opening → the inputs stay as they were", () => {
     const copies = [Buffer.from(plaintext), Buffer.from(sid), structuredClone(context)];
     const envelope = sealing.seal(plaintext, context, sid);
     const before = Buffer.from(envelope);
@@ -116,7 +116,7 @@ describe.each([
     expect([plaintext, sid, structuredClone(context)]).toEqual(copies);
   });
 
-  test("gives each message a salt, and so a key, of its own (R21)", () => {
+  test("each message → its own salt, and so its own key (R21)", () => {
     const parts = new Set<string>();
     for (let index = 0; index < 500; index++) {
       const envelope = Buffer.from(sealing.seal(plaintext, context, sid));
@@ -132,7 +132,7 @@ describe.each([
     expect(parts.size).toBe(2000);
   });
 
-  test("refuses every changed bit, for the reason of its place (R25, R47)", () => {
+  test("any bit changed → refused, with the reason of its place (R25, R47)", () => {
     const envelope = sealing.seal(plaintext, context, sid);
     for (let at = 0; at < envelope.length; at++) {
       for (let bit = 0; bit < 8; bit++) {
@@ -147,7 +147,7 @@ describe.each([
     }
   });
 
-  test("refuses every other length (R24)", () => {
+  test("any other length → refused (R24)", () => {
     const envelope = sealing.seal(plaintext, context, sid);
     for (let length = 0; length < envelope.length; length++) {
       const cut = () => sealing.open(envelope.subarray(0, length), context, sid);
@@ -157,7 +157,7 @@ describe.each([
     expectRefused(() => sealing.open(Buffer.concat([envelope, envelope]), context, sid), "tag");
   });
 
-  test("refuses a tag of 4 bytes (R24)", () => {
+  test("a tag of 4 bytes → refused (R24)", () => {
     for (const length of [0, 11, 12, 300]) {
       const envelope = sealing.seal(randomBytes(length), context, sid);
       const cut = envelope.subarray(0, envelope.length - 12);
@@ -165,7 +165,7 @@ describe.each([
     }
   });
 
-  test("refuses every edited column (R16, R22)", () => {
+  test("any column edited → refused (R16, R22)", () => {
     const envelope = sealing.seal(plaintext, context, sid);
     const edits: [string, Partial<SealContext>][] = [
       ["another id", { id: randomBytes(32) }],
@@ -205,7 +205,7 @@ describe.each([
     expect(Buffer.from(sealing.open(envelope, { ...context }, sid))).toEqual(plaintext);
   });
 
-  test("refuses zeros where there is no user, so that no column has two spellings (R22)", () => {
+  test("zeros where there is no user → refused, so that no column has two spellings (R22)", () => {
     const anonymous = { ...context, userRef: null };
     const envelope = sealing.seal(plaintext, anonymous, sid);
     expect(Buffer.from(sealing.open(envelope, anonymous, sid))).toEqual(plaintext);
@@ -214,7 +214,7 @@ describe.each([
     }
   });
 
-  test("an absent user leaves no trace of the row before", () => {
+  test("no user, after a row with one → no trace of that row", () => {
     const anonymous = { ...context, userRef: null };
     sealing.seal(plaintext, context, sid);
     const envelope = sealing.seal(plaintext, anonymous, sid);
@@ -222,7 +222,7 @@ describe.each([
     expect(Buffer.from(sealing.open(envelope, anonymous, sid))).toEqual(plaintext);
   });
 
-  test("refuses another application's row (R22)", () => {
+  test("the row of another application → refused (R22)", () => {
     const envelope = sealing.seal(plaintext, context, sid);
     for (const app of ["", "Shop", "shop ", "other"]) {
       const other = sealerWith({ app, sealTo: mode === 0 ? "keys" : "cookie" });
@@ -230,7 +230,7 @@ describe.each([
     }
   });
 
-  test("every pair of 300 rows, swapped, is refused (R22)", () => {
+  test("every pair of 300 rows swapped → refused (R22)", () => {
     const users = [null, ...["1", "2", "3"].map((user) => keys.userRefs(user)[0]!)];
     const rows = Array.from({ length: 300 }, (_row, index) => {
       const row = {
@@ -260,7 +260,7 @@ describe.each([
       expect(sealing.open(envelope, row, rowSid)).toHaveLength(8);
   }, 60_000);
 
-  test("the newest key seals and every key opens (R27)", () => {
+  test("several keys → the newest seals, every one opens (R27)", () => {
     const sealTo = mode === 0 ? "keys" : "cookie";
     const before = sealerWith({ keys: older, sealTo }).seal(plaintext, context, sid);
     const text = [generateKey(), generateKey()] as const;
@@ -276,13 +276,13 @@ describe.each([
     expectRefused(() => sealerWith({ keys: first, sealTo }).open(resealed, context, sid), "key");
   });
 
-  test("chooses the key by its id and tries no other (R23)", () => {
+  test("an envelope → opened with the key of its id, and no other is tried (R23)", () => {
     const envelope = Buffer.from(sealing.seal(plaintext, context, sid));
     envelope.writeUInt32BE(keys.keys[1]!.id, 2);
     expectRefused(() => sealing.open(envelope, context, sid), "commitment");
   });
 
-  test("deflates above the limit, where that gets smaller", () => {
+  test("a content above the limit → deflated, if that is smaller", () => {
     const sealTo = mode === 0 ? "keys" : "cookie";
     const row = (length: number, options: Partial<SealerOptions>) => {
       const bytes = Buffer.alloc(length, "a");
@@ -304,18 +304,18 @@ describe.each([
 });
 
 describe("the two modes", () => {
-  test("neither opens the other's envelopes, whatever the row says", () => {
+  test("an envelope of the other mode → refused, whatever the row says", () => {
     expectRefused(() => cookieSealer.open(sealer.seal(plaintext, context, sid), context, sid), "mode");
     expectRefused(() => sealer.open(cookieSealer.seal(plaintext, context, sid), context, sid), "mode");
   });
 
-  test("sealing to the keys needs no sid and minds none", () => {
+  test("sealing to the keys, with or without a sid → opens", () => {
     const envelope = sealer.seal(plaintext, context, new Uint8Array());
     expect(Buffer.from(sealer.open(envelope, context, null))).toEqual(plaintext);
     expect(Buffer.from(sealer.open(envelope, context, randomBytes(32)))).toEqual(plaintext);
   });
 
-  test("sealing to the cookie opens with that cookie only", () => {
+  test("sealing to the cookie → opens with that cookie only", () => {
     const envelope = cookieSealer.seal(plaintext, context, sid);
     expectRefused(() => cookieSealer.open(envelope, context, null), "mode");
     for (const other of [randomBytes(32), changed(sid, 0), sid.subarray(0, 31), new Uint8Array()]) {
@@ -323,7 +323,7 @@ describe("the two modes", () => {
     }
   });
 
-  test("sealing to the cookie takes ids of any length but none", () => {
+  test("sealing to the cookie, an id of any length → opens; of none → an error", () => {
     for (const length of [1, 24, 33, 200]) {
       const id = randomBytes(length);
       const envelope = cookieSealer.seal(plaintext, context, id);
@@ -334,7 +334,7 @@ describe("the two modes", () => {
     );
   });
 
-  test("the checks come in the order of the formats", () => {
+  test("several faults at once → the one that the format checks first", () => {
     const [first] = keys.keys;
     const one = (flags: number, id: number, length = 54) => {
       const bytes = Buffer.alloc(length);
@@ -357,7 +357,7 @@ describe("the two modes", () => {
 });
 
 describe("limits", () => {
-  test("seals at most maxBytes, and says how much too much it was (R45)", () => {
+  test("a content above maxBytes → an error with both sizes (R45)", () => {
     const small = sealerWith({ maxBytes: 100, compressAbove: 50 });
     const most = Buffer.alloc(100, "a");
     expect(Buffer.from(small.open(small.seal(most, context, sid), context, sid))).toEqual(most);
@@ -375,7 +375,7 @@ describe("limits", () => {
     });
   });
 
-  test("a bomb of 1,000:1 stops at the limit (R30)", () => {
+  test("a bomb of 1,000:1 → stops at the limit (R30)", () => {
     const zeros = Buffer.alloc(64 * 2 ** 20);
     const bomb = forge(keys.newest, 1, deflateRawSync(zeros, { level: 9 }));
     expect(bomb.length * 1000).toBeLessThan(zeros.length);
@@ -383,13 +383,13 @@ describe("limits", () => {
     expect(refused.cause).toMatchObject({ code: "ERR_BUFFER_TOO_LARGE" });
   });
 
-  test("inflates to maxBytes and not one byte more (R30)", () => {
+  test("a content that inflates to maxBytes → opened; to one byte more → refused (R30)", () => {
     const envelope = sealerWith({ compressAbove: 0 }).seal(Buffer.alloc(5000, "a"), context, sid);
     expect(sealerWith({ maxBytes: 5000 }).open(envelope, context, sid)).toHaveLength(5000);
     expectRefused(() => sealerWith({ maxBytes: 4999 }).open(envelope, context, sid), "inflate");
   });
 
-  test("refuses a content that only claims to be deflated, and keeps the cause", () => {
+  test("a content that only claims to be deflated → refused, with the cause", () => {
     const [key] = keys.keys;
     const whole = deflateRawSync(Buffer.alloc(500, "tea "));
     expect(Buffer.from(sealer.open(forge(key!, 1, whole), context, null))).toEqual(Buffer.alloc(500, "tea "));
@@ -400,7 +400,7 @@ describe("limits", () => {
     }
   });
 
-  test("a refused tag keeps its cause, and other refusals have none", () => {
+  test("a wrong tag → an error with a cause; other refusals → without one", () => {
     const envelope = sealer.seal(plaintext, context, sid);
     const last = envelope.length - 1;
     expect(
@@ -412,7 +412,7 @@ describe("limits", () => {
   });
 });
 
-describe("what cannot be sealed", () => {
+describe("seal: fields out of range → a TypeError, and nothing is sealed", () => {
   test.each<[string, Partial<SealContext>]>([
     ["a short id", { id: new Uint8Array(31) }],
     ["a long id", { id: new Uint8Array(33) }],
@@ -432,7 +432,7 @@ describe("what cannot be sealed", () => {
     expect(() => sealer.seal(plaintext, { ...context, ...edit }, sid)).toThrow(new TypeError(message));
   });
 
-  test("but every corner of what can be is, and opens with exactly that", () => {
+  test("every field at its limit → sealed, and opens with exactly that row", () => {
     const corners: SealContext[] = [];
     for (const version of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
       for (const createdAt of [Number.MIN_SAFE_INTEGER, -(2 ** 32), -1, 0, 2 ** 31, 2 ** 32, 2 ** 53 - 1]) {
@@ -454,7 +454,7 @@ describe("what cannot be sealed", () => {
 });
 
 describe("ContextWriter", () => {
-  test("writes integers as 64 bits, big-endian, two's complement", () => {
+  test("integers → 64 bits, big-endian, two's complement", () => {
     const writer = new ContextWriter("row", "");
     const random = () => randomInt(2 ** 48 - 1) * (randomInt(2) === 0 ? 1 : -1) * randomInt(1, 32);
     for (let index = 0; index < 200; index++) {
@@ -473,7 +473,7 @@ describe("the client column", () => {
   const { id, createdAt, absoluteExpiresAt } = context;
   const client = { id, createdAt, absoluteExpiresAt };
 
-  test("is sealed under the key ring in both modes", () => {
+  test("either mode → sealed under the key ring", () => {
     for (const sealing of [sealer, cookieSealer]) {
       const envelope = sealing.sealClient(plaintext, client);
       expect(envelope[1]).toBe(0);
@@ -484,7 +484,7 @@ describe("the client column", () => {
     }
   });
 
-  test("does not open as data, nor data as a client (R22)", () => {
+  test("opened as data, or data opened as a client → refused (R22)", () => {
     const row: SealContext = { ...client, version: 0, userRef: null };
     const asClient = sealer.sealClient(plaintext, client);
     const asData = sealer.seal(plaintext, row, sid);
@@ -495,7 +495,7 @@ describe("the client column", () => {
     expectRefused(() => cookieSealer.openClient(cookieSealer.seal(plaintext, row, sid), client), "mode");
   });
 
-  test("refuses every edit of the row that it covers, and every changed byte", () => {
+  test("a covered column or any byte edited → refused", () => {
     const envelope = sealer.sealClient(plaintext, client);
     for (const edit of [
       { id: randomBytes(32) },
@@ -512,7 +512,7 @@ describe("the client column", () => {
     expectRefused(() => sealer.openClient(envelope.subarray(0, 53), client), "length");
   });
 
-  test("minds nothing else of the row, which it outlives", () => {
+  test("other columns edited → opens, because it outlives them", () => {
     const envelope = sealer.sealClient(plaintext, { ...context, version: 1, userRef: null } as typeof client);
     expect(Buffer.from(sealer.openClient(envelope, { ...context, version: 2 } as typeof client))).toEqual(
       plaintext,
@@ -521,14 +521,14 @@ describe("the client column", () => {
 });
 
 describe("Sealer.keyId", () => {
-  test("names the key, whether or not anyone has it", () => {
+  test("an envelope → its key's id, whether or not anyone has the key", () => {
     expect(Sealer.keyId(sealer.seal(plaintext, context, sid))).toBe(keys.newest.id);
     expect(Sealer.keyId(sealerWith({ keys: older }).seal(plaintext, context, sid))).toBe(older.newest.id);
     expect(Sealer.keyId(Buffer.from(`0100ff000001${"00".repeat(48)}`, "hex"))).toBe(0xff000001);
     expect(Sealer.keyId(Buffer.from(`010080fe7d02${"00".repeat(48)}`, "hex"))).toBe(0x80fe7d02);
   });
 
-  test("is null for what is no envelope", () => {
+  test("bytes that are not an envelope → null", () => {
     const envelope = sealer.seal(new Uint8Array(), context, sid);
     expect(Sealer.keyId(envelope)).toBe(keys.newest.id);
     expect(Sealer.keyId(envelope.subarray(0, 53))).toBeNull();
@@ -538,7 +538,7 @@ describe("Sealer.keyId", () => {
 });
 
 describe("a sealer that is shown (R28)", () => {
-  test("shows nothing", () => {
+  test("inspected or serialized → nothing of its keys", () => {
     const shown = inspect(sealer, { depth: Infinity, showHidden: true, getters: true });
     expect(shown).toBe("Sealer {}");
     expect(JSON.stringify(sealer)).toBe("{}");

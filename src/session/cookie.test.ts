@@ -53,7 +53,7 @@ describe("R4: Set-Cookie", () => {
       },
       "__Host-session=TOKEN; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax",
     ],
-  ])("%o", (options, header) => {
+  ])("%o → its Set-Cookie", (options, header) => {
     expect(new SessionCookie(options).set(token, month)).toBe(header.replace("TOKEN", token));
   });
 
@@ -70,7 +70,7 @@ describe("R4: Set-Cookie", () => {
     [400 * day, 34_560_000],
     [400 * day + 1, 34_560_000],
     [Infinity, 34_560_000],
-  ])("R7: Max-Age of %i ms is %i whole seconds, at most 400 days", (left, seconds) => {
+  ])("R7: Max-Age of %i ms → %i whole seconds, at most 400 days", (left, seconds) => {
     const header = new SessionCookie().set(token, {
       now: 1_700_000_000_000,
       expiresAt: 1_700_000_000_000 + left,
@@ -78,7 +78,7 @@ describe("R4: Set-Cookie", () => {
     expect(header).toContain(`; Max-Age=${seconds};`);
   });
 
-  test("R7: name and value together take at most 4,096 bytes", () => {
+  test("R7: name and value of 4,096 bytes together → set; longer → an error", () => {
     const cookie = new SessionCookie({ name: "abcd" });
     expect(cookie.set("x".repeat(4092), month)).toContain(`abcd=${"x".repeat(4092)};`);
     const error = (() => {
@@ -95,7 +95,7 @@ describe("R4: Set-Cookie", () => {
     );
   });
 
-  test("a value goes out as it is, or not at all: every character", () => {
+  test("any character in a value → sent unchanged, or the value is refused", () => {
     const cookie = new SessionCookie();
     const passes = (value: string) => {
       try {
@@ -136,11 +136,11 @@ describe("R13: clearing", () => {
       },
       "sid=; Max-Age=0; Domain=example.com; Path=/shop; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; Partitioned; Priority=Low; SameSite=None",
     ],
-  ])("%o", (options, header) => {
+  ])("%o → its Set-Cookie", (options, header) => {
     expect(new SessionCookie(options).clear()).toBe(header);
   });
 
-  test("has every attribute that it was set with", () => {
+  test("clear → every attribute that set uses", () => {
     const options = fc.record(
       {
         path: fc.constantFrom("/", "/shop", "/a/b"),
@@ -165,7 +165,7 @@ describe("R13: clearing", () => {
 });
 
 describe("what the manager asks", () => {
-  test("name, secure and rolling", () => {
+  test("name, secure and rolling → as configured", () => {
     const named = ({ name, secure, rolling }: SessionCookie) => ({ name, secure, rolling });
     expect(named(new SessionCookie())).toEqual({ name: "__Host-session", secure: true, rolling: false });
     expect(named(new SessionCookie({ secure: false, rolling: true }))).toEqual({
@@ -219,22 +219,22 @@ describe("R10: reading", () => {
     ["\u00a0sid=a", []],
     ["\nsid=a", []],
     ["sid=\u00e9\u0000", ["\u00e9\u0000"]],
-  ])("%j", (header, values) => {
+  ])("%j → its values", (header, values) => {
     expect(read(header)).toEqual(values);
   });
 
-  test("at most 4 are looked at, the first ones", () => {
+  test("more than 4 cookies of our name → the first 4", () => {
     expect(read("sid=1; sid=2; sid=3; sid=4")).toEqual(["1", "2", "3", "4"]);
     expect(read("sid=1; sid=2; sid=3; sid=4; sid=5; sid=6")).toEqual(["1", "2", "3", "4"]);
     expect(read(`${"x=sid=0; ".repeat(10)}sid=1`)).toEqual(["1"]);
   });
 
-  test("names are text, not patterns", () => {
+  test("a name with characters of a regular expression → compared as text", () => {
     expect(read("s+d=1; s.d=2; ssd=3", "s.d")).toEqual(["2"]);
     expect(read("$sid=1; s|d=2", "$sid")).toEqual(["1"]);
   });
 
-  test("any header at all: the same as splitting it would find", () => {
+  test("any header → the values that splitting it finds", () => {
     const header = fc
       .array(fc.constantFrom("sid=", "sid", "=", ";", "; ", " ", "\t", "x", "y", "\u00e9"))
       .map((parts) => parts.join(""));
@@ -249,33 +249,33 @@ describe("R10: reading", () => {
   });
 });
 
-describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
-  test("nothing given, nothing wrong", () => {
+describe("R4, R6, R7, R8: options that cannot work", () => {
+  test("no options → no problem", () => {
     expect(problems(undefined)).toEqual([]);
     expect(problems({})).toEqual([]);
     expect(problems({ name: undefined, secure: undefined }, "production")).toEqual([]);
   });
 
-  test.each([null, 5, "session", true, []])("%j", (options) => {
+  test.each([null, 5, "session", true, []])("%j → not an object of options", (options) => {
     expect(problems(options)).toEqual(["`cookie` must be an object of options."]);
   });
 
   const text = ["name", "path", "domain"];
   const flags = ["secure", "httpOnly", "partitioned", "persist", "rolling", "insecureInProduction"];
 
-  test.each(text)("%s must be text", (name) => {
+  test.each(text)("%s that is not text → refused", (name) => {
     for (const value of [5, true, null, {}]) {
       expect(problems({ [name]: value })).toEqual([`\`cookie.${name}\` must be a string.`]);
     }
   });
 
-  test.each(flags)("%s must be true or false", (name) => {
+  test.each(flags)("%s that is not a boolean → refused", (name) => {
     for (const value of [0, 1, "true", null]) {
       expect(problems({ [name]: value })).toEqual([`\`cookie.${name}\` must be true or false.`]);
     }
   });
 
-  test("sameSite and priority", () => {
+  test("sameSite or priority of another value → refused with the valid ones", () => {
     for (const value of [true, false, "Lax", "", null]) {
       expect(problems({ sameSite: value })).toEqual([
         '`cookie.sameSite` must be "lax" or "strict" or "none".',
@@ -309,21 +309,24 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
     ["signed", `Valid options: ${all}.`],
     ["", `Valid options: ${all}.`],
     ["constructor", `Valid options: ${all}.`],
-  ])("an option %j", (name, hint) => {
+  ])("an unknown option %j → refused with the nearest name", (name, hint) => {
     expect(problems({ [name]: 1 })).toEqual([`\`cookie.${name}\` is not an option. ${hint}`]);
   });
 
-  test.each(["maxAge", "expires"])("%s says what decides instead", (name) => {
-    expect(problems({ [name]: 1 })).toEqual([
-      `\`cookie.${name}\` is not an option. The cookie lasts until \`absoluteTimeout\`, or until the browser closes with \`cookie.persist: false\`.`,
-    ]);
-  });
+  test.each(["maxAge", "expires"])(
+    "%s → refused, and the error names the option that decides instead",
+    (name) => {
+      expect(problems({ [name]: 1 })).toEqual([
+        `\`cookie.${name}\` is not an option. The cookie lasts until \`absoluteTimeout\`, or until the browser closes with \`cookie.persist: false\`.`,
+      ]);
+    },
+  );
 
-  test("an unknown option that is undefined is unknown all the same", () => {
+  test("an unknown option whose value is undefined → refused too", () => {
     expect(problems({ signed: undefined })).toHaveLength(1);
   });
 
-  test("R8: every character of a name", () => {
+  test("R8: any character in a name → accepted only if a cookie name may contain it", () => {
     const fine = characters.filter((c) => /[a-zA-Z0-9]/.test(c) || "!#$%&'*+-.^_`|~".includes(c));
     for (const around of [(c: string) => c, (c: string) => `a${c}`, (c: string) => `${c}a`]) {
       expect(characters.filter((c) => problems({ name: around(c) }).length === 0)).toEqual(fine);
@@ -336,7 +339,7 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
     expect(problems({ name: "" })).toHaveLength(1);
   });
 
-  test("R7: a name leaves room for a token", () => {
+  test("R7: a name that leaves no room for a token → refused", () => {
     expect(problems({ name: "n".repeat(4032) })).toEqual([]);
     expect(problems({ name: "n".repeat(4033) })).toEqual([
       "`cookie.name` must be at most 4032 characters long.",
@@ -344,7 +347,7 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
     expect(new SessionCookie({ name: "n".repeat(4032) }).set(token, month)).toContain(`=${token};`);
   });
 
-  test("R8: every character of a path", () => {
+  test("R8: any character in a path → accepted only if a path may contain it", () => {
     const fine = characters.filter((c) => c > " " && c < "\x7f" && c !== ";" && c !== "<");
     for (const around of [(c: string) => `/${c}`, (c: string) => `/a${c}b`]) {
       expect(characters.filter((c) => problems({ name: "sid", path: around(c) }).length === 0)).toEqual(fine);
@@ -364,7 +367,7 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
   const badDomain =
     "`cookie.domain` must be a host name without a port, such as example.com. Write an internationalized name in its xn--… form.";
 
-  test("R8: every character of a domain", () => {
+  test("R8: any character in a domain → accepted only if a host name may contain it", () => {
     const fine = (domain: (c: string) => string) =>
       characters.filter((c) => problems({ name: "sid", domain: domain(c) }).length === 0).join("");
     const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -375,7 +378,7 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
     expect(fine((c) => `a${c}`)).toBe(letters);
   });
 
-  test("R8: hosts", () => {
+  test("R8: host names → accepted; other domains → refused", () => {
     const label = "a".repeat(63);
     const fine = [
       "localhost",
@@ -451,11 +454,11 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
         '`cookie.partitioned` requires `cookie.sameSite: "none"`.',
       ],
     ],
-  ])("%o", (options, expected) => {
+  ])("%o → the problems", (options, expected) => {
     expect(problems(options)).toEqual(expected);
   });
 
-  test("plain http in production has to be said twice", () => {
+  test("plain http in production → refused without insecureInProduction", () => {
     const said =
       "`cookie.secure: false` exposes session cookies on unencrypted connections. To allow it with NODE_ENV=production, also set `cookie.insecureInProduction: true`.";
     expect(problems({ secure: false }, "production")).toEqual([said]);
@@ -467,14 +470,14 @@ describe("R4, R6, R7, R8: options that cannot work, all at once", () => {
     expect(problems({ insecureInProduction: true }, "production")).toEqual([]);
   });
 
-  test("several at once: wrong options first, then wrong values and contradictions together", () => {
+  test("several problems → unknown options first, then wrong values and contradictions together", () => {
     expect(problems({ signed: true, secure: 1, path: "shop" })).toHaveLength(2);
     expect(
       problems({ name: "a b", path: "shop", domain: "a..b", sameSite: "none", secure: false }, "production"),
     ).toHaveLength(5);
   });
 
-  test("the constructor refuses what cannot work", () => {
+  test("constructor: options that cannot work → an OptionsError", () => {
     expect(() => new SessionCookie({ path: "/shop" })).toThrow(
       new OptionsError([prefixed("__Host-session", "__Host-", "`cookie.path` to be /")]),
     );

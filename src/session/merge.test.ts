@@ -21,7 +21,7 @@ const merged = (
 ) => mergeContent(codec, content(base), content(mine), content(theirs)).data;
 
 describe("promise 2, R39: key by key", () => {
-  test("a key that one side added, changed or deleted", () => {
+  test("a key that one side added, changed or deleted → as on that side", () => {
     const base = { kept: 1, mine: 1, theirs: 1, mineGone: 1, theirsGone: 1 };
     const mine = { kept: 1, mine: 2, theirs: 1, theirsGone: 1, mineNew: 3 };
     const theirs = { kept: 1, mine: 1, theirs: 2, mineGone: 1, theirsNew: 3 };
@@ -34,7 +34,7 @@ describe("promise 2, R39: key by key", () => {
     });
   });
 
-  test("the same key: mine, the later commit, wins", () => {
+  test("both sides changed a key → mine, the later commit, wins", () => {
     expect(merged({ a: 1 }, { a: 2 }, { a: 3 })).toStrictEqual({ a: 2 });
     expect(merged({}, { a: 2 }, { a: 3 })).toStrictEqual({ a: 2 });
     expect(merged({ a: 1 }, {}, { a: 3 })).toStrictEqual({});
@@ -42,25 +42,25 @@ describe("promise 2, R39: key by key", () => {
     expect(merged({ a: 1 }, {}, {})).toStrictEqual({});
   });
 
-  test("values are compared by what they hold", () => {
+  test("equal values in other objects → no change", () => {
     const at = (time: number) => ({ a: { at: new Date(time) }, b: new Map([["x", new Set([time])]]) });
     expect(merged(at(1), at(1), at(2))).toStrictEqual(at(2));
     expect(merged(at(1), at(2), at(1))).toStrictEqual(at(2));
   });
 
-  test("a value counts as a whole, whatever changed within", () => {
+  test("a change inside a value → the whole value counts", () => {
     expect(merged({ a: { x: 1, y: 1 } }, { a: { x: 2, y: 1 } }, { a: { x: 1, y: 2 } })).toStrictEqual({
       a: { x: 2, y: 1 },
     });
   });
 
-  test("undefined is a key that is not there", () => {
+  test("undefined → a key that is absent", () => {
     expect(merged({ a: 1, b: 1 }, { a: undefined, b: 1 }, { a: 1, b: undefined })).toStrictEqual({});
     expect(merged({}, { a: undefined }, { a: 1 })).toStrictEqual({ a: 1 });
     expect(merged({ a: null }, { a: undefined }, { a: null })).toStrictEqual({});
   });
 
-  test("a value that is the same on both sides is mine, which the application may hold on to", () => {
+  test("the same value on both sides → mine, because the application may hold on to it", () => {
     const mine = { kept: [1], changed: [2], mineOnly: [2] };
     const result = merged({ kept: [1], changed: [1], mineOnly: [1] }, mine, {
       kept: [1],
@@ -70,13 +70,13 @@ describe("promise 2, R39: key by key", () => {
     for (const key of ["kept", "changed", "mineOnly"] as const) expect(result[key]).toBe(mine[key]);
   });
 
-  test("order: theirs, then what is new in mine", () => {
+  test("order → the keys of theirs, then the new ones of mine", () => {
     expect(
       Object.keys(merged({ a: 1, b: 1 }, { n: 1, b: 2, a: 1, m: 1 }, { z: 1, b: 1, a: 1 })),
     ).toStrictEqual(["z", "b", "a", "n", "m"]);
   });
 
-  test("R46: keys that objects inherit are keys like others", () => {
+  test("R46: keys that objects inherit → ordinary keys", () => {
     const mine = JSON.parse('{"__proto__": {"admin": true}, "constructor": 1}') as Record<string, unknown>;
     const result = merged({}, mine, { toString: 2 });
     expect(Object.entries(result)).toStrictEqual([
@@ -91,7 +91,7 @@ describe("promise 2, R39: key by key", () => {
 });
 
 describe("flash and user", () => {
-  test("the flash is merged name by name", () => {
+  test("flash → merged name by name", () => {
     const result = mergeContent(
       codec,
       content({}, { a: 1, b: 1, c: 1 }),
@@ -110,7 +110,7 @@ describe("flash and user", () => {
     ["1", undefined, "2", undefined],
     ["1", "2", "3", "2"],
     ["1", "2", undefined, "2"],
-  ])("user: %s, mine %s, theirs %s: %s", (base, mine, theirs, user) => {
+  ])("user: %s, mine %s, theirs %s → %s", (base, mine, theirs, user) => {
     const result = mergeContent(codec, content({}, {}, base), content({}, {}, mine), content({}, {}, theirs));
     expect(result.user).toBe(user);
   });
@@ -130,7 +130,7 @@ describe("onConflict", () => {
     return { data, calls: onConflict.mock.calls.map(([conflict]) => conflict) };
   };
 
-  test("chooses where both changed a key to something else", () => {
+  test("both sides changed a key differently → its result is the value", () => {
     expect(ask({ a: 1, b: 1 }, { a: 2, b: 1 }, { a: 3, b: 2 }, 5)).toStrictEqual({
       data: { a: 5, b: 2 },
       calls: [{ key: "a", base: 1, mine: 2, theirs: 3 }],
@@ -149,11 +149,11 @@ describe("onConflict", () => {
     });
   });
 
-  test("undefined deletes the key", () => {
+  test("undefined → the key is deleted", () => {
     expect(Object.keys(ask({ a: 1 }, { a: 2 }, { a: 3, b: 1 }, undefined).data)).toStrictEqual(["b"]);
   });
 
-  test("is not asked when only one side changed, or both in the same way", () => {
+  test("only one side changed, or both in the same way → not called", () => {
     const { calls, data } = ask(
       { mine: 1, theirs: 1, same: 1, gone: 1, kept: [1] },
       { mine: 2, theirs: 1, same: { x: 2 }, kept: [1], added: [1] },
@@ -164,7 +164,7 @@ describe("onConflict", () => {
     expect(data).toStrictEqual({ mine: 2, theirs: 2, same: { x: 2 }, kept: [1], added: [1] });
   });
 
-  test("is not asked about the flash or the user", () => {
+  test("flash and user → not called", () => {
     const onConflict = vi.fn(() => "asked");
     const result = mergeContent(
       codec,
@@ -177,7 +177,7 @@ describe("onConflict", () => {
     expect(onConflict).not.toHaveBeenCalled();
   });
 
-  test("R43: what it throws passes through", () => {
+  test("R43: it throws → the error propagates", () => {
     const refused = new Error("choose yourself");
     const throws = () => {
       throw refused;
@@ -207,7 +207,7 @@ describe("properties", () => {
     flash: Object.entries(flash).toSorted(),
   });
 
-  test("mine on top of what was loaded is mine; theirs, where I changed nothing, is theirs", () => {
+  test("mine over what was loaded → mine; no change of mine → theirs", () => {
     fc.assert(
       fc.property(any, any, (base, changed) => {
         expect(sorted(mergeContent(codec, base, changed, base))).toStrictEqual(sorted(changed));
@@ -217,7 +217,7 @@ describe("properties", () => {
     );
   });
 
-  test("changes to different keys all survive, and inputs stay as they were", () => {
+  test("changes to different keys → all survive, and the inputs stay as they were", () => {
     fc.assert(
       fc.property(
         record,
@@ -318,7 +318,7 @@ describe("R58: the authentication is one value, and belongs to one user", () => 
     ["they logged in and elevated another user → theirs", of("1"), of("1"), of("2", "theirs"), "theirs"],
     ["I logged in another user → mine, never theirs", of("1"), of("2"), of("1", "theirs"), undefined],
     ["I logged out → none", of("1", "old"), of(undefined), of("1", "theirs"), undefined],
-  ])("%s", (_name, base, mine, theirs, level) => {
+  ])("%s → the authentication of that side", (_name, base, mine, theirs, level) => {
     expect(mergeContent(codec, base, mine, theirs).authentication?.level).toBe(level);
     expect(changeIn(codec, base, mine)(structuredClone(theirs)).authentication?.level).toBe(level);
   });

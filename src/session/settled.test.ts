@@ -79,7 +79,7 @@ const settled: Record<string, Case> = {
 };
 
 for (const [name, example] of Object.entries(settled)) {
-  test(`settled: a session that is ${name}; its commit does nothing`, async () => {
+  test(`settled: a session that is ${name} → true, and its commit does nothing`, async () => {
     const answer = await serve(example);
     assert.deepEqual(answer, { settled: true, asked: [], did: { calls: [], setCookie: null } });
   });
@@ -132,7 +132,7 @@ const unsettled: Record<string, Case> = {
 };
 
 for (const [name, example] of Object.entries(unsettled)) {
-  test(`not settled: a session that is ${name}; its commit does something (promise 4)`, async () => {
+  test(`settled: a session that is ${name} → false, and its commit does something (promise 4)`, async () => {
     const { settled: answer, asked, did } = await serve(example);
     assert.equal(answer, false);
     assert.deepEqual(asked, []);
@@ -140,7 +140,7 @@ for (const [name, example] of Object.entries(unsettled)) {
   });
 }
 
-test("not settled: a session whose clean commit still owes its cookie, and one that has ended", async () => {
+test("settled: a clean commit still owes its cookie, or the session has ended → false", async () => {
   const sessions = createSessionManager<Data>({ store: memoryStore(), keys: oldKey });
   const session = await sessions.load(null);
   session.data["n"] = 1;
@@ -151,7 +151,7 @@ test("not settled: a session whose clean commit still owes its cookie, and one t
   assert.equal(settledWithoutStore(stateOf(session as Session<never>)), false);
 });
 
-test("not settled: a session that passes its absolute limit during the request, no touch being due (promise 5)", async () => {
+test("settled: the absolute limit passes during the request, and no touch is due → false (promise 5)", async () => {
   const clock = fakeClock();
   const watched = new WatchedStore(memoryStore());
   const limits = { absoluteTimeout: "10 min", touchEvery: "5 min" } as const;

@@ -18,7 +18,7 @@ function textOf(version: number, sid: Uint8Array, key: KeyObject, tagBytes = 15)
 }
 
 describe("mintToken", () => {
-  test("200,000 tokens: no duplicate, no biased bit (R1)", () => {
+  test("200,000 tokens → no duplicate, no biased bit (R1)", () => {
     const count = 200_000;
     const seen = new Set<string>();
     const ones = new Uint32Array(48 * 8);
@@ -38,7 +38,7 @@ describe("mintToken", () => {
     for (const count1 of ones.subarray(8)) expect(Math.abs(count1 - count / 2)).toBeLessThan(limit);
   }, 60_000);
 
-  test("makes 64 characters from 32 random bytes, tagged by the newest key", () => {
+  test("a new token → 64 characters from 32 random bytes, with a tag of the newest key", () => {
     const token = mintToken(after);
     expect(token.text).toMatch(/^[A-Za-z0-9_-]{64}$/);
     expect(token.sid).toHaveLength(32);
@@ -51,7 +51,7 @@ describe("mintToken", () => {
 describe("readToken", () => {
   const token = mintToken(before);
 
-  test("reads what was minted, and keeps its own copy of it", () => {
+  test("a minted token → read, with its own copy of the bytes", () => {
     const read = readToken(before, token.text)!;
     expect(read.text).toBe(token.text);
     const sid = Buffer.from(token.sid);
@@ -70,13 +70,13 @@ describe("readToken", () => {
     expect(readToken(KeyRing.from(newest), token.text)).toBeNull();
   });
 
-  test("takes no tag of a key that is for something else", () => {
+  test("a tag of a key for another purpose → null", () => {
     for (const name of ["row", "seal", "user", "audit"] as const) {
       expect(readToken(before, textOf(1, token.sid, derivedKey(oldest, name)))).toBeNull();
     }
   });
 
-  test("refuses every change of one character (R3, R11)", () => {
+  test("any character changed → null (R3, R11)", () => {
     const { text } = token;
     let refused = 0;
     for (let at = 0; at < text.length; at++) {
@@ -91,7 +91,7 @@ describe("readToken", () => {
     expect(readToken(before, text)).not.toBeNull();
   });
 
-  test("refuses every other length, with padding and white space too (R11)", () => {
+  test("any other length, padding or white space → null (R11)", () => {
     const { text } = token;
     expect(text).toHaveLength(64);
     for (let length = 0; length < 64; length++) expect(readToken(before, text.slice(0, length))).toBeNull();
@@ -105,7 +105,7 @@ describe("readToken", () => {
     expect(readToken(before, `"${text}"`)).toBeNull();
   });
 
-  test("refuses the same bytes in standard base64, hexadecimal or another case (R11)", () => {
+  test("the same bytes in standard base64, hexadecimal or another case → null (R11)", () => {
     let standard = 0;
     for (let index = 0; index < 50; index++) {
       const { text } = mintToken(before);
@@ -177,7 +177,7 @@ describe("refreshToken", () => {
 });
 
 describe("rowIdOf", () => {
-  test("takes bytes of any length, as a store for another library's ids needs", () => {
+  test("a sid of any length, as drop-in stores have → an id of 32 bytes", () => {
     const ids = ["", "s", "x".repeat(31), "x".repeat(33), "an id of another library"].map((text) =>
       Buffer.from(rowIdOf(Buffer.from(text))).toString("hex"),
     );

@@ -81,7 +81,7 @@ describe("a save that nobody else disturbs", () => {
     expect(publish).not.toHaveBeenCalled();
   });
 
-  test("alone: no first write", async () => {
+  test("alone and without a first write → reads, then writes", async () => {
     const { calls, save } = scripted({});
     assert.equal(await engine.alone(row, save), "done");
     assert.deepEqual(calls, ["rebase", "attempt"]);
@@ -237,7 +237,7 @@ describe("saves of one session in this process", () => {
     return outcomes;
   }
 
-  test("they wait for their turn, without a first write; the next one takes the others along", async () => {
+  test("several wait → no first write, and the next one takes the others along", async () => {
     const [a, b, c] = ["a", "b", "c"].map((name) => new Request(name, log));
     assert.deepEqual(await run(a!, b!, c!), ["done", "done", "done"]);
     assert.deepEqual(log, ["a rebase", "check a+b+c", "write a+b+c"]);
@@ -405,7 +405,7 @@ describe("saves of one session in this process", () => {
     await Promise.all([first, ...waiting]);
   });
 
-  test("each part of a save runs in the async context of its request", async () => {
+  test("several saves → each part runs in the async context of its request", async () => {
     const context = new AsyncLocalStorage<string>();
     const seen: string[] = [];
     const note = (what: string) => void seen.push(`${what} in ${context.getStore()}`);
@@ -497,7 +497,7 @@ describe("a save whose store hangs", () => {
     assert.deepEqual(log, ["slow first", "slow rebase", "write slow", "slow rebase", "write slow"]);
   });
 
-  test("what it took along goes on without it when its write does not match after all", async () => {
+  test("the write of a group does not match after all → those taken along go on without it", async () => {
     const log: string[] = [];
     const { promise, resolve } = Promise.withResolvers<boolean>();
     let tries = 0;

@@ -8,7 +8,7 @@ const standStill = (milliseconds: number): void => {
 };
 
 test.each(["the present turn", "a later turn"])(
-  "a store is not slow because the event loop stands still in %s: what waits is sent",
+  "a store, and the event loop blocks in %s → the store does not count as slow, and what waits is sent",
   async (turn) => {
     const sent: number[] = [];
     const store = {

@@ -23,6 +23,6 @@ test.each([
   ["an Error without a message", new Error(""), ""],
   ["text", "thrown", "thrown"],
   ["nothing", undefined, "undefined"],
-])("what an error says: %s", (_, error, expected) => {
+])("reason of an error: %s → the text to print", (_, error, expected) => {
   expect(reasonOf(error)).toBe(expected);
 });

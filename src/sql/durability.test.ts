@@ -39,7 +39,7 @@ describe("settings that are weaker than the promise (R33)", () => {
     [{ fsync: "off", full_page_writes: "off" }, [/^fsync is off/, /^full_page_writes is off/]],
     [{ persistence: "u" }, [/^the table "stored_sessions" is unlogged, so a server crash empties it/]],
     [{ persistence: null }, []],
-  ])("PostgreSQL: %j", (row, sentences) => {
+  ])("PostgreSQL: %j → the warnings", (row, sentences) => {
     expect(postgres(row)).toEqual(sentences.map((sentence) => expect.stringMatching(sentence)));
   });
 
@@ -52,7 +52,7 @@ describe("settings that are weaker than the promise (R33)", () => {
     [{ doublewrite: 0 }, [/^innodb_doublewrite is 0/]],
     [{ sync_binlog: 0 }, [/^sync_binlog is 0/]],
     [{ sync_binlog: 0, log_bin: 0 }, []],
-  ])("MySQL and MariaDB: %j", (row, sentences) => {
+  ])("MySQL and MariaDB: %j → the warnings", (row, sentences) => {
     expect(mysql(row)).toEqual(sentences.map((sentence) => expect.stringMatching(sentence)));
   });
 });

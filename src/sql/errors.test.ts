@@ -23,7 +23,7 @@ describe("PostgreSQL", () => {
     ["25P04", "FATAL"],
     ["25P04", "ВАЖНО"],
     ["57P05", "FATAL"],
-  ])("a time limit that ends the connection (%s %s) leaves a connection that is broken", (code, severity) => {
+  ])("a time limit that ends the connection (%s %s) → a broken connection", (code, severity) => {
     const error = said(code, severity);
     expect(postgresErrors.isBroken(error)).toBe(true);
     expect(explain(error)).toBeInstanceOf(StoreTimeoutError);
@@ -37,11 +37,14 @@ describe("PostgreSQL", () => {
     expect(explain(error).message).toMatch(/Roll back before release/);
   });
 
-  test.each(["57014", "55P03"])("%s may be one locked row's, and others of a batch go on", (code) => {
-    expect(explain(said(code))).toBeInstanceOf(StoreTimeoutError);
-    expect(explain(said(code))).toMatchObject({ outcome: "none", mayBeOneRow: true });
-    expect(explain(said("25P04"))).toMatchObject({ mayBeOneRow: false });
-  });
+  test.each(["57014", "55P03"])(
+    "%s, which may concern one locked row → the others of the batch are retried",
+    (code) => {
+      expect(explain(said(code))).toBeInstanceOf(StoreTimeoutError);
+      expect(explain(said(code))).toMatchObject({ outcome: "none", mayBeOneRow: true });
+      expect(explain(said("25P04"))).toMatchObject({ mayBeOneRow: false });
+    },
+  );
 
   test("severity FATAL → the connection is unusable", () => {
     expect(postgresErrors.isBroken(said("XX000", "FATAL"))).toBe(true);
@@ -76,7 +79,7 @@ describe("MySQL and MariaDB", () => {
   const said = (errno: number): Error => Object.assign(new Error("said"), { errno, sqlState: "HY000" });
   const explain = (error: Error) => mysqlErrors.explain(error, dialect.names, "unknown");
 
-  test.each([1290, 1792, 1836])("error %i: takes no writes, and another server may", (number) => {
+  test.each([1290, 1792, 1836])("error %i → no writes here; another server may accept them", (number) => {
     expect(explain(said(number))).toBeInstanceOf(StoreReadOnlyError);
     expect(explain(said(number))).toMatchObject({ outcome: "none" });
     expect(mysqlErrors.isReadOnly(said(number))).toBe(true);
@@ -84,7 +87,7 @@ describe("MySQL and MariaDB", () => {
 
   // a client's own errors, with an SQLSTATE as the server's have
   test.each([2006, 2013, 2055, 1158, 1159, 1160, 1161, 4031])(
-    "error %i, as a proxy passes it on, is a connection that broke: the outcome is not known",
+    "error %i passed on by a proxy → a broken connection, outcome unknown",
     (number) => {
       expect(mysqlErrors.isBroken(said(number))).toBe(true);
       expect(explain(said(number))).toBeInstanceOf(StoreUnavailableError);
@@ -93,7 +96,7 @@ describe("MySQL and MariaDB", () => {
     },
   );
 
-  test.each([1157, 1162, 1999, 3000, 4030])("error %i is the server's answer", (number) => {
+  test.each([1157, 1162, 1999, 3000, 4030])("error %i → an answer of the server", (number) => {
     expect(mysqlErrors.isBroken(said(number))).toBe(false);
     expect(explain(said(number))).toMatchObject({ outcome: "none" });
   });
@@ -104,9 +107,12 @@ describe("MySQL and MariaDB", () => {
       expect(dialect.isRefusal(explain(said(number)))).toBe(false);
   });
 
-  test.each([1205, 1317, 1969, 3024])("%i may be one locked row's, and others of a batch go on", (number) => {
-    expect(explain(said(number))).toMatchObject({ outcome: "none", mayBeOneRow: true });
-  });
+  test.each([1205, 1317, 1969, 3024])(
+    "%i, which may concern one locked row → the others of the batch are retried",
+    (number) => {
+      expect(explain(said(number))).toMatchObject({ outcome: "none", mayBeOneRow: true });
+    },
+  );
 
   test("a packet that is too large → the connection is closed, and nothing was written", () => {
     expect(mysqlErrors.isBroken(said(1153))).toBe(true);

@@ -542,7 +542,7 @@ function users(check: Check): void {
     same(await store.read([a1.id, a2.id, a3.id, b1.id]), [a1, null, a3, b1]);
   });
 
-  check("deleteByUser with `except` keeps those", async (store) => {
+  check("deleteByUser with `except` → keeps those", async (store) => {
     const [a1, a2, a3, b1, none] = some();
     await store.insert([a1, a2, a3, b1, none]);
     assert.equal(

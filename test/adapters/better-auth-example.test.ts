@@ -36,7 +36,7 @@ test("better-auth: its own routes and client → list-sessions lists what is sto
   assert.equal((JSON.parse(body) as object[]).length, 2);
 });
 
-test("better-auth: the example type-checks against the built package", { timeout: 120_000 }, () => {
+test("better-auth: the example against the built package → type-checks", { timeout: 120_000 }, () => {
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   execFileSync(process.execPath, [tsc, "-p", join(root, "examples/better-auth"), "--noEmit"], {
     stdio: "pipe",

@@ -38,7 +38,7 @@ eachStore((_name, create) => {
       }
     });
 
-  check("set, get, delete, and the time to live", async (store) => {
+  check("set, get and delete → as better-auth expects, until the time to live has passed", async (store) => {
     const { storage, clock } = managed(store);
     for (const key of ["verification:ada@example.com", token]) {
       assert.equal(await storage.get(key), null);

@@ -111,7 +111,7 @@ for (const mount of mounts) {
   for (const use of Object.keys(uses) as (keyof typeof uses)[]) {
     const name = `compression ${mount} of the session, which is ${use}`;
 
-    test(`${name}: files, HEAD and 304`, async () => {
+    test(`${name}: files, HEAD and 304 → complete responses`, async () => {
       const { ask } = await start(mount, use);
       for (const path of ["small.css", "big.txt"]) {
         for (const encoding of ["gzip", "identity"]) {
@@ -128,7 +128,7 @@ for (const mount of mounts) {
       }
     });
 
-    test(`${name}: streams and writers that wait for "drain"`, async () => {
+    test(`${name}: streams, and writers that wait for "drain" → complete responses`, async () => {
       const { ask } = await start(mount, use);
       for (const path of Object.keys(writers)) {
         for (const encoding of ["gzip", "identity"]) {
@@ -177,7 +177,7 @@ for (const mount of mounts) {
     assert.ok((await ask("/stream")).body === text);
   });
 
-  test(`compression ${mount}: after a failed commit the error page answers, and only that (promise 4)`, async () => {
+  test(`compression ${mount}: the commit fails → only the error page is sent (promise 4)`, async () => {
     const { ask, watched } = await start(mount, "changed");
     watched.down("writes");
     for (const path of [...Object.keys(writers), "/small.css", "/big.txt"]) {
@@ -189,7 +189,7 @@ for (const mount of mounts) {
     }
   });
 
-  test(`compression ${mount}: an error page of the application's own is complete`, async () => {
+  test(`compression ${mount}: an error page of the application → complete`, async () => {
     const { app, ask, watched } = await start(mount, "changed");
     const page = "The shop is closed.\n".repeat(100);
     app.use((_error: unknown, _request: Request, response: Response, _next: unknown) => {

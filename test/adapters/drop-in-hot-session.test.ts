@@ -163,7 +163,7 @@ describe("R39, promise 2: a hot session of a drop-in store", () => {
     assert.deepEqual(data, { bad: 1, one: 1, a: 1, c: 1 });
   });
 
-  test("hooks run in the async context of their own request", async () => {
+  test("hooks of several requests → each runs in the async context of its own request", async () => {
     const context = new AsyncLocalStorage<string>();
     const seen: string[] = [];
     const all = watched({

@@ -15,7 +15,7 @@ afterAll(() => example?.stop());
 
 walkThrough("Elysia", () => example);
 
-test("Elysia: the example type-checks against the built package", { timeout: 120_000 }, () => {
+test("Elysia: the example against the built package → type-checks", { timeout: 120_000 }, () => {
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   execFileSync(process.execPath, [tsc, "-p", join(root, "examples/elysia"), "--noEmit"], { stdio: "pipe" });
 });

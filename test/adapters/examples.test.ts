@@ -60,7 +60,7 @@ for (const example of examples) {
   const platform = example.environment?.["PLATFORM"];
   const { actions = "" } = example;
   test(
-    `the example ${example.folder}${platform === undefined ? "" : ` on ${platform}`} counts visits, logs in with a new id, and out (promise 4, R17, R13)`,
+    `the example ${example.folder}${platform === undefined ? "" : ` on ${platform}`}: visits, login and logout → counted, a new id, and out (promise 4, R17, R13)`,
     { timeout: 60_000 },
     () =>
       running(example, async (url) => {
@@ -115,7 +115,7 @@ test(
   },
 );
 
-test("the examples type-check against the built package", { timeout: 120_000 }, () => {
+test("examples: against the built package → type-check", { timeout: 120_000 }, () => {
   for (const folder of ["fastify", "koa", "hono", "react-router"]) {
     try {
       execFileSync(node, [tsc, "-p", join(root, "examples", folder), "--noEmit"], { stdio: "pipe" });

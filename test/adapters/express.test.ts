@@ -183,7 +183,7 @@ test("Express: trust proxy → decides which address is stored", async () => {
   assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
 });
 
-test("Express: the application that mounted the middleware decides, also for a login in one mounted inside it", async () => {
+test("Express: an application mounted inside another → the outer middleware decides, also for a login in the inner one", async () => {
   const { sessions } = managed();
   const [app, inner] = [express(), express()];
   app.set("trust proxy", 1);
@@ -202,7 +202,7 @@ test("Express: the application that mounted the middleware decides, also for a l
   assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
 });
 
-test("Express: the address is kept also when the client has gone before the session begins", async () => {
+test("Express: the client is gone before the session begins → its address is kept", async () => {
   const { sessions } = managed();
   const app = express();
   app.use(session(sessions));

@@ -31,7 +31,7 @@ function failing() {
   return sessions;
 }
 
-test("node:http: the default answer keeps security headers, and survives trailers of the handler's", async () => {
+test("node:http: the commit fails → the default response keeps security headers, whatever trailers the handler set", async () => {
   const listener = withSession(failing(), (_request, response: ServerResponse, session) => {
     session.login("42");
     response.setHeader("Trailer", "x-checksum");
@@ -68,7 +68,7 @@ test("node:http: a handler that throws after it promised trailers → the defaul
   assert.equal(answer.headers.get("vercel-cdn-cache-control"), "no-store");
 });
 
-test("HTTP/2: the answer to a failed commit has no header and no trailer of the handler's", async () => {
+test("HTTP/2: the commit fails → a response without headers or trailers of the handler", async () => {
   const server = http2.createServer(
     withSession(failing(), (_request, response: http2.Http2ServerResponse, session) => {
       session.login("42");
@@ -110,7 +110,7 @@ test("Express: its own error page after a handler that promised trailers → 503
   assert.match(await answer.text(), /StoreUnavailableError/);
 });
 
-test("Express: what other middleware appends to a cookie list from before the session is taken back", async () => {
+test("Express: the commit fails → cookies that other middleware appended to an earlier list are taken back", async () => {
   const app = express();
   app.set("env", "test");
   app.use((_request, response, next) => {
@@ -133,7 +133,7 @@ test("Express: what other middleware appends to a cookie list from before the se
   assert.equal(headers.get("constructor"), null);
 });
 
-test("Koa: its own error handling keeps headers from before the session middleware", async () => {
+test("Koa: the commit fails → its own error handling keeps headers from before the session middleware", async () => {
   for (const raw of [false, true]) {
     const app = new Koa();
     app.silent = true;
@@ -158,7 +158,7 @@ test("Koa: its own error handling keeps headers from before the session middlewa
   }
 });
 
-test("Koa: error middleware that sets only a status does not send the handler's body (promise 4)", async () => {
+test("Koa: error middleware that sets only a status → the handler's body is not sent (promise 4)", async () => {
   const source = Readable.from(["secret"]);
   for (const body of ["secret", { secret: true }, source]) {
     const app = new Koa();
@@ -182,7 +182,7 @@ test("Koa: error middleware that sets only a status does not send the handler's 
   assert.equal(source.destroyed, true);
 });
 
-test("Fastify: an error handler that sets no status answers with the error's; trailers of the handler's are gone", async () => {
+test("Fastify: an error handler that sets no status → the error's status, and no trailers of the handler", async () => {
   const app = fastify();
   app.setErrorHandler((_error, _request, reply) => reply.send("sorry"));
   app.addHook("onRequest", async (_request, reply) => void reply.header("x-request-id", "1"));

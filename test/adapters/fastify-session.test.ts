@@ -125,7 +125,7 @@ test("promises 2 and 3: 100 parallel changes → none is lost; a logout during 1
   assert.deepEqual(plain, { kept: 1, alive: true }, "the race is real");
 });
 
-test("rolling, its default, saves on every request and yet writes nothing that did not change", async () => {
+test("rolling, its default → saves on every request, and writes nothing that did not change", async () => {
   const watched = new WatchedStore(memoryStore());
   const app = fastify();
   await app.register(fastifyCookie);
@@ -150,7 +150,7 @@ test("rolling, its default, saves on every request and yet writes nothing that d
   await app.close();
 });
 
-test("promise 3: reload after a log-out elsewhere does not bring the session back", async () => {
+test("promise 3: reload after a logout elsewhere → the session does not come back", async () => {
   const app = fastify();
   const gate = Promise.withResolvers<void>();
   const waiting = Promise.withResolvers<void>();

@@ -75,7 +75,7 @@ test("Fastify: registered in a scope → serves it and the scopes inside, and no
   await app.close();
 });
 
-test("Fastify: two managers under their own properties", async () => {
+test("Fastify: two managers → each under its own property", async () => {
   const { sessions } = managed();
   const admins = createSessionManager<{ level: number }>({
     store: memoryStore(),
@@ -99,7 +99,7 @@ test("Fastify: two managers under their own properties", async () => {
   });
 });
 
-test("Fastify: a hijacked reply is committed when it begins to write (promise 4)", async () => {
+test("Fastify: a hijacked reply → committed when it begins to write (promise 4)", async () => {
   const { sessions, watched } = managed();
   const app = fastify();
   await app.register(storedSession, { sessions });
@@ -118,7 +118,7 @@ test("Fastify: a hijacked reply is committed when it begins to write (promise 4)
   await app.close();
 });
 
-test("Fastify: a stream that is not sent because the commit failed is destroyed", async () => {
+test("Fastify: a stream is not sent because the commit failed → destroyed", async () => {
   const { sessions, watched } = managed();
   watched.down("writes");
   const app = fastify();

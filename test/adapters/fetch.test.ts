@@ -88,7 +88,7 @@ test("fetch: the session is unused → the response is returned unchanged (promi
   assert.equal(await sessions.commit(await sessions.load(new Request(url)), response), response);
 });
 
-test("fetch: immutable headers, and responses without a body", async () => {
+test("fetch: immutable headers, and responses without a body → the cookie is set", async () => {
   const { sessions } = managed();
   for (const response of [Response.redirect(`${url}next`, 302), new Response(null, { status: 204 })]) {
     const session = await sessions.load(new Request(url));
@@ -101,7 +101,7 @@ test("fetch: immutable headers, and responses without a body", async () => {
   }
 });
 
-test("fetch: handle loads, runs and commits; what the handler throws is thrown on", async () => {
+test("fetch: handle → loads, runs and commits; an error of the handler propagates", async () => {
   const { sessions, watched } = managed();
   const answer = await sessions.handle(new Request(url), (session) => {
     session.data.n = 1;
@@ -118,7 +118,7 @@ test("fetch: handle loads, runs and commits; what the handler throws is thrown o
   assert.deepEqual(watched.calls, ["insert"]);
 });
 
-test("fetch: save answers a cookie for cookies().set, and clears it after destroy (R4, R13)", async () => {
+test("fetch: save → a cookie for cookies().set; after destroy, one that clears it (R4, R13)", async () => {
   const { sessions } = managed();
   const session = await sessions.load(null);
   assert.equal(await sessions.save(session), null);
@@ -147,7 +147,7 @@ test("fetch: save answers a cookie for cookies().set, and clears it after destro
   );
 });
 
-test("fetch: view looks at a session, and says when the store is down instead of throwing (promise 8)", async () => {
+test("fetch: view while the store is down → says so instead of throwing (promise 8)", async () => {
   const { sessions, watched } = managed();
   const session = await sessions.load(null);
   session.data.n = 7;
@@ -194,7 +194,7 @@ function headersOfNext(fields: Record<string, string>): Pick<Headers, "get"> {
   return new HeadersAdapter();
 }
 
-test("fetch: headers() of Next.js, which has a field `headers` of its own, is read as headers", async () => {
+test("fetch: headers() of Next.js, which has a field `headers` of its own → read as headers", async () => {
   const { sessions } = managed();
   const session = await sessions.load(headersOfNext({ "user-agent": "a browser" }));
   session.data.n = 7;
@@ -209,7 +209,7 @@ test("fetch: headers() of Next.js, which has a field `headers` of its own, is re
   });
 });
 
-test("fetch: what a session owes its response is repeated by a second commit or save, until it ends (R41)", async () => {
+test("fetch: a second commit or save → repeats the cookie that the session still owes, until it ends (R41)", async () => {
   const { sessions } = managed();
   const session = await sessions.load(new Request(url));
   session.login("42");
@@ -229,7 +229,7 @@ test("fetch: what a session owes its response is repeated by a second commit or 
   assert.match(cleared ?? "", /^__Host-session=; Max-Age=0/);
 });
 
-test("fetch: a response that cannot take a cookie is refused before anything is written", async () => {
+test("fetch: a response that cannot take a cookie → refused before anything is written", async () => {
   const { sessions, watched } = managed();
   const session = await sessions.load(new Request(url));
   const failed = Response.error();
@@ -246,7 +246,7 @@ test("fetch: a response that cannot take a cookie is refused before anything is 
   assert.deepEqual(watched.calls, []);
 });
 
-test("fetch: the body of a response that a failed commit dropped is cancelled", async () => {
+test("fetch: the commit fails → the body of the dropped response is cancelled", async () => {
   const { sessions, watched } = managed();
   const session = await sessions.load(new Request(url));
   session.data.n = 1;

@@ -68,7 +68,7 @@ test("Hono: app.request without a server, mounted twice → loads once", async (
   assert.deepEqual(watched.calls, ["insert", "read", "update"]);
 });
 
-test("Hono: responses with immutable headers get the cookie too", async () => {
+test("Hono: responses with immutable headers → get the cookie too", async () => {
   const { sessions } = managed();
   const app = new Hono().use(session(sessions)).get("/", (c) => {
     c.var.session.data.n = 1;
@@ -81,7 +81,7 @@ test("Hono: responses with immutable headers get the cookie too", async () => {
   assert.equal(answer.headers.get("vary"), "Cookie");
 });
 
-test("Hono: the address of the connection, or what the application says, is kept", async () => {
+test("Hono: address → that of the connection, or what the application says", async () => {
   const { sessions } = managed();
   const app = new Hono()
     .use(session(sessions, { address: (c) => c.req.header("x-real-ip") }))
@@ -141,7 +141,7 @@ test("Hono: the store is down, and no onError → 503, logged (promise 8)", asyn
   }
 });
 
-test("Hono: the body of an answer that a failed commit dropped is cancelled", async () => {
+test("Hono: the commit fails → the body of the dropped response is cancelled", async () => {
   const { sessions, watched } = managed();
   watched.down("writes");
   let cancelled = false;
@@ -159,7 +159,7 @@ test("Hono: the body of an answer that a failed commit dropped is cancelled", as
   assert.equal(cancelled, true);
 });
 
-test("Hono: the cookie of a commit that the handler made itself is sent too", async () => {
+test("Hono: the handler commits itself → its cookie is sent too", async () => {
   const { sessions } = managed();
   const app = new Hono().use(session(sessions)).get("/", async (c) => {
     c.var.session.login("42");

@@ -131,7 +131,7 @@ function managed(options: Partial<StoredSessionKoaStoreOptions> = {}) {
   };
 }
 
-test("maxAge and its expiry: dead on time (promise 5), moved at most once every touchEvery", async () => {
+test("maxAge → the session ends on time (promise 5), and is touched at most once every touchEvery", async () => {
   const clock = fakeClock(Date.now());
   const { store, watched } = managed({ clock: clock.now, touchEvery: "1 h" });
   const maxAge = 86_400_000 + 10_000;
@@ -158,7 +158,7 @@ test("maxAge and its expiry: dead on time (promise 5), moved at most once every 
   assert.equal(await store.get("id"), null);
 });
 
-test('maxAge "session", rich values, users, a miss', async () => {
+test('maxAge "session", rich values, users and an unknown id → as koa-session expects', async () => {
   const { store } = managed({ userOf: (data) => data["user"] as string });
   assert.equal(await store.get("nobody"), null);
   const at = new Date(7);
@@ -169,7 +169,7 @@ test('maxAge "session", rich values, users, a miss', async () => {
   await store.destroy("id");
 });
 
-test("promise 2: a parallel save does not undo a changed maxAge", async () => {
+test("promise 2: a parallel save → does not undo a changed maxAge", async () => {
   const { store } = managed();
   const [hour, month] = [3_600_000, 30 * 86_400_000];
   await store.set("id", { user: 1, _maxAge: hour }, hour, { ctx: {} });

@@ -112,7 +112,7 @@ test("Koa: an error in outer middleware after the commit → the cookie is sent"
   });
 });
 
-test("Koa: a change by middleware around it is saved with the first byte", async () => {
+test("Koa: middleware around it changes the session → saved with the first byte", async () => {
   const { sessions, watched } = managed();
   const app = new Koa();
   app.use(async (ctx, next) => {

@@ -3,7 +3,7 @@ import { test } from "vitest";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 
-test("promise 1, R35: 100,000 requests without a cookie and 100,000 forged ones: 0 statements, 0 cookies", async () => {
+test("promise 1, R35: 100,000 requests without a cookie and 100,000 with forged ones → 0 statements, 0 cookies", async () => {
   const watched = new WatchedStore(memoryStore());
   const keys = [generateKey(), generateKey()];
   const sessions = createSessionManager<{ n: number }>({ store: watched.store, keys });

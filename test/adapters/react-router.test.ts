@@ -21,7 +21,7 @@ function managed() {
 
 const pair = (setCookie: string) => setCookie.split(";")[0]!;
 
-test("React Router: has, get, set, unset and flash, with rich types", async () => {
+test("React Router: has, get, set, unset and flash → work with rich types", async () => {
   const { storage } = managed();
   const at = new Date(0);
   const first = await storage.getSession();
@@ -44,13 +44,13 @@ test("React Router: has, get, set, unset and flash, with rich types", async () =
   assert.deepEqual((await storage.getSession(cookie)).data, {});
 });
 
-test("React Router: a session that was never used is not stored, and sets no cookie (promise 1)", async () => {
+test("React Router: a session that was never used → not stored, and no cookie (promise 1)", async () => {
   const { storage, watched } = managed();
   assert.equal(await storage.commitSession(await storage.getSession("__Host-session=made-up")), "");
   assert.deepEqual(watched.calls, []);
 });
 
-test("React Router: log in with a new id, log out with the cookie cleared (R13, R17)", async () => {
+test("React Router: login → a new id; logout → the cookie is cleared (R13, R17)", async () => {
   const { storage } = managed();
   const visit = await storage.getSession();
   visit.set("cart", []);
@@ -72,7 +72,7 @@ test("React Router: log in with a new id, log out with the cookie cleared (R13, 
   );
 });
 
-test("React Router: parallel actions lose nothing, and a save in flight brings nothing back (promises 2 and 3)", async () => {
+test("React Router: parallel actions → no lost update, and a save in flight does not bring an ended session back (promises 2 and 3)", async () => {
   const { storage } = managed();
   const visit = await storage.getSession();
   visit.set("userId", "1");
@@ -99,7 +99,7 @@ test("React Router: misuse → an error that says what to do", async () => {
   await storage.commitSession(await storage.getSession(), {});
 });
 
-test("React Router: it is a SessionStorage, and serves loaders and actions of a real app", async () => {
+test("React Router: loaders and actions of a real app → served through it as a SessionStorage", async () => {
   const { storage, watched } = managed();
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- the assignment is the test
   const typed: SessionStorage<Data, Flash> = storage;

@@ -18,7 +18,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const options = { name: "ours", pid: null, size: 300, bytes: async () => null };
 
-test("a touch is measured until the store has answered it, each time", async () => {
+test("benchmark: a touch → measured until the store has answered, each time", async () => {
   const store = sqliteStore(join(folder, "sessions.sqlite3"));
   const steps: string[] = [];
   let answer = (): void => {};
@@ -50,7 +50,7 @@ test("a failed touch → not measured", async () => {
   await candidate.close();
 });
 
-test("filling answers how many rows it added, also where there were too few to copy", async () => {
+test("benchmark: fill → the number of rows added, also when there are too few to copy", async () => {
   const database = new DatabaseSync(":memory:");
   database.exec(
     "CREATE TABLE sessions (id BLOB PRIMARY KEY, data TEXT); INSERT INTO sessions VALUES (x'', '')",

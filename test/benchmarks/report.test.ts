@@ -46,7 +46,7 @@ const httpLine = (kind: string): HttpLine => {
   };
 };
 
-test("a line with too wide a spread is marked and has no ratio", () => {
+test("report: a spread that is too wide → the line is marked and has no ratio", () => {
   const lines = [
     line("Stored Session", steady, steady),
     line("calm", [50, 55, 45], steady),
@@ -65,7 +65,7 @@ test("an unsteady first line → no ratios", () => {
   expect(report).toContain("| calm | 100 | 10% | – |");
 });
 
-test("a spread is wide above half the median, and where nothing was done", () => {
+test("report: above half the median, or nothing done → a wide spread", () => {
   const of = (speeds: number[]) =>
     ratioOf({ spread: spread(speeds), timesFaster: timesAsFast(steady, speeds) });
   expect(of([100, 150, 50])).toBe("1.00×");
@@ -73,7 +73,7 @@ test("a spread is wide above half the median, and where nothing was done", () =>
   expect(of([0, 0, 0])).toBe("unsteady");
 });
 
-test("each store is reported with the sessions that it actually holds", () => {
+test("report: several stores → each with the sessions that it holds", () => {
   const of = { database: "mysql", size: 300 } as const;
   const holdings = [
     { ...of, candidate: "filled", sessions: 1_005_000, bytes: 613 },
@@ -89,7 +89,7 @@ test("each store is reported with the sessions that it actually holds", () => {
   expect(reportOf({ lines, holdings }, null)).not.toContain("InnoDB");
 });
 
-test("over HTTP it says who writes at requests that change nothing", () => {
+test("report: over HTTP → says which store writes on requests that change nothing", () => {
   const two = [httpLine("Stored Session"), httpLine("connect-pg-simple, disableTouch: true")];
   expect(reportOf({}, two)).toMatch(
     /Touches: at each request .* line with `disableTouch: true` runs without/,

@@ -67,7 +67,7 @@ describe("stored-session audit", () => {
     assert.equal((await folder.run("audit", "list", "--until", "2020-01-01")).out, "");
   });
 
-  test("verify: an untouched trail exits with 0, an edited one with 1 and the event's name; keys and public keys agree offline", async () => {
+  test("verify: an untouched trail → exit code 0; an edited one → 1 and the event's name, offline with keys or public keys", async () => {
     await manage(async (sessions) => {
       for (const user of ["ann", "bob", "cid"]) await login(sessions, user);
     });
@@ -205,7 +205,7 @@ describe("stored-session audit", () => {
     assert.equal(out, "Nothing is old enough.\n");
   });
 
-  test("stats --since: counts of the trail by day", async () => {
+  test("stats --since → counts of the trail by day", async () => {
     await manage(async (sessions) => {
       for (const user of ["ann", "bob"]) await login(sessions, user);
     });

@@ -93,7 +93,7 @@ test("configuration: its promise never settles → one sentence", async () => {
   }
 });
 
-test("a configuration's `rails`: a promise, a function, or beside the options of CommonJS", async () => {
+test("a configuration's `rails`: a promise, a function, or beside the options of CommonJS → read", async () => {
   folder.env["STORED_SESSION_KEYS"] = generateKey();
   assert.equal((await folder.run("migrate", "-d", "sqlite:sessions.sqlite3")).code, 0);
   // In a process of its own: the files load the sources as Node does.
@@ -206,7 +206,7 @@ test("init: an empty --file → the default", async () => {
   assert.match(config, /join\(import\.meta\.dirname, "sessions\.sqlite3"\)/);
 });
 
-test("R28 init names the file for git as git matches it, and nothing that is no file of this folder", async () => {
+test("R28 init in a git repository → an ignore entry that git matches, and nothing outside this folder", async () => {
   const app = folder.file("app");
   mkdirSync(app);
   mkdirSync(folder.file("app/.git"));
@@ -243,7 +243,7 @@ test("init: the folder is missing → created, or one sentence and nothing chang
   assert.deepEqual(readdirSync(folder.path).toSorted(), ["data", "taken"]);
 });
 
-test("init follows the project: TypeScript where there is a tsconfig.json, and the database asked for", async () => {
+test("init in a project with tsconfig.json → TypeScript, and the requested database", async () => {
   writeFileSync(folder.file("tsconfig.json"), "{}");
   writeFileSync(folder.file("package.json"), '{"type":"module"}');
   const { out } = await folder.run("init", "--database", "postgres");
@@ -254,7 +254,7 @@ test("init follows the project: TypeScript where there is a tsconfig.json, and t
   assert.match(out, /DATABASE_URL/);
 });
 
-test("R28 init in a folder of a repository keeps the key out of it, and warns of a .env that others may read", async () => {
+test("R28 init in a repository → the key stays out of it; a .env that others may read → a warning", async () => {
   mkdirSync(folder.file(".git"));
   mkdirSync(folder.file("app"));
   const app = new Folder();

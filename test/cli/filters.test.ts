@@ -148,7 +148,7 @@ test("list --after of another order, and filters beside a handle → refused", a
   }
 });
 
-test("addresses: ranges of both families, and text that is no address", () => {
+test("addresses: ranges of both families → matched; other text → refused", () => {
   for (const [range, address, expected] of [
     ["192.0.2.0/24", "192.0.2.255", true],
     ["192.0.2.0/24", "192.0.3.0", false],

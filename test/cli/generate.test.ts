@@ -270,7 +270,7 @@ for (const database of ["sqlite", "postgres", "mysql", "mariadb"] as const) {
     for (const [tool, runTool] of Object.entries(tools)) {
       // Only a program that Prisma downloads writes MySQL's statements.
       if (tool === "prisma" && (database === "mysql" || database === "mariadb")) continue;
-      test(`${tool} makes the tables that our migrations make, and migrate finds them done`, async (context) => {
+      test(`${tool}: its tables → those of our migrations, and migrate finds nothing to do`, async (context) => {
         const place = open(database);
         if (place === null) return context.skip("its server is not there");
         const { kind } = place;
@@ -306,7 +306,7 @@ for (const database of ["sqlite", "postgres", "mysql", "mariadb"] as const) {
 }
 
 for (const table of ["class", "sql", "index", "text", "blob", "_1", "arguments"]) {
-  test(`a table called ${table} is a module with constants of other names`, async () => {
+  test(`a table called ${table} → a module with constants of other names`, async () => {
     const { out } = await folder.run("generate", "drizzle", "--dialect", "sqlite", "--table", table);
     writeFileSync(folder.file("schema.ts"), out);
     const schema = (await import(pathToFileURL(folder.file("schema.ts")).href)) as object;
@@ -330,7 +330,7 @@ for (const table of ["class", "sql", "index", "text", "blob", "_1", "arguments"]
 }
 
 test.each(["sqlite", "postgres"])(
-  "Prisma's preview of partial indexes makes that of users on %s as docs/cli.md says",
+  "Prisma's preview of partial indexes, that of users on %s → as docs/cli.md says",
   async (kind) => {
     const { out } = await folder.run("generate", "prisma", "--dialect", kind);
     const [, where] = /`(where: raw\(.*?\))`/.exec(readFileSync(`${root}docs/cli.md`, "utf8"))!;
@@ -342,14 +342,14 @@ test.each(["sqlite", "postgres"])(
 );
 
 test.each(["drizzle", "prisma", "kysely", "knex", "typeorm"])(
-  "what %s is given says that migrate is to be run afterwards",
+  "%s → its file says that migrate must run afterwards",
   async (tool) => {
     const { out } = await folder.run("generate", tool, "--dialect", "mysql");
     assert.match(out, /^\/\/ .*run "stored-session migrate" once/);
   },
 );
 
-test("a name that is none is refused", async () => {
+test("an invalid name → refused", async () => {
   const { code, out } = await folder.run(
     "generate",
     "sql",

@@ -48,7 +48,7 @@ function stickAt(rows: number): void {
   ours.close();
 }
 
-test("a page that fails is not counted, and nothing is left out without a reason", async () => {
+test("import: a page fails → not counted, and no row is left out without a reason", async () => {
   writeOld(20, 3);
   stickAt(12);
   const { code, out, err } = await folder.run(...from, "--batch-size", "5");
@@ -60,7 +60,7 @@ test("a page that fails is not counted, and nothing is left out without a reason
   assert.equal(again.out, "", "nothing is known of the only page");
 });
 
-test("a reading that fails after rows were taken over says that they stay", async () => {
+test("import: reading fails after some rows were imported → the error says that they stay", async () => {
   writeOld(20);
   const source = sourceNamed("better-sqlite3-session-store");
   const open = () => SourceTable.open({ url: "sqlite:old.sqlite3", source, lifetime: 0, cwd: folder.path });
@@ -83,7 +83,7 @@ test("a reading that fails after rows were taken over says that they stay", asyn
   await other.close();
 });
 
-test("rows that were lost are missed, though others have one id in two types", async () => {
+test("import: rows are lost, and others have one id in two types → reported as missed", async () => {
   const old = new DatabaseSync(folder.file("old.sqlite3"));
   old.exec("CREATE TABLE sessions (sid, sess TEXT, expire TEXT)");
   const insert = old.prepare("INSERT INTO sessions VALUES (?, '{}', '')");
@@ -120,7 +120,7 @@ function writeIds(...ids: string[]): void {
 }
 
 test.each(["1", "2", "500"])(
-  "rows of SQLite whose ids are bytes are left out, in pages of %s",
+  "import: SQLite rows whose ids are bytes → left out, in pages of %s",
   async (size) => {
     // Those of which one would be the text of another, and those that are no text, are rows of their own.
     writeIds("'a'", "'b'", "x'61'", "x'62'", "x'fd'", "x'fe'", "x'ff'");
@@ -133,7 +133,7 @@ test.each(["1", "2", "500"])(
   },
 );
 
-test("a table that is not gone through, because behind an id comes that id again, ends the import", async () => {
+test("import: a page ends with the id it began with → an error instead of an endless loop", async () => {
   // As text the byte that is no text has another code, before which it stands.
   writeIds("'a'", "CAST(x'61ff' AS TEXT)", "'z'");
   const { code, out, err } = await folder.run(...from, "--batch-size", "1");
@@ -142,7 +142,7 @@ test("a table that is not gone through, because behind an id comes that id again
   assert.equal(code, 1);
 });
 
-test("an import with another `app` than the stored sessions' is refused before it writes", async () => {
+test("import: another `app` than that of the stored sessions → refused before it writes", async () => {
   const keys = folder.env["STORED_SESSION_KEYS"]!;
   const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), keys, { app: "shop" });
   await visit(sessions, "anna");
@@ -154,7 +154,7 @@ test("an import with another `app` than the stored sessions' is refused before i
   assert.equal((await folder.json("count")).live, 1);
 });
 
-test("an import into a memoryStore is refused, because it ends with the command", async () => {
+test("import: a memoryStore → refused, because it ends with the command", async () => {
   writeOld(3);
   const module = JSON.stringify(new URL("../../src/index.ts", import.meta.url).href);
   writeFileSync(
@@ -169,7 +169,7 @@ export default { store: memoryStore(), keys: process.env.STORED_SESSION_KEYS };`
   }
 });
 
-test("a library that is not known is answered with all that are", async () => {
+test("import: an unknown library → an error that lists the known ones", async () => {
   const { code, err } = await folder.run("import", "nope");
   assert.equal(code, 2);
   assert.match(err, /"nope" cannot be imported\. Use one of connect-redis, .*, stored_session\./);
@@ -177,7 +177,7 @@ test("a library that is not known is answered with all that are", async () => {
 
 const sqlite = databases.find(({ name }) => name === "sqlite");
 describe.runIf(sqlite !== undefined)("from the table of Rails", () => {
-  test("an import that fails in the middle says what it did", async () => {
+  test("an import fails in the middle → the output says what it did", async () => {
     const held = await createTable(sqlite!);
     try {
       const gem = new Gem(held, "sqlite", Date.now);

@@ -67,7 +67,7 @@ function serve(format: ReturnType<typeof afterRailsFormat>) {
 
 const some = databases.filter(({ name }) => name !== "better-sqlite3");
 describe.each(some.map((database) => [database.name, database] as const))("%s", (_name, database) => {
-  test("a table of Rails is taken over, and its cookies are logged in afterwards", async () => {
+  test("import of a Rails table → its cookies stay logged in", async () => {
     const held = await railsTable(database);
     try {
       Object.assign(folder.env, key, salt);
@@ -151,7 +151,7 @@ describe.runIf(sqlite !== undefined)("keys and options", () => {
   });
   afterEach(() => held.drop());
 
-  test("keys from flags, several of them; Devise's user", async () => {
+  test("keys as several flags, and Devise's user → read", async () => {
     const gem = new Gem(held, "sqlite", Date.now);
     await gem.write("cd".repeat(16), { "warden.user.user.key": [[7], "$2a$12$…"] });
     const flags = ["--rails-primary-key", railsKeys.primaryKey, "--rails-primary-key", "a newer one"];
@@ -162,7 +162,7 @@ describe.runIf(sqlite !== undefined)("keys and options", () => {
     assert.equal((await folder.json("list", "--user", "7")).sessions.length, 1);
   });
 
-  test("several keys in the environment are a JSON array", async () => {
+  test("several keys in the environment → a JSON array", async () => {
     const several = JSON.stringify([railsKeys.primaryKey, "a newer one"]);
     Object.assign(folder.env, salt, { STORED_SESSION_RAILS_PRIMARY_KEY: several });
     // So is the address, which may hold a password.
@@ -170,7 +170,7 @@ describe.runIf(sqlite !== undefined)("keys and options", () => {
     assert.equal((await folder.json("import", "stored_session")).imported, 2);
   });
 
-  test("the table and its keys from the configuration file's `rails`", async () => {
+  test("the configuration file's `rails` → the table and its keys", async () => {
     const source = (file: string) => JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href);
     const [file] = held.from[1]!.split("?");
     writeFileSync(

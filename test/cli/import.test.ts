@@ -183,7 +183,7 @@ const libraries: Library[] = [
 
 for (const [index, library] of libraries.entries()) {
   describe(`${library.name} (${index + 1})`, () => {
-    test("its sessions are taken over, and the same cookie is logged in afterwards", async (context) => {
+    test("import → the same cookies stay logged in", async (context) => {
       const old = await library.open();
       if (old === null) return context.skip("its server is not there");
       opened = old;
@@ -271,7 +271,7 @@ const orders = [
 ] as const;
 
 describe.each(orders)("a table of many pages, %s %s", (kind, collation) => {
-  test("every row is met, in whatever order the database has them", async (context) => {
+  test("any order of the database → every row is read", async (context) => {
     const url = kind === "sqlite" ? "sqlite:old.sqlite3" : inject("servers")[kind];
     if (url === undefined) return context.skip("its server is not there");
     const tableName = table();
@@ -313,7 +313,7 @@ describe.each(orders)("a table of many pages, %s %s", (kind, collation) => {
   });
 });
 
-test("rows that were not met are an error, unless they are gone", async () => {
+test("import: rows were not read → an error, unless they are gone", async () => {
   const old = new DatabaseSync(folder.file("old.sqlite3"));
   old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expired TEXT)");
   for (const sid of ["a", "b", "c"]) old.prepare("INSERT INTO sessions VALUES (?, '{}', '')").run(sid);
@@ -328,7 +328,7 @@ test("rows that were not met are an error, unless they are gone", async () => {
 });
 
 test.each(["timestamp(6)", "timestamptz"])(
-  "activerecord-session_store on PostgreSQL: its %s is UTC, whatever zone the connection is in",
+  "activerecord-session_store on PostgreSQL: %s in any time zone of the connection → read as UTC",
   async (type) => {
     const url = inject("servers").postgres;
     if (url === undefined) return;
@@ -365,7 +365,7 @@ test.each(["timestamp(6)", "timestamptz"])(
   },
 );
 
-test("activerecord-session_store with JSON: what can be read is taken over, by the id that its table has", async () => {
+test("activerecord-session_store with JSON: readable rows → imported, by the id in their table", async () => {
   const old = new DatabaseSync(folder.file("rails.sqlite3"));
   old.exec(
     `CREATE TABLE sessions (id INTEGER PRIMARY KEY, session_id varchar NOT NULL, data text, created_at datetime NOT NULL, updated_at datetime NOT NULL)`,
@@ -417,7 +417,7 @@ test("an impossible import → one sentence, and nothing changed", async () => {
   );
 });
 
-test("an import that fails in the middle says what it did", async () => {
+test("an import fails in the middle → the output says what it did", async () => {
   const old = new DatabaseSync(folder.file("old.sqlite3"));
   old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expire TEXT)");
   const end = new Date(Date.now() + 3_600_000).toISOString();

@@ -41,27 +41,30 @@ export default { store, keys: process.env.STORED_SESSION_KEYS };`,
   );
 }
 
-test.each(["SIGINT", "SIGTERM"] as const)("%s stops an import, SQLite on both sides", async (signal) => {
-  signalAt("takeOver", signal);
-  const old = new DatabaseSync(folder.file("old.sqlite3"));
-  old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expire TEXT)");
-  const end = new Date(Date.now() + 3_600_000).toISOString();
-  const insert = old.prepare("INSERT INTO sessions VALUES (?, ?, ?)");
-  old.exec("BEGIN");
-  for (let i = 0; i < 1_000; i++) insert.run(`session ${i}`, '{"cookie":{}}', end);
-  old.exec("COMMIT");
-  old.close();
-  const args = ["import", "better-sqlite3-session-store", "--from", "sqlite:old.sqlite3"];
-  const { code, out, err } = await folder.run(...args, "--batch-size", "5", "--json");
-  assert.match(err, /Stopping after this batch[^]*Run it again to continue/);
-  assert.equal(code, 130);
-  const { read, imported, finished } = JSON.parse(out);
-  assert.ok(imported === read && imported > 0 && imported < 1_000, out);
-  assert.equal(finished, false);
-});
+test.each(["SIGINT", "SIGTERM"] as const)(
+  "%s during an import between two SQLite files → it stops",
+  async (signal) => {
+    signalAt("takeOver", signal);
+    const old = new DatabaseSync(folder.file("old.sqlite3"));
+    old.exec("CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT, expire TEXT)");
+    const end = new Date(Date.now() + 3_600_000).toISOString();
+    const insert = old.prepare("INSERT INTO sessions VALUES (?, ?, ?)");
+    old.exec("BEGIN");
+    for (let i = 0; i < 1_000; i++) insert.run(`session ${i}`, '{"cookie":{}}', end);
+    old.exec("COMMIT");
+    old.close();
+    const args = ["import", "better-sqlite3-session-store", "--from", "sqlite:old.sqlite3"];
+    const { code, out, err } = await folder.run(...args, "--batch-size", "5", "--json");
+    assert.match(err, /Stopping after this batch[^]*Run it again to continue/);
+    assert.equal(code, 130);
+    const { read, imported, finished } = JSON.parse(out);
+    assert.ok(imported === read && imported > 0 && imported < 1_000, out);
+    assert.equal(finished, false);
+  },
+);
 
 const sqlite = databases.find(({ name }) => name === "sqlite");
-test.runIf(sqlite !== undefined)("SIGINT stops an import from the table of Rails", async () => {
+test.runIf(sqlite !== undefined)("SIGINT during an import from a Rails table → it stops", async () => {
   signalAt("takeOver", "SIGINT");
   const held = await createTable(sqlite!);
   try {
@@ -85,7 +88,7 @@ test.each([
   ["expire --dry-run", "scanInfo"],
   ["keys status", "scanInfo"],
   ["revoke --all --yes", "delete"],
-] as const)("SIGINT stops %s", async (command, method) => {
+] as const)("SIGINT during %s → it stops", async (command, method) => {
   const sessions = manage(sqliteStore(folder.file("ours.sqlite3")), folder.env["STORED_SESSION_KEYS"]!);
   await visit(sessions, "anna");
   await sessions.close();
@@ -192,6 +195,6 @@ test.each(recipes())(
   },
 );
 
-test("docs/jobs.md: cron, systemd and Kubernetes each have a recipe", () => {
+test("docs/jobs.md: cron, systemd and Kubernetes → a recipe for each", () => {
   assert.deepEqual([...new Set(recipes().map(([kind]) => kind))], ["cron", "systemd", "Kubernetes"]);
 });

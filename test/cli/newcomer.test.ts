@@ -93,7 +93,7 @@ async function run(line: string): Promise<{ text: string; code: number }> {
   });
 }
 
-test("a newcomer with the packed tarball: init, migrate, an app, list, revoke, expire", async () => {
+test("the packed tarball in an empty project: init, migrate, an app, list, revoke, expire → each works", async () => {
   const lines: string[] = [];
   const step = async (line: string, code = 0): Promise<string> => {
     const answer = await run(line);

@@ -44,7 +44,7 @@ describe("longer timeouts than the command's", () => {
     await store.close();
   }
 
-  test("R27 promise 9 live sessions of a drop-in store are live for every command, and keep their key until they are resealed", async () => {
+  test("R27 promise 9 live sessions of a drop-in store → live for every command, and under their key until they are resealed", async () => {
     await fillDropIn();
     assert.deepEqual(await folder.json("count"), { live: 3 });
     const listed = await folder.json("list");
@@ -84,7 +84,7 @@ describe("longer timeouts than the command's", () => {
     await app.close();
   });
 
-  test("a drop-in store is a configuration, with its own timeouts", async () => {
+  test("a drop-in store as the configuration → its own timeouts apply", async () => {
     await fillDropIn();
     delete folder.env["STORED_SESSION_DATABASE_URL"];
     writeFileSync(
@@ -108,7 +108,7 @@ describe("longer timeouts than the command's", () => {
 });
 
 describe("rows under a key that was taken away", () => {
-  test("the commands go on where a few rows are under the keys that are left", async () => {
+  test("a few rows under a missing key → the commands go on", async () => {
     await fill(150, {}, older);
     const sessions = manage(open(), newest);
     // Two that come last in the table: no look at its beginning would meet them.
@@ -146,7 +146,7 @@ describe("rows under a key that was taken away", () => {
 });
 
 describe("another app, sealTo or compressAbove", () => {
-  test("a row whose key is gone is not laid to other settings", async () => {
+  test("a row whose key is missing → not blamed on other settings", async () => {
     await fill(1, {}, older);
     await fill(1);
     folder.env["STORED_SESSION_KEYS"] = newest;
@@ -159,7 +159,7 @@ describe("another app, sealTo or compressAbove", () => {
     assert.doesNotMatch(failed!.err, /An address alone/);
   });
 
-  test("check, reseal and export say that nothing opens, and which settings an address cannot name", async () => {
+  test("check, reseal and export, and no row opens → they say so, and which settings a URL cannot name", async () => {
     await fill(3, { app: "shop" });
     const checked = await folder.run("check");
     assert.equal(checked.code, 1);
@@ -207,7 +207,7 @@ describe("another app, sealTo or compressAbove", () => {
     });
   });
 
-  test("promise 6 rows that are sealed to the cookie are told, whichever side does not know it", async () => {
+  test("promise 6 rows that are sealed to the cookie, unknown to either side → reported", async () => {
     await fill(1, { sealTo: "cookie" });
     assert.match((await folder.run("reseal")).err, /None of the stored sessions can be opened\..*`sealTo`/);
     const config = (options: string) => {
@@ -226,7 +226,7 @@ describe("another app, sealTo or compressAbove", () => {
     assert.equal((await folder.run("reseal", ...config('sealTo: "cookie"'))).code, 2);
   });
 
-  test("R29 a reseal compresses no row that the application did not compress, nor the other way round", async () => {
+  test("R29 reseal with another compressAbove → compresses no row that the application did not, and the reverse", async () => {
     const deflated = async () => {
       const store = open();
       const rows = await store.scan(null, 10);
@@ -241,7 +241,7 @@ describe("another app, sealTo or compressAbove", () => {
     }
   });
 
-  test("R27 a row above this maxBytes does not end the run", async () => {
+  test("R27 a row above maxBytes → reseal goes on", async () => {
     await fill(1, { maxBytes: 2_000_000 }, older);
     const sessions = manage(open(), older, { maxBytes: 2_000_000, compressAbove: false });
     await visit(sessions, "42", "tea ".repeat(300_000));

@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-test("R34 an expiry of many days has a bar and a time that is left", async () => {
+test("R34 expire over many days → a progress bar with the remaining time", async () => {
   let time = Date.now() - 40 * day;
   const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), generateKey(), { clock: () => time });
   for (let nth = 0; nth < 4; nth++, time += 2 * day) await visit(sessions);

@@ -22,7 +22,7 @@ afterEach(() => folder.remove());
 
 for (const kind of ["postgres", "mysql", "mariadb"] as const) {
   describe(kind, () => {
-    test("from an empty database to an expired session, with every command", async (context) => {
+    test("every command, from an empty database to an expired session → works", async (context) => {
       const url = inject("servers")[kind];
       if (url === undefined) return context.skip("its server is not there");
       const table = `cli_${randomBytes(6).toString("hex")}`;
@@ -136,7 +136,7 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
       }
     });
 
-    test("check compares the largest statement with maxBytes and with a full batch", async (context) => {
+    test("check: the largest statement → compared with maxBytes and with a full batch", async (context) => {
       const url = inject("servers")[kind];
       if (url === undefined) return context.skip("its server is not there");
       if (kind === "postgres") return context.skip("it has no such limit");
@@ -158,7 +158,7 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
       assert.match(message, /too small for a session of maxBytes/);
     });
 
-    test("a role that may only read: one sentence, and nothing changed", async (context) => {
+    test("a role that may only read → one sentence, and no change", async (context) => {
       const url = inject("servers")[kind];
       if (url === undefined) return context.skip("its server is not there");
       const table = `cli_${randomBytes(6).toString("hex")}`;

@@ -39,7 +39,7 @@ function dump(): unknown[] {
 }
 
 describe("looking", () => {
-  test("count, list, show and stats say what is there and change nothing", async () => {
+  test("count, list, show and stats → say what is there and change nothing", async () => {
     await fill(12);
     await fill(3, { age: 31 });
     const before = dump();
@@ -69,7 +69,7 @@ describe("looking", () => {
     assert.deepEqual(dump(), before);
   });
 
-  test("R2 R28 nothing printed holds a cookie, a token or a key", async () => {
+  test("R2 R28 any output → no cookie, token or key", async () => {
     const cookies = await fill(4);
     const { sessions } = await folder.json("list");
     let printed = "";
@@ -129,7 +129,7 @@ describe("looking", () => {
 });
 
 describe("ending", () => {
-  test("R44 revoke ends one session, those of a user, or all", async () => {
+  test("R44 revoke → ends one session, those of a user, or all", async () => {
     await fill(12);
     const { sessions } = await folder.json("list");
     assert.equal((await folder.run("revoke", sessions[0].handle)).out, "Revoked 1 session.\n");
@@ -147,7 +147,7 @@ describe("ending", () => {
     assert.equal((await folder.json("count")).live, 0);
   });
 
-  test("R36 export prints everything of one user, and erase deletes exactly that", async () => {
+  test("R36 export → everything of one user; erase → deletes exactly that", async () => {
     await fill(8);
     await fill(4, { age: 31 });
     const { sessions, user, withoutUser } = await folder.json("export", "--user", "user 3");
@@ -168,7 +168,7 @@ describe("ending", () => {
     assert.equal(dump().length, 9);
   });
 
-  test("R19 R34 expire deletes what has ended, and --dry-run says it beforehand", async () => {
+  test("R19 R34 expire → deletes what has ended; --dry-run → says it beforehand", async () => {
     await fill(6);
     await fill(250, { age: 31 });
     assert.deepEqual(await folder.json("expire", "--dry-run"), { wouldDelete: 250 });
@@ -181,7 +181,7 @@ describe("ending", () => {
     assert.equal(dump().length, 6);
   });
 
-  test("R34 an expiry that fails in the middle says what it did", async () => {
+  test("R34 an expiry fails in the middle → the output says what it did", async () => {
     await fill(1);
     await fill(60, { age: 31 });
     const database = new DatabaseSync(folder.file("sessions.sqlite3"));
@@ -198,7 +198,7 @@ describe("ending", () => {
     assert.equal(dump().length, 41);
   });
 
-  test("R44 revoke --all that fails in the middle says what it did", async () => {
+  test("R44 revoke --all fails in the middle → the output says what it did", async () => {
     await fill(510);
     const database = new DatabaseSync(folder.file("sessions.sqlite3"));
     database.exec(`CREATE TRIGGER stuck BEFORE DELETE ON stored_sessions
@@ -210,7 +210,7 @@ describe("ending", () => {
     assert.match(err, /^Error: .*stuck/);
   });
 
-  test("expire takes ages, as the gem's task does", async () => {
+  test("expire with ages → as the gem's task does", async () => {
     await fill(2);
     await fill(3, { age: 8 });
     assert.deepEqual(await folder.json("expire", "--max-created-age", "7 days", "-n"), { wouldDelete: 3 });
@@ -222,7 +222,7 @@ describe("ending", () => {
 });
 
 describe("keys", () => {
-  test("R27 keys status tells which key is in use, reseal moves the rows, and then the key can go", async () => {
+  test("R27 keys status → which key is in use; reseal → moves the rows, and the key can go", async () => {
     const cookies = await fill(10, { keys: older });
     const began = new Date().toISOString();
     folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
@@ -254,7 +254,7 @@ describe("keys", () => {
     assert.match((await folder.run("keys", "status", "--since", began)).out, /can be retired now/);
   });
 
-  test("Ctrl-C stops a reseal between two pages, says how to go on, and going on finishes it", async () => {
+  test("Ctrl-C between two pages of a reseal → it stops, says how to go on, and going on finishes it", async () => {
     await fill(60, { keys: older });
     folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
     const child = folder.start("reseal", "--rate", "5");
@@ -295,7 +295,7 @@ describe("keys", () => {
     assert.match(again.err, /its lease runs out within a minute/);
   });
 
-  test("R27 a reseal that fails in the middle says what it did and how to go on", async () => {
+  test("R27 a reseal fails in the middle → the output says what it did and how to go on", async () => {
     await fill(40, { keys: older });
     folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
     const database = new DatabaseSync(folder.file("sessions.sqlite3"));

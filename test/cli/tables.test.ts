@@ -43,7 +43,7 @@ test.each([
   ["DROP TABLE stored_sessions_leases", /the table "stored_sessions_leases"/, true, false],
   ["DROP INDEX stored_sessions_user_ref", /an index that starts with user_ref/, false, false],
 ])(
-  "after %s every way of looking says what is missing, and migrate makes it again",
+  "after %s → every reading command says what is missing, and migrate recreates it",
   async (loss, what, stops, asks) => {
     await folder.run("migrate", ...database);
     raw(loss);
@@ -123,7 +123,7 @@ test("check → tries to write a session, and leaves none", async () => {
   assert.deepEqual(raw("SELECT * FROM stored_sessions"), []);
 });
 
-test("check of a database of Rails looks at its table, and fails where nobody answers", async () => {
+test("check of a Rails database → looks at its table, and fails if the server does not answer", async () => {
   const rails = (where: string, more = "") =>
     configure(`import { railsFormat, railsStore } from ${JSON.stringify(`${source}/rails/index.ts`)};
       export default {

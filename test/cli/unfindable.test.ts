@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => folder.remove());
 
-test("R36 a drop-in without userOf: nothing is found, and nobody is told that nothing is stored", async () => {
+test("R36 a drop-in store without userOf → nothing is found, and the output does not claim that nothing is stored", async () => {
   assert.equal((await folder.run("list", "--user", "42")).out, "There are no such sessions.\n");
   assert.equal((await folder.run("revoke", "--user", "42")).out, "This user has no sessions.\n");
   const nothing = await folder.run("erase", "--user", "42", "--yes");
@@ -57,7 +57,7 @@ test("R36 a drop-in without userOf: nothing is found, and nobody is told that no
   assert.equal((await folder.json("count")).live, 2);
 });
 
-test("R36 with an incomplete key ring nobody is told that nothing is stored, or that all of it is gone", async () => {
+test("R36 an incomplete key ring → the output does not claim that nothing is stored, or that all of it is gone", async () => {
   const [older, newest] = [generateKey(), generateKey()];
   const visits = async (key: string, ...users: string[]) => {
     const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), key);
@@ -128,7 +128,7 @@ function counting(answers: boolean) {
   return { counts, sessions, place: place as Parameters<typeof countUnfindable>[0] };
 }
 
-test("R36 the count goes over the whole table, and has the time for it", async () => {
+test("R36 the count → covers the whole table, without the usual time limit", async () => {
   const { counts, sessions, place } = counting(true);
   assert.deepEqual(await countUnfindable(place), { withoutUser: 0, underUnknownKey: 0 });
   assert.deepEqual(

@@ -20,7 +20,7 @@ afterAll(async () => {
   await demo?.stop("SIGTERM");
 });
 
-test("the demo prints its address and keys, restricts the keys to its user, and prints no warning", async () => {
+test("demo: start → prints its address and keys, restricts the keys to its user, and prints no warning", async () => {
   assert.match(demo.printed(), /Open +http:\/\/localhost:\d+/);
   assert.match(demo.printed(), /Keys +examples\/express\/demo\.keys/);
   assert.doesNotMatch(demo.printed(), /warning/i);
@@ -29,7 +29,7 @@ test("the demo prints its address and keys, restricts the keys to its user, and 
   assert.ok(key.startsWith("ssk1_") && !demo.printed().includes(key));
 });
 
-test("a walk with two devices: promises 1, 3 and 6, R13, R17", { timeout: 120_000 }, async () => {
+test("demo: a walk with two devices → promises 1, 3 and 6, R13, R17 hold", { timeout: 120_000 }, async () => {
   const one = await openDevice();
   const two = await openDevice();
   const { page } = one;
@@ -117,7 +117,7 @@ test("a walk with two devices: promises 1, 3 and 6, R13, R17", { timeout: 120_00
   await two.context.close();
 });
 
-test("a form that another origin sends is refused", async () => {
+test("demo: a form that another origin sends → refused", async () => {
   const answer = await fetch(`${demo.url}/basket/add`, {
     method: "POST",
     headers: { "sec-fetch-site": "same-site" },
@@ -127,7 +127,7 @@ test("a form that another origin sends is refused", async () => {
   assert.equal(answer.headers.get("set-cookie"), null);
 });
 
-test("a second demo takes the next free port and its own file, and SIGTERM ends it with exit code 0", async () => {
+test("demo: a second one → takes the next free port and its own file; SIGTERM → exit code 0", async () => {
   const port = Number(new URL(demo.url).port);
   const second = await startDemo("node", ["examples/express/server.ts"], port);
   assert.ok(Number(new URL(second.url).port) > port);
@@ -137,7 +137,7 @@ test("a second demo takes the next free port and its own file, and SIGTERM ends 
   assert.match(second.printed(), /Stopped\.\s*$/);
 });
 
-test("Ctrl+C ends `npm run demo` cleanly", async () => {
+test("demo: Ctrl+C → `npm run demo` ends cleanly", async () => {
   assert.equal((await fetch(demo.url)).status, 200);
   await demo.stop("SIGINT");
   assert.match(demo.printed(), /Stopping …\s+Stopped\.\s*$/);

@@ -19,7 +19,7 @@ function cites(file: string, number: string): boolean {
   return new RegExp(`\\b${number}\\b`).test(readFileSync(file, "utf8"));
 }
 
-test("security requirements: every one links a test that exists", () => {
+test("security requirements: each → links a test that exists", () => {
   const broken = rows.flatMap(({ number, files }) => {
     const missing = files.filter((file) => !existsSync(file));
     return files.length === 0 || missing.length > 0 ? [`${number}: ${missing.join(", ") || "no link"}`] : [];
@@ -27,14 +27,14 @@ test("security requirements: every one links a test that exists", () => {
   assert.deepEqual(broken, []);
 });
 
-test("security requirements: every linked test names the requirement", () => {
+test("security requirements: each linked test → names the requirement", () => {
   const silent = named.flatMap(({ number, files }) =>
     files.filter((file) => existsSync(file) && !cites(file, number)).map((file) => `${number}: ${file}`),
   );
   assert.deepEqual(silent, []);
 });
 
-test("security requirements: every number cited in source and tests is on the page", () => {
+test("security requirements: each number cited in source and tests → is on the page", () => {
   const known = new Set(text.match(/\bR\d+\b/g));
   const unknown = new Set<string>();
   for (const file of globSync("{src,test,benchmarks,scripts}/**/*.ts", { cwd: root })) {

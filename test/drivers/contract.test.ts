@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { storeContract } from "../../src/testing/store-contract.ts";
 import { drivers, dropTables, ownTable, urlOf, type OpenedDriver } from "./drivers.ts";
 
-if (drivers.length === 0) test.skip("TEST_DATABASES names no database with further drivers", () => {});
+if (drivers.length === 0)
+  test.skip("TEST_DATABASES without a database that has further drivers → skipped", () => {});
 
 for (const driver of drivers) {
   if (driver.elsewhere) continue;
@@ -28,6 +29,6 @@ for (const driver of drivers) {
       },
     });
 
-    test("its tables are dropped", () => dropTables(opened, table));
+    test("the end → its tables are dropped", () => dropTables(opened, table));
   });
 }

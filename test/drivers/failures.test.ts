@@ -15,7 +15,8 @@ import { drivers, dropTables, ownTable, urlOf, type OpenedDriver, type TestDrive
 import { lockTable } from "./lock.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 
-if (drivers.length === 0) test.skip("TEST_DATABASES names no database with further drivers", () => {});
+if (drivers.length === 0)
+  test.skip("TEST_DATABASES without a database that has further drivers → skipped", () => {});
 
 describe.each(drivers)("$name", (driver) => {
   const table = ownTable();

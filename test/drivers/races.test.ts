@@ -7,7 +7,8 @@ import type { SessionStore } from "../../src/store/contract.ts";
 /** `npm run test:soak` runs 2,000. */
 const interleavings = Number(process.env["TEST_ROUNDS"] ?? 30);
 
-if (drivers.length === 0) test.skip("TEST_DATABASES names no database with further drivers", () => {});
+if (drivers.length === 0)
+  test.skip("TEST_DATABASES without a database that has further drivers → skipped", () => {});
 
 for (const driver of drivers) {
   if (driver.elsewhere) continue;

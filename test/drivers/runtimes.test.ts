@@ -38,7 +38,7 @@ describe.each(runtimes)("$name", ({ name, package: archive, program, options }) 
     ...(postgres && name === "Bun" ? ["Bun.SQL"] : []),
   ];
 
-  test.each(drivers)("%s: the store contract", { timeout: 120_000 }, async (driver) => {
+  test.each(drivers)("%s → passes the store contract", { timeout: 120_000 }, async (driver) => {
     const output = await run(
       "contract.ts",
       driver,
@@ -49,7 +49,7 @@ describe.each(runtimes)("$name", ({ name, package: archive, program, options }) 
   });
 
   test.runIf(chosenDatabases().includes("sqlite"))(
-    "the checkpoint thread begins and ends without an error",
+    "the checkpoint thread → begins and ends without an error",
     async () => {
       expect(await run("checkpoints.ts")).toBe("1200\nclosed\n");
     },

@@ -12,7 +12,8 @@ import { facts } from "./facts.ts";
 import { lockTable } from "./lock.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 
-if (drivers.length === 0) test.skip("TEST_DATABASES names no database with further drivers", () => {});
+if (drivers.length === 0)
+  test.skip("TEST_DATABASES without a database that has further drivers → skipped", () => {});
 
 describe.each(drivers)("$name", (driver) => {
   const { kind, connects } = driver;
@@ -30,12 +31,12 @@ describe.each(drivers)("$name", (driver) => {
     await opened.close();
   });
 
-  test(`a batch is sent as ${expected.batch}`, () => {
+  test(`a batch → sent as ${expected.batch}`, () => {
     const sent = store.database.dialect.batches === "statement" ? "one statement" : "one transaction";
     expect(sent).toBe(expected.batch);
   });
 
-  test.runIf(kind === "postgres")(`named statements: ${expected.named}`, async () => {
+  test.runIf(kind === "postgres")(`named statements → ${expected.named}`, async () => {
     for (let times = 0; times < 3; times++) await store.read([randomRow().id]);
     const { rows } = await store.database.run(
       query(
@@ -46,7 +47,7 @@ describe.each(drivers)("$name", (driver) => {
     expect(Number(rows[0]?.["count"]) > 0 ? "yes" : "no").toBe(expected.named);
   });
 
-  test.runIf(kind === "postgres" && connects)(`a late statement: ${expected.late}`, async () => {
+  test.runIf(kind === "postgres" && connects)(`a late statement → ${expected.late}`, async () => {
     const url = urlOf(driver);
     const own = await driver.open(url);
     const late = own.store(table) as SqlStore;

@@ -17,6 +17,6 @@ const rows = page
       .map((cell) => cell.trim()),
   );
 
-test("docs/drivers.md: its table says what the suites found of each driver", () => {
+test("docs/drivers.md: its table → what the suites found of each driver", () => {
   expect(rows).toEqual(facts.map((fact) => [fact.driver, fact.batch, fact.late, fact.named, fact.leaks]));
 });

@@ -70,7 +70,7 @@ for (const [name, path] of runs
 }
 
 describe.runIf(runs)("an application on Workers, with a manager for each request", () => {
-  test("a session lives over requests, and what is not awaited is done before the Worker ends", async () => {
+  test("several requests → the session lives on, and what is not awaited is done before the Worker ends", async () => {
     expect((await ask("/app/migrate")).text).toBe("migrated");
     const began = 1_700_000_000_000;
     const at = (now: number, cookie: string | null) => ({
@@ -95,7 +95,7 @@ describe.runIf(runs)("an application on Workers, with a manager for each request
   });
 
   test.runIf(postgres).each(["pg", "postgres.js"])(
-    "Hyperdrive with %s: a store for each request",
+    "Hyperdrive with %s → a store for each request works",
     async (driver) => {
       expect((await ask(`/hyperdrive?driver=${driver}&step=migrate`)).text).toBe("migrated");
       const first = await ask(`/hyperdrive?driver=${driver}`, { method: "POST" });

@@ -12,7 +12,7 @@ import { HandClock, visit, type Basket } from "./sessions.ts";
 const day = 86_400_000;
 
 function agrees(create: () => Promise<TestStore>, options: Partial<SessionManagerOptions<Basket>>): void {
-  test("R34 what would be deleted is what is deleted, by the store's own rule", async () => {
+  test("R34 dry run → counts what the store's own rule deletes", async () => {
     const { store, drop } = await create();
     const clock = new HandClock();
     const sessions = createSessionManager<Basket>({ ...options, store, clock: clock.now });
@@ -34,7 +34,7 @@ function agrees(create: () => Promise<TestStore>, options: Partial<SessionManage
 }
 
 function tells(name: string, create: () => Promise<TestStore>): void {
-  test("R34 progress: by expiry day, or by id with an age", async () => {
+  test("R34 progress → by expiry day, or by id with an age", async () => {
     const { store, drop } = await create();
     const clock = new HandClock();
     const sessions = createSessionManager<Basket>({ keys: testKeys, store, clock: clock.now });

@@ -15,7 +15,7 @@ const rows = 150;
 
 const worker = new URL("reseal.worker.ts", import.meta.url).pathname;
 
-test("R27 R34 three processes, one reseals; the holder killed, another takes over, and every row arrives", async () => {
+test("R27 R34 three processes → one reseals; its holder is killed → another takes over, and every row is resealed", async () => {
   const folder = mkdtempSync(join(tmpdir(), "stored-session-"));
   const file = join(folder, "sessions.sqlite3");
   const [older, newest] = [generateKey(), generateKey()];

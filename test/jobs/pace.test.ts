@@ -32,13 +32,13 @@ function paced(options: PaceOptions, late = 0) {
 }
 
 describe("R34 the pace of jobs", () => {
-  test("keeps to the rate where the work is fast, also when every rest lasts too long", async () => {
+  test("fast work → keeps to the rate, also when every pause takes too long", async () => {
     const { clock, step } = paced({ maxPerSecond: 1_000 }, 1);
     for (let nth = 0; nth < 100; nth++) await step(1, 10);
     assert.ok(Math.abs(clock.now - 2_000) <= 2, `1,000 rows in ${clock.now - 1_000} ms`);
   });
 
-  test("rests in proportion to the work where that is slow", async () => {
+  test("slow work → pauses in proportion to it", async () => {
     const third = paced({ maxPerSecond: 1_000 });
     await third.step(30, 10);
     const quarter = paced({ maxPerSecond: 1_000, share: 0.25 });
@@ -46,14 +46,14 @@ describe("R34 the pace of jobs", () => {
     assert.deepEqual([third.clock.rests, quarter.clock.rests], [[61], [90]]); // whole milliseconds
   });
 
-  test("never rests longer than a second, which is less than a lease", async () => {
+  test("any work → no pause longer than a second, which is less than a lease", async () => {
     const { clock, step } = paced({ maxPerSecond: 10 });
     await step(5_000, 10);
     await step(1, 100);
     assert.deepEqual(clock.rests, [1_000, 1_000]);
   });
 
-  test("does not catch up in a burst after it was held up", async () => {
+  test("after a delay → no burst to catch up", async () => {
     const { clock, step } = paced({ maxPerSecond: 1_000, share: 1 });
     await step(60_000, 0);
     const began = clock.now;
@@ -61,7 +61,7 @@ describe("R34 the pace of jobs", () => {
     assert.ok(clock.now - began >= 950, `1,000 rows in ${clock.now - began} ms`);
   });
 
-  test("yields to the event loop without a pause, and pauses once the debt adds up", async () => {
+  test("a small debt → yields to the event loop without a pause; a larger one → pauses", async () => {
     const { clock, step } = paced({ share: 0.5 });
     for (let nth = 0; nth < 8; nth++) await step(0.25, 0);
     assert.deepEqual([clock.turns, clock.rests], [6, [1, 1]]);
@@ -70,7 +70,7 @@ describe("R34 the pace of jobs", () => {
     assert.deepEqual([unbounded.clock.turns, unbounded.clock.rests], [8, []]);
   });
 
-  test("an aborted rest ends at once", async () => {
+  test("aborted during a pause → ends at once", async () => {
     const stop = new AbortController();
     let rested = false;
     const resting = new Pace({ maxPerSecond: 1, signal: stop.signal })
@@ -83,7 +83,7 @@ describe("R34 the pace of jobs", () => {
   });
 });
 
-test("R34 expiry looks at more rows than it may delete only where few of them are due", async () => {
+test("R34 expiry: few rows are due → looks at more rows than it may delete; otherwise not", async () => {
   const steps = [100, 100, 49, 0, 50, 100];
   const scans: (number | undefined)[] = [];
   const job = {
@@ -106,16 +106,16 @@ async function scheduled(pace: "slow" | "fast", meanwhile: "ending" | "idle"): P
   return (await answerOf(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] }))).out;
 }
 
-test("a scheduled run keeps no process alive, also while it rests", async () => {
+test("a scheduled run, also while it pauses → keeps no process alive", async () => {
   assert.equal(await scheduled("slow", "ending"), "deleted 1 of 100\n");
   assert.notEqual(await scheduled("fast", "ending"), "deleted 100 of 100\n");
 });
 
-test("R34 a scheduled run goes on in a process where nothing else happens", async () => {
+test("R34 a scheduled run in a process without other work → goes on", async () => {
   assert.equal(await scheduled("fast", "idle"), "deleted 100 of 100\n");
 });
 
-test("R34 a clock with fractions takes a lease, and expires", async () => {
+test("R34 a clock with fractions → takes a lease, and expires", async () => {
   const clock = new HandClock();
   const sessions = manage(sqliteStore(":memory:"), generateKey(), { clock: () => clock.time + 0.7 });
   await visit(sessions);
@@ -124,7 +124,7 @@ test("R34 a clock with fractions takes a lease, and expires", async () => {
   await sessions.close();
 });
 
-test("R34 a lease is renewed when a twentieth of it has passed, not at every step", async () => {
+test("R34 a lease → renewed when a twentieth of it has passed, not at every step", async () => {
   const clock = new HandClock();
   const leases: number[] = [];
   let passes = 0;

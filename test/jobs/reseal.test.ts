@@ -66,7 +66,7 @@ for (const [name, create] of Object.entries(stores)) {
       }
     });
 
-    test("R27 it stops between pages, goes on behind its cursor, and passes over what is done", async () => {
+    test("R27 it stops between pages → goes on after its cursor, and skips what is done", async () => {
       const { after } = await filled(23);
       let cursor: string | undefined;
       let resealed = 0;
@@ -89,7 +89,7 @@ for (const [name, create] of Object.entries(stores)) {
       assert.deepEqual([again.resealed, again.current], [0, 23]);
     });
 
-    test("R27 R34 a page is sealed a few rows a turn, and a run that is stopped within it goes on behind those", async () => {
+    test("R27 R34 a page → sealed a few rows a turn; stopped within it → goes on after those", async () => {
       const { store, after } = await filled(60);
       const { format } = recordsOf(after as never).settings;
       const { seal } = format;
@@ -118,7 +118,7 @@ for (const [name, create] of Object.entries(stores)) {
       assert.ok(most <= 20, `${most} rows in one turn`);
     });
 
-    test("R27 promise 2 a request that saves meanwhile is not overwritten", async () => {
+    test("R27 promise 2 a request saves meanwhile → not overwritten", async () => {
       const { store, before, cookies, after } = await filled(1);
       const { read } = store;
       store.read = async (...args) => {
@@ -139,7 +139,7 @@ for (const [name, create] of Object.entries(stores)) {
       assert.equal(keys[1]!.live, 0, "what the other process sealed with the older key was resealed as well");
     });
 
-    test("R26 R27 a row that does not open is left as it is and counted", async () => {
+    test("R26 R27 a row that does not open → left as it is, and counted", async () => {
       const { store, before, after } = await filled(2, oldest);
       void before;
       const rows = await store.scan(null, 10);
@@ -157,14 +157,14 @@ for (const [name, create] of Object.entries(stores)) {
       );
     });
 
-    test("promise 3 ended rows are neither resealed nor brought back", async () => {
+    test("promise 3 ended rows → neither resealed nor brought back", async () => {
       const { clock, after } = await filled(3);
       clock.time += 31 * 86_400_000;
       const result = await after.reseal();
       assert.deepEqual([result.ended, result.resealed], [3, 0]);
     });
 
-    test("R27 rows that others change at each try are told as contended, keep their key, and a next run does them", async () => {
+    test("R27 rows that others change at each attempt → reported as contended, keep their key, and the next run does them", async () => {
       const { store, clock, cookies } = await filled(3);
       let contended = true;
       const busy = around(store, async (operation, call) =>
@@ -180,7 +180,7 @@ for (const [name, create] of Object.entries(stores)) {
       for (const cookie of cookies) assert.equal((await after.load(cookie)).isNew, false);
     });
 
-    test("R34 with sealTo cookie the rows written count for the pace too, and behind the last nothing rests", async () => {
+    test("R34 sealTo cookie → the rows written count for the pace too, and there is no pause after the last", async () => {
       const store = create();
       await migrate(store);
       const before = manage(store, older, { sealTo: "cookie" });
@@ -204,7 +204,7 @@ for (const [name, create] of Object.entries(stores)) {
       }
     });
 
-    test("promise 6 with sealTo cookie only address and user agent are resealed, and the data still opens", async () => {
+    test("promise 6 sealTo cookie → only address and user agent are resealed, and the data still opens", async () => {
       const store = create();
       await migrate(store);
       const cookie = await visit(manage(store, older, { sealTo: "cookie" }), "42");
@@ -224,7 +224,7 @@ for (const [name, create] of Object.entries(stores)) {
       assert.equal(format.isCurrent(now!), true);
     });
 
-    test("the job answers at once with nothing done while another process holds the lease", async () => {
+    test("another process holds the lease → the job returns at once with nothing done", async () => {
       const { store, after } = await filled(2);
       const now = new HandClock().time;
       assert.equal(await store.lease("reseal", "another process", now + 60_000, now), true);
@@ -236,7 +236,7 @@ for (const [name, create] of Object.entries(stores)) {
   });
 }
 
-test("options that cannot work are a TypeError", async () => {
+test("options that cannot work → a TypeError", async () => {
   const sessions = manage(memoryStore(), newest);
   await assert.rejects(sessions.reseal({ batchSize: 0 }), TypeError);
   await assert.rejects(sessions.reseal({ maxPerSecond: -1 }), TypeError);

@@ -66,7 +66,7 @@ async function assertDone({ done }: Runs): Promise<void> {
   assert.deepEqual([stats.live, stats.ended, stats.keys[1]!.live], [alive, 0, 0]);
 }
 
-test("node-cron: the clock strikes in two processes, and one of them works", async () => {
+test("node-cron: the time comes in two processes → one of them works", async () => {
   const runs = new Runs();
   const plan = (work: () => Promise<void>) => cron.schedule(later, work, { timezone: "UTC" });
   const tasks = workers.flatMap((sessions, worker) => [
@@ -78,7 +78,7 @@ test("node-cron: the clock strikes in two processes, and one of them works", asy
   await Promise.all(tasks.map((task) => task.destroy()));
 });
 
-test("pg-boss: two workers, one run", { timeout: 120_000 }, async (context) => {
+test("pg-boss: two workers → one run", { timeout: 120_000 }, async (context) => {
   const url = inject("servers").postgres;
   if (url === undefined) return context.skip("no PostgreSQL");
   const schema = `boss_${randomBytes(4).toString("hex")}`;
@@ -116,7 +116,7 @@ test("pg-boss: two workers, one run", { timeout: 120_000 }, async (context) => {
   await dropSchema(url, schema);
 });
 
-test("graphile-worker: two workers, one run", { timeout: 120_000 }, async (context) => {
+test("graphile-worker: two workers → one run", { timeout: 120_000 }, async (context) => {
   const url = inject("servers").postgres;
   if (url === undefined) return context.skip("no PostgreSQL");
   const schema = `graphile_${randomBytes(4).toString("hex")}`;
@@ -149,7 +149,7 @@ test("graphile-worker: two workers, one run", { timeout: 120_000 }, async (conte
   await dropSchema(url, schema);
 });
 
-test("BullMQ: two workers, one run", { timeout: 120_000 }, async () => {
+test("BullMQ: two workers → one run", { timeout: 120_000 }, async () => {
   const redis = await startRedis();
   const connection = { host: "127.0.0.1", port: redis.port, maxRetriesPerRequest: null };
   const runs = new Runs();

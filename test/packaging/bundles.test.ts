@@ -137,7 +137,7 @@ function assertWith(made: Project, file: string): void {
   assert.deepEqual(run(made, file, "node:sqlite"), { saved: true });
 }
 
-describe("a driver is missing: a configuration error, no outage (promise 8)", () => {
+describe("a driver is missing → a configuration error, no outage (promise 8)", () => {
   test("no bundler", { timeout: 60_000 }, () => assertWithout(project([]), "main.js"));
 
   test.each(Object.entries(bundlers))("%s", { timeout: 120_000 }, async (_name, bundle) => {
@@ -147,7 +147,7 @@ describe("a driver is missing: a configuration error, no outage (promise 8)", ()
   });
 });
 
-describe("drivers are installed: the bundle finds them", () => {
+describe("drivers are installed → the bundle finds them", () => {
   test("no bundler", { timeout: 60_000 }, () => assertWith(project(drivers), "main.js"));
 
   test.each(Object.entries(bundlers))("%s", { timeout: 120_000 }, async (_name, bundle) => {

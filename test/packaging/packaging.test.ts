@@ -31,7 +31,7 @@ function project(type: "module" | "commonjs", others: readonly string[] = []): P
 }
 
 test(
-  "an empty ESM project imports every subpath, without a framework or a driver installed",
+  "an empty ESM project without frameworks or drivers → imports every subpath",
   { timeout: 60_000 },
   () => {
     const esm = project("module");
@@ -44,7 +44,7 @@ test(
   },
 );
 
-test("an empty CommonJS project requires every subpath", { timeout: 60_000 }, () => {
+test("an empty CommonJS project → requires every subpath", { timeout: 60_000 }, () => {
   const commonjs = project("commonjs");
   commonjs.write(
     "main.js",
@@ -87,52 +87,52 @@ function loadedBy(esm: Project, name: string): { own: string[]; packages: string
   };
 }
 
-test(
-  "importing stored-session alone loads no adapter, no driver and no framework",
-  { timeout: 60_000 },
-  () => {
-    const { own, packages, builtins } = loadedBy(project("module"), "stored-session");
-    assert.deepEqual(packages, ["cookie"]);
-    assert.deepEqual(
-      own.filter((file) => /^(adapters|cli|testing|rails|dashboard)\//.test(file)),
-      [],
-    );
-    assert.deepEqual(
-      own.filter((file) => /^sql\/(sqlite|postgres|mysql)/.test(file)),
-      [],
-    );
-    assert.ok(!builtins.includes("node:sqlite"));
-    assert.ok(own.length > 10, "the hook sees what is loaded");
-  },
-);
-
-test("an adapter loads nothing of its framework, even where that is installed", { timeout: 120_000 }, () => {
-  const frameworks = [
-    "express",
-    "fastify",
-    "koa",
-    "hono",
-    "react-router",
-    "next",
-    "h3",
-    "better-auth",
-    "elysia",
-    "express-session",
-    "koa-session",
-  ];
-  const esm = project("module", frameworks);
-  for (const name of [...frameworks, "fetch", "node"]) {
-    const { packages } = loadedBy(esm, `stored-session/${name}`);
-    assert.deepEqual(
-      packages.filter((other) => other !== "cookie"),
-      [],
-      name,
-    );
-  }
+test("importing stored-session alone → loads no adapter, driver or framework", { timeout: 60_000 }, () => {
+  const { own, packages, builtins } = loadedBy(project("module"), "stored-session");
+  assert.deepEqual(packages, ["cookie"]);
+  assert.deepEqual(
+    own.filter((file) => /^(adapters|cli|testing|rails|dashboard)\//.test(file)),
+    [],
+  );
+  assert.deepEqual(
+    own.filter((file) => /^sql\/(sqlite|postgres|mysql)/.test(file)),
+    [],
+  );
+  assert.ok(!builtins.includes("node:sqlite"));
+  assert.ok(own.length > 10, "the hook sees what is loaded");
 });
 
 test(
-  "a TypeScript project (nodenext) type-checks every subpath, and data is typed in every adapter",
+  "importing an adapter → loads nothing of its framework, even if that is installed",
+  { timeout: 120_000 },
+  () => {
+    const frameworks = [
+      "express",
+      "fastify",
+      "koa",
+      "hono",
+      "react-router",
+      "next",
+      "h3",
+      "better-auth",
+      "elysia",
+      "express-session",
+      "koa-session",
+    ];
+    const esm = project("module", frameworks);
+    for (const name of [...frameworks, "fetch", "node"]) {
+      const { packages } = loadedBy(esm, `stored-session/${name}`);
+      assert.deepEqual(
+        packages.filter((other) => other !== "cookie"),
+        [],
+        name,
+      );
+    }
+  },
+);
+
+test(
+  "a TypeScript project (nodenext) → type-checks every subpath, and data is typed in every adapter",
   { timeout: 120_000 },
   () => {
     const typescript = project("module", [

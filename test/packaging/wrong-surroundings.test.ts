@@ -93,7 +93,7 @@ describe("a Node that is too old", () => {
     assert.equal(stderr.trim().split("\n").length, 1);
   });
 
-  test("a bundler may not leave the check out: it is the package's one side effect", () => {
+  test("bundled → the check stays, as the package's one side effect", () => {
     const { sideEffects } = manifest as unknown as { sideEffects: string[] };
     assert.ok(sideEffects.includes("./dist/node-check.js"));
   });

@@ -51,7 +51,7 @@ const refusal = (act: () => unknown): RefusalReason | "accepted" => {
 
 const configs: Typed[] = vectors("encryption").configs;
 
-test("all configurations and rows of the vectors are there", () => {
+test("configurations and rows of the vectors → complete", () => {
   expect(configs).toHaveLength(11);
   const rows = configs.flatMap((config) => config.rows);
   expect(rows).toHaveLength(154);
@@ -93,7 +93,7 @@ describe.each(configs.map((config) => [config.name, config] as const))("encrypti
 
 describe("who reads what", () => {
   const matrix = vectors("who-reads-what");
-  test("the matrix is whole", () => {
+  test("the matrix → complete", () => {
     expect(matrix.rows).toHaveLength(27);
     expect(matrix.readers).toHaveLength(17);
   });
@@ -147,13 +147,13 @@ describe("hand-made rows", () => {
   });
 });
 
-describe("refusals that no vector has", () => {
+describe("messages that no vector has", () => {
   const base = { primaryKey: "one", keyDerivationSalt: "salt", hashDigestClass: "SHA256" } as const;
   const plain = new RailsEncryption(base);
   const enveloped = new RailsEncryption({ ...base, envelope: true });
   const plaintext = encodeRuby({ user_id: 1, text: "x".repeat(200) });
 
-  test("an envelope where none was configured, and the other way round", () => {
+  test("an envelope where none was configured, or none where one was → refused", () => {
     expect(refusal(() => plain.open(enveloped.seal(plaintext)))).toBe("mode");
     expect(refusal(() => enveloped.open(plain.seal(plaintext)))).toBe("mode");
     const both = new RailsEncryption({ ...base, envelope: true, previous: [{ envelope: false }] });
@@ -162,7 +162,7 @@ describe("refusals that no vector has", () => {
     expect(both.isCurrent(both.seal(plaintext))).toBe(true);
   });
 
-  test("key rotation: the last key encrypts, all keys decrypt, and an old row is not current (R27)", () => {
+  test("key rotation → the last key encrypts, all keys decrypt, and an old row is not current (R27)", () => {
     const turned = new RailsEncryption({ ...base, primaryKey: ["one", "two"] });
     const old = plain.seal(plaintext);
     expect(hex(turned.open(old))).toBe(hex(plaintext));
@@ -171,7 +171,7 @@ describe("refusals that no vector has", () => {
     expect(turned.isCurrent(bytes("c0"))).toBe(false);
   });
 
-  test("a bomb stops at the limit (R30)", () => {
+  test("a compression bomb → stops at the limit (R30)", () => {
     const small = new RailsEncryption({ ...base, maxBytes: 10_000 });
     const large = new RailsEncryption(base).seal(new Uint8Array(900_000));
     expect(large.length).toBeLessThan(2000);
@@ -182,7 +182,7 @@ describe("refusals that no vector has", () => {
     expect(refusal(() => small.open(uncompressed.seal(new Uint8Array(90_000))))).toBe("decode");
   });
 
-  test("the largest session opens, though deflating makes it larger", () => {
+  test("the largest session, which deflating makes larger → opens", () => {
     const noise = Buffer.alloc(1_048_576);
     for (let index = 0; index < noise.length; index += 4)
       noise.writeInt32LE((Math.random() * 2 ** 32) | 0, index);
@@ -190,7 +190,7 @@ describe("refusals that no vector has", () => {
     expect(Buffer.compare(plain.open(plain.seal(noise)), noise)).toBe(0);
   });
 
-  test("every changed byte and every cut is refused (R47)", () => {
+  test("any byte changed or cut → refused (R47)", () => {
     const sealed = enveloped.seal(encodeRuby({ a: 1 }));
     for (let index = 0; index < sealed.length; index++) {
       expect(refusal(() => enveloped.open(sealed.subarray(0, index)))).toBe("decode");
@@ -263,13 +263,13 @@ describe("refusals that no vector has", () => {
         ["h", { x: [[[[[[[[1]]]]]]]] }],
       ]),
     ],
-  ])("a message %s is no unencrypted session (R26)", (_, message) => {
+  ])("a message %s → not an unencrypted session (R26)", (_, message) => {
     const lenient = new RailsEncryption({ ...base, supportUnencryptedData: true });
     expect(refusal(() => lenient.open(encodeRuby(message)))).toBe("decode");
     expect(refusal(() => plain.open(encodeRuby(message)))).toBe("decode");
   });
 
-  test("an unencrypted session may pass a message's limits, but not a session's (R45)", () => {
+  test("an unencrypted session → may exceed a message's limits, but not a session's (R45)", () => {
     const lenient = new RailsEncryption({ ...base, supportUnencryptedData: true });
     const keys = (count: number): Uint8Array =>
       encodeRuby(Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 1])), {
@@ -281,7 +281,7 @@ describe("refusals that no vector has", () => {
     expect(refusal(() => lenient.open(keys(10_001)))).toBe("decode");
   });
 
-  test("a data key inside a data key", () => {
+  test("a data key inside a data key → refused", () => {
     const parts = (): [unknown, unknown][] => [
       [header("iv"), new Uint8Array(12)],
       [header("at"), new Uint8Array(16)],
@@ -294,7 +294,7 @@ describe("refusals that no vector has", () => {
 });
 
 describe("options", () => {
-  test("all problems are told at once, and no key is among them (R28)", () => {
+  test("several problems → all in one error, without any key (R28)", () => {
     const wrong = {
       primaryKey: ["secret-a", "secret-a"],
       keyDerivationSalt: "",

@@ -12,7 +12,7 @@ const loose = { maxBytes: 8_000_000, maxDepth: 99, maxKeys: 100_000 };
 const inArrays = (value: unknown, levels: number): unknown =>
   levels === 0 ? value : [inArrays(value, levels - 1)];
 
-test("userOf: numbers become text, null becomes undefined, other values are refused", () => {
+test("userOf: a number → text; null → undefined; another value → refused", () => {
   const userOf = ({ user_id }: Readonly<Record<string, unknown>>): never => user_id as never;
   const format = railsFormat({ ...keys, userOf });
   const user = (id: unknown): string | undefined => format.decode(encodeRuby({ user_id: id })).user;
@@ -34,7 +34,7 @@ test("an async userOf → refused, without an unhandled rejection", () => {
   expect(() => format.decode(encodeRuby({ user_id: 1 }))).toThrow("userOf must be synchronous");
 });
 
-test("railsRows reports a row on which userOf throws, and goes on", async () => {
+test("railsRows: userOf throws on a row → the row is reported, and the others follow", async () => {
   const store = railsStore(":memory:", { createTable: true });
   await store.migrate();
   const format = railsFormat({ ...keys, userOf: ({ warden }) => (warden as number[])[0] });
@@ -53,7 +53,7 @@ test("railsRows reports a row on which userOf throws, and goes on", async () => 
   await store.close();
 });
 
-test("what reads at the last level is written there too, and what does not is not (R45)", () => {
+test("the deepest level that can be read → can be written; deeper → neither (R45)", () => {
   const format = railsFormat(keys);
   for (const value of [new RubyFloat(1), new RubyString(Uint8Array.of(0xff)), 2n ** 64n - 1n, 1]) {
     const plaintext = encodeRuby({ a: inArrays(value, 31), n: 1 }, loose);
@@ -67,7 +67,7 @@ test("what reads at the last level is written there too, and what does not is no
   expect(() => encodeRuby(deep, defaultLimits)).toThrow(expect.objectContaining({ limit: "depth" }));
 });
 
-test("a flash has the limits of the format, which may be above the usual (R45)", () => {
+test("a flash → the limits of the format, which may be above the usual (R45)", () => {
   const format = railsFormat({ ...keys, maxBytes: 4_000_000 });
   const notice = "x".repeat(1_500_000);
   const plaintext = encodeRuby({ flash: { discard: [], flashes: { notice } } }, loose);
@@ -79,7 +79,7 @@ test("a flash has the limits of the format, which may be above the usual (R45)",
   expect(() => small.encode(large, null)).toThrow(expect.objectContaining({ limit: "bytes" }));
 });
 
-test("promise 7: an update is kept although something is in hand that cannot be stored", async () => {
+test("promise 7: session.data holds a value that cannot be stored → a finished update is kept", async () => {
   const store = railsStore(":memory:", { createTable: true });
   await store.migrate();
   const sessions = createSessionManager<Record<string, unknown>>({

@@ -85,7 +85,7 @@ afterEach(async () => {
 });
 
 describe.each(cases)("%s over the gem's table in %s", (name, _name, database) => {
-  test("Rails and Node read and write the same sessions over HTTP (promises 1 to 4)", async () => {
+  test("Rails and Node over HTTP → read and write the same sessions (promises 1 to 4)", async () => {
     const warnings: string[] = [];
     const onWarning = (warning: Error & { code?: string }): void => void warnings.push(warning.code ?? "");
     process.on("warning", onWarning);

@@ -50,7 +50,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
       clock: () => now,
     });
 
-  test("the last step: rows of Rails become native ones, and who was logged in stays logged in", async () => {
+  test("the last step of a migration → rows of Rails become native ones, and users stay logged in", async () => {
     const gem = new Gem(held, database.kind, () => now);
     const ids = Array.from({ length: 25 }, (_, i) => i.toString(16).padStart(32, "0"));
     for (const [i, id] of ids.entries()) {
@@ -152,7 +152,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
   });
 });
 
-test("import: reports progress, stops between two batches, and writes nothing in a dry run", async () => {
+test("import: progress, a stop between two batches, and a dry run → reported, and nothing written in the dry run", async () => {
   const [database] = databases;
   const held = await createTable(database!);
   const gem = new Gem(held, database!.kind, Date.now);
@@ -193,7 +193,7 @@ test("import: reports progress, stops between two batches, and writes nothing in
   await held.drop();
 });
 
-test("promise 3: a store that cannot remember what it took over takes nothing", async () => {
+test("promise 3: a store that cannot record what it imported → refuses the import", async () => {
   const { memoryStore } = await import("../../src/index.ts");
   const forgetful = Object.assign(memoryStore(), { takeOver: undefined });
   const sessions = createSessionManager({
@@ -205,7 +205,7 @@ test("promise 3: a store that cannot remember what it took over takes nothing", 
     await expect(importRailsSessions(from, sessions, { dryRun })).rejects.toThrow(/has no `takeOver`/);
 });
 
-test("every value of the vectors has a plain form that a native session holds", async () => {
+test("every value of the vectors → has a plain form that a native session holds", async () => {
   const { memoryStore } = await import("../../src/index.ts");
   const sessions = createSessionManager<Data>({ store: memoryStore(), keys: testKeys });
   const session = await sessions.load(null);

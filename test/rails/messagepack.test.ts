@@ -28,7 +28,7 @@ function same(actual: unknown, expected: unknown): void {
   expect(modelOf(actual)).toEqual(modelOf(expected));
 }
 
-test("values that toStrictEqual takes for one are told apart", () => {
+test("values that toStrictEqual takes for equal → distinguished", () => {
   const time = new ruby.RubyTime(5, 7, 0);
   for (const other of [new ruby.RubyTime(5, 8, 0), new ruby.RubyTime(5, 7, 3600)]) {
     expect(() => same({ a: [time] }, { a: [other] })).toThrow();
@@ -37,7 +37,7 @@ test("values that toStrictEqual takes for one are told apart", () => {
   expect(() => same(zoned, new ruby.RubyTimeWithZone(5, 7, "Tokyo"))).toThrow();
 });
 
-test("every kind of the vectors is there", () => {
+test("every kind of the vectors → covered", () => {
   expect(file.cases).toHaveLength(191);
   expect(file.decode).toHaveLength(36);
   expect(file.dump_errors).toHaveLength(11);
@@ -64,7 +64,7 @@ describe("what Rails writes", () => {
   });
 
   test.each(["8.1.0 to 8.1.3.1", "8.1 branch after 8.1.3.1 and 8.2"] as const)(
-    "safe buffers of Rails %s",
+    "safe buffers of Rails %s → read and written back",
     (rails) => {
       const form = rails.startsWith("8.1.0") ? "raw" : "nested";
       const buffer = new ruby.RubySafeBuffer("<b>ok</b>", form);
@@ -86,19 +86,19 @@ describe("what Rails writes", () => {
     ["nested str32", "c70612db0000000161", "a", "nested"],
     ["raw", "d5126869", "hi", "raw"],
     ["raw letters that start as str8 does", "d512d981", "\u0641", "raw"],
-  ] as const)("the form of a safe buffer: %s", (_, given, content, form) => {
+  ] as const)("the form of a safe buffer: %s → read and written back", (_, given, content, form) => {
     const buffer = decodeRuby(bytes(`cc80${given}`)) as ruby.RubySafeBuffer;
     expect([buffer.content, buffer.form]).toEqual([content, form]);
   });
 
   test.each(["d412a1", "d512a2d9", "d412db", "d412d9", "c70312db0000", "c70012", "d412c1"])(
-    "the odd safe buffer %s is raw bytes (R47)",
+    "the odd safe buffer %s → raw bytes (R47)",
     (given) => {
       expect((decodeRuby(bytes(`cc80${given}`)) as ruby.RubySafeBuffer).form).toBe("raw");
     },
   );
 
-  test("dates and decimals print as Ruby prints them", () => {
+  test("dates and decimals → print as in Ruby", () => {
     for (const { value, hex: given } of cases) {
       if (value?.$date) expect(String(decodeRuby(bytes(given ?? "")))).toBe(value.$date.iso);
       if (value?.$bigdecimal) expect(String(decodeRuby(bytes(given ?? "")))).toBe(value.$bigdecimal);
@@ -127,7 +127,7 @@ describe("odd bytes", () => {
   };
 
   test.each<[string, Typed]>(file.decode.map((vector: Typed) => [vector.name, vector]))(
-    "%s (R47)",
+    "%s → refused, or kept byte for byte (R47)",
     (name: string, vector: Typed): void => {
       const given = vector.hex === undefined ? bytes(`cc80${"91".repeat(100_000)}`) : bytes(vector.hex);
       if (name in kept) return same(decodeRuby(given), kept[name]);
@@ -137,7 +137,7 @@ describe("odd bytes", () => {
     },
   );
 
-  test("a header's claim allocates nothing (R47)", () => {
+  test("a header that claims a huge length → no allocation (R47)", () => {
     for (const claim of [
       "ddffffffff",
       "dfffffffff",
@@ -151,7 +151,7 @@ describe("odd bytes", () => {
     }
   });
 
-  test("depth, keys and bytes have limits (R45)", () => {
+  test("depth, keys and bytes beyond the limits → an error (R45)", () => {
     const nested = (depth: number): Uint8Array => bytes(`cc80${"91".repeat(depth)}c0`);
     expect(() => decodeRuby(nested(33))).toThrow("32 levels");
     expect(decodeRuby(nested(32))).toBeInstanceOf(Array);
@@ -170,7 +170,7 @@ describe("odd bytes", () => {
     );
   });
 
-  test("__proto__ and constructor never reach a prototype (R46)", () => {
+  test("__proto__ and constructor → never reach a prototype (R46)", () => {
     const bad = decodeRuby(bytes("cc8082a95f5f70726f746f5f5f81a17801ab636f6e7374727563746f7202"));
     expect(bad).toBeInstanceOf(Map);
     expect((bad as Map<string, unknown>).get("__proto__")).toEqual({ x: 1 });
@@ -197,13 +197,13 @@ describe("what Node writes", () => {
     ["a bad address", { a: new ruby.RubyIpAddress("10.0.0.0/33") }, "data.a"],
     ["a complex of strings", { a: new ruby.RubyComplex("1" as never, 2) }, "data.a.real"],
   ];
-  test.each(refused)("%s is refused with its path", (_, value, path) => {
+  test.each(refused)("%s → refused with its path", (_, value, path) => {
     expect(() => encodeRuby(value, defaultLimits, "data")).toThrow(
       expect.objectContaining({ code: "ERR_STORED_SESSION_VALUE", path }),
     );
   });
 
-  test("a value that contains itself is refused; one that appears twice is not", () => {
+  test("a value that contains itself → refused; one that appears twice → written twice", () => {
     const loop: Record<string, unknown> = { a: {} };
     loop["a"] = { loop };
     expect(() => encodeRuby(loop)).toThrow("value.a.loop is a cycle: it leads back to value.");
@@ -211,7 +211,7 @@ describe("what Node writes", () => {
     same(decodeRuby(encodeRuby([shared, shared])), [shared, shared]);
   });
 
-  test("limits have named errors (R45)", () => {
+  test("a limit exceeded → an error that names it (R45)", () => {
     const small = { maxBytes: 40, maxDepth: 3, maxKeys: 3 };
     expect(() => encodeRuby("x".repeat(50), small)).toThrow(expect.objectContaining({ limit: "bytes" }));
     expect(() => encodeRuby(new Set(["x".repeat(50)]), small)).toThrow(
@@ -229,7 +229,7 @@ describe("what Node writes", () => {
     ).toThrow(expect.objectContaining({ limit: "keys" }));
   });
 
-  test("natural values read back as Ruby's class reads", () => {
+  test("natural values → read back as Ruby's class", () => {
     const url = new URL("https://a.example/b?c#d");
     const written = {
       date: new Date(1_700_000_000_123),
@@ -251,7 +251,7 @@ describe("what Node writes", () => {
     });
   });
 
-  test("keys that look like integers keep Ruby's order", () => {
+  test("keys that look like integers → Ruby's order", () => {
     const given = "cc8084a17a01a16102a2313003a13904";
     const hash = decodeRuby(bytes(given)) as Record<string, number>;
     delete hash["a"];
@@ -259,7 +259,7 @@ describe("what Node writes", () => {
     expect(hex(encodeRuby(hash))).toBe("cc8084a17a01a2313003a13904a36e657705");
   });
 
-  test("a Date moved by a setter is written as it is now", () => {
+  test("a Date changed by a setter → written with its new time", () => {
     const time = new ruby.RubyTime(1_700_000_000, 123_456_789, 3600);
     time.setTime(5_500);
     same(decodeRuby(encodeRuby(time)), new ruby.RubyTime(5, 500_000_000, 3600));
@@ -268,7 +268,7 @@ describe("what Node writes", () => {
     same(decodeRuby(encodeRuby(far)), far);
   });
 
-  test("a symbol is one object, and a hash of symbols reads by it", () => {
+  test("a symbol → one object, and a hash of symbols is read by it", () => {
     const item = decodeRuby(encodeRuby(ruby.symbolHash({ sku: "A1", qty: 2 }))) as Map<
       ruby.RubySymbol,
       unknown
@@ -277,7 +277,7 @@ describe("what Node writes", () => {
     expect(JSON.stringify([...item.keys()])).toBe('["sku","qty"]');
   });
 
-  test("a key of -0.0 or NaN stays that", () => {
+  test("a key of -0.0 or NaN → unchanged", () => {
     const given = "cc8083cb800000000000000001cb7ff800000000000002cb3ff000000000000003";
     expect(hex(encodeRuby(decodeRuby(bytes(given))))).toBe(given);
   });

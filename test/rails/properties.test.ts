@@ -104,7 +104,7 @@ const anySession = fc.dictionary(
 vi.setConfig({ testTimeout: 900_000 });
 const runs = { numRuns: Number(process.env["FC_RUNS"] ?? 150) };
 
-test("what Node writes is what Ruby's description says, and reads back as it was", () => {
+test("any session that Node writes → as Ruby's description says, and equal when read back", () => {
   fc.assert(
     fc.property(anySession, (data) => {
       const plaintext = encodeSession(data, null) ?? new Uint8Array();
@@ -122,7 +122,7 @@ test("what Node writes is what Ruby's description says, and reads back as it was
   );
 });
 
-test("changing one key leaves the bytes of all others", () => {
+test("one key changes → the bytes of all others stay", () => {
   fc.assert(
     fc.property(anySession, anySession, (before, added) => {
       const plaintext = encodeSession(before, null) ?? new Uint8Array();
@@ -157,7 +157,7 @@ describe("hostile bytes (R47)", () => {
     .cases.filter((vector: Typed) => vector.hex !== undefined && vector.hex.length < 500)
     .map((vector: Typed) => bytes(`cc8081a161${vector.hex.slice(4)}`));
 
-  test("every vector cut at every byte", () => {
+  test("every vector → read; cut at any byte → refused", () => {
     for (const plaintext of plaintexts) {
       expect(refusedOrWhole(plaintext), hex(plaintext)).toBe(true);
       for (let length = 0; length < plaintext.length; length++) {
@@ -166,7 +166,7 @@ describe("hostile bytes (R47)", () => {
     }
   });
 
-  test("mutated sessions", () => {
+  test("mutated sessions → refused, or a session that can be written and read", () => {
     let accepted = 0;
     fc.assert(
       fc.property(
@@ -183,7 +183,7 @@ describe("hostile bytes (R47)", () => {
     expect(accepted).toBeGreaterThan(0);
   });
 
-  test("random bytes behind the signature", () => {
+  test("random bytes behind the signature → refused, or a session that can be written and read", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (tail) => {
         refusedOrWhole(Uint8Array.from([0xcc, 0x80, ...tail]));
@@ -193,7 +193,7 @@ describe("hostile bytes (R47)", () => {
     );
   });
 
-  test("mutated and cut rows", () => {
+  test("mutated and cut rows → refused, or the same session", () => {
     const encryption = new RailsEncryption({
       primaryKey: "k",
       keyDerivationSalt: "s",

@@ -6,10 +6,10 @@ import { bytes, fromTyped, vectors, type Typed } from "./typed.ts";
 
 describe("session ids", () => {
   const { ids } = vectors("session-ids");
-  test("all are there", () => expect(ids).toHaveLength(15));
+  test("session ids of the vectors → complete", () => expect(ids).toHaveLength(15));
 
   test.each<[string, Typed]>(ids.map((id: Typed) => [JSON.stringify(id.public_id), id]))(
-    "%s (R2, R3)",
+    "%s → the row's id (R2, R3)",
     (_, id) => {
       expect(privateId(bytes(id.public_id_utf8_hex))).toBe(id.private_id);
       if (id.public_id === null) return;

@@ -63,7 +63,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     return told;
   }
 
-  test("who logged in on one side is logged in on the other, in the app's own cookie (R5)", async () => {
+  test("a login on one side → logged in on the other, with the app's own cookie (R5)", async () => {
     const sessions = manager();
     const id = "4f2a0c9be1d87365a1b2c3d4e5f60718";
     await gem.write(id, { user_id: 42, flash: { discard: [], flashes: { notice: "Signed in." } } });
@@ -87,7 +87,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await sessions.load(cookieOf(setCookie))).user).toBe("7");
   });
 
-  test("promise 1: garbage cookies and requests that only look create nothing and cost no statement (R3)", async () => {
+  test("promise 1: garbage cookies, and requests that only read → no row, no statement (R3)", async () => {
     const { store, total, counts } = counted(held.store);
     const sessions = manager(store);
     const id = "4f2a0c9be1d87365a1b2c3d4e5f60718";
@@ -122,7 +122,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await gem.has(id)).toBe(false);
   });
 
-  test("reading alone writes nothing, and what Node did not touch goes back byte for byte", async () => {
+  test("a session that is only read → no write, and the bytes that Node did not touch stay", async () => {
     const { store, counts } = counted(held.store);
     const sessions = manager(store);
     const cookie = await begin(sessions, { a: 1 });
@@ -142,7 +142,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await gem.load(valueOf(cookie))).toEqual({ kept: 1, counter: 2, theirs: true, ours: true });
   });
 
-  test("promise 2: where both changed one key, onConflict is asked and may refuse", async () => {
+  test("promise 2: both sides changed one key → onConflict is called, and may refuse", async () => {
     const asked: unknown[] = [];
     const sessions = manager(held.store, {
       onConflict(conflict) {
@@ -159,7 +159,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await gem.load(valueOf(cookie))).toEqual({ cart: ["tea", "sugar"] });
   });
 
-  test("promise 2: an empty session, NULL in the table, is compared like any other", async () => {
+  test("promise 2: an empty session, NULL in the table → compared like any other", async () => {
     const sessions = manager();
     const id = "00000000000000000000000000000001";
     await gem.write(id, {});
@@ -177,7 +177,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(row?.["data"]).toBeNull();
   });
 
-  test("promise 2: atomic updates against a Rails that writes all the time count right", async () => {
+  test("promise 2: atomic updates while Rails writes all the time → counted exactly", async () => {
     const sessions = manager();
     const cookie = await begin(sessions, { count: 0 });
     const id = valueOf(cookie);
@@ -197,7 +197,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
   });
 
   test(
-    "promises 2 and 3: two writers in seeded orders, one of them the gem",
+    "promises 2 and 3: two writers in seeded orders, one of them the gem → as the model says",
     { timeout: 60_000 },
     async () => {
       const orders = new Set<string>();
@@ -256,7 +256,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     },
   );
 
-  test("promise 2: 32 parallel requests changing different keys all survive (R39)", async () => {
+  test("promise 2: 32 parallel requests change different keys → all survive (R39)", async () => {
     const cookie = await begin(manager());
     const managers = [manager(), manager(held.another())];
     await Promise.all(
@@ -316,7 +316,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await manager().load(cookie)).isNew).toBe(true);
   }
 
-  test("promise 3, R38, R41: save against destroy brings nothing back", { timeout: 60_000 }, async () => {
+  test("promise 3, R38, R41: save against destroy → nothing comes back", { timeout: 60_000 }, async () => {
     await race(
       async (sessions, cookie) => {
         const session = await sessions.load(cookie);
@@ -330,7 +330,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     );
   });
 
-  test("promise 3: save against a log-out in Rails brings nothing back", { timeout: 60_000 }, async () => {
+  test("promise 3: save against a logout in Rails → nothing comes back", { timeout: 60_000 }, async () => {
     await race(
       async (sessions, cookie) => {
         await sessions.count();
@@ -341,41 +341,49 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     );
   });
 
-  test("promise 3, R38, R40, R41: save against regenerate", { timeout: 60_000 }, async () => {
-    await race(
-      async (sessions, cookie) => {
-        const session = await sessions.load(cookie);
-        session.regenerate();
-        return sessions.commit(session);
-      },
-      async ({ cookie, endCookie, saved, seed }) => {
-        await isDead(cookie, seed);
-        const session = await manager().load(cookieOf(endCookie));
-        expect(session.data["kept"]).toBe(1);
-        if (saved && seed % 3 === 0) expect(session.data["late"], `seed ${seed}`).toBe(seed);
-        if (saved && seed % 3 === 1) expect(session.takeFlash("late"), `seed ${seed}`).toBe(seed);
-      },
-    );
-  });
+  test(
+    "promise 3, R38, R40, R41: save against regenerate → the old id does not come back",
+    { timeout: 60_000 },
+    async () => {
+      await race(
+        async (sessions, cookie) => {
+          const session = await sessions.load(cookie);
+          session.regenerate();
+          return sessions.commit(session);
+        },
+        async ({ cookie, endCookie, saved, seed }) => {
+          await isDead(cookie, seed);
+          const session = await manager().load(cookieOf(endCookie));
+          expect(session.data["kept"]).toBe(1);
+          if (saved && seed % 3 === 0) expect(session.data["late"], `seed ${seed}`).toBe(seed);
+          if (saved && seed % 3 === 1) expect(session.takeFlash("late"), `seed ${seed}`).toBe(seed);
+        },
+      );
+    },
+  );
 
-  test("promise 3, R17, R38, R41: save against login", { timeout: 60_000 }, async () => {
-    await race(
-      async (sessions, cookie) => {
-        const session = await sessions.load(cookie);
-        session.login("7");
-        session.data["user_id"] = 7;
-        return sessions.commit(session);
-      },
-      async ({ cookie, endCookie, saved, seed }) => {
-        await isDead(cookie, seed);
-        const session = await manager().load(cookieOf(endCookie));
-        expect(session.user, `seed ${seed}`).toBe("7");
-        if (saved && seed % 3 === 0) expect(session.data["late"], `seed ${seed}`).toBe(seed);
-      },
-    );
-  });
+  test(
+    "promise 3, R17, R38, R41: save against login → the old id does not come back",
+    { timeout: 60_000 },
+    async () => {
+      await race(
+        async (sessions, cookie) => {
+          const session = await sessions.load(cookie);
+          session.login("7");
+          session.data["user_id"] = 7;
+          return sessions.commit(session);
+        },
+        async ({ cookie, endCookie, saved, seed }) => {
+          await isDead(cookie, seed);
+          const session = await manager().load(cookieOf(endCookie));
+          expect(session.user, `seed ${seed}`).toBe("7");
+          if (saved && seed % 3 === 0) expect(session.data["late"], `seed ${seed}`).toBe(seed);
+        },
+      );
+    },
+  );
 
-  test("promise 3, R38: save against expire", { timeout: 60_000 }, async () => {
+  test("promise 3, R38: save against expire → nothing comes back", { timeout: 60_000 }, async () => {
     await race(
       async (sessions) => {
         now = START + 30 * DAY;
@@ -391,7 +399,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     );
   });
 
-  test("R40: of two parallel regenerations one wins and the other gets no cookie", async () => {
+  test("R40: two parallel regenerations → one wins, and the other gets no cookie", async () => {
     const random = seeded(5);
     for (let round = 0; round < 40; round++) {
       const scheduler = new Scheduler(Math.floor(random() * 1e9));
@@ -410,7 +418,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     }
   });
 
-  test("promise 3: an atomic update of a session that Rails ended is refused", async () => {
+  test("promise 3: an atomic update of a session that Rails ended → refused", async () => {
     const sessions = manager();
     const cookie = await begin(sessions);
     const session = await sessions.load(cookie);
@@ -419,7 +427,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await gem.has(valueOf(cookie))).toBe(false);
   });
 
-  test("promise 7: a write whose answer was lost is known again when the commit is repeated", async () => {
+  test("promise 7: the answer to a write is lost, and the commit is repeated → recognized as done", async () => {
     let lose = true;
     const losing = around(held.store, async (operation, call) => {
       const answer = await call();
@@ -447,7 +455,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await held.store.count(0)).toBe(1);
   });
 
-  test("session.flash and takeFlash are Rails' flash", async () => {
+  test("session.flash and takeFlash → Rails' flash", async () => {
     const sessions = manager();
     const id = "4f2a0c9be1d87365a1b2c3d4e5f60718";
     const cookie = `_my_app_session=${id}`;
@@ -501,7 +509,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await sessions.load(cookie)).takeFlash("notice")).toBe("Swept");
   });
 
-  test("a login that does not stand in the data is refused, not forgotten (R17)", async () => {
+  test("a login that is not in the data → refused, not forgotten (R17)", async () => {
     const sessions = manager();
     const session = await sessions.load(null);
     session.login("42");
@@ -533,7 +541,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await sessions.load(eight)).data).toEqual({ user_id: 8 });
   });
 
-  test("key rotation: rows under a previous key open, and reseal carries them over (promise 9)", async () => {
+  test("key rotation: rows under a previous key → open, and reseal moves them to the new key (promise 9)", async () => {
     const cookie = await begin(manager());
     await gem.write("00000000000000000000000000000002", {});
     const turned = railsFormat({ ...railsKeys, primaryKey: [railsKeys.primaryKey, "key two"] });

@@ -5,7 +5,7 @@ import { railsFormat, railsStore } from "../../src/rails/index.ts";
 import { cookieOf } from "../session/doubles.ts";
 import { railsKeys } from "./gem.ts";
 
-test("load and commit together cost less than a twentieth of one key derivation", async () => {
+test("Rails mode: load and commit together → cost less than a twentieth of one key derivation", async () => {
   const store = railsStore(":memory:", { createTable: true });
   await store.migrate();
   const format = railsFormat(railsKeys);

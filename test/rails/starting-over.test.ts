@@ -19,7 +19,7 @@ const format = railsFormat({
   userOf: (data) => (data["user_id"] === undefined ? undefined : String(data["user_id"])),
 });
 
-describe("R42: who starts over carries nothing of the old row along", () => {
+describe("R42: a session that starts over", () => {
   let folder: string;
   let store: SessionStore;
   let sessions: SessionManager<Data>;
@@ -66,7 +66,7 @@ describe("R42: who starts over carries nothing of the old row along", () => {
     return decodeRuby(format.open(row!, null));
   }
 
-  test("neither after a login as another user nor after a reset", async () => {
+  test("after a login as another user, or a reset → nothing of the old row", async () => {
     assert.deepEqual(
       await after(await plant(), (session) => {
         session.login("2");
@@ -84,7 +84,7 @@ describe("R42: who starts over carries nothing of the old row along", () => {
     );
   });
 
-  test("the flash of the new session is kept, whatever flash the old one had", async () => {
+  test("the new session has a flash → kept, whatever flash the old one had", async () => {
     const pending: [unknown, unknown] = ["flash", { discard: [], flashes: { notice: "old" } }];
     for (const more of [[], [pending]]) {
       const stored = await after(await plant(...more), (session) => {
@@ -96,7 +96,7 @@ describe("R42: who starts over carries nothing of the old row along", () => {
     }
   });
 
-  test("a login that is not in the data is refused, also as the same user after a reset", async () => {
+  test("a login that is not in the data → refused, also as the same user after a reset", async () => {
     await assert.rejects(
       async () =>
         after(await plant(), (session) => {

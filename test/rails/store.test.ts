@@ -34,7 +34,7 @@ function row(name: string, about: Partial<SessionRow> = {}): SessionRow {
   return { ...bare, ...ends, data, ...about };
 }
 
-test("a version is known again in the bytes of the row, in every form that a message has (promise 2)", () => {
+test("a version → found in the bytes of the row, in every form of a message (promise 2)", () => {
   for (const more of [{}, { storeKeyReferences: true }, { envelope: true }, { compress: false }]) {
     const sealing = railsFormat({ ...keys, ...more });
     for (const length of [1, 200, 300, 70_000]) {
@@ -59,7 +59,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
   afterEach(() => held.drop());
   const stored = async (name: string): Promise<SessionRow> => (await held.store.read([id(name)]))[0]!;
 
-  test("whole rows of Rails read as what they are, and those written are as Rails writes them", async () => {
+  test("whole rows of Rails → read; rows that Node writes → as Rails writes them", async () => {
     const { store, ask, table } = held;
     const { rows } = vectors("rows")[database.kind === "sqlite" ? "sqlite" : "postgresql"];
     for (const { id: key, sid, data, created_at, updated_at } of rows) {
@@ -97,7 +97,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await ask(text, [privateId("empty")]))[0]?.["data"]).toBeNull();
   });
 
-  test("insert adds and never replaces, in batches too (promise 2)", async () => {
+  test("insert → adds and never replaces, in batches too (promise 2)", async () => {
     const { store } = held;
     const first = row("a");
     expect(await store.insert([first])).toEqual([true]);
@@ -113,7 +113,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(both.flat().toSorted()).toEqual([false, true]);
   });
 
-  test("update compares the stored bytes, NULL too, and never inserts (promises 2 and 3)", async () => {
+  test("update → compares the stored bytes, NULL too, and never inserts (promises 2 and 3)", async () => {
     const { store } = held;
     const [a, b] = [row("a"), row("b", { data: new Uint8Array(0) })];
     await store.insert([a, b]);
@@ -137,7 +137,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await store.count(0)).toBe(2);
   });
 
-  test("replace ends the old row and adds the new one, or does neither (promise 3)", async () => {
+  test("replace → ends the old row and adds the new one, or does neither (promise 3)", async () => {
     const { store } = held;
     const [a, b] = [row("a"), row("b")];
     await store.insert([a, b]);
@@ -153,7 +153,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     ]);
   });
 
-  test("touch advances updated_at, never backwards; delete reports which rows existed", async () => {
+  test("touch → moves updated_at, never back; delete → reports which rows existed", async () => {
     const { store } = held;
     await store.insert([row("a"), row("b"), row("c")]);
     const to = (name: string, updatedAt: number) => ({ id: id(name), updatedAt, expiresAt: updatedAt + 1 });
@@ -164,7 +164,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await store.count(0)).toBe(1);
   });
 
-  test("expiry deletes by both timeouts, oldest first, and returns a cursor (R34)", async () => {
+  test("expiry → deletes by both timeouts, oldest first, and returns a cursor (R34)", async () => {
     const { store } = held;
     const [hour, minute] = [3_600_000, 60_000];
     await store.insert([
@@ -195,7 +195,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await store.deleteExpired(byAge)).deleted).toBe(2);
   });
 
-  test("times of six digits and of none are read without rounding up, and end on time (promise 5)", async () => {
+  test("times with six digits and without → never rounded up, so sessions end on time (promise 5)", async () => {
     const { store, ask, table } = held;
     await store.insert([row("a")]);
     await ask(`UPDATE ${table} SET created_at = ?, updated_at = ?`, [
@@ -214,7 +214,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await run(NOW + 1_000)).toBe(1);
   });
 
-  test("limits are enforced when a session is read, whatever job runs (promise 5)", async () => {
+  test("a session is read → limits apply, whatever job runs (promise 5)", async () => {
     let now = NOW;
     const sessions = createSessionManager<Record<string, unknown>>({
       store: held.store,
@@ -259,7 +259,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect((await sessions.load(idle)).isNew).toBe(true);
   });
 
-  test("a row whose times were garbled, or whose data is empty bytes, is dead and stops nothing", async () => {
+  test("a row with garbled times, or empty bytes as data → dead, and blocks nothing", async () => {
     const { store, ask, table } = held;
     await store.insert([row("a"), row("b"), row("c")]);
     await ask(`UPDATE ${table} SET data = ? WHERE sid = ?`, [Buffer.alloc(0), privateId("b")]);
@@ -277,7 +277,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(seen.filter((each) => each === "decode")).toHaveLength(1);
   });
 
-  test("malformed ids are misses and cost no statement; what is asked by user is refused (R31)", async () => {
+  test("malformed ids → misses without a statement; a query by user → refused (R31)", async () => {
     const { store } = held;
     await store.insert([row("a")]);
     const upper = new TextEncoder().encode(privateId("a").toUpperCase());
@@ -319,7 +319,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     await late.migrate();
   });
 
-  test("a handle or a pool of the caller's works as well, and stays open", async () => {
+  test("a handle or a pool of the caller → works, and stays open", async () => {
     await held.store.insert([row("a")]);
     const { url, kind } = database;
     const check = async (given: RailsDatabase): Promise<void> => {
@@ -348,7 +348,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     }
   });
 
-  test("stats, find, export and expiry by age work over the table", async () => {
+  test("stats, find, export and expiry by age → work over the table", async () => {
     const { store } = held;
     await store.insert([
       row("a"),
@@ -365,7 +365,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await sessions.count()).toBe(2);
   });
 
-  test("leases hold within the process", async () => {
+  test("leases → hold within the process", async () => {
     const { store } = held;
     expect(await store.lease("expire", "a", NOW + 10, NOW)).toBe(true);
     expect(await store.lease("expire", "b", NOW + 10, NOW)).toBe(false);
@@ -374,7 +374,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     expect(await store.lease("expire", "a", NOW + 30, NOW + 10)).toBe(true);
   });
 
-  test("closing waits and later calls are refused", async () => {
+  test("close → waits, and later calls are refused", async () => {
     const store = held.another();
     const reading = store.read([id("a")]);
     await store.close();
@@ -384,7 +384,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
   });
 });
 
-test("a handle of SQLite stays its owner's", async () => {
+test("a SQLite handle of the caller → stays open", async () => {
   const handle = new DatabaseSync(":memory:");
   const store = railsStore(handle, { createTable: true });
   await store.migrate();
@@ -395,7 +395,7 @@ test("a handle of SQLite stays its owner's", async () => {
   handle.close();
 });
 
-test("railsStore says what it takes", () => {
+test("railsStore: an unsupported handle → an error that says what to pass", () => {
   expect(() => railsStore(7 as never)).toThrow(/a path, a URL/);
   expect(() => railsStore({} as never)).toThrow(/a path, a URL/);
   expect(() => railsStore(":memory:", { table: "a b" })).toThrow(/table/);

@@ -6,29 +6,37 @@ import { ownWorkplace } from "./program.ts";
 
 const { path, start } = ownWorkplace();
 
-test("processes that wait for one that is killed go on one at a time", { timeout: 120_000 }, async () => {
-  const holding = start("alone", "hold");
-  await holding.says(/holding/);
-  const waiting = Array.from({ length: 6 }, () => start("alone", "pass"));
-  await Promise.all(waiting.map((program) => program.says(/waiting/)));
-  holding.process.kill("SIGKILL");
-  expect(await Promise.all(waiting.map(({ ended }) => ended))).toEqual(waiting.map(() => 0));
-});
+test(
+  "alone: the process that others wait for is killed → they go on one at a time",
+  { timeout: 120_000 },
+  async () => {
+    const holding = start("alone", "hold");
+    await holding.says(/holding/);
+    const waiting = Array.from({ length: 6 }, () => start("alone", "pass"));
+    await Promise.all(waiting.map((program) => program.says(/waiting/)));
+    holding.process.kill("SIGKILL");
+    expect(await Promise.all(waiting.map(({ ended }) => ended))).toEqual(waiting.map(() => 0));
+  },
+);
 
 test("an empty lock file left by a crashed process → ignored", async () => {
   for (const name of ["lock", "lock.sqlite3", "lock-holder"]) writeFileSync(join(path(), name), "");
   expect(await alone(async () => "went on", 1_000)).toBe("went on");
 });
 
-test("waiting ends with a sentence that names the process waited for", { timeout: 60_000 }, async () => {
-  const holding = start("alone", "hold");
-  await holding.says(/holding/);
-  await expect(alone(async () => expect.unreachable(), 0)).rejects.toThrow(
-    `Waited 0 s for process ${holding.pid}, which brings, starts or stops servers in ${path()}: end it`,
-  );
-});
+test(
+  "alone: waiting too long → an error that names the process waited for",
+  { timeout: 60_000 },
+  async () => {
+    const holding = start("alone", "hold");
+    await holding.says(/holding/);
+    await expect(alone(async () => expect.unreachable(), 0)).rejects.toThrow(
+      `Waited 0 s for process ${holding.pid}, which brings, starts or stops servers in ${path()}: end it`,
+    );
+  },
+);
 
-test("two of one process go one after the other, also when the first fails", async () => {
+test("alone: two tasks of one process → one after the other, also if the first fails", async () => {
   const steps: string[] = [];
   let fail = (): void => {};
   const first = alone(async () => {

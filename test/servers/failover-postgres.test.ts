@@ -24,7 +24,7 @@ describe.runIf(chosenDatabases().includes("postgres"))("PostgreSQL with a synchr
   }, 60_000);
   afterAll(() => (cluster as Cluster | undefined)?.[Symbol.asyncDispose]());
 
-  test("promise 8, R37: a read-only standby is read, and says so when it is written", async () => {
+  test("promise 8, R37: a read-only standby → reads work, and a write says so", async () => {
     const [primary, standby] = [manager(cluster.base), manager(cluster.base + 1)];
     const [cookie] = await sharedSessions(primary, 1);
     // Its row is on the standby's disk by now, and about to be applied there.
@@ -53,7 +53,7 @@ describe.runIf(chosenDatabases().includes("postgres"))("PostgreSQL with a synchr
   });
 
   test(
-    `promises 3, 7 and 8: the primary is killed under 64 callers and its standby promoted (R33, R37, R38)`,
+    `promises 3, 7 and 8: the primary is killed under 64 callers and its standby promoted → nothing acknowledged is lost (R33, R37, R38)`,
     { timeout: 60_000 },
     async () => {
       await using way = await Switch.to(cluster.base);

@@ -30,7 +30,7 @@ for (const database of databases) {
       },
     });
 
-    test("migrate notes what was run by hand, and rows lie in all partitions", async () => {
+    test("partitions made by hand → migrate records them, and rows are in all of them", async () => {
       await using made = await partitioned(database, url, partitions);
       assert.deepEqual((await migrationStatus((made.store as SqlStore).database)).pending, []);
       await made.store.insert(randomRows(200));

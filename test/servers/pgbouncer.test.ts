@@ -37,13 +37,13 @@ describe.runIf(chosenDatabases().includes("postgres"))("pgbouncer in transaction
   const createStore = (): Promise<CreatedStore> =>
     serverAt("postgres", pooler.url, { namedStatements: false }).createStore();
 
-  test("it is the version that was asked for", async () => {
+  test("version → the one that was asked for", async () => {
     const [{ version } = {}] = await ask(pooler.url, "SHOW VERSION");
     const asked = askedVersion("pgbouncer");
     assert.ok(asked === null || String(version).includes(` ${asked}.`), String(version));
   });
 
-  test("eight clients share three connections, and one client has several", async () => {
+  test("eight clients → share three connections, and one client uses several", async () => {
     const pool = new Pool({ connectionString: pooler.url, max: 8 });
     const clients = await Promise.all(Array.from({ length: 8 }, () => pool.connect()));
     const serverOf = async (client: PoolClient): Promise<number> =>
@@ -72,7 +72,7 @@ describe.runIf(chosenDatabases().includes("postgres"))("pgbouncer in transaction
     }
   });
 
-  test("statements with names are refused with the option that helps, unless the pooler follows them", async () => {
+  test("named statements → refused with the option that helps, unless the pooler tracks them", async () => {
     await using created = await createStore();
     await created.store.migrate();
     const store = postgresStore(pooler.url, { table: created.table, poolSize: 8 });
@@ -91,7 +91,7 @@ describe.runIf(chosenDatabases().includes("postgres"))("pgbouncer in transaction
     );
   });
 
-  test("ten processes migrate at once", { timeout: 60_000 }, async () => {
+  test("ten processes migrate at once → all succeed", { timeout: 60_000 }, async () => {
     const table = `m_${randomBytes(8).toString("hex")}`;
     const script = new URL("./migrate-once.ts", import.meta.url).pathname;
     const run = (): Promise<unknown> =>

@@ -18,7 +18,7 @@ async function installing(): Promise<Program> {
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  test(`${signal} counts when the packages are installed, and nothing is left`, async () => {
+  test(`policy: ${signal} → delivered when the packages are installed, and nothing is left`, async () => {
     const program = await installing();
     program.process.kill(signal);
     await program.says(/Ends when the packages are installed/);
@@ -29,7 +29,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 
-test("a second signal counts at once, and nothing is left", async () => {
+test("policy: a second signal → delivered at once, and nothing is left", async () => {
   const program = await installing();
   program.process.kill("SIGINT");
   await program.says(/a second signal ends it at once/);
@@ -38,7 +38,7 @@ test("a second signal counts at once, and nothing is left", async () => {
   expect(existsSync(policy())).toBe(false);
 });
 
-test("a policy left by a killed process forbids nothing, and the next run removes it", async () => {
+test("policy: one left by a killed process → forbids nothing, and the next run removes it", async () => {
   const program = await installing();
   program.process.kill("SIGKILL");
   await program.ended;
@@ -47,7 +47,7 @@ test("a policy left by a killed process forbids nothing, and the next run remove
   expect(existsSync(policy())).toBe(false);
 });
 
-test("the next installation replaces what was left", async () => {
+test("policy: the next installation → replaces what was left", async () => {
   const program = await installing();
   program.process.kill("SIGKILL");
   await program.ended;
@@ -55,7 +55,7 @@ test("the next installation replaces what was left", async () => {
   expect(existsSync(policy())).toBe(false);
 });
 
-test("a policy of a process that runs is left alone", async () => {
+test("policy: one of a running process → left alone", async () => {
   const program = await installing();
   removeLeftover(policy());
   await withoutServices(async () => {}, policy());
@@ -65,7 +65,7 @@ test("a policy of a process that runs is left alone", async () => {
   expect(existsSync(policy())).toBe(false);
 });
 
-test("the machine's own policy is left alone", async () => {
+test("policy: the machine's own → left alone", async () => {
   const own = "#!/bin/sh\nexit 101\n";
   writeFileSync(policy(), own);
   chmodSync(policy(), 0o755);
@@ -74,7 +74,7 @@ test("the machine's own policy is left alone", async () => {
   expect(readFileSync(policy(), "utf8")).toBe(own);
 });
 
-test("an installation that fails leaves nothing", async () => {
+test("policy: an installation fails → nothing is left", async () => {
   const failing = withoutServices(() => Promise.reject(new Error("no network")), policy());
   await expect(failing).rejects.toThrow("no network");
   expect(existsSync(policy())).toBe(false);

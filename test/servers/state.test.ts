@@ -61,7 +61,7 @@ test("stop: a server that was started here and hangs → ended", async () => {
   expect(await program.ended).toBe("SIGTERM");
 });
 
-test("a user whose number another process has now keeps no server running", async () => {
+test("server state: another process now has a user's number → keeps no server running", async () => {
   const [{ program, port }, user] = [await listening(), start("listen")];
   write(program.pid, port, { started: startOf(program.pid), kept: false });
   mkdirSync(join(path(), "users"));

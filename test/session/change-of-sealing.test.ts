@@ -89,7 +89,7 @@ eachStore((_name, create) => {
     });
   }
 
-  test("promise 6: without alsoOpens a row that was sealed the other way is refused, whatever its flag says", async () => {
+  test("promise 6: a row sealed the other way, without alsoOpens → refused, whatever its flag says", async () => {
     for (const [from, to] of [
       ["keys", "cookie"],
       ["cookie", "keys"],

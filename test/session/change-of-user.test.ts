@@ -409,7 +409,7 @@ eachStore((_name, create) => {
     };
 
     test.each(["8", undefined])(
-      "to %s: what the request set before goes along; what it set after, for the former user, does not",
+      "to %s: changes before the update → go along; changes after it, for the former user → do not",
       async (user) => {
         const old = await begin(logInAs("7", { cart: 1 }));
         const by = losing();

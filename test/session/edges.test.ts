@@ -109,7 +109,7 @@ describe("R42: no data crosses from one user to the next", () => {
     "login as another": (session: Awaited<ReturnType<Sessions["load"]>>) => session.login("bob"),
   })) {
     for (const looked of [true, false]) {
-      test(`${name}, ${looked ? "after looking" : "unlooked"}, against a parallel save`, async () => {
+      test(`${name}, ${looked ? "after access" : "without access"}, against a parallel save → no data of the other user`, async () => {
         const cookie = await begin({ pub: 1 }, "alice");
         const session = await sessions.load(cookie);
         if (looked) void session.data;
@@ -288,7 +288,7 @@ describe("promise 2: session.data stays the same object", () => {
   const rebuilding = v.record(v.string(), v.any());
   for (const [name, flow] of Object.entries(flows)) {
     for (const schema of [undefined, rebuilding]) {
-      test(`after ${name}${schema ? " with a schema" : ""}`, async () => {
+      test(`after ${name}${schema ? " with a schema" : ""} → the same object`, async () => {
         const by = manager(schema && { schema: schema as never });
         const cookie = await begin({ cart: ["tea"] });
         const session = await by.load(cookie);
@@ -526,7 +526,7 @@ describe("userOf", () => {
   });
 });
 
-test('onUnreadable: "throw": any access throws; a request that does not access the session is not affected', async () => {
+test('onUnreadable: "throw": any access → throws; a request without access → not affected', async () => {
   const cookie = await begin({ a: 1 });
   const strict = manager({ app: "another", onUnreadable: "throw" });
   for (const look of ["data", "user", "isNew", "handle", "createdAt", "expiresAt"] as const) {

@@ -82,7 +82,7 @@ eachStore((_name, create) => {
   for (const kind of ["stored", "new"] as const) {
     for (const landing of ["at once", "before the next write", "never"] as const) {
       for (const [what, go] of Object.entries(continuations)) {
-        test(`promises 2 and 7: an update of a ${kind} session is lost and lands ${landing}, then ${what}`, async () => {
+        test(`promises 2 and 7: an update of a ${kind} session is lost and lands ${landing}, then ${what} → each acknowledged write is applied once`, async () => {
           const { sessions, lose, landed } = losing(landing);
           let cookie: string | null = null;
           if (kind === "stored") {

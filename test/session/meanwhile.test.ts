@@ -436,7 +436,7 @@ eachStore((name, create) => {
     for (const [under, what] of Object.entries(underWay)) {
       for (const [action, act] of Object.entries(acts)) {
         for (const fate of fatesOf(what)) {
-          test(`${under} (${fate}), and ${action}`, async () => {
+          test(`${under} (${fate}), and ${action} → as if it had come after`, async () => {
             for (const user of users) {
               await run(what, act, user, fate);
               await Promise.all((await held.store.scan(null, 10)).map(({ id }) => held.store.delete([id])));

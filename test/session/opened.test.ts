@@ -198,7 +198,7 @@ describe("cache", () => {
     expect(opened!.known(idOf(left.cookie))).toBeNull();
   });
 
-  test("cacheBytes: default 16 MiB, off with 0 and where rows are sealed to cookies; no other value than a size", () => {
+  test("cacheBytes: default → 16 MiB; 0, or rows sealed to cookies → off; not a size → refused", () => {
     const opened = (options: object) =>
       resolveOptions({ store: memoryStore(), keys: generateKey(), ...options }).opened !== null;
     expect(opened({})).toBe(true);

@@ -259,7 +259,7 @@ export function raceSuite(
   );
 
   test(
-    "promise 3, R38, R41, R42: save against reset carries nothing over",
+    "promise 3, R38, R41, R42: save against reset → nothing is carried over",
     { timeout: timeout },
     async () => {
       await race(

@@ -190,7 +190,7 @@ eachStore((_name, create) => {
     }
   }
 
-  test("upgrade: what it returns and the schema ignores stays; what it leaves out is gone", async () => {
+  test("upgrade: keys that it returns and the schema ignores → stay; keys that it leaves out → gone", async () => {
     const plain = createSessionManager<Data>({ store: held.store, keys: testKeys });
     const cookie = await visit(plain, null, (data) => Object.assign(data, { name: "Ada", mfa: true }));
     const today = release(z.object({ first: z.string() }), {

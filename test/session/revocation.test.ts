@@ -20,7 +20,7 @@ async function connect(kind: string, url: string) {
 for (const { name, kind, url, createStore } of databases) {
   // SQLite has one writer at a time.
   describe.runIf(url !== null)(name, () => {
-    test("promise 3, R44: revokeAll finds a session that is getting a new id in a transaction under way", async () => {
+    test("promise 3, R44: revokeAll while the session gets a new id in an open transaction → the session ends", async () => {
       await using created = await createStore();
       await created.store.migrate();
       const { table } = created;

@@ -66,7 +66,7 @@ test("promise 3, R44: revoking all while sessions get new ids behind the cursor 
   assert.ok(revoked >= 7);
 });
 
-test("promise 3, R44: revoking all ends a session that began on a server whose clock is ahead and gets a new id meanwhile", async () => {
+test("promise 3, R44: revoking all, and a session begun on a server whose clock is ahead gets a new id meanwhile → ended", async () => {
   const store = memoryStore();
   const clock = new HandClock();
   const ahead = manage(store, testKeys, { clock: () => clock.time + 10_000 });
@@ -118,7 +118,7 @@ test("promise 10: revoking all while older sessions keep appearing → ConflictE
   await failed;
 });
 
-test("promise 3, R44: revokeAll of a user goes on while anything is there, whatever a pass says to have deleted", async () => {
+test("promise 3, R44: revokeAll of a user → goes on while rows are left, whatever a pass reports", async () => {
   const store = memoryStore();
   let blind = 2;
   // A pass that waited for a new id in a transaction under way finds the old row gone and does not see the new one.

@@ -203,7 +203,7 @@ eachStore((name, create) => {
   }
 
   test(
-    "promises 2, 3 and 7; R17, R38–R42: a session object in seeded schedules",
+    "promises 2, 3 and 7; R17, R38–R42: a session object in seeded schedules → as the model says",
     { timeout: 120_000 },
     async () => {
       const [from, to] = (process.env["SEEDS"] ?? `1-${name === "memory" ? 2_000 : 100}`)

@@ -46,7 +46,7 @@ async function fill(sealTo: "keys" | "cookie") {
 }
 
 for (const sealTo of ["keys", "cookie"] as const) {
-  test(`promise 6, R22: every pair of ${count} rows swapped is refused (sealed to ${sealTo})`, async () => {
+  test(`promise 6, R22: every pair of ${count} rows swapped, sealed to ${sealTo} → refused`, async () => {
     const { sessions, cookies, rows, edited } = await fill(sealTo);
     let refused = 0;
     const listen = () => void refused++;
@@ -67,7 +67,7 @@ for (const sealTo of ["keys", "cookie"] as const) {
     assert.equal(refused, count * (count - 1));
   }, 120_000);
 
-  test(`promise 6, R16, R22: every edit of a single sealed column is refused (sealed to ${sealTo})`, async () => {
+  test(`promise 6, R16, R22: every edit of one sealed column, sealed to ${sealTo} → refused`, async () => {
     const { sessions, cookies, rows, edited } = await fill(sealTo);
     const flipped = (bytes: Uint8Array, at: number) => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
     const other = (i: number) => rows[(i + 1) % count]!;

@@ -66,7 +66,7 @@ describe.runIf(chosenDatabases().includes("sqlite"))("two processes on one SQLit
         return cookieOf(await sessions.commit(session));
       }
 
-      test("promise 2, R39: 64 parallel requests changing different keys all survive", async () => {
+      test("promise 2, R39: 64 parallel requests change different keys → all survive", async () => {
         for (let round = 0; round < 10; round++) {
           const cookie = await begin({ kept: 1 });
           await Promise.all([
@@ -85,7 +85,7 @@ describe.runIf(chosenDatabases().includes("sqlite"))("two processes on one SQLit
 
       for (const kind of ["destroy", "revoke", "regenerate", "login", "expire"] as const) {
         test(
-          `promise 3, R38, R41: ${rounds} saves against ${kind} bring nothing back`,
+          `promise 3, R38, R41: ${rounds} saves against ${kind} → nothing comes back`,
           { timeout: 180_000 },
           async () => {
             let savesFirst = 0;

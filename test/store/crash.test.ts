@@ -118,7 +118,7 @@ async function crash(path: string, kills: number, random: () => number): Promise
 }
 
 test(
-  `promise 7: kill -9 at ${KILLS} random moments loses nothing acknowledged, and the file opens (R33)`,
+  `promise 7: kill -9 at ${KILLS} random moments → nothing acknowledged is lost, and the file opens (R33)`,
   { timeout: 180_000 },
   async () => {
     const random = randomFrom(seed);

@@ -431,16 +431,19 @@ describe.each(servers)("$name: what `check` shows", ({ kind, url }) => {
   });
 });
 
-test.runIf(databases.some(({ kind }) => kind === "sqlite"))("sqlite: what `check` shows", async () => {
-  for (const [options, settings] of [
-    [{ readBigInts: true }, ["readBigInts or safeIntegers"]],
-    [{ returnArrays: true }, ["returnArrays"]],
-    [{}, []],
-  ] as [DatabaseSyncOptions, string[]][]) {
-    const store = sqliteStore(new DatabaseSync(":memory:", options));
-    expect((await inspectDatabase(store.database)).ownersSettings).toEqual(settings);
-  }
-});
+test.runIf(databases.some(({ kind }) => kind === "sqlite"))(
+  "sqlite: the settings that `check` shows → those of the handle",
+  async () => {
+    for (const [options, settings] of [
+      [{ readBigInts: true }, ["readBigInts or safeIntegers"]],
+      [{ returnArrays: true }, ["returnArrays"]],
+      [{}, []],
+    ] as [DatabaseSyncOptions, string[]][]) {
+      const store = sqliteStore(new DatabaseSync(":memory:", options));
+      expect((await inspectDatabase(store.database)).ownersSettings).toEqual(settings);
+    }
+  },
+);
 
 /** Passes on the text alone, as a layer in between might, with rows as arrays. */
 function deafPostgres(url: string) {

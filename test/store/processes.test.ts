@@ -10,7 +10,7 @@ import { temporaryFolder } from "./temporary.ts";
 const { file } = temporaryFolder();
 const child = (name: string): string => fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url));
 
-test("ten processes that migrate one new file at once all succeed", { timeout: 60_000 }, async () => {
+test("ten processes migrate one new file at once → all succeed", { timeout: 60_000 }, async () => {
   const path = file();
   const processes = Array.from({ length: 10 }, () =>
     spawn(process.execPath, ["--no-warnings", child("migrate"), path], {
@@ -29,7 +29,7 @@ test("ten processes that migrate one new file at once all succeed", { timeout: 6
   await store.close();
 });
 
-test("promise 2: two processes on one file lose no update", { timeout: 60_000 }, async () => {
+test("promise 2: two processes on one file → no lost update", { timeout: 60_000 }, async () => {
   const path = file();
   const store = sqliteStore(path);
   await store.insert(Array.from({ length: 5 }, () => randomRow({ version: 0 })));

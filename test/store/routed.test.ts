@@ -39,7 +39,7 @@ describe.skipIf(postgres === undefined)(
       await standIn?.[Symbol.asyncDispose]();
     });
 
-    test("the engine is found, and migrate leaves the table distributed", async () => {
+    test("migrate → finds the engine, and leaves the table distributed", async () => {
       expect((created.store as SqlStore).database.dialect.name).toBe("postgres");
       if (engine !== "citus") return;
       const text = `SELECT 1 FROM pg_dist_shard WHERE logicalrelid = '${created.table}'::regclass`;
@@ -150,7 +150,7 @@ async function shardsOf(
   return shardsInCommands(commands, table);
 }
 
-test("plans of Citus: the largest task count counts, also of subplans", () => {
+test("plans of Citus: several task counts, also of subplans → the largest", () => {
   const one = "Custom Scan (Citus Adaptive)\n  Task Count: 1\n  Tasks Shown: All";
   expect(shardsIn(one, "citus", "t")).toBe(1);
   const two = `Custom Scan (Citus INSERT ... SELECT)\n  INSERT/SELECT method: pull to coordinator\n  ->  Distributed Subplan 1_1\n    Task Count: 32\n${one}`;
@@ -160,7 +160,7 @@ test("plans of Citus: the largest task count counts, also of subplans", () => {
   expect(shardsIn("Seq Scan on t s", "yugabytedb", "t")).toBe(Infinity);
 });
 
-test("commands that Citus sends: each shard is counted once", () => {
+test("commands that Citus sends → each shard is counted once", () => {
   const commands = [
     "issuing DELETE FROM public.t_102008 t",
     "issuing COPY public.t_102008 FROM STDIN",

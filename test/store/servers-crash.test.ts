@@ -57,7 +57,7 @@ for (const name of servers) {
     continue;
   }
   test(
-    `${name}: killed under load, it keeps what was acknowledged and nothing comes back (promises 3 and 7)`,
+    `${name}: killed under load → keeps what was acknowledged, and nothing comes back (promises 3 and 7)`,
     async () => {
       const directory = mkdtempSync(join(tmpdir(), `stored-session-crash-${name}-`));
       chmodSync(directory, 0o755);

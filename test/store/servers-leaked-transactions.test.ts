@@ -87,7 +87,7 @@ describe.each(servers)("$name", (database) => {
   ];
 
   test.each(writes)(
-    "promise 7 %s through a connection released inside a transaction is kept",
+    "promise 7 %s through a connection released inside a transaction → kept",
     async (_, write) => {
       await using created = await migrated(database);
       await using application = shared(database, created.table, 1);
@@ -140,7 +140,7 @@ describe.each(servers)("$name", (database) => {
 
 describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", (database) => {
   test.each([true, false])(
-    "a client released in a failed transaction does not come again (told by pg: %s)",
+    "a client released in a failed transaction (reported by pg: %s) → not used again",
     async (tells) => {
       await using created = await migrated(database);
       const pool = new Pool({ connectionString: database.url, max: 3 });
@@ -230,7 +230,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
     await pool.end();
   });
 
-  test("a read is refused as well when autocommit is turned off later, and no snapshot is kept", async () => {
+  test("autocommit is turned off later → a read is refused too, and no snapshot is kept", async () => {
     await using created = await migrated(database);
     const pool = mysql.createPool({ uri: database.url, connectionLimit: 1 });
     const store = mysqlStore(pool, { table: created.table });
@@ -251,7 +251,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
   });
 
   test.runIf(database.kind === "mariadb").each([true, false])(
-    "so is a batch that answers rows (told by mysql2: %s)",
+    "autocommit is turned off later, and a batch returns rows (reported by mysql2: %s) → refused too",
     async (tells) => {
       await using created = await migrated(database);
       const pool = mysql.createPool({ uri: database.url, connectionLimit: 1 });
@@ -295,7 +295,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
   }
 });
 
-test("the error names the pool and the remedy", async () => {
+test("error → names the pool and the remedy", async () => {
   const { leakedTransaction } = await import("../../src/sql/leaked-transaction.ts");
   for (const outcome of ["none", "unknown"] as const) {
     const error = leakedTransaction("mysqlStore", outcome);

@@ -137,7 +137,7 @@ describe.each(servers)("$name", (database) => {
 
 describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", (database) => {
   test.each(["repeatable read", "serializable"])(
-    "several migrate at once where the default is %s",
+    "several migrate at once where the default is %s → all succeed",
     async (level) => {
       await using created = await database.createStore();
       const options = `-c default_transaction_isolation=${level.replace(" ", "\\ ")}`;
@@ -175,7 +175,7 @@ describe.each(servers.filter(({ kind }) => kind === "postgres"))("$name alone", 
     await store.close();
   });
 
-  test("an unlogged table is a durabilityWarning, at the first use and when inspected (R33)", async () => {
+  test("an unlogged table → a durability warning, at the first use and when inspected (R33)", async () => {
     await using created = await migrated(database);
     await execute(database.url, "postgres", `ALTER TABLE ${created.table} SET UNLOGGED`);
     const { database: inspected } = created.store as SqlStore;
@@ -226,7 +226,7 @@ describe.each(servers.filter(({ kind }) => kind !== "postgres"))("$name alone", 
     expect(await created.store.read([after.id])).toEqual([after]);
   });
 
-  test("how long a connection waits for a locked row is less than storeTimeout, and what its server says if shorter", async () => {
+  test("the wait for a locked row → shorter than storeTimeout, or what the server says if that is shorter", async () => {
     await using created = await migrated(database);
     const { table } = created;
     const waits = async (storeTimeout: number | null, options: { owned: boolean; before?: string }) => {

@@ -33,7 +33,7 @@ const FROZEN = {
   mariadb: "f48fcb5192a0e1c3728b148a54e956db904cb045f5725acd67202d217a86097a",
 };
 
-test.each(["postgres", "mysql", "mariadb"] as const)("the first migration for %s is frozen", (kind) => {
+test.each(["postgres", "mysql", "mariadb"] as const)("the first migration for %s → frozen", (kind) => {
   expect(checksumOf(sessions, kind)).toBe(FROZEN[kind]);
 });
 
@@ -46,7 +46,7 @@ for (const database of servers) {
       return created;
     };
 
-    test("ten processes migrate at once", { timeout: 60_000 }, async () => {
+    test("ten processes migrate at once → all succeed", { timeout: 60_000 }, async () => {
       const table = `m_${randomBytes(8).toString("hex")}`;
       const script = new URL("../servers/migrate-once.ts", import.meta.url).pathname;
       const run = (): Promise<unknown> => promisify(execFile)(process.execPath, [script, kind, url, table]);
@@ -357,7 +357,7 @@ describe.runIf(servers.some(({ kind }) => kind === "postgres"))("postgres alone"
 
 describe("options", () => {
   test.each(["a b", 'a"; DROP TABLE x', "a.b.c", "", "é", "a".repeat(41)])(
-    "no table is called %j (R31)",
+    "a table called %j → refused (R31)",
     (table) => {
       expect(() => postgresStore("postgres://127.0.0.1/test", { table })).toThrow(OptionsError);
       expect(() => mysqlStore("mysql://127.0.0.1/test", { table })).toThrow(OptionsError);

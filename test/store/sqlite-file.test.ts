@@ -154,7 +154,7 @@ test("the owner of a handle leaves WAL mode → no false alarm", async () => {
   expect(await store.insert([randomRow()])).toEqual([true]);
 });
 
-test("the checkpointing thread does not touch a file that took the place of the open one", async () => {
+test("SQLite: another file takes the place of the open one → the checkpointing thread does not touch it", async () => {
   const handle = new DatabaseSync(path);
   opened.push(handle);
   handle.exec("PRAGMA journal_mode = WAL; CREATE TABLE notes (text TEXT)");

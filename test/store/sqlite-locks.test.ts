@@ -32,7 +32,7 @@ describe.each(["node:sqlite", "better-sqlite3"] as const)("%s", (driver) => {
   });
 });
 
-test("a lock held for longer than storeTimeout: the saves fail, and those after it go at once", async () => {
+test("SQLite: a lock held for longer than storeTimeout → the saves fail, and those after it go at once", async () => {
   const path = file();
   const below = sqliteStore(path, { busyTimeout: 5_000 });
   const [first, second, third] = [randomRow(), randomRow(), randomRow()];

@@ -231,7 +231,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     expect(await store.read([row.id])).toEqual([row]);
   });
 
-  test("expiry deletes at most 100 rows a step and a run is linear (R34)", async () => {
+  test("expiry → at most 100 rows a step, and a run is linear (R34)", async () => {
     const store = sqliteStore(":memory:", { driver });
     const rows = Array.from({ length: 3_000 }, (_, nth) =>
       randomRow({ expiresAt: nth % 3 ? NOW - (nth % 5) * DAY : NOW + 1 }),
@@ -265,7 +265,7 @@ describe.each(DRIVERS)("%s", (driver) => {
     await store.close();
   });
 
-  test("the tables hold what the migration says, and a name of their own can be given", async () => {
+  test("tables → as the migration says; a table name of the application's → used", async () => {
     const handle = openHandle(driver, file());
     const store = sqliteStore(handle, { table: "_Web2" });
     await migrate(store);
@@ -313,7 +313,7 @@ describe.each(DRIVERS)("%s", (driver) => {
 });
 
 describe("files", () => {
-  test("a directory that does not exist, or that is the path itself", async () => {
+  test("a directory that does not exist, or the path is a directory → an error", async () => {
     await expect(sqliteStore(join(folder, "nowhere", "a.sqlite3")).count(0)).rejects.toThrow(
       /does not exist/,
     );
@@ -329,7 +329,7 @@ describe("files", () => {
     await store.close();
   });
 
-  test.each(DRIVERS)("a handle of %s opened for reading only", async (driver) => {
+  test.each(DRIVERS)("a handle of %s opened for reading only → an error", async (driver) => {
     const path = file();
     const writer = sqliteStore(path, { driver });
     const row = randomRow();
@@ -346,7 +346,7 @@ describe("files", () => {
     await writer.close();
   });
 
-  test("a file and a directory that this user may not write to", async () => {
+  test("a file or directory that this user may not write to → an error", async () => {
     const below = join(folder, "guarded");
     mkdirSync(below);
     const path = join(below, "a.sqlite3");
@@ -382,7 +382,7 @@ describe("a driver that cannot tell whether a transaction is open (Node before 2
     return { handle, mute };
   };
 
-  test("an open transaction of the owner's never swallows what the store writes", async () => {
+  test("an open transaction of the owner → never swallows what the store writes", async () => {
     const { handle, mute } = openMute(file());
     const store = sqliteStore(mute, { busyTimeout: 100 });
     await migrate(store);
@@ -398,7 +398,7 @@ describe("a driver that cannot tell whether a transaction is open (Node before 2
     expect(await store.read([row.id])).toEqual([row]);
   });
 
-  test("a migration keeps other statements out of its transaction, however long it takes", async () => {
+  test("a migration → keeps other statements out of its transaction, however long it takes", async () => {
     const { handle, mute } = openMute(file());
     const { database } = sqliteStore(mute, { busyTimeout: 5 });
     handle.exec("CREATE TABLE mine (x)");
@@ -431,7 +431,7 @@ describe("options", () => {
     [],
     ["a"],
     null,
-  ])("the table name %j is refused (R31)", (table) => {
+  ])("the table name %j → refused (R31)", (table) => {
     expect(() => sqliteStore(":memory:", { table: table as string })).toThrow(OptionsError);
   });
 

@@ -241,7 +241,7 @@ describe("the rules", () => {
     );
   });
 
-  test("each has a source", () => {
+  test("each rule → has a source", () => {
     for (const { source } of RULES) assert.match(source, /^(https:\/\/|run on |our own rule: )/);
   });
 });

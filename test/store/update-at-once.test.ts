@@ -63,7 +63,7 @@ for (const database of databases) {
     };
 
     test.each([2, 3, 31, 64])(
-      "a batch of %i that finds its versions is one statement on servers",
+      "a batch of %i that finds its versions → one statement on servers",
       async (size) => {
         const { created, rows } = await filled(size);
         await using _ = created;
@@ -231,7 +231,7 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
     });
   });
 
-  test(`${database.name}: a changed row leaves no locks behind where the application turned autocommit off`, async () => {
+  test(`${database.name}: autocommit is off and a row has changed → no locks are left`, async () => {
     await using created = await database.createStore();
     await migrate(created.store);
     const rows = randomRows(3);
@@ -253,7 +253,7 @@ for (const database of databases.filter(({ kind }) => isMysql(kind))) {
   });
 
   test.each(["", "TRADITIONAL", "ANSI_QUOTES,PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES"])(
-    `${database.name}: a changed row undoes the whole statement under sql_mode '%s'`,
+    `${database.name}: a row has changed under sql_mode '%s' → the whole statement is undone`,
     async (mode) => {
       await using created = await database.createStore();
       await migrate(created.store);

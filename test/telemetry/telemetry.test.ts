@@ -58,7 +58,7 @@ function storeThatIsDown(): SessionStore {
 }
 
 describe("OpenTelemetry", () => {
-  test("R2 R48 spans and metrics tell each operation by the hashed id, and nothing that opens or names a user", async () => {
+  test("R2 R48 spans and metrics → name each operation by the hashed id, and nothing that opens a session or names a user", async () => {
     const spans = new InMemorySpanExporter();
     const tracing = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
     const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
@@ -121,7 +121,7 @@ describe("OpenTelemetry", () => {
 });
 
 describe("Prometheus", () => {
-  test("R2 R48 the page of metrics counts operations, conflicts, refusals and live sessions, and names none", async () => {
+  test("R2 R48 metrics → count operations, conflicts, refusals and live sessions, and name none", async () => {
     const registry = new client.Registry();
     const store = memoryStore();
     let counts = 0;
@@ -154,7 +154,7 @@ describe("Prometheus", () => {
     assert.equal(await registry.metrics(), "\n");
   });
 
-  test("of the figures of a cluster's workers, which count one table, the page has one and not their sum", async () => {
+  test("a cluster whose workers count one table → one figure, not their sum", async () => {
     const workers = [7, 9, 7].map((live) => {
       const registry = new client.Registry();
       return {
@@ -167,7 +167,7 @@ describe("Prometheus", () => {
     for (const { stop } of workers) stop();
   });
 
-  test("a store that is down does not break the page, and leaves no figure that would look like one of now", async () => {
+  test("the store is unavailable → the page works, without a figure that looks current", async () => {
     const registry = new client.Registry();
     let up = true;
     const stop = measureSessions(client, {
@@ -185,7 +185,7 @@ describe("Prometheus", () => {
     stop();
   });
 
-  test("a database that hangs does not hold the page up; what it says late is on the next one", async () => {
+  test("the database hangs → the page is served; the late answer is on the next one", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
       const registry = new client.Registry();
@@ -204,7 +204,7 @@ describe("Prometheus", () => {
   });
 
   test.each([15_000, 60_000, 300_000])(
-    "counts that always take too long are each on a later page, with one every %i ms",
+    "counts that always take too long → each on a later page, with one every %i ms",
     async (interval) => {
       vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
       try {
@@ -233,7 +233,7 @@ describe("Prometheus", () => {
     },
   );
 
-  test("a database that hangs takes the figure of before off the page when that is twice as old as it may be", async () => {
+  test("the database hangs → the last figure leaves the page when it is twice as old as it may be", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     try {
       const registry = new client.Registry();
@@ -254,7 +254,7 @@ describe("Prometheus", () => {
   });
 });
 
-test("the pages and the dashboard name the metrics and channels that there are, and all of them", async () => {
+test("metrics and channels: docs and dashboard → name all that exist, and no others", async () => {
   const { readFileSync } = await import("node:fs");
   const docs = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), "utf8");
   const registry = new client.Registry();
@@ -277,7 +277,7 @@ test("the pages and the dashboard name the metrics and channels that there are, 
     assert.ok(page.includes(`\`${name!}\``), name);
 });
 
-test("R2 R48 a payload has the keys that the page lists for its channel, and nothing else", async () => {
+test("R2 R48 a payload → the keys that docs list for its channel, and no others", async () => {
   const { readFileSync } = await import("node:fs");
   const page = readFileSync(new URL("../../docs/telemetry.md", import.meta.url), "utf8");
   const listed = Object.fromEntries(

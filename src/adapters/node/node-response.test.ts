@@ -442,7 +442,7 @@ test("HTTP/2 compatibility API → guarded the same way", async () => {
   assert.deepEqual(warnings, []);
 });
 
-test("HTTP/2: writeHead sends the headers, with what the rest of the turn does to the session (promise 4, R12)", async () => {
+test("HTTP/2: writeHead, and the session changes later in the same turn → the headers include the change (promise 4, R12)", async () => {
   const { sessions } = world();
   const goOn = Promise.withResolvers<void>();
   const server = http2.createServer(

@@ -229,7 +229,7 @@ const changes: Record<string, (session: Session<Data>) => unknown> = {
 };
 
 for (const [name, change] of Object.entries(changes)) {
-  test(`no byte leaves before ${name} is saved (promise 4)`, async () => {
+  test(`${name}: the save takes time → no byte leaves before it is done (promise 4)`, async () => {
     const held = Promise.withResolvers<void>();
     const { ask, watched } = await world((_request, response, session) => {
       change(session);

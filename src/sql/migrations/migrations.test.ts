@@ -60,7 +60,7 @@ afterEach(() => {
 });
 
 describe("frozen texts", () => {
-  test.each(Object.keys(FROZEN))("the checksum of migration %s is pinned", (key) => {
+  test.each(Object.keys(FROZEN))("migration %s → its checksum is pinned", (key) => {
     const [version, dialect] = key.split(" ");
     const migration = MIGRATIONS.find((candidate) => candidate.version === Number(version));
     expect(migration && checksumOf(migration, dialect as "sqlite")).toBe(FROZEN[key]);
@@ -74,7 +74,7 @@ describe("frozen texts", () => {
     }
   });
 
-  test("versions are 1, 2, 3 … without gaps", () => {
+  test("versions → 1, 2, 3 … without gaps", () => {
     expect(MIGRATIONS.map(({ version }) => version)).toEqual(MIGRATIONS.map((_, index) => index + 1));
   });
 
@@ -88,7 +88,7 @@ describe("frozen texts", () => {
 });
 
 describe("migrating", () => {
-  test("creates the tables, writes the journal and does nothing the next time", async () => {
+  test("an empty database → tables and journal; a second run → no change", async () => {
     const database = open();
     expect(await pendingMigrations(database)).toMatchObject([
       { version: 1, name: "sessions" },
@@ -263,7 +263,7 @@ describe("tables that are not what the journal says", () => {
     expect(objects()).not.toContain("stored_sessions");
   });
 
-  test("PostgreSQL's index is made without altering the table", () => {
+  test("PostgreSQL without an index → created without altering the table", () => {
     const texts = statementsOf(sessions, new PostgresDialect(), "userIndex");
     expect(texts).toEqual([expect.stringMatching(/^CREATE INDEX/)]);
   });
