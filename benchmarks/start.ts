@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
+import { normalize, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
@@ -21,8 +22,8 @@ export interface BundleSize {
   readonly entry: string;
   readonly minified: number;
   readonly gzipped: number;
-  /** Sources of the package that are in it. */
-  readonly sources: readonly string[];
+  /** Gzipped bytes that are loaded when they are first used: export, reseal, the audit trail. */
+  readonly later: number;
 }
 
 /** The subpaths of the package and the modules they lead to. */
@@ -33,12 +34,14 @@ export function entries(): [string, string][] {
   return Object.entries(exports).filter(([, file]) => file.endsWith(".js"));
 }
 
-/** One entry with all that it imports of this package and its dependencies, but no peer. */
+/** What an import of one entry loads of this package and its dependencies, but no peer; and what may be loaded later. */
 export async function bundleOf(file: string): Promise<BundleSize> {
   const { outputFiles, metafile } = await build({
     entryPoints: [`${root}${file}`],
     absWorkingDir: root,
     bundle: true,
+    splitting: true,
+    outdir: "bundle",
     minify: true,
     write: false,
     metafile: true,
@@ -47,12 +50,28 @@ export async function bundleOf(file: string): Promise<BundleSize> {
     external: [...builtinModules, "node:*", ...peers()],
     logLevel: "error",
   });
-  const { contents } = outputFiles[0]!;
+  const bytes = new Map(outputFiles.map(({ path, contents }) => [relative(root, path), contents]));
+  const first = new Set<string>();
+  const load = (output: string): void => {
+    if (first.has(output)) return;
+    first.add(output);
+    for (const { path, kind } of metafile.outputs[output]!.imports) {
+      if (kind === "import-statement" && bytes.has(path)) load(path);
+    }
+  };
+  const isEntry = (output: string): boolean => metafile.outputs[output]!.entryPoint === normalize(file);
+  load([...bytes.keys()].find(isEntry)!);
+  const sum = (list: readonly string[], size: (contents: Uint8Array) => number): number =>
+    list.reduce((total, output) => total + size(bytes.get(output)!), 0);
+  const gzipped = (contents: Uint8Array): number => gzipSync(contents, { level: 9 }).length;
   return {
     entry: file,
-    minified: contents.length,
-    gzipped: gzipSync(contents, { level: 9 }).length,
-    sources: Object.keys(metafile.inputs),
+    minified: sum([...first], ({ length }) => length),
+    gzipped: sum([...first], gzipped),
+    later: sum(
+      [...bytes.keys()].filter((output) => !first.has(output)),
+      gzipped,
+    ),
   };
 }
 
@@ -85,12 +104,14 @@ function importTimes(statements: readonly string[]): { wall: number; cpu: number
 
 if (import.meta.main) {
   spawnSync(process.execPath, ["scripts/build.ts"], { cwd: root, stdio: "inherit" });
-  console.log("\nBundles, bytes: minified, and minified and gzipped");
+  console.log(
+    "\nBundles, bytes: minified; minified and gzipped; and, gzipped, what is loaded when it is first used",
+  );
   for (const [name, file] of entries()) {
-    const { minified, gzipped } = await bundleOf(file);
+    const { minified, gzipped, later } = await bundleOf(file);
     const note =
       name !== "." ? "" : gzipped < largestCore ? "  the core: below 60 KiB" : "  the core: above 60 KiB";
-    console.log(`  ${name.padEnd(24)}${format(minified)}${format(gzipped)}${note}`);
+    console.log(`  ${name.padEnd(24)}${format(minified)}${format(gzipped)}${format(later)}${note}`);
   }
   const imports: [string, string][] = [
     ["stored-session", `await import("stored-session")`],

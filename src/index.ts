@@ -11,8 +11,10 @@ export type { ClientInfo, ClientSource, SessionFormat } from "./session/format.t
 export type { ExportedSession, KeyUse, SessionStats } from "./operator/admin.ts";
 export type { Census } from "./operator/census.ts";
 export type { WalkOptions } from "./session/walk.ts";
-export type { RevokeOptions, SessionInfo, UserSessions } from "./operator/users.ts";
-export type { AuditDay, AuditListOptions, AuditTrail, RecordOptions } from "./operator/audit-trail.ts";
+export type { SessionInfo } from "./operator/session-info.ts";
+export type { RevokeOptions, UserSessions } from "./operator/users.ts";
+export type { AuditTrail } from "./operator/audit-trail.ts";
+export type { AuditDay, AuditListOptions, AuditPruneOptions, RecordOptions } from "./operator/audit-types.ts";
 export type { AuditOptions } from "./audit/options.ts";
 export type { AuditContent, AuditDevice, AuditEvent, AuditEventType, AuditOutcome } from "./audit/events.ts";
 export type { Anchored } from "./audit/checkpoint.ts";

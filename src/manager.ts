@@ -1,17 +1,12 @@
-import { censusOf, type Census } from "./operator/census.ts";
+import type { Census } from "./operator/census.ts";
 import { notOurs } from "./copies.ts";
 import type { ExpireOptions } from "./jobs/expire.ts";
 import type { ResealOptions, ResealResult } from "./jobs/reseal.ts";
 import type { Schedule } from "./jobs/schedule.ts";
-import {
-  exportUser,
-  exportUserStream,
-  statsOf,
-  type ExportedSession,
-  type SessionStats,
-} from "./operator/admin.ts";
+import type { ExportedSession, SessionStats } from "./operator/admin.ts";
 import { Maintenance } from "./operator/maintenance.ts";
-import { sessionInfo, userSessions, type SessionInfo, type UserSessions } from "./operator/users.ts";
+import { sessionInfo, type SessionInfo } from "./operator/session-info.ts";
+import { userSessions, type UserSessions } from "./operator/users.ts";
 import { resolveOptions } from "./resolve-options.ts";
 import type { SessionManagerOptions } from "./options.ts";
 import { Committer } from "./session/commit.ts";
@@ -141,7 +136,9 @@ export class SessionManager<Data = SessionData> {
    * sessions that are not deleted yet. Data is included if it can be decrypted without the user's cookie.
    */
   async exportUser(userId: UserId): Promise<ExportedSession[]> {
-    return exportUser(this.#records, parseUserId(userId, "sessions.exportUser"));
+    const user = parseUserId(userId, "sessions.exportUser");
+    const { exportUser } = await import("./operator/later.ts");
+    return await exportUser(this.#records, user);
   }
 
   /**
@@ -153,7 +150,12 @@ export class SessionManager<Data = SessionData> {
    * ```
    */
   exportUserStream(userId: UserId): AsyncGenerator<ExportedSession> {
-    return exportUserStream(this.#records, parseUserId(userId, "sessions.exportUserStream"));
+    return this.#exportStream(parseUserId(userId, "sessions.exportUserStream"));
+  }
+
+  async *#exportStream(user: string): AsyncGenerator<ExportedSession> {
+    const { exportUserStream } = await import("./operator/later.ts");
+    yield* exportUserStream(this.#records, user);
   }
 
   /** Deletes all stored sessions of a user, including expired ones, and returns how many (R36). Equivalent to `revokeAll`. */
@@ -162,8 +164,9 @@ export class SessionManager<Data = SessionData> {
   }
 
   /** Statistics of the table by liveness, age, size and key. Scans every row in bounded memory: do not call it per request. */
-  stats(options?: WalkOptions): Promise<SessionStats> {
-    return statsOf(this.#records, options);
+  async stats(options?: WalkOptions): Promise<SessionStats> {
+    const { statsOf } = await import("./operator/later.ts");
+    return await statsOf(this.#records, options);
   }
 
   /** The number of sessions that have not reached their stored expiry time. */
@@ -175,8 +178,9 @@ export class SessionManager<Data = SessionData> {
    * Counts stored sessions: live, ended and not yet deleted, and rows by key, in one pass over the table. Null if the store
    * cannot count by key (`railsStore`, stores of your own without `census`).
    */
-  census(): Promise<Census | null> {
-    return censusOf(this.#records);
+  async census(): Promise<Census | null> {
+    const { censusOf } = await import("./operator/later.ts");
+    return await censusOf(this.#records);
   }
 
   /**

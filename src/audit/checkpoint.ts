@@ -1,10 +1,11 @@
 /** Checkpoints: what they hold, how they are signed, and how a signature is verified. The layout is in docs/formats.md. */
-import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 import { hash } from "../sealing/hash.ts";
 import { label } from "../sealing/label.ts";
 import { CHAIN_BYTES, type AuditCheckpoint } from "../store/audit.ts";
 import { HASH_BYTES, NO_HASH } from "./chain.ts";
-import type { Key, KeyRing } from "../sealing/keyring.ts";
+import { pairOf, publicKeysOf, SPKI } from "./public-keys.ts";
+import type { KeyRing } from "../sealing/keyring.ts";
 
 /** The last event of a chain that a checkpoint covers. */
 export interface Head {
@@ -32,33 +33,8 @@ export interface CheckpointContent {
 
 const SUITE = 1;
 const CHECKPOINT = label("audit-checkpoint");
-const SIGNING = label("audit-signing");
 const HEADER_BYTES = 1 + 1 + 4 + 8 + 8 + HASH_BYTES + 8 + 8 + 4;
 const HEAD_BYTES = CHAIN_BYTES + 8 + HASH_BYTES;
-const PUBLIC_PREFIX = "sspk1_";
-/** RFC 8410: the beginning of an Ed25519 key in DER. */
-const PKCS8 = Buffer.from("302e020100300506032b657004220420", "hex");
-const SPKI = Buffer.from("302a300506032b6570032100", "hex");
-
-const pairs = new WeakMap<Key, { readonly secret: KeyObject; readonly open: Uint8Array }>();
-
-function pairOf(key: Key): { readonly secret: KeyObject; readonly open: Uint8Array } {
-  let pair = pairs.get(key);
-  if (pair === undefined) {
-    const seed = key.audit.of(SIGNING).subarray(0, 32);
-    const secret = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: "der", type: "pkcs8" });
-    const spki = createPublicKey(secret).export({ format: "der", type: "spki" });
-    pairs.set(key, (pair = { secret, open: new Uint8Array(spki.subarray(SPKI.length)) }));
-  }
-  return pair;
-}
-
-/** The public keys of a ring as text, newest first: `sspk1_`, the key id, "_" and 43 characters of base64url. */
-export function publicKeysOf(keys: KeyRing): string[] {
-  return keys.keys.map(
-    (key) => `${PUBLIC_PREFIX}${key.name}_${Buffer.from(pairOf(key).open).toString("base64url")}`,
-  );
-}
 
 /** Public keys by the id of the key of the ring that they belong to. */
 export type PublicKeys = ReadonlyMap<number, KeyObject>;

@@ -3,47 +3,27 @@ import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { milliseconds } from "../shared/duration.ts";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { printable } from "../shared/printable.ts";
-import { publicKeysOf, publicKeysOfRing, type Anchored } from "./checkpoint.ts";
-import { Checkpointer } from "./checkpointer.ts";
-import { eventCodes } from "./events.ts";
-import { describe, readEvents } from "./reading.ts";
-import { Subjects } from "./subjects.ts";
-import { Verifier, type VerifySource } from "./verify.ts";
-import { Writer, type Draft, type Entry, type Written } from "./writer.ts";
-import type { KeyRing } from "../sealing/keyring.ts";
-import type { AuditStore, AuditSubject, ChangeResult } from "../store/audit.ts";
-import type { AuditEvent, AuditEventType } from "./events.ts";
+import { publicKeysOf } from "./public-keys.ts";
+import type { ChangeResult } from "../store/audit.ts";
+import type { Anchored } from "./checkpoint.ts";
+import type { Checkpointer } from "./checkpointer.ts";
+import type { Engine } from "./engine.ts";
+import type { AuditEvent } from "./events.ts";
 import type { Refusals } from "./refusals.ts";
-import type { AuditOptions } from "./options.ts";
+import type { TrailSettings } from "./trail-settings.ts";
 import type { VerifyReport } from "./report.ts";
-
-export interface TrailSettings {
-  readonly store: AuditStore;
-  /** For the lease of checkpoints. */
-  readonly leases: { lease(name: string, holder: string, until: number, now: number): Promise<boolean> };
-  readonly keys: KeyRing;
-  readonly app: string;
-  readonly clock: () => number;
-  readonly timeout: number;
-  readonly userRefs: (user: string) => Uint8Array[];
-  readonly options: AuditOptions;
-  readonly process: Readonly<Record<string, string>>;
-  readonly refusals: Refusals;
-}
+import type { VerifySource } from "./verify.ts";
+import type { Draft, Entry, Written } from "./writer.ts";
 
 /** Milliseconds after which another process may sign checkpoints in the place of one that died. */
 const LEASE = 30_000;
 /** Events that leave together in "lax" mode. */
 const TOGETHER = 128;
-const PAGE = 100;
 
 /** The trail of one manager: what is written, what waits, and what is signed. */
 export class Trail {
   readonly settings: TrailSettings;
-  readonly subjects: Subjects;
   readonly isStrict: boolean;
-  readonly #writer: Writer;
-  readonly #checkpointer: Checkpointer;
   readonly #lease: Lease;
   readonly #listeners = new Set<(event: AuditEvent) => void>();
   readonly #refusals: Refusals;
@@ -52,48 +32,52 @@ export class Trail {
   #lost = 0;
   #schedule: Schedule | null = null;
   #closed = false;
+  #engine: Promise<Engine> | null = null;
 
   constructor(settings: TrailSettings) {
-    const { store, keys, app, clock, timeout, userRefs, options } = settings;
     this.settings = settings;
     this.#refusals = settings.refusals;
     this.#refusals.onRefusal = () => this.#start();
-    this.isStrict = options.mode !== "lax";
-    this.subjects = new Subjects({ store, keys, app, clock, userRefs });
-    this.#writer = new Writer({
-      store,
-      keys,
-      subjects: this.subjects,
-      clock,
-      timeout,
-      process: settings.process,
-      atStart: () => this.#changesOfKeys(),
-      onWritten: (written) => this.#wrote(written),
+    this.isStrict = settings.options.mode !== "lax";
+    this.#lease = new Lease(settings.leases, "audit", { duration: LEASE, clock: settings.clock });
+    // Before the first login asks for it. What fails is loaded again then.
+    void this.engine().catch(() => {});
+  }
+
+  /** What writes and signs: loaded only by a process whose trail is on, to keep it out of the others. */
+  engine(): Promise<Engine> {
+    this.#engine ??= this.#load().catch((error: unknown) => {
+      this.#engine = null;
+      throw error;
     });
-    this.#checkpointer = new Checkpointer({
-      store,
-      keys,
-      clock,
+    return this.#engine;
+  }
+
+  async #load(): Promise<Engine> {
+    const { Engine } = await import("./engine.ts");
+    const engine: Engine = new Engine(this.settings, {
+      onWritten: (written) => this.#wrote(engine, written),
       anchor: (checkpoint) => this.#anchor(checkpoint),
-      onDamage: (chain, number) =>
+      onDamage: (chain, number) => {
         warn(
           "STORED_SESSION_AUDIT_DAMAGED",
           `Event ${number} of chain ${chain} of the audit trail was changed after it was written. That chain is not signed any further. Run "stored-session audit verify", and see the incident guide.`,
-        ),
+        );
+      },
     });
-    this.#lease = new Lease(settings.leases, "audit", { duration: LEASE, clock });
+    return engine;
   }
 
   /** Changes and their events, in one transaction. */
-  write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
-    return this.#writer.write(entries);
+  async write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
+    return await (await this.engine()).writer.write(entries);
   }
 
   /** Events alone. In "lax" mode they wait, and this returns at once. */
   async record(...drafts: readonly Draft[]): Promise<void> {
     if (drafts.length === 0) return;
     const entry = entryOf(drafts);
-    if (this.isStrict) await this.#writer.write([entry]);
+    if (this.isStrict) await this.write([entry]);
     else this.later(entry);
   }
 
@@ -117,33 +101,20 @@ export class Trail {
     return publicKeysOf(this.settings.keys);
   }
 
-  verify(options: Pick<VerifySource, "anchors" | "signal" | "onProgress"> = {}): Promise<VerifyReport> {
-    const { store, keys } = this.settings;
-    return new Verifier({ store, keys, publicKeys: publicKeysOfRing(keys), ...options }).run();
+  async verify(options: Pick<VerifySource, "anchors" | "signal" | "onProgress"> = {}): Promise<VerifyReport> {
+    return await (await this.engine()).verify(options);
   }
 
   /** Signs what was written since the last checkpoint. Null if nothing was, or another process signs. */
   async checkpoint(): Promise<Anchored | null> {
     await this.#recordRefusals();
-    return (await this.#lease.hold()) ? await this.#checkpointer.run() : null;
-  }
-
-  /** Seals the keys of users and chains under the newest key of the ring. Returns how many. */
-  async reseal(): Promise<number> {
-    const { store } = this.settings;
-    let after: Uint8Array | null = null;
-    let sealed = 0;
-    for (;;) {
-      const page: readonly AuditSubject[] = await store.scanSubjects(after, PAGE);
-      for (const subject of page) if (await this.subjects.rewrap(subject)) sealed++;
-      if (page.length < PAGE) return sealed;
-      after = page.at(-1)!.subject;
-    }
+    return await this.exclusively((checkpointer) => checkpointer.run());
   }
 
   /** For who adds a checkpoint of another kind: nobody else signs while `work` runs. */
   async exclusively<T>(work: (checkpointer: Checkpointer) => Promise<T>): Promise<T | null> {
-    return (await this.#lease.hold()) ? await work(this.#checkpointer) : null;
+    const { checkpointer } = await this.engine();
+    return (await this.#lease.hold()) ? await work(checkpointer) : null;
   }
 
   /** Writes what waits, records that the process ends, and signs it where it can. */
@@ -153,9 +124,9 @@ export class Trail {
     await this.#schedule?.stop();
     try {
       while (this.#flushing !== null) await this.#flushing;
-      if (this.#writer.hasBegun || !this.#refusals.isEmpty) {
+      if ((await this.engine()).writer.hasBegun || !this.#refusals.isEmpty) {
         await this.#recordRefusals();
-        await this.#writer.write([entryOf([{ type: "trail.stopped" }])]);
+        await this.write([entryOf([{ type: "trail.stopped" }])]);
         await this.checkpoint();
       }
       await this.#lease.release();
@@ -174,7 +145,7 @@ export class Trail {
       const lost = this.#lost;
       const also = lost > 0 ? [entryOf([{ type: "trail.lost", outcome: "failure", count: lost }])] : [];
       try {
-        await this.#writer.write([...entries, ...also]);
+        await this.write([...entries, ...also]);
         this.#waiting.splice(0, entries.length);
         this.#lost -= lost;
       } catch (error) {
@@ -200,36 +171,19 @@ export class Trail {
       content: { reason },
     }));
     try {
-      await this.#writer.write([entryOf(drafts)]);
+      await this.write([entryOf(drafts)]);
     } catch (error) {
       for (const [reason, count] of counts) this.#refusals.refused(reason, count);
       throw error;
     }
   }
 
-  /** What differs in the ring from that of the process that was the last to begin. */
-  async #changesOfKeys(): Promise<readonly Draft[]> {
-    const { store, keys } = this.settings;
-    const rows = await store.find({ events: [eventCodes["trail.started"]], newestFirst: true, limit: 1 });
-    const [last] = await readEvents(rows, this.subjects);
-    const before = last?.details?.["keys"]?.split(" ");
-    if (before === undefined) return [];
-    const now = keys.keys.map(({ name }) => name);
-    const draftOf =
-      (type: AuditEventType) =>
-      (key: string): Draft => ({ type, content: { details: { key } } });
-    return [
-      ...now.filter((key) => !before.includes(key)).map(draftOf("key.added")),
-      ...before.filter((key) => !now.includes(key)).map(draftOf("key.retired")),
-    ];
-  }
-
-  #wrote(written: readonly Written[]): void {
+  #wrote(engine: Engine, written: readonly Written[]): void {
     this.#start();
     for (const listener of this.#listeners) {
-      for (const { row, draft, user } of written) {
+      for (const one of written) {
         try {
-          listener(describe(row, user ?? null, draft.content ?? {}, null));
+          listener(engine.describe(one));
         } catch (error) {
           warn("STORED_SESSION_AUDIT_LISTENER", `A listener of the audit trail failed. ${reasonOf(error)}`);
         }
@@ -255,8 +209,10 @@ export class Trail {
   }
 
   async #anchor(checkpoint: Anchored): Promise<void> {
+    const { anchor } = this.settings.options;
+    if (anchor === undefined) return;
     try {
-      await this.settings.options.anchor?.(checkpoint);
+      await anchor(checkpoint);
     } catch (error) {
       warn(
         "STORED_SESSION_AUDIT_NOT_ANCHORED",

@@ -10,7 +10,7 @@ import { isOver, storedEndOf } from "../session/lifetime.ts";
 import type { Records } from "../session/records.ts";
 import type { Token } from "../session/token.ts";
 import { UserRows } from "../session/user-rows.ts";
-import { sessionInfo, type SessionInfo } from "./users.ts";
+import { sessionInfo, type SessionInfo } from "./session-info.ts";
 import { walk, type WalkOptions } from "../session/walk.ts";
 import { idPages } from "../store/pages.ts";
 import { wholeRows } from "../session/whole-rows.ts";

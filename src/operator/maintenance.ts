@@ -7,7 +7,6 @@ import type { Records } from "../session/records.ts";
 import { milliseconds, type Duration } from "../shared/duration.ts";
 import { printable } from "../shared/printable.ts";
 import { reasonOf } from "../shared/reason.ts";
-import { resealRows } from "./reseal.ts";
 
 /** Milliseconds after which another process may take over a lease that its holder has not renewed. */
 const leaseDuration = 60_000;
@@ -38,14 +37,20 @@ export class Maintenance {
     const result = await whileHeld(this.#lease("reseal", options), (mayGoOn) =>
       this.#reseal(options, mayGoOn),
     );
-    return result ?? resealRows(this.#records, options, () => Promise.resolve(false));
+    return result ?? this.#resealRows(options, () => Promise.resolve(false));
   }
 
   /** Rows, then the keys of the audit trail: once all are under the newest key, the older ones can be retired. */
   async #reseal(options: ResealOptions, mayGoOn?: () => Promise<boolean>): Promise<ResealResult> {
-    const result = await resealRows(this.#records, options, mayGoOn);
-    if (result.finished) await this.#records.recorder?.trail.reseal();
+    const result = await this.#resealRows(options, mayGoOn);
+    const { recorder } = this.#records;
+    if (result.finished && recorder !== null) await (await recorder.trail.engine()).reseal();
     return result;
+  }
+
+  async #resealRows(options: ResealOptions, mayGoOn?: () => Promise<boolean>): Promise<ResealResult> {
+    const { resealRows } = await import("./later.ts");
+    return await resealRows(this.#records, options, mayGoOn);
   }
 
   schedule(options: ScheduleOptions): Schedule {

@@ -1,29 +1,13 @@
 import type { AuditContent, AuditEvent } from "../audit/events.ts";
-import type { AuditListOptions, AuditTrail } from "./audit-trail.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+import type { AuditListOptions } from "./audit-types.ts";
 import { afterChanges } from "../store/partial-failure.ts";
 import { trace } from "../telemetry/channels.ts";
-import type { RowInfo } from "../store/row.ts";
-import type { ClientInfo } from "../session/format.ts";
-import { handleOf, idOf } from "../session/handle.ts";
-import { endOf } from "../session/lifetime.ts";
+import { idOf } from "../session/handle.ts";
 import type { Records } from "../session/records.ts";
-import { Session, stateOf } from "../session/session.ts";
+import { Session } from "../session/session.ts";
+import { idsOf, sessionInfo, type SessionInfo } from "./session-info.ts";
 import { UserRows } from "../session/user-rows.ts";
-
-/** Metadata of a session for its user or an operator. Contains no data and no token. */
-export interface SessionInfo {
-  /** Identifies the session. Not a credential. */
-  readonly handle: string;
-  /** Whether this is the session passed as `current`. Absent if none was passed. */
-  readonly current?: boolean;
-  readonly createdAt: Date;
-  /** Time of the last save or touch; touches are at least `touchEvery` apart. */
-  readonly updatedAt: Date;
-  /** When the session expires if it receives no further requests. */
-  readonly expiresAt: Date;
-  /** Address and user agent of the last login. Null if none are stored. */
-  readonly client: ClientInfo | null;
-}
 
 /** The sessions of one user, from `sessions.forUser(id)`. */
 export interface UserSessions {
@@ -57,22 +41,6 @@ export interface RevokeOptions {
   by?: string;
   /** Why, such as "password changed". */
   reason?: string;
-}
-
-export function sessionInfo(
-  records: Records,
-  row: Omit<RowInfo, "bytes" | "head">,
-  current?: Session<any>,
-): SessionInfo {
-  const handle = handleOf(row.id);
-  return {
-    handle,
-    ...(current && { current: idsOf(current).some((id) => handleOf(id) === handle) }),
-    createdAt: new Date(row.createdAt),
-    updatedAt: new Date(row.updatedAt),
-    expiresAt: new Date(endOf(row, records.settings)),
-    client: records.clientOf(row),
-  };
 }
 
 export function userSessions(records: Records, user: string, audit: AuditTrail): UserSessions {
@@ -139,12 +107,4 @@ async function deleteAll(rows: UserRows, except: readonly Uint8Array[]): Promise
   } catch (error) {
     throw afterChanges(error, deleted, "deleted");
   }
-}
-
-/** The ids of a session: the stored one, and the one its pending commit will give it. */
-function idsOf(session: Session<any>): Uint8Array[] {
-  const state = stateOf(session as Session<never>);
-  state.accessed = true;
-  const { stored, token } = state;
-  return stored === null ? [token.id] : [stored.row.id, token.id];
 }

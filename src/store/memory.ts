@@ -2,7 +2,8 @@ import { ClosedError, StoreError } from "../errors.ts";
 import { keyOf as textOf } from "../shared/bytes.ts";
 import { assertOptions, integerFrom } from "../shared/option-checks.ts";
 import type { AuditStore } from "./audit.ts";
-import { MemoryAudit } from "./memory-audit.ts";
+import { auditLater } from "./audit-later.ts";
+import type { MemoryAudit } from "./memory-audit.ts";
 import { onceEach } from "./unique.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
 import { copyOfRow, infoOfRow } from "./row.ts";
@@ -40,14 +41,19 @@ export class MemoryStore implements SessionStore {
   readonly #leases = new Map<string, Lease>();
   readonly #takenOver = new Set<string>();
   readonly #maxSessions: number;
-  readonly #audit: MemoryAudit;
+  readonly audit: AuditStore = auditLater(() => (this.#audit ??= this.#loadAudit()));
+  #audit: Promise<MemoryAudit> | null = null;
   #closed = false;
 
   constructor(options: MemoryStoreOptions) {
     assertOptions("memoryStore", options, { maxSessions: integerFrom(1) });
     const { maxSessions = 10_000 } = options;
     this.#maxSessions = maxSessions;
-    this.#audit = new MemoryAudit({
+  }
+
+  async #loadAudit(): Promise<MemoryAudit> {
+    const { MemoryAudit } = await import("./memory-audit.ts");
+    return new MemoryAudit({
       get: (id) => this.#rows.get(keyOf(id)),
       set: (row) => void this.#rows.set(keyOf(row.id), copyOfRow(row)),
       delete: (id) => void this.#rows.delete(keyOf(id)),
@@ -58,10 +64,6 @@ export class MemoryStore implements SessionStore {
         this.#makeRoom(added);
       },
     });
-  }
-
-  get audit(): AuditStore {
-    return this.#audit;
   }
 
   async read(ids: readonly Uint8Array[]): Promise<(SessionRow | null)[]> {
@@ -250,7 +252,7 @@ export class MemoryStore implements SessionStore {
     this.#closed = true;
     this.#rows.clear();
     this.#takenOver.clear();
-    this.#audit.clear();
+    (await this.#audit)?.clear();
   }
 
   #assertOpen(): void {

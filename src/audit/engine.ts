@@ -1,0 +1,91 @@
+import { describe, readEvents } from "./reading.ts";
+import { publicKeysOfRing, type Anchored } from "./checkpoint.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import { eventCodes, type AuditEvent, type AuditEventType } from "./events.ts";
+import { rawLines } from "./raw.ts";
+import { Subjects } from "./subjects.ts";
+import { Verifier, type VerifySource } from "./verify.ts";
+import { Writer, type Draft, type Written } from "./writer.ts";
+import type { AuditSubject } from "../store/audit.ts";
+import type { VerifyReport } from "./report.ts";
+import type { TrailSettings } from "./trail-settings.ts";
+
+const PAGE = 100;
+
+/** What the engine tells the trail that loaded it. */
+export interface EngineEvents {
+  readonly onWritten: (written: readonly Written[]) => void;
+  readonly onDamage: (chain: string, number: number) => void;
+  readonly anchor: (checkpoint: Anchored) => Promise<void>;
+}
+
+/** What writes and signs events. A process whose trail is off never loads it. */
+export class Engine {
+  readonly subjects: Subjects;
+  readonly writer: Writer;
+  readonly checkpointer: Checkpointer;
+  readonly #settings: TrailSettings;
+
+  constructor(settings: TrailSettings, events: EngineEvents) {
+    const { store, keys, app, clock, timeout, userRefs } = settings;
+    this.#settings = settings;
+    this.subjects = new Subjects({ store, keys, app, clock, userRefs });
+    this.writer = new Writer({
+      store,
+      keys,
+      subjects: this.subjects,
+      clock,
+      timeout,
+      process: settings.process,
+      atStart: () => this.#changesOfKeys(),
+      onWritten: events.onWritten,
+    });
+    const { anchor, onDamage } = events;
+    this.checkpointer = new Checkpointer({ store, keys, clock, anchor, onDamage });
+  }
+
+  /** Seals the keys of users and chains under the newest key of the ring. Returns how many. */
+  async reseal(): Promise<number> {
+    const { store } = this.#settings;
+    let after: Uint8Array | null = null;
+    let sealed = 0;
+    for (;;) {
+      const page: readonly AuditSubject[] = await store.scanSubjects(after, PAGE);
+      for (const subject of page) if (await this.subjects.rewrap(subject)) sealed++;
+      if (page.length < PAGE) return sealed;
+      after = page.at(-1)!.subject;
+    }
+  }
+
+  verify(options: Pick<VerifySource, "anchors" | "signal" | "onProgress">): Promise<VerifyReport> {
+    const { store, keys } = this.#settings;
+    return new Verifier({ store, keys, publicKeys: publicKeysOfRing(keys), ...options }).run();
+  }
+
+  /** The trail as it is stored. */
+  lines(): AsyncGenerator<string> {
+    return rawLines(this.#settings.store);
+  }
+
+  /** The event as a listener sees it. */
+  describe({ row, draft, user }: Written): AuditEvent {
+    return describe(row, user ?? null, draft.content ?? {}, null);
+  }
+
+  /** What differs in the ring from that of the process that was the last to begin. */
+  async #changesOfKeys(): Promise<readonly Draft[]> {
+    const { store, keys } = this.#settings;
+    const rows = await store.find({ events: [eventCodes["trail.started"]], newestFirst: true, limit: 1 });
+    const [last] = await readEvents(rows, this.subjects);
+    const before = last?.details?.["keys"]?.split(" ");
+    if (before === undefined) return [];
+    const now = keys.keys.map(({ name }) => name);
+    const draftOf =
+      (type: AuditEventType) =>
+      (key: string): Draft => ({ type, content: { details: { key } } });
+    return [
+      ...now.filter((key) => !before.includes(key)).map(draftOf("key.added")),
+      ...before.filter((key) => !now.includes(key)).map(draftOf("key.retired")),
+    ];
+  }
+}
