@@ -90,7 +90,7 @@ export class GroupCommit<Draft, Done> {
       const lane = this.#lanes.get(name);
       if (lane === undefined) {
         const work = inOwnContext(async () => ((await first()) ? "done" : again(company)));
-        this.#start(name, { change: null, work, resolve, reject, since: 0 });
+        this.#start(name, [{ change: null, work, resolve, reject, since: 0 }]);
         return;
       }
       if (lane.waiting.length >= MOST_WAITING)
@@ -100,18 +100,14 @@ export class GroupCommit<Draft, Done> {
     });
   }
 
-  #start(name: string, first: Entry<Draft, Done>): void {
-    const lane: Lane<Draft, Done> = { waiting: [], worked: 0 };
+  #start(name: string, entries: readonly Entry<Draft, Done>[]): void {
+    const lane: Lane<Draft, Done> = { waiting: [...entries], worked: 0 };
     this.#lanes.set(name, lane);
-    outsideRequests(() => void this.#drain(name, lane, first));
+    outsideRequests(() => void this.#drain(name, lane));
   }
 
-  async #drain(name: string, lane: Lane<Draft, Done>, first: Entry<Draft, Done>): Promise<void> {
-    for (
-      let entry: Entry<Draft, Done> | undefined = first;
-      entry !== undefined;
-      entry = this.#next(name, lane)
-    ) {
+  async #drain(name: string, lane: Lane<Draft, Done>): Promise<void> {
+    for (let entry = this.#next(name, lane); entry !== undefined; entry = this.#next(name, lane)) {
       // Event-loop lag does not count as work of this lane.
       const began = performance.now();
       const late = this.#lag.begin(began);
@@ -148,14 +144,8 @@ export class GroupCommit<Draft, Done> {
   /** Puts entries back, before those that came later. */
   giveBack(name: string, entries: readonly Entry<Draft, Done>[]): void {
     const lane = this.#lanes.get(name);
-    if (lane !== undefined) {
-      lane.waiting = [...entries, ...lane.waiting];
-      return;
-    }
-    const [first, ...others] = entries;
-    if (first === undefined) return;
-    this.#start(name, first);
-    this.#lanes.get(name)?.waiting.push(...others);
+    if (lane === undefined) this.#start(name, entries);
+    else lane.waiting = [...entries, ...lane.waiting];
   }
 }
 

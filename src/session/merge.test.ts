@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Codec, type Content } from "../codec/codec.ts";
 import { changeIn, mergeContent } from "./merge.ts";
 
@@ -99,6 +99,23 @@ describe("flash and user", () => {
       content({}, { a: 1, b: 2, c: 3, e: 1 }),
     );
     expect(result).toStrictEqual(content({}, { b: 2, c: 2, e: 1, d: 1 }));
+  });
+
+  test("flash: I took a message, and theirs is a newer one of the same name → theirs stays", () => {
+    const [base, mine, theirs] = [content({}, { a: 1 }), content({}, {}), content({}, { a: 2 })];
+    expect(mergeContent(codec, base, mine, theirs).flash).toStrictEqual({ a: 2 });
+  });
+
+  test("flash: the same messages in the same order → my object; any difference → a new one", () => {
+    const mine = content({}, { a: 1, b: 2 });
+    const flashOf = (theirs: Content["flash"]) => mergeContent(codec, mine, mine, content({}, theirs)).flash;
+    expect(flashOf({ a: 1, b: 2 })).toBe(mine.flash);
+    const others = [{ b: 2, a: 1 }, { a: 1 }, { a: 1, b: 2, c: 3 }, { a: 1, b: 3 }, { a: 1, c: 2 }];
+    for (const theirs of others) {
+      const flash = flashOf(theirs as never);
+      expect(flash).not.toBe(mine.flash);
+      expect(Object.entries(flash)).toStrictEqual(Object.entries(theirs));
+    }
   });
 
   test.each<[string | undefined, string | undefined, string | undefined, string | undefined]>([
@@ -293,6 +310,15 @@ describe("changeIn: one change for many stored contents", () => {
     );
   });
 
+  test("a key that I did not change → theirs keeps its own object", () => {
+    const theirs = content({ kept: [1], changed: [1] });
+    const { kept } = theirs.data;
+    const base = content({ kept: [1], changed: [1] });
+    const { data } = changeIn(codec, base, content({ kept: [1], changed: [2] }))(theirs);
+    expect(data).toStrictEqual({ kept: [1], changed: [2] });
+    expect(data["kept"]).toBe(kept);
+  });
+
   test("a format that keeps the flash in its data → merged as a whole", () => {
     const write = vi.fn<(data: Record<string, unknown>, flash: Record<string, unknown>) => void>();
     const format = { same: codec.same.bind(codec), flashInData: { key: "flash", agree: () => {}, write } };
@@ -300,6 +326,51 @@ describe("changeIn: one change for many stored contents", () => {
     const result = changeIn(format, content({}), content({}, { new: 2 }))(theirs);
     expect(result.flash).toStrictEqual({ old: 1, new: 2 });
     expect(write).toHaveBeenCalledWith(result.data, result.flash);
+  });
+});
+
+describe("a format that keeps the flash under a key of its data", () => {
+  const write = vi.fn<(data: Record<string, unknown>, flash: Record<string, unknown>) => void>();
+  const format = { same: codec.same.bind(codec), flashInData: { key: "flash", agree: () => {}, write } };
+  const onConflict = vi.fn<() => unknown>(() => "decided");
+  const merge = (base: Content, mine: Content, theirs: Content): Content =>
+    mergeContent(format, base, mine, theirs, onConflict);
+  beforeEach(() => void vi.clearAllMocks());
+
+  test("both sides changed it → the key stays as in theirs until the merged flash is written, without onConflict", () => {
+    const theirs = content({ flash: { b: 1 }, other: 1 }, { b: 1 });
+    const result = merge(content({ flash: {} }), content({ flash: { a: 1 } }, { a: 1 }), theirs);
+    expect(result.flash).toStrictEqual({ b: 1, a: 1 });
+    expect(result.data).toStrictEqual({ flash: { b: 1 }, other: 1 });
+    expect(write.mock.calls).toStrictEqual([[result.data, result.flash]]);
+    expect(onConflict).not.toHaveBeenCalled();
+  });
+
+  test("both sides changed another key → onConflict decides", () => {
+    expect(merge(content({ a: 1 }), content({ a: 2 }), content({ a: 3 })).data).toStrictEqual({
+      a: "decided",
+    });
+  });
+
+  test("a message of the same name as the key → merged like any message", () => {
+    const result = merge(content({}), content({}, { flash: 1 }), content({}, { b: 1 }));
+    expect(result.flash).toStrictEqual({ b: 1, flash: 1 });
+  });
+
+  test("the flash is that of theirs → not written", () => {
+    const theirs = content({ flash: { a: 1, b: 2 } }, { a: 1, b: 2 });
+    merge(content({}), content({ n: 1 }), theirs);
+    expect(write).not.toHaveBeenCalled();
+  });
+
+  test.each<[string, Content["flash"], Content["flash"], Content["flash"]]>([
+    ["one message fewer", { a: 1, b: 2 }, { b: 2 }, { a: 1, b: 2 }],
+    ["one message more", { a: 1 }, { a: 1, b: 2 }, { a: 1 }],
+    ["another value", { a: 1 }, { a: 2 }, { a: 1 }],
+    ["another name", { a: 1 }, { b: 1 }, { a: 1 }],
+  ])("the merged flash has %s → written", (_difference, base, mine, theirs) => {
+    const result = merge(content({}, base), content({}, mine), content({}, theirs));
+    expect(write.mock.calls).toStrictEqual([[result.data, mine]]);
   });
 });
 
@@ -318,7 +389,7 @@ describe("R58: the authentication is one value, and belongs to one user", () => 
     ["they logged in and elevated another user → theirs", of("1"), of("1"), of("2", "theirs"), "theirs"],
     ["I logged in another user → mine, never theirs", of("1"), of("2"), of("1", "theirs"), undefined],
     ["I logged out → none", of("1", "old"), of(undefined), of("1", "theirs"), undefined],
-  ])("%s → the authentication of that side", (_name, base, mine, theirs, level) => {
+  ])("%s", (_name, base, mine, theirs, level) => {
     expect(mergeContent(codec, base, mine, theirs).authentication?.level).toBe(level);
     expect(changeIn(codec, base, mine)(structuredClone(theirs)).authentication?.level).toBe(level);
   });

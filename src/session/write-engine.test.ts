@@ -482,6 +482,60 @@ describe("a save whose store hangs", () => {
     assert.deepEqual(outcomes, ["a done", "b done", "c waited 1200 ms", "d done"]);
   });
 
+  /** A first write that takes so long; the event loop blocks for `blocked` milliseconds in the middle of it. */
+  const taking = (milliseconds: number, blocked = 0): Save<Draft, Done> => {
+    const work = async (): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, milliseconds / 2));
+      lag += blocked;
+      await new Promise((resolve) => setTimeout(resolve, milliseconds / 2));
+    };
+    return {
+      ...scripted({}).save,
+      first: () => work().then(() => true),
+      attempt: () => work().then(() => "done"),
+    };
+  };
+  let lag: number;
+  const busy = (error: unknown): string =>
+    /waited \d+ ms/.exec((error as Error).message)?.[0] ?? String(error);
+
+  beforeEach(() => {
+    lag = 0;
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + lag);
+  });
+
+  test("the event loop blocks during a save → that time does not count as waiting for it", async () => {
+    const saves = [taking(400, 900), taking(400, 900), taking(10)].map((save) => engine.save(row, save));
+    await vi.advanceTimersByTimeAsync(2 * limit);
+    assert.deepEqual(await Promise.all(saves), ["done", "done", "done"]);
+  });
+
+  test("the event loop blocked during an earlier save → the time of later ones counts all the same", async () => {
+    const saves = [taking(10, 900), taking(500), taking(560), taking(10)].map((save) =>
+      engine.save(row, save).catch(busy),
+    );
+    await vi.advanceTimersByTimeAsync(3 * limit);
+    assert.deepEqual((await Promise.all(saves)).slice(0, 3), ["done", "done", "done"]);
+    const [, waited] = /waited (\d+) ms/.exec(await saves[3]!)!;
+    assert.ok(Number(waited) >= 1_060 && Number(waited) <= 1_100, waited);
+  });
+
+  test("one that came later waits too long → the error says how long it waited itself", async () => {
+    const saves = [taking(400), taking(400), taking(700)].map((save) => engine.save(row, save).catch(busy));
+    await vi.advanceTimersByTimeAsync(401);
+    const later = engine.save(row, taking(10)).catch(busy);
+    await vi.advanceTimersByTimeAsync(2 * limit);
+    assert.deepEqual(await Promise.all(saves), ["done", "done", "done"]);
+    assert.equal(await later, "waited 1100 ms");
+  });
+
+  test("all saves are done → no timer is left", async () => {
+    assert.equal(await engine.save(row, scripted({ first: true }).save), "done");
+    await vi.advanceTimersByTimeAsync(2 * limit);
+    assert.equal(vi.getTimerCount(), 0);
+  });
+
   test("it writes once its turn is over → takes nobody along, and puts nobody back", async () => {
     const log: string[] = [];
     let tries = 0;
