@@ -313,8 +313,8 @@ describe("changeIn: one change for many stored contents", () => {
   test("a key that I did not change → theirs keeps its own object", () => {
     const theirs = content({ kept: [1], changed: [1] });
     const { kept } = theirs.data;
-    const base = content({ kept: [1], changed: [1] });
-    const { data } = changeIn(codec, base, content({ kept: [1], changed: [2] }))(theirs);
+    const loaded = content({ kept: [1], changed: [1] });
+    const { data } = changeIn(codec, loaded, content({ kept: [1], changed: [2] }))(theirs);
     expect(data).toStrictEqual({ kept: [1], changed: [2] });
     expect(data["kept"]).toBe(kept);
   });
