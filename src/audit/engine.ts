@@ -5,6 +5,7 @@ import { eventCodes, type AuditEvent, type AuditEventType } from "./events.ts";
 import { rawLines } from "./raw.ts";
 import { Subjects } from "./subjects.ts";
 import { Verifier, type VerifySource } from "./verify.ts";
+import { publishTrail } from "../telemetry/channels.ts";
 import { Writer, type Draft, type Written } from "./writer.ts";
 import type { AuditSubject } from "../store/audit.ts";
 import type { VerifyReport } from "./report.ts";
@@ -38,7 +39,12 @@ export class Engine {
       timeout,
       process: settings.process,
       atStart: () => this.#changesOfKeys(),
-      onWritten: events.onWritten,
+      onWritten: (written) => {
+        events.onWritten(written);
+        for (const { draft } of written) {
+          publishTrail({ operation: "record", type: draft.type, outcome: draft.outcome ?? "success" });
+        }
+      },
     });
     const { anchor, onDamage } = events;
     this.checkpointer = new Checkpointer({ store, keys, clock, anchor, onDamage });
@@ -57,9 +63,22 @@ export class Engine {
     }
   }
 
-  verify(options: Pick<VerifySource, "anchors" | "signal" | "onProgress">): Promise<VerifyReport> {
+  async verify(options: Pick<VerifySource, "anchors" | "signal" | "onProgress">): Promise<VerifyReport> {
     const { store, keys } = this.#settings;
-    return new Verifier({ store, keys, publicKeys: publicKeysOfRing(keys), ...options }).run();
+    try {
+      const report = await new Verifier({
+        store,
+        keys,
+        publicKeys: publicKeysOfRing(keys),
+        ...options,
+      }).run();
+      const { ok, problems } = report;
+      publishTrail({ operation: "verify", outcome: ok ? "ok" : "damaged", count: problems.length });
+      return report;
+    } catch (error) {
+      publishTrail({ operation: "verify", outcome: "error" });
+      throw error;
+    }
   }
 
   /** The trail as it is stored. */

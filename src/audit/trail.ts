@@ -1,6 +1,7 @@
 import { Lease } from "../jobs/lease.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { milliseconds } from "../shared/duration.ts";
+import { publishTrail } from "../telemetry/channels.ts";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { printable } from "../shared/printable.ts";
 import { publicKeysOf } from "./public-keys.ts";
@@ -59,6 +60,7 @@ export class Trail {
       onWritten: (written) => this.#wrote(engine, written),
       anchor: (checkpoint) => this.#anchor(checkpoint),
       onDamage: (chain, number) => {
+        publishTrail({ operation: "checkpoint", outcome: "damaged" });
         warn(
           "STORED_SESSION_AUDIT_DAMAGED",
           `Event ${number} of chain ${chain} of the audit trail was changed after it was written. That chain is not signed any further. Run "stored-session audit verify", and see the incident guide.`,
@@ -85,9 +87,11 @@ export class Trail {
   later(entry: Entry): void {
     if (this.#waiting.length >= (this.settings.options.maxQueue ?? 10_000)) {
       this.#lost++;
+      publishTrail({ operation: "lose", count: 1 });
       return;
     }
     this.#waiting.push(entry);
+    this.#publishQueue();
     this.#flushing ??= outsideRequests(() => this.#flush()).finally(() => (this.#flushing = null));
   }
 
@@ -107,8 +111,17 @@ export class Trail {
 
   /** Signs what was written since the last checkpoint. Null if nothing was, or another process signs. */
   async checkpoint(): Promise<Anchored | null> {
-    await this.#recordRefusals();
-    return await this.exclusively((checkpointer) => checkpointer.run());
+    try {
+      await this.#recordRefusals();
+      return await this.exclusively(async (checkpointer) => {
+        const signed = await checkpointer.run();
+        publishTrail({ operation: "checkpoint", outcome: "ok" });
+        return signed;
+      });
+    } catch (error) {
+      publishTrail({ operation: "checkpoint", outcome: "error" });
+      throw error;
+    }
   }
 
   /** For who adds a checkpoint of another kind: nobody else signs while `work` runs. */
@@ -138,6 +151,10 @@ export class Trail {
     }
   }
 
+  #publishQueue(): void {
+    publishTrail({ operation: "queue", count: this.#waiting.length });
+  }
+
   async #flush(): Promise<void> {
     await Promise.resolve();
     while (this.#waiting.length > 0) {
@@ -148,6 +165,7 @@ export class Trail {
         await this.write([...entries, ...also]);
         this.#waiting.splice(0, entries.length);
         this.#lost -= lost;
+        this.#publishQueue();
       } catch (error) {
         if (this.#closed) {
           warn(
@@ -213,7 +231,9 @@ export class Trail {
     if (anchor === undefined) return;
     try {
       await anchor(checkpoint);
+      publishTrail({ operation: "anchor", outcome: "ok" });
     } catch (error) {
+      publishTrail({ operation: "anchor", outcome: "error" });
       warn(
         "STORED_SESSION_AUDIT_NOT_ANCHORED",
         `Checkpoint ${checkpoint.number} of the audit trail was signed but not anchored. ${reasonOf(error)}`,

@@ -74,6 +74,25 @@ export interface BatchEvent {
   size: number;
 }
 
+/** What the audit trail does. It contains no content of an event: no user, session or address. */
+export interface TrailEvent {
+  /**
+   * `record`: an event was stored, in "lax" mode behind the change. `lose`: events did not fit into the queue. `queue`: the
+   * number of queued events changed. `checkpoint`: a run of the process that signs. `anchor`: the application's `anchor` was
+   * called. `verify`: `sessions.audit.verify()` has finished.
+   */
+  operation: "record" | "lose" | "queue" | "checkpoint" | "anchor" | "verify";
+  /** The type of a recorded event. */
+  type?: string;
+  /**
+   * The outcome of a recorded event. For a checkpoint, an anchor or a verification: "ok", "error", or "damaged" if the trail
+   * was changed.
+   */
+  outcome?: string;
+  /** Events lost or queued; problems that a verification found. */
+  count?: number;
+}
+
 // The types of Node 26 swap the two type parameters of TracingChannel; passing the event as both works with 24 and 26.
 export const channels: {
   readonly read: TracingChannel<ReadEvent, ReadEvent>;
@@ -87,6 +106,8 @@ export const channels: {
   readonly conflict: Channel;
   /** {@link BatchEvent} */
   readonly batch: Channel;
+  /** {@link TrailEvent} */
+  readonly audit: Channel;
 } = {
   read: tracingChannel("stored-session.read"),
   write: tracingChannel("stored-session.write"),
@@ -96,7 +117,13 @@ export const channels: {
   refuse: channel("stored-session.refuse"),
   conflict: channel("stored-session.conflict"),
   batch: channel("stored-session.batch"),
+  audit: channel("stored-session.audit"),
 };
+
+/** Publishes on the channel of the audit trail. */
+export function publishTrail(event: TrailEvent): void {
+  if (channels.audit.hasSubscribers) channels.audit.publish(event);
+}
 
 interface Traced {
   read: ReadEvent;

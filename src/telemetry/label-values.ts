@@ -48,6 +48,42 @@ export const batchOperations: readonly BatchEvent["operation"][] = all<BatchEven
   record: true,
 });
 
+/** The events of the audit trail with the outcome that the package gives them; `audit.record` may give another. */
+export const auditEvents: Readonly<Record<string, string>> = {
+  "session.created": "success",
+  login: "success",
+  "login.failed": "failure",
+  elevation: "success",
+  "session.rotated": "success",
+  logout: "success",
+  "session.destroyed": "success",
+  "session.revoked": "success",
+  "session.expired.idle": "success",
+  "session.expired.absolute": "success",
+  "session.evicted": "success",
+  refusal: "denied",
+  "client.changed": "success",
+  "data.revealed": "success",
+  "data.exported": "success",
+  "data.erased": "success",
+  "key.added": "success",
+  "key.retired": "success",
+  "sessions.imported": "success",
+  "trail.started": "success",
+  "trail.stopped": "success",
+  "trail.read": "success",
+  "trail.pruned": "success",
+  "trail.lost": "failure",
+  "trail.erased": "success",
+};
+
+/** How a checkpoint, an anchor or a verification can end. */
+export const trailOutcomes: Readonly<Record<"checkpoint" | "anchor" | "verify", readonly string[]>> = {
+  checkpoint: ["ok", "error", "damaged"],
+  anchor: ["ok", "error"],
+  verify: ["ok", "error", "damaged"],
+};
+
 /** Why each kind of write happens. */
 export const writeReasons: Readonly<Record<WriteEvent["operation"], readonly WriteEvent["reason"][]>> = {
   insert: ["save", "login", "regenerate", "reset"],

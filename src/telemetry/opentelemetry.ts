@@ -2,27 +2,11 @@
 import { assertOptions, hasMethods, isText } from "../shared/option-checks.ts";
 import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
 import { conflictOutcomes, cookieRejections, deletions, refusalReasons } from "./label-values.ts";
+import { measureTrail } from "./opentelemetry-audit.ts";
+import type { Attributes, TelemetryMeter, TelemetrySpan, TelemetryTracer } from "./opentelemetry-api.ts";
 import { errorType, followOperations, listen, outcomeOf, type Operation } from "./operations.ts";
 
-type Attributes = Record<string, string | number | boolean>;
-
-/** The part of a span of `@opentelemetry/api` that is used. */
-export interface TelemetrySpan {
-  setAttribute(name: string, value: string | number | boolean): unknown;
-  setStatus(status: { code: number; message?: string }): unknown;
-  end(): void;
-}
-
-/** The part of a tracer that is used: `trace.getTracer("stored-session")`. */
-export interface TelemetryTracer {
-  startSpan(name: string, options: { kind: number; attributes: Attributes }): TelemetrySpan;
-}
-
-/** The part of a meter that is used: `metrics.getMeter("stored-session")`. */
-export interface TelemetryMeter {
-  createHistogram(name: string, options: object): { record(value: number, attributes?: Attributes): void };
-  createCounter(name: string, options: object): { add(value: number, attributes?: Attributes): void };
-}
+export type { TelemetryMeter, TelemetrySpan, TelemetryTracer } from "./opentelemetry-api.ts";
 
 export interface OpenTelemetryOptions {
   /** Omit to record no spans. */
@@ -148,5 +132,6 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     listen<ConflictEvent>("conflict", ({ outcome }) =>
       conflicts.add(1, { "stored_session.outcome": outcome }),
     ),
+    measureTrail(meter),
   ];
 }

@@ -12,6 +12,7 @@ import {
   writeReasons,
 } from "./label-values.ts";
 import type { PrometheusClient, PrometheusRegistry } from "./prometheus-client.ts";
+import { measureTrail } from "./prometheus-audit.ts";
 import { gaugesOfTable, type CountedSessions } from "./prometheus-gauges.ts";
 import { followOperations, listen, outcomeOf } from "./operations.ts";
 
@@ -155,6 +156,7 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
       (isOfCookie(event) ? rejected : refusals).inc({ reason: event.reason }),
     ),
     listen<ConflictEvent>("conflict", ({ outcome }) => conflicts.inc({ outcome })),
+    measureTrail(client, about),
   ];
   return () => {
     for (const stop of stops) stop();

@@ -32,25 +32,23 @@ function annotationsOf(alertname: string, labels: Record<string, string>): Recor
   return Object.fromEntries(Object.entries<string>(annotations).map(([name, text]) => [name, filled(text)]));
 }
 
-test("docs/alerts.yaml: a key is removed too early, a row does not open → these alerts fire, and no other", () => {
+interface Expected {
+  readonly series: Readonly<Record<string, string>>;
+  /** Alerts that fire, with their labels. */
+  readonly firing: Readonly<Record<string, Record<string, string>>>;
+  readonly quiet: readonly string[];
+}
+
+/** Lets promtool play series of a sample each minute, and compares what fires after a quarter of an hour. */
+function assertAlerts({ series, firing, quiet }: Expected): void {
   const folder = mkdtempSync(join(tmpdir(), "stored-session-alerts-"));
-  const firing: Record<string, Record<string, string>> = {
-    StoredSessionCookiesRejected: { severity: "critical" },
-    StoredSessionRowsRefused: { severity: "warning", reason: "key" },
-  };
-  const quiet = ["StoredSessionOperationsFail", "StoredSessionSlow", "StoredSessionRowsUnderUnknownKey"];
   const cases = {
     rule_files: [rules],
     evaluation_interval: "1m",
     tests: [
       {
         interval: "1m",
-        input_series: [
-          { series: 'stored_session_cookies_rejected_total{reason="unknown_key"}', values: "0+60x30" },
-          { series: 'stored_session_cookies_rejected_total{reason="malformed"}', values: "0+600x30" },
-          { series: 'stored_session_refusals_total{reason="key"}', values: "0x10 1x20" },
-          { series: 'stored_session_refusals_total{reason="tag"}', values: "0x30" },
-        ],
+        input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
         alert_rule_test: [
           ...Object.entries(firing).map(([alertname, labels]) => ({
             eval_time: "15m",
@@ -69,4 +67,66 @@ test("docs/alerts.yaml: a key is removed too early, a row does not open → thes
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+test("docs/alerts.yaml: a key is removed too early, a row does not open → these alerts fire, and no other", () => {
+  assertAlerts({
+    series: {
+      'stored_session_cookies_rejected_total{reason="unknown_key"}': "0+60x30",
+      'stored_session_cookies_rejected_total{reason="malformed"}': "0+600x30",
+      'stored_session_refusals_total{reason="key"}': "0x10 1x20",
+      'stored_session_refusals_total{reason="tag"}': "0x30",
+    },
+    firing: {
+      StoredSessionCookiesRejected: { severity: "critical" },
+      StoredSessionRowsRefused: { severity: "warning", reason: "key" },
+    },
+    quiet: ["StoredSessionOperationsFail", "StoredSessionSlow", "StoredSessionRowsUnderUnknownKey"],
+  });
+});
+
+const trail = (name: string): string => `stored_session_audit_${name}`;
+const allAudit = ["Damaged", "EventsLost", "NotSigned", "NotAnchored"].map(
+  (name) => `StoredSessionAudit${name}`,
+);
+
+test("docs/alerts.yaml: an event was edited, events were lost, nothing is signed or anchored → an alert each", () => {
+  assertAlerts({
+    series: {
+      [trail('checkpoints_total{outcome="damaged"}')]: "0x10 1x20",
+      [trail('verifications_total{outcome="damaged"}')]: "0x30",
+      [trail("lost_total")]: "0x10 5x20",
+      [trail("last_checkpoint_timestamp_seconds")]: "60x30",
+      [trail('anchors_total{outcome="error"}')]: "0x5 1+1x25",
+    },
+    firing: {
+      StoredSessionAuditDamaged: { severity: "critical" },
+      StoredSessionAuditEventsLost: { severity: "warning" },
+      StoredSessionAuditNotSigned: { severity: "warning" },
+      StoredSessionAuditNotAnchored: { severity: "warning" },
+    },
+    quiet: [],
+  });
+});
+
+test("docs/alerts.yaml: a verification found damage → one alert; a trail in good order → none", () => {
+  assertAlerts({
+    series: {
+      [trail('checkpoints_total{outcome="damaged"}')]: "0x30",
+      [trail('verifications_total{outcome="damaged"}')]: "0x10 1x20",
+    },
+    firing: { StoredSessionAuditDamaged: { severity: "critical" } },
+    quiet: [],
+  });
+  assertAlerts({
+    series: {
+      [trail('checkpoints_total{outcome="damaged"}')]: "0x30",
+      [trail('verifications_total{outcome="damaged"}')]: "0x30",
+      [trail("lost_total")]: "0x30",
+      [trail("last_checkpoint_timestamp_seconds")]: "0+60x30",
+      [trail('anchors_total{outcome="error"}')]: "0x10 1x20",
+    },
+    firing: {},
+    quiet: allAudit,
+  });
 });

@@ -312,6 +312,10 @@ test("R2 R48 a payload → the keys that docs list for its channel, and no other
   await visit(sessions, "user-in-clear");
   assert.equal(await sessions.forUser("user-in-clear").revokeAll(), 1);
   await sessions.close();
+  const recorded = manage(memoryStore(), keys, { audit: true });
+  await visit(recorded, "user-in-clear");
+  await recorded.audit.verify();
+  await recorded.close();
   for (const stop of stops) stop();
 
   const told: Record<string, string[]> = {};
@@ -357,6 +361,7 @@ test("docs/alerts.yaml: parsed → every rule is complete, and names only metric
   const keysOf = ["newest", "older", "unknown"].map((place) => ({ key: place, place, rows: 1 }));
   const census = async () => ({ live: 1, ended: 1, keys: keysOf });
   const stop = measureSessions(client, { registry, sessions: { count: async () => 0, census } });
+  channels.audit.publish({ operation: "checkpoint", outcome: "ok" });
   const page = await registry.metrics();
   stop();
   const rules = file.groups.flatMap((group: any) => group.rules);
