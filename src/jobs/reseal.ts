@@ -2,23 +2,24 @@ import type { LeaseOptions } from "./lease.ts";
 
 export interface ResealOptions extends LeaseOptions {
   /**
-   * Maximum rows read by one statement and held in memory. Default 10, the number sealed in one turn of the event loop.
-   * Larger batches need fewer reads but conflict with requests more often.
+   * Maximum rows read by one statement and held in memory. Default 10. With `share: 1` they are also written together,
+   * up to 500 at a time; with a smaller share, ten at a time with a pause after each ten. Larger batches need fewer
+   * commits but conflict with requests more often. Whatever the size, one turn of the event loop seals ten rows at most.
    */
   batchSize?: number;
   /** Maximum rows written per second. Default 1,000; Infinity for no limit. */
   maxPerSecond?: number;
   /**
    * Maximum fraction of time spent working, above 0 and at most 1. The job pauses for the remainder, which leaves capacity
-   * for requests even if the database is slow or the process is busy. Default 0.33. Use 1 with `maxPerSecond: Infinity`
-   * for full speed.
+   * for requests even if the database is slow or the process is busy. Default 0.33. For full speed, use 1 with
+   * `maxPerSecond: Infinity` and `batchSize: 100`.
    */
   share?: number;
   /** Resumes after this handle: the `cursor` of an interrupted run. Default: from the start. */
   after?: string;
   /** Stops the run between steps. The promise then resolves with the result so far. */
   signal?: AbortSignal;
-  /** Called after every page. */
+  /** Called after every batch. */
   onProgress?: (progress: ResealResult) => void;
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterChanges, allAnswered } from "../store/partial-failure.ts";
 import { RefusedError } from "../errors.ts";
 import { Pace, paceProblem } from "../jobs/pace.ts";
@@ -19,7 +20,10 @@ import { publishRefusal } from "../session/refusal.ts";
 const maxAttempts = 5;
 
 /** Rows sealed in one turn of the event loop: each takes about 60 µs, which blocks requests. */
-const maxStep = 10;
+const perTurn = 10;
+
+/** Rows of a step that does not rest. They wait in the queue of the store, where requests wait behind them. */
+const longestStep = 500;
 
 type Outcome = "resealed" | "current" | "waiting" | "contended" | "ended" | "refused";
 
@@ -35,7 +39,7 @@ export async function resealRows(
   options: ResealOptions = {},
   mayGoOn?: () => Promise<boolean>,
 ): Promise<ResealResult> {
-  const { maxPerSecond = 1_000, batchSize = maxStep, after, signal, onProgress } = options;
+  const { maxPerSecond = 1_000, batchSize = perTurn, share, after, signal, onProgress } = options;
   if (!(batchSize === Infinity || Number.isSafeInteger(batchSize)) || batchSize < 1) {
     throw new TypeError("reseal: `batchSize` must be a whole number, 1 or more.");
   }
@@ -66,6 +70,8 @@ export async function resealRows(
     cursor: finished || cursor === null ? null : handleOf(cursor),
   });
 
+  // A run that rests works a few milliseconds at a time. One that does not is held up by each commit instead.
+  const maxStep = share === 1 ? Math.min(limit, longestStep) : perTurn;
   const pace = new Pace({ ...options, maxPerSecond });
   let written = 0;
   const read = (from: Uint8Array | null, most: number) => records.store.scanInfo(from, most);
@@ -77,7 +83,7 @@ export async function resealRows(
       for (let at = 0; at < rows.length; at += maxStep) {
         if (at > 0 && !(await mayStep())) return stand(false);
         const step = rows.slice(at, at + maxStep);
-        const { values: done, failure } = await allAnswered(step.map((row) => resealRow(records, row)));
+        const { values: done, failure } = await resealStep(records, step);
         const wrote = done.filter((row) => row.wrote).length;
         written += wrote;
         if (failure !== null) throw failure.error;
@@ -99,7 +105,30 @@ export async function resealRows(
   }
 }
 
-async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Outcome; wrote?: boolean }> {
+interface Done {
+  readonly outcome: Outcome;
+  readonly wrote?: boolean;
+}
+
+/** A row and what replaces it. */
+interface Sealed {
+  readonly row: SessionRow;
+  readonly next: SessionRow;
+}
+
+/** Reads the rows together, seals a few in each turn of the event loop, and writes them together. */
+async function resealStep(records: Records, step: readonly RowInfo[]): ReturnType<typeof allAnswered<Done>> {
+  const rows = await allAnswered(step.map((info) => readRow(records, info)));
+  if (rows.failure !== null) return { values: [], failure: rows.failure };
+  const sealed: (Done | Sealed)[] = [];
+  for (const [place, row] of rows.values.entries()) {
+    if (place > 0 && place % perTurn === 0) await nextTurn();
+    sealed.push("outcome" in row ? row : sealRow(records, row));
+  }
+  return allAnswered(sealed.map((one) => ("outcome" in one ? Promise.resolve(one) : writeRow(records, one))));
+}
+
+async function readRow(records: Records, info: RowInfo): Promise<Done | SessionRow> {
   const { format } = records.settings;
   if (records.now() >= info.expiresAt) return { outcome: "ended" };
   // If the first bytes show that a row is done already, its data is not read.
@@ -109,33 +138,43 @@ async function resealRow(records: Records, info: RowInfo): Promise<{ outcome: Ou
     format.formerUserRefs !== undefined && info.userRef !== null && opensAlone(format, sealed);
   if (format.sealedUnder !== undefined && format.isCurrent(sealed) && !namesFormer)
     return { outcome: "current" };
-  let row: SessionRow | null = await records.store.read(info.id);
-  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    // Uses the stored expiry only: an application with longer timeouts may still open the row, and needs its key until
-    // then.
-    if (row === null || records.now() >= row.expiresAt) return { outcome: "ended" };
-    const isCurrent = format.isCurrent(row);
-    // If `app` is set, whether its user reference is current shows only after decryption.
-    const mayBeFormer =
-      format.formerUserRefs !== undefined && row.userRef !== null && opensAlone(format, row);
-    if (isCurrent && !mayBeFormer) return { outcome: "current" };
-    let next: SessionRow | "current" | null;
-    try {
-      next = sealAnew(records, row);
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      if (isCurrent) return { outcome: "current" }; // another application's
-      publishRefusal(row, error, records.settings);
-      return { outcome: "refused" };
-    }
+  return (await records.store.read(info.id)) ?? { outcome: "ended" };
+}
+
+function sealRow(records: Records, row: SessionRow): Done | Sealed {
+  const { format } = records.settings;
+  // Uses the stored expiry only: an application with longer timeouts may still open the row, and needs its key until
+  // then.
+  if (records.now() >= row.expiresAt) return { outcome: "ended" };
+  const isCurrent = format.isCurrent(row);
+  // If `app` is set, whether its user reference is current shows only after decryption.
+  const mayBeFormer = format.formerUserRefs !== undefined && row.userRef !== null && opensAlone(format, row);
+  if (isCurrent && !mayBeFormer) return { outcome: "current" };
+  try {
+    const next = sealAnew(records, row);
     if (next === "current") return { outcome: "current" };
-    if (next === null) return { outcome: "waiting" };
-    if (await records.update(row, next, "reseal")) {
-      return { outcome: opensAlone(format, row) ? "resealed" : "waiting", wrote: true };
-    }
-    row = await records.store.read(row.id);
+    return next === null ? { outcome: "waiting" } : { row, next };
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    if (isCurrent) return { outcome: "current" }; // another application's
+    publishRefusal(row, error, records.settings);
+    return { outcome: "refused" };
   }
-  return { outcome: "contended" };
+}
+
+async function writeRow(records: Records, sealed: Sealed): Promise<Done> {
+  for (let attempt = 1; ; attempt++) {
+    const { row, next } = sealed;
+    if (await records.update(row, next, "reseal")) {
+      return { outcome: opensAlone(records.settings.format, row) ? "resealed" : "waiting", wrote: true };
+    }
+    const changed = await records.store.read(row.id);
+    if (changed === null) return { outcome: "ended" };
+    const again = sealRow(records, changed);
+    if ("outcome" in again) return again;
+    if (attempt === maxAttempts) return { outcome: "contended" };
+    sealed = again;
+  }
 }
 
 /**

@@ -118,6 +118,38 @@ for (const [name, create] of Object.entries(stores)) {
       assert.ok(most <= 20, `${most} rows in one turn`);
     });
 
+    test("R27 R34 share: 1 → statements take the whole batch, and still only a few rows are sealed a turn", async () => {
+      const { store, after } = await filled(130);
+      const { format } = recordsOf(after as never).settings;
+      const { seal } = format;
+      let [sealed, most, ticking] = [0, 0, true];
+      format.seal = (...args) => {
+        most = Math.max(most, ++sealed);
+        return seal.apply(format, args);
+      };
+      const tick = () => {
+        sealed = 0;
+        if (ticking) setImmediate(tick);
+      };
+      tick();
+      const stop = new AbortController();
+      const written: number[] = [];
+      const { update } = store;
+      store.update = (updates) => {
+        stop.abort();
+        written.push(updates.length);
+        return update.call(store, updates);
+      };
+      const fast = { batchSize: 60, share: 1, maxPerSecond: Infinity };
+      const first = await after.reseal({ ...fast, signal: stop.signal });
+      assert.deepEqual([first.finished, first.scanned, first.resealed], [false, 60, 60]);
+      if (store.lanes.maxBatch > 1) assert.ok(written.length <= 2, `written as ${written}`);
+      const second = await after.reseal({ ...fast, after: first.cursor! });
+      ticking = false;
+      assert.deepEqual([second.finished, second.scanned, second.resealed], [true, 70, 70]);
+      assert.ok(most <= 20, `${most} rows in one turn`);
+    });
+
     test("R27 promise 2 a request saves meanwhile → not overwritten", async () => {
       const { store, before, cookies, after } = await filled(1);
       const { read } = store;

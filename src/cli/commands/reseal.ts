@@ -24,7 +24,7 @@ export function resealCommand(program: Command, terminal: Terminal): void {
       .description("re-encrypt rows under the newest key while the application runs")
       .option("--rate <rows>", "most rows to write per second", count, 1_000)
       .option("--share <part>", "share of the time to work, above 0 and up to 1", share, defaultShare)
-      .option("--batch-size <rows>", "most rows to read and keep in memory at once", count, 10)
+      .option("--batch-size <rows>", "most rows to read at once; with --share 1, to write at once", count, 10)
       .option("--after <handle>", "continue where an earlier run stopped"),
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true, fit: "open" }, ({ sessions, records }) =>
