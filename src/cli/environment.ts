@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseEnv } from "node:util";
-import type { Terminal } from "./terminal.ts";
+import { wrapped, type Terminal } from "./terminal.ts";
 
 /**
  * Fills in what is not set from the `.env` of a folder. Like `node --env-file`, but a variable that is exported empty
@@ -14,9 +14,8 @@ export function readEnvironmentFile({ cwd, env, err }: Terminal, folder: string 
   if (kind === "none" || kind === "folder") return;
   if (kind === "other") {
     // Reading it could wait for ever.
-    err.write(
-      `Warning: ${path} is a pipe or a device, so it was not read. Export the variables in it instead.\n`,
-    );
+    const warning = `Warning: ${path} is a pipe or a device, so it was not read. Export the variables in it instead.`;
+    err.write(`${wrapped(err, warning)}\n`);
     return;
   }
   for (const [name, value] of Object.entries(parseEnv(readFileSync(path, "utf8"))))

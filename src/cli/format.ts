@@ -70,7 +70,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   );
   const right = head.map(
     (_, column) =>
-      rows.length > 0 && rows.every((row) => /^[\d,.]+( ?[KMGT]?i?B|%)?$/.test(row[column] ?? "")),
+      rows.length > 0 && rows.every((row) => /^[\d,]+(\.\d+)?( ?[KMGT]?i?B|%)?$/.test(row[column] ?? "")),
   );
   return [head, ...rows].map((row) =>
     row

@@ -1,5 +1,5 @@
 import { wipe } from "./progress.ts";
-import type { Terminal } from "./terminal.ts";
+import { wrapped, type Terminal } from "./terminal.ts";
 
 /** How often to look whether npm is still there, in milliseconds. */
 const lookEvery = 250;
@@ -11,19 +11,21 @@ const lookEvery = 250;
 export async function interruptible<Answer>(
   terminal: Terminal,
   work: (signal: AbortSignal) => Promise<Answer>,
+  /** Told at the first Ctrl-C, of work that ends later; null for work that ends at once. */
+  stopping: string | null = "Stopping after this batch.",
 ): Promise<Answer> {
   const controller = new AbortController();
   const stop = () => {
     if (controller.signal.aborted) process.exit(130);
     controller.abort();
-    terminal.err.write("\nStopping after this batch. Press Ctrl-C again to stop at once.\n");
+    if (stopping !== null) tell(terminal, `${stopping} Press Ctrl-C again to stop at once.`);
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
   const unwatch = watchNpm(terminal, () => {
     if (controller.signal.aborted) return;
     controller.abort();
-    terminal.err.write("\nnpm has ended. Stopping after this batch.\n");
+    tell(terminal, `npm has ended. ${stopping ?? "Stopping."}`);
   });
   try {
     return await work(controller.signal);
@@ -33,6 +35,13 @@ export async function interruptible<Answer>(
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }
+}
+
+/** On a terminal, over the progress bar and the ^C that the terminal shows. */
+function tell(terminal: Terminal, message: string): void {
+  wipe(terminal);
+  const start = terminal.err.isTTY === true && terminal.env["TERM"] !== "dumb" ? "\r\u001b[2K" : "\n";
+  terminal.err.write(`${start}${wrapped(terminal.err, message)}\n`);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Help } from "commander";
 import { auditCommand } from "./commands/audit.ts";
 import { checkCommand } from "./commands/check.ts";
 import { countCommand } from "./commands/count.ts";
@@ -48,7 +48,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .version(version(), "-v, --version", "print the version")
     .helpOption("-h, --help", "show help; each command has its own")
     .helpCommand(false)
-    .configureHelp({ subcommandTerm: termOf, minWidthToWrap: 16 })
+    .configureHelp({ subcommandTerm: termOf, minWidthToWrap: 16, formatItem })
     .configureOutput({
       writeOut: (text) => terminal.out.write(text),
       writeErr: (text) => terminal.err.write(text),
@@ -110,6 +110,18 @@ function withHandles(args: readonly string[], program: Command): string[] {
   return [...args.filter((arg, index) => !isHandle(arg, index)), "--", ...handles];
 }
 
+/** Columns for descriptions beside their terms. With fewer, they stand below them, so that no word is broken. */
+const leastBeside = 36;
+
+function formatItem(term: string, termWidth: number, description: string, helper: Help): string {
+  const width = helper.helpWidth ?? 80;
+  if (width - termWidth - 4 >= leastBeside || description === "") {
+    return Help.prototype.formatItem.call(helper, term, termWidth, description, helper);
+  }
+  const below = helper.boxWrap(description, width - 6).replaceAll(/^/gm, "      ");
+  return `  ${term}\n${below}`;
+}
+
 /** A command's name and arguments, without the word [options] in every line. */
 function termOf(command: Command): string {
   const names = command.registeredArguments.map((argument) =>
@@ -121,7 +133,7 @@ function termOf(command: Command): string {
 /** Commander copies settings into commands that are made after them; `exitOverride` of the program is one. */
 function inherit(command: Command): void {
   for (const child of command.commands) {
-    child.copyInheritedSettings(command);
+    child.copyInheritedSettings(command).helpCommand(false);
     inherit(child);
   }
 }

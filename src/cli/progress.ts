@@ -70,7 +70,10 @@ export class Progress {
     return this.#terminal.err.isTTY === true && this.#terminal.env["TERM"] !== "dumb";
   }
 
-  /** A line that fills the last column wraps on some terminals, and what has wrapped is not wiped. */
+  /**
+   * A line that fills the last column wraps on some terminals, and what has wrapped is not wiped. Two columns are for the
+   * ^C that a terminal shows.
+   */
   #columns(): number {
     return this.#terminal.err.columns || 80; // 0 where the terminal does not say
   }
@@ -80,7 +83,7 @@ export class Progress {
    * without the count and the rate, so that percentage and time left stay longest.
    */
   #fitting(fraction: number | undefined, parts: readonly string[]): string {
-    const room = this.#columns() - 1;
+    const room = this.#columns() - 3;
     const percent = fraction === undefined ? [] : [percentOf(fraction).padStart(4)];
     const lineOf = (some: readonly string[]) => `${this.#title} ${[...percent, ...some].join("  ")}`;
     const whole = lineOf(parts);

@@ -13,7 +13,7 @@ import { configure, type CommonOptions, type Configuration } from "./configurati
 import { Declined, exitCodes, Failure } from "./failure.ts";
 import { json } from "./format.ts";
 import { missingKeyAdvice } from "./missing-key.ts";
-import { styled, type Style, type Terminal } from "./terminal.ts";
+import { styled, wrapped, type Style, type Terminal } from "./terminal.ts";
 
 /** What a command is given to work with. */
 export interface Workplace extends Configuration {
@@ -145,14 +145,20 @@ export function otherSettings({ isAddress = false }: Configuration, ...reasons: 
   return " An address alone says nothing of `app`, `sealTo` and `maxBytes`: if the application sets one of them, give its configuration file, or --app where it sets `app` alone.";
 }
 
-/** Prints lines, or the value when `--json` was given. */
+/**
+ * Prints lines, wrapped for a terminal, or the value when `--json` was given.
+ * @param verbatim lines that follow and are not wrapped, because they are to be copied
+ */
 export function report(
   terminal: Terminal,
   options: CommonOptions,
   value: unknown,
   lines: () => readonly string[],
+  verbatim: () => readonly string[] = () => [],
 ): void {
-  const text = options.json ? json(value) : lines().join("\n");
+  const text = options.json
+    ? json(value)
+    : [...lines().map((line) => wrapped(terminal.out, line)), ...verbatim()].join("\n");
   if (text !== "") terminal.out.write(`${text}\n`);
 }
 
@@ -166,6 +172,6 @@ export async function confirm(terminal: Terminal, yes: boolean | undefined, ques
   if (!canAsk(terminal)) {
     throw new Failure(`${question} Add --yes to confirm. Nothing was changed.`, exitCodes.usage);
   }
-  const answer = await asking(terminal, (ask) => ask(`${question} [y/N] `));
+  const answer = await asking(terminal, (ask) => ask(`${wrapped(terminal.err, `${question} [y/N]`)} `));
   if (!/^y(es)?$/i.test(answer)) throw new Declined();
 }

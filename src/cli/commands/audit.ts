@@ -15,7 +15,7 @@ import { verifyFile } from "../offline-audit.ts";
 import { note } from "../operator.ts";
 import { count, duration, moment as instantOf, userId } from "../options.ts";
 import { Progress } from "../progress.ts";
-import type { Terminal } from "../terminal.ts";
+import { wrapped, type Terminal } from "../terminal.ts";
 import { printable } from "../../shared/printable.ts";
 import { confirm, located, report, withSessions, type Workplace } from "../work.ts";
 
@@ -52,45 +52,54 @@ const needs = { keys: true, fit: "any", audit: true } as const;
 export function auditCommand(program: Command, terminal: Terminal): void {
   const audit = program.command("audit").description("read, verify, export and prune the audit trail");
 
-  filtered(audit.command("list").description("print events, oldest first"))
-    .option("--limit <events>", "at most this many", count)
-    .addOption(format(["text", "json", "ocsf", "ecs", "cloudevents", "csv"], "text"))
-    .action((options: Options) =>
-      withSessions(terminal, options, needs, async (place) => {
-        await read(place, "list", options);
-        await print(place.sessions.audit, listOf(options), options.format, (line) => {
-          terminal.out.write(`${line}\n`);
-        });
-      }),
-    );
+  located(
+    filtered(audit.command("list").description("print events, oldest first"))
+      .option("--limit <events>", "at most this many", count)
+      .addOption(format(["text", "json", "ocsf", "ecs", "cloudevents", "csv"], "text")),
+  ).action((options: Options) =>
+    withSessions(terminal, options, needs, async (place) => {
+      await read(place, "list", options);
+      const events = await print(place.sessions.audit, listOf(options), options.format, (line) =>
+        writeLine(terminal, options.format, line),
+      );
+      if (events === 0 && options.format === "text") terminal.err.write("There are no such events.\n");
+    }),
+  );
 
-  filtered(audit.command("tail").description("print events as they are written, until Ctrl-C"))
-    .addOption(format(["text", "json", "ocsf", "ecs", "cloudevents", "csv"], "text"))
-    .action((options: Options) =>
-      withSessions(terminal, options, needs, (place) =>
-        interruptible(terminal, async (signal) => {
+  located(
+    filtered(audit.command("tail").description("print events as they are written, until Ctrl-C")).addOption(
+      format(["text", "json", "ocsf", "ecs", "cloudevents", "csv"], "text"),
+    ),
+  ).action((options: Options) =>
+    withSessions(terminal, options, needs, (place) =>
+      interruptible(
+        terminal,
+        async (signal) => {
           await read(place, "tail", options);
           await tail(place, options, terminal, signal);
-        }),
+        },
+        null,
       ),
-    );
+    ),
+  );
 
-  filtered(
-    audit
-      .command("export")
-      .description("write events to a file or standard output, in the form of another system"),
-  )
-    .addOption(format(["raw", "json", "ocsf", "ecs", "cloudevents", "csv"], "json"))
-    .option("-o, --output <file>", "a new file (default: standard output)")
-    .action((options: Options) =>
-      withSessions(terminal, options, needs, async (place) => {
-        if (options.format === "raw" && hasFilter(options)) {
-          throw new Failure("--format raw exports everything. Remove the filters.", exitCodes.usage);
-        }
-        await read(place, "export", options);
-        await exportTo(place, options, terminal);
-      }),
-    );
+  located(
+    filtered(
+      audit
+        .command("export")
+        .description("write events to a file or standard output, in the form of another system"),
+    )
+      .addOption(format(["raw", "json", "ocsf", "ecs", "cloudevents", "csv"], "json"))
+      .option("-o, --output <file>", "a new file (default: standard output)"),
+  ).action((options: Options) =>
+    withSessions(terminal, options, needs, async (place) => {
+      if (options.format === "raw" && hasFilter(options)) {
+        throw new Failure("--format raw exports everything. Remove the filters.", exitCodes.usage);
+      }
+      await read(place, "export", options);
+      await exportTo(place, options, terminal);
+    }),
+  );
 
   located(
     audit
@@ -170,7 +179,7 @@ export function auditCommand(program: Command, terminal: Terminal): void {
 }
 
 function filtered(command: Command): Command {
-  return located(command)
+  return command
     .option("-u, --user <id>", "events of one user", userId)
     .option("--session <handle>", "events of one session")
     .option("--since <time>", 'from this time on, such as "2026-11-23T18:00Z", or a day in UTC', (text) =>
@@ -207,6 +216,11 @@ async function read({ records }: Workplace, how: string, options: { user?: strin
   await note(records, "trail.read", { reason: how, ...(user !== undefined && { user }) });
 }
 
+/** Text is wrapped for a terminal; what programs read is not. */
+function writeLine({ out }: Terminal, how: Options["format"], line: string): void {
+  out.write(`${how === "text" ? wrapped(out, line) : line}\n`);
+}
+
 async function print(
   trail: AuditTrail,
   query: AuditListOptions,
@@ -239,7 +253,7 @@ async function tail(
     const from = isShown && seen.size === 0 ? since : new Date(since.getTime() - LATE);
     for await (const event of trail.list({ ...listOf(options), since: from })) {
       found.add(event.id);
-      if (isShown && !seen.has(event.id)) terminal.out.write(`${lineOf(event, options.format)}\n`);
+      if (isShown && !seen.has(event.id)) writeLine(terminal, options.format, lineOf(event, options.format));
       if (event.at > since) since = event.at;
     }
     isShown = true;
@@ -263,7 +277,10 @@ async function exportTo(place: Workplace, options: Options, terminal: Terminal):
     }
   } else lines = await print(trail, listOf(options), options.format, write);
   await out?.end();
-  if (out !== null) terminal.err.write(`Wrote ${plural(lines, "line")} to ${printable(options.output!)}.\n`);
+  if (out !== null) {
+    const wrote = `Wrote ${plural(lines, "line")} to ${printable(options.output!)}.`;
+    terminal.err.write(`${wrapped(terminal.err, wrote)}\n`);
+  }
 }
 
 function printReport(
@@ -288,7 +305,7 @@ function printReport(
     "",
     ...answer.problems.map(({ kind, message }) => `${kind}: ${message}`),
     ...(answer.truncated ? ["There are more problems than are listed."] : []),
-    answer.ok ? "Nothing was changed." : `${plural(answer.problems.length, "problem")} found.`,
+    answer.ok ? "No event was changed." : `${plural(answer.problems.length, "problem")} found.`,
   ]);
   if (!answer.ok) {
     throw new Failure(

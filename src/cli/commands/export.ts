@@ -5,7 +5,7 @@ import { Failure } from "../failure.ts";
 import { json, number, plural } from "../format.ts";
 import { userId } from "../options.ts";
 import { note } from "../operator.ts";
-import type { Terminal } from "../terminal.ts";
+import { wrapped, type Terminal } from "../terminal.ts";
 import { countUnfindable, uncountedKeyLines, unknownKeys, withoutUserLines } from "../unfindable.ts";
 import { located, otherSettings, withSessions } from "../work.ts";
 
@@ -34,7 +34,7 @@ export function exportCommand(program: Command, terminal: Terminal): void {
       };
       terminal.out.write(`${json(value)}\n`);
       for (const line of [...withoutUserLines(unfindable), ...uncountedKeyLines(unfindable)])
-        terminal.err.write(`${line}\n`);
+        terminal.err.write(`${wrapped(terminal.err, line)}\n`);
       const closed = found.filter(({ unreadable }) => unreadable !== null);
       const refused = closed.filter(({ unreadable }) => unreadable !== sealedToCookie);
       const problems: string[] = [];
@@ -43,9 +43,11 @@ export function exportCommand(program: Command, terminal: Terminal): void {
           `The data of ${plural(refused.length, "session")} cannot be read here: see "unreadable".${otherSettings(place, ...refused.map(({ unreadable }) => unreadable!))}`,
         );
       } else if (terminal.err.isTTY || closed.length > 0) {
-        terminal.err.write(
-          `${plural(found.length, "session")}.${closed.length > 0 ? ` The data of ${number(closed.length)} cannot be read here: see "unreadable".` : ""}\n`,
-        );
+        const unread =
+          closed.length > 0
+            ? ` The data of ${number(closed.length)} cannot be read here: see "unreadable".`
+            : "";
+        terminal.err.write(`${wrapped(terminal.err, `${plural(found.length, "session")}.${unread}`)}\n`);
       }
       const missing = unknownKeys(unfindable);
       if (missing !== null) problems.push(missing);

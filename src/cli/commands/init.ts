@@ -14,7 +14,7 @@ import { generateKey } from "../../sealing/keyring.ts";
 import { asking, canAsk } from "../ask.ts";
 import { kindOf } from "../environment.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import type { Terminal } from "../terminal.ts";
+import { wrapped, type Terminal } from "../terminal.ts";
 import { paint } from "../work.ts";
 
 type Kind = "sqlite" | "postgres" | "mysql";
@@ -64,7 +64,7 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
   // A new file is made only where there is nothing, not even a link that leads nowhere yet.
   const flag = there === undefined ? "wx" : "w";
   writeFileSync(join(cwd, name), configText(kind, file, /\.m?ts$/.test(name)), { flag });
-  out.write(`${style("green", "✓")} Wrote ${name}\n`);
+  say(terminal, `${style("green", "✓")} Wrote ${name}`);
   ignore(terminal, [".env", ...(kind === "sqlite" ? ignoredOf(file) : [])]);
 
   const driver = { sqlite: null, postgres: "pg", mysql: "mysql2" }[kind];
@@ -74,12 +74,17 @@ async function init(terminal: Terminal, options: Options): Promise<void> {
     "npx stored-session check",
   ];
   out.write(`\nNext:\n\n${steps.map((step) => `  ${style("bold", step)}`).join("\n")}\n`);
-  if (kind !== "sqlite") out.write(`\nDATABASE_URL says where the database is: put it into .env as well.\n`);
+  if (kind !== "sqlite")
+    say(terminal, "\nDATABASE_URL says where the database is: put it into .env as well.");
   out.write(
     `\nThen, in your application (run it with node --env-file=.env):\n\n${usage(name)
       .map((line) => (line === "" ? "" : `  ${line}`))
       .join("\n")}\n`,
   );
+}
+
+function say({ out }: Terminal, line: string): void {
+  out.write(`${wrapped(out, line)}\n`);
 }
 
 /** `init` writes into files of this folder, and into nothing that a link or a pipe of that name leads to. */
@@ -170,7 +175,7 @@ function makeFolder(terminal: Terminal, file: string): void {
     );
   }
   const mark = paint(terminal)("green", "✓");
-  terminal.out.write(`${mark} Made the folder ${folder}: it must be there wherever the application runs\n`);
+  say(terminal, `${mark} Made the folder ${folder}: it must be there wherever the application runs`);
 }
 
 /** The names of a file of SQLite as git matches them; none for what is not in this folder. */
@@ -232,22 +237,23 @@ function keyPlace({ cwd, env }: Terminal): { path: string; before: string } | nu
 }
 
 function writeKey(terminal: Terminal, place: ReturnType<typeof keyPlace>): void {
-  const { out } = terminal;
   const style = paint(terminal);
   if (place === null) {
-    out.write(`${style("green", "✓")} Kept the keys that are in STORED_SESSION_KEYS\n`);
+    say(terminal, `${style("green", "✓")} Kept the keys that are in STORED_SESSION_KEYS`);
     return;
   }
   const { path, before } = place;
   const gap = before === "" || before.endsWith("\n") ? "" : "\n";
   appendFileSync(path, `${gap}STORED_SESSION_KEYS=${generateKey()}\n`, { mode: 0o600 });
   if (before === "") chmodSync(path, 0o600);
-  out.write(
-    `${style("green", "✓")} Wrote a new key into .env: keep it secret, and keep it (without it nobody stays logged in)\n`,
+  say(
+    terminal,
+    `${style("green", "✓")} Wrote a new key into .env: keep it secret, and keep it (without it nobody stays logged in)`,
   );
   if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0) {
-    out.write(
-      `${style("yellow", "!")} Other users of this machine may open .env: "chmod 600 .env" keeps the key from them\n`,
+    say(
+      terminal,
+      `${style("yellow", "!")} Other users of this machine may open .env: "chmod 600 .env" keeps the key from them`,
     );
   }
 }
@@ -259,7 +265,7 @@ function isInRepository(folder: string): boolean {
 
 /** Keeps secrets and data out of the repository. */
 function ignore(terminal: Terminal, names: readonly string[]): void {
-  const { cwd, out } = terminal;
+  const { cwd } = terminal;
   if (!isInRepository(cwd) && !existsSync(join(cwd, ".gitignore"))) return;
   const path = join(cwd, ".gitignore");
   const before = existsSync(path) ? readFileSync(path, "utf8") : "";
@@ -268,5 +274,5 @@ function ignore(terminal: Terminal, names: readonly string[]): void {
   if (missing.length === 0) return;
   const gap = before === "" || before.endsWith("\n") ? "" : "\n";
   appendFileSync(path, `${gap}${missing.join("\n")}\n`);
-  out.write(`${paint(terminal)("green", "✓")} Added ${missing.join(", ")} to .gitignore\n`);
+  say(terminal, `${paint(terminal)("green", "✓")} Added ${missing.join(", ")} to .gitignore`);
 }

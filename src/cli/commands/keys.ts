@@ -17,6 +17,9 @@ interface StatusOptions extends CommonOptions {
   since?: Date;
 }
 
+const useOfKey =
+  "Add it to STORED_SESSION_KEYS, separated by a comma: first at the end on every server, then, once all have it, at the front. A single server can put it at the front at once. See docs/key-rotation.md.";
+
 export function keysCommand(program: Command, terminal: Terminal): void {
   const keys = program.command("keys").description("generate keys, and show which are in use");
   keys
@@ -27,9 +30,7 @@ export function keysCommand(program: Command, terminal: Terminal): void {
       const key = generateKey();
       report(terminal, options, { key }, () => [key]);
       if (terminal.err.isTTY && terminal.out.isTTY && !options.json) {
-        terminal.err.write(
-          "\nPut it first in STORED_SESSION_KEYS, before the existing keys, separated by a comma.\n",
-        );
+        terminal.err.write(`\n${wrapped(terminal.err, useOfKey)}\n`);
       }
     });
   reporting(
@@ -160,6 +161,5 @@ function lines(uses: readonly Use[], since: Date | undefined, terminal: Terminal
     }
   }
   if (uses.every(({ place }) => place === "newest")) out.push("Every row is under the only key.");
-  const shown = out.at(-1) === "" ? out.slice(0, -1) : out;
-  return shown.map((line) => wrapped(terminal.out, line));
+  return out.at(-1) === "" ? out.slice(0, -1) : out;
 }

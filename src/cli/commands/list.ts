@@ -103,23 +103,44 @@ async function* ofUser(records: Parameters<typeof walk>[0], user: string) {
   yield* await rowsOfUser(records, user);
 }
 
+/** One line for each session, where the terminal is wide enough to show its address; else two, or three. */
 function lines(found: ListedSession[], next: string | null, now: number, terminal: Terminal): string[] {
   const style = paint(terminal);
-  const width = terminal.out.isTTY ? (terminal.out.columns ?? 80) : Infinity;
-  const [head = "", ...rows] = table(
-    ["handle", "age", "idle", "ends in", "user", "size", "from"],
-    found.map((info) => [
-      info.handle,
-      short(now - info.createdAt.getTime()),
-      short(now - info.updatedAt.getTime()),
-      info.ended ? "ended" : short(info.expiresAt.getTime() - now),
-      info.signedIn ? "yes" : "no",
-      bytes(info.bytes),
-      from(info),
-    ]),
-  ).map((line) => (line.length > width ? `${line.slice(0, Math.max(width, 44) - 1)}…` : line));
+  const width = terminal.out.isTTY ? terminal.out.columns || 80 : Infinity;
+  const cells = found.map((info) => [
+    info.handle,
+    short(now - info.createdAt.getTime()),
+    short(now - info.updatedAt.getTime()),
+    info.ended ? "ended" : short(info.expiresAt.getTime() - now),
+    info.signedIn ? "yes" : "no",
+    bytes(info.bytes),
+    from(info),
+  ]);
+  const addressWidth = Math.max(4, ...found.map(({ client }) => client?.address?.length ?? 7)); // "unknown"
+  const all = [["handle", "age", "idle", "ends in", "user", "size", "from"], ...cells];
+  const columns = (first: number, end?: number) => {
+    const [head = [], ...rows] = all.map((row) => row.slice(first, end));
+    return table(head, rows);
+  };
+  const fits = (indent: number, first: number) => {
+    const [line = ""] = columns(first);
+    return indent + line.length - "from".length + addressWidth <= width;
+  };
+  const below = (texts: readonly string[]) => texts.map((text) => `  ${text}`);
+  const layout = fits(0, 0)
+    ? [columns(0)]
+    : fits(2, 1)
+      ? [columns(0, 1), below(columns(1))]
+      : [columns(0, 1), below(columns(1, 6)), below(columns(6))];
+  const sessions = all.map((_, place) => layout.map((block) => cut(block[place]!, width)));
+  const [head = [], ...rows] = sessions;
   const note = next === null ? [] : ["", style("dim", `There are more. Add --after ${next}`)];
-  return [style("bold", head), ...rows, ...note];
+  return [...head.map((line) => style("bold", line)), ...rows.flat(), ...note];
+}
+
+/** A user agent may be longer than any terminal; `show` prints it whole. */
+function cut(line: string, width: number): string {
+  return line.length > width ? `${line.slice(0, Math.max(width, 44) - 1)}…` : line;
 }
 
 function from({ client }: ListedSession): string {

@@ -6,7 +6,7 @@ import { emptyDatabase } from "../../sql/sqlite/look.ts";
 import type { SqlStore } from "../../sql/sql-store.ts";
 import { sqlStoreOf, type CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { moment, plural } from "../format.ts";
+import { moment, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import { confirm, paint, report, reporting, withSessions } from "../work.ts";
 
@@ -36,7 +36,7 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
       const again = missing.join(", ");
       if (options.print) {
         const sql = [...pending.flatMap(({ statements }) => statements), ...repair];
-        report(terminal, options, { statements: sql }, () => [
+        const text = () => [
           ...pending.flatMap(({ version, name, statements }) => [
             `-- ${version} ${name}`,
             ...ended(statements),
@@ -44,7 +44,8 @@ export function migrateCommand(program: Command, terminal: Terminal): void {
           ...(missing.length > 0 ? [`-- missing: ${again}`] : []),
           ...obstacles.map((obstacle) => `-- ${obstacle}`),
           ...ended(repair),
-        ]);
+        ];
+        report(terminal, options, { statements: sql }, () => [], text);
         return;
       }
       if (pending.length === 0 && missing.length === 0) {
@@ -156,10 +157,17 @@ function summaryOf({ applied, pending, missing }: MigrationStatus) {
 
 function lines({ applied, pending, missing }: MigrationStatus): string[] {
   return [
-    ...applied.map(
-      ({ version, name, appliedAt }) => `${version} ${name}  ran ${moment(new Date(appliedAt))}`,
+    ...table(
+      ["migration", "name", "state"],
+      [
+        ...applied.map(({ version, name, appliedAt }) => [
+          String(version),
+          name,
+          `ran ${moment(new Date(appliedAt))}`,
+        ]),
+        ...pending.map(({ version, name }) => [String(version), name, "pending"]),
+      ],
     ),
-    ...pending.map(({ version, name }) => `${version} ${name}  pending`),
     ...missing.map((what) => `missing: ${what}`),
   ];
 }

@@ -5,7 +5,7 @@ import { exitCodes, Failure } from "../failure.ts";
 import { ago, bytes, moment, remaining, shown, table } from "../format.ts";
 import { opensAlone } from "../../session/format.ts";
 import { note } from "../operator.ts";
-import type { Terminal } from "../terminal.ts";
+import { wrapped, type Terminal } from "../terminal.ts";
 import { printable } from "../../shared/printable.ts";
 import { otherSettings, report, reporting, withSessions } from "../work.ts";
 
@@ -50,7 +50,7 @@ export function showCommand(program: Command, terminal: Terminal): void {
         key,
         ...(opened && { user: opened.user, data: opened.data, flash: opened.flash }),
       };
-      report(terminal, options, value, () => {
+      const fieldLines = (): string[] => {
         const now = records.now();
         const fields: [string, string][] = [
           ["handle", info.handle],
@@ -63,16 +63,18 @@ export function showCommand(program: Command, terminal: Terminal): void {
           ["sealed size", bytes(info.bytes)],
           ["key", key ?? "unnamed"],
         ];
-        if (opened === null) return table(["", ""], fields).slice(1);
-        fields.push(["user", printable(opened.user ?? "none")]);
-        const colors = terminal.out.isTTY === true && !terminal.env["NO_COLOR"];
-        return [
-          ...table(["", ""], fields).slice(1),
-          "",
-          `data   ${shown(opened.data, colors)}`,
-          `flash  ${shown(opened.flash, colors)}`,
-        ];
-      });
+        if (opened !== null) fields.push(["user", printable(opened.user ?? "none")]);
+        const valuesAt = 2 + Math.max(...fields.map(([name]) => name.length));
+        return table(["", ""], fields)
+          .slice(1)
+          .map((line) => wrapped(terminal.out, line, valuesAt));
+      };
+      const colors = terminal.out.isTTY === true && !terminal.env["NO_COLOR"];
+      const dataLines = (): string[] =>
+        opened === null
+          ? []
+          : ["", `data   ${shown(opened.data, colors)}`, `flash  ${shown(opened.flash, colors)}`];
+      report(terminal, options, value, fieldLines, dataLines);
     }),
   );
 }

@@ -40,12 +40,13 @@ export function statsCommand(program: Command, terminal: Terminal): void {
 function days(since: Date, options: CommonOptions, terminal: Terminal): Promise<void> {
   return withSessions(terminal, options, { keys: true, fit: "any", audit: true }, async ({ sessions }) => {
     const counts = await sessions.audit.days({ since });
-    report(terminal, options, { days: counts }, () => [
-      ...table(
+    report(terminal, options, { days: counts }, () => {
+      if (counts.length === 0) return ["There are no events since then."];
+      return table(
         ["day", "event", "outcome", "device", "count"],
         counts.map(({ day, type, outcome, device, count }) => [day, type, outcome, device, number(count)]),
-      ),
-    ]);
+      );
+    });
   });
 }
 
