@@ -25,6 +25,7 @@ import {
 } from "./checkpoint.ts";
 import { keyIdOf } from "./envelope.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
+import { checkpointPages, eventPages } from "./pages.ts";
 
 const PAGE = 500;
 /** Milliseconds between checkpoints that list every chain. */
@@ -138,11 +139,8 @@ export class Checkpointer {
       const full = await store.lastCheckpoint(kindCode("full"));
       if (full !== null) this.#take(full);
     }
-    for (;;) {
-      const page = await store.checkpoints(this.#last?.number ?? 0, PAGE);
-      for (const checkpoint of page) this.#take(checkpoint);
-      if (page.length < PAGE) return;
-    }
+    for await (const { rows } of checkpointPages(store, this.#last?.number ?? 0, PAGE))
+      for (const checkpoint of rows) this.#take(checkpoint);
   }
 
   #take(checkpoint: AuditCheckpoint): void {
@@ -172,10 +170,10 @@ export class Checkpointer {
     const name = keyOf(chain);
     if (this.#damaged.has(name)) return null;
     let { number, hash } = known ?? { number: 0, hash: NO_HASH };
+    if (number >= through) return null;
     const from = number;
-    while (number < through) {
-      const rows = await store.events(positionOf(chain, number), positionOf(chain, through), PAGE);
-      if (rows.length === 0) break;
+    const pages = eventPages(store, positionOf(chain, number), positionOf(chain, through), PAGE);
+    for await (const { rows } of pages) {
       for (const row of rows) {
         const key = keys.find(keyIdOf(row.body) ?? -1);
         const isWhole = isHashable(row) && numberOf(row.position) === number + 1;

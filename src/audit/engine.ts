@@ -7,9 +7,9 @@ import { Subjects } from "./subjects.ts";
 import { Verifier, type VerifySource } from "./verify.ts";
 import { publishTrail } from "../telemetry/channels.ts";
 import { Writer, type Draft, type Written } from "./writer.ts";
-import type { AuditSubject } from "../store/audit.ts";
 import type { VerifyReport } from "./report.ts";
 import type { TrailSettings } from "./trail-settings.ts";
+import { pagesByKey } from "../store/pages.ts";
 
 const PAGE = 100;
 
@@ -53,14 +53,11 @@ export class Engine {
   /** Seals the keys of users and chains under the newest key of the ring. Returns how many. */
   async reseal(): Promise<number> {
     const { store } = this.#settings;
-    let after: Uint8Array | null = null;
     let sealed = 0;
-    for (;;) {
-      const page: readonly AuditSubject[] = await store.scanSubjects(after, PAGE);
-      for (const subject of page) if (await this.subjects.rewrap(subject)) sealed++;
-      if (page.length < PAGE) return sealed;
-      after = page.at(-1)!.subject;
-    }
+    const read = (after: Uint8Array | null, limit: number) => store.scanSubjects(after, limit);
+    for await (const { rows } of pagesByKey(read, PAGE, null, ({ subject }) => subject))
+      for (const subject of rows) if (await this.subjects.rewrap(subject)) sealed++;
+    return sealed;
   }
 
   async verify(options: Pick<VerifySource, "anchors" | "signal" | "onProgress">): Promise<VerifyReport> {

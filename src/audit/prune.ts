@@ -1,9 +1,10 @@
 import { AuditError } from "../errors.ts";
 import { keyOf } from "../shared/bytes.ts";
-import { numberOf, positionOf, type AuditRow, type AuditStore, type DayCount } from "../store/audit.ts";
+import { numberOf, positionOf, type AuditStore, type DayCount } from "../store/audit.ts";
 import { decodeCheckpoint, kindCode, type Head } from "./checkpoint.ts";
 import type { Checkpointer } from "./checkpointer.ts";
 import { eventLine } from "./raw.ts";
+import { checkpointPages, eventPages } from "./pages.ts";
 
 /** Rows deleted by one statement. */
 const STEP = 1_000;
@@ -70,15 +71,12 @@ export async function prune(
 
 async function deleteLeftovers(store: AuditStore): Promise<number> {
   let deleted = 0;
-  let after = 0;
-  for (;;) {
-    const records = await store.checkpoints(after, PAGE, kindCode("pruned"));
-    for (const { body } of records) {
+  for await (const { rows } of checkpointPages(store, 0, PAGE, kindCode("pruned"))) {
+    for (const { body } of rows) {
       for (const { chain } of decodeCheckpoint(body)?.heads ?? []) deleted += await deleteAll(store, chain);
     }
-    if (records.length < PAGE) return deleted;
-    after = records.at(-1)!.number;
   }
+  return deleted;
 }
 
 async function deleteAll(store: AuditStore, chain: Uint8Array): Promise<number> {
@@ -109,28 +107,19 @@ async function dueSegments(store: AuditStore, heads: readonly Head[], before: nu
 async function floorOf(store: AuditStore, heads: readonly Head[], done: readonly Head[]): Promise<number> {
   const gone = new Set(done.map(({ chain }) => keyOf(chain)));
   const kept = new Set(heads.map(({ chain }) => keyOf(chain)).filter((name) => !gone.has(name)));
-  let after = 0;
-  for (;;) {
-    const page = await store.checkpoints(after, PAGE);
-    for (const { number, body } of page) {
+  let floor = 1;
+  for await (const { rows } of checkpointPages(store, 0, PAGE)) {
+    for (const { number, body } of rows) {
       const content = decodeCheckpoint(body);
       if (content === null || content.heads.some(({ chain }) => kept.has(keyOf(chain)))) return number;
-      after = number;
+      floor = number + 1;
     }
-    if (page.length < PAGE) return after + 1;
   }
+  return floor;
 }
 
 async function* linesOf(store: AuditStore, head: Head): AsyncGenerator<string> {
-  let number = 0;
-  while (number < head.number) {
-    const rows: readonly AuditRow[] = await store.events(
-      positionOf(head.chain, number),
-      positionOf(head.chain, head.number),
-      PAGE,
-    );
-    if (rows.length === 0) return;
+  const through = positionOf(head.chain, head.number);
+  for await (const { rows } of eventPages(store, positionOf(head.chain, 0), through, PAGE))
     for (const row of rows) yield eventLine(row);
-    number = numberOf(rows.at(-1)!.position);
-  }
 }

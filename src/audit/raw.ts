@@ -11,6 +11,7 @@ import {
   type AuditRow,
   type AuditStore,
 } from "../store/audit.ts";
+import { checkpointPages, eventPages } from "./pages.ts";
 
 const FORMAT = 1;
 const PAGE = 1_000;
@@ -96,19 +97,12 @@ export function readLine(line: string): { event: AuditRow } | { checkpoint: Audi
 /** Everything, in order of position, then the checkpoints that there were when this began: events are there for all of them. */
 export async function* rawLines(store: AuditStore): AsyncGenerator<string> {
   const { number: newest = 0 } = (await store.lastCheckpoint()) ?? {};
-  const last = new Uint8Array(32).fill(255);
-  let after: Uint8Array = new Uint8Array(32);
-  for (;;) {
-    const rows = await store.events(after, last, PAGE);
+  for await (const { rows } of eventPages(store, new Uint8Array(32), new Uint8Array(32).fill(255), PAGE))
     for (const row of rows) yield eventLine(row);
-    if (rows.length < PAGE) break;
-    after = rows.at(-1)!.position;
-  }
-  let number = 0;
-  for (;;) {
-    const page = await store.checkpoints(number, PAGE);
-    for (const checkpoint of page) if (checkpoint.number <= newest) yield checkpointLine(checkpoint);
-    if (page.length < PAGE || page.at(-1)!.number >= newest) return;
-    number = page.at(-1)!.number;
+  for await (const { rows } of checkpointPages(store, 0, PAGE)) {
+    for (const checkpoint of rows) {
+      if (checkpoint.number > newest) return;
+      yield checkpointLine(checkpoint);
+    }
   }
 }

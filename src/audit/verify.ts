@@ -25,6 +25,7 @@ import { nameOfDamage, type Suspect } from "./damage.ts";
 import { keyIdOf } from "./envelope.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import type { AuditProblem, VerifyReport } from "./report.ts";
+import { checkpointPages, eventPages } from "./pages.ts";
 
 export interface VerifySource {
   readonly store: Pick<AuditStore, "checkpoints" | "events" | "heads" | "find">;
@@ -114,16 +115,14 @@ export class Verifier {
 
   async #verifyCheckpoints(): Promise<void> {
     const { store } = this.#source;
-    for (;;) {
-      const page = await store.checkpoints(this.#expected - 1, CHECKPOINTS);
+    for await (const { rows } of checkpointPages(store, this.#expected - 1, CHECKPOINTS)) {
       const heads = new Map<string, Head[]>();
-      for (const checkpoint of page) {
+      for (const checkpoint of rows) {
         this.#source.signal?.throwIfAborted();
         const content = this.#checkpoint(checkpoint);
         if (content !== null) this.#collect(content, heads);
       }
       for (const list of heads.values()) await this.#verifyThrough(list);
-      if (page.length < CHECKPOINTS) return;
     }
   }
 
@@ -249,17 +248,15 @@ export class Verifier {
     else last.set(positionOf(state.chain, through));
     let after = positionOf(state.chain, state.number);
     if (state.number === 0) after = positionBefore(after);
-    for (;;) {
-      if (state.number >= through) return;
-      const rows = await store.events(after, last, PAGE);
+    if (state.number >= through) return;
+    for await (const { rows } of eventPages(store, after, last, PAGE)) {
       for (const row of rows) {
         this.#event(state, row);
         onEvent();
       }
       onProgress?.(this.#events);
       signal?.throwIfAborted();
-      if (rows.length < PAGE) return;
-      after = rows.at(-1)!.position;
+      if (state.number >= through) return;
     }
   }
 

@@ -1,5 +1,12 @@
-import { createCipheriv, createDecipheriv, createSecretKey, timingSafeEqual } from "node:crypto";
 import { LimitError, type RefusalReason, RefusedError } from "../errors.ts";
+import {
+  COMMITMENT_BYTES,
+  commitmentOf,
+  decryptFrom,
+  encryptInto,
+  isCommitted,
+  TAG_BYTES,
+} from "./cipher.ts";
 import { ContextWriter, isSealable, SALT_BYTES, type SealContext, SUITE } from "./context.ts";
 import { deflate, inflate } from "./deflate.ts";
 import { Hmac } from "./hmac.ts";
@@ -39,17 +46,11 @@ const TO_COOKIE = 2;
 const KEY_ID_AT = 2;
 const SALT_AT = 6;
 const COMMITMENT_AT = SALT_AT + SALT_BYTES;
-const CIPHERTEXT_AT = COMMITMENT_AT + 16;
-const TAG_BYTES = 16;
+const CIPHERTEXT_AT = COMMITMENT_AT + COMMITMENT_BYTES;
 /** Bytes that an envelope adds to its plaintext; also the minimum length of an envelope. */
 const OVERHEAD = CIPHERTEXT_AT + TAG_BYTES;
 
 const KEYS_ALONE: ReadonlySet<SealMode> = new Set(["keys"]);
-
-const CIPHER = "aes-256-gcm";
-const CIPHER_OPTIONS = { authTagLength: TAG_BYTES } as const;
-// Each message has its own key, derived with a random salt, so a constant nonce is safe (R21).
-const NONCE = new Uint8Array(12);
 
 /**
  * Encrypts plaintexts into envelopes that open only in the row they were sealed for, and decrypts them.
@@ -161,12 +162,8 @@ export class Sealer {
     this.#random(envelope, SALT_AT, SALT_BYTES);
     writer.write(flags, key.id, context, envelope, SALT_AT);
     const derived = derive(key, sid, writer.block);
-    envelope.set(derived.subarray(32, 48), COMMITMENT_AT);
-    const cipher = createCipheriv(CIPHER, createSecretKey(derived.subarray(0, 32)), NONCE, CIPHER_OPTIONS);
-    cipher.setAAD(writer.context);
-    envelope.set(cipher.update(content), CIPHERTEXT_AT);
-    cipher.final();
-    envelope.set(cipher.getAuthTag(), CIPHERTEXT_AT + content.length);
+    envelope.set(commitmentOf(derived), COMMITMENT_AT);
+    encryptInto(envelope, CIPHERTEXT_AT, derived, writer.context, content);
     return envelope;
   }
 
@@ -190,21 +187,10 @@ export class Sealer {
 
     writer.write(flags, key.id, context, envelope, SALT_AT);
     const derived = derive(key, toCookie ? sid : null, writer.block);
-    if (!timingSafeEqual(derived.subarray(32, 48), envelope.subarray(COMMITMENT_AT, CIPHERTEXT_AT))) {
-      throw refused("commitment");
-    }
-    const tagAt = envelope.length - TAG_BYTES;
-    const decipher = createDecipheriv(
-      CIPHER,
-      createSecretKey(derived.subarray(0, 32)),
-      NONCE,
-      CIPHER_OPTIONS,
-    );
-    decipher.setAAD(writer.context);
-    decipher.setAuthTag(envelope.subarray(tagAt));
-    const content = decipher.update(envelope.subarray(CIPHERTEXT_AT, tagAt));
+    if (!isCommitted(derived, envelope.subarray(COMMITMENT_AT, CIPHERTEXT_AT))) throw refused("commitment");
+    let content: Uint8Array;
     try {
-      decipher.final();
+      content = decryptFrom(envelope, CIPHERTEXT_AT, derived, writer.context);
     } catch (cause) {
       throw refused("tag", cause);
     }

@@ -25,6 +25,7 @@ import {
 import type { Database, Dialect } from "./dialect.ts";
 import type { ExpireQuery, SessionRow } from "../store/row.ts";
 import type { Result, Script, Statement } from "./statement.ts";
+import { pagesByKey } from "../store/pages.ts";
 
 /** Rows in one statement. */
 const TOGETHER = 32;
@@ -252,18 +253,16 @@ export class SqlAudit implements AuditStore {
 
   async heads(): Promise<readonly Uint8Array[]> {
     const heads: Uint8Array[] = [];
-    let after = new Uint8Array(32);
-    for (;;) {
-      const some = await this.#read(
-        () => this.#texts.heads(after, CHAINS_TOGETHER),
+    const read = (after: Uint8Array, limit: number) =>
+      this.#read(
+        () => this.#texts.heads(after, limit),
         (row) => this.#texts.position(row),
       );
-      heads.push(...some);
-      const last = some.at(-1);
-      if (last === undefined || some.length < CHAINS_TOGETHER) return heads;
-      after = new Uint8Array(last);
-      after.fill(255, 24);
-    }
+    // The next chain begins after every position of this one.
+    const endOf = (position: Uint8Array) => new Uint8Array(position).fill(255, 24);
+    for await (const { rows } of pagesByKey(read, CHAINS_TOGETHER, new Uint8Array(32), endOf))
+      heads.push(...rows);
+    return heads;
   }
 
   addSubjects(subjects: readonly AuditSubject[]): Promise<void> {

@@ -23,18 +23,36 @@ export function* pagesOf<Item extends { readonly bytes: number }>(
   if (page.length > 0) yield page;
 }
 
-/** Reads a table in order of id, one bounded page at a time. The last page may be empty. Rows added meanwhile may be missed. */
-export async function* idPages<Row extends { readonly id: Uint8Array }>(
-  read: (after: Uint8Array | null, limit: number) => Promise<Row[]>,
+export interface Page<Row> {
+  readonly rows: readonly Row[];
+  readonly isLast: boolean;
+}
+
+/**
+ * Reads rows in order of a key, one bounded page at a time. The last page may be empty. Rows added meanwhile may be missed.
+ * @param keyOf the key of a page's last row, after which the next page begins
+ */
+export async function* pagesByKey<Row, Key>(
+  read: (after: Key, limit: number) => Promise<readonly Row[]>,
   limit: number,
-  after: Uint8Array | null = null,
-): AsyncGenerator<{ readonly rows: readonly Row[]; readonly isLast: boolean }> {
+  after: Key,
+  keyOf: (last: Row) => Key,
+): AsyncGenerator<Page<Row>> {
   for (let cursor = after; ;) {
     const rows = await read(cursor, limit);
     const last = rows.at(-1);
     const isLast = last === undefined || rows.length < limit;
     yield { rows, isLast };
     if (isLast) return;
-    cursor = last.id;
+    cursor = keyOf(last);
   }
+}
+
+/** Reads a table in order of id, like {@link pagesByKey}. */
+export function idPages<Row extends { readonly id: Uint8Array }>(
+  read: (after: Uint8Array | null, limit: number) => Promise<readonly Row[]>,
+  limit: number,
+  after: Uint8Array | null = null,
+): AsyncGenerator<Page<Row>> {
+  return pagesByKey(read, limit, after, ({ id }) => id);
 }

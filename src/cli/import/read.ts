@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { StoreUnavailableError } from "../../errors.ts";
 import { readOnlyDatabase } from "../../sql/sqlite/look.ts";
+import { pagesByKey } from "../../store/pages.ts";
 import type { Database } from "../../sql/dialect.ts";
 import type { SqlValue } from "../../sql/values.ts";
 import { exitCodes, Failure } from "../failure.ts";
@@ -98,33 +99,33 @@ export class SourceTable implements SourceReader {
     const key = name(id);
     const type = typeOf === undefined ? "" : `, ${typeOf(key)}`;
     const columns = `${textOf(key)} AS read_id${type}, ${textOf(name(data))} AS read_text, ${instantOf(name(end), endInUtc)} AS read_end`;
-    let after: SqlValue = null;
-    let before = "";
-    for (;;) {
-      const condition: string = after === null ? `${key} IS NOT NULL` : `${key} > ${placeholder(1)}`;
+    const read = async (after: SqlValue, limit: number) => {
+      const condition = after === null ? `${key} IS NOT NULL` : `${key} > ${placeholder(1)}`;
       const bound = placeholder(after === null ? 1 : 2);
       const { rows } = await this.#ask(
         `SELECT ${columns} FROM ${this.#table} theirs WHERE ${condition} ORDER BY ${key} LIMIT ${bound}`,
-        after === null ? [size] : [after, size],
+        after === null ? [limit] : [after, limit],
       );
-      const page = rows.map((row) => ({
-        sid: String(row["read_id"]),
-        text: typeof row["read_text"] === "string" ? row["read_text"] : JSON.stringify(row["read_text"]),
-        expiresAt: endsAt(row["read_end"], this.#lifetime),
-        ...(row["read_type"] === "blob" && { unreadable: "its id is bytes, and no text" }),
-      }));
-      if (rows.length > 0 && nameOf(rows.at(-1)!) === before) throw this.#goesInCircles();
+      return rows;
+    };
+    const idOf = (row: Record<string, unknown>): SqlValue =>
+      (row["read_bytes"] as Uint8Array | null | undefined) ?? String(row["read_id"]);
+    let before = "";
+    for await (const { rows } of pagesByKey(read, size, null, idOf)) {
+      if (rows.length === 0) return;
+      if (nameOf(rows.at(-1)!) === before) throw this.#goesInCircles();
       for (const row of rows) {
         const met = nameOf(row);
         if (met !== before) this.#met++;
         before = met;
       }
-      if (page.length > 0) {
-        this.#given = true;
-        yield page;
-      }
-      if (page.length < size) return;
-      after = (rows.at(-1)!["read_bytes"] as Uint8Array | null | undefined) ?? page.at(-1)!.sid;
+      this.#given = true;
+      yield rows.map((row) => ({
+        sid: String(row["read_id"]),
+        text: typeof row["read_text"] === "string" ? row["read_text"] : JSON.stringify(row["read_text"]),
+        expiresAt: endsAt(row["read_end"], this.#lifetime),
+        ...(row["read_type"] === "blob" && { unreadable: "its id is bytes, and no text" }),
+      }));
     }
   }
 
