@@ -229,7 +229,7 @@ describe.each([60, 80, 200])("%i columns", (columns) => {
   });
 });
 
-test("every command of the help has a screen here", async () => {
+test("screens: a command of the help → has a screen here", async () => {
   const { lines } = await screen([], 200);
   const names = lines.flatMap((line) => /^ {2}([a-z]+)(?: [<[]\S+)? {2,}/.exec(line)?.[1] ?? []);
   const shown = new Set(Object.values(screens).map(({ args }) => args()[0]));
