@@ -24,9 +24,13 @@ export function importCommand(program: Command, terminal: Terminal): void {
     .command("import")
     .addArgument(new Argument("<library>", names.join(", ")))
     .description("import the sessions of another library; can be run again")
-    .option("--from <url>", `address of its database, which is only read (or ${urlVariable})`)
+    .option(
+      "--from <url>",
+      `address of its database, its directory or file, which is only read (or ${urlVariable})`,
+    )
     .option("--from-table <name>", "its table, if it does not have the usual name")
     .option("--prefix <text>", 'for connect-redis: what its keys begin with (default "sess:")')
+    .option("--file-extension <text>", 'for session-file-store: the end of its file names (default ".json")')
     .option("--user-path <path>", 'where a session holds its user id, such as "passport.user"', pathToUser)
     .option("--lifetime <time>", "lifetime of a session after its last use, where no end is stored", duration)
     .option("--batch-size <rows>", "most rows to read and keep in memory at once", count, 500)

@@ -1,7 +1,9 @@
 import { exitCodes, Failure } from "../failure.ts";
 import { SourceTable } from "./read.ts";
 import { ownOptions, type Library } from "./library.ts";
+import { ndjsonLibrary } from "./ndjson.ts";
 import { redisLibrary } from "./redis.ts";
+import { sessionFilesLibrary } from "./session-files.ts";
 import { sources } from "./sources.ts";
 import type { ImportCommandOptions } from "./work.ts";
 
@@ -20,6 +22,8 @@ export const libraries: readonly Library[] = [
         cwd,
       }),
   })),
+  sessionFilesLibrary,
+  ndjsonLibrary,
 ];
 
 /** @param others further names that can be imported */

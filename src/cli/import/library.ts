@@ -2,7 +2,7 @@ import type { SourceReader } from "./reader.ts";
 import type { ImportCommandOptions } from "./work.ts";
 
 /** Options that some libraries take and others refuse. */
-export const ownOptions = ["fromTable", "lifetime", "prefix"] as const;
+export const ownOptions = ["fileExtension", "fromTable", "lifetime", "prefix"] as const;
 
 export interface OpenOptions {
   /** The value of `--from` or of its variable. */

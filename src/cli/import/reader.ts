@@ -7,10 +7,16 @@ export interface SourceRow {
   readonly expiresAt: number;
   /** Why it is no session that its library would find, whatever its text. */
   readonly unreadable?: string;
+  /** The user's id, where the source names it itself. */
+  readonly user?: string;
+  /** Its line in a file. */
+  readonly place?: number;
 }
 
 /** Reads the sessions of another library, wherever it keeps them, and changes nothing there. */
 export interface SourceReader {
+  /** Whether the source names users itself, whatever `--user-path` says. */
+  readonly namesUsers?: boolean;
   /** Called once before `pages`, to connect, count and check. @throws {Failure} */
   begin(): Promise<void>;
   /** All sessions, about `size` at a time. A page may be empty. */

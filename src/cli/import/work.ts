@@ -16,6 +16,7 @@ export interface ImportCommandOptions extends CommonOptions, RailsFlags {
   from?: string;
   fromTable?: string;
   prefix?: string;
+  fileExtension?: string;
   userPath?: readonly string[];
   lifetime?: number;
   batchSize: number;

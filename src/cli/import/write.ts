@@ -19,7 +19,7 @@ export interface ImportOptions {
   /** Whether sessions that were imported before are written again where they changed. */
   readonly refresh: boolean;
   readonly file: LeftOutFile | null;
-  readonly reader: Pick<SourceReader, "find">;
+  readonly reader: Pick<SourceReader, "find" | "namesUsers">;
 }
 
 /** A session of the other table, sealed as a first import writes it, and what a refresh needs. */
@@ -80,11 +80,15 @@ export async function writeRows(
 }
 
 async function refreshRows(
-  { records, store, userPath, dryRun }: ImportOptions,
+  { records, store, userPath, dryRun, reader }: ImportOptions,
   candidates: readonly Candidate[],
   tally: Tally,
 ): Promise<void> {
-  const settings = { ...records.settings, store, findsUsers: userPath !== null };
+  const settings = {
+    ...records.settings,
+    store,
+    findsUsers: userPath !== null || reader.namesUsers === true,
+  };
   const sessions = candidates.map(({ row: { id, userRef, expiresAt }, token, plaintext }) => ({
     id,
     userRef,
@@ -129,7 +133,7 @@ function rowFor(
   if (Number.isNaN(sourceRow.expiresAt)) return skip("unreadable", "no time of expiry");
   if (sourceRow.expiresAt <= now) return skip("ended");
 
-  const user = userIn(data, userPath);
+  const user = sourceRow.user ?? userIn(data, userPath);
   const absoluteExpiresAt = now + settings.absoluteTimeout;
   const row = {
     id,
