@@ -4,11 +4,13 @@ import type { ExpireOptions } from "./jobs/expire.ts";
 import type { ResealOptions, ResealResult } from "./jobs/reseal.ts";
 import type { Schedule } from "./jobs/schedule.ts";
 import type { ExportedSession, SessionStats } from "./operator/admin.ts";
+import type { RevokeByLinkOptions } from "./operator/links.ts";
 import { Maintenance } from "./operator/maintenance.ts";
 import { sessionInfo, type SessionInfo } from "./operator/session-info.ts";
 import { userSessions, type UserSessions } from "./operator/users.ts";
 import { resolveOptions } from "./resolve-options.ts";
 import type { SessionManagerOptions } from "./options.ts";
+import type { SessionLinks } from "./session/authentication.ts";
 import { Committer } from "./session/commit.ts";
 import type { DataOf, SchemaData, SessionData } from "./session/data.ts";
 import type { ClientSource } from "./session/format.ts";
@@ -132,6 +134,23 @@ export class SessionManager<Data = SessionData> {
   }
 
   /**
+   * Ends the sessions that logged in with one of these links, whoever their user is, and returns how many. Takes effect in
+   * every process at its next request. A login that completes meanwhile is either ended too or counts as later.
+   *
+   * ```ts
+   * session.login("42", { links: { idp: `${iss}|${sid}` } });
+   * await sessions.revokeByLink({ idp: `${iss}|${sid}` });
+   * ```
+   * @throws {TypeError} the links are not valid, or the store or format keeps none
+   * @throws {NotMigratedError} the table of links is missing: run `stored-session migrate`
+   * @throws {StoreError} the store failed; `changed` counts the sessions ended before. Retrying is safe
+   */
+  async revokeByLink(links: SessionLinks, options?: RevokeByLinkOptions): Promise<number> {
+    const { revokeByLink } = await import("./operator/later.ts");
+    return revokeByLink(this.#records, links, options);
+  }
+
+  /**
    * Exports all stored sessions of a user, newest first, for data subject access requests (R36). Includes expired
    * sessions that are not deleted yet. Data is included if it can be decrypted without the user's cookie.
    */
@@ -160,7 +179,10 @@ export class SessionManager<Data = SessionData> {
 
   /** Deletes all stored sessions of a user, including expired ones, and returns how many (R36). Equivalent to `revokeAll`. */
   async eraseUser(userId: UserId): Promise<number> {
-    return userSessions(this.#records, parseUserId(userId, "sessions.eraseUser"), this.#audit).revokeAll();
+    const user = parseUserId(userId, "sessions.eraseUser");
+    const erased = await userSessions(this.#records, user, this.#audit).revokeAll();
+    if (erased > 0) await this.#settings.store.links?.sweep();
+    return erased;
   }
 
   /** Statistics of the table by liveness, age, size and key. Scans every row in bounded memory: do not call it per request. */

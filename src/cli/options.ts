@@ -23,6 +23,17 @@ export function userId(text: string): string {
   }
 }
 
+/** A link as NAME=VALUE. The value may contain "=". */
+export function linkOf(text: string): Record<string, string> {
+  const [, name, value] = /^([\w.-]{1,64})=(.{1,512})$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    throw new InvalidArgumentError(
+      'Use the name and the value of a link, such as "idp=https://idp.example|sid".',
+    );
+  }
+  return { [name]: value };
+}
+
 export function count(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1)

@@ -8,20 +8,35 @@ export interface Authentication {
   readonly level?: string;
   /** Such as "password" or "passkey". Never empty. */
   readonly method?: string;
+  /** Values by the names of the login's links. Neither is empty. */
+  readonly links?: Readonly<Record<string, string>>;
 }
 
 export function isSameAuthentication(a: Authentication | undefined, b: Authentication | undefined): boolean {
-  return a?.at === b?.at && a?.level === b?.level && a?.method === b?.method;
+  return JSON.stringify(a) === JSON.stringify(b); // made and read with their keys in one order
 }
 
-/** @throws {RefusedError} reason "decode" */
-export function readAuthentication(reader: Reader, before: Authentication | undefined): Authentication {
+/**
+ * @param hasLinks whether the content has format 3
+ * @throws {RefusedError} reason "decode"
+ */
+export function readAuthentication(
+  reader: Reader,
+  before: Authentication | undefined,
+  hasLinks: boolean,
+): Authentication {
   if (before !== undefined) throw reader.refusal("a key is duplicated");
-  const { at, ...texts } = reader.map();
+  const { at, links, ...texts } = reader.map();
+  if (hasLinks ? !isLinks(links) : links !== undefined) throw reader.refusal("the links are not valid");
   if (!Number.isSafeInteger(at) || (at as number) < 0) throw reader.refusal("the time is not valid");
   for (const [name, value] of Object.entries(texts)) {
     if ((name !== "level" && name !== "method") || typeof value !== "string" || value === "")
       throw reader.refusal("the authentication is not valid");
   }
-  return { at: at as number, ...texts };
+  return { at: at as number, ...texts, ...(isLinks(links) && { links }) };
+}
+
+function isLinks(links: unknown): links is Record<string, string> {
+  const values = Object.values(Object(links) as object);
+  return values.length > 0 && values.every((value) => typeof value === "string" && value !== "");
 }

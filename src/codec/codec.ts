@@ -62,7 +62,7 @@ export class Codec {
   /** @throws {RefusedError} reason "decode": bytes that `encode` cannot have written */
   decode(bytes: Uint8Array): Content {
     const reader = new Reader(bytes, this.#limits);
-    const isSecond = isSecondFormat(reader);
+    const format = formatOf(reader);
     const data = reader.map();
     let user: string | undefined;
     let flash: Record<string, unknown> | undefined;
@@ -71,11 +71,12 @@ export class Codec {
       const name = reader.key();
       if (name === "u") user = userFrom(reader, user);
       else if (name === "f") flash = flashFrom(reader, flash);
-      else if (name === "a" && isSecond) authentication = readAuthentication(reader, authentication);
+      else if (name === "a" && format > 1)
+        authentication = readAuthentication(reader, authentication, format === 3);
       else throw reader.refusal("an internal key is unknown");
     }
     reader.end();
-    if (!isSecond) return { data, user, flash: flash ?? {} };
+    if (format === 1) return { data, user, flash: flash ?? {} };
     if (user === undefined || authentication === undefined)
       throw reader.refusal("the user or the authentication is missing");
     return { data, user, flash: flash ?? {}, authentication };
@@ -141,11 +142,17 @@ export class Codec {
   }
 }
 
-/** Reads the start of a content. Whether it has format 2: an array of three that begins with the number. */
-function isSecondFormat(reader: Reader): boolean {
+/** Whether the bytes of a content have format 3, which only sessions with links have. Decodes nothing. */
+export function hasLinks(plaintext: Uint8Array): boolean {
+  return plaintext[0] === 0x93 && plaintext[1] === 3;
+}
+
+/** Reads the start of a content. From format 2 on, it is an array of three that begins with the number. */
+function formatOf(reader: Reader): number {
   const elements = reader.elements();
-  if (elements === 2) return false;
-  if (elements === 3 && reader.value() === 2) return true;
+  if (elements === 2) return 1;
+  const format = elements === 3 && reader.value();
+  if (format === 2 || format === 3) return format;
   throw reader.refusal("a pair of data and internals was expected");
 }
 

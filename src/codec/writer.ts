@@ -4,6 +4,7 @@
  */
 import { types } from "node:util";
 import { LimitError, ValueError } from "../errors.ts";
+import type { Authentication } from "./authentication.ts";
 import { extension } from "./extensions.ts";
 import type { Limits } from "./limits.ts";
 import { Output } from "./output.ts";
@@ -72,11 +73,11 @@ export class Writer {
   }
 
   /** Writes `data`, and a map of the user, the authentication and the flash, each omitted if empty (docs/formats.md). */
-  content(data: unknown, user: unknown, flash: unknown, authentication: unknown): void {
+  content(data: unknown, user: unknown, flash: unknown, authentication: Authentication | undefined): void {
     const output = this.#output;
     const isSecond = authentication !== undefined && user !== undefined;
     output.array(isSecond ? 3 : 2);
-    if (isSecond) output.number(2);
+    if (isSecond) output.number(authentication.links ? 3 : 2);
     this.map(data, "data");
     const start = output.length;
     const count = isSecond ? 3 : user === undefined ? 1 : 2;

@@ -12,6 +12,7 @@ import {
 import { leaseChecks, type LeaseOptions } from "./lease.ts";
 import { Pace, paceProblem } from "./pace.ts";
 import type { ExpireCursor, ExpireQuery, ExpireResult, FutureQuery } from "../store/row.ts";
+import type { LinkStore } from "../store/links.ts";
 import { futureQuery } from "./future.ts";
 
 export interface ExpireOptions extends LeaseOptions {
@@ -41,6 +42,7 @@ export interface ExpireOptions extends LeaseOptions {
 export interface ExpireJob {
   deleteExpired(query: ExpireQuery): Promise<ExpireResult>;
   deleteFuture?(query: FutureQuery): Promise<number>;
+  links?: LinkStore | undefined;
   now: number;
   idleTimeout: number;
   absoluteTimeout: number;
@@ -124,6 +126,7 @@ export async function expireRows(job: ExpireJob, options: ExpireOptions = {}): P
       if (cursor !== null) await pace.rest(step.deleted, performance.now() - began);
     } while (cursor !== null);
     await deleteFuture();
+    await job.links?.sweep(mayStep);
   } catch (error) {
     throw afterChanges(error, deleted, "deleted");
   }

@@ -4,6 +4,7 @@ import { ConflictError, RefusedError } from "../errors.ts";
 import { infoOfRow, type RowInfo, type SessionRow } from "../store/row.ts";
 import { isLeftOver } from "../jobs/future.ts";
 import { fractionOf } from "../store/progress.ts";
+import type { SessionLinks } from "../session/authentication.ts";
 import { opensAlone } from "../session/format.ts";
 import { idOf } from "../session/handle.ts";
 import { isOver, storedEndOf } from "../session/lifetime.ts";
@@ -27,6 +28,8 @@ export interface ExportedSession extends SessionInfo {
   /** Null if the content cannot be decrypted: see `unreadable`. */
   readonly data: Record<string, unknown> | null;
   readonly flash: Record<string, unknown> | null;
+  /** The links of the login. Absent if it had none, or the content cannot be decrypted. */
+  readonly links?: SessionLinks;
   /** Why the content is missing: "sealed to the cookie", or the reason of a refusal. Otherwise null. */
   readonly unreadable: string | null;
 }
@@ -133,8 +136,9 @@ export function exportRow(records: Records, row: SessionRow): ExportedSession {
   const without = (unreadable: string) => ({ ...base, user: undefined, data: null, flash: null, unreadable });
   if (!opensAlone(format, row)) return without(sealedToCookie);
   try {
-    const { data, user, flash } = format.decode(format.open(row, null));
-    return { ...base, user, data, flash, unreadable: null };
+    const { data, user, flash, authentication } = format.decode(format.open(row, null));
+    const { links } = authentication ?? {};
+    return { ...base, user, data, flash, ...(links && { links }), unreadable: null };
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     return without(error.reason);

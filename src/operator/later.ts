@@ -3,4 +3,5 @@ export { exportUser, exportUserStream, statsOf } from "./admin.ts";
 export { pruneTrail } from "./audit-pruning.ts";
 export { countDays, listEvents } from "./audit-queries.ts";
 export { censusOf } from "./census.ts";
+export { revokeByLink } from "./links.ts";
 export { resealRows } from "./reseal.ts";

@@ -110,6 +110,7 @@ export class Maintenance {
       {
         deleteExpired: (query) => this.#records.deleteExpired(query),
         deleteFuture: (query) => store.deleteFuture(query),
+        links: this.#records.settings.store.links,
         now: this.#records.now(),
         idleTimeout,
         absoluteTimeout,

@@ -202,6 +202,7 @@ function sealAnew(records: Records, row: SessionRow): SessionRow | "current" | n
   return {
     ...bare,
     data: format.seal(plaintext, bare, null, row),
+    links: format.linksOf?.(plaintext),
     client: client === null ? null : format.sealClient(client, bare),
   };
 }

@@ -43,3 +43,11 @@ export function idsOf(session: Session<any>): Uint8Array[] {
   const { stored, token } = state;
   return stored === null ? [token.id] : [stored.row.id, token.id];
 }
+
+/** What the audit trail says of a revocation. */
+export interface RevokeOptions {
+  /** Who revokes it, if not the user: the id of an administrator, or the name of a job. */
+  by?: string;
+  /** Why, such as "password changed". */
+  reason?: string;
+}

@@ -6,7 +6,7 @@ import { trace } from "../telemetry/channels.ts";
 import { idOf } from "../session/handle.ts";
 import type { Records } from "../session/records.ts";
 import { Session } from "../session/session.ts";
-import { idsOf, sessionInfo, type SessionInfo } from "./session-info.ts";
+import { idsOf, sessionInfo, type RevokeOptions, type SessionInfo } from "./session-info.ts";
 import { UserRows } from "../session/user-rows.ts";
 
 /** The sessions of one user, from `sessions.forUser(id)`. */
@@ -33,14 +33,6 @@ export interface UserSessions {
    * @throws {StoreError} the store failed; `changed` counts the sessions deleted before. Retrying is safe
    */
   revokeAll(options?: RevokeOptions & { except?: Session<any> }): Promise<number>;
-}
-
-/** What the audit trail says of a revocation. */
-export interface RevokeOptions {
-  /** Who revokes it, if not the user: the id of an administrator, or the name of a job. */
-  by?: string;
-  /** Why, such as "password changed". */
-  reason?: string;
 }
 
 export function userSessions(records: Records, user: string, audit: AuditTrail): UserSessions {

@@ -232,6 +232,31 @@ describe("users of a named application", () => {
   });
 });
 
+describe("links", () => {
+  const ring = KeyRing.from([ONES, TWOS]);
+  const hex = (name: string, value: string, app: string) =>
+    ring.linkRefs(name, value, app).map((ref) => Buffer.from(ref).toString("hex"));
+
+  test("R29 R63: the vector of docs/formats.md → this reference", () => {
+    expect(hex("idp", "https://idp.example|08a5019c", "shop")[0]).toBe(
+      "47bc47b7b3733d21722a1f3247590ccd2fd0c460607dd820c383d311ba7d9b3b",
+    );
+  });
+
+  test("R63: another name, value, application or key → another reference, and none is that of a user", () => {
+    const all = [
+      ...hex("idp", "1", ""),
+      ...hex("idp", "1", "shop"),
+      ...hex("idp", "2", ""),
+      ...hex("idp2", "1", ""),
+      ...hex("id", "p1", ""),
+      ...ring.userRefs("idp\x001").map((ref) => Buffer.from(ref).toString("hex")),
+    ];
+    expect(new Set(all).size).toBe(12);
+    expect(hex("idp", "1", "shop")).toEqual(hex("idp", "1", "shop"));
+  });
+});
+
 describe("a key ring of another copy of the package", () => {
   test("passed in → refused by name", () => {
     const classes = { KeyRing: class {} };

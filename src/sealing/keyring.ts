@@ -28,6 +28,8 @@ export interface Key {
   readonly user: Hmac;
   /** Blind index of the users of the named application. Different names give unrelated indexes. */
   readonly userOf: (app: string) => Hmac;
+  /** The same for the links of its sessions. */
+  readonly linkOf: (app: string) => Hmac;
   /** Chains the audit trail. HMAC-SHA-256 with 32 bytes. */
   readonly audit: Hmac;
 }
@@ -131,6 +133,12 @@ export class KeyRing {
     return this.#keys.map((key) => referenceOf(key, user, app));
   }
 
+  /** Blind indexes of a link of an application's session under every key, newest first. The first is the one to store. */
+  linkRefs(name: string, value: string, app: string): Uint8Array[] {
+    const message = Buffer.from(`${name}\0${value}`);
+    return this.#keys.map((key) => Uint8Array.from(key.linkOf(app).of(message)));
+  }
+
   /** Key ids only. */
   toJSON(): { keys: string[] } {
     return { keys: this.#keys.map((key) => key.name) };
@@ -182,26 +190,29 @@ function derive(text: unknown): Key {
   const expand = (name: string, length: number): Buffer =>
     Buffer.from(hkdfSync("sha512", master, HKDF_SALT, label(name), length));
   const keyId = expand("kid", 4);
-  const user = new Hmac("sha256", expand("user", 32));
   // Expanded lazily, because the name of the application is not known yet. The output fits in one block.
   const expanding = new Hmac("sha512", new Hmac("sha512", Buffer.from(HKDF_SALT)).of(master));
-  const named = new Map([["", user]]);
-  const userOf = (app: string): Hmac => {
-    let hmac = named.get(app);
-    if (hmac === undefined) {
-      const block = Buffer.concat([label("user"), Buffer.from(app), Uint8Array.of(1)]);
-      named.set(app, (hmac = new Hmac("sha256", expanding.of(block).subarray(0, 32))));
-    }
-    return hmac;
+  const named = (name: string): ((app: string) => Hmac) => {
+    const known = new Map<string, Hmac>();
+    return (app) => {
+      let hmac = known.get(app);
+      if (hmac === undefined) {
+        const block = Buffer.concat([label(name), Buffer.from(app), Uint8Array.of(1)]);
+        known.set(app, (hmac = new Hmac("sha256", expanding.of(block).subarray(0, 32))));
+      }
+      return hmac;
+    };
   };
+  const userOf = named("user");
   const key: Key = Object.freeze({
     id: keyId.readUInt32BE(),
     name: keyId.toString("hex"),
     row: new Hmac("sha512", expand("row", 64)),
     seal: new Hmac("sha512", expand("seal", 64)),
     token: new Hmac("sha256", expand("token", 32)),
-    user,
+    user: userOf(""),
     userOf,
+    linkOf: named("link"),
     audit: new Hmac("sha256", expand("audit", 32)),
   });
   return key;

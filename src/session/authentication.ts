@@ -1,5 +1,6 @@
 import type { Authentication } from "../codec/authentication.ts";
 import type { Content } from "../codec/codec.ts";
+import type { Settings } from "./settings.ts";
 import { clockTolerance } from "./lifetime.ts";
 import { milliseconds, type Duration } from "../shared/duration.ts";
 import type { SessionState } from "./state.ts";
@@ -13,6 +14,18 @@ export interface LoginProof {
   /** Such as ["password", "totp"]. */
   readonly factors?: readonly string[];
 }
+
+/** What `session.login` takes besides the user. */
+export interface LoginOptions extends LoginProof {
+  /** Finds this session by `sessions.revokeByLink` later. Kept, encrypted, until the next login. */
+  readonly links?: SessionLinks | undefined;
+}
+
+/**
+ * Names and values that sessions are found by, such as `{ idp: "https://idp.example|08a5019c" }`. At most 8; a name is 1 to 64
+ * letters, digits, "_", "-" and ".", a value 1 to 512 characters.
+ */
+export type SessionLinks = Readonly<Record<string, string>>;
 
 /** What a fresh authentication has to be, besides recent. */
 export interface FreshRequirement {
@@ -36,13 +49,45 @@ export function proofOf(call: string, proof: LoginProof | undefined): LoginProof
   };
 }
 
-function isName(value: unknown): boolean {
-  return typeof value === "string" && value !== "" && value.length <= longestName && value.isWellFormed();
+function isName(value: unknown, longest: number = longestName): boolean {
+  return typeof value === "string" && value !== "" && value.length <= longest && value.isWellFormed();
 }
 
 /** The part of a proof that is sealed with the session. */
-export function authenticationOf({ level, method }: LoginProof, at: number): Authentication {
-  return { at, ...(level !== undefined && { level }), ...(method !== undefined && { method }) };
+export function authenticationOf(
+  { level, method }: LoginProof,
+  at: number,
+  links: SessionLinks | undefined,
+): Authentication {
+  return {
+    at,
+    ...(level !== undefined && { level }),
+    ...(method !== undefined && { method }),
+    ...(links && { links }),
+  };
+}
+
+/** @throws {TypeError} the links are not valid, or cannot be kept */
+export function linksOf(call: string, links: SessionLinks, { store, format }: Settings): SessionLinks {
+  const entries = typeof links === "object" ? Object.entries(links ?? {}) : [];
+  const isValid = ([name, value]: [string, unknown]): boolean =>
+    /^[\w.-]{1,64}$/.test(name) && isName(value, 512);
+  if (entries.length < 1 || entries.length > 8 || !entries.every(isValid)) {
+    throw new TypeError(
+      `${call}: \`links\` takes 1 to 8 strings of at most 512 characters, under names of letters, digits, "_", "-" and ".".`,
+    );
+  }
+  if (store.links === undefined || format.linkRefs === undefined) {
+    throw new TypeError(
+      `${call}: this store or format keeps no links. Use a store of this package, and not Rails mode.`,
+    );
+  }
+  return Object.fromEntries(entries);
+}
+
+/** Whether the stored session has links. */
+export function hasLinks({ plaintext, settings }: SessionState): boolean {
+  return plaintext !== null && settings.format.linksOf?.(plaintext) !== undefined;
 }
 
 /** @throws {TypeError} the session cannot keep an authentication */

@@ -8,7 +8,7 @@ import type { Token } from "./token.ts";
 export type Sealed = Pick<SessionRow, "data" | "client">;
 
 /** A row whose data is not sealed yet. */
-export type BareRow = Omit<SessionRow, "data" | "client">;
+export type BareRow = Omit<SessionRow, "data" | "client" | "links">;
 
 /** Where a session was started, for device lists. */
 export interface ClientInfo {
@@ -49,6 +49,10 @@ export interface SessionFormat {
    * so a row with one counts only if it is known to belong to this application.
    */
   formerUserRefs?(user: string): Uint8Array[];
+  /** Blind indexes of a link under every key, newest first. Absent from a format without links. */
+  linkRefs?(name: string, value: string): Uint8Array[];
+  /** What to store as the links of a row with this content. Undefined if it has none. */
+  linksOf?(plaintext: Uint8Array): Uint8Array[] | undefined;
   /**
    * The bytes of a session's content.
    * @param loaded what the row held before, for formats that keep what the application did not touch

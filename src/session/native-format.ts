@@ -1,4 +1,4 @@
-import { Codec } from "../codec/codec.ts";
+import { Codec, hasLinks } from "../codec/codec.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import { Sealer, type SealMode } from "../sealing/sealer.ts";
 import type { SessionRow } from "../store/row.ts";
@@ -44,6 +44,12 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     userRef: (user) => (user === undefined ? null : keys.userRef(user, app)),
     userRefs: (user) => keys.userRefs(user, app),
     ...(app !== "" && { formerUserRefs: (user: string) => keys.userRefs(user) }),
+    linkRefs: (name, value) => keys.linkRefs(name, value, app),
+    linksOf(plaintext) {
+      if (!hasLinks(plaintext)) return undefined;
+      const { links } = codec.decode(plaintext).authentication!;
+      return Object.entries(links!).map(([name, value]) => keys.linkRefs(name, value, app)[0]!);
+    },
     encode: (content) => codec.encode(content),
     encodesTo: (content, plaintext) => codec.encodesTo(content, plaintext),
     decode: (plaintext) => codec.decode(plaintext),

@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: one short method for each statement about a session, and for each row that it writes.
+ */
 import type { Settings } from "./settings.ts";
 import { RefusedError } from "../errors.ts";
 import {
@@ -113,8 +116,10 @@ export class Records {
     const { format } = this.settings;
     const row = this.#bare(loaded.id, user, this.now(), loaded);
     let client = this.settings.client ? loaded.client : null;
-    if (client !== null && !format.isCurrent(loaded)) client = this.#resealClient(loaded, row);
-    return { ...row, data: format.seal(plaintext, row, token), client };
+    if (format.isCurrent(loaded)) return { ...row, data: format.seal(plaintext, row, token), client };
+    if (client !== null) client = this.#resealClient(loaded, row);
+    const links = format.linksOf?.(plaintext);
+    return { ...row, data: format.seal(plaintext, row, token), client, links };
   }
 
   #bare(
@@ -140,6 +145,7 @@ export class Records {
       ...row,
       data: format.seal(plaintext, row, token),
       client: client === undefined ? null : format.sealClient(client, row),
+      links: format.linksOf?.(plaintext),
     };
   }
 

@@ -6,8 +6,10 @@ import {
   authenticatedAt,
   authenticationOf,
   isFresh,
+  linksOf,
   proofOf,
   type FreshRequirement,
+  type LoginOptions,
   type LoginProof,
 } from "./authentication.ts";
 import type { DataOf, SessionData } from "./data.ts";
@@ -122,14 +124,16 @@ export class Session<Data = SessionData> {
    * ends, both timeouts restart, and the row is indexed by user. Data and flash messages are kept, unless another user
    * was logged in: then the session starts empty, so that no data passes from one user to another.
    * @param userId the application's id of the user: a non-empty string, a safe integer or a bigint
-   * @param proof how the user proved who they are: its level is {@link level} from then on. Also for the audit trail
+   * @param proof how the user proved who they are: its level is {@link level} from then on. Also for the audit trail.
+   *   Its `links` are what `sessions.revokeByLink` finds the session by, such as the session at an identity provider
    * @throws {TypeError} `userId` is none of these
    */
-  login(userId: UserId, proof?: LoginProof): void {
+  login(userId: UserId, proof?: LoginOptions): void {
     const user = parseUserId(userId, "session.login");
     refuseCallback("login", arguments);
     const state = this.#used;
     const given = proofOf("session.login", proof);
+    const links = proof?.links && linksOf("session.login", proof.links, state.settings);
     state.proof = given;
     state.beginAnew();
     const before = state.content.user;
@@ -137,8 +141,8 @@ export class Session<Data = SessionData> {
     state.content.user = user;
     const { clock, format } = state.settings;
     // Without a level the row's creation time says it all.
-    const isKept = given.level !== undefined && format.keepsAuthentication === true;
-    state.content.authentication = isKept ? authenticationOf(given, clock()) : undefined;
+    const isKept = (given.level ?? links) !== undefined && format.keepsAuthentication === true;
+    state.content.authentication = isKept ? authenticationOf(given, clock(), links) : undefined;
     state.pending.add("login");
   }
 
@@ -160,7 +164,7 @@ export class Session<Data = SessionData> {
       );
     }
     state.proof = { ...state.proof, ...given };
-    content.authentication = authenticationOf(given, settings.clock());
+    content.authentication = authenticationOf(given, settings.clock(), content.authentication?.links);
     state.pending.add("regenerate");
   }
 

@@ -2,6 +2,7 @@ import { isSameAuthentication } from "../codec/authentication.ts";
 import type { Content } from "../codec/codec.ts";
 import { RefusedError, StoreError } from "../errors.ts";
 import type { WriteEvent } from "../telemetry/channels.ts";
+import { hasLinks } from "./authentication.ts";
 import type { Settings } from "./settings.ts";
 import type { SessionRow } from "../store/row.ts";
 import type { ClientInfo } from "./format.ts";
@@ -82,10 +83,11 @@ export class Writes {
     const token = write.token!;
     const client = this.#clientOf(state) ?? this.#clientOfRow(loaded);
     const written = isWhole ? { plaintext, under: null } : state.written(write, plaintext);
-    const row =
+    const sealed =
       write.intent === "regenerate"
         ? this.#records.continue(token, bytesOf(written), user, client, loaded)
         : this.#records.begin(token, bytesOf(written), user, client);
+    const row = { ...sealed, links: sealed.links ?? (hasLinks(state) ? [] : undefined) };
     const isElevation = write.intent === "regenerate" && this.#isElevation(state, plaintext);
     const occasion = { ...this.#occasion(state, user), isElevation };
     const replace = () => this.#records.replace(loaded, row, reasonOf(write), occasion);
@@ -262,6 +264,8 @@ export class Writes {
           state.lost.deleted = "confirmed";
           state.changes++;
         }
+        // The row is gone: what is left of its links leads nowhere, and the expiry job removes it.
+        if (hasLinks(state)) await this.#settings.store.links!.forget([id]).catch(() => {});
       } catch (error) {
         if (isUnknown(error)) state.lost.deleted ||= "possible";
         throw error;

@@ -23,6 +23,7 @@ import {
   type RecordedChange,
 } from "../store/audit.ts";
 import type { Database, Dialect } from "./dialect.ts";
+import type { LinkTexts } from "./link-texts.ts";
 import type { ExpireQuery, SessionRow } from "../store/row.ts";
 import type { Result, Script, Statement } from "./statement.ts";
 import { pagesByKey } from "../store/pages.ts";
@@ -47,9 +48,11 @@ export class SqlAudit implements AuditStore {
   readonly #database: Database;
   readonly #dialect: Dialect;
   readonly #texts: AuditTexts;
+  readonly #links: LinkTexts;
   readonly #guard: Guard;
 
-  constructor(database: Database, guard: Guard) {
+  constructor(database: Database, links: LinkTexts, guard: Guard) {
+    this.#links = links;
     this.#database = database;
     this.#dialect = database.dialect;
     this.#texts = new AuditTexts(database.dialect.portable, () => database.dialect.names);
@@ -81,6 +84,9 @@ export class SqlAudit implements AuditStore {
         );
       }
       if (some === null) return null;
+      for (const [index, { applied }] of some.entries()) {
+        if (applied) yield* this.#link(group[index]!);
+      }
       results.push(...some);
     }
     const rows = append(results);
@@ -88,6 +94,14 @@ export class SqlAudit implements AuditStore {
       yield this.#texts.append(rows.slice(at, at + TOGETHER));
     }
     return results;
+  }
+
+  /** The links of a row that was written. */
+  *#link(change: RecordedChange): Step<void> {
+    const { kind } = change;
+    if (kind === "insert") yield* this.#links.add([change.row]);
+    else if (kind === "update") yield* this.#links.add([change.next]);
+    else if (kind === "replace") yield* this.#links.move(change.loaded, change.next);
   }
 
   #apply(group: readonly RecordedChange[]): Step<readonly ChangeResult[] | null> {

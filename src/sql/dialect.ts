@@ -98,6 +98,7 @@ export interface Names {
   readonly auditSubjects: string;
   readonly auditCheckpoints: string;
   readonly auditDays: string;
+  readonly links: string;
   /** Names of the indexes, quoted, without a schema. */
   readonly userIndex: string;
   readonly expiryIndex: string;
@@ -105,6 +106,7 @@ export interface Names {
   readonly auditSubjectIndex: string;
   readonly auditSessionIndex: string;
   readonly auditUserIndex: string;
+  readonly linkIndex: string;
 }
 
 /** A row of `<table>_migrations`. */

@@ -45,11 +45,13 @@ export function namesIn(
     auditSubjects: qualified(`${base}_audit_subjects`),
     auditCheckpoints: qualified(`${base}_audit_checkpoints`),
     auditDays: qualified(`${base}_audit_days`),
+    links: qualified(`${base}_links`),
     userIndex: quote(`${base}_user_ref`),
     expiryIndex: quote(`${base}_expires_bucket`),
     auditTimeIndex: quote(`${base}_audit_time`),
     auditSubjectIndex: quote(`${base}_audit_subject`),
     auditSessionIndex: quote(`${base}_audit_session`),
     auditUserIndex: quote(`${base}_audit_user`),
+    linkIndex: quote(`${base}_link`),
   };
 }

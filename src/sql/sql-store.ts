@@ -3,7 +3,9 @@
  */
 import { keyOf } from "../shared/bytes.ts";
 import { bytesIn, integerIn } from "./columns.ts";
-import { SqlAudit } from "./audit-store.ts";
+import { SqlAudit, type Guard } from "./audit-store.ts";
+import { SqlLinks } from "./link-store.ts";
+import { LinkTexts } from "./link-texts.ts";
 import { ClosedError, StoreError } from "../errors.ts";
 import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
@@ -26,6 +28,7 @@ import { affectedRows } from "./affected-rows.ts";
 import { deleteOnShards } from "./delete-on-shards.ts";
 import { updateAtOnce } from "./update-at-once.ts";
 import type { AuditStore } from "../store/audit.ts";
+import type { LinkStore } from "../store/links.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "../store/contract.ts";
 
 export interface SqlStoreOptions {
@@ -41,6 +44,8 @@ export class SqlStore implements SessionStore {
   /** For the migrator and the command line. */
   readonly database: Database;
   readonly audit?: AuditStore;
+  readonly links: LinkStore;
+  readonly #links: LinkTexts;
   readonly #dialect: Dialect;
   /** Whether recent updates conflicted: the next ones may too. */
   #hasRivals = false;
@@ -59,7 +64,10 @@ export class SqlStore implements SessionStore {
     this.lanes = database.dialect.lanes;
     this.#dialect = database.dialect;
     this.#unmigrated = options.migrateAtFirstUse ?? false;
-    if (database.interactive) this.audit = new SqlAudit(database, (work) => this.#guard(work));
+    const guard: Guard = (work) => this.#guard(work);
+    this.#links = new LinkTexts(this.#dialect.portable, () => this.#dialect.names);
+    this.links = new SqlLinks(database, this.#links, guard);
+    if (database.interactive) this.audit = new SqlAudit(database, this.#links, guard);
   }
 
   giveUpAfter(milliseconds: number): void {
@@ -88,7 +96,7 @@ export class SqlStore implements SessionStore {
   insert(rows: readonly SessionRow[]): Promise<boolean[]> {
     return this.#guard(async () => {
       for (const { id } of rows) this.#assertId(id);
-      const results = await this.#send(rows, (some) => this.#dialect.insert(some));
+      const results = await this.#send(rows, (some) => this.#dialect.insert(some), this.#links.add(rows));
       return this.#written(results, rows, this.#dialect.affectedRowsBy === "versions");
     });
   }
@@ -96,9 +104,12 @@ export class SqlStore implements SessionStore {
   update(updates: readonly RowUpdate[]): Promise<boolean[]> {
     return this.#guard(async () => {
       const asked = updates.filter(({ loaded }) => this.#isId(loaded.id));
+      const links = this.#links.add(asked.map(({ next }) => next));
       const { updateAtOnce: hasOne, refusesAtOnce = false } = this.#dialect;
       const atOnce = asked.length > 1 && !this.#hasRivals && hasOne !== undefined && !refusesAtOnce;
-      const applied = (atOnce && (await updateAtOnce(this.database, asked))) || (await this.#update(asked));
+      const isOne = atOnce && links.length === 0;
+      const applied =
+        (isOne && (await updateAtOnce(this.database, asked))) || (await this.#update(asked, links));
       this.#hasRivals = applied.includes(false);
       if (asked.length === updates.length) return applied;
       return updates.map((update) => applied[asked.indexOf(update)] ?? false);
@@ -268,14 +279,17 @@ export class SqlStore implements SessionStore {
   }
 
   async #replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
-    const statements = this.#dialect.replace(loaded, next);
-    const [only] = statements;
-    if (only && statements.length === 1) return (await this.database.run(only)).changes > 0;
+    const links = this.#links.move(loaded, next);
+    const replace = this.#dialect.replace(loaded, next);
+    const [only] = replace;
+    if (only && replace.length === 1 && links.length === 0)
+      return (await this.database.run(only)).changes > 0;
+    const statements = [...replace.map((statement) => ({ ...statement, atLeast: 1 })), ...links];
     return (await this.database.transaction(statements)) !== null;
   }
 
-  async #update(updates: readonly RowUpdate[]): Promise<boolean[]> {
-    const results = await this.#send(updates, (some) => this.#dialect.update(some));
+  async #update(updates: readonly RowUpdate[], links: readonly Statement[]): Promise<boolean[]> {
+    const results = await this.#send(updates, (some) => this.#dialect.update(some), links);
     const next = updates.map((update) => update.next);
     return this.#written(results, next, this.#dialect.affectedRowsBy === "versions");
   }
@@ -310,16 +324,21 @@ export class SqlStore implements SessionStore {
     return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
   }
 
-  /** Sends a batch as the dialect requires and returns the results; one result if it was one statement. */
+  /**
+   * Sends a batch as the dialect requires and returns the results; one result if it was one statement.
+   * @param links sent in the same transaction
+   */
   async #send<Item>(
     items: readonly Item[],
     statementsOf: (items: readonly Item[]) => readonly Statement[],
+    links: readonly Statement[] = [],
   ): Promise<readonly Result[]> {
     if (items.length === 0) return [];
     const statements = this.#statements(items, statementsOf);
     const [only] = statements;
-    if (only && statements.length === 1) return [await this.database.run(only)];
-    return (await this.database.transaction(statements)) ?? [];
+    if (only && statements.length === 1 && links.length === 0) return [await this.database.run(only)];
+    const results = await this.database.transaction([...statements, ...links]);
+    return results?.slice(0, statements.length) ?? [];
   }
 
   #statements<Item>(

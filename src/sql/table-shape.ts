@@ -1,5 +1,12 @@
 export type TableName =
-  "sessions" | "leases" | "migrations" | "audit" | "auditSubjects" | "auditCheckpoints" | "auditDays";
+  | "sessions"
+  | "leases"
+  | "migrations"
+  | "audit"
+  | "auditSubjects"
+  | "auditCheckpoints"
+  | "auditDays"
+  | "links";
 
 /** The columns that a store's table must have. */
 export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
@@ -33,12 +40,14 @@ export const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   auditSubjects: ["subject", "user_ref", "wrapped", "erased_at"],
   auditCheckpoints: ["number", "created_at", "kind", "body", "signature"],
   auditDays: ["slot", "amount"],
+  links: ["session_id", "link", "created_at"],
 };
 
 /** The tables that each migration makes, besides the journal. */
 export const MADE: Readonly<Record<number, readonly TableName[]>> = {
   1: ["sessions", "leases"],
   2: ["audit", "auditSubjects", "auditCheckpoints", "auditDays"],
+  3: ["links"],
 };
 
 /** Columns of the sessions table that an index, whatever its name, must start with. */

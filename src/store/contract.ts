@@ -10,6 +10,7 @@
  */
 import type { AuditStore } from "./audit.ts";
 import type { Lanes } from "./lanes.ts";
+import type { LinkStore } from "./links.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -176,6 +177,13 @@ export interface SessionStore {
    * Optional: a manager refuses the option `audit` with a store that has none.
    */
   readonly audit?: AuditStore;
+
+  /**
+   * Finds sessions by the links of their logins.
+   *
+   * Optional: `session.login` refuses links with a store that has none.
+   */
+  readonly links?: LinkStore;
 
   /** Migrates the tables to the schema of this version, if necessary. Safe to call from many processes concurrently. */
   migrate(): Promise<void>;

@@ -86,7 +86,8 @@ export class MemoryAudit implements AuditStore {
         const { loaded, next } = change;
         const row = rows.get(loaded.id);
         if (row?.version !== loaded.version) return NOTHING;
-        put({ ...next, createdAt: row.createdAt, absoluteExpiresAt: row.absoluteExpiresAt });
+        const { createdAt, absoluteExpiresAt } = row;
+        put({ ...next, createdAt, absoluteExpiresAt, links: next.links ?? row.links });
         return DONE;
       }
       case "replace": {

@@ -5,6 +5,8 @@ import type { AuditStore } from "./audit.ts";
 import { auditLater } from "./audit-later.ts";
 import type { MemoryAudit } from "./memory-audit.ts";
 import { onceEach } from "./unique.ts";
+import type { LinkStore } from "./links.ts";
+import { keptCopy, memoryLinks } from "./memory-links.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
 import { copyOfRow, infoOfRow } from "./row.ts";
 import type {
@@ -55,7 +57,7 @@ export class MemoryStore implements SessionStore {
     const { MemoryAudit } = await import("./memory-audit.ts");
     return new MemoryAudit({
       get: (id) => this.#rows.get(keyOf(id)),
-      set: (row) => void this.#rows.set(keyOf(row.id), copyOfRow(row)),
+      set: (row) => void this.#rows.set(keyOf(row.id), keptCopy(row)),
       delete: (id) => void this.#rows.delete(keyOf(id)),
       all: () => this.#rows.values(),
       prepare: (added) => {
@@ -63,6 +65,13 @@ export class MemoryStore implements SessionStore {
         assertIds(added);
         this.#makeRoom(added);
       },
+    });
+  }
+
+  get links(): LinkStore {
+    return memoryLinks(() => {
+      this.#assertOpen();
+      return this.#rows.values();
     });
   }
 
@@ -81,7 +90,7 @@ export class MemoryStore implements SessionStore {
     return rows.map((row) => {
       const key = keyOf(row.id);
       if (this.#rows.has(key)) return false;
-      this.#rows.set(key, copyOfRow(row));
+      this.#rows.set(key, keptCopy(row));
       return true;
     });
   }
@@ -93,7 +102,8 @@ export class MemoryStore implements SessionStore {
       const row = this.#rows.get(key);
       if (!row || row.version !== loaded.version) return false;
       const { data, version, userRef, updatedAt, expiresAt, client } = next;
-      this.#rows.set(key, copyOfRow({ ...row, data, version, userRef, updatedAt, expiresAt, client }));
+      const links = next.links ?? row.links;
+      this.#rows.set(key, keptCopy({ ...row, data, version, userRef, updatedAt, expiresAt, client, links }));
       return true;
     });
   }
@@ -105,7 +115,7 @@ export class MemoryStore implements SessionStore {
     if (!row || row.version !== loaded.version || (nextKey !== key && this.#rows.has(nextKey))) return false;
     if (nextKey === MALFORMED) throw new TypeError("A row id must be 32 bytes.");
     this.#rows.delete(key);
-    this.#rows.set(nextKey, copyOfRow(next));
+    this.#rows.set(nextKey, keptCopy(next));
     return true;
   }
 

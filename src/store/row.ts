@@ -18,6 +18,11 @@ export interface SessionRow {
   readonly expiresAt: number;
   /** Encrypted address and user agent. Null if none are stored. */
   readonly client: Uint8Array | null;
+  /**
+   * Only in a row to write, for a store with {@link SessionStore.links}: blind indexes of the session's links, 32 bytes
+   * each. Undefined: the links are left as they are.
+   */
+  readonly links?: readonly Uint8Array[] | undefined;
 }
 
 /** A row without its data, which may be large. Used for lists and statistics. */

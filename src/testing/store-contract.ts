@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { ClosedError } from "../errors.ts";
 import type { ExpireQuery, RowInfo, SessionRow } from "../store/row.ts";
 import type { SessionStore } from "../store/contract.ts";
+import type { LinkStore } from "../store/links.ts";
 
 export interface StoreContractOptions {
   /** Creates a migrated, empty store, once per test. The test closes it. */
@@ -53,6 +54,7 @@ export function storeContract(name: string, options: StoreContractOptions): void
   walking(check);
   leasing(check);
   takingOver(check);
+  linking(check);
   living(check);
 }
 
@@ -744,6 +746,137 @@ function takingOver(check: Check): void {
   );
 }
 
+function linking(check: Check): void {
+  const forEach = (sentence: string, body: (store: SessionStore, links: LinkStore) => Promise<void>): void =>
+    check(`links, if the store has them: ${sentence}`, async (store) => {
+      if (store.links !== undefined) await body(store, store.links);
+    });
+  /** The rows that are there with one of these links. Entries of rows that are gone may be found as well. */
+  const found = async (store: SessionStore, links: readonly Uint8Array[], until = Infinity) => {
+    const ids = await store.links!.find(links, until, 100);
+    assert.equal(new Set(ids.map(hexOf)).size, ids.length, "each once");
+    const there = await store.read(ids);
+    return ids.flatMap((id, index) => (there[index] ? hexOf(id) : [])).toSorted();
+  };
+  const idsOf = (...some: readonly SessionRow[]): string[] => some.map(({ id }) => hexOf(id)).toSorted();
+  let serial = 0;
+  const link = (name: string): Uint8Array => idOf(`${name} ${process.pid} ${Date.now()} ${serial++}`);
+  const linked = (name: string, ...links: readonly Uint8Array[]): SessionRow => rowOf(name, { links });
+
+  forEach("insert → each link finds its rows, and no others", async (store) => {
+    const [a, b, c] = [link("a"), link("b"), link("c")];
+    const [one, two, three] = [linked("one", a, b), linked("two", a), rowOf("three")];
+    same(await store.insert([one, two, three]), [true, true, true]);
+    same(await found(store, [a]), idsOf(one, two));
+    same(await found(store, [b]), idsOf(one));
+    same(await found(store, [c]), []);
+    same(await found(store, [a, b, c]), idsOf(one, two));
+    same(await found(store, []), []);
+    same((await store.links!.find([a], Infinity, 1)).length, 1);
+  });
+
+  forEach("read → rows without their links", async (store) => {
+    const row = linked("row", link("a"));
+    await store.insert([row]);
+    const [stored] = await store.read([row.id]);
+    same(stored?.links, undefined);
+  });
+
+  forEach("insert of an id that exists, twice → its links are found once", async (store) => {
+    const a = link("a");
+    const row = linked("row", a);
+    same(await store.insert([row]), [true]);
+    same(await store.insert([row]), [false]);
+    same(await found(store, [a]), idsOf(row));
+  });
+
+  forEach("find → rows created at the time or before", async (store) => {
+    const a = link("a");
+    const old = rowOf("old", { links: [a], createdAt: NOW - 2_000 });
+    const young = rowOf("young", { links: [a], createdAt: NOW });
+    await store.insert([old, young]);
+    same(await found(store, [a], NOW - 2_001), []);
+    same(await found(store, [a], NOW - 2_000), idsOf(old));
+    same(await found(store, [a], NOW), idsOf(old, young));
+  });
+
+  forEach("replace → the links of the new row are found, and those of the old row are not", async (store) => {
+    const [a, b] = [link("a"), link("b")];
+    const old = linked("old", a);
+    const next = linked("next", b);
+    await store.insert([old]);
+    same(await store.replace(old, next), true);
+    same(await store.links!.find([a], Infinity, 10), []);
+    same(await found(store, [b]), idsOf(next));
+    const last = linked("last");
+    same(await store.replace(next, last), true);
+    same(await store.links!.find([a, b], Infinity, 10), []);
+  });
+
+  forEach("replace that loses its race → the links stay as they are", async (store) => {
+    const [a, b] = [link("a"), link("b")];
+    const old = linked("old", a);
+    await store.insert([old]);
+    same(await store.replace({ ...old, version: old.version + 1 }, linked("next", b)), false);
+    same(await found(store, [a]), idsOf(old));
+    same(await store.links!.find([b], Infinity, 10), []);
+  });
+
+  forEach("update → its links are found; without links, they stay as they are", async (store) => {
+    const [a, b] = [link("a"), link("b")];
+    const [one, two] = [linked("one", a), linked("two", a)];
+    await store.insert([one, two]);
+    const next = nextOf(one, { links: [b] });
+    const plain = nextOf(two, { links: undefined });
+    const updates = [
+      { loaded: one, next },
+      { loaded: two, next: plain },
+    ];
+    same(await store.update(updates), [true, true]);
+    same((await found(store, [a])).includes(idsOf(two)[0]!), true);
+    same(await found(store, [b]), idsOf(one));
+  });
+
+  forEach(
+    "forget and sweep → entries of rows that are gone are removed, and others stay",
+    async (store, links) => {
+      const [a, b] = [link("a"), link("b")];
+      const many = Array.from({ length: 300 }, (_, nth) => linked(`row ${nth}`, a, b));
+      for (let at = 0; at < 300; at += 100) await store.insert(many.slice(at, at + 100));
+      await store.delete(many.slice(0, 4).map(({ id }) => id));
+      await links.forget([many[0]!.id]);
+      same((await links.find([a], Infinity, 1_000)).map(hexOf).includes(hexOf(many[0]!.id)), false);
+      await links.sweep(async () => false);
+      await links.sweep();
+      same((await links.find([a], Infinity, 1_000)).map(hexOf).toSorted(), idsOf(...many.slice(4)));
+      same((await links.find([b], Infinity, 1_000)).length, 296);
+      await links.forget([]);
+    },
+  );
+
+  forEach("a change that the audit trail records → its links change with it", async (store) => {
+    if (store.audit === undefined) return;
+    const [a, b, c] = [link("a"), link("b"), link("c")];
+    const row = linked("row", a);
+    const next = linked("next", b);
+    await store.audit.commit([{ kind: "insert", row }], () => []);
+    same(await found(store, [a]), idsOf(row));
+    await store.audit.commit([{ kind: "replace", loaded: row, next }], () => []);
+    same(await store.links!.find([a], Infinity, 10), []);
+    same(await found(store, [b]), idsOf(next));
+    const later = nextOf(next, { links: [c] });
+    await store.audit.commit([{ kind: "update", loaded: next, next: later }], () => []);
+    same(await found(store, [c]), idsOf(next));
+    await assert.rejects(
+      store.audit.commit([{ kind: "replace", loaded: later, next: linked("undone", a) }], () => {
+        throw new Error("no event");
+      }),
+    );
+    same(await store.links!.find([a], Infinity, 10), []);
+    same(await found(store, [c]), idsOf(next));
+  });
+}
+
 function living(check: Check): void {
   check("lanes: any store → positive numbers", async ({ lanes }) => {
     assert.ok(lanes.read >= 1 && lanes.write >= 1 && lanes.maxBatch >= 1);
@@ -843,6 +976,10 @@ function queryOf(query: Partial<ExpireQuery>): ExpireQuery {
 
 function idOf(name: string): Uint8Array {
   return new Uint8Array(createHash("sha256").update(name).digest());
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
 }
 
 function bytesOf(length: number, seed = 0): Uint8Array {

@@ -320,6 +320,7 @@ for (const table of ["class", "sql", "index", "text", "blob", "_1", "arguments"]
       "_audit_subjects",
       "_audit_checkpoints",
       "_audit_days",
+      "_links",
     ];
     assert.deepEqual(names.toSorted(), suffixes.map((suffix) => table + suffix).toSorted());
     for (const tool of ["prisma", "typeorm"]) {

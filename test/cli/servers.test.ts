@@ -204,7 +204,7 @@ for (const kind of ["postgres", "mysql", "mariadb"] as const) {
 }
 
 const audit = ["_audit", "_audit_checkpoints", "_audit_days", "_audit_subjects"];
-const suffixes = ["", "_leases", "_migrations", ...audit];
+const suffixes = ["", "_leases", "_migrations", "_links", ...audit];
 
 async function readerOf(kind: string, url: string, table: string, role: string): Promise<string | null> {
   const address = new URL(url);

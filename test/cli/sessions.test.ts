@@ -147,6 +147,29 @@ describe("ending", () => {
     assert.equal((await folder.json("count")).live, 0);
   });
 
+  test("R63 revoke --link → ends the sessions with a link of their login, in the name of the operator", async () => {
+    const idp = "https://idp.example?a=b|08a5019c";
+    const sessions = manage(sqliteStore(folder.file("sessions.sqlite3")), newest, { audit: true });
+    for (const links of [{ idp }, { idp }, { idp: "another" }]) {
+      const session = await sessions.load(null);
+      session.login("42", { links });
+      await sessions.commit(session);
+    }
+    await sessions.close();
+    assert.deepEqual(await folder.run("revoke", "--link", "idp=nothing"), {
+      code: 0,
+      out: "No session has this link.\n",
+      err: "",
+    });
+    assert.deepEqual(await folder.json("revoke", "--link", `idp=${idp}`), { revoked: 2, finished: true });
+    assert.equal((await folder.run("revoke", "--link", "idp=another")).out, "Revoked 1 session.\n");
+    assert.equal((await folder.json("count")).live, 0);
+    const wrong = [["idp"], ["=x"], ["idp="], [`idp=${"x".repeat(600)}`], ["idp=x", "--user", "42"]];
+    for (const args of [...wrong, ["idp=x", "--dry-run"]]) {
+      assert.equal((await folder.run("revoke", "--link", ...args)).code, 2, args.join(" "));
+    }
+  });
+
   test("R36 export → everything of one user; erase → deletes exactly that", async () => {
     await fill(8);
     await fill(4, { age: 31 });

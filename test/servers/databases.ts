@@ -148,6 +148,7 @@ export const SUFFIXES = [
   "_audit_subjects",
   "_audit_checkpoints",
   "_audit_days",
+  "_links",
 ];
 
 async function dropTables(url: string, kind: DatabaseName, table: string): Promise<void> {

@@ -40,6 +40,7 @@ export function around(
     const method = store[operation].bind(store) as (...args: unknown[]) => Promise<unknown>;
     wrapped[operation] = (...args: unknown[]) => wrap(operation, () => method(...args));
   }
+  if (store.links) wrapped["links"] = store.links;
   if (store.audit) wrapped["audit"] = auditAround(store.audit, wrap, wrapPreparation);
   return wrapped as unknown as SessionStore;
 }

@@ -5,6 +5,8 @@ export async function empty(store: SessionStore): Promise<void> {
   for (;;) {
     const rows = await store.scan(null, 100);
     if (rows.length === 0) return;
-    await store.delete(rows.map((row) => row.id));
+    const ids = rows.map((row) => row.id);
+    await store.delete(ids);
+    await store.links?.forget(ids);
   }
 }

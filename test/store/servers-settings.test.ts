@@ -428,7 +428,15 @@ describe.each(servers)("tables that are not what the journal says: $name", ({ ki
         ? `CREATE ROLE ${role} LOGIN PASSWORD 'p'`
         : `CREATE USER ${account} IDENTIFIED BY 'p'`,
     );
-    const companions = ["leases", "migrations", "audit", "audit_subjects", "audit_checkpoints", "audit_days"];
+    const companions = [
+      "leases",
+      "migrations",
+      "audit",
+      "audit_subjects",
+      "audit_checkpoints",
+      "audit_days",
+      "links",
+    ];
     for (const name of [table, ...companions.map((companion) => `${table}_${companion}`)]) {
       await execute(url, kind, `GRANT SELECT, INSERT, UPDATE, DELETE ON ${name} TO ${account}`);
     }

@@ -277,6 +277,7 @@ describe.each(DRIVERS)("%s", (driver) => {
       "_Web2_audit_days",
       "_Web2_audit_subjects",
       "_Web2_leases",
+      "_Web2_links",
       "_Web2_migrations",
     ]);
     const row = randomRow({ expiresAt: NOW + DAY, absoluteExpiresAt: NOW + 2 * DAY + 5 });

@@ -7,7 +7,8 @@ import { changedBefore, exitCodes, Failure, orReport } from "../failure.ts";
 import { plural } from "../format.ts";
 import { Filter, filtered, hasFilter, type FilterOptions } from "../filters.ts";
 import { interruptible } from "../interrupt.ts";
-import { userId } from "../options.ts";
+import { linkOf, userId } from "../options.ts";
+import type { SessionLinks } from "../../session/authentication.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 import { printable } from "../../shared/printable.ts";
@@ -23,6 +24,7 @@ import { confirm, report, reporting, withSessions, type Workplace } from "../wor
 
 interface Options extends CommonOptions, FilterOptions {
   user?: string;
+  link?: SessionLinks;
   all?: boolean;
   yes?: boolean;
   dryRun?: boolean;
@@ -34,6 +36,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
     .argument("[handle]", "end this session")
     .description("end sessions; every server refuses them from the next request on")
     .option("-u, --user <id>", "end all sessions of one user", userId)
+    .option("--link <name=value>", "end all sessions with a link of their login", linkOf)
     .option("--all", "end every session");
   reporting(
     filtered(command, "end sessions")
@@ -41,14 +44,16 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
       .option("-y, --yes", "do not ask before ending sessions by --all, address or time"),
   ).action((handle: string | undefined, options: Options) => {
     const chosen = hasFilter(options) ? true : undefined;
-    const given = [handle, options.user, options.all, chosen].filter((one) => one !== undefined);
+    const given = [handle, options.user, options.link, options.all, chosen].filter(
+      (one) => one !== undefined,
+    );
     if (given.length !== 1) {
       throw new Failure(
-        "Choose what to revoke: a handle, --user <id>, --all, or an address or time (--address, --created-after, --created-before). These cannot be combined, except address and times.",
+        "Choose what to revoke: a handle, --user <id>, --link <name=value>, --all, or an address or time (--address, --created-after, --created-before). These cannot be combined, except address and times.",
         exitCodes.usage,
       );
     }
-    if (options.dryRun && (handle ?? options.user) !== undefined) {
+    if (options.dryRun && (handle ?? options.user ?? options.link) !== undefined) {
       throw new Failure(
         '--dry-run requires --all, an address or a time. "list" shows a user\'s sessions.',
         exitCodes.usage,
@@ -57,7 +62,7 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
     const byAddress = options.address !== undefined;
     const needs = {
       changes: !options.dryRun,
-      keys: options.user !== undefined || byAddress,
+      keys: (options.user ?? options.link) !== undefined || byAddress,
       fit: byAddress ? "known" : "ours",
     } as const;
     return withSessions(terminal, options, needs, async (place) => {
@@ -70,6 +75,8 @@ export function revokeCommand(program: Command, terminal: Terminal): void {
         report(terminal, options, { revoked: 1 }, () => ["Revoked 1 session."]);
       } else if (options.user !== undefined) {
         await revokeUser(place, options.user, terminal, options);
+      } else if (options.link !== undefined) {
+        await revokeLinked(place, options.link, terminal, options);
       } else {
         await revokeMany(place, terminal, options);
       }
@@ -127,6 +134,26 @@ async function revokeMany({ records }: Workplace, terminal: Terminal, options: O
     if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
     filter.assertComplete();
   });
+}
+
+async function revokeLinked(
+  place: Workplace,
+  link: SessionLinks,
+  terminal: Terminal,
+  options: Options,
+): Promise<void> {
+  const tell = (revoked: number, finished: boolean) =>
+    report(terminal, options, { revoked, finished }, () => [
+      finished && revoked === 0 ? "No session has this link." : `Revoked ${plural(revoked, "session")}.`,
+    ]);
+  const by = operator().actor!;
+  tell(
+    await orReport(
+      () => place.sessions.revokeByLink(link, { by }),
+      (done) => tell(done, false),
+    ),
+    true,
+  );
 }
 
 async function revokeUser(

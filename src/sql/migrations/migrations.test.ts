@@ -25,6 +25,10 @@ const FROZEN: Readonly<Record<string, string>> = {
   "2 postgres": "dd1ef1a1a7ea6b770f903f536796fdd42e312ebda69f8a1bc28219a66237a36f",
   "2 mysql": "2fe02e715505ffbbcb726c5b407b6214237e2c37d4f3a857950fb4135caa27a0",
   "2 mariadb": "2fe02e715505ffbbcb726c5b407b6214237e2c37d4f3a857950fb4135caa27a0",
+  "3 sqlite": "eb7b2efac27bcf3ba59a3ecad2aac8608d3fc1ce94ed2b224f24ed47bd73b7ae",
+  "3 postgres": "2816a9a10a3d74fba65327b78ca34ae0f3c9aa689e7e2e771eee2bc58336fdc8",
+  "3 mysql": "d8a22a3355d85abc32b509f1b093eacd5234d9ca27f7b6d3e31c41c88830eec6",
+  "3 mariadb": "d8a22a3355d85abc32b509f1b093eacd5234d9ca27f7b6d3e31c41c88830eec6",
 };
 
 const names = namesOf(undefined, (identifier) => `"${identifier}"`, { schemas: false });
@@ -51,6 +55,8 @@ const whole = [
   "stored_sessions_audit_user",
   "stored_sessions_expires_bucket",
   "stored_sessions_leases",
+  "stored_sessions_link",
+  "stored_sessions_links",
   "stored_sessions_migrations",
   "stored_sessions_user_ref",
 ];
@@ -93,6 +99,7 @@ describe("migrating", () => {
     expect(await pendingMigrations(database)).toMatchObject([
       { version: 1, name: "sessions" },
       { version: 2, name: "audit" },
+      { version: 3, name: "links" },
     ]);
     await expect(assertMigrated(database)).rejects.toThrow(NotMigratedError);
     expect(objects(), "looking changes nothing").toEqual([]);
@@ -210,7 +217,7 @@ describe("tables that are not what the journal says", () => {
       expect(status).toMatchObject({
         pending: [],
         missing,
-        applied: [{ version: 1 }, { version: 2 }],
+        applied: [{ version: 1 }, { version: 2 }, { version: 3 }],
         obstacles: [],
       });
       expect(status.repair, "nothing for what is there").toHaveLength(statements);
@@ -226,7 +233,7 @@ describe("tables that are not what the journal says", () => {
       expect(await migrationStatus(database)).toMatchObject({
         missing: [],
         repair: [],
-        applied: [{ version: 1 }, { version: 2 }],
+        applied: [{ version: 1 }, { version: 2 }, { version: 3 }],
       });
     },
   );

@@ -1,6 +1,7 @@
 import { MigrationError, NotMigratedError, TableError } from "../../errors.ts";
 import { sessions } from "./0001-sessions.ts";
 import { audit } from "./0002-audit.ts";
+import { links } from "./0003-links.ts";
 import { integerIn, textIn } from "../columns.ts";
 import { checksumOf, statementsOf } from "./migration.ts";
 import { gapsIn, isOurs } from "./schema-check.ts";
@@ -10,7 +11,7 @@ import type { Migration } from "./migration.ts";
 import type { Gap } from "./schema-check.ts";
 
 /** All migrations, in order. */
-export const MIGRATIONS: readonly Migration[] = [sessions, audit];
+export const MIGRATIONS: readonly Migration[] = [sessions, audit, links];
 
 /** A migration that is pending on a database, with the SQL it would run. */
 export interface PendingMigration {

@@ -124,7 +124,8 @@ function explainStatement(
   table: string,
   schemaState: "missing" | "mismatched" | "current",
 ): StoreError {
-  if (schemaState === "missing") {
+  // The state is that of the tables that every release has.
+  if (schemaState === "missing" || (schemaState === "current" && /no such table/.test(reasonOf(error)))) {
     return new NotMigratedError(
       `The table ${table} or one of its companion tables is missing. Run migrate(store) once before the first request; no restart is needed. "stored-session migrate" also recreates a table that was dropped later.`,
       { cause: error },

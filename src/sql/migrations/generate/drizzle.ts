@@ -1,5 +1,6 @@
 import {
   constantFor,
+  keyOfSeveral,
   settingsComment,
   tablesOf,
   type Column,
@@ -54,7 +55,7 @@ export function generateDrizzle(table: string, dialect: SchemaDialect): string {
   const tables = tablesOf(table, dialect);
   const { module, table: make } = names[dialect];
   const used = new Set<string>([make, "index"]);
-  const taken = new Set(["sql", "customType", ...used]);
+  const taken = new Set(["sql", "customType", "primaryKey", ...used]);
   for (const text of Object.values(types[dialect])) taken.add(/^\w+/.exec(text)![0]);
   const type = (column: Column) => {
     const text = types[dialect][column.type];
@@ -62,8 +63,10 @@ export function generateDrizzle(table: string, dialect: SchemaDialect): string {
     return text;
   };
   const body = tables.map(({ name, columns, indexes }) => {
+    const key = keyOfSeveral(columns);
     const lines = columns.map((column) => {
-      const marks = `${column.nullable ? "" : ".notNull()"}${column.primary ? ".primaryKey()" : ""}`;
+      const isKey = column.primary && key.length === 0;
+      const marks = `${column.nullable ? "" : ".notNull()"}${isKey ? ".primaryKey()" : ""}`;
       return `    ${column.name}: ${type(column)}${marks},`;
     });
     const made = indexes.map(({ name: indexName, columns: over, whereNotNull }) => {
@@ -71,6 +74,10 @@ export function generateDrizzle(table: string, dialect: SchemaDialect): string {
         whereNotNull && dialect !== "mysql" ? `.where(sql\`\${table.${whereNotNull}} is not null\`)` : "";
       return `    index("${indexName}").on(${over.map((column) => `table.${column}`).join(", ")})${where},`;
     });
+    if (key.length > 0) {
+      used.add("primaryKey");
+      made.unshift(`    primaryKey({ columns: [${key.map((column) => `table.${column}`).join(", ")}] }),`);
+    }
     const rest = made.length === 0 ? "" : `  (table) => [\n${made.join("\n")}\n  ],\n`;
     return `export const ${constantFor(name, taken)} = ${make}(\n  "${name}",\n  {\n${lines.join("\n")}\n  },\n${rest});`;
   });

@@ -1,4 +1,4 @@
-import { settingsOf, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
+import { keyOfSeveral, settingsOf, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
 
 /** A migration for Knex. */
 export function generateKnex(table: string, dialect: SchemaDialect): string {
@@ -6,9 +6,12 @@ export function generateKnex(table: string, dialect: SchemaDialect): string {
   const body = tables.flatMap(({ name, columns, indexes }) => [
     `  await knex.schema.createTable("${name}", (table) => {`,
     ...columns.map((column) => {
-      const marks = `${column.nullable ? ".nullable()" : ".notNullable()"}${column.primary ? ".primary()" : ""}`;
+      const marks = `${column.nullable ? ".nullable()" : ".notNullable()"}${column.primary && keyOfSeveral(columns).length === 0 ? ".primary()" : ""}`;
       return `    table.specificType("${column.name}", "${sqlTypes[dialect][column.type]}")${marks};`;
     }),
+    ...[keyOfSeveral(columns)]
+      .filter((key) => key.length > 0)
+      .map((key) => `    table.primary([${key.map((column) => `"${column}"`).join(", ")}]);`),
     ...indexes.map(({ name: indexName, columns: over, whereNotNull }) => {
       const list = over.map((column) => `"${column}"`).join(", ");
       const where =

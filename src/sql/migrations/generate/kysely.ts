@@ -1,4 +1,4 @@
-import { settingsOf, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
+import { keyOfSeveral, settingsOf, sqlTypes, tablesOf, type SchemaDialect } from "./tables.ts";
 
 /** A migration for Kysely. */
 export function generateKysely(table: string, dialect: SchemaDialect): string {
@@ -7,10 +7,17 @@ export function generateKysely(table: string, dialect: SchemaDialect): string {
     "  await db.schema",
     `    .createTable("${name}")`,
     ...columns.map((column) => {
-      const calls = [...(column.nullable ? [] : ["notNull()"]), ...(column.primary ? ["primaryKey()"] : [])];
+      const isKey = column.primary && keyOfSeveral(columns).length === 0;
+      const calls = [...(column.nullable ? [] : ["notNull()"]), ...(isKey ? ["primaryKey()"] : [])];
       const marks = calls.length === 0 ? "" : `, (column) => column.${calls.join(".")}`;
       return `    .addColumn("${column.name}", sql\`${sqlTypes[dialect][column.type]}\`${marks})`;
     }),
+    ...[keyOfSeveral(columns)]
+      .filter((key) => key.length > 0)
+      .map(
+        (key) =>
+          `    .addPrimaryKeyConstraint("${name}_pkey", [${key.map((column) => `"${column}"`).join(", ")}])`,
+      ),
     "    .execute();",
     ...indexes.flatMap(({ name: indexName, columns: over, whereNotNull }) => [
       "  await db.schema",

@@ -106,7 +106,29 @@ export function tablesOf(table: string, dialect: SchemaDialect): readonly Table[
       indexes: [],
     },
     ...auditTables(table, dialect),
+    {
+      name: `${table}_links`,
+      columns: widestFirst(dialect, [
+        { name: "session_id", type: "id", primary: true },
+        { name: "link", type: "id", primary: true },
+        { name: "created_at", type: "bigint" },
+      ]),
+      indexes: [{ name: `${table}_link`, columns: ["link"] }],
+    },
   ];
+}
+
+/** The columns that make up a primary key of several; none if it is a single column. */
+export function keyOfSeveral(columns: readonly Column[]): readonly string[] {
+  const key = columns.filter(({ primary }) => primary).map(({ name }) => name);
+  return key.length > 1 ? key : [];
+}
+
+/** As in the migrations of PostgreSQL, to avoid alignment padding. */
+function widestFirst(dialect: SchemaDialect, columns: readonly Column[]): readonly Column[] {
+  if (dialect !== "postgres") return columns;
+  const isNumber = ({ type }: Column): boolean => type === "bigint" || type === "integer";
+  return [...columns.filter(isNumber), ...columns.filter((column) => !isNumber(column))];
 }
 
 /** The tables of the audit trail. PostgreSQL has wide columns first. */
@@ -130,15 +152,10 @@ function auditTables(table: string, dialect: SchemaDialect): readonly Table[] {
     { name: "wrapped", type: "small bytes" },
     { name: "erased_at", type: "bigint" },
   ];
-  const inOrder = (columns: readonly Column[]): readonly Column[] => {
-    if (dialect !== "postgres") return columns;
-    const isNumber = ({ type }: Column): boolean => type === "bigint" || type === "integer";
-    return [...columns.filter(isNumber), ...columns.filter((column) => !isNumber(column))];
-  };
   return [
     {
       name: `${table}_audit`,
-      columns: inOrder(events),
+      columns: widestFirst(dialect, events),
       indexes: [
         { name: `${table}_audit_time`, columns: ["created_at"] },
         {
@@ -151,7 +168,7 @@ function auditTables(table: string, dialect: SchemaDialect): readonly Table[] {
     },
     {
       name: `${table}_audit_subjects`,
-      columns: inOrder(subjects),
+      columns: widestFirst(dialect, subjects),
       indexes: [{ name: `${table}_audit_user`, columns: ["user_ref"], whereNotNull: "user_ref" }],
     },
     {
