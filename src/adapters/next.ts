@@ -1,15 +1,14 @@
 import type { SessionManager } from "../manager.ts";
-import type { UserSessions } from "../operator/users.ts";
-import type { DataOf, SessionData } from "../session/data.ts";
+import type { SessionData } from "../session/data.ts";
 import type { Session } from "../session/session.ts";
-import type { UserId } from "../session/user-id.ts";
 import { controlFlowOf } from "./next/control-flow.ts";
 import { forwardCookie } from "./next/forward-cookie.ts";
 import { outcomeOf } from "./next/outcome.ts";
 import { pageOf, type PageSession } from "./next/page-session.ts";
 import { cookieHeader, cookieOfProxy, type CookieJar, type IncomingHeaders } from "./next/request-cookies.ts";
-import { respond } from "./next/respond.ts";
-import { followRequests, sharedManager, takeSharedManager, type SharedManager } from "./next/shared.ts";
+import { respondOfNext } from "./next/respond.ts";
+import { followRequests, keyOf, sharedManager, type NextManager } from "./next/shared.ts";
+import { lazySessions, refuseManager, type LazySessions } from "./shared-manager.ts";
 
 export { requireFresh, type FreshOptions } from "./fetch.ts";
 export type { PageSession } from "./next/page-session.ts";
@@ -31,9 +30,7 @@ export interface NextSessionsOptions {
 }
 
 /** Sessions of a Next.js application (App Router). */
-export interface NextSessions<Data = SessionData> {
-  /** The manager. The first access creates it: do not access it while a module is evaluated. */
-  readonly manager: SessionManager<Data>;
+export interface NextSessions<Data = SessionData> extends LazySessions<Data> {
   /**
    * The session of the request, for server components, and for helpers that they share with actions and handlers. Loaded
    * once per request. Viewing pages extends the idle timeout.
@@ -65,12 +62,6 @@ export interface NextSessions<Data = SessionData> {
       event: Event,
     ) => Response | null | undefined | void | Promise<Response | null | undefined | void>,
   ): (request: Incoming, event: Event) => Promise<Response>;
-  /** See `SessionManager.update`. */
-  update(session: Session<Data>, change: (data: DataOf<Data>) => void | DataOf<Data>): Promise<void>;
-  /** See `SessionManager.forUser`. */
-  forUser(userId: UserId): UserSessions;
-  /** Closes the manager, if one was created. The next use creates another. */
-  close(): Promise<void>;
 }
 
 /**
@@ -81,18 +72,14 @@ export function nextSessions<Data = SessionData>(
   create: () => SessionManager<Data>,
   options: NextSessionsOptions = {},
 ): NextSessions<Data> {
-  if (typeof create !== "function") {
-    throw new TypeError(
-      "nextSessions takes a function that creates the manager: nextSessions(() => createSessionManager({ … })).",
-    );
-  }
+  refuseManager("nextSessions", create);
   followRequests();
   const { name = "sessions", onError } = options;
   const shared = () => sharedManager(name, create);
   const pages = new WeakMap<object, Promise<PageSession<Data>>>();
 
   const load = (
-    { response, sessions }: SharedManager<Data>,
+    { response, sessions }: NextManager<Data>,
     headers: IncomingHeaders,
     cookie: string | null,
   ) => {
@@ -107,7 +94,7 @@ export function nextSessions<Data = SessionData>(
     }));
   };
 
-  const view = async (sharing: SharedManager<Data>, headers: IncomingHeaders, cookie: string | null) => {
+  const view = async (sharing: NextManager<Data>, headers: IncomingHeaders, cookie: string | null) => {
     sharing.response.write({ accessed: true, setCookie: null });
     const session = await load(sharing, headers, cookie);
     sharing.touch(session);
@@ -118,10 +105,7 @@ export function nextSessions<Data = SessionData>(
     });
   };
 
-  return {
-    get manager() {
-      return shared().manager;
-    },
+  const own: Omit<NextSessions<Data>, keyof LazySessions<Data>> = {
     async auth() {
       const { headers, jar } = await incoming();
       const { connection } = await import("next/server.js");
@@ -160,7 +144,7 @@ export function nextSessions<Data = SessionData>(
     route: (handler) => async (request, context) => {
       const { headers, jar } = await incoming();
       const sharing = shared();
-      return respond({
+      return respondOfNext({
         shared: sharing,
         request,
         load: () => load(sharing, headers, cookieHeader(sharing, headers, jar)),
@@ -172,7 +156,7 @@ export function nextSessions<Data = SessionData>(
     proxy: (handler) => async (request, event) => {
       const { NextResponse } = await import("next/server.js");
       const sharing = shared();
-      return respond({
+      return respondOfNext({
         shared: sharing,
         request,
         load: () => load(sharing, request.headers, request.headers.get("cookie")),
@@ -184,12 +168,8 @@ export function nextSessions<Data = SessionData>(
         onError,
       });
     },
-    update: (session, change) => shared().manager.update(session, change),
-    forUser: (userId) => shared().manager.forUser(userId),
-    async close() {
-      await takeSharedManager<Data>(name)?.manager.close();
-    },
   };
+  return Object.assign(lazySessions(keyOf(name), shared), own);
 }
 
 async function incoming(): Promise<{ headers: IncomingHeaders; jar: CookieJar }> {

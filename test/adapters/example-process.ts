@@ -35,7 +35,7 @@ export async function startExample(
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
         printed += text;
-        const address = /(?:Open|Local:|Listening on) +(http:\/\/\S+)/.exec(printed);
+        const address = /(?:Open|Local:|[Ll]istening on) +(http:\/\/\S+)/.exec(printed);
         if (address !== null) resolve(address[1]!.replace(/\/$/, ""));
       });
     }

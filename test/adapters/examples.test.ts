@@ -14,8 +14,6 @@ interface Example {
   readonly build?: readonly string[];
   readonly environment?: Record<string, string>;
   readonly flashes?: boolean;
-  /** What stands before the paths of its forms. */
-  readonly actions?: string;
 }
 
 const examples: readonly Example[] = [
@@ -23,12 +21,6 @@ const examples: readonly Example[] = [
   { folder: "koa", start: ["server.ts"] },
   { folder: "hono", start: ["server.ts"] },
   { folder: "react-router", start: ["server.ts"] },
-  {
-    folder: "sveltekit",
-    build: [join(root, "node_modules/vite/bin/vite.js"), "build"],
-    start: ["server.js"],
-    actions: "/?",
-  },
   { folder: "nest", build: [tsc, "-p", "."], start: ["dist/main.js"] },
   { folder: "nest", start: ["dist/main.js"], environment: { PLATFORM: "fastify" } },
   { folder: "express-session-passport", start: ["server.js"], flashes: false },
@@ -58,7 +50,6 @@ async function running(example: Example, body: (url: string) => Promise<void>): 
 
 for (const example of examples) {
   const platform = example.environment?.["PLATFORM"];
-  const { actions = "" } = example;
   test(
     `the example ${example.folder}${platform === undefined ? "" : ` on ${platform}`}: visits, login and logout → counted, a new id, and out (promise 4, R17, R13)`,
     { timeout: 60_000 },
@@ -84,7 +75,7 @@ for (const example of examples) {
         assert.match((await ask("/")).text, /Hello nobody\. Visits: 1\./);
         assert.match((await ask("/")).text, /Hello nobody\. Visits: 2\./);
         const before = new Map(jar);
-        assert.ok([302, 303].includes((await ask(`${actions}/login`, { user: "ada" })).status));
+        assert.ok([302, 303].includes((await ask("/login", { user: "ada" })).status));
         assert.notDeepEqual(jar, before);
         const home = await ask("/");
         assert.match(home.text, /Hello ada\. Visits: 3\./);
@@ -92,28 +83,11 @@ for (const example of examples) {
           assert.match(home.text, /Welcome back/);
           assert.doesNotMatch((await ask("/")).text, /Welcome back/);
         }
-        assert.ok([302, 303].includes((await ask(`${actions}/logout`, { user: "" })).status));
+        assert.ok([302, 303].includes((await ask("/logout", { user: "" })).status));
         assert.match((await ask("/")).text, /Hello nobody\. Visits: 1\./);
       }),
   );
 }
-
-test(
-  "SvelteKit: with a prerendered page and ADDRESS_HEADER set → it builds, a health check without the header is served, and a session keeps the address",
-  { timeout: 60_000 },
-  async () => {
-    const sveltekit = examples.find(({ folder }) => folder === "sveltekit")!;
-    await running({ ...sveltekit, environment: { ADDRESS_HEADER: "x-real-ip" } }, async (url) => {
-      const about = await fetch(`${url}/about`);
-      assert.equal(about.status, 200);
-      assert.match(await about.text(), /made when the application was built/);
-      assert.equal((await fetch(`${url}/health`)).status, 200);
-      const visit = await fetch(url, { headers: { "x-real-ip": "10.0.0.9" } });
-      assert.equal(visit.status, 200);
-      assert.equal(visit.headers.getSetCookie().length, 1);
-    });
-  },
-);
 
 test("examples: against the built package → type-check", { timeout: 120_000 }, () => {
   for (const folder of ["fastify", "koa", "hono", "react-router"]) {

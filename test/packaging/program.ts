@@ -27,6 +27,7 @@ import { sessionOf as h3SessionOf, storedSession as h3Session, useStoredSession 
 import { storedSessionStorage } from "stored-session/better-auth";
 import { attachSession, withSession } from "stored-session/node";
 import { createStoredSessionStorage } from "stored-session/react-router";
+import { svelteKitSessions } from "stored-session/sveltekit";
 
 declare module "stored-session" {
   interface SessionData {
@@ -154,6 +155,12 @@ const proxied: NextProxy = next.proxy((session, request: NextRequest) => void (s
 void proxied;
 // @ts-expect-error a function that creates the manager
 nextSessions(counted);
+
+const kit = svelteKitSessions(() => counted, { building: false });
+// @ts-expect-error a number
+await kit.update(await counted.load(null), (data) => void (data.count = "1"));
+// @ts-expect-error building is missing
+svelteKitSessions(() => counted, {});
 
 createServer(withSession(counted, (_request, answer, { data }) => {
   data.count = (data.count ?? 0) + 1;

@@ -1,6 +1,6 @@
 import { parseSetCookie } from "cookie";
 import type { CookieToSet } from "../fetch.ts";
-import type { SharedManager } from "./shared.ts";
+import type { SharedManager } from "../shared-manager.ts";
 
 export type IncomingHeaders = Pick<Headers, "get">;
 

@@ -1,16 +1,14 @@
-import { STATUS_CODES } from "node:http";
 import type { Session } from "../../session/session.ts";
-import { forbidStoringIn, writeResponseHeaders } from "../fetch.ts";
-import { statusOf } from "../node/response-calls.ts";
+import { plainError, respond } from "../respond.ts";
 import { controlFlowOf } from "./control-flow.ts";
 import { outcomeOf, type Outcome } from "./outcome.ts";
-import type { SharedManager } from "./shared.ts";
+import type { NextManager } from "./shared.ts";
 
 export type ErrorResponder = (error: unknown, request: Request) => Response | Promise<Response>;
 
 /** One request to a route handler, or to the proxy. */
-export interface Responding<Data> {
-  readonly shared: SharedManager<Data>;
+export interface NextRequesting<Data> {
+  readonly shared: NextManager<Data>;
   readonly request: Request;
   load(): Promise<Session<Data>>;
   handler(session: Session<Data>): Response | Promise<Response>;
@@ -19,31 +17,32 @@ export interface Responding<Data> {
   readonly onError: ErrorResponder | undefined;
 }
 
-/** Loads the session, runs the handler, saves, and gives the response the headers of the session. */
-export async function respond<Data>(responding: Responding<Data>): Promise<Response> {
-  const { shared, load, handler } = responding;
-  let session: Session<Data>;
-  try {
-    session = await load();
-  } catch (error) {
-    return fail(responding, error, true);
-  }
-  const outcome = await outcomeOf(() => shared.running.run(session, () => handler(session)));
-  const response = await responseOf(responding, outcome);
-  if (!(response instanceof Response)) return response; // Next.js says what is wrong with it
-  let answer: Response;
-  try {
-    answer = await shared.sessions.commit(session, response);
-  } catch (error) {
-    return fail(responding, error, shared.effectOf(session).accessed);
-  }
-  const { setCookie } = shared.effectOf(session);
-  if (setCookie !== null) responding.onCookie(answer, setCookie);
-  return answer;
+/** Responds with what the handler returned, or with the redirect or status that it threw. */
+export async function respondOfNext<Data>(requesting: NextRequesting<Data>): Promise<Response> {
+  const { shared, request, load, handler, onCookie, onError = plainError } = requesting;
+  let loaded: Session<Data> | undefined;
+  const response = await respond({
+    shared,
+    headers: request.headers,
+    load,
+    async handler(session) {
+      loaded = session;
+      const outcome = await outcomeOf(() => shared.running.run(session, () => handler(session)));
+      return responseOf(requesting, outcome);
+    },
+    onError(error) {
+      loaded = undefined;
+      shared.response.forbidStoring();
+      return onError(error, request);
+    },
+  });
+  const setCookie = loaded === undefined ? null : shared.effectOf(loaded).setCookie;
+  if (setCookie !== null) onCookie(response, setCookie);
+  return response;
 }
 
 async function responseOf<Data>(
-  { request, onError }: Responding<Data>,
+  { request, onError }: NextRequesting<Data>,
   outcome: Outcome<Response>,
 ): Promise<Response> {
   if (outcome.ok) return outcome.value;
@@ -53,24 +52,4 @@ async function responseOf<Data>(
   if (flow?.kind === "status") return new Response(null, { status: flow.status });
   if (onError === undefined) throw outcome.error;
   return onError(outcome.error, request);
-}
-
-async function fail<Data>(
-  { shared, request, onError = plainError }: Responding<Data>,
-  error: unknown,
-  accessed: boolean,
-): Promise<Response> {
-  shared.response.forbidStoring();
-  const response = await onError(error, request);
-  writeResponseHeaders(response.headers, { accessed, setCookie: null });
-  forbidStoringIn(response.headers);
-  return response;
-}
-
-/** @throws `error`, for Next.js to report, unless it is about the store or a conflict */
-function plainError(error: unknown): Response {
-  const status = statusOf(error);
-  if (status === 500) throw error;
-  console.error(error);
-  return new Response(STATUS_CODES[status], { status });
 }

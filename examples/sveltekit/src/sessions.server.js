@@ -1,0 +1,15 @@
+import { building } from "$app/env";
+import { createSessionManager, generateKey } from "stored-session";
+import { sqliteStore } from "stored-session/sqlite";
+import { svelteKitSessions } from "stored-session/sveltekit";
+
+// The function runs at the first request. `vite build` needs no database and no keys.
+export const sessions = svelteKitSessions(
+  () =>
+    createSessionManager({
+      store: sqliteStore(process.env.DATABASE ?? "sessions.sqlite3"),
+      keys: process.env.STORED_SESSION_KEYS ?? generateKey(), // set them, or every start logs everybody out
+      cookie: { secure: process.env.NODE_ENV !== "development" }, // Safari drops Secure cookies of http://localhost
+    }),
+  { building },
+);
