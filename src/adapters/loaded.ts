@@ -5,7 +5,7 @@ const loaded = Symbol("stored-session.loaded");
 
 interface Entry {
   readonly sessions: SessionManager<never>;
-  readonly session: Session<never>;
+  session: Session<never>;
   /** The session of another manager: few requests have more than one. */
   readonly next: Entry | undefined;
 }
@@ -22,9 +22,14 @@ export function loadedFor<Data>(sessions: SessionManager<Data>, bearer: object):
   return entry?.session as Session<Data> | undefined;
 }
 
-/** Records the session that this manager loaded for a request. */
+/** Records the session that this manager loaded for a request, in place of an earlier one. */
 export function remember<Data>(sessions: SessionManager<Data>, bearer: object, session: Session<Data>): void {
   const next = (bearer as Bearer)[loaded];
+  for (let entry = next; entry !== undefined; entry = entry.next) {
+    if (entry.sessions !== (sessions as unknown)) continue;
+    entry.session = session as Session<never>;
+    return;
+  }
   (bearer as Bearer)[loaded] = {
     sessions: sessions as SessionManager<never>,
     session: session as Session<never>,

@@ -15,6 +15,7 @@ import * as v from "valibot";
 import { z } from "zod";
 import { createSessionManager, generateKey, memoryStore, type Complete, type Session, type SessionManager } from "stored-session";
 import { storedSession as elysiaSession } from "stored-session/elysia";
+import { astroSessions } from "stored-session/astro";
 import { session as expressSession, sessionOf } from "stored-session/express";
 import { StoredSessionStore } from "stored-session/express-session";
 import { sessionOf as fastifySessionOf, storedSession } from "stored-session/fastify";
@@ -155,6 +156,12 @@ const proxied: NextProxy = next.proxy((session, request: NextRequest) => void (s
 void proxied;
 // @ts-expect-error a function that creates the manager
 nextSessions(counted);
+
+const astro = astroSessions(() => counted);
+// @ts-expect-error a number
+await astro.update(await counted.load(null), (data) => void (data.count = "1"));
+// @ts-expect-error a function that creates the manager
+astroSessions(counted);
 
 const kit = svelteKitSessions(() => counted, { building: false });
 // @ts-expect-error a number

@@ -1,0 +1,3 @@
+import { sessions } from "./sessions.js";
+
+export const onRequest = sessions.onRequest;

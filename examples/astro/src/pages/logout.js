@@ -1,0 +1,4 @@
+export function POST({ locals: { session }, redirect }) {
+  session.destroy();
+  return redirect("/", 303);
+}
