@@ -13,10 +13,25 @@ export interface TelemetryTracer {
   startSpan(name: string, options: { kind: number; attributes: Attributes }): TelemetrySpan;
 }
 
+/** The part of an observable result that is used. */
+export interface TelemetryObserver {
+  observe(value: number, attributes?: Attributes): void;
+}
+
 /** The part of a meter that is used: `metrics.getMeter("stored-session")`. */
 export interface TelemetryMeter {
   createHistogram(name: string, options: object): { record(value: number, attributes?: Attributes): void };
   createCounter(name: string, options: object): { add(value: number, attributes?: Attributes): void };
   /** For the queue of the audit trail in "lax" mode. Optional: without it that is not measured. */
   createUpDownCounter?(name: string, options: object): { add(value: number, attributes?: Attributes): void };
+  /** For the last expiry, checkpoint and verification. Optional: without it they are not measured. */
+  createGauge?(name: string, options: object): { record(value: number, attributes?: Attributes): void };
+  /** For the gauges of the table. Optional: without it they are not measured. */
+  createObservableGauge?(
+    name: string,
+    options: object,
+  ): {
+    addCallback(callback: (observer: TelemetryObserver) => Promise<void>): void;
+    removeCallback(callback: (observer: TelemetryObserver) => Promise<void>): void;
+  };
 }

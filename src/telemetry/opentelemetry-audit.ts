@@ -31,6 +31,14 @@ export function measureTrail(meter: TelemetryMeter): () => void {
     description: "Events of the audit trail in the queue of lax mode.",
     unit: "{event}",
   });
+  const problems = meter.createGauge?.("stored_session.audit.problems", {
+    description: "Problems that the last verification of this process found.",
+    unit: "{problem}",
+  });
+  const lastCheckpoint = meter.createGauge?.("stored_session.audit.last_checkpoint", {
+    description: "Unix time at which this process last signed the audit trail, or found nothing to sign.",
+    unit: "s",
+  });
   for (const [type, outcome] of Object.entries(auditEvents)) events.add(0, attributes(outcome, type));
   lost.add(0);
   for (const name of ["checkpoint", "anchor", "verify"] as const)
@@ -42,7 +50,11 @@ export function measureTrail(meter: TelemetryMeter): () => void {
     else if (operation === "queue") {
       pending?.add(count - waiting);
       waiting = count;
-    } else runs[operation].add(1, attributes(outcome));
+    } else {
+      if (operation === "checkpoint" && outcome === "ok") lastCheckpoint?.record(Date.now() / 1_000);
+      if (operation === "verify" && outcome !== "error") problems?.record(count);
+      runs[operation].add(1, attributes(outcome));
+    }
   });
 }
 

@@ -1,12 +1,26 @@
 /** `stored-session/opentelemetry`: spans and metrics, named by the semantic conventions where these define a name. */
-import { assertOptions, hasMethods, isText } from "../shared/option-checks.ts";
+import { milliseconds, type Duration } from "../shared/duration.ts";
+import { assertOptions, durationFrom, hasMethods, isText } from "../shared/option-checks.ts";
 import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
-import { conflictOutcomes, cookieRejections, deletions, refusalReasons } from "./label-values.ts";
+import {
+  conflictOutcomes,
+  cookieRejections,
+  deletions,
+  refusalReasons,
+  writeReasons,
+} from "./label-values.ts";
 import { measureTrail } from "./opentelemetry-audit.ts";
 import type { Attributes, TelemetryMeter, TelemetrySpan, TelemetryTracer } from "./opentelemetry-api.ts";
+import { observeTable } from "./opentelemetry-gauges.ts";
+import type { CountedSessions } from "./table-count.ts";
 import { errorType, followOperations, listen, outcomeOf, type Operation } from "./operations.ts";
 
-export type { TelemetryMeter, TelemetrySpan, TelemetryTracer } from "./opentelemetry-api.ts";
+export type {
+  TelemetryMeter,
+  TelemetryObserver,
+  TelemetrySpan,
+  TelemetryTracer,
+} from "./opentelemetry-api.ts";
 
 export interface OpenTelemetryOptions {
   /** Omit to record no spans. */
@@ -17,6 +31,10 @@ export interface OpenTelemetryOptions {
   system?: string;
   /** `db.collection.name`: the table. Default "stored_sessions". */
   table?: string;
+  /** The manager whose table the gauges `stored_session.live`, `ended` and `rows` count. Omit to record no such gauges. */
+  sessions?: CountedSessions;
+  /** Minimum interval between counts, which scan an index or the table. Default "60 s". */
+  countEvery?: Duration;
 }
 
 // `SpanKind.CLIENT` and `SpanStatusCode.ERROR`, whose values the specification fixes.
@@ -43,12 +61,18 @@ export function instrumentSessions(options: OpenTelemetryOptions): () => void {
     meter: hasMethods("createHistogram", "createCounter"),
     system: isText,
     table: isText,
+    sessions: hasMethods("count"),
+    countEvery: durationFrom(0),
   });
   const { system = "other_sql", table = "stored_sessions" } = options;
   const common = { "db.system.name": system, "db.collection.name": table };
   const stops: (() => void)[] = [];
   if (options.tracer !== undefined) stops.push(traceSessions(options.tracer, common));
-  if (options.meter !== undefined) stops.push(...measureSessions(options.meter, common));
+  if (options.meter !== undefined) {
+    stops.push(...measureSessions(options.meter, common));
+    const every = milliseconds(options.countEvery ?? "60 s")!;
+    if (options.sessions !== undefined) stops.push(observeTable(options.meter, options.sessions, every));
+  }
   return () => {
     for (const stop of stops) stop();
   };
@@ -108,6 +132,24 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     description: "Sessions deleted by logout, revocation and expiry.",
     unit: "{session}",
   });
+  const writes = meter.createCounter("stored_session.writes", {
+    description: "Sessions written, by reason.",
+    unit: "{session}",
+  });
+  const written = meter.createHistogram("stored_session.written.size", {
+    description: "Size of encrypted sessions when written.",
+    unit: "By",
+    advice: {
+      explicitBucketBoundaries: [128, 256, 512, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576],
+    },
+  });
+  const lastExpiry = meter.createGauge?.("stored_session.last_expiry", {
+    description: "Unix time of the last expiry that succeeded in this process.",
+    unit: "s",
+  });
+  for (const [operation, reasons] of Object.entries(writeReasons))
+    for (const reason of reasons)
+      writes.add(0, { "db.operation.name": operation, "stored_session.reason": reason });
   for (const reason of refusalReasons) refused.add(0, { "stored_session.reason": reason });
   for (const reason of cookieRejections) rejected.add(0, { "stored_session.reason": reason });
   for (const outcome of conflictOutcomes) conflicts.add(0, { "stored_session.outcome": outcome });
@@ -121,6 +163,12 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
         const failure = operation.error === undefined ? {} : { "error.type": errorType(operation.error) };
         duration.record(seconds, { ...common, ...name, ...outcome, ...failure });
         if (operation.deleted !== undefined && operation.deleted > 0) deleted.add(operation.deleted, name);
+        if (outcomeOf(operation) !== "ok") return;
+        if (operation.operation === "expire") lastExpiry?.record(Date.now() / 1_000);
+        if (operation.reason !== undefined) {
+          writes.add(1, { ...name, "stored_session.reason": operation.reason });
+          written.record(operation.bytes ?? 0, name);
+        }
       },
     }),
     listen<BatchEvent>("batch", ({ operation, size }) =>

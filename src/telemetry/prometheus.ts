@@ -13,7 +13,8 @@ import {
 } from "./label-values.ts";
 import type { PrometheusClient, PrometheusRegistry } from "./prometheus-client.ts";
 import { measureTrail } from "./prometheus-audit.ts";
-import { gaugesOfTable, type CountedSessions } from "./prometheus-gauges.ts";
+import { gaugesOfTable } from "./prometheus-gauges.ts";
+import type { CountedSessions } from "./table-count.ts";
 import { followOperations, listen, outcomeOf } from "./operations.ts";
 
 type Labels = Record<string, string>;

@@ -1,6 +1,6 @@
 /** Every `--json` output has the shape that docs/cli-output.schema.json documents. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterEach, beforeEach, test } from "vitest";
@@ -31,11 +31,25 @@ async function run(name: string, ...args: string[]): Promise<any> {
   const { out, err } = await folder.run(...args, "--json");
   assert.notEqual(out, "", `${name}: ${err}`);
   const answer = JSON.parse(out);
-  const validate = ajv.getSchema(`${schema.$id}#/$defs/${encodeURIComponent(name)}`);
-  assert.ok(validate, `no schema of ${name}`);
-  assert.ok(validate(answer), `${name}: ${JSON.stringify(validate.errors)} ${out}`);
-  validated.add(name);
+  validate(name, answer);
   return answer;
+}
+
+/** The same of a failing command: JSON on standard output as documented, or none, and the error on standard error. */
+async function fail(name: string, code: number, ...args: string[]): Promise<any> {
+  const answer = await folder.run(...args, "--json");
+  assert.equal(answer.code, code, answer.err);
+  assert.match(answer.err, /^Error: /m);
+  if (answer.out === "") return null;
+  validate(name, JSON.parse(answer.out));
+  return JSON.parse(answer.out);
+}
+
+function validate(name: string, answer: unknown): void {
+  const check = ajv.getSchema(`${schema.$id}#/$defs/${encodeURIComponent(name)}`);
+  assert.ok(check, `no schema of ${name}`);
+  assert.ok(check(answer), `${name}: ${JSON.stringify(check.errors)} ${JSON.stringify(answer)}`);
+  validated.add(name);
 }
 
 async function visits(keys: string, users: (string | undefined)[], ago = 0): Promise<void> {
@@ -94,6 +108,9 @@ test("--json, every command: real outputs → valid against docs/cli-output.sche
   await run("import", ...source);
   await run("import", ...source, "--refresh");
 
+  await failures();
+  await auditTrail();
+
   // No schema without an output, and none missing of a command that has --json.
   const helpers = [
     "number",
@@ -102,6 +119,8 @@ test("--json, every command: real outputs → valid against docs/cli-output.sche
     "keyId",
     "place",
     "client",
+    "outcome",
+    "device",
     "unfindable",
     "session",
     "listed",
@@ -113,11 +132,70 @@ test("--json, every command: real outputs → valid against docs/cli-output.sche
       .filter((name) => !helpers.includes(name))
       .toSorted(),
   );
-  const { out } = await folder.run("--help");
-  const names = [...out.matchAll(/^ {2}([a-z]+)(?: [<[]\S+)? {2,}/gm)].map(([, name]) => name!);
-  assert.ok(names.length >= 15, String(names));
-  for (const name of names) {
-    const { out: help } = await folder.run(name, "--help");
-    if (help.includes("--json")) assert.ok(validated.has(name), `${name} has --json and no schema`);
-  }
+  const commands = await commandsWithJson([]);
+  assert.ok(commands.length >= 17, String(commands));
+  assert.deepEqual(
+    commands.filter((name) => !validated.has(name)),
+    [],
+    "commands with --json and without a schema",
+  );
 });
+
+/** Every command and command of a command whose help has --json. */
+async function commandsWithJson(words: readonly string[]): Promise<string[]> {
+  const { out } = await folder.run(...words, "--help");
+  const [, list = ""] = out.split(words.length === 0 ? /^Setting up:$/m : /^Commands:$/m);
+  const names = [...list.matchAll(/^ {2}([a-z]+)(?: [<[]\S+)? {2,}/gm)].map(([, name]) => name!);
+  const children = await names.reduce<Promise<string[]>>(
+    async (before, name) => [...(await before), ...(await commandsWithJson([...words, name]))],
+    Promise.resolve([]),
+  );
+  return [...(words.length > 0 && / --json /.test(out) ? [words.join(" ")] : []), ...children];
+}
+
+/** Commands that find something missing or wrong print what they know, and nothing else on standard output. */
+async function failures(): Promise<void> {
+  const keys = folder.env["STORED_SESSION_KEYS"]!;
+  await visits(keys, ["dora"]);
+  await visits(generateKey(), ["dora"]);
+  assert.ok(await fail("list", 1, "list", "--user", "dora"));
+  assert.ok(await fail("revoke", 1, "revoke", "--user", "nobody"));
+  assert.ok(await fail("export", 1, "export", "--user", "dora"));
+  assert.ok(await fail("erase", 1, "erase", "--user", "nobody", "--yes"));
+  assert.ok(await fail("reseal", 1, "reseal"));
+  const { ok } = await fail("check", 1, "check");
+  assert.equal(ok, false);
+  assert.ok(await fail("migrate status", 3, "migrate", "status", "-d", "sqlite:none.sqlite3"));
+  assert.equal(await fail("show", 1, "show", "A".repeat(43)), null);
+  const away = ["-d", "postgres://user:secret@127.0.0.1:9/database"];
+  for (const name of ["count", "stats", "list", "expire", "reseal"]) {
+    assert.equal(await fail(name, 1, name, ...away), null);
+  }
+}
+
+/** Commands about the audit trail, which a configuration file turns on. */
+async function auditTrail(): Promise<void> {
+  const sqlite = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
+  writeFileSync(
+    folder.file("stored-session.config.mjs"),
+    `import { sqliteStore } from ${sqlite};
+export default { store: sqliteStore("sessions.sqlite3"), keys: process.env.STORED_SESSION_KEYS, audit: true };`,
+  );
+  await run("revoke", "revoke", "--user", "dora");
+  for (const name of ["list", "export"]) {
+    const { out, code } = await folder.run("audit", name, "--format", "json");
+    assert.equal(code, 0);
+    const lines = out.trimEnd().split("\n");
+    assert.ok(lines.length >= 2, out);
+    for (const line of lines) validate("audit event", JSON.parse(line));
+  }
+  await run("stats --since", "stats", "--since", "2026-01-01");
+  await run("audit verify", "audit", "verify");
+  await run("audit prune", "audit", "prune", "--older-than", "400 days", "--yes");
+  const database = new DatabaseSync(folder.file("sessions.sqlite3"));
+  database.exec("DELETE FROM stored_sessions_audit WHERE id = (SELECT min(id) FROM stored_sessions_audit)");
+  database.close();
+  const report = await fail("audit verify", 1, "audit", "verify");
+  assert.equal(report.ok, false);
+  assert.ok(report.problems.length > 0);
+}
