@@ -2,14 +2,14 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import { cell, CSV_COLUMNS, type EventFormat } from "../../audit/formats.ts";
 import { eventCodes, type AuditEventType } from "../../audit/events.ts";
-import type { VerifyReport } from "../../audit/report.ts";
 import type { AuditTrail } from "../../operator/audit-trail.ts";
 import type { AuditListOptions } from "../../operator/audit-types.ts";
 import { anchorsIn, newFile } from "../audit-files.ts";
 import { lineOf } from "../audit-lines.ts";
+import { printReport } from "../audit-report.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { moment, number, plural, table } from "../format.ts";
+import { plural } from "../format.ts";
 import { interruptible } from "../interrupt.ts";
 import { verifyFile } from "../offline-audit.ts";
 import { note } from "../operator.ts";
@@ -280,36 +280,5 @@ async function exportTo(place: Workplace, options: Options, terminal: Terminal):
   if (out !== null) {
     const wrote = `Wrote ${plural(lines, "line")} to ${printable(options.output!)}.`;
     terminal.err.write(`${wrapped(terminal.err, wrote)}\n`);
-  }
-}
-
-function printReport(
-  answer: VerifyReport,
-  publicKeys: readonly string[],
-  options: VerifyOptions,
-  terminal: Terminal,
-): void {
-  report(terminal, options, { ...answer, publicKeys }, () => [
-    ...table(
-      ["audit trail", ""],
-      [
-        ["events", number(answer.events)],
-        ["  not yet in a checkpoint", number(answer.uncovered)],
-        ["writers", number(answer.chains)],
-        ["checkpoints", number(answer.checkpoints)],
-        ["proven until", answer.provenUntil === null ? "nothing" : moment(answer.provenUntil)],
-        ...(answer.anchoredUntil === null ? [] : [["anchored until", moment(answer.anchoredUntil)] as const]),
-        ...publicKeys.map((key) => ["public key", key] as const),
-      ],
-    ),
-    "",
-    ...answer.problems.map(({ kind, message }) => `${kind}: ${message}`),
-    ...(answer.truncated ? ["There are more problems than are listed."] : []),
-    answer.ok ? "No event was changed." : `${plural(answer.problems.length, "problem")} found.`,
-  ]);
-  if (!answer.ok) {
-    throw new Failure(
-      "The audit trail was changed. Events after the first problem are not proven. See docs/incident-guide.md.",
-    );
   }
 }
