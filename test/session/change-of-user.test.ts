@@ -5,16 +5,12 @@ import {
   SessionEndedError,
   StoreUnavailableError,
   type Session,
-  type SessionManager,
 } from "../../src/index.ts";
 import { commitForResponse, recordsOf } from "../../src/manager.ts";
 import { stateOf } from "../../src/session/session.ts";
 import { around, cookieOf, testKeys } from "./doubles.ts";
+import { requestOn, type Act, type Data, type Sessions } from "./requests.ts";
 import { eachStore, type TestStore } from "./stores.ts";
-
-type Data = Record<string, any>;
-type Sessions = SessionManager<Data>;
-type Act = (session: Session<Data>) => unknown;
 
 const minute = 60_000;
 const passport = (data: Data): string | undefined => data["passport"]?.user;
@@ -47,11 +43,7 @@ eachStore((_name, create) => {
     });
   }
 
-  async function request(cookie: string | null, act: Act, by = sessions): Promise<string | null> {
-    const session = await by.load(cookie);
-    await act(session);
-    return commitForResponse(by as never, session as never);
-  }
+  const request = (cookie: string | null, act: Act, by = sessions) => requestOn(by, cookie, act);
 
   const begin = async (act: Act, by = sessions): Promise<string> => cookieOf(await request(null, act, by));
 

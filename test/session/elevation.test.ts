@@ -1,16 +1,13 @@
 /** Step-up authentication: R58. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "vitest";
-import { createSessionManager, generateKey, type Session, type SessionManager } from "../../src/index.ts";
-import { commitForResponse, recordsOf } from "../../src/manager.ts";
+import { createSessionManager, generateKey } from "../../src/index.ts";
+import { recordsOf } from "../../src/manager.ts";
 import { railsFormat } from "../../src/rails/format.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
+import { requestOn, type Act, type Data, type Sessions } from "./requests.ts";
 import { eachStore, type TestStore } from "./stores.ts";
-
-type Data = Record<string, any>;
-type Sessions = SessionManager<Data>;
-type Act = (session: Session<Data>) => unknown;
 
 const minute = 60_000;
 
@@ -29,11 +26,7 @@ eachStore((_name, create) => {
     return createSessionManager<Data>({ store: held.store, keys: testKeys, clock: () => now, ...options });
   }
 
-  async function request(cookie: string | null, act: Act, by = sessions): Promise<string | null> {
-    const session = await by.load(cookie);
-    await act(session);
-    return commitForResponse(by as never, session as never);
-  }
+  const request = (cookie: string | null, act: Act, by = sessions) => requestOn(by, cookie, act);
 
   const login = async (user = "42"): Promise<string> => cookieOf(await request(null, (s) => s.login(user)));
 

@@ -1,13 +1,24 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "vitest";
-import { createSessionManager, type SessionManager } from "../../src/index.ts";
+import { createSessionManager, type Session as AnySession, type SessionManager } from "../../src/index.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
 import { idOf } from "../../src/session/handle.ts";
-import { cookieOf, Scheduler, seeded, testKeys } from "./doubles.ts";
+import { cookieOf, Scheduler, testKeys } from "./doubles.ts";
 import type { TestStore } from "./stores.ts";
 
 type Data = Record<string, unknown>;
 type Sessions = SessionManager<Data>;
+type Session = AnySession<Data>;
+
+/** What became of a save that raced something that ends its session. */
+interface RaceOutcome {
+  /** The cookie of before. */
+  readonly cookie: string;
+  /** What the other one set. */
+  readonly endCookie: string | null;
+  readonly saved: boolean;
+  readonly seed: number;
+}
 
 /** Races of sessions over one store, which is empty for each test. */
 export function raceSuite(
@@ -113,7 +124,7 @@ export function raceSuite(
   async function race(
     user: string | undefined,
     ender: (sessions: Sessions, cookie: string) => Promise<string | null>,
-    check: (o: { cookie: string; endCookie: string | null; saved: boolean; seed: number }) => Promise<void>,
+    check: (outcome: RaceOutcome) => Promise<void>,
     beforeCommit?: () => void,
   ): Promise<void> {
     const plain = manager();
@@ -161,6 +172,35 @@ export function raceSuite(
     assert.ok(orders.size > 10, `only ${orders.size} different orders`);
   }
 
+  /** A request that acts on the session and commits it. */
+  const request =
+    (act: (session: Session) => void) =>
+    async (sessions: Sessions, cookie: string): Promise<string | null> => {
+      const session = await sessions.load(cookie);
+      act(session);
+      return sessions.commit(session);
+    };
+
+  /** Two requests that do the same to one session, in many seeded orders; then checks what each of them did. */
+  async function twice<Done>(
+    act: (session: Session, commit: () => Promise<string | null>) => Promise<Done>,
+    check: (outcome: { cookie: string; done: readonly Done[]; seed: number }) => Promise<void>,
+  ): Promise<void> {
+    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+      const scheduler = new Scheduler(seed);
+      const cookie = await begin(manager());
+      const done: Done[] = [];
+      await scheduler.run(
+        ["a", "b"].map((who) => async () => {
+          const sessions = manager(scheduler.over(held.store, who));
+          const session = await sessions.load(cookie);
+          done.push(await act(session, () => sessions.commit(session)));
+        }),
+      );
+      await check({ cookie, done, seed });
+    }
+  }
+
   async function settle(scheduler: Scheduler, ...managers: Sessions[]): Promise<void> {
     await scheduler.run(managers.map((sessions) => async () => void (await sessions.count())));
   }
@@ -171,6 +211,15 @@ export function raceSuite(
     assert.equal(row, null, `seed ${seed}: the row is there`);
     assert.deepEqual(session.data, {}, `seed ${seed}`);
     assert.equal(session.isNew, true, `seed ${seed}`);
+  }
+
+  /** The session under its new id, with the confirmed save in it. The old id is dead. */
+  async function successor({ cookie, endCookie, saved, seed }: RaceOutcome): Promise<Session> {
+    await isDead(cookie, seed);
+    const session = await manager().load(cookieOf(endCookie));
+    if (saved && seed % 3 === 0)
+      assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
+    return session;
   }
 
   async function handleOfCookie(cookie: string): Promise<string> {
@@ -186,11 +235,7 @@ export function raceSuite(
     async () => {
       await race(
         undefined,
-        async (sessions, cookie) => {
-          const session = await sessions.load(cookie);
-          session.destroy();
-          return sessions.commit(session);
-        },
+        request((session) => session.destroy()),
         async ({ cookie, endCookie, seed }) => {
           await isDead(cookie, seed);
           assert.match(endCookie ?? "nothing", /Max-Age=0/, `seed ${seed}: the log-out clears the cookie`);
@@ -220,17 +265,10 @@ export function raceSuite(
     async () => {
       await race(
         undefined,
-        async (sessions, cookie) => {
-          const session = await sessions.load(cookie);
-          session.regenerate();
-          return sessions.commit(session);
-        },
+        request((session) => session.regenerate()),
         async ({ cookie, endCookie, saved, seed }) => {
-          await isDead(cookie, seed);
-          const session = await manager().load(cookieOf(endCookie));
+          const session = await successor({ cookie, endCookie, saved, seed });
           assert.equal(session.data["kept"], 1, `seed ${seed}: the data is kept`);
-          if (saved && seed % 3 === 0)
-            assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
         },
       );
     },
@@ -242,17 +280,10 @@ export function raceSuite(
     async () => {
       await race(
         undefined,
-        async (sessions, cookie) => {
-          const session = await sessions.load(cookie);
-          session.login("7");
-          return sessions.commit(session);
-        },
+        request((session) => session.login("7")),
         async ({ cookie, endCookie, saved, seed }) => {
-          await isDead(cookie, seed);
-          const session = await manager().load(cookieOf(endCookie));
+          const session = await successor({ cookie, endCookie, saved, seed });
           assert.equal(session.user, "7", `seed ${seed}`);
-          if (saved && seed % 3 === 0)
-            assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
         },
       );
     },
@@ -264,12 +295,10 @@ export function raceSuite(
     async () => {
       await race(
         undefined,
-        async (sessions, cookie) => {
-          const session = await sessions.load(cookie);
+        request((session) => {
           void session.data;
           session.reset();
-          return sessions.commit(session);
-        },
+        }),
         async ({ cookie, endCookie, seed }) => {
           await isDead(cookie, seed);
           if (endCookie === null) return; // the session had not been loaded, or had ended
@@ -299,21 +328,12 @@ export function raceSuite(
   test(
     "promise 3, R41: two requests end one session → only one clears the cookie",
     async () => {
-      const random = seeded(5);
-      for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
-        const scheduler = new Scheduler(Math.floor(random() * 1e9));
-        const cookie = await begin(manager());
-        const cookies: (string | null)[] = [];
-        await scheduler.run(
-          ["a", "b"].map((who) => async () => {
-            const sessions = manager(scheduler.over(held.store, who));
-            const session = await sessions.load(cookie);
-            session.destroy();
-            cookies.push(await sessions.commit(session));
-          }),
-        );
-        assert.equal(cookies.filter((value) => value !== null).length, 1, `seed ${seed}`);
-      }
+      await twice(
+        (session, commit) => (session.destroy(), commit()),
+        async ({ done, seed }) => {
+          assert.equal(done.filter((cookie) => cookie !== null).length, 1, `seed ${seed}`);
+        },
+      );
     },
     timeout,
   );
@@ -321,21 +341,15 @@ export function raceSuite(
   test(
     "promise 3: two parallel logins from one session → both log in, and the old id has ended",
     async () => {
-      for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
-        const scheduler = new Scheduler(seed);
-        const cookie = await begin(manager());
-        const cookies: string[] = [];
-        await scheduler.run(
-          ["a", "b"].map((who) => async () => {
-            const sessions = manager(scheduler.over(held.store, who));
-            const session = await sessions.load(cookie);
-            session.login("9");
-            cookies.push(cookieOf(await sessions.commit(session)));
-          }),
-        );
-        await isDead(cookie, seed);
-        for (const each of cookies) assert.equal((await manager().load(each)).user, "9", `seed ${seed}`);
-      }
+      await twice(
+        (session, commit) => (session.login("9"), commit()),
+        async ({ cookie, done, seed }) => {
+          await isDead(cookie, seed);
+          for (const each of done) {
+            assert.equal((await manager().load(cookieOf(each))).user, "9", `seed ${seed}`);
+          }
+        },
+      );
     },
     timeout,
   );
@@ -343,24 +357,18 @@ export function raceSuite(
   test(
     "R40: two parallel regenerations → one wins, and the other gets no cookie",
     async () => {
-      for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
-        const scheduler = new Scheduler(seed);
-        const cookie = await begin(manager());
-        const cookies: (string | null)[] = [];
-        const loaded: unknown[] = [];
-        await scheduler.run(
-          ["a", "b"].map((who) => async () => {
-            const sessions = manager(scheduler.over(held.store, who));
-            const session = await sessions.load(cookie);
-            loaded.push(session.data["kept"]);
-            session.regenerate();
-            cookies.push(await sessions.commit(session));
-          }),
-        );
-        const set = cookies.filter((value) => value !== null);
-        assert.equal(set.length, 1, `seed ${seed}: ${scheduler.trace.join(", ")}`);
-        assert.equal((await manager().load(cookieOf(set[0]!))).data["kept"], 1);
-      }
+      await twice(
+        (session, commit) => {
+          void session.data;
+          session.regenerate();
+          return commit();
+        },
+        async ({ done, seed }) => {
+          const set = done.filter((cookie) => cookie !== null);
+          assert.equal(set.length, 1, `seed ${seed}`);
+          assert.equal((await manager().load(cookieOf(set[0]!))).data["kept"], 1);
+        },
+      );
     },
     timeout,
   );
