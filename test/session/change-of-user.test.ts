@@ -8,7 +8,7 @@ import {
 } from "../../src/index.ts";
 import { commitForResponse, recordsOf } from "../../src/manager.ts";
 import { stateOf } from "../../src/session/session.ts";
-import { around, cookieOf, testKeys } from "./doubles.ts";
+import { around, cookieOf, testRing } from "./doubles.ts";
 import { requestOn, type Act, type Data, type Sessions } from "./requests.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 
@@ -34,7 +34,7 @@ eachStore((_name, create) => {
   function manager(options: Partial<Parameters<typeof createSessionManager<Data>>[0]> = {}): Sessions {
     return createSessionManager<Data>({
       store: held.store,
-      keys: testKeys,
+      keys: testRing,
       clock: () => now,
       idleTimeout: "1 h",
       absoluteTimeout: "1 day",

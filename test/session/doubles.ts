@@ -1,4 +1,5 @@
 import { StoreUnavailableError } from "../../src/errors.ts";
+import { KeyRing } from "../../src/sealing/keyring.ts";
 import type { AuditStore } from "../../src/store/audit.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 
@@ -168,6 +169,8 @@ export function cookieOf(setCookie: string | null): string {
 }
 
 export const testKeys: string = "ssk1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+/** {@link testKeys}, parsed once: for suites that make thousands of managers, because deriving keys takes longer than a request. */
+export const testRing: KeyRing = KeyRing.from(testKeys);
 export const olderKey: string = "ssk1_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
 
 /**

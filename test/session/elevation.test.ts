@@ -5,7 +5,7 @@ import { createSessionManager, generateKey } from "../../src/index.ts";
 import { recordsOf } from "../../src/manager.ts";
 import { railsFormat } from "../../src/rails/format.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import { cookieOf, testKeys } from "./doubles.ts";
+import { cookieOf, testRing } from "./doubles.ts";
 import { requestOn, type Act, type Data, type Sessions } from "./requests.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 
@@ -23,7 +23,7 @@ eachStore((_name, create) => {
   afterEach(async () => held.drop());
 
   function manager(options: Partial<Parameters<typeof createSessionManager<Data>>[0]> = {}): Sessions {
-    return createSessionManager<Data>({ store: held.store, keys: testKeys, clock: () => now, ...options });
+    return createSessionManager<Data>({ store: held.store, keys: testRing, clock: () => now, ...options });
   }
 
   const request = (cookie: string | null, act: Act, by = sessions) => requestOn(by, cookie, act);

@@ -7,7 +7,7 @@ import {
   type SessionManager,
 } from "../../src/index.ts";
 import { commitForResponse } from "../../src/manager.ts";
-import { around, cookieOf, testKeys } from "./doubles.ts";
+import { around, cookieOf, testRing } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 
 type Data = Record<string, any>;
@@ -71,7 +71,7 @@ eachStore((_name, create) => {
     return {
       sessions: createSessionManager<Data>({
         store,
-        keys: testKeys,
+        keys: testRing,
         onConflict: () => assert.fail("an update of one's own is no conflict"),
       }),
       lose: () => void (lose = true),

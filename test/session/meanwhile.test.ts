@@ -9,7 +9,7 @@ import {
 } from "../../src/index.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
 import { commitForResponse } from "../../src/manager.ts";
-import { around, cookieOf, Gate, testKeys, type Fate } from "./doubles.ts";
+import { around, cookieOf, Gate, testRing, type Fate } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 
 // What the application does with a session while a commit or an update of it is under way ends as if it had come after
@@ -303,7 +303,7 @@ eachStore((name, create) => {
   function manager(options: Partial<SessionManagerOptions<Data>> = {}): Sessions {
     return createSessionManager<Data>({
       store: held.store,
-      keys: testKeys,
+      keys: testRing,
       clock: () => now,
       idleTimeout: "1 h",
       ...options,

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "vitest";
 import { createSessionManager, type Session as AnySession, type SessionManager } from "../../src/index.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
-import { idOf } from "../../src/session/handle.ts";
-import { cookieOf, Scheduler, testKeys } from "./doubles.ts";
+import { readToken } from "../../src/session/token.ts";
+import { cookieOf, Scheduler, testRing } from "./doubles.ts";
 import type { TestStore } from "./stores.ts";
 
 type Data = Record<string, unknown>;
@@ -43,7 +43,7 @@ export function raceSuite(
   const manager = (store = held.store, options: Partial<SessionManagerOptions<Data>> = {}): Sessions =>
     createSessionManager<Data>({
       store,
-      keys: testKeys,
+      keys: testRing,
       clock: () => now,
       storeTimeout: "1 min",
       ...further,
@@ -207,7 +207,7 @@ export function raceSuite(
 
   async function isDead(cookie: string, seed: number): Promise<void> {
     const session = await manager().load(cookie);
-    const [row] = await held.store.read([idOf(await handleOfCookie(cookie))!]);
+    const [row] = await held.store.read([readToken(testRing, cookie.slice(cookie.indexOf("=") + 1))!.id]);
     assert.equal(row, null, `seed ${seed}: the row is there`);
     assert.deepEqual(session.data, {}, `seed ${seed}`);
     assert.equal(session.isNew, true, `seed ${seed}`);
@@ -220,13 +220,6 @@ export function raceSuite(
     if (saved && seed % 3 === 0)
       assert.equal(session.data["late"], seed, `seed ${seed}: a confirmed save is kept`);
     return session;
-  }
-
-  async function handleOfCookie(cookie: string): Promise<string> {
-    const { readToken } = await import("../../src/session/token.ts");
-    const { KeyRing } = await import("../../src/sealing/keyring.ts");
-    const { handleOf } = await import("../../src/session/handle.ts");
-    return handleOf(readToken(KeyRing.from(testKeys), cookie.slice(cookie.indexOf("=") + 1))!.id);
   }
 
   test(

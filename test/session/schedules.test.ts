@@ -9,7 +9,7 @@ import {
 } from "../../src/index.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
 import { commitForResponse } from "../../src/manager.ts";
-import { around, cookieOf, Scheduler, seeded, testKeys } from "./doubles.ts";
+import { around, cookieOf, Scheduler, seeded, testRing } from "./doubles.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 
 type Data = Record<string, any>;
@@ -65,7 +65,7 @@ eachStore((name, create) => {
   afterEach(async () => held.drop());
 
   const manager = (options: Partial<SessionManagerOptions<Data>> = {}): Sessions =>
-    createSessionManager<Data>({ store: held.store, keys: testKeys, ...options });
+    createSessionManager<Data>({ store: held.store, keys: testRing, ...options });
 
   async function run(seed: number): Promise<void> {
     const random = seeded(seed);
