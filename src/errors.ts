@@ -141,6 +141,15 @@ export class SessionEndedError extends StoredSessionError {
   static override status = 409;
 }
 
+/**
+ * A login was refused, because the user has as many sessions as `maxSessions` allows. Nothing was stored, and the session
+ * is what it was before the login.
+ */
+export class TooManySessionsError extends StoredSessionError {
+  static override code = "ERR_STORED_SESSION_TOO_MANY_SESSIONS";
+  static override status = 409;
+}
+
 export interface StoreErrorOptions extends ErrorOptions {
   /** `none` unless given. */
   readonly outcome?: "none" | "unknown";

@@ -112,6 +112,13 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
   upgrade?: (old: unknown) => unknown;
   /** Whether to store the address and user agent with each session, encrypted, for device lists. Default true. */
   client?: boolean;
+  /**
+   * How many live sessions a user may have. At the limit, a login ends the user's oldest sessions ("endOldest"), or is
+   * refused: `commit` rejects with a TooManySessionsError ("refuse"). It is decided in the transaction of the login, so that
+   * any number of parallel logins, in any number of processes, leaves no more than `count` (docs/session-limits.md).
+   * Default: any number.
+   */
+  maxSessions?: { readonly count: number; readonly onLimit: "endOldest" | "refuse" };
   /** Deadline for a store operation. Past it, the operation fails with a StoreTimeoutError. Default 5 seconds. */
   storeTimeout?: Duration;
   /**

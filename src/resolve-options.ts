@@ -9,6 +9,7 @@ import type { SessionFormat } from "./session/format.ts";
 import { plainAnswer, userIn } from "./session/hooks.ts";
 import { nativeFormat } from "./session/native-format.ts";
 import { OpenedRows, openingOnce } from "./session/opened.ts";
+import { limitProblems } from "./session/session-limits.ts";
 import type { Settings } from "./session/settings.ts";
 import { milliseconds } from "./shared/duration.ts";
 
@@ -35,6 +36,7 @@ const known = new Set([
   "upgrade",
   "client",
   "storeTimeout",
+  "maxSessions",
   "audit",
   "clock",
   "format",
@@ -72,7 +74,11 @@ export function resolveOptions<Data>(
   const cacheBytes = cacheBytesOf(options, problems);
   let format = options.format === undefined ? native(options, problems) : givenFormat(options, problems);
 
-  problems.push(...auditProblems(options.audit), ...auditStoreProblems(options));
+  problems.push(
+    ...auditProblems(options.audit),
+    ...auditStoreProblems(options),
+    ...limitProblems(options.maxSessions, options),
+  );
   if (problems.length > 0) throw new OptionsError(problems);
   const opened = cacheBytes > 0 ? new OpenedRows(cacheBytes) : null;
   if (opened !== null) format = openingOnce(format!, opened);
@@ -91,6 +97,7 @@ export function resolveOptions<Data>(
     upgrade: options.upgrade,
     client: options.client ?? true,
     opened,
+    maxSessions: options.maxSessions ?? null,
     audit: auditOf(options),
     // Times are stored as integers, and a clock such as performance.timeOrigin + performance.now() has fractions.
     clock: clock === Date.now ? clock : () => Math.floor(clock()),

@@ -31,6 +31,7 @@ const guides = [
   page("Getting started", "getting-started"),
   page("Options", "options"),
   page("Step-up authentication", "step-up"),
+  page("Session limits", "session-limits"),
   page("Logout by an identity provider", "oidc-logout"),
   page("Testing", "testing"),
   page("Hot reload", "development"),

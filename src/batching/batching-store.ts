@@ -23,6 +23,7 @@ import { ShardLanes } from "./shard-lanes.ts";
 import { StorePace } from "./store-pace.ts";
 import type { ChangeResult } from "../store/audit.ts";
 import type { RowCount, SessionStore } from "../store/contract.ts";
+import type { LimitedLogin } from "../store/session-limit.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
 
 export interface BatchingOptions {
@@ -128,6 +129,11 @@ export class BatchingStore {
   /** Resolves to false if the row is gone, has another version than `loaded`, or the new id exists. */
   replace(loaded: SessionRow, next: SessionRow): Promise<boolean> {
     return this.#enqueue("replace", loaded.id, { loaded, next }) as Promise<boolean>;
+  }
+
+  /** A login under a limit of sessions. It is sent as `replace` is, by itself. */
+  login(login: LimitedLogin): Promise<ChangeResult> {
+    return this.#enqueue("replace", (login.loaded ?? login.next).id, login) as Promise<ChangeResult>;
   }
 
   /**
@@ -519,8 +525,8 @@ export class BatchingStore {
       case "update":
         return await store.update(items as RowUpdate[]);
       case "replace": {
-        const { loaded, next } = items[0] as RowUpdate;
-        return [await store.replace(loaded, next)];
+        const item = items[0] as RowUpdate | LimitedLogin;
+        return ["limit" in item ? await store.login!(item) : await store.replace(item.loaded, item.next)];
       }
       case "touch":
         await store.touch(items as RowTouch[]);

@@ -4,7 +4,8 @@ import type { AuditContent, AuditEventType } from "../audit/events.ts";
 import type { Draft, Entry } from "../audit/writer.ts";
 import type { Who } from "../audit/subjects.ts";
 import type { BatchingStore } from "../batching/batching-store.ts";
-import type { ChangeResult, EndedRow, RecordedChange } from "../store/audit.ts";
+import { changeOf, type ChangeResult, type EndedRow, type RecordedChange } from "../store/audit.ts";
+import type { LimitedLogin, SessionLimit } from "../store/session-limit.ts";
 import type { ExpireQuery, ExpireResult, SessionRow } from "../store/row.ts";
 import type { DeleteEvent, WriteEvent } from "../telemetry/channels.ts";
 import type { ClientInfo } from "./format.ts";
@@ -34,19 +35,34 @@ export class Recorder {
     this.#store = store;
   }
 
-  insert(row: SessionRow, occasion: Occasion): Promise<boolean> {
+  /** A row under an id of its own: an insert, or the replacement of `loaded`. */
+  add(
+    loaded: SessionRow | null,
+    next: SessionRow,
+    reason: WriteEvent["reason"],
+    occasion: Occasion,
+    limit?: SessionLimit,
+  ): Promise<ChangeResult> {
+    return loaded === null
+      ? this.#insert(next, occasion, limit)
+      : this.#replace(loaded, next, reason, occasion, limit);
+  }
+
+  #insert(row: SessionRow, occasion: Occasion, limit?: SessionLimit): Promise<ChangeResult> {
     const who = whoOf(row, occasion);
     const login = row.userRef === null ? [] : [draft("login", row, who, contentOf(occasion))];
     const drafts = [draft("session.created", row, who, contentOf(occasion)), ...login];
+    if (limit !== undefined) return this.#login({ loaded: null, next: row, limit }, [who], drafts, occasion);
     return this.#change(row.id, { kind: "insert", row }, [who], drafts, () => this.#store.insert(row));
   }
 
-  replace(
+  #replace(
     loaded: SessionRow,
     next: SessionRow,
     reason: WriteEvent["reason"],
     occasion: Occasion,
-  ): Promise<boolean> {
+    limit?: SessionLimit,
+  ): Promise<ChangeResult> {
     const [before, after] = [whoOf(loaded, {}), whoOf(next, occasion)];
     const content = { ...contentOf(occasion), previous: handleOf(loaded.id) };
     const drafts: Draft[] = [];
@@ -60,6 +76,7 @@ export class Recorder {
       }
       drafts.push(draft(next.userRef === null ? "session.created" : "login", next, after, content));
     }
+    if (limit !== undefined) return this.#login({ loaded, next, limit }, [before, after], drafts, occasion);
     const change = { kind: "replace", loaded, next } as const;
     return this.#change(loaded.id, change, [before, after], drafts, () => this.#store.replace(loaded, next));
   }
@@ -70,7 +87,8 @@ export class Recorder {
     const isLogout = operation === "destroy" && userRef !== null;
     const type = isLogout ? "logout" : operation === "destroy" ? "session.destroyed" : "session.revoked";
     const drafts = [draft(type, { id }, who, contentOf(occasion))];
-    return await this.#change(id, { kind: "delete", id }, [who], drafts, () => this.#store.delete(id));
+    const change = { kind: "delete", id } as const;
+    return (await this.#change(id, change, [who], drafts, () => this.#store.delete(id))).applied;
   }
 
   /** An event for each session that ended. */
@@ -116,15 +134,48 @@ export class Recorder {
     change: RecordedChange,
     whos: readonly Who[],
     drafts: readonly Draft[],
-    plain: () => Promise<boolean>,
-  ): Promise<boolean> {
-    if (this.trail.isStrict) {
-      const drafted = ({ applied }: ChangeResult): readonly Draft[] => (applied ? drafts : []);
-      return (await this.#store.record(id, { change, whos, drafts: drafted } satisfies Entry)).applied;
-    }
-    const applied = await plain();
-    if (applied) this.trail.later({ change: null, whos, drafts: () => drafts });
-    return applied;
+    plain: () => Promise<boolean | ChangeResult>,
+    draftsOf = ({ applied }: ChangeResult): readonly Draft[] => (applied ? drafts : []),
+  ): Promise<ChangeResult> {
+    if (this.trail.isStrict) return await this.#store.record(id, { change, whos, drafts: draftsOf });
+    const answer = await plain();
+    const result = typeof answer === "boolean" ? { applied: answer, ended: [] } : answer;
+    const drafted = draftsOf(result);
+    if (drafted.length > 0) this.trail.later({ change: null, whos, drafts: () => drafted });
+    return result;
+  }
+
+  /** A login under a limit of sessions: with those that it ended, or that it was refused. */
+  #login(
+    login: LimitedLogin,
+    whos: readonly Who[],
+    drafts: readonly Draft[],
+    occasion: Occasion,
+  ): Promise<ChangeResult> {
+    const { loaded, next } = login;
+    const who = whos.at(-1)!;
+    const content = contentOf(occasion);
+    const plain = () => this.#store.login(login);
+    return this.#change((loaded ?? next).id, changeOf(login), whos, drafts, plain, (result) => {
+      if (result.refused)
+        return [
+          {
+            type: "login.failed",
+            outcome: "denied",
+            session: loaded?.id ?? null,
+            who,
+            content: { ...content, reason: "maxSessions" },
+          },
+        ];
+      if (!result.applied) return [];
+      const details = { login: handleOf(next.id) };
+      return [
+        ...drafts,
+        ...result.ended.map((row) =>
+          draft("session.evicted", row, who, { ...content, reason: "maxSessions", details }),
+        ),
+      ];
+    });
   }
 
   async #userRefOf(id: Uint8Array): Promise<Uint8Array | null> {

@@ -10,6 +10,7 @@ import {
   type DeleteEvent,
   type WriteEvent,
 } from "../telemetry/channels.ts";
+import type { ChangeResult } from "../store/audit.ts";
 import type { ExpireQuery, ExpireResult, SessionRow } from "../store/row.ts";
 import { BatchingStore } from "../batching/batching-store.ts";
 import { sameBytes } from "../shared/bytes.ts";
@@ -18,8 +19,10 @@ import type { BareRow, ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import { checkBegun, checkTimes, endOf, idleEnd } from "./lifetime.ts";
 import { publishRefusal } from "./refusal.ts";
+import { afterLogin, limitOf } from "./session-limits.ts";
 import type { Token } from "./token.ts";
 import { Touches } from "./touches.ts";
+import { tracedWrite } from "./traced-write.ts";
 import { Recorder, type Occasion } from "./recorder.ts";
 import { trailOf } from "./trail-of.ts";
 import type { AuditContent } from "../audit/events.ts";
@@ -166,14 +169,11 @@ export class Records {
   }
 
   insert(row: SessionRow, reason: WriteEvent["reason"], occasion: Occasion = {}): Promise<boolean> {
-    const { recorder } = this;
-    return this.#write("insert", reason, row, undefined, () =>
-      recorder === null ? this.store.insert(row) : recorder.insert(row, this.#inContext(occasion)),
-    );
+    return this.#add(null, row, reason, occasion);
   }
 
   update(loaded: SessionRow, next: SessionRow, reason: WriteEvent["reason"]): Promise<boolean> {
-    return this.#write("update", reason, next, undefined, () => this.store.update(loaded, next));
+    return tracedWrite("update", reason, next, undefined, () => this.store.update(loaded, next));
   }
 
   replace(
@@ -182,34 +182,27 @@ export class Records {
     reason: WriteEvent["reason"],
     occasion: Occasion = {},
   ): Promise<boolean> {
-    const { recorder } = this;
     if (!sameBytes(loaded.id, next.id)) this.settings.opened?.drop(loaded.id);
-    return this.#write("replace", reason, next, loaded, () =>
-      recorder === null
-        ? this.store.replace(loaded, next)
-        : recorder.replace(loaded, next, reason, this.#inContext(occasion)),
-    );
+    return this.#add(loaded, next, reason, occasion);
   }
 
-  #write(
-    operation: WriteEvent["operation"],
+  /** @throws {TooManySessionsError} the row would be one too many of its user */
+  async #add(
+    loaded: SessionRow | null,
+    next: SessionRow,
     reason: WriteEvent["reason"],
-    row: SessionRow,
-    previous: SessionRow | undefined,
-    work: () => Promise<boolean>,
+    occasion: Occasion,
   ): Promise<boolean> {
-    return trace(
-      "write",
-      () => ({
-        operation,
-        reason,
-        handle: handleOf(row.id),
-        ...(previous && { previousHandle: handleOf(previous.id) }),
-        bytes: row.data.length,
-      }),
-      work,
-      (event, applied) => (event.applied = applied),
-    );
+    const { recorder, store, settings } = this;
+    const limit = reason === "regenerate" ? undefined : limitOf(settings, occasion.user);
+    const work = (): Promise<boolean | ChangeResult> => {
+      if (recorder !== null) return recorder.add(loaded, next, reason, this.#inContext(occasion), limit);
+      if (limit !== undefined) return store.login({ loaded, next, limit });
+      return loaded === null ? store.insert(next) : store.replace(loaded, next);
+    };
+    const kind = loaded === null ? "insert" : "replace";
+    const result = await tracedWrite(kind, reason, next, loaded ?? undefined, work);
+    return typeof result === "boolean" ? result : afterLogin(settings, result);
   }
 
   delete(

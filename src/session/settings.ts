@@ -1,4 +1,5 @@
 import type { SessionStore } from "../store/contract.ts";
+import type { SessionLimit } from "../store/session-limit.ts";
 import type { AuditOptions } from "../audit/options.ts";
 import type { Refusals } from "../audit/refusals.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
@@ -40,6 +41,8 @@ export interface Settings {
   /** What rows hold that were opened of late; null where nothing is to be kept. */
   readonly opened: OpenedRows | null;
   readonly storeTimeout: number;
+  /** Live sessions of a user; null for any number. */
+  readonly maxSessions: Pick<SessionLimit, "count" | "onLimit"> | null;
   /** The audit trail; null if it is off. */
   readonly audit: {
     readonly options: AuditOptions;

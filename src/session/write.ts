@@ -1,5 +1,6 @@
 import type { Cut, Intent } from "./pending.ts";
 import type { Token } from "./token.ts";
+import type { WriteEvent } from "../telemetry/channels.ts";
 
 /**
  * What a write covers, recorded when its bytes are made. Whatever the application does later comes after the write, even
@@ -33,4 +34,8 @@ export interface Written {
 /** The bytes to store. */
 export function bytesOf({ plaintext, under }: Written): Uint8Array {
   return under ?? plaintext;
+}
+
+export function reasonOf({ intent }: Write): WriteEvent["reason"] {
+  return intent === "destroy" ? "save" : intent;
 }

@@ -1,6 +1,6 @@
 import { isSameAuthentication } from "../codec/authentication.ts";
 import type { Content } from "../codec/codec.ts";
-import { RefusedError, StoreError } from "../errors.ts";
+import { RefusedError, StoreError, TooManySessionsError } from "../errors.ts";
 import type { WriteEvent } from "../telemetry/channels.ts";
 import { hasLinks } from "./authentication.ts";
 import type { Settings } from "./settings.ts";
@@ -16,11 +16,12 @@ import { Recovery } from "./recovery.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { conformForSaving, conformStored, type Conforming } from "./schema.ts";
 import { publishRefusal } from "./refusal.ts";
+import { undoLogin } from "./refused-login.ts";
 import type { SessionState } from "./state.ts";
 import type { Stored } from "./stored-state.ts";
 import type { Occasion } from "./recorder.ts";
 import type { Token } from "./token.ts";
-import { bytesOf, type Write, type Written } from "./write.ts";
+import { bytesOf, reasonOf, type Write, type Written } from "./write.ts";
 import { WriteEngine, type Found } from "./write-engine.ts";
 
 /** A content to write. */
@@ -158,6 +159,9 @@ export class Writes {
         state.settle(write, stored, written);
       }
       return done;
+    } catch (error) {
+      if (error instanceof TooManySessionsError) undoLogin(state, write);
+      throw error;
     } finally {
       state.nextToken.end(write, done);
     }
@@ -291,8 +295,4 @@ export class Writes {
   #clientOfRow(row: SessionRow): ClientInfo | undefined {
     return (this.#settings.client ? this.#records.clientOf(row) : null) ?? undefined;
   }
-}
-
-function reasonOf({ intent }: Write): WriteEvent["reason"] {
-  return intent === "destroy" ? "save" : intent;
 }

@@ -7,9 +7,11 @@ import { AuditTexts } from "./audit-texts.ts";
 import { byShard } from "./by-shard.ts";
 import { bytesIn, flagIn } from "./columns.ts";
 import { scanOf } from "./expire-step.ts";
+import { locksOf, loginSteps, together, untilDone } from "./limited-login.ts";
 import { fractionOfExpiry } from "../store/progress.ts";
 import {
   isDue,
+  loginIn,
   positionOf,
   type AuditCheckpoint,
   type AuditQuery,
@@ -25,6 +27,7 @@ import {
 import type { Database, Dialect } from "./dialect.ts";
 import type { LinkTexts } from "./link-texts.ts";
 import type { ExpireQuery, SessionRow } from "../store/row.ts";
+import type { SessionLimit } from "../store/session-limit.ts";
 import type { Result, Script, Statement } from "./statement.ts";
 import { pagesByKey } from "../store/pages.ts";
 
@@ -65,19 +68,30 @@ export class SqlAudit implements AuditStore {
   ): Promise<readonly ChangeResult[]> {
     return this.#guard(async () => {
       for (const change of changes) this.#assertIds(change);
-      const results = await this.#database.interactive!(() => this.#commit(changes, append));
-      // Only one that is by itself rolls back: the new id of a replace is taken.
-      return results ?? changes.map(() => NOTHING);
+      return await untilDone(async (again) => {
+        const results = await this.#database.interactive!(() => this.#commit(changes, append, again));
+        // Only one that is by itself rolls back: the new id of a replace is taken.
+        return results ?? changes.map(() => NOTHING);
+      });
     });
   }
 
   *#commit(
     changes: readonly RecordedChange[],
     append: (results: readonly ChangeResult[]) => readonly AuditRow[],
+    again: () => void,
   ): Script<readonly ChangeResult[]> {
     const results: ChangeResult[] = [];
+    const limits = changes.flatMap((change) => loginIn(change)?.limit ?? []);
+    // Before anything else: no other lock is held while these are waited for.
+    if (this.#dialect.lockLogin !== undefined)
+      for (const name of locksOf(limits)) yield this.#dialect.lockLogin(name);
     for (const group of groupsOf(changes)) {
       const some = yield* this.#apply(group);
+      if (some === "again") {
+        again();
+        return null;
+      }
       if (some === null && changes.length > 1) {
         throw new Error(
           "A session with the new id already exists. The batch is retried one change at a time.",
@@ -104,7 +118,37 @@ export class SqlAudit implements AuditStore {
     else if (kind === "replace") yield* this.#links.move(change.loaded, change.next);
   }
 
-  #apply(group: readonly RecordedChange[]): Step<readonly ChangeResult[] | null> {
+  #apply(group: readonly RecordedChange[]): Step<readonly ChangeResult[] | null | "again"> {
+    const login = loginIn(group[0]!);
+    if (login === null) return this.#write(group);
+    const isLocked = this.#dialect.readsBehindLocks === false;
+    const texts = {
+      usersRows: (limit: SessionLimit) => this.#texts.liveRows(limit, isLocked),
+      row: (row: Result["rows"][number]) => this.#texts.ended(row),
+    };
+    return loginSteps(
+      login,
+      texts,
+      () => this.#write(group),
+      (rows) => this.#evict(rows),
+    );
+  }
+
+  *#evict(rows: readonly EndedRow[]): Step<number> {
+    let count = 0;
+    for (const ids of together(this.#dialect, rows, TOGETHER)) {
+      const results = yield* this.#written(
+        ids.map((id) => ({ id })),
+        (items) => this.#dialect.delete(items.map(({ id }) => id)),
+        (row) => row,
+        false,
+      );
+      count += results.filter(({ applied }) => applied).length;
+    }
+    return count;
+  }
+
+  #write(group: readonly RecordedChange[]): Step<readonly ChangeResult[] | null> {
     const [first] = group;
     switch (first?.kind) {
       case "insert":
@@ -301,11 +345,11 @@ export class SqlAudit implements AuditStore {
   }
 
   async rewrap(subject: AuditSubject, userRef: Uint8Array | null, wrapped: Uint8Array): Promise<boolean> {
-    return (await this.#write(() => this.#texts.rewrap(subject, userRef, wrapped))) > 0;
+    return (await this.#change(() => this.#texts.rewrap(subject, userRef, wrapped))) > 0;
   }
 
   async eraseSubjects(ids: readonly Uint8Array[], at: number): Promise<number> {
-    return ids.length === 0 ? 0 : await this.#write(() => this.#texts.eraseSubjects(ids, at));
+    return ids.length === 0 ? 0 : await this.#change(() => this.#texts.eraseSubjects(ids, at));
   }
 
   checkpoints(after: number, limit: number, kind?: number): Promise<readonly AuditCheckpoint[]> {
@@ -377,7 +421,7 @@ export class SqlAudit implements AuditStore {
     const [first] = await this.checkpoints(0, 1);
     if (first === undefined || first.number >= before) return 0;
     const until = Math.min(before, first.number + limit);
-    return await this.#write(() => this.#texts.deleteCheckpoints(first.number, until));
+    return await this.#change(() => this.#texts.deleteCheckpoints(first.number, until));
   }
 
   async #inParts(
@@ -400,7 +444,7 @@ export class SqlAudit implements AuditStore {
     return this.#guard(async () => (await this.#database.run(statement())).rows.map(decode));
   }
 
-  #write(statement: () => Statement): Promise<number> {
+  #change(statement: () => Statement): Promise<number> {
     return this.#guard(async () => (await this.#database.run(statement())).changes);
   }
 
@@ -424,12 +468,12 @@ function rangeOf(chain: Uint8Array): [first: Uint8Array, last: Uint8Array] {
 
 /** Neighbours that go into one statement. */
 function* groupsOf(changes: readonly RecordedChange[]): Generator<readonly RecordedChange[]> {
-  const isBatch = ({ kind }: RecordedChange): boolean =>
-    kind === "insert" || kind === "update" || kind === "delete";
+  const isBatch = (change: RecordedChange): boolean =>
+    loginIn(change) === null && ["insert", "update", "delete"].includes(change.kind);
   let group: RecordedChange[] = [];
   for (const change of changes) {
     const [first] = group;
-    const joins = first !== undefined && first.kind === change.kind && isBatch(change);
+    const joins = first !== undefined && first.kind === change.kind && isBatch(change) && isBatch(first);
     if (first !== undefined && (!joins || group.length === TOGETHER)) {
       yield group;
       group = [];

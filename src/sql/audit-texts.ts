@@ -16,6 +16,7 @@ import {
   type DayCount,
   type EndedRow,
 } from "../store/audit.ts";
+import type { SessionLimit } from "../store/session-limit.ts";
 import type { Names } from "./dialect.ts";
 import type { Statement } from "./statement.ts";
 import type { SqlValue } from "./values.ts";
@@ -263,6 +264,13 @@ export class AuditTexts {
   usersRows(userRefs: readonly Uint8Array[], locked: boolean): Statement {
     const some = padded(userRefs);
     return this.#lock(`user_ref IN (${marks(some)})`, some, locked ? this.#portable.forUpdate : "");
+  }
+
+  /** Rows of a user that may count for a limit. Not locked: a row that gets a new id meanwhile would be missed. */
+  liveRows({ userRefs, now }: SessionLimit, locked: boolean): Statement {
+    const some = padded(userRefs);
+    const condition = `user_ref IS NOT NULL AND user_ref IN (${marks(some)}) AND expires_at > ?`;
+    return this.#lock(condition, [...some, now], locked ? this.#portable.forUpdate : "");
   }
 
   #lock(condition: string, values: readonly SqlValue[], forUpdate: string): Statement {

@@ -4,6 +4,7 @@ import type { ImportLedger } from "./import-ledger.ts";
 import type { ImportSource } from "./import-source.ts";
 import type { Ask, Inspected } from "./inspection.ts";
 import type { RailsTable } from "./rails-table.ts";
+import type { LoginDialect } from "./login-dialect.ts";
 import type { Portable } from "./portable.ts";
 import type { Result, Run, Script, Statement } from "./statement.ts";
 import type { INDEXED, TableName } from "./table-shape.ts";
@@ -145,7 +146,7 @@ export interface ShardAnswer {
  * is `versions`, the returned `version` is the one written. A batch of one needs no returned rows: its `changes`
  * suffice.
  */
-export interface Dialect {
+export interface Dialect extends LoginDialect {
   readonly name: "sqlite" | "postgres" | "mysql" | "mariadb";
   /**
    * Whether a batch is sent as one statement for all rows, or as individual statements in one transaction. With

@@ -27,7 +27,9 @@ import { takeOver } from "./import.ts";
 import { affectedRows } from "./affected-rows.ts";
 import { deleteOnShards } from "./delete-on-shards.ts";
 import { updateAtOnce } from "./update-at-once.ts";
-import type { AuditStore } from "../store/audit.ts";
+import { loginAtOnce } from "./limited-login.ts";
+import { changeOf, type AuditStore, type ChangeResult } from "../store/audit.ts";
+import type { LimitedLogin } from "../store/session-limit.ts";
 import type { LinkStore } from "../store/links.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "../store/contract.ts";
 
@@ -128,6 +130,19 @@ export class SqlStore implements SessionStore {
         return await this.#replace(loaded, next);
       }
     });
+  }
+
+  async login(login: LimitedLogin): Promise<ChangeResult> {
+    if (this.audit === undefined) {
+      return await this.#guard(async () => {
+        this.#assertId(login.next.id);
+        const { loaded, next } = login;
+        const links = loaded === null ? this.#links.add([next]) : this.#links.move(loaded, next);
+        return await loginAtOnce(this.database, login, links);
+      });
+    }
+    const [result] = await this.audit.commit([changeOf(login)], () => []);
+    return result!;
   }
 
   touch(touches: readonly RowTouch[]): Promise<void> {

@@ -5,7 +5,10 @@
  * An event's place in the trail is its `position`, 32 bytes: the 24 bytes of its chain, then its number in that chain from 1,
  * as a big-endian integer of 8 bytes. In byte order the positions of one chain follow each other.
  */
-import type { ExpireQuery, RowUpdate, SessionRow } from "./row.ts";
+import type { EndedRow, ExpireQuery, RowUpdate, SessionRow } from "./row.ts";
+import type { LimitedLogin, SessionLimit } from "./session-limit.ts";
+
+export type { EndedRow } from "./row.ts";
 
 export const CHAIN_BYTES = 24;
 export const SUBJECT_BYTES = 16;
@@ -62,9 +65,10 @@ export interface AuditCheckpoint {
 
 /** A change to the sessions that is recorded in the same transaction. */
 export type RecordedChange =
-  | { readonly kind: "insert"; readonly row: SessionRow }
+  /** With a limit, as `login` of the store. */
+  | { readonly kind: "insert"; readonly row: SessionRow; readonly limit?: SessionLimit }
   | ({ readonly kind: "update" } & RowUpdate)
-  | ({ readonly kind: "replace" } & RowUpdate)
+  | ({ readonly kind: "replace"; readonly limit?: SessionLimit } & RowUpdate)
   | { readonly kind: "delete"; readonly id: Uint8Array }
   /** As `deleteByUser`. */
   | {
@@ -76,17 +80,27 @@ export type RecordedChange =
   /** Deletes those of the rows that are still due. */
   | { readonly kind: "deleteExpired"; readonly ids: readonly Uint8Array[]; readonly query: ExpireQuery };
 
-/** A row that a change has deleted. */
-export type EndedRow = Pick<
-  SessionRow,
-  "id" | "userRef" | "createdAt" | "updatedAt" | "absoluteExpiresAt" | "expiresAt"
->;
+/** The login in a change; null if it has no limit. */
+export function loginIn(change: RecordedChange): LimitedLogin | null {
+  if ((change.kind !== "insert" && change.kind !== "replace") || change.limit === undefined) return null;
+  const { limit } = change;
+  return change.kind === "insert"
+    ? { loaded: null, next: change.row, limit }
+    : { loaded: change.loaded, next: change.next, limit };
+}
+
+/** The change that a login is. */
+export function changeOf({ loaded, next, limit }: LimitedLogin): RecordedChange {
+  return loaded === null ? { kind: "insert", row: next, limit } : { kind: "replace", loaded, next, limit };
+}
 
 export interface ChangeResult {
   /** As the store's own method returns it: whether the row was written or deleted. */
   readonly applied: boolean;
-  /** The rows that were deleted, for `deleteByUser` and `deleteExpired`. */
+  /** The rows that were deleted, for `deleteByUser` and `deleteExpired`; for a login, those that made room for it. */
   readonly ended: readonly EndedRow[];
+  /** The login was refused: the user has as many sessions as allowed. */
+  readonly refused?: boolean;
 }
 
 /** Which events to list. All conditions apply. */

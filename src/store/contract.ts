@@ -8,9 +8,10 @@
  * A batch contains each id at most once. Every method is atomic: a batch that fails changes nothing and rejects with a
  * {@link StoreError}, whose `outcome` says whether a write may have happened.
  */
-import type { AuditStore } from "./audit.ts";
+import type { AuditStore, ChangeResult } from "./audit.ts";
 import type { Lanes } from "./lanes.ts";
 import type { LinkStore } from "./links.ts";
+import type { LimitedLogin } from "./session-limit.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -101,6 +102,17 @@ export interface SessionStore {
    * `loaded`, every column of the row is overwritten, including `createdAt` and `absoluteExpiresAt`.
    */
   replace(loaded: SessionRow, next: SessionRow): Promise<boolean>;
+
+  /**
+   * A login of a user with a limit of live sessions, in one transaction: `insert` of `next`, or `replace` of `loaded` by
+   * it, and with "endOldest", the deletion of the oldest other live rows of the user beyond `count`. With "refuse" and
+   * `count` live rows, nothing is changed and `refused` is true, unless `loaded` or `next` is one of these rows. Logins
+   * that share a user reference are serialized, across processes, so that no number of parallel logins leaves more.
+   * If `next` is not written, nothing is.
+   *
+   * Optional: a manager refuses the option `maxSessions` with a store that lacks it.
+   */
+  login?(login: LimitedLogin): Promise<ChangeResult>;
 
   /**
    * Updates `updatedAt` and `expiresAt` without changing the version; neither column is authenticated. Skips a row that

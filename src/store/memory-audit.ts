@@ -1,9 +1,13 @@
+/**
+ * Longer than 300 lines: one short method for each method of the audit store.
+ */
 import { keyOf } from "../shared/bytes.ts";
 import {
   chainOf,
   countOf,
   DAY,
   isDue,
+  loginIn,
   positionOf,
   slotOf,
   type AuditCheckpoint,
@@ -17,6 +21,7 @@ import {
   type ExpiredPage,
   type RecordedChange,
 } from "./audit.ts";
+import { evictedBy, isRefused } from "./session-limit.ts";
 import type { ExpireQuery, SessionRow } from "./row.ts";
 
 /** The rows of the memory store, as the trail beside them uses these. */
@@ -30,6 +35,7 @@ export interface MemoryRows {
 }
 
 const NOTHING: ChangeResult = { applied: false, ended: [] };
+const REFUSED: ChangeResult = { ...NOTHING, refused: true };
 const DONE: ChangeResult = { applied: true, ended: [] };
 
 /** The audit trail of the memory store. */
@@ -67,6 +73,19 @@ export class MemoryAudit implements AuditStore {
   }
 
   #apply(change: RecordedChange, undo: (() => void)[]): ChangeResult {
+    const login = loginIn(change);
+    if (login === null) return this.#write(change, undo);
+    const { userRefs } = login.limit;
+    const ofUser = () => this.#dueOf({ kind: "deleteByUser", userRefs });
+    if (isRefused(login, ofUser())) return REFUSED;
+    const { applied } = this.#write(change, undo);
+    if (!applied) return NOTHING;
+    const ended = evictedBy(login, ofUser());
+    for (const { id } of ended) this.#write({ kind: "delete", id }, undo);
+    return { applied, ended: ended.map((row) => endedRow(row)) };
+  }
+
+  #write(change: RecordedChange, undo: (() => void)[]): ChangeResult {
     const rows = this.#sessions;
     const put = (row: SessionRow): void => {
       const before = rows.get(row.id);
@@ -283,7 +302,7 @@ function addedBy(change: RecordedChange): readonly SessionRow[] {
   return change.kind === "replace" ? [change.next] : [];
 }
 
-function endedRow({ id, userRef, createdAt, updatedAt, absoluteExpiresAt, expiresAt }: SessionRow): EndedRow {
+function endedRow({ id, userRef, createdAt, updatedAt, absoluteExpiresAt, expiresAt }: EndedRow): EndedRow {
   return { id, userRef, createdAt, updatedAt, absoluteExpiresAt, expiresAt };
 }
 

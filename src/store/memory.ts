@@ -1,7 +1,10 @@
+/**
+ * Longer than 300 lines: one short method for each method of the store contract.
+ */
 import { ClosedError, StoreError } from "../errors.ts";
 import { keyOf as textOf } from "../shared/bytes.ts";
 import { assertOptions, integerFrom } from "../shared/option-checks.ts";
-import type { AuditStore } from "./audit.ts";
+import { changeOf, type AuditStore, type ChangeResult } from "./audit.ts";
 import { auditLater } from "./audit-later.ts";
 import type { MemoryAudit } from "./memory-audit.ts";
 import { onceEach } from "./unique.ts";
@@ -9,6 +12,7 @@ import type { LinkStore } from "./links.ts";
 import { keptCopy, memoryLinks } from "./memory-links.ts";
 import type { Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
 import { copyOfRow, infoOfRow } from "./row.ts";
+import type { LimitedLogin } from "./session-limit.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -117,6 +121,11 @@ export class MemoryStore implements SessionStore {
     this.#rows.delete(key);
     this.#rows.set(nextKey, keptCopy(next));
     return true;
+  }
+
+  async login(login: LimitedLogin): Promise<ChangeResult> {
+    const [result] = await this.audit.commit([changeOf(login)], () => []);
+    return result!;
   }
 
   async touch(touches: readonly RowTouch[]): Promise<void> {

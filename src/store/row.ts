@@ -57,6 +57,12 @@ export function copyOfRow(row: SessionRow): SessionRow {
 /** Expiry time in tables without expiry columns. The manager's timeouts and the other two times decide there. */
 export const NEVER: number = Number.MAX_SAFE_INTEGER;
 
+/** A row that a change has deleted. */
+export type EndedRow = Pick<
+  SessionRow,
+  "id" | "userRef" | "createdAt" | "updatedAt" | "absoluteExpiresAt" | "expiresAt"
+>;
+
 /** A conditional write: `next` replaces the row if it still has the `version` of `loaded`. */
 export interface RowUpdate {
   /** The row as read. A store without a version column compares the stored `data` instead. */

@@ -27,7 +27,8 @@ export interface WriteEvent {
 }
 
 export interface DeleteEvent {
-  operation: "destroy" | "revoke" | "revoke-all";
+  /** `evict`: a login of the same user ended it, and its time is in that of the login (`maxSessions`). */
+  operation: "destroy" | "revoke" | "revoke-all" | "evict";
   /** Absent for revoke-all. */
   handle?: string;
   /** Number of rows deleted. Set when the operation completes. */

@@ -36,7 +36,7 @@ export const conflictOutcomes: readonly ConflictEvent["outcome"][] = all<Conflic
 /** Operations that delete sessions. */
 export const deletions: readonly (DeleteEvent["operation"] | "expire")[] = all<
   DeleteEvent["operation"] | "expire"
->({ destroy: true, revoke: true, "revoke-all": true, expire: true });
+>({ destroy: true, revoke: true, "revoke-all": true, evict: true, expire: true });
 
 export const batchOperations: readonly BatchEvent["operation"][] = all<BatchEvent["operation"]>({
   read: true,
@@ -101,5 +101,6 @@ export const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   destroy: ["ok", "error"],
   revoke: ["ok", "error"],
   "revoke-all": ["ok", "error"],
+  evict: ["ok"],
   expire: ["ok", "error"],
 };

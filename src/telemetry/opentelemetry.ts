@@ -129,7 +129,7 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     unit: "{commit}",
   });
   const deleted = meter.createCounter("stored_session.deleted", {
-    description: "Sessions deleted by logout, revocation and expiry.",
+    description: "Sessions deleted by logout, revocation, eviction and expiry.",
     unit: "{session}",
   });
   const writes = meter.createCounter("stored_session.writes", {

@@ -82,7 +82,7 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
     about("writes_total", "Sessions written, by reason.", ["operation", "reason"]),
   );
   const deleted = new client.Counter(
-    about("deleted_total", "Sessions deleted by logout, revocation and expiry.", ["operation"]),
+    about("deleted_total", "Sessions deleted by logout, revocation, eviction and expiry.", ["operation"]),
   );
   const refusals = new client.Counter(
     about("refusals_total", "Rows that could not be decrypted or decoded, by reason.", ["reason"]),

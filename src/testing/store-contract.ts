@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { ClosedError } from "../errors.ts";
+import { loginContract } from "./login-contract.ts";
 import type { ExpireQuery, RowInfo, SessionRow } from "../store/row.ts";
 import type { SessionStore } from "../store/contract.ts";
 import type { LinkStore } from "../store/links.ts";
@@ -47,6 +48,7 @@ export function storeContract(name: string, options: StoreContractOptions): void
   inserting(check);
   updating(check);
   replacing(check);
+  loginContract(check);
   touching(check);
   deleting(check);
   users(check);

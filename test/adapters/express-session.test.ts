@@ -409,6 +409,53 @@ test("regenerate, reload and save as Passport calls them → work, and its users
   });
 });
 
+test("maxSessions: logins through the middleware → the oldest ends; refuse → an error, and the visitor stays anonymous", async () => {
+  for (const onLimit of ["endOldest", "refuse"] as const) {
+    const { store } = managed({
+      userOf: (data) => data["uid"] as string | undefined,
+      maxSessions: { count: 2, onLimit },
+    });
+    const handler: RequestHandler = (request: Request & any, response, next) => {
+      if (request.path !== "/login")
+        return void response.json([request.session.uid ?? null, request.session.cart ?? null]);
+      request.session.regenerate((error: unknown) => {
+        if (error) return next(error);
+        request.session.uid = "42";
+        request.session.save((failure: { code?: string; status?: number } | null) => {
+          if (!failure) return void response.json("in");
+          request.session.destroy(() => void response.status(failure.status!).json(failure.code));
+        });
+      });
+    };
+    await withApp([middleware(store, { cookie: { maxAge: 60_000 } }), handler], async (get) => {
+      const logins = [await get("/login"), await get("/login"), await get("/login")];
+      const pages = await Promise.all(logins.map(({ cookie }) => get("/", cookie)));
+      const users = pages.map(({ text }) => (JSON.parse(text) as string[])[0]);
+      if (onLimit === "endOldest") assert.deepEqual(users, [null, "42", "42"]);
+      else {
+        assert.deepEqual(users, ["42", "42", null]);
+        assert.match(logins[2]!.text, /ERR_STORED_SESSION_TOO_MANY_SESSIONS/);
+      }
+      assert.equal((await store.sessions.forUser("42").list()).length, 2);
+    });
+  }
+});
+
+test("maxSessions: refused in a session that keeps its id → the anonymous session stays as it was stored", async () => {
+  const { store } = managed({
+    userOf: (data) => data["uid"] as string | undefined,
+    maxSessions: { count: 1, onLimit: "refuse" },
+  });
+  await store.set("first", { uid: "42" });
+  await store.set("visitor", { cart: 1 });
+  const session = (await store.get("visitor")) as Record<string, unknown>;
+  session["uid"] = "42";
+  await assert.rejects(store.set("visitor", session as never), {
+    code: "ERR_STORED_SESSION_TOO_MANY_SESSIONS",
+  });
+  assert.equal(JSON.stringify(await store.get("visitor")), '{"cart":1}');
+});
+
 test("rolling, and cookies without a maxAge → as in express-session", async () => {
   const { store } = managed();
   const handler: RequestHandler = (request, response) => {

@@ -7,6 +7,7 @@ import { databases } from "../servers/databases.ts";
 import type { AuditEvent } from "../../src/audit/events.ts";
 import type { AuditOptions } from "../../src/audit/options.ts";
 import type { SessionManager } from "../../src/manager.ts";
+import type { SessionManagerOptions } from "../../src/options.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 
 const stores: { name: string; open(): Promise<{ store: SessionStore } & AsyncDisposable> }[] = [
@@ -31,7 +32,11 @@ interface Opened {
   readonly time: { now: number };
 }
 
-function open(store: SessionStore, audit: AuditOptions | true = true): Opened {
+function open(
+  store: SessionStore,
+  audit: AuditOptions | true = true,
+  options: Partial<SessionManagerOptions> = {},
+): Opened {
   const time = { now: Date.UTC(2026, 10, 30, 12) };
   const sessions = createSessionManager({
     store,
@@ -41,6 +46,7 @@ function open(store: SessionStore, audit: AuditOptions | true = true): Opened {
     absoluteTimeout: "8 h",
     cookie: { secure: false },
     clock: () => time.now,
+    ...options,
   });
   return { sessions, time };
 }
@@ -61,6 +67,86 @@ const short = ({ type, user, outcome }: AuditEvent): string =>
   `${type}${user === null ? "" : ` of ${user}`}${outcome === "success" ? "" : `: ${outcome}`}`;
 
 describe.each(stores)("audit trail of sessions on $name", ({ open: openStore }) => {
+  test("R48, maxSessions: 64 logins of one user and 16 of others at once, in batches → exactly 3 are live, and each eviction names the login that caused it", async () => {
+    await using created = await openStore();
+    const maxSessions = { count: 3, onLimit: "endOldest" } as const;
+    const { sessions } = open(created.store, true, { maxSessions });
+    const login = async (user: string): Promise<string> => {
+      const session = await visit(sessions);
+      session.login(user, { method: "password" });
+      await sessions.commit(session);
+      return session.handle;
+    };
+    const users = Array.from({ length: 80 }, (_, nth) => (nth % 5 === 4 ? `other ${nth}` : "ann"));
+    const handles = await Promise.all(users.map((user) => login(user)));
+    const live = await sessions.forUser("ann").list();
+    expect(live).toHaveLength(3);
+    const events = await all(sessions);
+    const evicted = events.filter(({ type }) => type === "session.evicted");
+    expect(evicted).toHaveLength(61);
+    expect(new Set(evicted.map(({ session }) => session)).size).toBe(61);
+    const logins = events.filter(({ type, user }) => type === "login" && user === "ann");
+    expect(logins.map(({ session }) => session).toSorted()).toEqual(
+      handles.filter((_, nth) => users[nth] === "ann").toSorted(),
+    );
+    for (const event of evicted) {
+      expect(event).toMatchObject({ ...client, user: "ann", outcome: "success", reason: "maxSessions" });
+      expect(handles).toContain(event.details!["login"]);
+      const cause = logins.findIndex(({ session }) => session === event.details!["login"]);
+      const began = logins.findIndex(({ session }) => session === event.session);
+      expect(cause, "ended by a later login").toBeGreaterThan(began);
+    }
+    expect(await sessions.audit.verify()).toMatchObject({ ok: true });
+    await sessions.close();
+  });
+
+  test("R48, maxSessions: a login is refused → a denied login.failed, and no login", async () => {
+    await using created = await openStore();
+    const maxSessions = { count: 1, onLimit: "refuse" } as const;
+    const { sessions } = open(created.store, true, { maxSessions });
+    for (const isRefused of [false, true]) {
+      const session = await visit(sessions);
+      session.login("ann", { method: "password" });
+      const outcome = sessions.commit(session);
+      if (isRefused) await expect(outcome).rejects.toMatchObject({ status: 409 });
+      else await outcome;
+    }
+    const events = await all(sessions);
+    expect(events.map(short)).toEqual([
+      "trail.started",
+      "session.created of ann",
+      "login of ann",
+      "login.failed of ann: denied",
+    ]);
+    expect(events[3]).toMatchObject({ ...client, reason: "maxSessions", method: "password" });
+    expect(await sessions.audit.verify()).toMatchObject({ ok: true });
+    await sessions.close();
+  });
+
+  test("R48, maxSessions: mode lax → the same events, behind the logins", async () => {
+    await using created = await openStore();
+    const { sessions } = open(
+      created.store,
+      { mode: "lax" },
+      { maxSessions: { count: 1, onLimit: "endOldest" } },
+    );
+    for (let nth = 0; nth < 2; nth++) {
+      const session = await visit(sessions);
+      session.login("ann");
+      await sessions.commit(session);
+    }
+    await expect
+      .poll(async () => (await all(sessions)).map(short).slice(1))
+      .toEqual([
+        "session.created of ann",
+        "login of ann",
+        "session.created of ann",
+        "login of ann",
+        "session.evicted of ann",
+      ]);
+    await sessions.close();
+  });
+
   test("R48: the life of sessions → one event for each beginning, change of id and end, chained and signed", async () => {
     await using created = await openStore();
     const { sessions, time } = open(created.store);

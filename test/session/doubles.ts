@@ -18,7 +18,7 @@ const operations = [
   "scanInfo",
   "lease",
 ] as const;
-type Operation = (typeof operations)[number];
+type Operation = (typeof operations)[number] | "login";
 
 /** What the audit trail asks of its store before a change that it records. */
 const preparations = ["findExpired", "ends", "subjects", "subjectsOf", "addSubjects"] as const;
@@ -42,6 +42,10 @@ export function around(
     wrapped[operation] = (...args: unknown[]) => wrap(operation, () => method(...args));
   }
   if (store.links) wrapped["links"] = store.links;
+  if (store.login) {
+    const login = store.login.bind(store);
+    wrapped["login"] = (...args: Parameters<typeof login>) => wrap("login", () => login(...args));
+  }
   if (store.audit) wrapped["audit"] = auditAround(store.audit, wrap, wrapPreparation);
   return wrapped as unknown as SessionStore;
 }

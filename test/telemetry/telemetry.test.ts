@@ -43,6 +43,12 @@ async function day(store: SessionStore = memoryStore()): Promise<{ secrets: stri
   // Another application's row is refused.
   const strange = manage(store, keys, { clock: clock.now, app: "another" });
   const strangeCookie = await visit(strange);
+  const limited = manage(memoryStore(), keys, { maxSessions: { count: 1, onLimit: "endOldest" } });
+  for (let nth = 0; nth < 2; nth++) {
+    const login = await limited.load(null);
+    login.login("user-in-clear");
+    await limited.commit(login);
+  }
   const fourth = await sessions.load(strangeCookie);
   assert.deepEqual(fourth.data, {});
 
@@ -114,6 +120,10 @@ describe("OpenTelemetry", () => {
       ({ attributes }) => attributes["db.operation.name"] === "expire",
     )!;
     assert.equal(expired.value, 2);
+    const evicted = named("stored_session.deleted").dataPoints.find(
+      ({ attributes }) => attributes["db.operation.name"] === "evict",
+    )!;
+    assert.equal(evicted.value, 1);
     assert.ok(named("stored_session.batch.size").dataPoints.length > 0);
     assert.ok(!JSON.stringify(metrics).includes(handles[0]!), "metrics name no session");
     await metering.shutdown();
@@ -135,7 +145,7 @@ describe("Prometheus", () => {
     const page = await registry.metrics();
     assert.match(
       page,
-      /stored_session_operation_duration_seconds_count\{operation="insert",outcome="ok"\} 3/,
+      /stored_session_operation_duration_seconds_count\{operation="insert",outcome="ok"\} 5/,
     );
     assert.match(
       page,
@@ -144,6 +154,7 @@ describe("Prometheus", () => {
     assert.match(page, /stored_session_conflicts_total\{outcome="merged"\} 1/);
     assert.match(page, /stored_session_refusals_total\{reason="commitment"\} 1/);
     assert.match(page, /stored_session_deleted_total\{operation="expire"\} 2/);
+    assert.match(page, /stored_session_deleted_total\{operation="evict"\} 1/);
     assert.match(page, /stored_session_writes_total\{operation="replace",reason="login"\} 1/);
     assert.match(page, /stored_session_live 1/);
     assert.match(page, /stored_session_batch_size_count\{operation="read"\} \d+/);

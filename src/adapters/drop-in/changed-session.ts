@@ -1,4 +1,4 @@
-import { StoreError } from "../../errors.ts";
+import { StoreError, TooManySessionsError } from "../../errors.ts";
 import { isUnknown } from "../../session/lost-writes.ts";
 import type { Settings } from "../../session/settings.ts";
 import type { Change, Company, Outcome } from "../../session/group-commit.ts";
@@ -86,7 +86,8 @@ export class ChangedSession implements EngineSave<Draft, Done> {
     try {
       return await work();
     } catch (error) {
-      if (this.#mayEnd && !(error instanceof StoreError)) await this.#rows.delete();
+      const isRefused = error instanceof StoreError || error instanceof TooManySessionsError;
+      if (this.#mayEnd && !isRefused) await this.#rows.delete();
       throw error;
     }
   }

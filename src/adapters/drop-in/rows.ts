@@ -44,8 +44,8 @@ export class DropInRows {
     return limited(this.#records, this.#records.begin(this.#token, plaintext, content.user, undefined), end);
   }
 
-  async insert(row: SessionRow): Promise<SessionRow | null> {
-    return (await this.#records.insert(row, "save")) ? row : null;
+  async insert(row: SessionRow, user: string | undefined): Promise<SessionRow | null> {
+    return (await this.#records.insert(row, "save", { user })) ? row : null;
   }
 
   /** The row with this id, whether ended or not. Null if there is none. */
@@ -64,7 +64,8 @@ export class DropInRows {
 
   /** Starts the session over under its own id, which the middleware's cookie contains. */
   async replace(loaded: SessionRow, row: SessionRow, user: string | undefined): Promise<SessionRow | null> {
-    return (await this.#records.replace(loaded, row, user === undefined ? "reset" : "login")) ? row : null;
+    const reason = user === undefined ? "reset" : "login";
+    return (await this.#records.replace(loaded, row, reason, { user })) ? row : null;
   }
 
   async delete(): Promise<void> {

@@ -39,7 +39,7 @@ export class DropInSaves {
   async begin(token: Token, content: Content, plaintext: Uint8Array, end: number): Promise<Baseline> {
     const rows = new DropInRows(this.#records, token);
     const wanted = { content, plaintext, end };
-    const row = await rows.insert(rows.anew(wanted));
+    const row = await rows.insert(rows.anew(wanted), wanted.content.user);
     if (row !== null) return Baseline.begun(row, plaintext);
     const saved: Baseline[] = [];
     const attempt = async (): Promise<Outcome> => {
@@ -56,7 +56,7 @@ export class DropInSaves {
   async #overTaken(rows: DropInRows, wanted: Written): Promise<Baseline | null> {
     const present = await rows.present();
     if (present === null) {
-      const row = await rows.insert(rows.anew(wanted));
+      const row = await rows.insert(rows.anew(wanted), wanted.content.user);
       return row && Baseline.begun(row, wanted.plaintext);
     }
     // Only applications with `app` share a table.

@@ -289,6 +289,17 @@ export class MysqlDialect implements ServerDialect {
     ];
   }
 
+  lockLogin(name: string): Statement {
+    return write(
+      `INSERT INTO ${this.names.leases} (name, holder, held_until) VALUES (?, 'login', 0) ON DUPLICATE KEY UPDATE held_until = held_until + 1`,
+      name,
+    );
+  }
+
+  get readsBehindLocks(): boolean {
+    return this.traits.readsBehindLocks;
+  }
+
   columns(table: TableName): Statement {
     const { where, parts } = this.#inSchema(table);
     return query(

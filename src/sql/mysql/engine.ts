@@ -10,13 +10,18 @@ export interface EngineTraits {
   readonly subqueries: boolean;
   /** Whether GET_LOCK keeps others out, at least on one node. */
   readonly locks: boolean;
+  /**
+   * Whether the first plain SELECT of a transaction shows what was committed by then. TiDB shows what was committed when
+   * the transaction began, also after it waited for a lock; its SELECT … FOR UPDATE shows the latest.
+   */
+  readonly readsBehindLocks: boolean;
 }
 
 export const TRAITS: Readonly<Record<MysqlEngine, EngineTraits>> = {
-  mysql: { subqueries: true, locks: true },
-  mariadb: { subqueries: true, locks: true },
-  tidb: { subqueries: true, locks: true },
-  vitess: { subqueries: false, locks: false },
+  mysql: { subqueries: true, locks: true, readsBehindLocks: true },
+  mariadb: { subqueries: true, locks: true, readsBehindLocks: true },
+  tidb: { subqueries: true, locks: true, readsBehindLocks: false },
+  vitess: { subqueries: false, locks: false, readsBehindLocks: true },
 };
 
 /** The engine by `VERSION()`: "8.0.11-TiDB-v8.5.0", "8.0.40-Vitess", "11.8.2-MariaDB". */

@@ -353,6 +353,10 @@ export class PostgresDialect implements ServerDialect {
     return [write(this.#text.lease, name, holder, until, now)];
   }
 
+  lockLogin(name: string): Statement {
+    return write(this.#text.lockLogin, name);
+  }
+
   columns(table: TableName): Statement {
     return query(this.#text.columns, this.names[table]);
   }

@@ -59,6 +59,7 @@ export type Texts = Readonly<
     | "scan"
     | "scanInfo"
     | "lease"
+    | "lockLogin"
     | "columns"
     | "indexes"
     | "impatience"
@@ -141,6 +142,9 @@ export function texts(names: Names, traits: EngineTraits): Texts {
     lease:
       `INSERT INTO ${names.leases} AS l (name, holder, held_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE ` +
       `SET holder = excluded.holder, held_until = excluded.held_until WHERE l.holder = excluded.holder OR l.held_until <= $4`,
+    lockLogin:
+      `INSERT INTO ${names.leases} AS l (name, holder, held_until) VALUES ($1, 'login', 0) ON CONFLICT (name) DO UPDATE ` +
+      `SET held_until = l.held_until + 1`,
     columns:
       "SELECT attname::text AS name FROM pg_catalog.pg_attribute " +
       "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",

@@ -1,6 +1,7 @@
 import { lanesOf } from "../dialect.ts";
 import { namesOf } from "../names.ts";
 import { sqliteDialect } from "./dialect.ts";
+import { loginAtOnce } from "./login-at-once.ts";
 import type { Dialect } from "../dialect.ts";
 import type { Inspected } from "../inspection.ts";
 
@@ -16,8 +17,10 @@ export interface BatchStoreOptions {
  */
 export function batchDialect({ table }: BatchStoreOptions, server: string): Dialect {
   const names = namesOf(table, (identifier) => `"${identifier}"`, { schemas: false });
+  const dialect = sqliteDialect(names);
   return {
-    ...sqliteDialect(names),
+    ...dialect,
+    loginAtOnce: (login) => loginAtOnce(dialect, login),
     lanes: lanesOf({ write: 1 }, 64),
     // Below D1's 100 values of a statement, with those of the condition.
     expiry: { maxDelete: 64, maxScan: 400 },
