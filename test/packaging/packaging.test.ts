@@ -120,7 +120,7 @@ test(
       "koa-session",
     ];
     const esm = project("module", frameworks);
-    for (const name of [...frameworks, "fetch", "node", "astro", "sveltekit"]) {
+    for (const name of [...frameworks, "fetch", "node", "astro", "sveltekit", "tanstack-start"]) {
       const { packages } = loadedBy(esm, `stored-session/${name}`);
       assert.deepEqual(
         packages.filter((other) => other !== "cookie"),

@@ -29,6 +29,7 @@ import { storedSessionStorage } from "stored-session/better-auth";
 import { attachSession, withSession } from "stored-session/node";
 import { createStoredSessionStorage } from "stored-session/react-router";
 import { svelteKitSessions } from "stored-session/sveltekit";
+import { tanStackSessions } from "stored-session/tanstack-start";
 
 declare module "stored-session" {
   interface SessionData {
@@ -168,6 +169,14 @@ const kit = svelteKitSessions(() => counted, { building: false });
 await kit.update(await counted.load(null), (data) => void (data.count = "1"));
 // @ts-expect-error building is missing
 svelteKitSessions(() => counted, {});
+
+const tanStack = tanStackSessions(() => counted);
+const entry: (request: Request, given?: { context?: object }) => Promise<Response> = tanStack.fetch(
+  (_request: Request, _given?: { context?: object }) => Response.json(tanStack.session().user),
+);
+void entry;
+// @ts-expect-error a number
+tanStack.session().data.count = "1";
 
 createServer(withSession(counted, (_request, answer, { data }) => {
   data.count = (data.count ?? 0) + 1;
