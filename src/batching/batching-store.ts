@@ -22,7 +22,7 @@ import type {
 import { ShardLanes } from "./shard-lanes.ts";
 import { StorePace } from "./store-pace.ts";
 import type { ChangeResult } from "../store/audit.ts";
-import type { RowCount, SessionStore } from "../store/contract.ts";
+import type { HeldLease, RowCount, SessionStore } from "../store/contract.ts";
 import type { LimitedLogin } from "../store/session-limit.ts";
 import { WaitingTouches } from "./waiting-touches.ts";
 
@@ -192,6 +192,12 @@ export class BatchingStore {
 
   lease(name: string, holder: string, until: number, now: number): Promise<boolean> {
     return this.#direct(true, () => this.store.lease(name, holder, until, now));
+  }
+
+  /** Null if the store does not show its leases. */
+  async leases(): Promise<readonly HeldLease[] | null> {
+    const { store } = this;
+    return store.leases === undefined ? null : await this.#direct(false, () => store.leases!());
   }
 
   /** Without a time limit. */

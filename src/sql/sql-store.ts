@@ -31,7 +31,7 @@ import { loginAtOnce } from "./limited-login.ts";
 import { changeOf, type AuditStore, type ChangeResult } from "../store/audit.ts";
 import type { LimitedLogin } from "../store/session-limit.ts";
 import type { LinkStore } from "../store/links.ts";
-import type { Lanes, RowCount, SessionStore, TakenOver } from "../store/contract.ts";
+import type { HeldLease, Lanes, RowCount, SessionStore, TakenOver } from "../store/contract.ts";
 
 export interface SqlStoreOptions {
   /** Whether to migrate before the first operation, for files that the store itself creates. Default false. */
@@ -260,6 +260,18 @@ export class SqlStore implements SessionStore {
           : await this.database.transaction(statements);
       const last = results?.at(-1);
       return last !== undefined && Math.max(last.changes, last.rows.length) > 0;
+    });
+  }
+
+  leases(): Promise<HeldLease[]> {
+    return this.#guard(async () => {
+      const text = `SELECT name, holder, held_until FROM ${this.#dialect.names.leases} ORDER BY name`;
+      const { rows } = await this.database.run({ text, values: [], writes: false });
+      return rows.map((row) => ({
+        name: String(row["name"]),
+        holder: String(row["holder"]),
+        until: integerIn(row, "held_until"),
+      }));
     });
   }
 

@@ -52,6 +52,14 @@ export interface RowCount {
   readonly ended: number;
 }
 
+/** A lease as stored. */
+export interface HeldLease {
+  readonly name: string;
+  readonly holder: string;
+  /** Milliseconds since the epoch. Another process can have it afterwards. */
+  readonly until: number;
+}
+
 export interface SessionStore {
   /** Concurrency and batching that suit this store. Memory needs no batching; a pool works best with a few lanes. */
   readonly lanes: Lanes;
@@ -172,6 +180,13 @@ export interface SessionStore {
    * `now` or belonged to `holder`; false if another holder has it. `until <= now` releases it.
    */
   lease(name: string, holder: string, until: number, now: number): Promise<boolean>;
+
+  /**
+   * Returns the leases that are held or were: who has which job, and until when.
+   *
+   * Optional: without it, the dashboard does not show who runs the jobs.
+   */
+  leases?(): Promise<readonly HeldLease[]>;
 
   /**
    * Imports rows from another table: inserts the rows whose id was never imported and records their ids permanently, in

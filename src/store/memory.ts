@@ -10,7 +10,7 @@ import type { MemoryAudit } from "./memory-audit.ts";
 import { onceEach } from "./unique.ts";
 import type { LinkStore } from "./links.ts";
 import { keptCopy, memoryLinks } from "./memory-links.ts";
-import type { Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
+import type { HeldLease, Lanes, RowCount, SessionStore, TakenOver } from "./contract.ts";
 import { copyOfRow, infoOfRow } from "./row.ts";
 import type { LimitedLogin } from "./session-limit.ts";
 import type {
@@ -242,6 +242,11 @@ export class MemoryStore implements SessionStore {
     if (until <= now) this.#leases.delete(name);
     else this.#leases.set(name, { holder, until });
     return true;
+  }
+
+  async leases(): Promise<HeldLease[]> {
+    this.#assertOpen();
+    return Array.from(this.#leases, ([name, { holder, until }]) => ({ name, holder, until }));
   }
 
   async takeOver(
