@@ -1,6 +1,6 @@
 import { RefusedError } from "../errors.ts";
 import { keyOf } from "../shared/bytes.ts";
-import { CHAIN_BYTES, chainOf, numberOf, SUBJECT_BYTES, type AuditRow } from "../store/audit.ts";
+import { CHAIN_BYTES, chainOf, numberOf, positionOf, SUBJECT_BYTES, type AuditRow } from "../store/audit.ts";
 import { devices, outcomeOf, typeOf, type AuditContent, type AuditEvent } from "./events.ts";
 import type { Subject, Subjects } from "./subjects.ts";
 
@@ -8,6 +8,16 @@ import type { Subject, Subjects } from "./subjects.ts";
 export function eventId(position: Uint8Array): string {
   const chain = Buffer.from(position.buffer, position.byteOffset, CHAIN_BYTES).toString("base64url");
   return `${chain}:${numberOf(position)}`;
+}
+
+/** @throws {TypeError} not the name of an event */
+export function positionIn(id: string): Uint8Array {
+  const [chain = "", number = ""] = id.split(":");
+  const bytes = Buffer.from(chain, "base64url");
+  if (bytes.length !== CHAIN_BYTES || !/^[1-9]\d{0,15}$/.test(number)) {
+    throw new TypeError(`${JSON.stringify(id)} is not the id of an event of the audit trail.`);
+  }
+  return positionOf(bytes, Number(number));
 }
 
 /** Opens events. One whose key was destroyed, or that does not open, is there without its content. */

@@ -1,6 +1,6 @@
 /** Reading of the audit trail, loaded when somebody reads it. */
 import { devices, eventCodes, outcomeOf, typeOf, type AuditEvent } from "../audit/events.ts";
-import { readEvents } from "../audit/reading.ts";
+import { positionIn, readEvents } from "../audit/reading.ts";
 import { idOf } from "../session/handle.ts";
 import { parseUserId } from "../session/user-id.ts";
 import { DAY, type AuditQuery } from "../store/audit.ts";
@@ -15,7 +15,10 @@ export async function* listEvents(trail: Trail, options: AuditListOptions): Asyn
   const { limit = Infinity } = options;
   const { subjects } = await trail.engine();
   const query = await queryOf(subjects, options);
-  let after: AuditQuery["after"];
+  let after: AuditQuery["after"] = options.after && {
+    at: options.after.at.getTime(),
+    position: positionIn(options.after.id),
+  };
   let left = limit;
   while (left > 0) {
     const size = Math.min(PAGE, left);

@@ -1,4 +1,4 @@
-import type { AuditContent, AuditDevice, AuditEventType, AuditOutcome } from "../audit/events.ts";
+import type { AuditContent, AuditDevice, AuditEvent, AuditEventType, AuditOutcome } from "../audit/events.ts";
 import type { ClientInfo } from "../session/format.ts";
 import type { UserId } from "../session/user-id.ts";
 import type { Duration } from "../shared/duration.ts";
@@ -16,6 +16,8 @@ export interface AuditListOptions {
   newestFirst?: boolean;
   /** Default: all of them. */
   limit?: number;
+  /** Continues after this event, the last one of the page before, in the same order. */
+  after?: Pick<AuditEvent, "id" | "at">;
 }
 
 /** An event that the application reports. */
