@@ -104,6 +104,7 @@ export interface Names {
   readonly userIndex: string;
   readonly expiryIndex: string;
   readonly auditTimeIndex: string;
+  readonly auditEventIndex: string;
   readonly auditSubjectIndex: string;
   readonly auditSessionIndex: string;
   readonly auditUserIndex: string;

@@ -49,6 +49,7 @@ export function namesIn(
     userIndex: quote(`${base}_user_ref`),
     expiryIndex: quote(`${base}_expires_bucket`),
     auditTimeIndex: quote(`${base}_audit_time`),
+    auditEventIndex: quote(`${base}_audit_event`),
     auditSubjectIndex: quote(`${base}_audit_subject`),
     auditSessionIndex: quote(`${base}_audit_session`),
     auditUserIndex: quote(`${base}_audit_user`),

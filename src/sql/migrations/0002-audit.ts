@@ -16,6 +16,7 @@ const mysqlTexts = [
   \`body\` MEDIUMBLOB NOT NULL,
   PRIMARY KEY (id),
   KEY {auditTimeIndex} (created_at),
+  KEY {auditEventIndex} (event, created_at),
   KEY {auditSubjectIndex} (subject, created_at),
   KEY {auditSessionIndex} (session_id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC`,
@@ -67,6 +68,7 @@ export const audit: Migration = {
   body BLOB NOT NULL
 ) STRICT, WITHOUT ROWID`,
       `CREATE INDEX IF NOT EXISTS {auditTimeIndex} ON {audit} (created_at)`,
+      `CREATE INDEX IF NOT EXISTS {auditEventIndex} ON {audit} (event, created_at)`,
       `CREATE INDEX IF NOT EXISTS {auditSubjectIndex} ON {audit} (subject, created_at) WHERE subject IS NOT NULL`,
       `CREATE INDEX IF NOT EXISTS {auditSessionIndex} ON {audit} (session_id) WHERE session_id IS NOT NULL`,
       `CREATE TABLE IF NOT EXISTS {auditSubjects} (
@@ -104,6 +106,7 @@ export const audit: Migration = {
 )`,
       `ALTER TABLE {audit} ALTER COLUMN body SET STORAGE EXTERNAL`,
       `CREATE INDEX IF NOT EXISTS {auditTimeIndex} ON {audit} (created_at)`,
+      `CREATE INDEX IF NOT EXISTS {auditEventIndex} ON {audit} (event, created_at)`,
       `CREATE INDEX IF NOT EXISTS {auditSubjectIndex} ON {audit} (subject, created_at) WHERE subject IS NOT NULL`,
       `CREATE INDEX IF NOT EXISTS {auditSessionIndex} ON {audit} (session_id) WHERE session_id IS NOT NULL`,
       `CREATE TABLE IF NOT EXISTS {auditSubjects} (

@@ -158,6 +158,7 @@ function auditTables(table: string, dialect: SchemaDialect): readonly Table[] {
       columns: widestFirst(dialect, events),
       indexes: [
         { name: `${table}_audit_time`, columns: ["created_at"] },
+        { name: `${table}_audit_event`, columns: ["event", "created_at"] },
         {
           name: `${table}_audit_subject`,
           columns: ["subject", "created_at"],
