@@ -1,0 +1,114 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { fetchRequestOf, sendFetchResponse, type NodeRequest } from "../adapters/node/fetch-handler.ts";
+import type { DashboardHandler } from "./dashboard.ts";
+
+/** Middleware for Express, Connect, NestJS and `node:http`. */
+export type NodeMount = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  next?: (error?: unknown) => void,
+) => void;
+
+/**
+ * Mounts the dashboard in Express, Connect or NestJS with `app.use(toNode(handler))`, or in `node:http` as the listener.
+ * Requests for other paths go to `next`; without one they are answered with 404.
+ */
+export function toNode(handler: DashboardHandler): NodeMount {
+  return (request, response, next) => {
+    handle(handler, request, response).then(
+      (isOurs) => {
+        if (isOurs) return;
+        if (next !== undefined) return next();
+        response.statusCode = 404;
+        response.end("Not found\n");
+      },
+      (error: unknown) => {
+        if (next !== undefined) return next(error);
+        process.emitWarning(error as Error);
+        if (response.headersSent) return void response.destroy();
+        response.statusCode = 500;
+        response.end("Internal server error\n");
+      },
+    );
+  };
+}
+
+/** False if the path is not one of the dashboard. */
+async function handle(
+  handler: DashboardHandler,
+  native: NodeRequest,
+  response: ServerResponse,
+): Promise<boolean> {
+  let request: Request;
+  try {
+    request = fetchRequestOf(native, response);
+  } catch {
+    response.statusCode = 400;
+    response.end("Bad request\n");
+    return true;
+  }
+  if (!handler.covers(request)) return false;
+  await sendFetchResponse(await handler(request, { native }), response);
+  return true;
+}
+
+/** As much of Koa's context as a mount uses. */
+interface KoaContext {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly request: { readonly body?: unknown };
+  respond?: boolean;
+}
+
+/** Mounts the dashboard in Koa: `app.use(toKoa(handler))`. */
+export function toKoa(
+  handler: DashboardHandler,
+): (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown> {
+  return async (context, next) => {
+    const native = Object.assign(context.req, { body: context.request.body });
+    const request = fetchRequestOf(native, context.res);
+    if (!handler.covers(request)) return await next();
+    const answer = await handler(request, { native: context });
+    // Koa would send its own answer otherwise. What other middleware has set, such as the session's cookie, is sent too.
+    context.respond = false;
+    await sendFetchResponse(answer, context.res);
+    return undefined;
+  };
+}
+
+/** As much of Fastify as a mount uses. */
+interface FastifyInstance {
+  all(path: string, handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>): unknown;
+  addContentTypeParser(
+    type: string,
+    parser: (request: unknown, payload: unknown, done: (error: null) => void) => void,
+  ): unknown;
+  removeAllContentTypeParsers(): unknown;
+}
+interface FastifyRequest {
+  readonly raw: IncomingMessage;
+}
+interface FastifyReply {
+  readonly raw: ServerResponse;
+  status(code: number): FastifyReply;
+  header(name: string, value: string | readonly string[]): FastifyReply;
+  send(payload: unknown): FastifyReply;
+}
+
+/** Mounts the dashboard in Fastify: `app.register(toFastify(handler))`. */
+export function toFastify(handler: DashboardHandler): (app: any) => Promise<void> {
+  return async (app: FastifyInstance) => {
+    // Within this plugin, bodies are left for the dashboard to read.
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+    const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+      const response = await handler(fetchRequestOf(request.raw, reply.raw), { native: request });
+      void reply.status(response.status);
+      for (const [name, value] of response.headers) if (name !== "set-cookie") void reply.header(name, value);
+      const cookies = response.headers.getSetCookie();
+      if (cookies.length > 0) void reply.header("set-cookie", cookies);
+      return reply.send(response.body);
+    };
+    for (const path of handler.paths) app.all(path, answer);
+  };
+}
