@@ -3,6 +3,7 @@ import { Command, Help } from "commander";
 import { auditCommand } from "./commands/audit.ts";
 import { checkCommand } from "./commands/check.ts";
 import { countCommand } from "./commands/count.ts";
+import { dashboardCommand } from "./commands/dashboard.ts";
 import { eraseCommand } from "./commands/erase.ts";
 import { expireCommand } from "./commands/expire.ts";
 import { exportCommand } from "./commands/export.ts";
@@ -27,6 +28,7 @@ const groups = [
   ["Sessions:", [countCommand, statsCommand, listCommand, showCommand, revokeCommand, expireCommand]],
   ["A user's data:", [exportCommand, eraseCommand]],
   ["Audit trail:", [auditCommand]],
+  ["Dashboard:", [dashboardCommand]],
   ["Keys:", [keysCommand, resealCommand]],
 ] as const;
 

@@ -1,0 +1,83 @@
+import { timingSafeEqual } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { parseCookie } from "cookie";
+import { randomBytes } from "../sealing/random.ts";
+
+const COOKIE = "stored-session-operator";
+
+/** A web server that only the person at this machine reaches, and only with the link. */
+export interface Loopback {
+  /** Works once: whoever opens it first is let in. */
+  readonly link: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves `listener` on the loopback interface to one browser. Other users of the machine can connect to the port, so the first
+ * request must bring the token of the link, which is then spent, and later ones the cookie that it was answered with. Requests
+ * under another host name are refused, or a page elsewhere could reach this server by DNS rebinding.
+ * @param port 0 for any that is free
+ */
+export async function serveOnce(
+  listener: (request: IncomingMessage, response: ServerResponse) => void,
+  port: number,
+): Promise<Loopback> {
+  const cookie = secret();
+  let token: string | null = secret();
+  const server = createServer((request, response) => {
+    const refuse = (status: number, text: string): void => {
+      response.writeHead(status, {
+        "content-type": "text/plain; charset=utf-8",
+        "cache-control": "no-store",
+      });
+      response.end(`${text}\n`);
+    };
+    if (request.headers.host !== hostOf(server))
+      return refuse(421, "Open the link that the command printed.");
+    const url = new URL(`http://${hostOf(server)}${request.url ?? "/"}`);
+    const given = url.searchParams.get("token");
+    if (url.pathname === "/" && given !== null) {
+      if (token === null || !isSame(given, token)) {
+        return refuse(403, "This link was used before. Start the command again for another one.");
+      }
+      token = null;
+      response.writeHead(303, {
+        location: "/",
+        "set-cookie": `${COOKIE}=${cookie}; HttpOnly; SameSite=Strict; Path=/`,
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+      });
+      return void response.end();
+    }
+    if (!isSame(parseCookie(request.headers.cookie ?? "")[COOKIE] ?? "", cookie)) {
+      return refuse(403, "Open the link that the command printed.");
+    }
+    listener(request, response);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  return {
+    link: `http://${hostOf(server)}/?token=${token}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function hostOf(server: Server): string {
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function secret(): string {
+  return Buffer.from(randomBytes(32)).toString("base64url");
+}
+
+function isSame(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}

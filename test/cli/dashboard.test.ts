@@ -1,0 +1,99 @@
+import { once } from "node:events";
+import { request } from "node:http";
+import { afterEach, expect, test } from "vitest";
+import { createSessionManager } from "../../src/manager.ts";
+import { generateKey } from "../../src/sealing/keyring.ts";
+import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { serveOnce } from "../../src/cli/loopback.ts";
+import { Folder } from "./command.ts";
+
+const folders: Folder[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) folder.remove();
+});
+
+async function prepared(): Promise<Folder> {
+  const folder = new Folder();
+  folders.push(folder);
+  const keys = generateKey();
+  Object.assign(folder.env, {
+    STORED_SESSION_KEYS: keys,
+    STORED_SESSION_DATABASE_URL: `sqlite:${folder.path}/s.sqlite3`,
+  });
+  const sessions = createSessionManager({
+    store: sqliteStore(`${folder.path}/s.sqlite3`),
+    keys,
+    audit: true,
+    cookie: { secure: false },
+  });
+  const session = await sessions.load(null, { userAgent: "Phone" });
+  session.login("alice");
+  await sessions.commit(session);
+  await sessions.close();
+  return folder;
+}
+
+test("stored-session dashboard: start → a link that works once, on the loopback interface; Ctrl-C ends it", async () => {
+  const folder = await prepared();
+  const child = folder.start("dashboard");
+  let printed = "";
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  const exited = once(child, "close");
+  await expect.poll(() => printed, { timeout: 60_000 }).toContain("Ctrl-C ends the dashboard");
+  const [link] = /http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]{43}/.exec(printed)!;
+  const { origin } = new URL(link);
+
+  expect((await fetch(`${origin}/`)).status).toBe(403);
+  expect((await fetch(`${origin}/?token=${"A".repeat(43)}`)).status).toBe(403);
+  const opened = await fetch(link, { redirect: "manual" });
+  expect(opened.status).toBe(303);
+  const set = opened.headers.get("set-cookie")!;
+  expect(set).toMatch(/^stored-session-operator=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/$/);
+  const cookie = set.split(";")[0]!;
+  expect((await fetch(link, { redirect: "manual" })).status).toBe(403);
+  const page = await fetch(`${origin}/user?id=alice`, { headers: { cookie } });
+  expect(await page.text()).toContain("Phone");
+
+  child.kill("SIGINT");
+  expect((await exited)[0]).toBe(0);
+});
+
+test("stored-session dashboard: another host name → 421 (DNS rebinding)", async () => {
+  const server = await serveOnce((_, response) => response.end("shown"), 0);
+  const { port } = new URL(server.link);
+  const answer = await new Promise<number>((resolve, reject) => {
+    request({ host: "127.0.0.1", port, path: "/", headers: { host: `evil.example:${port}` } }, (response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    })
+      .on("error", reject)
+      .end();
+  });
+  expect(answer).toBe(421);
+  await server.close();
+});
+
+test("stored-session dashboard --read-only → no form that ends, reveals or exports; a port in use → says so", async () => {
+  const folder = await prepared();
+  const busy = await serveOnce(() => {}, 0);
+  const { port } = new URL(busy.link);
+  const failed = await folder.spawn("dashboard", "--port", port);
+  expect(failed.code).toBe(2);
+  expect(failed.err).toContain(`Port ${port} is in use. Choose another with --port.`);
+  await busy.close();
+
+  const child = folder.start("dashboard", "--read-only", "--port", port);
+  let printed = "";
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  await expect.poll(() => printed, { timeout: 60_000 }).toContain("Ctrl-C");
+  const [link] = /http:\S+/.exec(printed)!;
+  const cookie = (await fetch(link, { redirect: "manual" })).headers.get("set-cookie")!.split(";")[0]!;
+  const { origin } = new URL(link);
+  for (const path of ["/user?id=alice", "/keys", "/audit"]) {
+    const text = await (await fetch(origin + path, { headers: { cookie } })).text();
+    expect(text).not.toMatch(/class="danger"|Reveal|Download/);
+  }
+  child.kill("SIGTERM");
+  await once(child, "close");
+});
