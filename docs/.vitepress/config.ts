@@ -51,6 +51,7 @@ const operations = [
   page("Rolling deploys", "rolling-deploys"),
   page("Telemetry", "telemetry"),
   page("Audit trail", "audit"),
+  page("Dashboard", "dashboard"),
   page("Incident guide", "incident-guide"),
   page("Backup and restore", "backup"),
 ];

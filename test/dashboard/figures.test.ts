@@ -1,0 +1,163 @@
+import { describe, expect, test } from "vitest";
+import { Counts, periods, sumOf } from "../../src/dashboard/counts.ts";
+import { sampleOf } from "../../src/dashboard/sample.ts";
+import { recordsOf } from "../../src/manager.ts";
+import { randomBytes } from "../../src/sealing/random.ts";
+import type { AuditStore, DayCount } from "../../src/store/audit.ts";
+import type { RowInfo } from "../../src/store/row.ts";
+import { world } from "./world.ts";
+
+const HOUR = 3_600_000;
+
+/** Counts one event for each minute, and remembers what it was asked. */
+function counting(
+  now: { now: number },
+  gate: Promise<void> = Promise.resolve(),
+): { counts: Counts; asked: [number, number][] } {
+  const asked: [number, number][] = [];
+  const store = {
+    count: async (since: number, until: number): Promise<DayCount[]> => {
+      asked.push([since, until]);
+      if (asked.length > 4) await gate;
+      const minutes = Math.max(0, Math.floor((Math.min(until, now.now) - since) / 60_000));
+      return [{ day: 0, event: 2, outcome: 0, device: 1, count: minutes }];
+    },
+    prunedCounts: async (): Promise<DayCount[]> => [],
+  };
+  return { counts: new Counts(store as unknown as AuditStore, () => now.now), asked };
+}
+
+describe("counts of the dashboard", () => {
+  test.each(["hour", "day", "month"] as const)(
+    "%s: first view → at most four statements, the rest in the background; later views → what has happened since",
+    async (name) => {
+      const now = { now: Date.UTC(2026, 10, 30, 12, 34) };
+      const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+      const { counts, asked } = counting(now, gate);
+      await counts.figures(name); // does not wait for the fifth
+      open();
+      await counts.settled();
+      const all = asked.length;
+      const { pieces } = await counts.figures(name);
+      expect(pieces.every(({ counts: some }) => some !== null)).toBe(true);
+      expect(asked.length - all).toBeLessThanOrEqual(2);
+      const { step, steps } = periods[name];
+      const start = Math.floor(now.now / step) * step - (steps - 1) * step;
+      const sum = pieces.reduce((total, piece) => total + sumOf(piece.counts, () => true), 0);
+      expect(sum).toBe((now.now - start) / 60_000);
+    },
+  );
+
+  test("a piece that has just ended → is counted again until late transactions are over, then never", async () => {
+    const now = { now: Date.UTC(2026, 10, 30, 12, 0, 30) };
+    const { counts, asked } = counting(now);
+    await counts.figures("day");
+    await counts.settled();
+    const eleven = Date.UTC(2026, 10, 30, 11);
+    const times = () => asked.filter(([since]) => since === eleven).length;
+    expect(times()).toBe(1);
+    await counts.figures("day");
+    expect(times()).toBe(2);
+    now.now += 60_000;
+    await counts.figures("day");
+    await counts.figures("day");
+    expect(times()).toBe(3);
+  });
+
+  test("the next day → the day before is counted once as a whole, and what was pruned is added", async () => {
+    const now = { now: Date.UTC(2026, 10, 30, 23, 30) };
+    const { counts } = counting(now);
+    await counts.figures("month");
+    await counts.settled();
+    now.now += HOUR;
+    await counts.figures("month");
+    await counts.settled();
+    const { pieces } = await counts.figures("month");
+    expect(sumOf(pieces.at(-2)!.counts, () => true)).toBe(24 * 60);
+    expect(sumOf(pieces.at(-1)!.counts, () => true)).toBe(30);
+  });
+
+  test("a statement fails → the page fails, and the next one counts again", async () => {
+    const now = { now: Date.UTC(2026, 10, 30, 12) };
+    let isDown = true;
+    const store = {
+      count: async () => {
+        if (isDown) throw new Error("down");
+        return [];
+      },
+      prunedCounts: async () => [],
+    };
+    const counts = new Counts(store as unknown as AuditStore, () => now.now);
+    await expect(counts.figures("hour")).rejects.toThrow("down");
+    isDown = false;
+    await counts.figures("hour");
+    await counts.settled();
+    expect((await counts.figures("hour")).pieces.every(({ counts: some }) => some !== null)).toBe(true);
+  });
+});
+
+describe("sample of the table", () => {
+  /** A table with random ids, of which `scanInfo` returns pages. */
+  function table(size: number): { ids: Uint8Array[]; statements: number; scan: typeof scan } {
+    const ids = Array.from({ length: size }, () => randomBytes(32)).toSorted((a, b) => Buffer.compare(a, b));
+    const it = { ids, statements: 0, scan };
+    async function scan(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+      it.statements++;
+      let [from, to] = [0, after === null ? 0 : ids.length];
+      while (from < to) {
+        const middle = (from + to) >> 1;
+        if (Buffer.compare(ids[middle]!, after!) > 0) to = middle;
+        else from = middle + 1;
+      }
+      return ids.slice(from, from + limit).map(
+        (id) =>
+          ({
+            id,
+            head: new Uint8Array(64),
+            client: null,
+            userRef: null,
+            bytes: 100,
+            createdAt: now,
+            updatedAt: now,
+            expiresAt: now + HOUR,
+            absoluteExpiresAt: now + HOUR,
+            version: 1,
+          }) as RowInfo,
+      );
+    }
+    return it;
+  }
+  const now = Date.UTC(2026, 10, 30, 12);
+
+  test.each([0, 1, 999, 1_000, 1_001, 1_500, 2_000])(
+    "%d sessions → counted exactly or close, in two statements",
+    async (size) => {
+      const it = table(size);
+      const records = recordsOf(world().sessions as never);
+      records.store.scanInfo = it.scan;
+      for (let round = 0; round < 20; round++) {
+        it.statements = 0;
+        const sample = await sampleOf(records);
+        expect(it.statements).toBeLessThanOrEqual(2);
+        if (sample.isExact) expect(sample.rows).toBe(size);
+        else expect(Math.abs(sample.rows - size) / size).toBeLessThan(6 * sample.error);
+        if (size < 1_000) expect(sample.isExact).toBe(true);
+      }
+    },
+  );
+
+  test("100,000 sessions → an estimate whose error is as large as it says", async () => {
+    const it = table(100_000);
+    const records = recordsOf(world().sessions as never);
+    records.store.scanInfo = it.scan;
+    const errors = [];
+    for (let round = 0; round < 100; round++) {
+      const sample = await sampleOf(records);
+      expect(sample.isExact).toBe(false);
+      errors.push((sample.rows - 100_000) / 100_000 / sample.error);
+    }
+    const spread = Math.sqrt(errors.reduce((sum, error) => sum + error * error, 0) / errors.length);
+    expect(spread).toBeGreaterThan(0.5);
+    expect(spread).toBeLessThan(1.6);
+  });
+});

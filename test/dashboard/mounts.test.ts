@@ -1,0 +1,188 @@
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import { serve } from "@hono/node-server";
+import Koa from "koa";
+import { describe, expect, test } from "vitest";
+import { toFastify, toKoa, toNode } from "../../src/dashboard/index.ts";
+import { session as expressSession } from "../../src/adapters/express.ts";
+import { base, world, type World } from "./world.ts";
+
+interface Mounted {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+async function listening(server: Server): Promise<Mounted> {
+  if (!server.listening) {
+    server.listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** Each answers "application" at every other path. */
+const mounts: Readonly<Record<string, (it: World) => Promise<Mounted>>> = {
+  "node:http": ({ handler }) => {
+    const mount = toNode(handler);
+    return listening(createServer((req, res) => mount(req, res, () => res.end("application"))));
+  },
+  Express: ({ handler }) => {
+    const app = express();
+    app.use(toNode(handler));
+    app.use((_req, res) => void res.send("application"));
+    return listening(createServer(app));
+  },
+  "Express, under a path, after body parsers and sessions": ({ handler, sessions }) => {
+    const app = express();
+    app.use(express.urlencoded({ extended: false }), express.json());
+    app.use(expressSession(sessions));
+    app.use(base, toNode(handler));
+    app.use((_req, res) => void res.send("application"));
+    return listening(createServer(app));
+  },
+  Fastify: async ({ handler }) => {
+    const app = fastify();
+    app.register(toFastify(handler));
+    app.all("/*", async () => "application");
+    app.post("/form", async (request) => request.body);
+    await app.listen({ port: 0, host: "127.0.0.1" });
+    return { ...(await listening(app.server)), close: () => app.close() };
+  },
+  Koa: ({ handler }) => {
+    const app = new Koa();
+    app.use(toKoa(handler));
+    app.use((context) => void (context.body = "application"));
+    return listening(createServer(app.callback() as RequestListener));
+  },
+  Hono: async ({ handler }) => {
+    const app = new Hono();
+    for (const path of handler.paths)
+      app.all(path, (context) => handler(context.req.raw, { native: context }));
+    app.all("*", (context) => context.text("application"));
+    const server = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }) as Server;
+    return listening(server);
+  },
+};
+
+describe.each(Object.entries(mounts))("dashboard in %s", (_, mount) => {
+  test("pages, a form and a redirect → as the handler answers; other paths stay the application's", async () => {
+    const it = world();
+    const handle = await it.login("alice");
+    const mounted = await mount(it);
+    try {
+      const url = `${mounted.url}${base}`;
+      const first = await fetch(`${url}/user?id=alice`);
+      expect(first.status).toBe(200);
+      expect(first.headers.get("content-security-policy")).toContain("default-src 'none'");
+      const page = await first.text();
+      expect(page).toContain("1 live session");
+      const cookie = first.headers
+        .getSetCookie()
+        .find((text) => text.startsWith("stored-session-dashboard="))!;
+      const token = /name="token" value="([^"]+)"/.exec(page)![1]!;
+      const send = (origin: string) =>
+        fetch(`${url}/user`, {
+          method: "POST",
+          redirect: "manual",
+          headers: { cookie: cookie.split(";")[0]!, origin },
+          body: new URLSearchParams({ token, id: "alice", action: "end", handle, reason: "why & how=1" }),
+        });
+      expect((await send("http://evil.example")).status).toBe(403);
+      const ended = await send(mounted.url);
+      expect(ended.status).toBe(303);
+      expect(ended.headers.get("location")).toBe(`${base}/user?id=alice&ended=1`);
+      expect(await it.sessions.forUser("alice").list()).toEqual([]);
+      expect((await it.events()).find(({ type }) => type === "session.revoked")!.reason).toBe("why & how=1");
+
+      for (const path of ["/", "/admin", `${base}x`]) {
+        expect(await (await fetch(mounted.url + path)).text(), path).toBe("application");
+      }
+      expect((await fetch(url, { method: "HEAD" })).status).toBe(200);
+      expect((await fetch(url)).status).toBe(200);
+    } finally {
+      await mounted.close();
+    }
+  });
+
+  test("a long download → is streamed, and ends when the client leaves", async () => {
+    const it = world();
+    for (let at = 0; at < 50; at++) await it.sessions.audit.record("login.failed", { identifier: `n${at}` });
+    const mounted = await mount(it);
+    let hasEnded = false;
+    const list = it.sessions.audit.list.bind(it.sessions.audit);
+    it.sessions.audit.list = async function* (options) {
+      try {
+        for (;;) yield* list(options);
+      } finally {
+        hasEnded = true;
+      }
+    };
+    try {
+      const page = await fetch(`${mounted.url}${base}/keys`);
+      const cookie = page.headers
+        .getSetCookie()
+        .find((text) => text.startsWith("stored-session-dashboard="))!;
+      const token = /name="token" value="([^"]+)"/.exec(await page.text())![1]!;
+      const left = new AbortController();
+      const response = await fetch(`${mounted.url}${base}/audit`, {
+        method: "POST",
+        headers: { cookie: cookie.split(";")[0]!, origin: mounted.url },
+        body: new URLSearchParams({ token, action: "export", format: "json" }),
+        signal: left.signal,
+      });
+      const reader = response.body!.getReader();
+      await reader.read();
+      left.abort();
+      await expect.poll(() => hasEnded, { timeout: 20_000 }).toBe(true);
+    } finally {
+      await mounted.close();
+    }
+  });
+});
+
+test("dashboard in Next.js: the handler is the route handler of `[[...path]]` → a NextRequest is answered", async () => {
+  const it = world();
+  await it.login("alice");
+  const { NextRequest } = (await import("next/server.js")) as unknown as { NextRequest: typeof Request };
+  const response = await it.handler(new NextRequest(`http://localhost${base}/user?id=alice`));
+  expect(await response.text()).toContain("1 live session");
+});
+
+test("dashboard in Fastify: the body parsers of other routes → stay as they are", async () => {
+  const mounted = await mounts["Fastify"]!(world());
+  try {
+    const response = await fetch(`${mounted.url}/form`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: `{"a":1}`,
+    });
+    expect(await response.json()).toEqual({ a: 1 });
+  } finally {
+    await mounted.close();
+  }
+});
+
+test("node:http: an error of authorize without `next` → 500 without details, and a process warning", async () => {
+  const it = world({}, { authorize: () => Promise.reject(new Error("secret detail")) });
+  const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
+  const mounted = await listening(createServer(toNode(it.handler)));
+  try {
+    const response = await fetch(mounted.url + base);
+    expect(response.status).toBe(500);
+    expect(await response.text()).not.toContain("secret");
+    expect((await warned).message).toBe("secret detail");
+    expect((await fetch(`${mounted.url}/elsewhere`)).status).toBe(404);
+  } finally {
+    await mounted.close();
+  }
+});

@@ -1,0 +1,259 @@
+import { describe, expect, test } from "vitest";
+import { StoreError } from "../../src/errors.ts";
+import { generateKey } from "../../src/sealing/keyring.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import { migrate } from "../../src/store/migrate.ts";
+import { databases } from "../servers/databases.ts";
+import { Browser, everything, world } from "./world.ts";
+
+const textOf = (page: string): string =>
+  page
+    .replaceAll(/<(style|script|svg)[\s\S]*?<\/\1>/g, " ")
+    .replaceAll(/<[^>]+>/g, " ")
+    .replaceAll(/\s+/g, " ");
+
+const stores = [
+  { name: "memory", open: async () => ({ store: memoryStore(), async [Symbol.asyncDispose]() {} }) },
+  ...databases.map((database) => ({
+    name: database.name,
+    open: async () => {
+      const created = await database.createStore();
+      await migrate(created.store);
+      return created;
+    },
+  })),
+];
+
+describe.each(stores)("dashboard on $name", ({ open }) => {
+  test("logins, failures, ends and refusals → figures of the overview", async () => {
+    await using created = await open();
+    const it = world({ store: created.store });
+    const browser = new Browser(it.handler);
+    for (const user of ["alice", "alice", "bob"]) await it.login(user);
+    await it.sessions.audit.record("login.failed", { identifier: "eve", reason: "wrong password" });
+    await it.sessions.load("session=AAAA");
+    await it.sessions.audit.checkpoint();
+    await it.sessions.forUser("bob").revokeAll({ by: "admin", reason: "left" });
+    for (const period of ["hour", "day", "month"]) {
+      const text = textOf(await browser.text(`/?period=${period}`));
+      expect(text, period).toMatch(/Live sessions 2 counted/);
+      expect(text).toMatch(/Signed in 2 counted/);
+      expect(text).toMatch(/Logins 3 Last/);
+      expect(text).toMatch(/Failed logins 1 Last/);
+      expect(text).toMatch(/Ended 1 Last/);
+      expect(text).toMatch(/desktop 3/);
+    }
+  });
+
+  test("a user → devices and history; one, all others and all sessions end, with actor and reason in the trail", async () => {
+    await using created = await open();
+    const it = world({ store: created.store });
+    const browser = new Browser(it.handler);
+    const handles = [];
+    for (let device = 1; device <= 4; device++) {
+      handles.push(
+        await it.login("alice", { address: `203.0.113.${device}`, userAgent: `Device ${device}` }),
+      );
+      it.time.now += 1_000;
+    }
+    await it.login("bob");
+    const page = textOf(await browser.text("/user?id=alice"));
+    expect(page).toContain("4 live sessions");
+    expect(page).toContain("Device 3");
+    expect(page).toContain("aal1");
+    expect(page).toContain("searching for a part of an id is impossible");
+    expect(page).toMatch(/Login 2026-11-30/);
+
+    const post = async (fields: Record<string, string>) => {
+      const response = await browser.post("/user", { id: "alice", reason: "stolen laptop", ...fields });
+      return new URL(response.headers.get("location")!, "http://x").searchParams.get("ended");
+    };
+    expect(await post({ action: "end", handle: handles[0]! })).toBe("1");
+    expect(await post({ action: "end", handle: handles[0]! })).toBe("0");
+    expect(await post({ action: "others", handle: handles[1]! })).toBe("2");
+    expect((await it.sessions.forUser("alice").list()).map(({ handle }) => handle)).toEqual([handles[1]]);
+    expect(await post({ action: "all" })).toBe("1");
+    expect(await it.sessions.forUser("bob").list()).toHaveLength(1);
+    const revoked = (await it.events()).filter(({ type }) => type === "session.revoked");
+    expect(revoked).toHaveLength(4);
+    expect(
+      revoked.every(({ actor, reason }) => actor === "ada@example.org" && reason === "stolen laptop"),
+    ).toBe(true);
+  });
+
+  test("events → pages of 50 by keyset: each event once, in order, also where many have the same time", async () => {
+    await using created = await open();
+    const it = world({ store: created.store });
+    for (let at = 0; at < 130; at++) {
+      await it.sessions.audit.record("login.failed", { identifier: `n${at}` });
+      if (at % 40 === 0) it.time.now += 1;
+    }
+    const browser = new Browser(it.handler);
+    const seen: string[] = [];
+    let path: string | undefined = "/audit?type=login.failed";
+    while (path !== undefined) {
+      const page: string = await browser.text(path);
+      seen.push(...[...page.matchAll(/<q>(n\d+)<\/q>/g)].map(([, name]) => name!));
+      const next = /rel="next" href="\/admin\/sessions([^"]+)"/.exec(page)?.[1]?.replaceAll("&amp;", "&");
+      path = next;
+    }
+    expect(seen).toHaveLength(130);
+    expect(new Set(seen).size).toBe(130);
+  });
+
+  test("keys and jobs → oldest expired session, leases, and an exact count by key", async () => {
+    await using created = await open();
+    const older = generateKey();
+    const first = world({ store: created.store, keys: older, idleTimeout: "1 h" });
+    for (let at = 0; at < 3; at++) await first.login(`u${at}`);
+    const it = world({ store: created.store, keys: [generateKey(), older], idleTimeout: "1 h" });
+    it.time.now = first.time.now + 2 * 3_600_000;
+    await it.login("new");
+    const browser = new Browser(it.handler);
+    expect(textOf(await browser.text("/keys"))).toMatch(
+      /ended 60 minutes ago, not deleted yet|ended 1 hour ago, not deleted yet/,
+    );
+    expect(textOf(await browser.text("/keys"))).toMatch(/25%, of all 4 sessions/);
+    const counted = textOf(await (await browser.post("/keys", { action: "count" })).text());
+    expect(counted).toMatch(/newest 1 0/);
+    expect(counted).toMatch(/older 0 3/);
+    await it.sessions.expire({ exclusive: true });
+    expect(textOf(await browser.text("/keys"))).toContain("none waits to be deleted");
+  });
+});
+
+describe("dashboard: sessions", () => {
+  test("R48: reveal → needs a reason, is recorded before it is shown, and shows nothing without", async () => {
+    const it = world();
+    const session = await it.sessions.load(null);
+    Object.assign(session.data, { cart: ["oolong"] });
+    session.login("alice");
+    await it.sessions.commit(session);
+    const { handle } = session;
+    const browser = new Browser(it.handler);
+    expect(await browser.text(`/session?handle=${handle}`)).not.toContain("oolong");
+    const without = await browser.post("/session", { handle, action: "reveal", reason: " " });
+    expect(without.status).toBe(400);
+    expect(await without.text()).not.toContain("oolong");
+    const page = await (
+      await browser.post("/session", { handle, action: "reveal", reason: "ticket 12" })
+    ).text();
+    expect(page).toContain("oolong");
+    const event = (await it.events()).find(({ type }) => type === "data.revealed");
+    expect(event).toMatchObject({
+      actor: "ada@example.org",
+      reason: "ticket 12",
+      user: "alice",
+      session: handle,
+    });
+  });
+
+  test("sealed to the cookie → nothing to reveal, and the page says why", async () => {
+    const it = world({ sealTo: "cookie" });
+    const handle = await it.login("alice");
+    const browser = new Browser(it.handler);
+    expect(await browser.text(`/session?handle=${handle}`)).toContain("Nobody but its owner can open it");
+    expect((await browser.post("/session", { handle, action: "reveal", reason: "x" })).status).toBe(400);
+  });
+
+  test("a session of another application in the same table → is not found", async () => {
+    const store = memoryStore();
+    const keys = generateKey();
+    const [shop, office] = [world({ store, keys, app: "shop" }), world({ store, keys, app: "office" })];
+    const handle = await office.login("alice");
+    const browser = new Browser(shop.handler);
+    expect(await browser.text(`/session?handle=${handle}`)).toContain(
+      "No session is stored under this handle",
+    );
+    expect((await browser.post("/session", { handle, action: "end", reason: "x" })).status).toBe(400);
+    expect(await office.sessions.forUser("alice").list()).toHaveLength(1);
+  });
+
+  test("end all sessions → a typed confirmation, a reason, and a fresh login where `session` is given", async () => {
+    const it = world({}, { confirmAt: "/confirm" });
+    const session = await it.sessions.load(null);
+    session.login("ada");
+    const cookie = (await it.sessions.commit(session))!.split(";")[0]!;
+    await it.login("alice");
+    it.access = { actor: "ada", may: everything, session: await it.sessions.load(cookie) };
+    const browser = new Browser(it.handler);
+    const fields = { action: "endAll", reason: "key leaked", confirm: "end all sessions" };
+    expect((await browser.post("/keys", { ...fields, confirm: "yes" })).status).toBe(400);
+    expect((await browser.post("/keys", { ...fields, reason: "" })).status).toBe(400);
+    it.time.now += 6 * 60_000;
+    expect((await browser.post("/keys", fields)).status).toBe(403);
+    expect(await browser.text("/keys")).toContain(`href="/confirm?return_to=%2Fadmin%2Fsessions%2Fkeys"`);
+    expect(await it.sessions.count()).toBe(2);
+    it.time.now -= 6 * 60_000;
+    expect(await (await browser.post("/keys", fields)).text()).toContain("2 sessions ended.");
+    expect(await it.sessions.count()).toBe(0);
+  });
+});
+
+describe("dashboard: the audit trail", () => {
+  test("verify → streams the verdict, and names what was changed", async () => {
+    const it = world();
+    await it.login("alice");
+    await it.sessions.audit.checkpoint();
+    const browser = new Browser(it.handler);
+    expect(await (await browser.post("/audit", { action: "verify" })).text()).toContain(
+      "Nothing was changed.",
+    );
+  });
+
+  test("R48: reading events → each page is recorded with its reader, and the next page of a list is not", async () => {
+    const it = world();
+    await it.login("alice");
+    const browser = new Browser(it.handler);
+    await browser.text("/user?id=alice");
+    await browser.text("/audit");
+    await browser.post("/audit", { action: "export", format: "json" });
+    const read = (await it.events()).filter(({ type }) => type === "trail.read");
+    expect(read.map(({ reason }) => reason)).toEqual(["history of a user", "list", "export as json"]);
+    expect(read.every(({ actor }) => actor === "ada@example.org")).toBe(true);
+  });
+
+  test("the trail is off → every page says how to turn it on", async () => {
+    const it = world({ audit: false });
+    await it.login("alice");
+    const browser = new Browser(it.handler);
+    for (const path of ["/", "/user?id=alice", "/audit"]) {
+      expect(await browser.text(path), path).toContain("The audit trail is off");
+    }
+    expect((await browser.post("/user", { id: "alice", action: "all", reason: "x" })).status).toBe(303);
+    expect(await it.sessions.count()).toBe(0);
+  });
+
+  test("nothing is stored yet → empty states, no NaN and no error", async () => {
+    const browser = new Browser(world().handler);
+    for (const path of ["/", "/user", "/user?id=nobody", "/session?handle=x", "/audit", "/keys"]) {
+      const text = textOf(await browser.text(path));
+      expect(text, path).not.toMatch(/NaN|undefined|null|Infinity/);
+    }
+    expect(textOf(await browser.text("/"))).toContain("No sessions are stored yet");
+  });
+});
+
+describe("dashboard: a store that is down", () => {
+  test("promise 8: every page → 503 as a page that says what to do", async () => {
+    const store = memoryStore();
+    const it = world({ store });
+    await it.login("alice");
+    const browser = new Browser(it.handler);
+    const token = await browser.token();
+    const down = () =>
+      Promise.reject(new StoreError("The server closed the connection.", { outcome: "none" }));
+    store.scanInfo = down;
+    store.read = down;
+    store.listByUser = down;
+    store.deleteByUser = down;
+    Object.assign(store.audit!, { find: down, commit: down, count: down });
+    for (const path of ["/", "/live", "/user?id=alice", "/audit", "/keys"]) {
+      const response = await browser.get(path);
+      expect(response.status, path).toBe(503);
+      expect(await response.text()).toContain("The session store does not answer");
+    }
+    const response = await browser.post("/user", { token, id: "alice", action: "all", reason: "x" });
+    expect(response.status).toBe(503);
+  });
+});
