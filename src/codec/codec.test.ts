@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import * as fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { LimitError, StoredSessionError, ValueError } from "../errors.ts";
-import { Codec, type Content } from "./codec.ts";
+import { Codec, hasLinks, type Content } from "./codec.ts";
 
 const codec = new Codec({ maxBytes: 1_048_576 });
 const holds =
@@ -801,6 +801,24 @@ describe("R45, promise 10: limits of encoding", () => {
   test("a rejected value → leaves nothing behind in the codec", () => {
     expect(() => codec.encode(content({ a: { b: () => 1 } }))).toThrow(ValueError);
     expect(roundTrip([1])).toStrictEqual([1]);
+  });
+});
+
+describe("hasLinks", () => {
+  const authentication = { at: 1, level: "high" };
+  test("a login with links → true; without links, without a level or anonymous → false", () => {
+    const linked = content(
+      { a: 1 },
+      { user: "1", authentication: { ...authentication, links: { idp: "s1" } } },
+    );
+    expect(hasLinks(codec.encode(linked))).toBe(true);
+    expect(codec.decode(codec.encode(linked))).toStrictEqual(linked);
+    for (const other of [
+      content({ a: 3 }, { user: "1", authentication }),
+      content({ a: 3 }, { user: "1" }),
+      content({}),
+    ])
+      expect(hasLinks(codec.encode(other))).toBe(false);
   });
 });
 
