@@ -34,7 +34,7 @@ function unsupported(rule: Rule): object {
 function asPostgres(text: string): string {
   if (!text.startsWith("CREATE")) return text;
   return text
-    .replace(/\b(id|expires_bucket|created_at|subject|number|slot) ASC\b/g, "$1")
+    .replace(/\b(id|expires_bucket|created_at|subject|number|slot|session_id|link) ASC\b/g, "$1")
     .replace("CREATE INDEX ASYNC", "CREATE INDEX");
 }
 

@@ -58,7 +58,8 @@ function inOrder(text: string): string {
   // An index for equality of its first column may stay hashed by it.
   return text
     .replace(/\((expires_bucket|created_at)(?=[,)])/, "($1 ASC")
-    .replace(", created_at)", ", created_at ASC)");
+    .replace(", created_at)", ", created_at ASC)")
+    .replace("(session_id, link)", "(session_id ASC, link ASC)");
 }
 
 export const TRAITS: Readonly<Record<PostgresEngine, EngineTraits>> = {
