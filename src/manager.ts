@@ -27,6 +27,7 @@ import { ownerOf } from "./session/user-rows.ts";
 import type { WalkOptions } from "./session/walk.ts";
 import { Writes } from "./session/writes.ts";
 import type { Duration } from "./shared/duration.ts";
+import { afterChanges } from "./store/partial-failure.ts";
 import { infoOfRow } from "./store/row.ts";
 
 /** The settings of a manager, for the adapters and drop-in stores of this package. */
@@ -181,7 +182,11 @@ export class SessionManager<Data = SessionData> {
   async eraseUser(userId: UserId): Promise<number> {
     const user = parseUserId(userId, "sessions.eraseUser");
     const erased = await userSessions(this.#records, user, this.#audit).revokeAll();
-    if (erased > 0) await this.#settings.store.links?.sweep();
+    try {
+      if (erased > 0) await this.#settings.store.links?.sweep();
+    } catch (error) {
+      throw afterChanges(error, erased, "deleted");
+    }
     return erased;
   }
 
