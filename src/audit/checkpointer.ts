@@ -99,6 +99,8 @@ export class Checkpointer {
    */
   async prune(heads: readonly Head[], floor: number, counts: readonly DayCount[]): Promise<Anchored | null> {
     await this.#catchUp();
+    // Recorded twice, their events would count twice.
+    if (heads.some(({ chain }) => this.#heads.get(keyOf(chain))?.number === PRUNED)) return null;
     const events = this.#last?.events ?? 0;
     return await this.#add({ kind: "pruned", heads, events, floor }, counts);
   }

@@ -26,6 +26,7 @@ export class Engine {
   readonly writer: Writer;
   readonly checkpointer: Checkpointer;
   readonly #settings: TrailSettings;
+  readonly #events: EngineEvents;
 
   constructor(settings: TrailSettings, events: EngineEvents) {
     const { store, keys, app, clock, timeout, userRefs } = settings;
@@ -46,8 +47,15 @@ export class Engine {
         }
       },
     });
-    const { anchor, onDamage } = events;
-    this.checkpointer = new Checkpointer({ store, keys, clock, anchor, onDamage });
+    this.#events = events;
+    this.checkpointer = this.signer();
+  }
+
+  /** One that has read nothing yet, for work beside the process that signs: checkpoints have unique numbers. */
+  signer(): Checkpointer {
+    const { store, keys, clock } = this.#settings;
+    const { anchor, onDamage } = this.#events;
+    return new Checkpointer({ store, keys, clock, anchor, onDamage });
   }
 
   /** Seals the keys of users and chains under the newest key of the ring. Returns how many. */

@@ -30,8 +30,16 @@ export interface AuditOptions {
    * from an AsyncLocalStorage, or the person who acts on behalf of another.
    */
   readonly context?: () => Pick<AuditContent, "requestId" | "actor" | "reason" | "details"> | undefined;
-  /** How long events are kept. Minimum "3 days". Default: forever. `sessions.audit.prune()` deletes older ones. */
+  /**
+   * How long events are kept. Minimum "3 days". Default: forever. The expiry job deletes older ones in whole segments, each
+   * what one process has written within a day, so that an event stays for up to a day longer.
+   */
   readonly retention?: Duration;
+  /**
+   * Takes the lines of each segment before it is deleted: see `fileArchive` of `stored-session/audit`. If it throws, nothing is
+   * deleted.
+   */
+  readonly archive?: (segment: string, lines: AsyncIterable<string>) => void | Promise<void>;
 }
 
 const DAY = 86_400_000;
@@ -46,6 +54,7 @@ const checks = {
   anchor: isFunction,
   context: isFunction,
   retention: durationFrom(3 * DAY),
+  archive: isFunction,
 } as const;
 
 /** Every problem of the option `audit`, a sentence each. */

@@ -19,6 +19,8 @@ export interface PruneOptions {
    */
   readonly archive?: ((chain: string, lines: AsyncIterable<string>) => void | Promise<void>) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called now and then. False if another process prunes meanwhile: it stops before it deletes anything further. */
+  readonly mayGoOn: () => Promise<boolean>;
 }
 
 export interface PruneResult {
@@ -45,7 +47,8 @@ export async function prune(
   const counts = new Map<string, DayCount>();
   for (const head of due) {
     options.signal?.throwIfAborted();
-    await options.archive?.(Buffer.from(head.chain).toString("base64url"), linesOf(store, head));
+    await assertMayGoOn(options);
+    await options.archive?.(Buffer.from(head.chain).toString("base64url"), linesOf(store, head, options));
     for (const count of await store.countChain(head.chain)) {
       const key = [count.day, count.event, count.outcome, count.device].join();
       counts.set(key, { ...count, count: count.count + (counts.get(key)?.count ?? 0) });
@@ -53,6 +56,7 @@ export async function prune(
     done.push(head);
   }
   if (done.length === 0) return { segments: 0, events, checkpoints: 0 };
+  await assertMayGoOn(options);
   const floor = await floorOf(store, checkpointer.heads, done);
   if ((await checkpointer.prune(done, floor, [...counts.values()])) === null) {
     throw new AuditError(
@@ -118,8 +122,16 @@ async function floorOf(store: AuditStore, heads: readonly Head[], done: readonly
   return floor;
 }
 
-async function* linesOf(store: AuditStore, head: Head): AsyncGenerator<string> {
+async function assertMayGoOn({ mayGoOn }: PruneOptions): Promise<void> {
+  if (await mayGoOn()) return;
+  throw new AuditError("Another process began to prune the audit trail. Run it again.");
+}
+
+async function* linesOf(store: AuditStore, head: Head, options: PruneOptions): AsyncGenerator<string> {
   const through = positionOf(head.chain, head.number);
-  for await (const { rows } of eventPages(store, positionOf(head.chain, 0), through, PAGE))
+  for await (const { rows } of eventPages(store, positionOf(head.chain, 0), through, PAGE)) {
+    options.signal?.throwIfAborted();
+    await assertMayGoOn(options);
     for (const row of rows) yield eventLine(row);
+  }
 }

@@ -1,4 +1,4 @@
-import { Lease } from "../jobs/lease.ts";
+import { Lease, whileHeld } from "../jobs/lease.ts";
 import { schedule, type Schedule } from "../jobs/schedule.ts";
 import { milliseconds } from "../shared/duration.ts";
 import { publishTrail } from "../telemetry/channels.ts";
@@ -18,6 +18,8 @@ import type { Draft, Entry, Written } from "./writer.ts";
 
 /** Milliseconds after which another process may sign checkpoints in the place of one that died. */
 const LEASE = 30_000;
+/** Milliseconds after which another process may prune in the place of one that died. */
+const PRUNING = 60_000;
 /** Events that leave together in "lax" mode. */
 const TOGETHER = 128;
 
@@ -113,21 +115,25 @@ export class Trail {
   async checkpoint(): Promise<Anchored | null> {
     try {
       await this.#recordRefusals();
-      return await this.exclusively(async (checkpointer) => {
-        const signed = await checkpointer.run();
-        publishTrail({ operation: "checkpoint", outcome: "ok" });
-        return signed;
-      });
+      const { checkpointer } = await this.engine();
+      if (!(await this.#lease.hold())) return null;
+      const signed = await checkpointer.run();
+      publishTrail({ operation: "checkpoint", outcome: "ok" });
+      return signed;
     } catch (error) {
       publishTrail({ operation: "checkpoint", outcome: "error" });
       throw error;
     }
   }
 
-  /** For who adds a checkpoint of another kind: nobody else signs while `work` runs. */
-  async exclusively<T>(work: (checkpointer: Checkpointer) => Promise<T>): Promise<T | null> {
-    const { checkpointer } = await this.engine();
-    return (await this.#lease.hold()) ? await work(checkpointer) : null;
+  /** Runs `work` while no other process prunes. Null if one does. Another process may sign meanwhile. */
+  async pruning<T>(
+    work: (checkpointer: Checkpointer, mayGoOn: () => Promise<boolean>) => Promise<T>,
+  ): Promise<T | null> {
+    const engine = await this.engine();
+    const { leases, clock } = this.settings;
+    const lease = new Lease(leases, "audit-prune", { duration: PRUNING, clock });
+    return await whileHeld(lease, (mayGoOn) => work(engine.signer(), mayGoOn));
   }
 
   /** Writes what waits, records that the process ends, and signs it where it can. */
@@ -157,7 +163,8 @@ export class Trail {
 
   async #flush(): Promise<void> {
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
+    // Those that were lost last are recorded as well, although nothing waits behind them.
+    while (this.#waiting.length > 0 || this.#lost > 0) {
       const entries = this.#waiting.slice(0, TOGETHER);
       const lost = this.#lost;
       const also = lost > 0 ? [entryOf([{ type: "trail.lost", outcome: "failure", count: lost }])] : [];

@@ -1,5 +1,5 @@
 import { hostname, userInfo } from "node:os";
-import type { AuditContent, AuditEventType } from "../audit/events.ts";
+import type { AuditContent, AuditEventType, AuditOutcome } from "../audit/events.ts";
 import { idOf } from "../session/handle.ts";
 import type { Records } from "../session/records.ts";
 
@@ -25,14 +25,18 @@ export async function note(
     readonly handle?: string;
     readonly reason?: string;
     readonly count?: number;
+    readonly outcome?: AuditOutcome;
+    readonly details?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<void> {
-  const { user, handle, reason, count } = about;
+  const { user, handle, reason, count, outcome, details } = about;
+  const by = operator();
   await recorder?.trail.record({
     type,
     ...(user !== undefined && { who: { user } }),
     ...(handle !== undefined && { session: idOf(handle) }),
     ...(count !== undefined && { count }),
-    content: { ...operator(), reason },
+    ...(outcome !== undefined && { outcome }),
+    content: { ...by, reason, details: { ...by.details, ...details } },
   });
 }

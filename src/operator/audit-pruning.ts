@@ -18,14 +18,12 @@ export async function pruneTrail(trail: Trail, options: AuditPruneOptions): Prom
     throw new TypeError("audit.prune: `olderThan` must be at least 2 days, because a segment spans one day.");
   }
   const before = settings.clock() - age;
-  const { archive, signal } = options;
-  const result = await trail.exclusively((checkpointer) =>
-    prune(settings.store, checkpointer, { before, archive, signal }),
+  const { archive = settings.options.archive, signal } = options;
+  const result = await trail.pruning((checkpointer, mayGoOn) =>
+    prune(settings.store, checkpointer, { before, archive, signal, mayGoOn }),
   );
   if (result === null) {
-    throw new AuditError(
-      "Another process is signing checkpoints. Prune in that process, or retry in a minute.",
-    );
+    throw new AuditError("Another process prunes the audit trail. Retry when it is done.");
   }
   if (result.segments > 0) {
     const details = {
@@ -36,4 +34,16 @@ export async function pruneTrail(trail: Trail, options: AuditPruneOptions): Prom
     await trail.record({ type: "trail.pruned", count: result.segments, content: { details } });
   }
   return result;
+}
+
+/**
+ * For the expiry job: prunes by `audit.retention`, if a segment is due. Segments span a day at most, so an event that is a day
+ * older than the retention belongs to one that is due.
+ */
+export async function retainTrail(trail: Trail, signal?: AbortSignal): Promise<void> {
+  const { store, clock, options } = trail.settings;
+  const age = milliseconds(options.retention ?? -1);
+  if (age === null || age < 0) return;
+  const due = await store.find({ until: clock() - age - DAY, limit: 1 });
+  if (due.length > 0) await pruneTrail(trail, signal === undefined ? {} : { signal });
 }

@@ -114,7 +114,7 @@ export class AuditTrail {
   /**
    * Deletes whole segments that ended before `retention`, or before `olderThan`, and leaves a signed record. A segment is
    * what one process has written within a day.
-   * @throws {AuditError} another process signs, or neither `retention` nor `olderThan` was given
+   * @throws {AuditError} another process prunes, or neither `retention` nor `olderThan` was given
    */
   async prune(options: AuditPruneOptions = {}): Promise<PruneResult> {
     const trail = this.#on;

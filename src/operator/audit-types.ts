@@ -43,7 +43,10 @@ export interface AuditDay {
 export interface AuditPruneOptions {
   /** How old the last event of a segment must be. Default: the option `audit.retention`. Minimum "2 days". */
   olderThan?: Duration;
-  /** Takes the lines of a segment before it is deleted: an export that `audit verify` reads. */
+  /**
+   * Takes the lines of a segment before it is deleted: an export that `audit verify` reads. What it throws ends the run, and
+   * nothing is deleted. Default: the option `audit.archive`.
+   */
   archive?: (segment: string, lines: AsyncIterable<string>) => void | Promise<void>;
   signal?: AbortSignal;
 }

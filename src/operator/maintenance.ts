@@ -10,6 +10,7 @@ import { reasonOf } from "../shared/reason.ts";
 
 /** Milliseconds after which another process may take over a lease that its holder has not renewed. */
 const leaseDuration = 60_000;
+const HOUR = 3_600_000;
 
 export interface ScheduleOptions extends ExpireOptions {
   every?: Duration;
@@ -20,6 +21,7 @@ export class Maintenance {
   readonly #records: Records;
   readonly #schedules: Set<Schedule> = new Set();
   #closed = false;
+  #retainedAt = -Infinity;
 
   constructor(records: Records) {
     this.#records = records;
@@ -99,14 +101,14 @@ export class Maintenance {
     return new Lease(this.#records.store, name, { duration, clock: this.#records.settings.clock });
   }
 
-  #expire(
+  async #expire(
     options: ExpireOptions | undefined,
     mayGoOn?: () => Promise<boolean>,
     background = false,
   ): Promise<number> {
     const { idleTimeout, absoluteTimeout } = this.#records.settings;
     const { store } = this.#records;
-    return expireRows(
+    const deleted = await expireRows(
       {
         deleteExpired: (query) => this.#records.deleteExpired(query),
         deleteFuture: (query) => store.deleteFuture(query),
@@ -119,5 +121,25 @@ export class Maintenance {
       },
       options,
     );
+    if (!options?.signal?.aborted) await this.#retain(options?.signal);
+    return deleted;
+  }
+
+  /** Prunes the audit trail by its `retention`, at most once an hour. A failure leaves the result of the expiry as it is. */
+  async #retain(signal: AbortSignal | undefined): Promise<void> {
+    const { recorder, settings } = this.#records;
+    const now = settings.clock();
+    if (recorder?.trail.settings.options.retention === undefined || now - this.#retainedAt < HOUR) return;
+    this.#retainedAt = now;
+    try {
+      const { retainTrail } = await import("./later.ts");
+      await retainTrail(recorder.trail, signal);
+    } catch (error) {
+      if (signal?.aborted) return;
+      process.emitWarning(
+        `The audit trail was not pruned; a later run of the expiry job retries. Cause: ${printable(reasonOf(error))}`,
+        { code: "STORED_SESSION_AUDIT_NOT_PRUNED" },
+      );
+    }
   }
 }

@@ -39,7 +39,8 @@ export function measureTrail(meter: TelemetryMeter): () => void {
     description: "Unix time at which this process last signed the audit trail, or found nothing to sign.",
     unit: "s",
   });
-  for (const [type, outcome] of Object.entries(auditEvents)) events.add(0, attributes(outcome, type));
+  for (const [type, outcomes] of Object.entries(auditEvents))
+    for (const outcome of outcomes) events.add(0, attributes(outcome, type));
   lost.add(0);
   for (const name of ["checkpoint", "anchor", "verify"] as const)
     for (const outcome of trailOutcomes[name]) runs[name].add(0, attributes(outcome));

@@ -46,7 +46,8 @@ export function measureTrail(client: PrometheusClient, about: About): () => void
       shared,
     ),
   );
-  for (const [type, outcome] of Object.entries(auditEvents)) events.inc({ type, outcome }, 0);
+  for (const [type, outcomes] of Object.entries(auditEvents))
+    for (const outcome of outcomes) events.inc({ type, outcome }, 0);
   for (const outcome of trailOutcomes.checkpoint) checkpoints.inc({ outcome }, 0);
   for (const outcome of trailOutcomes.anchor) anchors.inc({ outcome }, 0);
   for (const outcome of trailOutcomes.verify) verifications.inc({ outcome }, 0);

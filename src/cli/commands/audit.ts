@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import { cell, CSV_COLUMNS, type EventFormat } from "../../audit/formats.ts";
 import { eventCodes, type AuditEventType } from "../../audit/events.ts";
@@ -7,6 +6,7 @@ import type { AuditListOptions } from "../../operator/audit-types.ts";
 import { anchorsIn, newFile } from "../audit-files.ts";
 import { lineOf } from "../audit-lines.ts";
 import { printReport } from "../audit-report.ts";
+import { follow } from "../audit-tail.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { plural } from "../format.ts";
@@ -41,11 +41,6 @@ interface PruneOptions extends CommonOptions {
   archive?: string;
   yes?: boolean;
 }
-
-/** How often `tail` looks for new events, in milliseconds. */
-const LOOK_EVERY = 1_000;
-/** Transactions of other processes may end this much later than their events' times, in milliseconds. */
-const LATE = 10_000;
 
 const needs = { keys: true, fit: "any", audit: true } as const;
 
@@ -148,13 +143,18 @@ export function auditCommand(program: Command, terminal: Terminal): void {
         'segments that ended longer ago, such as "400 days" (default: audit.retention)',
         duration,
       )
-      .option("--archive <file>", "write what is deleted to this new file first, for `audit verify --from`")
+      .option(
+        "--archive <file>",
+        "write what is deleted to this new file first, for `audit verify --from` (default: audit.archive)",
+      )
       .option("-y, --yes", "do not ask, also without --archive")
       .option("--json", "print JSON"),
   ).action((options: PruneOptions) =>
     withSessions(terminal, options, needs, (place) =>
       interruptible(terminal, async (signal) => {
-        if (options.archive === undefined) {
+        const isArchived =
+          options.archive !== undefined || place.records.settings.audit?.options.archive !== undefined;
+        if (!isArchived) {
           await confirm(terminal, options.yes, "This deletes events without an archive of them.");
         }
         const out = options.archive === undefined ? null : newFile(options.archive);
@@ -237,29 +237,25 @@ async function print(
 }
 
 async function tail(
-  place: Workplace,
+  { sessions, records }: Workplace,
   options: Options,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<void> {
-  const { audit: trail } = place.sessions;
   if (options.format === "csv") terminal.out.write(`${CSV_COLUMNS.map(cell).join(",")}\n`);
-  let since = options.since ?? new Date(place.records.now());
-  // Without --since, existing events are not shown.
-  let isShown = options.since !== undefined;
-  let seen = new Set<string>();
-  while (!signal.aborted) {
-    const found = new Set<string>();
-    const from = isShown && seen.size === 0 ? since : new Date(since.getTime() - LATE);
-    for await (const event of trail.list({ ...listOf(options), since: from })) {
-      found.add(event.id);
-      if (isShown && !seen.has(event.id)) writeLine(terminal, options.format, lineOf(event, options.format));
-      if (event.at > since) since = event.at;
-    }
-    isShown = true;
-    if (found.size > 0) seen = found;
-    await pause(LOOK_EVERY, undefined, { signal }).catch(() => {});
-  }
+  await follow({
+    list: (since) => sessions.audit.list({ ...listOf(options), since }),
+    print: (event) => writeLine(terminal, options.format, lineOf(event, options.format)),
+    onOutage: (error) =>
+      void terminal.err.write(
+        error === null
+          ? "The database answers again.\n"
+          : `The database does not answer; trying again each second. Cause: ${printable(error.message)}\n`,
+      ),
+    now: records.now(),
+    since: options.since,
+    signal,
+  });
 }
 
 async function exportTo(place: Workplace, options: Options, terminal: Terminal): Promise<void> {

@@ -6,17 +6,18 @@ import { assertTaken, flagOf, libraries, libraryNamed } from "../import/librarie
 import { importRails, railsFlags, railsSource } from "../import/rails.ts";
 import type { SourceReader } from "../import/reader.ts";
 import { urlVariable } from "../import/sources.ts";
-import { lines, newTally } from "../import/tally.ts";
+import { lines, newTally, type Tally } from "../import/tally.ts";
 import type { ImportCommandOptions, ImportWork } from "../import/work.ts";
 import { assertPathFinds } from "../import/user-check.ts";
 import { writeRows } from "../import/write.ts";
 import { interruptible } from "../interrupt.ts";
+import { note } from "../operator.ts";
 import { count, duration, pathToUser } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import type { Terminal } from "../terminal.ts";
-import { report, reporting, withSessions } from "../work.ts";
+import { report, reporting, withSessions, type Workplace } from "../work.ts";
 
 export function importCommand(program: Command, terminal: Terminal): void {
   const names = [...libraries.map(({ name }) => name), railsSource.name];
@@ -56,6 +57,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
         const tally = newTally(options.dryRun ?? false);
         const file = options.leftOut === undefined ? null : new LeftOutFile(options.leftOut, terminal.cwd);
         let failed = true;
+        await noteRun(place, library, tally, "started");
         try {
           await work({ terminal, options, place, tally, file, progress, signal });
           failed = false;
@@ -63,6 +65,7 @@ export function importCommand(program: Command, terminal: Terminal): void {
           progress.clear();
           file?.close();
           tally.finished = !failed && !signal.aborted;
+          await noteRun(place, library, tally, failed ? "failed" : signal.aborted ? "stopped" : "finished");
           // What was done before a failure is told with it.
           if (!failed || tally.read > 0)
             report(terminal, options, tally, () => lines(tally, file?.path ?? null));
@@ -71,6 +74,29 @@ export function importCommand(program: Command, terminal: Terminal): void {
           throw new Failure("Stopped before the end. Run it again to continue.", exitCodes.interrupted);
       }),
     );
+  });
+}
+
+/**
+ * Records a run in the audit trail, when it begins and when it ends: one that was killed is recorded as well. Not each session:
+ * an import of a million would drown what the trail is for.
+ */
+async function noteRun(
+  { records }: Workplace,
+  library: string,
+  { dryRun, imported, refreshed }: Tally,
+  reason: "started" | "finished" | "stopped" | "failed",
+): Promise<void> {
+  if (dryRun) return;
+  const isOver = reason !== "started";
+  await note(records, "sessions.imported", {
+    reason,
+    outcome: reason === "finished" ? "success" : isOver ? "failure" : "unknown",
+    count: imported + refreshed,
+    details: {
+      from: library,
+      ...(isOver && { imported: String(imported), refreshed: String(refreshed) }),
+    },
   });
 }
 
