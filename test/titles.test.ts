@@ -11,11 +11,25 @@ const definesTests = new Set(["test", "it", "check"]);
 /** Only a placeholder, perhaps after the subject: the row of the table holds the rest. */
 const parametrised = /^(.*: )?(%[sjoi]|\$\w+|\$\{[^}]*\})( \(.*\))?$/;
 
+const modifiers = new Set([
+  "each",
+  "for",
+  "skip",
+  "only",
+  "todo",
+  "fails",
+  "skipIf",
+  "runIf",
+  "concurrent",
+  "sequential",
+]);
+
 /** The identifier that a call begins with: `test` of `test.skipIf(…).each(…)("…")`. */
 function calleeOf(expression: ts.Expression): string {
   if (ts.isIdentifier(expression)) return expression.text;
-  if (ts.isPropertyAccessExpression(expression) || ts.isCallExpression(expression))
-    return calleeOf(expression.expression);
+  if (ts.isPropertyAccessExpression(expression))
+    return modifiers.has(expression.name.text) ? calleeOf(expression.expression) : "";
+  if (ts.isCallExpression(expression)) return calleeOf(expression.expression);
   return ts.isTaggedTemplateExpression(expression) ? calleeOf(expression.tag) : "";
 }
 
@@ -65,6 +79,7 @@ test("test titles: titles without an arrow → found, unless a group or a row of
     test.each(["a → b"])("%s", () => {});
     test(\`lib: \${name}\`, () => {});
     test("a → b", () => {});
+    test.store.insert("id", () => {});
   `;
   assert.deepEqual(withoutArrow("x.ts", source), ["works", "%i works"]);
 });

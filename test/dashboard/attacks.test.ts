@@ -301,7 +301,7 @@ describe("dashboard: stored script", () => {
     },
   );
 
-  test("exports: a cell of CSV begins no formula, and JSON stays one line for each event", async () => {
+  test("exports: values that begin like a formula → quoted in CSV, and one line for each event in JSON", async () => {
     const it = world();
     await it.sessions.audit.record("login.failed", { identifier: `=HYPERLINK("x")`, reason: "a\nb" });
     const browser = new Browser(it.handler);
