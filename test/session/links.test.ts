@@ -333,6 +333,22 @@ eachStore((name, create) => {
     await recordsOf(audited as never).recorder!.trail.close();
   }, 30_000);
 
+  test("R63: logins under a limit of sessions → each with its links, and an evicted one is not found", async () => {
+    for (const audit of [false, true]) {
+      const limited = manager({ maxSessions: { count: 2, onLimit: "endOldest" }, audit });
+      const cookies: string[] = [];
+      for (let nth = 0; nth < 3; nth++) {
+        now += 1_000;
+        const anonymous = nth === 0 ? null : await request(null, (s) => void (s.data["n"] = nth), limited);
+        cookies.push(await request(anonymous, (s) => s.login("42", { links: { idp } }), limited));
+      }
+      assert.deepEqual(await Promise.all(cookies.map((cookie) => userOf(cookie))), [undefined, "42", "42"]);
+      assert.equal(await limited.revokeByLink({ idp }), 2);
+      for (const cookie of cookies) assert.equal(await userOf(cookie), undefined);
+      await recordsOf(limited as never).recorder?.trail.close();
+    }
+  });
+
   test("R63: links that are not valid → TypeError before anything changes", async () => {
     const cookie = await login();
     const session = await sessions.load(cookie);
