@@ -1,3 +1,4 @@
+import { createHmac, hkdfSync } from "node:crypto";
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { KeyRingError } from "../errors.ts";
@@ -170,6 +171,17 @@ describe("KeyRing", () => {
     expect(refs[0]).toEqual(KeyRing.from(ONES).userRefs("42")[0]);
     expect(refs[1]).toEqual(KeyRing.from(TWOS).userRefs("42")[0]);
     expect(refs[0]).not.toEqual(refs[1]);
+  });
+
+  test("references of a user in a named application → under the key that HKDF derives for that name", () => {
+    const master = Buffer.alloc(32, 1);
+    for (const app of ["", "shop", "a\0b", "é"]) {
+      const info = Buffer.from(`stored-session/v1/user\0${app}`);
+      const key = Buffer.from(hkdfSync("sha512", master, "stored-session/v1", info, 32));
+      const expected = createHmac("sha256", key).update("42").digest();
+      // Twice: the key of a name is derived at its first use.
+      for (let use = 0; use < 2; use++) expect(Buffer.from(ring.userRef("42", app))).toEqual(expected);
+    }
   });
 
   test("changes from outside → impossible", () => {
