@@ -24,6 +24,7 @@ const config: KnipConfig = {
       project: ["src/**/*.ts", "test/**/*.ts", "scripts/**/*.ts", "benchmarks/*.ts"],
     },
     "examples/nuxt": { entry: ["server/**/*.js"] },
+    "examples/tanstack-start": { entry: ["src/{router.jsx,server.js}", "src/routes/*.{js,jsx}"] },
   },
   ignoreExportsUsedInFile: true,
   ignoreDependencies: ["jest", "supertest"], // run by the tests in projects of their own

@@ -8,7 +8,8 @@ import type { SharedManager } from "./shared-manager.ts";
 /** One request of a framework that hands over a `Request` and takes a `Response`. */
 export interface Responding<Data> {
   readonly shared: Pick<SharedManager<Data>, "sessions" | "effectOf" | "isChanged">;
-  readonly headers: Pick<Headers, "get">;
+  /** Of a request that must change nothing if it is a prefetch. Default: every request may. */
+  readonly headers?: Pick<Headers, "get">;
   load(): Promise<Session<Data>>;
   /** Makes the response. If it throws, nothing is saved. */
   handler(session: Session<Data>): Promise<Response>;
@@ -27,7 +28,7 @@ export async function respond<Data>(responding: Responding<Data>): Promise<Respo
   }
   const response = await handler(session);
   if (!(response instanceof Response)) return response; // the framework says what is wrong with it
-  if (isSpeculative(headers) && shared.isChanged(session)) return notYet(response);
+  if (headers !== undefined && isSpeculative(headers) && shared.isChanged(session)) return notYet(response);
   try {
     return await shared.sessions.commit(session, response);
   } catch (error) {

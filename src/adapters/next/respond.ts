@@ -23,7 +23,6 @@ export async function respondOfNext<Data>(requesting: NextRequesting<Data>): Pro
   let loaded: Session<Data> | undefined;
   const response = await respond({
     shared,
-    headers: request.headers,
     load,
     async handler(session) {
       loaded = session;
