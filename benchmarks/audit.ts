@@ -1,6 +1,6 @@
 /**
  * What the audit trail costs: a login with and without it, a request that only reads, bytes of an event, and the verification of
- * many. Usage: node benchmarks/audit.ts [events]
+ * many. Usage: npm run bench -- --audit [--events 100000]
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,9 +9,12 @@ import { createSessionManager, type SessionManager } from "../src/index.ts";
 import { generateKey } from "../src/sealing/keyring.ts";
 import { sqliteStore } from "../src/sql/sqlite/store.ts";
 import { migrate } from "../src/store/migrate.ts";
+import { median } from "./peers/statistics.ts";
 
 const EVENTS = Number(process.argv[2] ?? 100_000);
-const LOGINS = 3_000;
+const ROUNDS = 7;
+const LOGINS = 500;
+const READS = 4_000;
 const AT_ONCE = 32;
 const client = {
   address: "203.0.113.9",
@@ -50,23 +53,48 @@ const print = (what: string, value: string): void =>
 const rounded = (value: number): string => value.toFixed(value < 10 ? 1 : 0);
 
 try {
-  for (const audit of [false, true]) {
-    const { sessions } = await open(`login-${audit}`, audit);
-    const how = audit ? "with the trail" : "without";
-    await each(500, async (number) => void (await login(sessions, `warm ${number % 200}`)));
-    print(
-      `login, ${how}, us of one of ${AT_ONCE} at once`,
-      rounded(await each(LOGINS, async (number) => void (await login(sessions, `user ${number % 200}`)))),
-    );
-    const cookie = await login(sessions, "reader");
-    const read = await each(20_000, async () => {
-      const session = await sessions.load(cookie, client);
-      void session.data;
-      await sessions.commit(session);
-    });
-    print(`request that reads, ${how}, us`, rounded(read));
-    await sessions.close();
+  const sides = await Promise.all(
+    [false, true].map(async (audit) => {
+      const { sessions } = await open(`login-${audit}`, audit);
+      const side = { audit, sessions, cookie: await login(sessions, "reader"), logins: [], reads: [] };
+      return side as typeof side & { logins: number[]; reads: number[] };
+    }),
+  );
+  const user = (number: number): string => `user ${number % 200}`;
+  // In turns, so that whatever else the machine does meanwhile is shared; the first round only warms up.
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const { sessions, logins } of round % 2 === 0 ? sides : sides.toReversed()) {
+      const took = await each(LOGINS, async (number) => void (await login(sessions, user(number))));
+      if (round > 0) logins.push(took);
+    }
   }
+  // After all logins, whose writes would still go on beside them.
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const { sessions, cookie, reads } of round % 2 === 0 ? sides : sides.toReversed()) {
+      const before = process.cpuUsage();
+      await each(READS, async () => {
+        const session = await sessions.load(cookie, client);
+        void session.data;
+        await sessions.commit(session);
+      });
+      const { user: own, system } = process.cpuUsage(before);
+      if (round > 0) reads.push((own + system) / READS);
+    }
+  }
+  const [without, traced] = sides as [(typeof sides)[0], (typeof sides)[0]];
+  const ratio = (a: readonly number[], b: readonly number[]): string =>
+    `${(median(a) / median(b)).toFixed(2)}x`;
+  print(`login without the trail, us of one of ${AT_ONCE} at once`, rounded(median(without.logins)));
+  print(
+    "login with the trail",
+    `${rounded(median(traced.logins))} (${ratio(traced.logins, without.logins)})`,
+  );
+  print("request that reads, without, us of processor time", rounded(median(without.reads)));
+  print(
+    "request that reads, with the trail",
+    `${rounded(median(traced.reads))} (${ratio(traced.reads, without.reads)})`,
+  );
+  for (const { sessions } of sides) await sessions.close();
   const { sessions, path } = await open("events", true);
   const before = statSync(path).size;
   const began = performance.now();

@@ -18,6 +18,7 @@ if (options.help) {
 }
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
+if (options.audit) process.exit(run(process.execPath, ["audit.ts", String(options.events)]));
 if (options.start || !(options.core || options.peers)) run(process.execPath, ["start.ts"]);
 if (options.start) process.exit();
 if (!options.peers) run(process.execPath, ["core.ts"]);

@@ -27,6 +27,7 @@ export interface Options {
 
 export const usage = `usage: npm run bench -- [options]
   --core, --peers           only the core's costs, only the comparison with other stores
+  --audit [--events 100000] only what the audit trail costs
   --start                   only sizes of bundles and the time of a first import
   --level store,http        both unless given
   --database LIST           ${databaseNames.join(",")}
@@ -44,6 +45,8 @@ const settings = {
   core: { type: "boolean", default: false },
   peers: { type: "boolean", default: false },
   start: { type: "boolean", default: false },
+  audit: { type: "boolean", default: false },
+  events: { type: "string", default: "100000" },
   profile: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
   level: { type: "string", default: "store,http" },
@@ -59,14 +62,22 @@ const settings = {
   output: { type: "string" },
 } as const;
 
-export function readOptions(
-  args: readonly string[],
-): Options & { core: boolean; peers: boolean; start: boolean; help: boolean } {
+export function readOptions(args: readonly string[]): Options & {
+  core: boolean;
+  peers: boolean;
+  start: boolean;
+  audit: boolean;
+  /** Events of the audit trail to write and verify. */
+  events: number;
+  help: boolean;
+} {
   const { values } = parseArgs({ args: [...args], options: settings });
   return {
     core: values.core,
     peers: values.peers,
     start: values.start,
+    audit: values.audit,
+    events: number("events", values.events),
     help: values.help,
     levels: chosen("level", values.level, ["store", "http"] as const),
     databases: chosen("database", values.database, databaseNames),
