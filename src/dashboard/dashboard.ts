@@ -204,5 +204,3 @@ function failed(view: View, error: unknown): Response {
     this page in a moment.`,
   );
 }
-
-export type { DashboardAccess };
