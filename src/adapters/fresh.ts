@@ -72,7 +72,8 @@ function denial(seconds: number, level: FreshOptions["level"]): Challenge {
   };
 }
 
-function redirection(redirectTo: string, request: CheckedRequest): Challenge {
+/** Sends a user to the path of a page, with the path to return to. */
+export function redirection(redirectTo: string, request: CheckedRequest): Challenge {
   const target = new URL(redirectTo, "https://site.invalid");
   const back = placeOf(request);
   if (back !== null) target.searchParams.set("return_to", back);
@@ -81,7 +82,7 @@ function redirection(redirectTo: string, request: CheckedRequest): Challenge {
 }
 
 /** Whether a browser shows the answer as a page. */
-function isNavigation(request: CheckedRequest): boolean {
+export function isNavigation(request: CheckedRequest): boolean {
   const mode = request.header("sec-fetch-mode");
   if (mode !== null && mode !== undefined) return mode === "navigate";
   return request.header("accept")?.includes("text/html") ?? false;

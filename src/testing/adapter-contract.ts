@@ -56,7 +56,8 @@ export interface AdapterContractOptions {
    * Where the middleware of a drop-in store behaves differently and is exempt: `cookies`, the form and timing of the
    * cookie and caching headers; `late`, no warning of changes after the response; `saves`, the first byte may be sent
    * before the save, and errors of the save come too late; `errors`, a failed save is answered, but not always by the
-   * application; `ids`, a new id means new data; `leaving`, a session may be lost if the client disconnects; `headers`,
+   * application; `ids`, a new id means new data; `leaving`, a session may be lost if the client disconnects; `unstarted`, the
+   * framework does not run the handler of a client that disconnected before; `headers`,
    * the response to a failed save may contain headers of the handler; `elevation`, there is no step-up authentication and no
    * guard of the paths below `/fresh` (`contractFresh`).
    */
@@ -120,7 +121,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
     });
   };
 
-  if (options.leavingOnly) return leaving(check, options.ways ?? []);
+  if (options.leavingOnly) return leaving(check, options.ways ?? [], differs);
   loggingInAndOut(check);
   racing(check);
   if (options.short) return;
@@ -130,7 +131,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
   fresh(check); // R58
   failedHeaders(check, options.ways ?? []);
   aborting(check);
-  leaving(check, options.ways ?? []);
+  leaving(check, options.ways ?? [], differs);
 }
 
 function visiting(check: Check): void {

@@ -21,7 +21,8 @@ interface ClosingSocket {
   once(event: "close", listener: () => void): unknown;
 }
 
-export type Trait = "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "headers" | "elevation";
+export type Trait =
+  "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "unstarted" | "headers" | "elevation";
 export type Check = (sentence: string, body: (world: World) => Promise<void>, trait?: Trait) => void;
 
 export interface World {

@@ -1,3 +1,4 @@
+import Hapi from "@hapi/hapi";
 import assert from "node:assert/strict";
 import fastify from "fastify";
 import { test } from "vitest";
@@ -6,6 +7,7 @@ import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.t
 import { StoredSessionKoaStore } from "../../src/adapters/drop-in/koa-session.ts";
 import { storedSession } from "../../src/adapters/fastify.ts";
 import { fetchSessions } from "../../src/adapters/fetch.ts";
+import { storedSession as hapiSession } from "../../src/adapters/hapi.ts";
 import { session as honoSession } from "../../src/adapters/hono.ts";
 import { session as koaSession } from "../../src/adapters/koa.ts";
 import { attachSession, withSession } from "../../src/adapters/node/node-response.ts";
@@ -21,6 +23,7 @@ const mounts: Record<string, (given: never) => unknown> = {
   node: (given) => withSession(given, () => {}),
   "node, attached": (given) => attachSession(given, {} as never, {} as never),
   fastify: (given) => fastify().register(storedSession, { sessions: given }).ready(),
+  hapi: (given) => Hapi.server().register({ plugin: hapiSession, options: { sessions: given } }),
   "react-router": (given) => createStoredSessionStorage({ sessions: given }),
 };
 

@@ -119,8 +119,8 @@ test(
       "express-session",
       "koa-session",
     ];
-    const esm = project("module", frameworks);
-    for (const name of [...frameworks, "fetch", "node", "astro", "sveltekit", "tanstack-start"]) {
+    const esm = project("module", [...frameworks, "@hapi/hapi"]);
+    for (const name of [...frameworks, "fetch", "node", "astro", "sveltekit", "tanstack-start", "hapi"]) {
       const { packages } = loadedBy(esm, `stored-session/${name}`);
       assert.deepEqual(
         packages.filter((other) => other !== "cookie"),
@@ -140,6 +140,7 @@ test(
       "@types/node",
       "@types/express",
       "@types/koa",
+      "@hapi/hapi",
       "better-auth",
       "elysia",
       "express",

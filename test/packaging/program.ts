@@ -1,5 +1,6 @@
 /** What a user writes, wrong lines marked: each adapter's session is typed by schema, argument or augmentation. */
 export const program = `
+import Hapi from "@hapi/hapi";
 import { betterAuth } from "better-auth";
 import { Elysia } from "elysia";
 import express from "express";
@@ -20,6 +21,7 @@ import { session as expressSession, sessionOf } from "stored-session/express";
 import { StoredSessionStore } from "stored-session/express-session";
 import { sessionOf as fastifySessionOf, storedSession } from "stored-session/fastify";
 import { fetchSessions } from "stored-session/fetch";
+import { sessionOf as hapiSessionOf, storedSession as hapiSession } from "stored-session/hapi";
 import { session as honoSession, type SessionEnv } from "stored-session/hono";
 import { session as koaSession, sessionOf as koaSessionOf } from "stored-session/koa";
 import { StoredSessionKoaStore } from "stored-session/koa-session";
@@ -133,6 +135,22 @@ new Elysia().use(elysiaSession(counted)).get("/", ({ session }) => {
   // @ts-expect-error a number
   session.data.count = "1";
   return session.user ?? "";
+});
+
+const hapi = Hapi.server();
+await hapi.register({ plugin: hapiSession, options: { sessions: counted, trustProxy: 1 } });
+// @ts-expect-error a manager, not its options
+await hapi.register({ plugin: hapiSession, options: { sessions: options } });
+hapi.auth.strategy("login", "stored-session", { redirectTo: "/login" });
+hapi.route({
+  method: "GET",
+  path: "/",
+  handler(request) {
+    hapiSessionOf(counted, request).data.count = 1;
+    // @ts-expect-error a number
+    hapiSessionOf(counted, request).data.count = "1";
+    return request.session.user ?? "";
+  },
 });
 
 const next = nextSessions(() => counted);

@@ -27,7 +27,7 @@ const resolutions = [
 
 /** A framework that is not installed, asked for by the types of its own adapter. */
 const absent =
-  /^node_modules\/stored-session\/dist\/(adapters|instrumentation)\/.*TS2307: Cannot find module '(elysia|fastify|hono|koa|@opentelemetry\/api|prom-client)'/;
+  /^node_modules\/stored-session\/dist\/(adapters|instrumentation)\/.*TS2307: Cannot find module '(elysia|fastify|@hapi\/hapi|hono|koa|@opentelemetry\/api|prom-client)'/;
 
 let scratch: string;
 let tarball: string;

@@ -13,6 +13,7 @@ import { freshGuard, type FreshOptions } from "../fresh.ts";
 import { forbidStoring } from "../headers.ts";
 import { warnOfInsecureRequest } from "../insecure-request.ts";
 import { nodeRequest, sendChallenge } from "./challenge.ts";
+import { addressOf, isSecure } from "./forwarded.ts";
 import type { Guarded } from "./guarded-sessions.ts";
 import { NodeHeaders } from "./node-headers.ts";
 import { statusOf } from "./response-calls.ts";
@@ -219,24 +220,6 @@ export function answerError(error: unknown, _request: NodeRequest, response: Nod
 const ofAnswer =
   /^(?:content-(?!security-policy)[a-z-]+|transfer-encoding|trailer|etag|last-modified|cache-control|location)$/;
 
-function addressOf(request: NodeRequest, hops: number): string | undefined {
-  return forwarded(request.headers["x-forwarded-for"], hops) ?? request.socket.remoteAddress;
-}
-
-function isSecure({ headers, socket }: NodeRequest, hops: number): boolean {
-  return "encrypted" in socket || forwarded(headers["x-forwarded-proto"], hops)?.toLowerCase() === "https";
-}
-
 function text(header: string | string[] | undefined): string | undefined {
   return header === undefined ? undefined : String(header);
-}
-
-/**
- * The entry that the outermost trusted proxy wrote: each proxy appends on the right, and a client can forge everything
- * on the left.
- */
-function forwarded(header: string | string[] | undefined, hops: number): string | undefined {
-  if (header === undefined || hops < 1) return undefined;
-  const values = String(header).split(",");
-  return values[Math.max(0, values.length - hops)]!.trim() || undefined;
 }
