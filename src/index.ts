@@ -7,6 +7,7 @@ export type { Session } from "./session/session.ts";
 export type { Duration, SessionManagerOptions } from "./options.ts";
 export type { Conflict } from "./session/settings.ts";
 export type { CookieOptions } from "./session/cookie.ts";
+export type { ChangedSession, ClientAnswer, OnClientChange } from "./session/client-answer.ts";
 export type { ClientInfo, ClientSource, SessionFormat } from "./session/format.ts";
 export type { ExportedSession, KeyUse, SessionStats } from "./operator/admin.ts";
 export type { Census } from "./operator/census.ts";

@@ -2,6 +2,7 @@ import type { AuditOptions } from "./audit/options.ts";
 import type { KeyRing } from "./sealing/keyring.ts";
 import type { CookieOptions } from "./session/cookie.ts";
 import type { SessionData } from "./session/data.ts";
+import type { OnClientChange } from "./session/client-answer.ts";
 import type { SessionFormat } from "./session/format.ts";
 import type { Conflict } from "./session/settings.ts";
 import type { StandardSchema } from "./session/standard-schema.ts";
@@ -119,6 +120,13 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
    * Default: any number.
    */
   maxSessions?: { readonly count: number; readonly onLimit: "endOldest" | "refuse" };
+  /**
+   * Called when a logged-in session is used with another address or user agent than recorded, and returns what happens:
+   * "allow" (default) records the new client; "elevate" also makes the session not fresh, without a level, until the next
+   * `elevate` or `login`; "end" ends it, and the request goes on anonymous (docs/client-changes.md). If it throws, or
+   * does not answer within `storeTimeout`, the session goes on. Default: changes are not looked for.
+   */
+  onClientChange?: OnClientChange;
   /** Deadline for a store operation. Past it, the operation fails with a StoreTimeoutError. Default 5 seconds. */
   storeTimeout?: Duration;
   /**

@@ -37,6 +37,7 @@ const known = new Set([
   "client",
   "storeTimeout",
   "maxSessions",
+  "onClientChange",
   "audit",
   "clock",
   "format",
@@ -96,6 +97,7 @@ export function resolveOptions<Data>(
     defaults: options.schema && new Defaults(options.schema, format!),
     upgrade: options.upgrade,
     client: options.client ?? true,
+    onClientChange: options.onClientChange,
     opened,
     maxSessions: options.maxSessions ?? null,
     audit: auditOf(options),
@@ -203,10 +205,15 @@ function checkValues(options: Options, problems: string[]): void {
   oneOf("sealTo", ["keys", "cookie"]);
   oneOf("alsoOpens", ["keys", "cookie"]);
   oneOf("onUnreadable", ["renew", "throw"]);
-  for (const name of ["onConflict", "userOf", "upgrade", "clock"] as const) {
+  for (const name of ["onConflict", "onClientChange", "userOf", "upgrade", "clock"] as const) {
     if (options[name] !== undefined && typeof options[name] !== "function") {
       problems.push(`\`${name}\` must be a function.`);
     }
+  }
+  if (options.onClientChange !== undefined && (options.client === false || options.format !== undefined)) {
+    problems.push(
+      "`onClientChange` requires the clients that sessions record: it cannot be combined with `client: false` or `format`.",
+    );
   }
   if (options.client !== undefined && typeof options.client !== "boolean") {
     problems.push("`client` must be true or false.");

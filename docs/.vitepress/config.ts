@@ -32,6 +32,7 @@ const guides = [
   page("Options", "options"),
   page("Step-up authentication", "step-up"),
   page("Session limits", "session-limits"),
+  page("Changes of the client", "client-changes"),
   page("Logout by an identity provider", "oidc-logout"),
   page("Testing", "testing"),
   page("Hot reload", "development"),

@@ -98,11 +98,12 @@ export function assertKept({ settings }: SessionState, call: string): void {
   );
 }
 
-/** When the user of a session last proved who they are, in milliseconds; undefined for an anonymous session. */
+/** When the user of a session last proved who they are, in milliseconds; undefined if nobody has. */
 export function authenticatedAt(state: SessionState): number | undefined {
   const { user, authentication }: Content = state.content;
   if (user === undefined) return undefined;
-  if (authentication !== undefined) return authentication.at;
+  // 0: another client uses the session, and the user has to prove who they are again.
+  if (authentication !== undefined) return authentication.at || undefined;
   // Every login begins a row of its own, so a row is as old as its login, or older where the user was found later.
   const { stored } = state;
   return stored === null || state.intent === "login" ? state.startedAt : stored.row.createdAt;

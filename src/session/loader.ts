@@ -1,5 +1,6 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
+import { ClientChanges } from "./client-change.ts";
 import type { ClientSource } from "./format.ts";
 import type { Records } from "./records.ts";
 import { RejectedCookies } from "./rejected-cookies.ts";
@@ -18,10 +19,12 @@ export class Loader {
   readonly #records: Records;
   readonly #settings: Settings;
   readonly #rejected: RejectedCookies;
+  readonly #changes: ClientChanges | null;
 
   constructor(records: Records) {
     this.#records = records;
     this.#settings = records.settings;
+    this.#changes = this.#settings.onClientChange === undefined ? null : new ClientChanges(records);
     this.#rejected = new RejectedCookies(records.settings.clock, records.settings.audit?.refusals);
   }
 
@@ -47,6 +50,8 @@ export class Loader {
     const begins = defaults && (await (stored === null ? defaults.evaluate() : defaults.ahead()));
     const state = new SessionState(this.#settings, stored, client, this.#records.now(), begins);
     if (stored !== null && this.#settings.schema !== undefined) await this.#conform(state);
+    if (this.#changes !== null && state.stored !== null && client !== undefined)
+      await this.#changes.check(state);
     return sessionOver<Data>(state);
   }
 

@@ -114,15 +114,22 @@ export class Records {
     return this.#seal(token, plaintext, client, this.#bare(token.id, user, this.now(), loaded));
   }
 
-  /** A sealed row that replaces the loaded one under the same id. */
-  next(token: Token, plaintext: Uint8Array, user: string | undefined, loaded: SessionRow): SessionRow {
+  /** A sealed row that replaces the loaded one under the same id, with its client unless there is another. */
+  next(
+    token: Token,
+    plaintext: Uint8Array,
+    user: string | undefined,
+    loaded: SessionRow,
+    present?: ClientInfo,
+  ): SessionRow {
     const { format } = this.settings;
     const row = this.#bare(loaded.id, user, this.now(), loaded);
-    let client = this.settings.client ? loaded.client : null;
-    if (format.isCurrent(loaded)) return { ...row, data: format.seal(plaintext, row, token), client };
-    if (client !== null) client = this.#resealClient(loaded, row);
-    const links = format.linksOf?.(plaintext);
-    return { ...row, data: format.seal(plaintext, row, token), client, links };
+    const [client, isCurrent] = [this.settings.client ? loaded.client : null, format.isCurrent(loaded)];
+    const isKept = client === null || isCurrent;
+    const info = present ?? (isKept ? null : this.clientOf(loaded));
+    const sealed = info === null ? (isKept ? client : null) : format.sealClient(info, row);
+    const next = { ...row, data: format.seal(plaintext, row, token), client: sealed };
+    return isCurrent ? next : { ...next, links: format.linksOf?.(plaintext) };
   }
 
   #bare(
@@ -152,12 +159,7 @@ export class Records {
     };
   }
 
-  #resealClient(loaded: SessionRow, row: BareRow): Uint8Array | null {
-    const client = this.clientOf(loaded);
-    return client === null ? null : this.settings.format.sealClient(client, row);
-  }
-
-  /** Address and user agent; null if there are none, or they do not open. */
+  /** Null if there is no address and user agent, or they do not open. */
   clientOf(row: Omit<SessionRow, "data">): ClientInfo | null {
     try {
       return this.settings.format.openClient(row);
@@ -200,8 +202,7 @@ export class Records {
       if (limit !== undefined) return store.login({ loaded, next, limit });
       return loaded === null ? store.insert(next) : store.replace(loaded, next);
     };
-    const kind = loaded === null ? "insert" : "replace";
-    const result = await tracedWrite(kind, reason, next, loaded ?? undefined, work);
+    const result = await tracedWrite(loaded ? "replace" : "insert", reason, next, loaded ?? undefined, work);
     return typeof result === "boolean" ? result : afterLogin(settings, result);
   }
 
@@ -276,7 +277,7 @@ export class Records {
     );
   }
 
-  /** Resolves when all touches in flight have completed. */
+  /** Waits for all touches in flight. */
   async settled(): Promise<void> {
     await Promise.all(this.#touching);
   }

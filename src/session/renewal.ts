@@ -29,6 +29,7 @@ export class Renewal {
     const { stored, opened } = state;
     const { format } = this.#records.settings;
     const { row } = stored!;
+    if (state.newClient !== undefined) return true;
     if (opensAlone(format, row) !== format.opensWithoutToken) return true;
     // A touch never moves a time backwards.
     if (isUsedInFuture(row, this.#records.now())) return true;

@@ -173,7 +173,10 @@ export class Session<Data = SessionData> {
     return this.#used.content.authentication?.level;
   }
 
-  /** When the user last proved who they are: the last `login` or `elevate`. Undefined if the session is anonymous. */
+  /**
+   * When the user last proved who they are: the last `login` or `elevate`. Undefined if the session is anonymous, or
+   * `onClientChange` has answered "elevate" since.
+   */
   get authenticatedAt(): Date | undefined {
     const at = authenticatedAt(this.#opened);
     return at === undefined ? undefined : new Date(at);

@@ -3,6 +3,7 @@ import type { SessionLimit } from "../store/session-limit.ts";
 import type { AuditOptions } from "../audit/options.ts";
 import type { Refusals } from "../audit/refusals.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
+import type { OnClientChange } from "./client-answer.ts";
 import type { SessionFormat } from "./format.ts";
 import type { SessionCookie } from "./cookie.ts";
 import type { Defaults } from "./defaults.ts";
@@ -38,6 +39,7 @@ export interface Settings {
   readonly defaults: Defaults | undefined;
   readonly upgrade: ((old: unknown) => unknown) | undefined;
   readonly client: boolean;
+  readonly onClientChange: OnClientChange | undefined;
   /** What rows hold that were opened of late; null where nothing is to be kept. */
   readonly opened: OpenedRows | null;
   readonly storeTimeout: number;

@@ -32,6 +32,8 @@ export class SessionState {
   refused: Stored | null = null;
   /** The row of the cookie did not open. It may be another application's, so this session never deletes it. */
   unopened = false;
+  /** The client that is recorded with the next write. Undefined if it is the recorded one. */
+  newClient: ClientInfo | undefined;
   /** How the user authenticated, as passed to `login`. */
   proof: AuditContent | undefined;
   /** The loaded session has ended, and this one continues with only what this request set. */

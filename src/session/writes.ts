@@ -107,7 +107,7 @@ export class Writes {
   ): Promise<boolean> {
     const { row: loaded, token } = state.stored!;
     const written = state.written(write, plaintext);
-    const row = this.#records.next(token, bytesOf(written), user, loaded);
+    const row = this.#records.next(token, bytesOf(written), user, loaded, state.newClient);
     const update = () => this.#records.update(loaded, row, reason);
     try {
       if (!(await this.#during(state, write, this.#renewed(row, token), written, update))) return false;

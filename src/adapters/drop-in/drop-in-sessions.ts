@@ -1,5 +1,5 @@
 import { afterChanges } from "../../store/partial-failure.ts";
-import { RefusedError } from "../../errors.ts";
+import { OptionsError, RefusedError } from "../../errors.ts";
 import type { SessionManagerOptions } from "../../options.ts";
 import type { Settings } from "../../session/settings.ts";
 import type { RowInfo, SessionRow } from "../../store/row.ts";
@@ -24,7 +24,7 @@ type Values = Record<string, unknown>;
 /** Options of a drop-in store: those of `createSessionManager`, except the ones that the middleware determines. */
 export type DropInStoreOptions = Omit<
   SessionManagerOptions<Values>,
-  "cookie" | "schema" | "upgrade" | "client" | "format"
+  "cookie" | "schema" | "upgrade" | "client" | "format" | "onClientChange"
 >;
 
 const day = 86_400_000;
@@ -44,6 +44,11 @@ export class DropInSessions {
   readonly #ended: EndedIds = new EndedIds(() => this.now());
 
   constructor(options: DropInStoreOptions) {
+    if ((options as { onClientChange?: unknown } | undefined)?.onClientChange !== undefined) {
+      throw new OptionsError([
+        "`onClientChange` does not exist for a store of another library's middleware, which does not tell it the client. Move to an adapter to use it.",
+      ]);
+    }
     // The cookie determines the lifetime of a session, so without explicit limits its own apply. Browsers keep a cookie
     // for at most 400 days.
     const {
