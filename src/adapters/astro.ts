@@ -1,3 +1,4 @@
+import { assertOptions, isFunction, isText } from "../shared/option-checks.ts";
 import type { SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
 import type { Session } from "../session/session.ts";
@@ -57,6 +58,7 @@ export function astroSessions<Data = SessionData>(
   options: AstroSessionsOptions = {},
 ): AstroSessions<Data> {
   refuseManager("astroSessions", create);
+  assertOptions("astroSessions", options, { property: isText, address: isFunction, onError: isFunction });
   const { property = "session", address, onError } = options;
   const key = `astro ${property}`;
   const shared = () => kept(key, () => shareManager(create()));

@@ -1,3 +1,4 @@
+import { assertOptions, isFunction } from "../shared/option-checks.ts";
 import type { AnyElysia, Elysia } from "elysia";
 import type { SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
@@ -64,6 +65,7 @@ export function storedSession<Data>(
   options: ElysiaSessionOptions = {},
 ): (app: AnyElysia) => ElysiaSession<Data> {
   assertManager(sessions);
+  assertOptions("storedSession", options, { address: isFunction });
   const fetched = fetchSessions(sessions);
   return (app) => {
     const visits = new WeakMap<Request, Visit<Data>>();

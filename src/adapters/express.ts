@@ -1,3 +1,4 @@
+import { assertOptions, isAnything, isText } from "../shared/option-checks.ts";
 import type { SessionData } from "../session/data.ts";
 import type { ClientInfo } from "../session/format.ts";
 import type { SessionManager } from "../manager.ts";
@@ -62,6 +63,7 @@ export function session<Data>(
   options: ExpressSessionOptions = {},
 ): (request: ExpressRequest, response: object, next: (error?: unknown) => void) => Promise<void> {
   assertManager(sessions);
+  assertOptions("session", options, { property: isText, passport: isAnything }); // Passport is checked where it is connected
   const { property = "session", passport } = options;
   if (passport !== undefined && property !== "session") {
     throw new TypeError(

@@ -1,3 +1,4 @@
+import { assertOptions, isText } from "../shared/option-checks.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { subscribe } from "node:diagnostics_channel";
 import type { SessionData } from "../session/data.ts";
@@ -50,6 +51,8 @@ export async function storedSession<Data = SessionData>(
       "app.register(storedSession, { sessions }): the `sessions` option is missing. Pass the result of createSessionManager(…).",
     );
   assertManager(sessions);
+  // Fastify puts options of its own, such as `prefix`, beside these.
+  assertOptions("storedSession", { property }, { property: isText });
   const serving = served(app);
   if (serving.get(property) === (sessions as unknown)) return;
   app.decorateRequest(property, null);

@@ -1,3 +1,4 @@
+import { assertOptions, isAnything, isText, type OptionCheck } from "../shared/option-checks.ts";
 import type { SessionManager } from "../manager.ts";
 import { windowOf, type FreshRequirement } from "../session/authentication.ts";
 import type { Session } from "../session/session.ts";
@@ -38,7 +39,13 @@ export interface Challenge {
 export type FreshGuard = (session: Session<never>, request: CheckedRequest) => Challenge | null;
 
 /** @throws {TypeError} `within` is not a duration, or `redirectTo` not a path of this site */
-export function freshGuard(within: Duration, { level, redirectTo }: FreshOptions = {}): FreshGuard {
+export function freshGuard(within: Duration, options: FreshOptions = {}): FreshGuard {
+  assertOptions("requireFresh", options, {
+    level: isLevel,
+    redirectTo: isText,
+    sessions: isAnything, // checked where it is used
+  });
+  const { level, redirectTo } = options;
   const seconds = Math.floor(windowOf("requireFresh", within) / 1_000);
   if (redirectTo !== undefined && sitePath(redirectTo) === null) {
     throw new TypeError(
@@ -51,6 +58,12 @@ export function freshGuard(within: Duration, { level, redirectTo }: FreshOptions
     return redirectTo === undefined || !isNavigation(request) ? denied : redirection(redirectTo, request);
   };
 }
+
+const isLevel: OptionCheck = (value) =>
+  (typeof value === "string" && value !== "") ||
+  (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string" && one !== ""))
+    ? null
+    : "use a level, or an array of levels";
 
 /** Names of the parameters: RFC 9470, OAuth 2.0 Step Up Authentication Challenge. */
 function denial(seconds: number, level: FreshOptions["level"]): Challenge {

@@ -1,3 +1,4 @@
+import { assertOptions, isFunction, isProxyTrust } from "../shared/option-checks.ts";
 import type { SessionManager } from "../manager.ts";
 import type { DataOf, SessionData } from "../session/data.ts";
 import { stateOf, type Session } from "../session/session.ts";
@@ -58,6 +59,11 @@ export function storedSession<Data>(
   options: H3SessionOptions = {},
 ): H3SessionMiddleware {
   assertManager(sessions);
+  assertOptions("storedSession", options, {
+    trustProxy: isProxyTrust,
+    address: isFunction,
+    onError: isFunction,
+  });
   // Two parameters: h3 2 recognises middleware by them.
   const middleware = async (event: H3Event, next?: () => unknown): Promise<unknown> => {
     const isMounted = loadedFor(sessions, event.context) !== undefined;

@@ -1,3 +1,4 @@
+import { assertOptions, isFunction } from "../shared/option-checks.ts";
 import type { Context, MiddlewareHandler } from "hono";
 import { STATUS_CODES } from "node:http";
 import type { SessionData } from "../session/data.ts";
@@ -37,6 +38,7 @@ export function session<Data>(
   sessions: SessionManager<Data>,
   options: HonoSessionOptions = {},
 ): MiddlewareHandler<SessionEnv<Data>> {
+  assertOptions("session", options, { address: isFunction });
   const { address = connectionAddress } = options;
   const settings = settingsOf(sessions as SessionManager<never>);
   return async function storedSession(c, next) {

@@ -1,3 +1,4 @@
+import { assertOptions, isText } from "../shared/option-checks.ts";
 import type { Context, Next } from "koa";
 import type { SessionData } from "../session/data.ts";
 import type { SessionManager } from "../manager.ts";
@@ -38,6 +39,7 @@ export function session<Data>(
   options: KoaSessionOptions = {},
 ): (ctx: Context, next: Next) => Promise<void> {
   assertManager(sessions);
+  assertOptions("session", options, { property: isText });
   const { property = "session" } = options;
   return async function storedSession(ctx, next) {
     if (loadedFor(sessions, ctx) !== undefined) {

@@ -1,3 +1,4 @@
+import { assertOptions, isFunction, isText } from "../shared/option-checks.ts";
 import type { SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
 import type { Session } from "../session/session.ts";
@@ -74,6 +75,7 @@ export function nextSessions<Data = SessionData>(
 ): NextSessions<Data> {
   refuseManager("nextSessions", create);
   followRequests();
+  assertOptions("nextSessions", options, { name: isText, address: isFunction, onError: isFunction });
   const { name = "sessions", onError } = options;
   const shared = () => sharedManager(name, create);
   const pages = new WeakMap<object, Promise<PageSession<Data>>>();

@@ -1,3 +1,4 @@
+import { assertOptions, isAnything } from "../shared/option-checks.ts";
 import type { SessionData, Unmarked } from "../session/data.ts";
 import type { SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
@@ -85,6 +86,7 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
   if (sessions === undefined)
     throw new TypeError("createStoredSessionStorage({ sessions }): `sessions` is missing.");
   assertManager(sessions);
+  assertOptions("createStoredSessionStorage", options, { sessions: isAnything });
 
   followHttpRequests();
 

@@ -1,3 +1,4 @@
+import { assertOptions, isBoolean, isFunction, isText } from "../shared/option-checks.ts";
 import type { SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
 import type { Session } from "../session/session.ts";
@@ -63,6 +64,12 @@ export function svelteKitSessions<Data = SessionData>(
       'svelteKitSessions: the option `building` is missing. Import it: import { building } from "$app/environment" (in SvelteKit 3 "$app/env").',
     );
   }
+  assertOptions("svelteKitSessions", options, {
+    building: isBoolean,
+    property: isText,
+    address: isFunction,
+    onError: isFunction,
+  });
   const key = `sveltekit ${property}`;
   const shared = () => kept(key, () => shareManager(create()));
   const cookies = new WeakMap<Session<Data>, string | null>();

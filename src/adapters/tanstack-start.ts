@@ -1,3 +1,4 @@
+import { assertOptions, isFunction, isText } from "../shared/option-checks.ts";
 import type { SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
 import type { Session } from "../session/session.ts";
@@ -47,6 +48,7 @@ export function tanStackSessions<Data = SessionData>(
   options: TanStackSessionsOptions = {},
 ): TanStackSessions<Data> {
   refuseManager("tanStackSessions", create);
+  assertOptions("tanStackSessions", options, { name: isText, address: isFunction, onError: isFunction });
   const { name = "sessions", address, onError } = options;
   const key = `tanstack-start ${name}`;
   const shared = () => kept(key, () => shareManager(create()));

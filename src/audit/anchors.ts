@@ -1,9 +1,15 @@
 /** Places outside of the database that keep checkpoints: pass one of these as `audit: { anchor }`. */
+import { assertOptions, integerFrom, isText, maxTimer, type OptionCheck } from "../shared/option-checks.ts";
 import { createSocket } from "node:dgram";
 import { appendFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { AuditError } from "../errors.ts";
 import type { Anchored } from "./checkpoint.ts";
+
+const isHeaders: OptionCheck = (value) =>
+  typeof value === "object" && value !== null && Object.values(value).every((one) => typeof one === "string")
+    ? null
+    : "use an object of texts";
 
 export type Anchor = (checkpoint: Anchored) => Promise<void>;
 
@@ -12,6 +18,7 @@ export type Anchor = (checkpoint: Anchored) => Promise<void>;
  * database's administrators cannot write, or that takes appends only.
  */
 export function fileAnchor(path: string): Anchor {
+  if (typeof path !== "string" || path === "") throw new TypeError("fileAnchor requires the path of a file.");
   return (checkpoint) => appendFile(path, `${JSON.stringify(checkpoint)}\n`, { mode: 0o600 });
 }
 
@@ -23,6 +30,8 @@ export function webhookAnchor(
   url: string | URL,
   options: { readonly headers?: Readonly<Record<string, string>>; readonly timeout?: number } = {},
 ): Anchor {
+  if (!URL.canParse(String(url))) throw new TypeError("webhookAnchor requires a URL.");
+  assertOptions("webhookAnchor", options, { headers: isHeaders, timeout: integerFrom(1, maxTimer) });
   return async (checkpoint) => {
     const response = await fetch(url, {
       method: "POST",
@@ -43,6 +52,7 @@ export function webhookAnchor(
 export function syslogAnchor(
   options: { readonly host?: string; readonly port?: number; readonly app?: string } = {},
 ): Anchor {
+  assertOptions("syslogAnchor", options, { host: isText, port: integerFrom(1, 65_535), app: isText });
   const { host = "127.0.0.1", port = 514, app = "stored-session" } = options;
   return async ({ number, at, hash, signature }) => {
     const id = `[checkpoint@32473 number="${number}" hash="${hash}" signature="${signature}"]`;

@@ -10,7 +10,8 @@ export type { RailsForm } from "./csrf.ts";
 export { railsRows } from "./rows.ts";
 export type { OpenedRailsRow, RailsRow, RefusedRailsRow } from "./rows.ts";
 export { afterRailsFormat, importRailsSessions } from "./native.ts";
-export type { AfterRailsOptions, ImportOptions, ImportResult } from "./native.ts";
+export type { AfterRailsOptions } from "./native.ts";
+export type { ImportOptions, ImportResult } from "./import-options.ts";
 export { plainValue } from "./plain.ts";
 export { symbolHash } from "./types.ts";
 export {

@@ -1,8 +1,9 @@
+import { integerFrom, isAnything, isText, problemsOf } from "../shared/option-checks.ts";
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterChanges } from "../store/partial-failure.ts";
-import { LimitError, OptionsError, type RefusedError, ValueError } from "../errors.ts";
+import { LimitError, OptionsError, ValueError } from "../errors.ts";
 import { KeyRing } from "../sealing/keyring.ts";
 import type { SessionFormat } from "../session/format.ts";
 import { importedVersion, refreshImported, type ImportedSession } from "../session/imported.ts";
@@ -15,6 +16,7 @@ import { fractionOf } from "../store/progress.ts";
 import type { SessionStore } from "../store/contract.ts";
 import { plainValue } from "./plain.ts";
 import { railsRows, type RailsRow } from "./rows.ts";
+import { assertImportOptions, type ImportOptions, type ImportResult } from "./import-options.ts";
 import { isPublicId } from "./session-id.ts";
 
 export interface AfterRailsOptions {
@@ -33,8 +35,14 @@ export interface AfterRailsOptions {
  * @throws {OptionsError} {@link KeyRingError}
  */
 export function afterRailsFormat(options: AfterRailsOptions): SessionFormat {
+  const problems = problemsOf(options, {
+    keys: isAnything, // by the key ring
+    app: isText,
+    compressAbove: (value) => (value === false ? null : integerFrom(0)(value)),
+    maxBytes: integerFrom(1),
+  });
+  if (problems.length > 0) throw new OptionsError(problems.map((problem) => `afterRailsFormat: ${problem}`));
   const { app = "", compressAbove = 1024, maxBytes = 1_048_576 } = options;
-  if (typeof app !== "string") throw new OptionsError(["afterRailsFormat: `app` must be a string."]);
   const keys = options.keys instanceof KeyRing ? options.keys : KeyRing.from(options.keys as string);
   // Not "cookie": the id that an imported session would be sealed to is in the Rails table and its backups.
   const native = nativeFormat({ keys, app, sealTo: "keys", compressAbove, maxBytes });
@@ -74,63 +82,9 @@ class ImportedToken implements Token {
   }
 }
 
-export interface ImportOptions {
-  /**
-   * Returns the data of the native session. Default: everything except Rails' own keys, converted by {@link
-   * plainValue}.
-   */
-  readonly dataOf?: (data: Record<string, unknown>) => Record<string, unknown>;
-  /** The `sid` at which an earlier run stopped. */
-  readonly after?: string;
-  /** Rows per batch. Default 200. */
-  readonly batchSize?: number;
-  /** Whether to count what would be imported without writing anything. Default false. */
-  readonly dryRun?: boolean;
-  /**
-   * Whether to also update sessions that an earlier run imported and that changed in Rails since. Sessions that have
-   * ended since, or that the application has written since, are not changed. Default false.
-   */
-  readonly refresh?: boolean;
-  /** Stops the import between two batches. Imported sessions stay, and another run continues. */
-  readonly signal?: AbortSignal;
-  /**
-   * Called after each full batch with the rows read so far, the progress through the table from 0 to 1, and the results
-   * so far, which is all that is known if the import fails later.
-   */
-  readonly onProgress?: (progress: {
-    readonly read: number;
-    readonly fraction: number;
-    readonly counts: ImportResult;
-  }) => void;
-  /**
-   * Called for each row that was not imported, because it cannot be decrypted or holds a value that a native session
-   * cannot.
-   */
-  readonly onRefused?: (row: RailsRow, error: RefusedError | ValueError | LimitError) => void;
-}
-
 /** A Rails session as a first import writes it, and what a refresh needs. */
 interface Native extends Pick<ImportedSession, "token" | "plaintext"> {
   readonly row: SessionRow;
-}
-
-export interface ImportResult {
-  readonly imported: number;
-  /** Imported sessions with a user, as `userOf` found it. */
-  readonly withUser: number;
-  /** Imported by an earlier run. With `refresh`, those that did not change in Rails. */
-  readonly before: number;
-  /** With `refresh`: imported by an earlier run, changed in Rails since, and updated. */
-  readonly refreshed: number;
-  /** With `refresh`: imported by an earlier run, and ended since. */
-  readonly endedSince: number;
-  /** With `refresh`: imported by an earlier run, and written by the application since. */
-  readonly changedSince: number;
-  /** A session of that id exists that no run imported. */
-  readonly present: number;
-  /** Past a timeout of the native manager, or empty. */
-  readonly ended: number;
-  readonly refused: number;
 }
 
 /** Keys that only Rails uses. */
@@ -151,6 +105,7 @@ export async function importRailsSessions(
   sessions: SessionManager<any>,
   options: ImportOptions = {},
 ): Promise<ImportResult> {
+  assertImportOptions(options);
   const {
     dataOf = plainData,
     onRefused,

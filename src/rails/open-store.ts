@@ -41,6 +41,8 @@ export type RailsDatabase = string | SqliteHandle | PostgresPool | MysqlPool | M
  * @throws {OptionsError}
  */
 export function railsStore(database: RailsDatabase, options: RailsStoreOptions = {}): RailsStore {
+  if (typeof options !== "object" || options === null)
+    throw new OptionsError(["The options must be an object."]);
   const { createTable = false, ...below } = options;
   if (typeof createTable !== "boolean") throw new OptionsError(["`createTable` must be true or false."]);
   return new RailsStore(storeBelow(database, below), createTable);

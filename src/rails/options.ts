@@ -82,7 +82,7 @@ export function readRailsOptions(options: RailsFormatOptions): RailsConfiguratio
       problems.push(`${name} must be true or false.`);
     }
   }
-  const maxBytes = options.maxBytes ?? 1_048_576;
+  const { maxBytes = 1_048_576 } = options;
   if (!Number.isSafeInteger(maxBytes) || maxBytes < 1024) {
     problems.push("maxBytes must be a whole number of bytes, at least 1024.");
   }

@@ -1,3 +1,4 @@
+import { assertOptions, integerFrom, isText } from "../shared/option-checks.ts";
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import type { SessionFormat } from "../session/format.ts";
@@ -40,10 +41,8 @@ export async function* railsRows(
   format: SessionFormat,
   options: { readonly after?: string; readonly batchSize?: number } = {},
 ): AsyncGenerator<RailsRow, void, undefined> {
+  assertOptions("railsRows", options, { after: isText, batchSize: integerFrom(1) });
   const { batchSize = 200 } = options;
-  if (!(Number.isSafeInteger(batchSize) && batchSize >= 1)) {
-    throw new TypeError("railsRows: `batchSize` must be a whole number, 1 or more.");
-  }
   const after = options.after === undefined ? null : new TextEncoder().encode(options.after);
   const read = (cursor: Uint8Array | null, limit: number) => store.scan(cursor, limit);
   for await (const { rows } of idPages(read, batchSize, after)) {

@@ -33,6 +33,11 @@ export const isBoolean: OptionCheck = (value) => (typeof value === "boolean" ? n
 export const isFunction: OptionCheck = (value) => (typeof value === "function" ? null : "use a function");
 export const isSignal: OptionCheck = (value) =>
   value instanceof AbortSignal ? null : "use the signal of an AbortController";
+/** A number of trusted proxies; true means 1. */
+export const isProxyTrust: OptionCheck = (value) =>
+  typeof value === "boolean" || (Number.isSafeInteger(value) && (value as number) >= 0)
+    ? null
+    : "use true, false or the number of trusted proxies";
 export function oneOf(values: readonly string[]): OptionCheck {
   return (value) =>
     values.includes(value as string) ? null : `use ${values.map((one) => `"${one}"`).join(" or ")}`;

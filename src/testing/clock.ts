@@ -10,6 +10,7 @@ export interface FakeClock {
 
 /** @param start the initial time. Default 2026-01-01T00:00:00Z */
 export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
+  if (!Number.isFinite(start)) throw new TypeError("fakeClock: the start must be a number of milliseconds.");
   let time = start;
   return {
     now: () => time,

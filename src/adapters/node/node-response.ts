@@ -2,6 +2,7 @@
  * Sessions for plain `node:http`, `node:https` and the compatibility API of HTTP/2. The adapters of frameworks that
  * write to a Node response use the same guard.
  */
+import { assertOptions, isFunction, isProxyTrust } from "../../shared/option-checks.ts";
 import type { SessionData } from "../../session/data.ts";
 import { commitForResponse, type SessionManager } from "../../manager.ts";
 import { stateOf, type Session } from "../../session/session.ts";
@@ -23,6 +24,8 @@ import { isIdle, refuseNull } from "../state.ts";
 
 export type { FreshOptions } from "../fresh.ts";
 export type { NodeRequest, NodeResponse } from "./request-types.ts";
+
+const nodeChecks = { trustProxy: isProxyTrust, onError: isFunction };
 
 export interface NodeSessionOptions<Request = NodeRequest, Response = NodeResponse> {
   /**
@@ -60,6 +63,7 @@ async function attach<Data>(
   options: NodeSessionOptions,
 ): Promise<{ session: Session<Data>; guarding: ResponseGuard }> {
   assertManager(sessions);
+  assertOptions("attachSession", options, nodeChecks);
   const { onError = answerError } = options;
   const hops = Number(options.trustProxy ?? 0);
   const session = await sessions.load(request.headers.cookie, {
@@ -85,6 +89,7 @@ export function withSession<Data, Request extends NodeRequest, Response extends 
   options: NodeSessionOptions<Request, Response> = {},
 ): (request: Request, response: Response) => void {
   assertManager(sessions);
+  assertOptions("withSession", options, nodeChecks);
   const { onError = answerError } = options;
   return (request, response) => {
     const answer = (error: unknown) => {
