@@ -232,6 +232,18 @@ const table: Record<string, Record<string, (module: any) => Case | string>> = {
     }),
     requireFresh: (module) => fresh(module.requireFresh),
   },
+  "./hapi": {
+    requireFresh: (module) => fresh(module.requireFresh),
+    sessionOf: () => noOptions,
+  },
+  "./oidc": {
+    oidcLinks: () => "takes the claims of an ID token",
+    backChannelLogout: (module) => ({
+      call: module.backChannelLogout,
+      base: { sessions, issuer: "https://idp.example", clientId: "app", jwks: { keys: [] } },
+      options: { link: "function", onError: "function", clockTolerance: "duration", maxAge: "duration" },
+    }),
+  },
   "./tanstack-start": {
     tanStackSessions: (module) => ({
       call: (options) => module.tanStackSessions(create, options),
@@ -271,6 +283,7 @@ const table: Record<string, Record<string, (module: any) => Case | string>> = {
   },
   "./audit": {
     fileAnchor: () => "takes a path, which it checks",
+    fileArchive: () => "takes a path",
     webhookAnchor: (module) => ({
       call: (options) => module.webhookAnchor("https://example.org", options),
       options: { headers: "object", timeout: "count" },
