@@ -6,7 +6,7 @@ import type { Database } from "./dialect.ts";
 import type { LinkTexts } from "./link-texts.ts";
 
 /** Sessions in one step of a sweep: they are looked up by a single statement. */
-const MOST_SWEPT = 256;
+const MOST_SWEPT = 64;
 
 /** The links of any SQL database. Entries are written together with the rows, by the store and the audit trail. */
 export class SqlLinks implements LinkStore {
