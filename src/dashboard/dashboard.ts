@@ -8,13 +8,7 @@ import { fieldsOf, FormError } from "./form.ts";
 import { html } from "./html.ts";
 import { layout, notice, type Page } from "./layout.ts";
 import { Meter } from "./meter.ts";
-import {
-  checkAccess,
-  checkDashboardOptions,
-  prefixOf,
-  type DashboardAccess,
-  type DashboardOptions,
-} from "./options.ts";
+import { checkAccess, checkDashboardOptions, prefixOf, type DashboardOptions } from "./options.ts";
 import {
   downloadResponse,
   htmlResponse,
