@@ -183,7 +183,9 @@ describe.each(chosenDatabases())("docs/backup.md, %s", (kind) => {
 test("docs/backup.md → names every table", () => {
   const page = pageOf("backup.md");
   const names = Object.values(namesIn([], DEFAULT_TABLE, (name) => name));
-  const tables = names.filter((name) => !/_(user_ref|expires_bucket|time|subject|session|user|link)$/.test(name));
+  const tables = names.filter(
+    (name) => !/_(user_ref|expires_bucket|time|subject|session|user|link)$/.test(name),
+  );
   assert.ok(tables.length >= 8, tables.join());
   for (const table of tables) assert.ok(page.includes(`\`${table.replace(/_audit.*/, "_audit…")}\``), table);
 });
