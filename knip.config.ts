@@ -27,6 +27,7 @@ const config: KnipConfig = {
     "examples/tanstack-start": { entry: ["src/{router.jsx,server.js}", "src/routes/*.{js,jsx}"] },
   },
   ignoreExportsUsedInFile: true,
+  ignoreUnresolved: ["./routeTree.gen"], // TanStack Start writes it when it builds
   ignoreDependencies: ["axe-core", "jest", "supertest"], // run by the tests in projects of their own
   rules: { duplicates: "off" }, // a Fastify plugin is both default and named
   ignoreBinaries: ["apt-get", "dpkg", "mkfifo", "openssl"],
