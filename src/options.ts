@@ -1,4 +1,5 @@
 import type { AuditOptions } from "./audit/options.ts";
+import type { DeviceBindingOptions } from "./device-binding/options.ts";
 import type { KeyRing } from "./sealing/keyring.ts";
 import type { CookieOptions } from "./session/cookie.ts";
 import type { SessionData } from "./session/data.ts";
@@ -135,6 +136,12 @@ export interface SessionManagerOptions<Data = SessionData, Input = unknown> {
    * a store that has an audit trail: those of this package, apart from that of Rails.
    */
   audit?: boolean | AuditOptions;
+  /**
+   * Binds logins to the device of their user, so that a stolen cookie is useless elsewhere: device-bound session
+   * credentials (DBSC), in browsers that support them (docs/device-binding.md). Default: off. Requires `keys`, HTTPS, a cookie
+   * of one host, and an adapter that answers `path`: every one of this package apart from the drop-in stores and Better Auth.
+   */
+  deviceBinding?: DeviceBindingOptions;
   /**
    * Returns the current time in milliseconds since the epoch, a number; fractions are dropped. It is checked once, when
    * the manager is created. Default `Date.now`.

@@ -1,5 +1,7 @@
 import { Refusals } from "./audit/refusals.ts";
 import { auditProblems } from "./audit/options.ts";
+import { resolveDeviceBinding } from "./device-binding/options.ts";
+import { Policy } from "./device-binding/policy.ts";
 import { KeyRingError, OptionsError } from "./errors.ts";
 import { presets, type SessionManagerOptions } from "./options.ts";
 import { KeyRing } from "./sealing/keyring.ts";
@@ -39,6 +41,7 @@ const known = new Set([
   "maxSessions",
   "onClientChange",
   "audit",
+  "deviceBinding",
   "clock",
   "format",
 ]);
@@ -80,10 +83,13 @@ export function resolveOptions<Data>(
     ...auditStoreProblems(options),
     ...limitProblems(options.maxSessions, options),
   );
+  const deviceBinding = resolveDeviceBinding(options, problems);
   if (problems.length > 0) throw new OptionsError(problems);
   const opened = cacheBytes > 0 ? new OpenedRows(cacheBytes) : null;
   if (opened !== null) format = openingOnce(format!, opened);
-  const { clock = Date.now, onConflict } = options;
+  const { clock: time = Date.now, onConflict } = options;
+  // Times are stored as integers, and a clock such as performance.timeOrigin + performance.now() has fractions.
+  const clock = time === Date.now ? time : () => Math.floor(time());
   const userOf = options.userOf as ((data: Record<string, unknown>) => unknown) | undefined;
   return {
     store: options.store,
@@ -101,8 +107,8 @@ export function resolveOptions<Data>(
     opened,
     maxSessions: options.maxSessions ?? null,
     audit: auditOf(options),
-    // Times are stored as integers, and a clock such as performance.timeOrigin + performance.now() has fractions.
-    clock: clock === Date.now ? clock : () => Math.floor(clock()),
+    device: deviceBinding && new Policy(deviceBinding, KeyRing.from(options.keys as string), clock),
+    clock,
   };
 }
 

@@ -12,8 +12,8 @@ const known = new Set(files);
 /** Files beside the folders. The basic ones may be imported by all, those that join the folders by what stands above. */
 const basic = ["copies.ts", "errors.ts", "node-check.ts", "node-version.ts"];
 const joining: Readonly<Record<string, readonly string[]>> = {
-  "options.ts": ["shared", "store", "sealing", "session", "audit"],
-  "resolve-options.ts": ["options.ts", "shared", "sealing", "session", "audit"],
+  "options.ts": ["shared", "store", "sealing", "session", "audit", "device-binding"],
+  "resolve-options.ts": ["options.ts", "shared", "sealing", "session", "audit", "device-binding"],
   "manager.ts": [
     "options.ts",
     "resolve-options.ts",

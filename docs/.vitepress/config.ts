@@ -31,6 +31,7 @@ const guides = [
   page("Getting started", "getting-started"),
   page("Options", "options"),
   page("Step-up authentication", "step-up"),
+  page("Device-bound sessions", "device-binding"),
   page("Session limits", "session-limits"),
   page("Changes of the client", "client-changes"),
   page("Logout by an identity provider", "oidc-logout"),

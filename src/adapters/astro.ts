@@ -93,6 +93,7 @@ export function astroSessions<Data = SessionData>(
       let current: Visit<Data> | undefined;
       const response = await respond({
         shared: sharing,
+        request,
         headers: request.headers,
         load: async () =>
           before?.session ??

@@ -34,7 +34,12 @@ const hour = 3_600_000;
  */
 export function storedSessionStorage<Data>(sessions: SessionManager<Data>): StoredSecondaryStorage {
   assertManager(sessions);
-  const { format, storeTimeout } = settingsOf(sessions as SessionManager<never>);
+  const { format, device, storeTimeout } = settingsOf(sessions as SessionManager<never>);
+  if (device !== null) {
+    throw new TypeError(
+      "storedSessionStorage does not work with `deviceBinding`: better-auth sends the cookie itself. Create a manager without it for better-auth.",
+    );
+  }
   if (!format.opensWithoutToken || format.needsToken !== undefined) {
     throw new TypeError(
       'storedSessionStorage requires sealTo: "keys": with "cookie", the sessions of a user cannot be listed for better-auth.',

@@ -1,6 +1,6 @@
 import { assertOptions, isFunction } from "../shared/option-checks.ts";
 import type { AnyElysia, Elysia } from "elysia";
-import type { SessionManager } from "../manager.ts";
+import { settingsOf, type SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import type { Duration } from "../shared/duration.ts";
@@ -12,6 +12,7 @@ import {
   writeResponseHeaders,
   type FetchSessions,
 } from "./fetch.ts";
+import { deviceResponse } from "./device.ts";
 import type { GuardOptions } from "./fresh.ts";
 import { withMutableHeaders } from "./fetch-response.ts";
 import { loadedFor, onlySession, remember } from "./loaded.ts";
@@ -69,6 +70,8 @@ export function storedSession<Data>(
   const fetched = fetchSessions(sessions);
   return (app) => {
     const visits = new WeakMap<Request, Visit<Data>>();
+    if (settingsOf(sessions as SessionManager<never>).device !== null)
+      app.onRequest(({ request }) => deviceResponse(sessions, request) ?? undefined);
     app.derive({ as: "global" }, async (given) => {
       const context = given as unknown as Context;
       const { request, set } = context;

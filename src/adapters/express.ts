@@ -6,6 +6,7 @@ import type { Session } from "../session/session.ts";
 import type { Duration } from "../shared/duration.ts";
 import type { AnyFunction } from "./node/interceptors.ts";
 import { assertManager } from "./assert-manager.ts";
+import { nodeBounce, nodeDeviceAnswer, sendDeviceAnswer } from "./device.ts";
 import { freshGuard, type GuardOptions } from "./fresh.ts";
 import { loadedFor, onlySession, remember } from "./loaded.ts";
 import { nodeRequest, sendChallenge } from "./node/challenge.ts";
@@ -73,11 +74,15 @@ export function session<Data>(
   const connect = passport === undefined ? undefined : connectPassport(sessions, passport);
   return async function storedSession(request, response, next) {
     try {
+      const answering = nodeDeviceAnswer(sessions, request as unknown as NodeRequest);
+      if (answering !== null) return sendDeviceAnswer(response as NodeResponse, await answering);
       let visitor = loadedFor(sessions, request);
       if (visitor === undefined) {
         const client = new Client(request);
         const loading = new Loading(request, property, next);
         visitor = await sessions.load(request.headers.cookie, client);
+        const bounced = nodeBounce(visitor, request as unknown as NodeRequest);
+        if (bounced !== null) return sendDeviceAnswer(response as NodeResponse, bounced);
         remember(sessions, request, visitor);
         watchFiles(response, guard(sessions, visitor, response, loading));
       }

@@ -8,6 +8,8 @@ import type { Session } from "../session/session.ts";
 import { checkPayload } from "./fastify-payload.ts";
 import { copyOfHeaders, type HeaderFields } from "./node/earlier-headers.ts";
 import { assertManager } from "./assert-manager.ts";
+import type { DeviceAnswer } from "../device-binding/endpoint.ts";
+import { nodeBounce, nodeDeviceAnswer } from "./device.ts";
 import { freshGuard, type GuardOptions } from "./fresh.ts";
 import { onlySession, remember } from "./loaded.ts";
 import { answerError, guard } from "./node/node-response.ts";
@@ -60,12 +62,16 @@ export async function storedSession<Data = SessionData>(
   watchHandlers();
 
   app.addHook("onRequest", async (request, reply) => {
+    const answering = nodeDeviceAnswer(sessions, request.raw);
+    if (answering !== null) return answer(reply, await answering);
     const { headers } = request;
     void request.raw.socket.remoteAddress; // cache the address on the socket, so that it is available after a disconnect
     const loaded = await sessions.load(headers.cookie, () => ({
       address: request.ip,
       userAgent: headers["user-agent"],
     }));
+    const bounced = nodeBounce(loaded, request.raw);
+    if (bounced !== null) return answer(reply, bounced);
     remember(sessions, request, loaded);
     (request as unknown as Record<string, unknown>)[property] = loaded;
     const guarded = request as Guarded;
@@ -93,6 +99,10 @@ export async function storedSession<Data = SessionData>(
     }
     return payload;
   });
+}
+
+async function answer(reply: FastifyReply, { status, headers, body }: DeviceAnswer): Promise<void> {
+  await reply.code(status).headers(headers).send(body);
 }
 
 type Guarded = FastifyRequest & { [guarding]?: ResponseGuard; [earlier]?: HeaderFields };

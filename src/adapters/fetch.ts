@@ -5,8 +5,9 @@ import { commitForResponse, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
+import { bounceResponse, deviceResponse } from "./device.ts";
 import { fetchRequest, freshGuard, type FetchRequest, type FreshOptions } from "./fresh.ts";
-import { forbidStoring, writeSessionHeaders, type HeaderTarget } from "./headers.ts";
+import { forbidStoring, writeSessionHeaders, type HeaderTarget, type SessionEffect } from "./headers.ts";
 import { warnOfInsecureRequest } from "./insecure-request.ts";
 import { isIdle, tellOfLateChanges } from "./state.ts";
 import type { Duration } from "../shared/duration.ts";
@@ -72,6 +73,12 @@ export interface FetchSessions<Data = SessionData> extends Pick<
     handler: (session: Session<Data>) => Response | Promise<Response>,
     client?: ClientSource,
   ): Promise<Response>;
+  /**
+   * Answers the endpoint of device-bound sessions (option `deviceBinding`), for applications that call `load` and `commit`;
+   * `handle` does it by itself. Null for every other request.
+   * @throws {StoreError} the store is unavailable
+   */
+  deviceBinding(request: Pick<Request, "method" | "url" | "headers">): Promise<Response | null>;
   /** Saves the session if there is no response to add headers to. Returns the cookie to set, or null if none is needed. */
   save(session: Session<Data>): Promise<CookieToSet | null>;
   /**
@@ -101,17 +108,24 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
   const commit: FetchSessions<Data>["commit"] = async (session, response) => {
     const state = stateOf(session as Session<never>);
     const { uses } = state;
+    const request = requests.get(session);
+    const bounced = request === undefined ? null : bounceResponse(session, request);
+    if (bounced !== null) {
+      response.body?.cancel().catch(() => {}); // rejects if the stream has a reader
+      return bounced;
+    }
     const deliverable = isIdle(state) ? response : deliverableOf(response, state);
     const setCookie = await owedBy(session).catch((error: unknown) => {
       deliverable.body?.cancel().catch(() => {}); // rejects if the stream has a reader
       throw error;
     });
     const { accessed } = state;
+    const also = state.device.headers;
     tellOfLateChanges(state, uses);
     if (setCookie === null && !accessed) return deliverable;
-    if (setCookie !== null) warn(setCookie, requests.get(session));
+    if (setCookie !== null) warn(setCookie, request);
     const answer = withMutableHeaders(deliverable);
-    writeResponseHeaders(answer.headers, { accessed, setCookie });
+    writeResponseHeaders(answer.headers, { accessed, setCookie, also });
     return answer;
   };
 
@@ -123,9 +137,12 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
     close: sessions.close.bind(sessions),
     load,
     commit,
+    deviceBinding: async (request) => deviceResponse(sessions, request),
     async handle(request, handler, client) {
+      const answering = deviceResponse(sessions, request);
+      if (answering !== null) return answering;
       const session = await load(request, client);
-      return commit(session, await handler(session));
+      return bounceResponse(session, request) ?? commit(session, await handler(session));
     },
     async save(session) {
       const state = stateOf(session as Session<never>);
@@ -174,10 +191,7 @@ export function requireFresh(
 }
 
 /** Writes the headers that a session requires to fetch headers, which must be mutable. */
-export function writeResponseHeaders(
-  headers: Headers,
-  effect: { accessed: boolean; setCookie: string | null },
-): void {
+export function writeResponseHeaders(headers: Headers, effect: SessionEffect): void {
   writeSessionHeaders(targetOf(headers), effect);
 }
 

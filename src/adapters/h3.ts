@@ -7,6 +7,7 @@ import { assertManager } from "./assert-manager.ts";
 import type { H3Event, H3Event1, H3Event2 } from "./h3/events.ts";
 import { sessionOfVersion1 } from "./h3/version-1.ts";
 import { loadFailed, respondOfVersion2 } from "./h3/version-2.ts";
+import { bounceResponse, deviceResponse, nodeBounce, nodeDeviceAnswer, sendDeviceAnswer } from "./device.ts";
 import { fetchRequest, freshGuard, type GuardOptions } from "./fresh.ts";
 import { nodeRequest } from "./node/challenge.ts";
 import { loadedFor, onlySession, remember, sessionOf as sessionOfBearer } from "./loaded.ts";
@@ -67,13 +68,26 @@ export function storedSession<Data>(
   // Two parameters: h3 2 recognises middleware by them.
   const middleware = async (event: H3Event, next?: () => unknown): Promise<unknown> => {
     const isMounted = loadedFor(sessions, event.context) !== undefined;
+    if (isVersion1(event)) {
+      const answering = nodeDeviceAnswer(sessions, event.node.req);
+      if (answering !== null) return sendDeviceAnswer(event.node.res, await answering);
+    } else {
+      const answering = deviceResponse(sessions, (event as H3Event2).req);
+      if (answering !== null) return answering;
+    }
     if (next === undefined) {
-      if (!isMounted)
-        keep(sessions, event, await sessionOfVersion1(sessions, event as H3Event1, options as object));
+      if (isMounted) return undefined;
+      const session = await sessionOfVersion1(sessions, event as H3Event1, options as object);
+      const { req, res } = (event as H3Event1).node;
+      const bounced = nodeBounce(session, req);
+      if (bounced !== null) return sendDeviceAnswer(res, bounced);
+      keep(sessions, event, session);
       return undefined;
     }
     if (isMounted) return next();
     const session = await load(sessions, event as H3Event2, options);
+    const bounced = bounceResponse(session, (event as H3Event2).req);
+    if (bounced !== null) return bounced;
     keep(sessions, event, session);
     return respondOfVersion2(sessions, session, event as H3Event2, next);
   };

@@ -1,3 +1,5 @@
+import type { Header } from "../session/device-policy.ts";
+
 /** The headers of a response: a Node response, a Fastify reply or fetch `Headers`. */
 export interface HeaderTarget {
   /** The value of a header, with multiple values joined by commas. Undefined if absent. */
@@ -14,6 +16,8 @@ export interface SessionEffect {
   readonly accessed: boolean;
   /** The result of `commit`. */
   readonly setCookie: string | null;
+  /** Further headers that the session owes. Default: none. */
+  readonly also?: readonly Header[];
 }
 
 /**
@@ -29,10 +33,18 @@ const targeted = /-cache-control$|^(?:surrogate|edge)-control$/;
  * serving one visitor's cookie to another, so it replaces weaker directives; an existing value that contains `no-store` is
  * kept. A cookie that the application has already written from its own commit is not repeated.
  */
-export function writeSessionHeaders(headers: HeaderTarget, { accessed, setCookie }: SessionEffect): void {
-  if (accessed || setCookie !== null) varyByCookie(headers);
-  if (setCookie === null) return;
-  if (!hasCookie(headers, setCookie)) headers.append("set-cookie", setCookie);
+export function writeSessionHeaders(
+  headers: HeaderTarget,
+  { accessed, setCookie, also = [] }: SessionEffect,
+): void {
+  if (!accessed && setCookie === null) return;
+  varyByCookie(headers);
+  if (setCookie === null && also.length === 0) return;
+  if (setCookie !== null) appendCookie(headers, setCookie);
+  for (const [name, value] of also) {
+    if (name === "set-cookie") appendCookie(headers, value);
+    else headers.set(name, value);
+  }
   forbidStoring(headers);
 }
 
@@ -47,8 +59,9 @@ export function forbidStoring(headers: HeaderTarget): void {
 }
 
 /** Set-Cookie values contain commas, so the joined value cannot be split. */
-function hasCookie(headers: HeaderTarget, setCookie: string): boolean {
-  return `, ${headers.get("set-cookie") ?? ""}, `.includes(`, ${setCookie}, `);
+function appendCookie(headers: HeaderTarget, setCookie: string): void {
+  const isThere = `, ${headers.get("set-cookie") ?? ""}, `.includes(`, ${setCookie}, `);
+  if (!isThere) headers.append("set-cookie", setCookie);
 }
 
 function varyByCookie(headers: HeaderTarget): void {

@@ -8,7 +8,9 @@ import { stateOf, type Session } from "../session/session.ts";
 import { ofBody } from "./node/earlier-headers.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoringIn, requireFresh as freshOfFetch, warn, writeResponseHeaders } from "./fetch.ts";
+import { bounceResponse, deviceResponse } from "./device.ts";
 import type { FreshOptions } from "./fresh.ts";
+import type { SessionEffect } from "./headers.ts";
 import { statusOf } from "./node/response-calls.ts";
 import { isIdle, refuseNull, tellOfLateChanges } from "./state.ts";
 
@@ -45,7 +47,14 @@ export function session<Data>(
     const present = c.get("session") as Session<never> | undefined;
     if (present !== undefined && stateOf(present).settings === settings) {
       await next();
-      return;
+      return undefined;
+    }
+    const answering = deviceResponse(sessions, c.req.raw);
+    if (answering !== null) {
+      return answering.catch((error: unknown) => {
+        answerWithStatus(c, error);
+        throw error;
+      });
     }
     void connectionAddress(c); // cache the address on the socket, so that it is available after a disconnect
     const client = () => ({ address: address(c), userAgent: c.req.header("user-agent") });
@@ -53,6 +62,8 @@ export function session<Data>(
       answerWithStatus(c, error);
       throw error;
     });
+    const bounced = bounceResponse(loaded, c.req.raw);
+    if (bounced !== null) return bounced;
     c.set("session", loaded);
     const earlier = new Headers(c.newResponse(null, 200).headers); // reading c.res would create a response
     let thrown: { error: unknown } | null = null;
@@ -71,20 +82,22 @@ export function session<Data>(
       if (thrown === null && !isIdle(state)) replace(c, deliverableOf(c.res, state));
       setCookie = await commitForResponse(sessions as SessionManager<never>, loaded as Session<never>);
     } catch (error) {
-      dropAnswer(c, earlier, state.accessed);
+      dropAnswer(c, earlier, { accessed: state.accessed, setCookie: null });
       answerWithStatus(c, error);
       throw error;
     }
     const { accessed } = state;
+    const also = state.device.headers;
     tellOfLateChanges(state, uses);
     if (thrown !== null) {
-      dropAnswer(c, earlier, accessed, setCookie);
+      dropAnswer(c, earlier, { accessed, setCookie, also });
       throw asError(thrown.error);
     }
-    if (setCookie === null && !accessed) return;
+    if (setCookie === null && !accessed) return undefined;
     if (setCookie !== null) warn(setCookie, c.req.raw, connectionAddress(c));
     replace(c, withMutableHeaders(c.res));
-    writeResponseHeaders(c.res.headers, { accessed, setCookie });
+    writeResponseHeaders(c.res.headers, { accessed, setCookie, also });
+    return undefined;
   };
 }
 
@@ -98,10 +111,10 @@ function replace(c: Context, response: Response): void {
  * Discards the status, headers and body of the handler's response, and keeps caches from storing the error response (R12).
  * Headers from before this middleware are kept.
  */
-function dropAnswer(c: Context, earlier: Headers, accessed: boolean, setCookie: string | null = null): void {
+function dropAnswer(c: Context, earlier: Headers, effect: SessionEffect): void {
   if (c.res.status >= 200) c.res.body?.cancel().catch(() => {}); // rejects if the stream has a reader
   for (const name of ofBody) earlier.delete(name);
-  writeResponseHeaders(earlier, { accessed, setCookie });
+  writeResponseHeaders(earlier, effect);
   forbidStoringIn(earlier);
   replace(c, new Response(null, { headers: earlier }));
 }

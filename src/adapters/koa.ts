@@ -5,6 +5,8 @@ import type { SessionManager } from "../manager.ts";
 import type { Duration } from "../shared/duration.ts";
 import type { Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
+import type { DeviceAnswer } from "../device-binding/endpoint.ts";
+import { nodeBounce, nodeDeviceAnswer } from "./device.ts";
 import { freshGuard, type GuardOptions } from "./fresh.ts";
 import { loadedFor, onlySession, remember } from "./loaded.ts";
 import { guard } from "./node/node-response.ts";
@@ -46,12 +48,21 @@ export function session<Data>(
       await next();
       return;
     }
+    const answer = ({ status, headers: fields, body }: DeviceAnswer) => {
+      ctx.set(fields as Record<string, string>);
+      ctx.body = body;
+      ctx.status = status;
+    };
+    const answering = nodeDeviceAnswer(sessions, ctx.req);
+    if (answering !== null) return answer(await answering);
     const { headers } = ctx.req;
     void ctx.req.socket.remoteAddress; // cache the address on the socket, so that it is available after a disconnect
     const loaded = await sessions.load(headers.cookie, () => ({
       address: ctx.ip,
       userAgent: headers["user-agent"],
     }));
+    const bounced = nodeBounce(loaded, ctx.req);
+    if (bounced !== null) return answer(bounced);
     remember(sessions, ctx, loaded);
     (ctx as unknown as Record<string, unknown>)[property] = loaded;
     const guarding = guard(sessions, loaded, ctx.res, {

@@ -5,6 +5,7 @@ import { stateOf, type Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
 import { writeResponseHeaders } from "./fetch.ts";
 import { commitInRequest, followHttpRequests, loadInRequest, withinRequest } from "./request-scope.ts";
+import { deviceResponse } from "./device.ts";
 import { fetchRequest, freshGuard, type FetchRequest, type FreshOptions } from "./fresh.ts";
 import type { Duration } from "../shared/duration.ts";
 import { tellOfLateChanges } from "./state.ts";
@@ -66,9 +67,10 @@ export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
   /**
    * React Router middleware for the root route (`export const middleware = [sessionMiddleware]`) that associates the actions
    * and loaders of one request. On a `node:http` server it is needed only for concurrent visitors without a session:
-   * without it, their loaders do not see the changes of their actions.
+   * without it, their loaders do not see the changes of their actions. It also answers the endpoint of device-bound sessions
+   * (option `deviceBinding`), whose logins have to be committed with `commitHeaders`.
    */
-  sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer>;
+  sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer | Response>;
   /** The manager passed to `createStoredSessionStorage`. */
   readonly manager: SessionManager<Data>;
 }
@@ -100,7 +102,7 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
     wrapped.stored = committed.session as Session<never>;
     const committedState = stateOf(committed.session);
     tellOfLateChanges(committedState, committedState.uses);
-    return { setCookie: committed.setCookie, accessed };
+    return { setCookie: committed.setCookie, accessed, also: committedState.device.headers };
   };
 
   return {
@@ -122,7 +124,11 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
       writeResponseHeaders(headers, await commit(session));
       return headers;
     },
-    sessionMiddleware: (_args, next) => withinRequest(next),
+    async sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer | Response> {
+      const { request } = (args ?? {}) as { readonly request?: Request };
+      const answering = request === undefined ? null : deviceResponse(sessions, request);
+      return answering ?? withinRequest(next);
+    },
     manager: sessions,
   };
 }

@@ -2,14 +2,16 @@ import { STATUS_CODES } from "node:http";
 import type { Session } from "../session/session.ts";
 import { withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoringIn, writeResponseHeaders } from "./fetch.ts";
+import type { FetchRequest } from "./fresh.ts";
 import { statusOf } from "./node/response-calls.ts";
 import type { SharedManager } from "./shared-manager.ts";
 
 /** One request of a framework that hands over a `Request` and takes a `Response`. */
 export interface Responding<Data> {
-  readonly shared: Pick<SharedManager<Data>, "sessions" | "effectOf" | "isChanged">;
+  readonly shared: Pick<SharedManager<Data>, "sessions" | "effectOf" | "isChanged" | "bounceOf">;
   /** Of a request that must change nothing if it is a prefetch. Default: every request may. */
   readonly headers?: Pick<Headers, "get">;
+  readonly request: FetchRequest;
   load(): Promise<Session<Data>>;
   /** Makes the response. If it throws, nothing is saved. */
   handler(session: Session<Data>): Promise<Response>;
@@ -19,13 +21,17 @@ export interface Responding<Data> {
 
 /** Loads the session, runs the handler, saves, and gives the response the headers of the session. */
 export async function respond<Data>(responding: Responding<Data>): Promise<Response> {
-  const { shared, headers, load, handler } = responding;
+  const { shared, request, headers, load, handler } = responding;
   let session: Session<Data>;
   try {
+    const answer = await shared.sessions.deviceBinding(request);
+    if (answer !== null) return answer;
     session = await load();
   } catch (error) {
     return fail(responding, error, true);
   }
+  const bounced = shared.bounceOf(session, request);
+  if (bounced !== null) return bounced;
   const response = await handler(session);
   if (!(response instanceof Response)) return response; // the framework says what is wrong with it
   if (headers !== undefined && isSpeculative(headers) && shared.isChanged(session)) return notYet(response);

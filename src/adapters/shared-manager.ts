@@ -4,7 +4,9 @@ import type { UserSessions } from "../operator/users.ts";
 import type { DataOf, SessionData } from "../session/data.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import type { UserId } from "../session/user-id.ts";
+import { bounceResponse } from "./device.ts";
 import { fetchSessions, type FetchSessions } from "./fetch.ts";
+import type { FetchRequest } from "./fresh.ts";
 import type { SessionEffect } from "./headers.ts";
 import { changedSinceCommit } from "./state.ts";
 import { touchIfDue } from "./touch.ts";
@@ -23,6 +25,8 @@ export interface SharedManager<Data> {
   /** The values of the session cookie in a `Cookie` header. */
   valuesIn(header: string): readonly string[];
   effectOf(session: Session<Data>): SessionEffect;
+  /** See `bounce`. */
+  bounceOf(session: Session<Data>, request: FetchRequest): Response | null;
   /** Whether a commit would write what the application did. */
   isChanged(session: Session<Data>): boolean;
   /** The version of the stored session; undefined if there is none. Each write changes it. */
@@ -41,7 +45,11 @@ export function shareManager<Data>(manager: SessionManager<Data>): SharedManager
     running: new AsyncLocalStorage(),
     cookieName: cookie.name,
     valuesIn: (header) => cookie.read(header),
-    effectOf: (session) => ({ accessed: of(session).accessed, setCookie: of(session).setCookie }),
+    effectOf(session) {
+      const { accessed, setCookie, device } = of(session);
+      return { accessed, setCookie, also: device.headers };
+    },
+    bounceOf: bounceResponse,
     isChanged: (session) => changedSinceCommit(of(session)),
     versionOf: (session) => of(session).stored?.row.version,
     touch: (session) => touchIfDue(manager, session),

@@ -101,6 +101,7 @@ export function svelteKitSessions<Data = SessionData>(
       const peer = address === undefined ? addressOf(event) : undefined; // asked for now: a connection that was cut has none
       return respond({
         shared: sharing,
+        request,
         headers: request.headers,
         load: () =>
           sharing.sessions.load(request, () => ({

@@ -17,17 +17,18 @@ export function isSameAuthentication(a: Authentication | undefined, b: Authentic
 }
 
 /**
- * @param hasLinks whether the content has format 3
+ * @param format of the content: with 3 there are links, with 4 there may be
  * @throws {RefusedError} reason "decode"
  */
 export function readAuthentication(
   reader: Reader,
   before: Authentication | undefined,
-  hasLinks: boolean,
+  format: number,
 ): Authentication {
   if (before !== undefined) throw reader.refusal("a key is duplicated");
   const { at, links, ...texts } = reader.map();
-  if (hasLinks ? !isLinks(links) : links !== undefined) throw reader.refusal("the links are not valid");
+  if (format === 3 || links !== undefined ? format < 3 || !isLinks(links) : false)
+    throw reader.refusal("the links are not valid");
   if (!Number.isSafeInteger(at) || (at as number) < 0) throw reader.refusal("the time is not valid");
   for (const [name, value] of Object.entries(texts)) {
     if ((name !== "level" && name !== "method") || typeof value !== "string" || value === "")

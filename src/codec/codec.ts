@@ -1,5 +1,6 @@
 import { LimitError, ValueError } from "../errors.ts";
 import { readAuthentication, type Authentication } from "./authentication.ts";
+import { readDevice, type DeviceBinding } from "./device.ts";
 import type { Limits } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
@@ -12,6 +13,8 @@ export interface Content {
   flash: Record<string, unknown>;
   /** How the user last proved who they are. Not stored without a user. */
   authentication?: Authentication | undefined;
+  /** The device that the session is bound to. Not stored without a user. */
+  device?: DeviceBinding | undefined;
 }
 
 /**
@@ -46,14 +49,14 @@ export class Codec {
    */
   encode(content: Content): Uint8Array {
     const writer = this.#take();
-    writer.content(content.data, content.user, content.flash, content.authentication);
+    writer.content(content);
     return this.#finish(writer);
   }
 
   /** Whether {@link encode} would return these bytes. It makes no copy of them. @throws like `encode` */
   encodesTo(content: Content, bytes: Uint8Array): boolean {
     const writer = this.#take();
-    writer.content(content.data, content.user, content.flash, content.authentication);
+    writer.content(content);
     const isSame = writer.finishAs(bytes);
     if (writer.isSmall) this.#spare = writer;
     return isSame;
@@ -67,19 +70,27 @@ export class Codec {
     let user: string | undefined;
     let flash: Record<string, unknown> | undefined;
     let authentication: Authentication | undefined;
+    let device: DeviceBinding | undefined;
     for (let left = reader.pairs(); left > 0; left--) {
       const name = reader.key();
       if (name === "u") user = userFrom(reader, user);
       else if (name === "f") flash = flashFrom(reader, flash);
       else if (name === "a" && format > 1)
-        authentication = readAuthentication(reader, authentication, format === 3);
+        authentication = readAuthentication(reader, authentication, format);
+      else if (name === "d" && format === 4) device = readDevice(reader, device);
       else throw reader.refusal("an internal key is unknown");
     }
     reader.end();
     if (format === 1) return { data, user, flash: flash ?? {} };
-    if (user === undefined || authentication === undefined)
-      throw reader.refusal("the user or the authentication is missing");
-    return { data, user, flash: flash ?? {}, authentication };
+    if (user === undefined || (format === 4 ? device : authentication) === undefined)
+      throw reader.refusal("the user, the authentication or the device is missing");
+    return {
+      data,
+      user,
+      flash: flash ?? {},
+      ...(authentication && { authentication }),
+      ...(device && { device }),
+    };
   }
 
   /**
@@ -142,9 +153,12 @@ export class Codec {
   }
 }
 
-/** Whether the bytes of a content have format 3, which only sessions with links have. Decodes nothing. */
-export function hasLinks(plaintext: Uint8Array): boolean {
-  return plaintext[0] === 0x93 && plaintext[1] === 3;
+/**
+ * Whether the bytes of a content may hold links: format 3, which only sessions with links have, or format 4, that of sessions bound
+ * to a device. Decodes nothing.
+ */
+export function mayHaveLinks(plaintext: Uint8Array): boolean {
+  return plaintext[0] === 0x93 && (plaintext[1] === 3 || plaintext[1] === 4);
 }
 
 /** Reads the start of a content. From format 2 on, it is an array of three that begins with the number. */
@@ -152,7 +166,7 @@ function formatOf(reader: Reader): number {
   const elements = reader.elements();
   if (elements === 2) return 1;
   const format = elements === 3 && reader.value();
-  if (format === 2 || format === 3) return format;
+  if (format === 2 || format === 3 || format === 4) return format;
   throw reader.refusal("a pair of data and internals was expected");
 }
 

@@ -15,6 +15,15 @@ const holds =
 
 const hrefOf = Object.getOwnPropertyDescriptor(URL.prototype, "href")!.get!;
 
+/** The content of a session, whatever its parts are. */
+interface AnyContent {
+  readonly data: unknown;
+  readonly user: unknown;
+  readonly flash: unknown;
+  readonly authentication?: Authentication | undefined;
+  readonly device?: unknown;
+}
+
 /** A buffer larger than this is not reused. */
 const keptSize = 262_144;
 
@@ -72,26 +81,31 @@ export class Writer {
     }
   }
 
-  /** Writes `data`, and a map of the user, the authentication and the flash, each omitted if empty (docs/formats.md). */
-  content(data: unknown, user: unknown, flash: unknown, authentication: Authentication | undefined): void {
+  /** Writes `data`, and a map of user, authentication, device and flash, each omitted if empty (docs/formats.md). */
+  content({ data, user, flash, authentication, device }: AnyContent): void {
     const output = this.#output;
-    const isSecond = authentication !== undefined && user !== undefined;
-    output.array(isSecond ? 3 : 2);
-    if (isSecond) output.number(authentication.links ? 3 : 2);
+    const hasDevice = device !== undefined && user !== undefined;
+    const hasAuthentication = authentication !== undefined && user !== undefined;
+    const isFirst = !hasDevice && !hasAuthentication;
+    output.array(isFirst ? 2 : 3);
+    if (!isFirst) output.number(hasDevice ? 4 : authentication?.links ? 3 : 2);
     this.map(data, "data");
     const start = output.length;
-    const count = isSecond ? 3 : user === undefined ? 1 : 2;
+    const count = 1 + Number(user !== undefined) + Number(hasAuthentication) + Number(hasDevice);
     output.map(count);
     if (user !== undefined) this.#user(user);
-    if (isSecond) {
-      output.text("a");
-      this.map(authentication, "authentication");
-    }
+    if (hasAuthentication) this.#internal("a", authentication, "authentication");
+    if (hasDevice) this.#internal("d", device, "device");
     const end = output.length;
     output.text("f");
     if (this.map(flash, "flash") > 0) return;
     output.rewind(end);
     output.recount(start, count, count - 1);
+  }
+
+  #internal(key: string, value: unknown, name: string): void {
+    this.#output.text(key);
+    this.map(value, name);
   }
 
   /**

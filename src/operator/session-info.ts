@@ -18,6 +18,8 @@ export interface SessionInfo {
   readonly expiresAt: Date;
   /** Address and user agent of the last login. Null if none are stored. */
   readonly client: ClientInfo | null;
+  /** Whether the session is bound to its user's device (option `deviceBinding`), so that its cookie is useless elsewhere. */
+  readonly deviceBound: boolean;
 }
 
 export function sessionInfo(
@@ -33,6 +35,7 @@ export function sessionInfo(
     updatedAt: new Date(row.updatedAt),
     expiresAt: new Date(endOf(row, records.settings)),
     client: records.clientOf(row),
+    deviceBound: records.storedClientOf(row)?.bound === true,
   };
 }
 

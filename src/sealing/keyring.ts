@@ -32,6 +32,8 @@ export interface Key {
   readonly linkOf: (app: string) => Hmac;
   /** Chains the audit trail. HMAC-SHA-256 with 32 bytes. */
   readonly audit: Hmac;
+  /** Tags the cookies and challenges of bound devices. HMAC-SHA-256 with 32 bytes. */
+  readonly device: Hmac;
 }
 
 /** Generates a random 32-byte master key in text form: `ssk1_` and 43 characters of base64url. Keep it secret. */
@@ -214,6 +216,7 @@ function derive(text: unknown): Key {
     userOf,
     linkOf: named("link"),
     audit: new Hmac("sha256", expand("audit", 32)),
+    device: new Hmac("sha256", expand("device", 32)),
   });
   return key;
 }

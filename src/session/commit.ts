@@ -163,7 +163,10 @@ export class Committer {
     const { deleted } = state.lost;
     const isOurs = deleted === "confirmed" || (deleted && !(await this.#writes.recovery.mayGoOn(state)));
     state.end(cut);
-    if (isOurs || state.unopened) state.owe(this.#settings.cookie.clear());
+    if (isOurs || state.unopened) {
+      state.owe(this.#settings.cookie.clear());
+      state.device.headers = state.device.clear;
+    }
     return state.ended;
   }
 

@@ -18,6 +18,12 @@ export interface ClientInfo {
   readonly userAgent?: string | undefined;
 }
 
+/** What the `client` column holds: it opens without the cookie, so lists can show it. */
+export interface StoredClient extends ClientInfo {
+  /** The session is bound to a device. */
+  readonly bound?: true;
+}
+
 /**
  * Address and user agent of the client, or a function that returns them. The function is called once, when a session is
  * first saved, and never for requests that start no session. If it throws, the commit throws the same error.
@@ -86,9 +92,9 @@ export interface SessionFormat {
    * @throws {RefusedError} the row does not open
    */
   open(row: SessionRow, token: Token | null): Uint8Array;
-  sealClient(client: ClientInfo, row: BareRow): Uint8Array | null;
+  sealClient(client: StoredClient, row: BareRow): Uint8Array | null;
   /** @throws {RefusedError} */
-  openClient(row: Omit<SessionRow, "data">): ClientInfo | null;
+  openClient(row: Omit<SessionRow, "data">): StoredClient | null;
   /** Whether the row's data, client and user reference are all under the newest key. */
   isCurrent(row: Sealed): boolean;
   /** Names of the keys, newest first, for formats whose rows name their key. */

@@ -1,13 +1,15 @@
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
 import { ClientChanges } from "./client-change.ts";
+import { publishDevice, type DevicePolicy, type EndedLogin } from "./device-policy.ts";
 import type { ClientSource } from "./format.ts";
+import { handleOf } from "./handle.ts";
 import type { Records } from "./records.ts";
 import { RejectedCookies } from "./rejected-cookies.ts";
 import { conformStored } from "./schema.ts";
 import { sessionOver, type Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
-import { publishRefusal } from "./refusal.ts";
+import { publishReason, publishRefusal } from "./refusal.ts";
 import { SessionState } from "./state.ts";
 import type { Stored } from "./stored-state.ts";
 import type { Token } from "./token.ts";
@@ -49,10 +51,56 @@ export class Loader {
     const { defaults } = this.#settings;
     const begins = defaults && (await (stored === null ? defaults.evaluate() : defaults.ahead()));
     const state = new SessionState(this.#settings, stored, client, this.#records.now(), begins);
-    if (stored !== null && this.#settings.schema !== undefined) await this.#conform(state);
+    const { device, schema } = this.#settings;
+    if (device !== null && cookieHeader) {
+      const unbound = await this.#checkDevice(state, device, cookieHeader);
+      if (unbound !== null) {
+        const session = sessionOver<Data>(state);
+        await device.ended(unbound, session);
+        return session;
+      }
+    }
+    if (state.stored !== null && schema !== undefined) await this.#conform(state);
     if (this.#changes !== null && state.stored !== null && client !== undefined)
       await this.#changes.check(state);
     return sessionOver<Data>(state);
+  }
+
+  /**
+   * Serves a session that is bound to a device only to requests that prove the device. Others continue with an anonymous
+   * session, and the row stays as it is.
+   * @returns the login that was ended because it had to be bound; null if none was
+   */
+  async #checkDevice(
+    state: SessionState,
+    device: DevicePolicy,
+    cookieHeader: string,
+  ): Promise<EndedLogin | null> {
+    const { stored } = state;
+    state.device.clear = device.clear(cookieHeader);
+    if (stored === null || stored.row.userRef === null) return null; // nobody is logged in
+    let content: Content;
+    try {
+      content = state.content;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      state.refuse(error);
+      return null;
+    }
+    if (state.stored === null) return null;
+    const { row } = stored;
+    const reason = device.refusal(content, row, cookieHeader);
+    if (reason === null) return null;
+    publishReason(row.id, reason, this.#settings);
+    const isEnded =
+      reason === "device_required" &&
+      (await this.#records.delete(row.id, "destroy", { userRef: row.userRef, content: { reason } }));
+    state.abandon(null);
+    state.device.isUnproved = reason !== "device_required";
+    state.device.headers = state.device.clear;
+    if (!isEnded) return null;
+    publishDevice("ended", row.id);
+    return { user: content.user!, handle: handleOf(row.id), loggedInAt: new Date(row.createdAt) };
   }
 
   #tokensIn(cookieHeader: string): readonly Token[] {

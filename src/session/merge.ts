@@ -1,5 +1,6 @@
 import type { Content } from "../codec/codec.ts";
 import { isSameAuthentication } from "../codec/authentication.ts";
+import { isSameDevice } from "../codec/device.ts";
 import { addOwn } from "../codec/own.ts";
 
 /** Three versions of one value; undefined if the key is absent. */
@@ -86,10 +87,13 @@ export function mergeContent(
   // The authentication of the side that changed it, mine first, and never that of another user.
   const side = isSameAuthentication(base.authentication, mine.authentication) ? theirs : mine;
   const authentication = side.user === user ? side.authentication : undefined;
+  const binder = isSameDevice(base.device, mine.device) ? theirs : mine;
+  const device = binder.user === user ? binder.device : undefined;
   return {
     data,
     user,
     ...(authentication && { authentication }),
+    ...(device && { device }),
     // The same object if nothing in it differs: Rails mode compares its identity.
     flash: isSame(flash, mine.flash) ? mine.flash : flash,
   };
@@ -113,8 +117,8 @@ export function changeIn(
     );
   const keys = { data: changed("data"), flash: changed("flash") };
   const pick = (content: Content): Content => {
-    const { user, authentication } = content;
-    const picked: Content = { data: {}, user, flash: {}, authentication };
+    const { user, authentication, device } = content;
+    const picked: Content = { data: {}, user, flash: {}, authentication, device };
     for (const part of parts) {
       for (const key of keys[part]) {
         if (Object.hasOwn(content[part], key)) addOwn(picked[part], key, content[part][key]);
@@ -133,8 +137,10 @@ export function changeIn(
       }
     }
     theirs.user = merged.user;
-    if (merged.authentication === undefined) delete theirs.authentication;
-    else theirs.authentication = merged.authentication;
+    for (const name of ["authentication", "device"] as const) {
+      if (merged[name] === undefined) delete theirs[name];
+      else Object.assign(theirs, { [name]: merged[name] });
+    }
     return theirs;
   };
 }

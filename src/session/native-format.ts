@@ -1,8 +1,8 @@
-import { Codec, hasLinks } from "../codec/codec.ts";
+import { Codec, mayHaveLinks } from "../codec/codec.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import { Sealer, type SealMode } from "../sealing/sealer.ts";
 import type { SessionRow } from "../store/row.ts";
-import type { ClientInfo, Sealed, SessionFormat } from "./format.ts";
+import type { Sealed, SessionFormat, StoredClient } from "./format.ts";
 import { KnownTokens } from "./known-tokens.ts";
 import { hasTokenShape, mintToken, readKnownToken, refreshToken } from "./token.ts";
 
@@ -46,9 +46,9 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     ...(app !== "" && { formerUserRefs: (user: string) => keys.userRefs(user) }),
     linkRefs: (name, value) => keys.linkRefs(name, value, app),
     linksOf(plaintext) {
-      if (!hasLinks(plaintext)) return undefined;
-      const { links } = codec.decode(plaintext).authentication!;
-      return Object.entries(links!).map(([name, value]) => keys.linkRefs(name, value, app)[0]!);
+      if (!mayHaveLinks(plaintext)) return undefined;
+      const links = codec.decode(plaintext).authentication?.links;
+      return links && Object.entries(links).map(([name, value]) => keys.linkRefs(name, value, app)[0]!);
     },
     encode: (content) => codec.encode(content),
     encodesTo: (content, plaintext) => codec.encodesTo(content, plaintext),
@@ -62,14 +62,15 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     },
     open: (row, token) => sealer.open(row.data, row, token === null ? null : token.sid),
     sealClient(client, row) {
-      const map: Record<string, string> = {};
+      const map: Record<string, string | true> = {};
       if (client.address) map["address"] = client.address.slice(0, 64).toWellFormed();
       if (client.userAgent) map["userAgent"] = client.userAgent.slice(0, 512).toWellFormed();
+      if (client.bound) map["bound"] = true;
       return Object.keys(map).length === 0 ? null : sealer.sealClient(codec.encodeMap(map), row);
     },
-    openClient(row): ClientInfo | null {
+    openClient(row): StoredClient | null {
       if (row.client === null) return null;
-      return codec.decodeMap(sealer.openClient(row.client, row)) as ClientInfo;
+      return codec.decodeMap(sealer.openClient(row.client, row)) as StoredClient;
     },
     keyNames: keys.keys.map((key) => key.name),
     sealedUnder: (row: Sealed) => ({ data: keyName(row.data), client: keyName(row.client) }),

@@ -15,7 +15,7 @@ import type { ExpireQuery, ExpireResult, SessionRow } from "../store/row.ts";
 import { BatchingStore } from "../batching/batching-store.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { randomVersion } from "../sealing/random.ts";
-import type { BareRow, ClientInfo } from "./format.ts";
+import type { BareRow, ClientInfo, StoredClient } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import { checkBegun, checkTimes, endOf, idleEnd } from "./lifetime.ts";
 import { publishRefusal } from "./refusal.ts";
@@ -111,7 +111,9 @@ export class Records {
     client: ClientInfo | undefined,
     loaded: SessionRow,
   ): SessionRow {
-    return this.#seal(token, plaintext, client, this.#bare(token.id, user, this.now(), loaded));
+    const isBound = loaded.client !== null && this.storedClientOf(loaded)?.bound === true;
+    const noted: StoredClient | undefined = isBound ? { ...client, bound: true } : client;
+    return this.#seal(token, plaintext, noted, this.#bare(token.id, user, this.now(), loaded));
   }
 
   /** A sealed row that replaces the loaded one under the same id, with its client unless there is another. */
@@ -124,12 +126,9 @@ export class Records {
   ): SessionRow {
     const { format } = this.settings;
     const row = this.#bare(loaded.id, user, this.now(), loaded);
-    const [client, isCurrent] = [this.settings.client ? loaded.client : null, format.isCurrent(loaded)];
-    const isKept = client === null || isCurrent;
-    const info = present ?? (isKept ? null : this.clientOf(loaded));
-    const sealed = info === null ? (isKept ? client : null) : format.sealClient(info, row);
-    const next = { ...row, data: format.seal(plaintext, row, token), client: sealed };
-    return isCurrent ? next : { ...next, links: format.linksOf?.(plaintext) };
+    const client = this.#nextClient(loaded, row, present);
+    const next = { ...row, data: format.seal(plaintext, row, token), client };
+    return format.isCurrent(loaded) ? next : { ...next, links: format.linksOf?.(plaintext) };
   }
 
   #bare(
@@ -149,7 +148,7 @@ export class Records {
     };
   }
 
-  #seal(token: Token, plaintext: Uint8Array, client: ClientInfo | undefined, row: BareRow): SessionRow {
+  #seal(token: Token, plaintext: Uint8Array, client: StoredClient | undefined, row: BareRow): SessionRow {
     const { format } = this.settings;
     return {
       ...row,
@@ -159,8 +158,29 @@ export class Records {
     };
   }
 
-  /** Null if there is no address and user agent, or they do not open. */
+  /** What the `client` column holds after a write: what it held, or the client of this request, and the binding. */
+  #nextClient(loaded: SessionRow, row: BareRow, present: ClientInfo | undefined): Uint8Array | null {
+    const { client, format } = this.settings;
+    if (loaded.client === null && present === undefined) return null;
+    if (present === undefined && client && format.isCurrent(loaded)) return loaded.client;
+    const { bound, ...before } = (loaded.client === null ? null : this.storedClientOf(loaded)) ?? {};
+    return format.sealClient({ ...(client && (present ?? before)), ...(bound && { bound }) }, row);
+  }
+
+  /** The row with a note for lists that it is bound to a device. */
+  markedAsBound(row: SessionRow): SessionRow {
+    const { format } = this.settings;
+    return { ...row, client: format.sealClient({ ...this.storedClientOf(row), bound: true }, row) };
+  }
+
+  /** Address and user agent; null if there are none, or they do not open. */
   clientOf(row: Omit<SessionRow, "data">): ClientInfo | null {
+    const { bound: _, ...client } = this.storedClientOf(row) ?? {};
+    return Object.keys(client).length === 0 ? null : client;
+  }
+
+  /** What is noted beside the data of a row; null if nothing is, or it does not open. */
+  storedClientOf(row: Omit<SessionRow, "data">): StoredClient | null {
     try {
       return this.settings.format.openClient(row);
     } catch (error) {

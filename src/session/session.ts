@@ -143,6 +143,7 @@ export class Session<Data = SessionData> {
     // Without a level the row's creation time says it all.
     const isKept = (given.level ?? links) !== undefined && format.keepsAuthentication === true;
     state.content.authentication = isKept ? authenticationOf(given, clock(), links) : undefined;
+    state.content.device = undefined; // the browser binds the new session
     state.pending.add("login");
   }
 
@@ -166,6 +167,11 @@ export class Session<Data = SessionData> {
     state.proof = { ...state.proof, ...given };
     content.authentication = authenticationOf(given, settings.clock(), content.authentication?.links);
     state.pending.add("regenerate");
+  }
+
+  /** Whether the session is bound to the device of its user (option `deviceBinding`). */
+  get deviceBound(): boolean {
+    return this.#used.content.device !== undefined;
   }
 
   /** The assurance level that `login` or `elevate` was given last. Undefined if none was. */

@@ -4,6 +4,7 @@ import type { AuditOptions } from "../audit/options.ts";
 import type { Refusals } from "../audit/refusals.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import type { OnClientChange } from "./client-answer.ts";
+import type { DevicePolicy } from "./device-policy.ts";
 import type { SessionFormat } from "./format.ts";
 import type { SessionCookie } from "./cookie.ts";
 import type { Defaults } from "./defaults.ts";
@@ -52,6 +53,8 @@ export interface Settings {
     readonly app: string;
     readonly refusals: Refusals;
   } | null;
+  /** Device-bound sessions; null if they are off. */
+  readonly device: DevicePolicy | null;
   /** Whole milliseconds. */
   readonly clock: () => number;
 }

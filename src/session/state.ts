@@ -1,6 +1,7 @@
 import type { AuditContent } from "../audit/events.ts";
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";
+import type { DeviceDuties } from "./device-policy.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
 import { userAfter, userOfStored, type UserChange } from "./identity.ts";
 import { LostSessionWrites } from "./lost-writes.ts";
@@ -52,6 +53,7 @@ export class SessionState {
   setCookie: string | null = null;
   /** Whether the next commit still has to return `setCookie`. */
   cookieDue = false;
+  readonly device: DeviceDuties = { headers: [], clear: [], isUnproved: false };
   /** Writes and deletes that the store has confirmed. */
   changes = 0;
   /** The last commit or update of this session object: they run one after another. */
@@ -166,9 +168,9 @@ export class SessionState {
     return this.startsOver ? null : this.plaintext;
   }
 
-  /** The stored row is refused: the request continues with a new, anonymous session (R26). */
-  abandon(error: RefusedError): void {
-    if (isOfContent(error)) this.refused = this.stored;
+  /** The stored row is refused (null: to this request); it continues with a new, anonymous session (R26). */
+  abandon(error: RefusedError | null): void {
+    if (error !== null && isOfContent(error)) this.refused = this.stored;
     else this.unopened = true;
     this.working.clear();
     this.stored = null;
@@ -190,7 +192,7 @@ export class SessionState {
   /** Applies the login rules to a user that changed in the data (decision 4). */
   changeUser(change: UserChange): void {
     if (change === "none") return;
-    this.content.authentication = undefined; // of the user before
+    this.content.authentication = this.content.device = undefined; // of the user before
     if (change !== "login") this.#keepOwnChanges();
     if (change === "sign-out" && this.intent === "reset") return;
     this.pending.derive(change === "sign-out" ? "reset" : "login");
@@ -237,6 +239,7 @@ export class SessionState {
     this.ended = true;
     this.setCookie = null;
     this.cookieDue = false;
+    this.device.headers = [];
     if (this.pending.hasGrownSince(cut) && (this.intent === "login" || this.intent === "reset"))
       this.beginAnew();
   }

@@ -69,7 +69,7 @@ export class Writes {
     const row = this.#records.begin(token, bytesOf(written), user, this.#clientOf(state));
     const insert = () => this.#records.insert(row, reasonOf(write), this.#occasion(state, user));
     if (await this.#during(state, write, { row, token }, written, insert)) {
-      oweCookie(this.#records, state);
+      oweCookie(this.#records, state, true);
       return true;
     }
     if (await this.recovery.findLost(state)) return false;
@@ -93,7 +93,7 @@ export class Writes {
     const occasion = { ...this.#occasion(state, user), isElevation };
     const replace = () => this.#records.replace(loaded, row, reasonOf(write), occasion);
     if (!(await this.#during(state, write, { row, token }, written, replace))) return false;
-    oweCookie(this.#records, state);
+    oweCookie(this.#records, state, write.intent === "login" || isElevation);
     return true;
   }
 
@@ -281,10 +281,10 @@ export class Writes {
     return { user, client: this.#clientOf(state), content: user === undefined ? undefined : state.proof };
   }
 
-  /** Only the audit trail asks. */
+  /** Only the audit trail and device-bound sessions ask. */
   #isElevation({ plaintext: before }: SessionState, after: Uint8Array): boolean {
-    if (this.#records.recorder === null || before === null) return false;
-    const { format } = this.#settings;
+    const { format, device } = this.#settings;
+    if ((this.#records.recorder === null && device === null) || before === null) return false;
     return !isSameAuthentication(format.decode(before).authentication, format.decode(after).authentication);
   }
 

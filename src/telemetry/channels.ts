@@ -1,4 +1,5 @@
 import { channel, tracingChannel, type Channel, type TracingChannel } from "node:diagnostics_channel";
+import { isOfDevice } from "./device-refusals.ts";
 
 /**
  * Diagnostic events, published through `node:diagnostics_channel`. The core never logs; the logger, OpenTelemetry and
@@ -46,17 +47,20 @@ export interface ExpireEvent {
   deleted?: number;
 }
 
-/** A row that could not be opened (R26), or a session cookie without a valid token. */
+/** A row that could not be opened (R26), a session cookie without a valid token, or a device that was not proved. */
 export interface RefuseEvent {
-  /** The handle of the row. Absent for a cookie, which identifies no session. */
+  /** The handle of the row. Absent for a cookie that identifies no session. */
   handle?: string;
-  /** A {@link RefusalReason} for a row. For a cookie: "malformed", or "unknown_key" if no key of the ring matches its tag. */
+  /**
+   * A {@link RefusalReason} for a row. For a cookie: "malformed", or "unknown_key" if no key of the ring matches its tag. For a
+   * device, a {@link DeviceRefusal}, which begins with "device_".
+   */
   reason: string;
 }
 
-/** Whether an event concerns a cookie. Clients can cause any number of these. */
-export function isOfCookie({ handle }: RefuseEvent): boolean {
-  return handle === undefined;
+/** Whether an event concerns a session cookie. Clients can cause any number of these. */
+export function isOfCookie({ handle, reason }: RefuseEvent): boolean {
+  return handle === undefined && !isOfDevice({ reason });
 }
 
 /** A commit found that another request had changed the row. */
@@ -65,6 +69,16 @@ export interface ConflictEvent {
   /** `merged`: the changes were merged; `ended`: the session had ended; `failed`: retries were exhausted. */
   outcome: "merged" | "ended" | "failed";
   attempt: number;
+}
+
+/** A step in the life of a device-bound session (option `deviceBinding`). */
+export interface DeviceEvent {
+  handle: string;
+  /**
+   * `offered`: the response to a login asks the browser to bind it; `bound`: the browser did; `refreshed`: it proved the
+   * device again; `ended`: mode "require" ended a login that no browser bound.
+   */
+  outcome: "offered" | "bound" | "refreshed" | "ended";
 }
 
 /** A batch was sent to the store. */
@@ -109,6 +123,8 @@ export const channels: {
   readonly batch: Channel;
   /** {@link TrailEvent} */
   readonly audit: Channel;
+  /** {@link DeviceEvent} */
+  readonly device: Channel;
 } = {
   read: tracingChannel("stored-session.read"),
   write: tracingChannel("stored-session.write"),
@@ -119,6 +135,7 @@ export const channels: {
   conflict: channel("stored-session.conflict"),
   batch: channel("stored-session.batch"),
   audit: channel("stored-session.audit"),
+  device: channel("stored-session.device"),
 };
 
 /** Publishes on the channel of the audit trail. */

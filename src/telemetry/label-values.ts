@@ -3,7 +3,8 @@
  * increase, so an alert would miss that event.
  */
 import type { RefusalReason } from "../errors.ts";
-import type { BatchEvent, ConflictEvent, DeleteEvent, WriteEvent } from "./channels.ts";
+import type { BatchEvent, ConflictEvent, DeleteEvent, DeviceEvent, WriteEvent } from "./channels.ts";
+import type { DeviceRefusal } from "./device-refusals.ts";
 import type { Outcome } from "./operations.ts";
 
 /** Every key of `values`, which the type makes complete. */
@@ -23,6 +24,31 @@ export const refusalReasons: readonly RefusalReason[] = all<RefusalReason>({
   decode: true,
   times: true,
   schema: true,
+});
+
+export const deviceRefusals: readonly DeviceRefusal[] = all<DeviceRefusal>({
+  device_cookie_missing: true,
+  device_cookie_expired: true,
+  device_cookie_invalid: true,
+  device_required: true,
+  device_session_unknown: true,
+  device_session_mismatch: true,
+  device_already_bound: true,
+  device_proof_too_large: true,
+  device_proof_malformed: true,
+  device_proof_algorithm: true,
+  device_proof_key: true,
+  device_proof_signature: true,
+  device_challenge_invalid: true,
+  device_challenge_expired: true,
+  device_challenge_used: true,
+});
+
+export const deviceOutcomes: readonly DeviceEvent["outcome"][] = all<DeviceEvent["outcome"]>({
+  offered: true,
+  bound: true,
+  refreshed: true,
+  ended: true,
 });
 
 export const cookieRejections: readonly string[] = ["malformed", "unknown_key"];

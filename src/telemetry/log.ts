@@ -1,6 +1,7 @@
 import { assertOptions, isFunction } from "../shared/option-checks.ts";
 import { printable } from "../shared/printable.ts";
 import { channels, isOfCookie, type ConflictEvent, type RefuseEvent } from "./channels.ts";
+import { isOfDevice } from "./device-refusals.ts";
 
 /** A logger such as console, pino or winston. */
 export interface SessionLogger {
@@ -28,7 +29,7 @@ interface Timed {
 
 /**
  * Logs each operation at debug level (operation, duration, handle) and each refused row as a warning, until the returned
- * function is called. Rejected cookies are logged at most once a minute per reason. Log lines contain no token, user id
+ * function is called. Rejected cookies and devices that were not proved are logged at most once a minute per reason. Log lines contain no token, user id
  * or value.
  *
  * ```text
@@ -50,7 +51,7 @@ export function logSessions(logger: SessionLogger, options: LogOptions = {}): ()
   const traced = [channels.read, channels.write, channels.delete, channels.touch, channels.expire];
   const subscribers = { start, asyncEnd, end() {}, asyncStart() {}, error() {} };
   const cookies = new Map<string, { since: number; count: number }>();
-  const rejected = (reason: string) => {
+  const rejected = (what: string, reason: string) => {
     const at = now();
     const last = cookies.get(reason);
     if (last !== undefined && at - last.since < everyRejection) {
@@ -60,11 +61,12 @@ export function logSessions(logger: SessionLogger, options: LogOptions = {}): ()
     cookies.set(reason, { since: at, count: 0 });
     const more =
       last === undefined || last.count === 0 ? "" : `, and ${last.count} more since the previous line`;
-    logger.warn(`Session cookie rejected (${reason})${more}`);
+    logger.warn(`${what} (${reason})${more}`);
   };
   const refused = (message: unknown) => {
     const event = message as RefuseEvent;
-    if (isOfCookie(event)) rejected(event.reason);
+    if (isOfDevice(event)) rejected("Session device not proved", event.reason);
+    else if (isOfCookie(event)) rejected("Session cookie rejected", event.reason);
     else logger.warn(`Session refused (${event.reason}) ${event.handle}`);
   };
   const conflicted = (message: unknown) => {

@@ -1,11 +1,20 @@
 /** `stored-session/opentelemetry`: spans and metrics, named by the semantic conventions where these define a name. */
 import { milliseconds, type Duration } from "../shared/duration.ts";
 import { assertOptions, durationFrom, hasMethods, isText } from "../shared/option-checks.ts";
-import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
+import {
+  isOfCookie,
+  type BatchEvent,
+  type ConflictEvent,
+  type DeviceEvent,
+  type RefuseEvent,
+} from "./channels.ts";
+import { isOfDevice } from "./device-refusals.ts";
 import {
   conflictOutcomes,
   cookieRejections,
   deletions,
+  deviceOutcomes,
+  deviceRefusals,
   refusalReasons,
   writeReasons,
 } from "./label-values.ts";
@@ -128,6 +137,14 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     description: "Commits that conflicted with another request's changes.",
     unit: "{commit}",
   });
+  const devices = meter.createCounter("stored_session.device.bindings", {
+    description: "Device-bound sessions: logins offered, bound, refreshed and ended.",
+    unit: "{session}",
+  });
+  const unproved = meter.createCounter("stored_session.device.refusals", {
+    description: "Requests and proofs refused because they did not prove the device.",
+    unit: "{request}",
+  });
   const deleted = meter.createCounter("stored_session.deleted", {
     description: "Sessions deleted by logout, revocation, eviction and expiry.",
     unit: "{session}",
@@ -153,6 +170,8 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
   for (const reason of refusalReasons) refused.add(0, { "stored_session.reason": reason });
   for (const reason of cookieRejections) rejected.add(0, { "stored_session.reason": reason });
   for (const outcome of conflictOutcomes) conflicts.add(0, { "stored_session.outcome": outcome });
+  for (const outcome of deviceOutcomes) devices.add(0, { "stored_session.outcome": outcome });
+  for (const reason of deviceRefusals) unproved.add(0, { "stored_session.reason": reason });
   for (const operation of deletions) deleted.add(0, { "db.operation.name": operation });
   return [
     followOperations<void>({
@@ -174,9 +193,11 @@ function measureSessions(meter: TelemetryMeter, common: Attributes): (() => void
     listen<BatchEvent>("batch", ({ operation, size }) =>
       batches.record(size, { "db.operation.name": operation }),
     ),
-    listen<RefuseEvent>("refuse", (event) =>
-      (isOfCookie(event) ? rejected : refused).add(1, { "stored_session.reason": event.reason }),
-    ),
+    listen<RefuseEvent>("refuse", (event) => {
+      const counter = isOfDevice(event) ? unproved : isOfCookie(event) ? rejected : refused;
+      counter.add(1, { "stored_session.reason": event.reason });
+    }),
+    listen<DeviceEvent>("device", ({ outcome }) => devices.add(1, { "stored_session.outcome": outcome })),
     listen<ConflictEvent>("conflict", ({ outcome }) =>
       conflicts.add(1, { "stored_session.outcome": outcome }),
     ),

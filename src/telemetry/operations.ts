@@ -60,7 +60,7 @@ export function followOperations<Mark>(follower: {
 
 /** Calls `listener` with each message of a plain channel, until the returned function is called. */
 export function listen<Message>(
-  name: "refuse" | "conflict" | "batch" | "audit",
+  name: "refuse" | "conflict" | "batch" | "audit" | "device",
   listener: (message: Message) => void,
 ): () => void {
   const channel = channels[name];

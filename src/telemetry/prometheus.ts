@@ -1,12 +1,21 @@
 /** `stored-session/prometheus`: metrics through prom-client. */
 import { milliseconds, type Duration } from "../shared/duration.ts";
 import { assertOptions, durationFrom, hasMethods, isText } from "../shared/option-checks.ts";
-import { isOfCookie, type BatchEvent, type ConflictEvent, type RefuseEvent } from "./channels.ts";
+import {
+  isOfCookie,
+  type BatchEvent,
+  type ConflictEvent,
+  type DeviceEvent,
+  type RefuseEvent,
+} from "./channels.ts";
+import { isOfDevice } from "./device-refusals.ts";
 import {
   batchOperations,
   conflictOutcomes,
   cookieRejections,
   deletions,
+  deviceOutcomes,
+  deviceRefusals,
   outcomes,
   refusalReasons,
   writeReasons,
@@ -101,6 +110,20 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
       ["outcome"],
     ),
   );
+  const devices = new client.Counter(
+    about(
+      "device_bindings_total",
+      "Device-bound sessions: logins offered to be bound, logins bound, proofs refreshed, logins ended because they were not bound.",
+      ["outcome"],
+    ),
+  );
+  const unproved = new client.Counter(
+    about(
+      "device_refusals_total",
+      "Requests and proofs refused because they did not prove the device, by reason.",
+      ["reason"],
+    ),
+  );
   for (const [operation, ends] of Object.entries(outcomes))
     for (const outcome of ends) duration.zero({ operation, outcome });
   for (const operation of batchOperations) batches.zero({ operation });
@@ -112,6 +135,8 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
   for (const reason of refusalReasons) refusals.inc({ reason }, 0);
   for (const reason of cookieRejections) rejected.inc({ reason }, 0);
   for (const outcome of conflictOutcomes) conflicts.inc({ outcome }, 0);
+  for (const outcome of deviceOutcomes) devices.inc({ outcome }, 0);
+  for (const reason of deviceRefusals) unproved.inc({ reason }, 0);
   // Each worker of a cluster counts the same table.
   const shared = { aggregator: "max" };
   const lastExpiry = new client.Gauge(
@@ -153,9 +178,11 @@ export function measureSessions(client: PrometheusClient, options: PrometheusOpt
       },
     }),
     listen<BatchEvent>("batch", ({ operation, size }) => batches.observe({ operation }, size)),
-    listen<RefuseEvent>("refuse", (event) =>
-      (isOfCookie(event) ? rejected : refusals).inc({ reason: event.reason }),
-    ),
+    listen<RefuseEvent>("refuse", (event) => {
+      const counter = isOfDevice(event) ? unproved : isOfCookie(event) ? rejected : refusals;
+      counter.inc({ reason: event.reason });
+    }),
+    listen<DeviceEvent>("device", ({ outcome }) => devices.inc({ outcome })),
     listen<ConflictEvent>("conflict", ({ outcome }) => conflicts.inc({ outcome })),
     measureTrail(client, about),
   ];

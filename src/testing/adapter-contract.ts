@@ -9,6 +9,8 @@ import {
   type ContractAnswer,
   type ContractSession,
 } from "./adapter-routes.ts";
+import type { DeviceBindingOptions } from "../device-binding/options.ts";
+import { devices } from "./adapter-device.ts";
 import { fresh } from "./adapter-fresh.ts";
 import { failedHeaders } from "./adapter-failed-headers.ts";
 import { leaving } from "./adapter-leaving.ts";
@@ -18,6 +20,7 @@ import {
   Visitor,
   type Answer,
   type Check,
+  type CheckOptions,
   type RunningApp,
   type Trait,
 } from "./adapter-world.ts";
@@ -59,11 +62,13 @@ export interface AdapterContractOptions {
    * application; `ids`, a new id means new data; `leaving`, a session may be lost if the client disconnects; `unstarted`, the
    * framework does not run the handler of a client that disconnected before; `headers`,
    * the response to a failed save may contain headers of the handler; `elevation`, there is no step-up authentication and no
-   * guard of the paths below `/fresh` (`contractFresh`).
+   * guard of the paths below `/fresh` (`contractFresh`); `devices`, there are no device-bound sessions.
    */
   readonly differs?: readonly Trait[];
   /** Request headers, in lower case, that the framework itself names in the `Vary` of every response. */
   readonly variesBy?: readonly string[];
+  /** The option `deviceBinding` of the manager in every test. Default: only in those about it. */
+  readonly deviceBinding?: DeviceBindingOptions;
   /** Run only the tests that a slower store could break: login, logout, and concurrent requests. Default false. */
   readonly short?: boolean;
   /** Run only the tests of clients that disconnect, for another protocol under the same adapter. Default false. */
@@ -76,7 +81,9 @@ export interface AdapterContractOptions {
  */
 export function adapterContract(name: string, options: AdapterContractOptions): void {
   const differs = new Set(options.differs);
-  const check: Check = (sentence, body, trait) => {
+  const check: Check = (sentence, body, checked = {}) => {
+    const { trait, device }: CheckOptions = typeof checked === "string" ? { trait: checked } : checked;
+    const deviceBinding = device ?? options.deviceBinding;
     if (trait !== undefined && differs.has(trait)) return;
     options.test(`${name}: ${sentence}`, async () => {
       const below = await options.create();
@@ -87,6 +94,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
         store: watched.store,
         keys,
         clock: () => Date.now() + ahead,
+        ...(deviceBinding && { deviceBinding }),
         storeTimeout: "1 min", // of 64 requests that change one session, the last waits for all others
       });
       const gates = new Gates();
@@ -129,6 +137,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
   answering(check);
   failing(check);
   fresh(check); // R58
+  devices(check);
   failedHeaders(check, options.ways ?? []);
   aborting(check);
   leaving(check, options.ways ?? [], differs);

@@ -1,6 +1,7 @@
 /** The world of one test of the adapter contract: a running server, its store, and browsers. */
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
+import type { DeviceBindingOptions } from "../device-binding/options.ts";
 import type { SessionManager } from "../manager.ts";
 import type { Gates } from "./adapter-routes.ts";
 import type { WatchedStore } from "./watched-store.ts";
@@ -22,8 +23,18 @@ interface ClosingSocket {
 }
 
 export type Trait =
-  "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "unstarted" | "headers" | "elevation";
-export type Check = (sentence: string, body: (world: World) => Promise<void>, trait?: Trait) => void;
+  "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "unstarted" | "headers" | "elevation" | "devices";
+export interface CheckOptions {
+  readonly trait?: Trait;
+  /** The option `deviceBinding` of the manager. */
+  readonly device?: DeviceBindingOptions;
+}
+/** @param options or the trait alone */
+export type Check = (
+  sentence: string,
+  body: (world: World) => Promise<void>,
+  options?: CheckOptions | Trait,
+) => void;
 
 export interface World {
   readonly url: string;

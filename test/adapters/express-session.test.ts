@@ -34,7 +34,7 @@ const answerError: ErrorRequestHandler = (error, _request, response, next) => {
 };
 
 adapterOnEachDatabase("express-session", {
-  differs: ["cookies", "late", "saves", "ids", "leaving", "headers", "elevation"],
+  differs: ["cookies", "late", "saves", "ids", "leaving", "headers", "elevation", "devices"],
   async start(contract) {
     const app = express();
     app.set("etag", false);

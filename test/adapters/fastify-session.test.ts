@@ -23,7 +23,7 @@ const options = {
 const sessionOf = (request: FastifyRequest) => request.session as any;
 
 adapterOnEachDatabase("@fastify/session", {
-  differs: ["cookies", "late", "errors", "ids", "leaving", "headers", "elevation"],
+  differs: ["cookies", "late", "errors", "ids", "leaving", "headers", "elevation", "devices"],
   async start(contract) {
     const app = fastify({ forceCloseConnections: true });
     app.setErrorHandler((error, _request, reply) => {

@@ -42,6 +42,8 @@ adapterOnEachDatabase("fetch", {
     };
     const app = async (request: Request) => {
       try {
+        const device = await sessions.deviceBinding(request);
+        if (device !== null) return device;
         const session = await sessions.load(request);
         const response = await respond(request, session).catch(answerError);
         return await sessions.commit(session, response);

@@ -36,7 +36,7 @@ function application(store: unknown, options: object = {}): Koa {
 const sessionOf = (ctx: Koa.Context) => ctx.session as any;
 
 adapterOnEachDatabase("koa-session", {
-  differs: ["cookies", "late", "ids", "leaving", "headers", "elevation"],
+  differs: ["cookies", "late", "ids", "leaving", "headers", "elevation", "devices"],
   async start(contract) {
     const app = application(
       new StoredSessionKoaStore({ store: contract.store, keys: contract.keys, storeTimeout: "1 min" }),

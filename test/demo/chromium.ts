@@ -5,11 +5,16 @@ import { chromium, type Browser } from "playwright-core";
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const aptGet = "/usr/bin/apt-get";
 
-/** Starts Chromium, which is installed first where that is possible without asking: as root on Debian. */
-export async function launchChromium(): Promise<Browser> {
+/** The path of a Chromium, which is installed first where that is possible without asking: as root on Debian. */
+export function installedChromium(): string {
   if (!existsSync(executablePath)) install();
+  return executablePath;
+}
+
+/** Starts Chromium. */
+export async function launchChromium(): Promise<Browser> {
   return chromium.launch({
-    executablePath,
+    executablePath: installedChromium(),
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"],
   });
 }
@@ -26,7 +31,7 @@ function install(): void {
   }
   if (!existsSync(executablePath)) {
     throw new Error(
-      `The walk through the demo needs a browser, and ${executablePath} is not there. Set CHROMIUM to the path of a Chromium or Chrome, or on Debian run:\n` +
+      `This test needs a browser, and ${executablePath} is not there. Set CHROMIUM to the path of a Chromium or Chrome, or on Debian run:\n` +
         "sudo apt-get update && sudo apt-get install -y --no-install-recommends chromium",
     );
   }

@@ -313,7 +313,8 @@ test("R2 R48 a payload → the keys that docs list for its channel, and no other
   }
   await day();
   const clock = new HandClock();
-  const sessions = manage(memoryStore(), keys, { clock: clock.now });
+  const deviceBinding = { mode: "offer" } as const;
+  const sessions = manage(memoryStore(), keys, { clock: clock.now, deviceBinding });
   const cookie = await visit(sessions, "user-in-clear");
   clock.time += 86_400_000;
   await sessions.commit(await sessions.load(cookie)); // a touch

@@ -24,7 +24,7 @@ type Values = Record<string, unknown>;
 /** Options of a drop-in store: those of `createSessionManager`, except the ones that the middleware determines. */
 export type DropInStoreOptions = Omit<
   SessionManagerOptions<Values>,
-  "cookie" | "schema" | "upgrade" | "client" | "format" | "onClientChange"
+  "cookie" | "schema" | "upgrade" | "client" | "format" | "onClientChange" | "deviceBinding"
 >;
 
 const day = 86_400_000;
@@ -47,6 +47,11 @@ export class DropInSessions {
     if ((options as { onClientChange?: unknown } | undefined)?.onClientChange !== undefined) {
       throw new OptionsError([
         "`onClientChange` does not exist for a store of another library's middleware, which does not tell it the client. Move to an adapter to use it.",
+      ]);
+    }
+    if (options !== undefined && "deviceBinding" in options) {
+      throw new OptionsError([
+        "`deviceBinding` does not work with a drop-in store: its middleware sends the cookie. Leave it out, or use the adapter of your framework, such as stored-session/express.",
       ]);
     }
     // The cookie determines the lifetime of a session, so without explicit limits its own apply. Browsers keep a cookie

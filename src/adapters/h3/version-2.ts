@@ -44,7 +44,9 @@ export async function respondOfVersion2<Data>(
   }
   tellOfLateChanges(state, uses);
   if (setCookie !== null) warn(setCookie, event.req, event.req.ip);
-  write(event, { accessed: state.accessed, setCookie, failed: false });
+  const { accessed } = state;
+  const also = state.device.headers;
+  write(event, { accessed, setCookie, also, failed: false });
   if (thrown !== null) throw thrown.error;
   return value;
 }

@@ -29,11 +29,11 @@ export class CurrentResponse {
   }
 
   /** For pages and actions, which have no response of their own to write to. */
-  write({ accessed, setCookie }: SessionEffect): void {
+  write({ accessed, setCookie, also }: SessionEffect): void {
     const response = this.#open;
     if (response === undefined || !(accessed || setCookie !== null)) return;
     const headers = new NodeHeaders(response);
-    writeSessionHeaders(headers, { accessed: true, setCookie: null });
+    writeSessionHeaders(headers, { accessed: true, setCookie: null, ...(also && { also }) });
     if (setCookie !== null) forbidStoring(headers);
   }
 

@@ -23,6 +23,7 @@ export async function respondOfNext<Data>(requesting: NextRequesting<Data>): Pro
   let loaded: Session<Data> | undefined;
   const response = await respond({
     shared,
+    request,
     load,
     async handler(session) {
       loaded = session;

@@ -78,7 +78,8 @@ export class GuardedSessions {
       try {
         const setCookie = (await guarded.commit()) ?? before?.setCookie ?? null;
         const { accessed, turn } = guarded.state;
-        effects.push({ accessed, setCookie, guarded, turn, uses });
+        const also = guarded.state.device.headers;
+        effects.push({ accessed, setCookie, also, guarded, turn, uses });
       } catch (error) {
         if (before !== undefined && before.setCookie !== null) effects.push(before);
         return { effects, failure: { error } };
@@ -92,7 +93,8 @@ export class GuardedSessions {
     for (const guarded of this.#all) {
       if (!guarded.isSettled()) return null;
       const { accessed, turn, uses } = guarded.state;
-      effects.push({ accessed, setCookie: null, guarded, turn, uses });
+      const also = guarded.state.device.headers;
+      effects.push({ accessed, setCookie: null, also, guarded, turn, uses });
     }
     return effects;
   }
@@ -102,7 +104,8 @@ export class GuardedSessions {
     return this.#all.map((guarded) => {
       const setCookie = committed.find((effect) => effect.guarded === guarded)?.setCookie ?? null;
       if (setCookie !== null) guarded.onCookie?.(setCookie);
-      return { accessed: guarded.state.accessed, setCookie };
+      const { accessed, device } = guarded.state;
+      return { accessed, setCookie, also: setCookie === null ? [] : device.headers };
     });
   }
 

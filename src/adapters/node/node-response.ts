@@ -9,6 +9,7 @@ import { stateOf, type Session } from "../../session/session.ts";
 import type { SessionState } from "../../session/state.ts";
 import { settledWithoutStore } from "../../session/settled.ts";
 import { assertManager } from "../assert-manager.ts";
+import { nodeBounce, nodeDeviceAnswer, sendDeviceAnswer } from "../device.ts";
 import type { Duration } from "../../shared/duration.ts";
 import { freshGuard, type FreshOptions } from "../fresh.ts";
 import { forbidStoring } from "../headers.ts";
@@ -100,7 +101,11 @@ export function withSession<Data, Request extends NodeRequest, Response extends 
       }
     };
     const handle = async () => {
+      const answering = nodeDeviceAnswer(sessions, request);
+      if (answering !== null) return sendDeviceAnswer(response, await answering);
       const { session, guarding } = await attach(sessions, request, response, options as NodeSessionOptions);
+      const bounced = nodeBounce(session, request);
+      if (bounced !== null) return sendDeviceAnswer(response, bounced);
       let done: unknown;
       try {
         done = handler(request, response, session);
@@ -113,6 +118,22 @@ export function withSession<Data, Request extends NodeRequest, Response extends 
     };
     handle().catch(answer);
   };
+}
+
+/**
+ * Answers the endpoint of device-bound sessions, for servers that call {@link attachSession}; {@link withSession} does it by
+ * itself: `if (await answerDeviceBinding(sessions, request, response)) return;`. Returns false for every other request.
+ * @throws {StoreError} the store is unavailable
+ */
+export async function answerDeviceBinding<Data>(
+  sessions: SessionManager<Data>,
+  request: NodeRequest,
+  response: NodeResponse,
+): Promise<boolean> {
+  assertManager(sessions);
+  const answering = nodeDeviceAnswer(sessions, request);
+  if (answering !== null) sendDeviceAnswer(response, await answering);
+  return answering !== null;
 }
 
 /**
