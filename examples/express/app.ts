@@ -11,6 +11,7 @@ import { errorPage, notFoundPage } from "./pages/error.ts";
 import { layout } from "./pages/layout.ts";
 import { loginPage } from "./pages/login.ts";
 import { shopPage } from "./pages/shop.ts";
+import { thiefPage } from "./pages/thief.ts";
 import { readRow } from "./row.ts";
 
 const publicFolder = fileURLToPath(new URL("public", import.meta.url));
@@ -18,9 +19,11 @@ const publicFolder = fileURLToPath(new URL("public", import.meta.url));
 export interface ShopOptions {
   /** The database of the sessions, for the page that shows what it holds. */
   readonly file: string;
+  /** Whether sessions are bound to devices: adds the page that shows what a thief of cookies gets. */
+  readonly isBinding?: boolean;
 }
 
-export function shop(sessions: SessionManager, { file }: ShopOptions): Express {
+export function shop(sessions: SessionManager, { file, isBinding = false }: ShopOptions): Express {
   const app = express();
   app.disable("x-powered-by");
   app.use(protect);
@@ -107,6 +110,20 @@ export function shop(sessions: SessionManager, { file }: ShopOptions): Express {
       row === undefined ? noRowPage() : databasePage(row, req.session, await sessions.find(handle));
     show(req, res, "What the database holds", body);
   });
+
+  if (isBinding) {
+    app.get("/thief", async (req, res) => {
+      const cookies = (req.headers.cookie ?? "").split("; ").map((pair) => {
+        const [name = "", value = ""] = pair.split("=");
+        return { name, value };
+      });
+      const own = cookies.find(({ name }) => name === "__Host-session");
+      const thief = await sessions.load(own && `${own.name}=${own.value}`);
+      const { user, deviceBound: bound } = req.session;
+      if (user === undefined) return res.redirect(303, "/login");
+      show(req, res, "A thief’s view", thiefPage({ cookies, bound, seen: thief.user }));
+    });
+  }
 
   app.use(showNotFound);
   app.use(showError);

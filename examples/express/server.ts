@@ -1,15 +1,19 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createSessionManager } from "stored-session";
 import { sqliteStore } from "stored-session/sqlite";
 import { shop } from "./app.ts";
 import { keysIn } from "./keys.ts";
+import { tlsIn } from "./tls.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
-const server = createServer();
+// With --tls, logins are bound to the device.
+const tls = process.argv.includes("--tls") ? tlsIn(`${here}demo-tls`) : null;
+const server: Server = tls === null ? createServer() : createSecureServer(tls);
 const port = await listen(server, Number(process.env["PORT"] ?? 3000));
 
 // Named by the port, so that two demos on one machine do not share a file.
@@ -19,22 +23,23 @@ for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true }
 const keyFile = `${here}demo.keys`;
 const { keys, made } = keysIn(keyFile);
 
+// Safari keeps no Secure cookie from plain http, not even from localhost. This server listens there and nowhere else,
+// whatever NODE_ENV says; an application in production keeps the default.
+const plain = { cookie: { secure: false, insecureInProduction: true } } as const;
+
 const sessions = createSessionManager({
   store: sqliteStore(file),
   keys,
   idleTimeout: "2 h",
   absoluteTimeout: "12 h",
-  // Safari keeps no Secure cookie from plain http, not even from localhost. This server listens there and nowhere else,
-  // whatever NODE_ENV says; an application in production keeps the default.
-  cookie: { secure: false, insecureInProduction: true },
+  ...(tls === null ? plain : { deviceBinding: { mode: "offer" } }),
 });
 sessions.scheduleExpiry();
-server.on("request", shop(sessions, { file }));
-
+server.on("request", shop(sessions, { file, isBinding: tls !== null }));
 console.log(`
   Kettle & Leaf, a demo of Stored Session
 
-    Open      http://localhost:${port}
+    Open      ${tls === null ? `http://localhost:${port}` : tls.command(port)}
     Sessions  ${shown(file)}, new and empty
     Keys      ${shown(keyFile)}, ${made ? "made just now, readable by you only" : "from an earlier start"}
 

@@ -62,7 +62,7 @@ export function tanStackSessions<Data = SessionData>(
         const { ip } = request as Request & { readonly ip?: string }; // asked for now: a connection that was cut has none
         return respond({
           shared: sharing,
-          headers: request.headers,
+          request,
           load: () =>
             sharing.sessions.load(request, () => ({
               address: address === undefined ? ip : address(request),

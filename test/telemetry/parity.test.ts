@@ -33,6 +33,8 @@ const counterparts: Record<string, [name: string, labels: Record<string, string>
   refusals_total: ["stored_session.refusals", { reason: "stored_session.reason" }],
   cookies_rejected_total: ["stored_session.cookies.rejected", { reason: "stored_session.reason" }],
   conflicts_total: ["stored_session.conflicts", { outcome: "stored_session.outcome" }],
+  device_bindings_total: ["stored_session.device.bindings", { outcome: "stored_session.outcome" }],
+  device_refusals_total: ["stored_session.device.refusals", { reason: "stored_session.reason" }],
   live: ["stored_session.live", {}],
   ended: ["stored_session.ended", {}],
   rows: ["stored_session.rows", { key: "stored_session.key", place: "stored_session.place" }],

@@ -25,7 +25,11 @@ export function devicesPage(devices: readonly SessionInfo[]): Html {
     </div>
     <ul class="devices">
       ${devices.map(card)}
-    </ul>`;
+    </ul>
+    ${
+      devices.some(({ deviceBound }) => deviceBound) &&
+      html`<p><a href="/thief">What a thief of your cookie gets</a></p>`
+    }`;
 }
 
 export function devicesLogInPage(): Html {
@@ -36,12 +40,18 @@ export function devicesLogInPage(): Html {
   </div>`;
 }
 
-function card({ handle, current, createdAt, updatedAt, client }: SessionInfo): Html {
+function card({ handle, current, createdAt, updatedAt, client, deviceBound }: SessionInfo): Html {
   const name = deviceName(client?.userAgent);
   return html`<li class="card device ${current && "current"}">
     <span class="glyph" aria-hidden="true">${isPhone(client?.userAgent) ? phone : laptop}</span>
     <div>
-      <h2>${name} ${current && html`<span class="badge">this device</span>`}</h2>
+      <h2>
+        ${name} ${current && html`<span class="badge">this device</span>`}
+        ${
+          deviceBound &&
+          html`<span class="badge" title="Its cookie is useless on another device">bound to its device</span>`
+        }
+      </h2>
       <p class="soft">
         Logged in on ${day(createdAt)}, ${clock(createdAt)}. Last seen at ${clock(updatedAt)}.
       </p>

@@ -112,7 +112,7 @@ function lines(found: ListedSession[], next: string | null, now: number, termina
     short(now - info.createdAt.getTime()),
     short(now - info.updatedAt.getTime()),
     info.ended ? "ended" : short(info.expiresAt.getTime() - now),
-    info.signedIn ? "yes" : "no",
+    info.deviceBound ? "bound" : info.signedIn ? "yes" : "no",
     bytes(info.bytes),
     from(info),
   ]);

@@ -63,6 +63,7 @@ export function showCommand(program: Command, terminal: Terminal): void {
           ["sealed size", bytes(info.bytes)],
           ["key", key ?? "unnamed"],
         ];
+        if (info.deviceBound) fields.push(["device", "bound: the cookie is useless on another one"]);
         if (opened !== null) fields.push(["user", printable(opened.user ?? "none")]);
         const valuesAt = 2 + Math.max(...fields.map(([name]) => name.length));
         return table(["", ""], fields)
