@@ -63,6 +63,7 @@ export function tanStackSessions<Data = SessionData>(
         return respond({
           shared: sharing,
           request,
+          headers: request.headers,
           load: () =>
             sharing.sessions.load(request, () => ({
               address: address === undefined ? ip : address(request),
