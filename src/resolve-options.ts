@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: the check of each option stands beside its default.
+ */
 import { Refusals } from "./audit/refusals.ts";
 import { auditProblems } from "./audit/options.ts";
 import { resolveDeviceBinding } from "./device-binding/options.ts";

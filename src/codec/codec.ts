@@ -157,7 +157,7 @@ export class Codec {
  * Whether the bytes of a content may hold links: format 3, which only sessions with links have, or format 4, that of sessions bound
  * to a device. Decodes nothing.
  */
-export function mayHaveLinks(plaintext: Uint8Array): boolean {
+export function hasLinks(plaintext: Uint8Array): boolean {
   return plaintext[0] === 0x93 && (plaintext[1] === 3 || plaintext[1] === 4);
 }
 

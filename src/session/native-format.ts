@@ -1,4 +1,4 @@
-import { Codec, mayHaveLinks } from "../codec/codec.ts";
+import { Codec, hasLinks } from "../codec/codec.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
 import { Sealer, type SealMode } from "../sealing/sealer.ts";
 import type { SessionRow } from "../store/row.ts";
@@ -46,7 +46,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     ...(app !== "" && { formerUserRefs: (user: string) => keys.userRefs(user) }),
     linkRefs: (name, value) => keys.linkRefs(name, value, app),
     linksOf(plaintext) {
-      if (!mayHaveLinks(plaintext)) return undefined;
+      if (!hasLinks(plaintext)) return undefined;
       const links = codec.decode(plaintext).authentication?.links;
       return links && Object.entries(links).map(([name, value]) => keys.linkRefs(name, value, app)[0]!);
     },

@@ -1,3 +1,6 @@
+/**
+ * Longer than 300 lines: one short field or method for each thing that happens to a session during a request.
+ */
 import type { AuditContent } from "../audit/events.ts";
 import type { Content } from "../codec/codec.ts";
 import { RefusedError } from "../errors.ts";

@@ -23,7 +23,16 @@ interface ClosingSocket {
 }
 
 export type Trait =
-  "cookies" | "late" | "saves" | "errors" | "ids" | "leaving" | "unstarted" | "headers" | "elevation" | "devices";
+  | "cookies"
+  | "late"
+  | "saves"
+  | "errors"
+  | "ids"
+  | "leaving"
+  | "unstarted"
+  | "headers"
+  | "elevation"
+  | "devices";
 export interface CheckOptions {
   readonly trait?: Trait;
   /** The option `deviceBinding` of the manager. */
