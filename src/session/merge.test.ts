@@ -394,3 +394,37 @@ describe("R58: the authentication is one value, and belongs to one user", () => 
     expect(changeIn(codec, base, mine)(structuredClone(theirs)).authentication?.level).toBe(level);
   });
 });
+
+describe("device binding", () => {
+  const device = (proofs: number) => ({ id: new Uint8Array(16), key: new Uint8Array([7]), at: 1, proofs });
+  const bound = (user: string | undefined, proofs?: number): Content => ({
+    data: {},
+    user,
+    flash: {},
+    ...(proofs !== undefined && { device: device(proofs) }),
+  });
+
+  test.each([
+    ["another request refreshed it", bound("1", 0), bound("1", 0), bound("1", 1), 1],
+    ["this one did", bound("1", 0), bound("1", 1), bound("1", 0), 1],
+    ["another request bound it", bound("1"), bound("1"), bound("1", 0), 0],
+    ["a login ended it here", bound("1", 0), bound("1"), bound("1", 1), undefined],
+    ["another user logged in here", bound("1", 0), bound("2", 0), bound("1", 1), undefined],
+    ["neither changed it", bound("1", 3), bound("1", 3), bound("1", 3), 3],
+  ])("%s → the binding of that side, and never that of another user", (_, base, mine, theirs, expected) => {
+    expect(mergeContent(codec, base, mine, theirs).device?.proofs).toBe(expected);
+    expect(changeIn(codec, base, mine)(structuredClone(theirs)).device?.proofs).toBe(expected);
+  });
+
+  test("another binding, time, key or count → a change", () => {
+    const [base, theirs] = [bound("1", 0), bound("1", 9)];
+    const others = [
+      { ...device(0), id: new Uint8Array(16).fill(1) },
+      { ...device(0), key: new Uint8Array([8]) },
+      { ...device(0), at: 2 },
+      device(1),
+    ];
+    for (const other of others)
+      expect(mergeContent(codec, base, { ...base, device: other }, theirs).device).toStrictEqual(other);
+  });
+});

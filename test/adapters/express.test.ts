@@ -8,6 +8,7 @@ import { createSessionManager, generateKey } from "../../src/index.ts";
 import { requireFresh, session, sessionOf } from "../../src/adapters/express.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import {
+  adapterContract,
   contractError,
   contractFresh,
   contractHeaders,
@@ -226,6 +227,14 @@ test("Express: the client is gone before the session begins → its address is k
 adapterOnEachDatabase("express", {
   start,
   ways: ["file", "raw"],
+});
+
+// Logins are offered to be bound to their device, and no browser does: everything is as without the option.
+adapterContract("express with device binding", {
+  test,
+  create: async () => memoryStore(),
+  start,
+  deviceBinding: { mode: "offer" },
 });
 
 test("Express: requireFresh without a session, or with the sessions of two managers → says what to do (R58)", async () => {

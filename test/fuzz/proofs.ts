@@ -154,11 +154,12 @@ export async function fuzzProofs({
     device.registration(another.challenge),
   ];
   const statuses: Record<string, number> = {};
-  for (let round = 0; round < count; round++) {
+  for (let round = 0, sent = 0; sent < count; round++) {
     const isRefresh = random(2) === 1;
     const genuine = isRefresh ? refresh : registration;
     const proof = mutate(random, genuine, others, stranger);
     if (proof === genuine) continue; // what was put in its place is the same
+    sent++;
     const { cookie } = isRefresh ? bound : unbound;
     const answer = await post({
       cookie,

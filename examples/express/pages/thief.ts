@@ -25,7 +25,7 @@ ${name}=${value}</textarea>
           </label>
         </p>`,
     )}
-    <div class="card">
+    <div class="narrow card">
       <h2>What the thief gets with the session cookie</h2>
       <p data-seen>
         ${
