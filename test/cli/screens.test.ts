@@ -233,8 +233,8 @@ test("screens: a command of the help → has a screen here", async () => {
   const { lines } = await screen([], 200);
   const names = lines.flatMap((line) => /^ {2}([a-z]+)(?: [<[]\S+)? {2,}/.exec(line)?.[1] ?? []);
   const shown = new Set(Object.values(screens).map(({ args }) => args()[0]));
-  // These write files and programs, verbatim.
-  expect(names.filter((name) => !shown.has(name))).toEqual(["init", "generate"]);
+  // Two write files and programs, verbatim; the other is in the browser.
+  expect(names.filter((name) => !shown.has(name))).toEqual(["init", "generate", "dashboard"]);
 });
 
 test("list at 60 columns → all columns of a session, below its handle", async () => {

@@ -1,6 +1,6 @@
 /** Every `stored-session …` of README and docs/ is a command line that the command accepts. */
 import assert from "node:assert/strict";
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
@@ -16,6 +16,8 @@ const words: readonly (readonly [RegExp, string])[] = [
   [/ +#.*$/, ""],
   [/"([^" ]*) ([^"]*)"/g, "$1\u00A0$2"],
   [/[",\]|]+( |$)/g, "$1"],
+  [/"(idp=\S+)\|.*$/g, "$1%7Csub"],
+  [/<name=value>/g, "idp=sub"],
   [/<handle>/g, handle],
   [/<tool>/g, "drizzle"],
   [/<library>/g, "connect-pg-simple"],
@@ -42,9 +44,9 @@ function linesOf(page: string): string[] {
   );
 }
 
-// One is a typing error on purpose; the other runs until it is stopped.
+// One is a typing error on purpose; the others run until they are stopped.
 const lines = [...new Set(pages.flatMap(linesOf))]
-  .filter((line) => line !== "lsit" && !line.startsWith("audit tail"))
+  .filter((line) => line !== "lsit" && !/^(audit tail|dashboard)/.test(line))
   .toSorted();
 // It writes a configuration, and commands of a folder that has one take longer.
 lines.push(...lines.splice(lines.indexOf("init"), 1));
@@ -58,7 +60,8 @@ beforeAll(async () => {
   folder = new Folder();
   folder.env["STORED_SESSION_DATABASE_URL"] = "sqlite:sessions.sqlite3";
   folder.env["STORED_SESSION_KEYS"] = generateKey();
-  writeFileSync(folder.file("other.sqlite3"), "");
+  for (const file of ["other.sqlite3", "sessions.ndjson"]) writeFileSync(folder.file(file), "");
+  mkdirSync(folder.file("sessions"));
   await folder.run("migrate");
 });
 afterAll(() => folder.remove());

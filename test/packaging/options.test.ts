@@ -380,7 +380,7 @@ for (const [subpath, path] of Object.entries(exported)) {
     const module = await load(path);
     const functions = Object.entries(module).filter(([, value]) => typeof value === "function");
 
-    test("every function is in this table, with its options or the reason why it has none", () => {
+    test("options: a function of a subpath → is in this table, with its options or the reason why it has none", () => {
       const listed = Object.keys(table[subpath] ?? {});
       const names = functions.filter(([name, value]) => !isClass(value) || listed.includes(name));
       expect(listed.toSorted()).toEqual(names.map(([name]) => name).toSorted());
@@ -420,7 +420,7 @@ for (const [subpath, path] of Object.entries(exported)) {
   });
 }
 
-test("no subpath is missing in this table", () => {
+test("options: a subpath of the package → is in this table", () => {
   expect(Object.keys(table).toSorted()).toEqual(
     Object.keys(exported)
       .filter((name) => name !== "./package.json")

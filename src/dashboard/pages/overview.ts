@@ -70,15 +70,16 @@ function tiles(sample: Sample, figures: Figures | null): Html {
   const all = figures?.pieces.flatMap(({ counts }) => counts ?? []) ?? null;
   const sum = (...types: readonly AuditEventType[]): string =>
     all === null ? "–" : number(sumOf(all, isOf(types)));
+  const isCounting = figures?.pieces.some(({ counts }) => counts === null) ?? false;
+  const time = isCounting ? "still being counted" : figures?.period.title;
   const about = sample.isExact ? "" : "about ";
   const margin = sample.isExact ? "counted" : `estimate, ± ${Math.ceil(sample.error * 200)}%`;
   return html`<ul class="tiles">
     ${tile("Live sessions", about + number(live), margin)}
-    ${tile("Signed in", about + number(signedIn), margin)}
-    ${tile("Logins", sum("login"), figures?.period.title)}
-    ${tile("Failed logins", sum("login.failed"), figures?.period.title)}
-    ${tile("Ended", sum(...ends.flatMap(({ events }) => events)), figures?.period.title)}
-    ${tile("Refused", sum("refusal"), figures?.period.title)}
+    ${tile("Signed in", about + number(signedIn), margin)} ${tile("Logins", sum("login"), time)}
+    ${tile("Failed logins", sum("login.failed"), time)}
+    ${tile("Ended", sum(...ends.flatMap(({ events }) => events)), time)}
+    ${tile("Refused", sum("refusal"), time)}
   </ul>`;
 }
 
