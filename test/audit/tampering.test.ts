@@ -15,7 +15,9 @@ describe.each(databases)("audit trail on $name", (database) => {
       await using created = await database.createStore();
       await migrate(created.store);
       const it = world();
-      const trails = [created.store, created.another(), created.another()].map((store) => it.trail(store, { checkpointEvery: "1 h" }));
+      const trails = [created.store, created.another(), created.another()].map((store) =>
+        it.trail(store, { checkpointEvery: "1 h" }),
+      );
       const signer = trails[0]!;
       const covered = new Map<string, number>();
       const anchors = new Map<number, string>();
