@@ -157,7 +157,10 @@ async function openDevice(): Promise<Device> {
   context.setDefaultTimeout(10_000);
   const page = await context.newPage();
   const complaints: string[] = [];
-  page.on("console", (message) => complaints.push(message.text()));
+  page.on("console", (message) => {
+    // The walk types faster than the browser moves the focus to the first field.
+    if (!message.text().startsWith("Autofocus processing was blocked")) complaints.push(message.text());
+  });
   page.on("pageerror", (error) => complaints.push(String(error)));
   return { context, page, complaints, jar: () => context.cookies() };
 }

@@ -155,6 +155,7 @@ const table: Record<string, Record<string, (module: any) => Case | string>> = {
     }),
     requireFresh: (module) => fresh(module.requireFresh),
     answerError: () => noOptions,
+    answerDeviceBinding: () => noOptions,
     guard: () => "for adapters: all its members are required, and given by the adapter",
   },
   "./fastify": {
