@@ -1,7 +1,7 @@
 import { csvLine, formatEvent, type EventFormat } from "../audit/formats.ts";
 import type { AuditEvent } from "../audit/events.ts";
 import { printable } from "../shared/printable.ts";
-import { number } from "./format.ts";
+import { number } from "../shared/wording.ts";
 
 /** An event as one line of output. */
 export function lineOf(event: AuditEvent, how: EventFormat | "text" | "raw"): string {

@@ -1,7 +1,8 @@
 import type { VerifyReport } from "../audit/report.ts";
 import type { CommonOptions } from "./configuration.ts";
 import { Failure } from "./failure.ts";
-import { moment, number, plural, table } from "./format.ts";
+import { table } from "./format.ts";
+import { moment, number, plural } from "../shared/wording.ts";
 import type { Terminal } from "./terminal.ts";
 import { report } from "./work.ts";
 

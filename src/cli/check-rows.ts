@@ -7,7 +7,7 @@ import { wholeRows } from "../session/whole-rows.ts";
 import type { SqlStore } from "../sql/sql-store.ts";
 import type { RowInfo } from "../store/row.ts";
 import type { Configuration } from "./configuration.ts";
-import { number, plural } from "./format.ts";
+import { number, plural } from "../shared/wording.ts";
 import { missingKeyAdvice } from "./missing-key.ts";
 import { otherSettings } from "./work.ts";
 

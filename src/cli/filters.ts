@@ -3,7 +3,7 @@ import { InvalidArgumentError, type Command } from "commander";
 import type { Records } from "../session/records.ts";
 import type { RowInfo } from "../store/row.ts";
 import { Failure } from "./failure.ts";
-import { plural } from "./format.ts";
+import { plural } from "../shared/wording.ts";
 import { missingKeyAdvice } from "./missing-key.ts";
 import { instantFrom } from "./options.ts";
 

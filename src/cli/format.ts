@@ -1,4 +1,3 @@
-export * from "../shared/wording.ts";
 import { inspect } from "node:util";
 import { printableJson } from "../shared/printable.ts";
 

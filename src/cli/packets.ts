@@ -1,5 +1,5 @@
 import { LARGEST_BATCH } from "../store/pages.ts";
-import { bytes } from "./format.ts";
+import { bytes } from "../shared/wording.ts";
 
 /** Bytes beside the content: ids, times, user agents. */
 const REST_OF_A_STATEMENT = 131_072;

@@ -1,4 +1,4 @@
-import { number, plural, span } from "./format.ts";
+import { number, plural, span } from "../shared/wording.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
 /** Terminals on whose last line a bar stands. */

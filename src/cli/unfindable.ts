@@ -2,7 +2,7 @@ import { StoredSessionError } from "../errors.ts";
 import { walk } from "../session/walk.ts";
 import { SqlStore } from "../sql/sql-store.ts";
 import { Failure } from "./failure.ts";
-import { plural } from "./format.ts";
+import { plural } from "../shared/wording.ts";
 import { missingKeyAdvice } from "./missing-key.ts";
 import type { Workplace } from "./work.ts";
 

@@ -9,7 +9,7 @@ import { printReport } from "../audit-report.ts";
 import { follow } from "../audit-tail.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { plural } from "../format.ts";
+import { plural } from "../../shared/wording.ts";
 import { interruptible } from "../interrupt.ts";
 import { verifyFile } from "../offline-audit.ts";
 import { note } from "../operator.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { plural } from "../format.ts";
+import { plural } from "../../shared/wording.ts";
 import type { CommonOptions } from "../configuration.ts";
 import type { Terminal } from "../terminal.ts";
 import { report, reporting, withSessions } from "../work.ts";

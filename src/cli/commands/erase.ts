@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { CommonOptions } from "../configuration.ts";
 import { orReport } from "../failure.ts";
-import { plural } from "../format.ts";
+import { plural } from "../../shared/wording.ts";
 import { userId } from "../options.ts";
 import { note, operator } from "../operator.ts";
 import type { Terminal } from "../terminal.ts";

@@ -3,7 +3,7 @@ import { defaultShare } from "../../jobs/pace.ts";
 import { countDue } from "../../operator/admin.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { changedBefore, exitCodes, Failure } from "../failure.ts";
-import { plural } from "../format.ts";
+import { plural } from "../../shared/wording.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, duration, share } from "../options.ts";
 import { Progress } from "../progress.ts";

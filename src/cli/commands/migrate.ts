@@ -6,7 +6,8 @@ import { emptyDatabase } from "../../sql/sqlite/look.ts";
 import type { SqlStore } from "../../sql/sql-store.ts";
 import { sqlStoreOf, type CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { moment, plural, table } from "../format.ts";
+import { table } from "../format.ts";
+import { moment, plural } from "../../shared/wording.ts";
 import type { Terminal } from "../terminal.ts";
 import { confirm, paint, report, reporting, withSessions } from "../work.ts";
 

@@ -3,7 +3,7 @@ import { defaultShare } from "../../jobs/pace.ts";
 import type { ResealResult } from "../../jobs/reseal.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, explain, Failure } from "../failure.ts";
-import { number, plural } from "../format.ts";
+import { number, plural } from "../../shared/wording.ts";
 import { interruptible } from "../interrupt.ts";
 import { count, share } from "../options.ts";
 import { Progress } from "../progress.ts";

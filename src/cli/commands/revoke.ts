@@ -4,7 +4,7 @@ import { walk } from "../../session/walk.ts";
 import { idOf } from "../../session/handle.ts";
 import type { CommonOptions } from "../configuration.ts";
 import { changedBefore, exitCodes, Failure, orReport } from "../failure.ts";
-import { plural } from "../format.ts";
+import { plural } from "../../shared/wording.ts";
 import { Filter, filtered, hasFilter, type FilterOptions } from "../filters.ts";
 import { interruptible } from "../interrupt.ts";
 import { linkOf, userId } from "../options.ts";

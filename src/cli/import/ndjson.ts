@@ -2,7 +2,7 @@ import { createReadStream, existsSync, statSync, type ReadStream } from "node:fs
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { exitCodes, Failure } from "../failure.ts";
-import { number } from "../format.ts";
+import { number } from "../../shared/wording.ts";
 import type { Library } from "./library.ts";
 import type { SourceReader, SourceRow } from "./reader.ts";
 

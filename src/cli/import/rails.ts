@@ -20,7 +20,7 @@ import { rowIdOf } from "../../session/token.ts";
 import { SqlStore } from "../../sql/sql-store.ts";
 import type { SessionStore } from "../../store/contract.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { number } from "../format.ts";
+import { number } from "../../shared/wording.ts";
 import { keyOfUser } from "../options.ts";
 import { findingSql } from "./left-out.ts";
 import { openDropIn, otherTable, unreachable } from "./read.ts";

@@ -5,7 +5,7 @@ import { pagesByKey } from "../../store/pages.ts";
 import type { Database } from "../../sql/dialect.ts";
 import type { SqlValue } from "../../sql/values.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { number, plural } from "../format.ts";
+import { number, plural } from "../../shared/wording.ts";
 import { findingSql } from "./left-out.ts";
 import { openStore } from "../store-url.ts";
 import type { SourceReader, SourceRow } from "./reader.ts";

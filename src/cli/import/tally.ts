@@ -1,5 +1,5 @@
 import type { Refreshed } from "../../session/imported.ts";
-import { number, plural } from "../format.ts";
+import { number, plural } from "../../shared/wording.ts";
 import { printable } from "../../shared/printable.ts";
 
 /** Why a session was not imported. */

@@ -1,6 +1,6 @@
 import { importRailsSessions } from "../../rails/index.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { number } from "../format.ts";
+import { number } from "../../shared/wording.ts";
 import type { SourceReader } from "./reader.ts";
 import { userOfText } from "./write.ts";
 
