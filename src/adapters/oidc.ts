@@ -5,7 +5,8 @@ import { milliseconds, type Duration } from "../shared/duration.ts";
 import { assertOptions, durationFrom, isAnything, isFunction, isText } from "../shared/option-checks.ts";
 import { assertManager } from "./assert-manager.ts";
 import type { NodeRequest, NodeResponse } from "./node/request-types.ts";
-import { FormError, parsedToken, tokenIn } from "./oidc/form.ts";
+import { FormError } from "./form.ts";
+import { parsedToken, tokenIn } from "./oidc/form.ts";
 import {
   ALGORITHMS,
   KeysUnavailableError,

@@ -1,10 +1,10 @@
 import { assertManager } from "../adapters/assert-manager.ts";
+import { FormError, formIn } from "../adapters/form.ts";
 import { ConflictError, StoreError } from "../errors.ts";
 import { recordsOf, type SessionManager } from "../manager.ts";
 import { notFound, type Answer } from "./answers.ts";
 import { Counts } from "./counts.ts";
 import { formBinding, isSameOrigin, isTokenOf, type FormBinding } from "./csrf.ts";
-import { fieldsOf, FormError } from "./form.ts";
 import { html } from "./html.ts";
 import { layout, notice, type Page } from "./layout.ts";
 import { Meter } from "./meter.ts";
@@ -134,7 +134,8 @@ async function act(view: View, request: Request, path: string, binding: FormBind
       html`This form did not come from a page of the dashboard. Nothing was changed.`,
     );
   }
-  const form = await fieldsOf(request);
+  const type = request.headers.get("content-type");
+  const form = await formIn(type, (request.body ?? []) as AsyncIterable<Uint8Array>);
   if (!isTokenOf(binding, form.get("token"))) {
     return problem(
       view,
@@ -179,7 +180,12 @@ function problem(view: View, status: number, title: string, text: Page["body"]):
 /** An unavailable store and what was sent wrongly are pages. Anything else is a fault, and goes to the application. */
 function failed(view: View, error: unknown): Response {
   if (error instanceof FormError)
-    return problem(view, error.status, "This form was not accepted", html`${error.message}`);
+    return problem(
+      view,
+      error.status,
+      "This form was not accepted",
+      html`${error.message} Nothing was changed.`,
+    );
   if (error instanceof ConflictError) {
     return problem(
       view,

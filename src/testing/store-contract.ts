@@ -699,6 +699,18 @@ function leasing(check: Check): void {
     assert.equal(await store.lease("expire", "b", NOW + 300, NOW + 200), true, "expired, so acquired");
     assert.equal(await store.lease("expire", "a", NOW + 300, NOW + 210), false);
     assert.equal(await store.lease("expire", "a", NOW + 210, NOW + 210), false, "released by another holder");
+    if (store.leases !== undefined) {
+      const held = (await store.leases()).filter(({ name }) => name === "expire" || name === "reseal");
+      const shown = held.map(({ name, holder, until }) => [name, holder, until]).toSorted();
+      assert.deepEqual(
+        shown,
+        [
+          ["expire", "b", NOW + 300],
+          ["reseal", "b", NOW + 100],
+        ],
+        "leases, as stored",
+      );
+    }
     assert.equal(await store.lease("expire", "b", NOW + 220, NOW + 220), true, "given back");
     assert.equal(await store.lease("expire", "a", NOW + 300, NOW + 220), true);
     assert.equal(await store.lease("expire", "a", 0, NOW + 230), true, "released with until = 0");
