@@ -1,4 +1,5 @@
 import { RefusedError } from "../errors.ts";
+import { mergeEqual } from "./distinct.ts";
 import {
   defaultLimits,
   EXT,
@@ -72,7 +73,7 @@ function readHash(
 
 function fill<Hash extends Map<unknown, unknown>>(hash: Hash, pairs: readonly [unknown, unknown][]): Hash {
   for (const [key, value] of pairs) hash.set(member(key), value);
-  return hash;
+  return mergeEqual(hash);
 }
 
 /** Map and Set treat -0 as 0 and all NaN as equal; wrapped in objects, they stay distinct. */
@@ -148,7 +149,7 @@ function readTyped(reader: Reader, code: number, depth: number): unknown {
     case EXT.set: {
       const members = readValue(reader, depth - 1);
       if (!Array.isArray(members)) throw refused("a Set is not an array.");
-      return new Set(members.map(member));
+      return mergeEqual(new Set(members.map(member)));
     }
     case EXT.uri:
       return new ruby.RubyUri(readText(reader));

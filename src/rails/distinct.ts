@@ -28,6 +28,29 @@ export function assertDistinct(
   }
 }
 
+/**
+ * Leaves of keys that are equal in Ruby the first one, with the value of the last, and of equal members the first: what Ruby
+ * makes of these bytes. It writes them for a Hash that compares its keys by identity.
+ */
+export function mergeEqual<Collection extends Map<unknown, unknown> | Set<unknown>>(
+  collection: Collection,
+): Collection {
+  const isIndifferent = collection instanceof RubyIndifferentHash;
+  if (areDistinct(collection.keys(), isIndifferent)) return collection;
+  const identity = isIndifferent ? indifferentIdentity : rubyIdentity;
+  const firsts = new Map<string, unknown>();
+  for (const [key, value] of [...collection.entries()]) {
+    const name = identity(key);
+    if (!firsts.has(name)) {
+      firsts.set(name, key);
+      continue;
+    }
+    collection.delete(key);
+    if (collection instanceof Map) collection.set(firsts.get(name), value);
+  }
+  return collection;
+}
+
 /** Whether the types of the keys suffice to tell: JavaScript distinguishes these as Ruby does. */
 function areDistinct(keys: Iterable<unknown>, isIndifferent: boolean): boolean {
   for (const key of keys) {

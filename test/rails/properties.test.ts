@@ -166,6 +166,16 @@ describe("hostile bytes (R47)", () => {
     }
   });
 
+  test("two keys that are equal in Ruby → the first one with the value of the last, as Ruby reads them", () => {
+    // {"a" => {"a" => 1, "a".html_safe => 2}}, and the same as a Set of both.
+    const hash = bytes("cc8081a16182a16101d4126102");
+    expect(sessionObject(decodeSession(hash))).toEqual({ a: new Map([["a", 2]]) });
+    expect(refusedOrWhole(hash)).toBe(true);
+    const set = bytes("cc8081a161c7060c92a161d41261");
+    expect(sessionObject(decodeSession(set))).toEqual({ a: new Set(["a"]) });
+    expect(refusedOrWhole(set)).toBe(true);
+  });
+
   test("mutated sessions → refused, or a session that can be written and read", () => {
     let accepted = 0;
     fc.assert(
