@@ -51,7 +51,8 @@ const mounts: Readonly<Record<string, (it: World) => Promise<Mounted>>> = {
     return listening(createServer(app));
   },
   Fastify: async ({ handler }) => {
-    const app = fastify();
+    // Or closing waits 72 s for a connection that the client opened in advance.
+    const app = fastify({ forceCloseConnections: true });
     app.register(toFastify(handler));
     app.all("/*", async () => "application");
     app.post("/form", async (request) => request.body);
