@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  createSessionManager,
-  SessionEndedError,
-  StoreUnavailableError,
-  type Session,
-} from "../../src/index.ts";
+import { SessionEndedError, StoreUnavailableError, type Session } from "../../src/index.ts";
 import { commitForResponse, recordsOf } from "../../src/manager.ts";
 import { stateOf } from "../../src/session/session.ts";
 import { around, cookieOf, testRing } from "./doubles.ts";
 import { requestOn, type Act, type Data, type Sessions } from "./requests.ts";
-import { eachStore, type TestStore } from "./stores.ts";
+import { eachStoreAndBinding, type TestStore } from "./stores.ts";
 
 const minute = 60_000;
 const passport = (data: Data): string | undefined => data["passport"]?.user;
@@ -20,7 +15,7 @@ const logInAs =
     Object.assign(session.data, { passport: { user }, ...more });
 const logOut: Act = (session) => delete session.data["passport"];
 
-eachStore((_name, create) => {
+eachStoreAndBinding((_name, create, { createSessionManager }) => {
   let held: TestStore;
   let now: number;
   let sessions: Sessions;

@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "vitest";
-import { createSessionManager, type SessionManager } from "../../src/index.ts";
+import type { SessionManager } from "../../src/index.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
-import { eachStore, type TestStore } from "./stores.ts";
+import { eachStoreAndBinding, onSqlite, type Making, type TestStore } from "./stores.ts";
 
 type Data = Record<string, unknown>;
 
-eachStore((_name, create) => {
+eachStoreAndBinding(suite, onSqlite);
+
+function suite(
+  _name: string,
+  create: () => Promise<TestStore>,
+  { createSessionManager, user }: Making,
+): void {
   let held: TestStore;
   let sessions: SessionManager<Data>;
   beforeEach(async () => {
@@ -18,6 +24,7 @@ eachStore((_name, create) => {
   async function visitor(flash: Data): Promise<string> {
     const session = await sessions.load(null);
     session.data["n"] = 1;
+    if (user !== undefined) session.login(user);
     for (const [name, value] of Object.entries(flash)) session.flash(name, value);
     return cookieOf(await sessions.commit(session));
   }
@@ -70,4 +77,4 @@ eachStore((_name, create) => {
     await sessions.commit(shows);
     assert.deepEqual(await left(cookie, "notice"), ["second"]);
   });
-});
+}

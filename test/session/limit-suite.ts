@@ -1,17 +1,11 @@
 /** `maxSessions`, over one store that is empty for each test. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "vitest";
-import {
-  createSessionManager,
-  StoreError,
-  TooManySessionsError,
-  type Session,
-  type SessionManager,
-} from "../../src/index.ts";
+import { StoreError, TooManySessionsError, type Session, type SessionManager } from "../../src/index.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 import { cookieOf, counted, Gate, olderKey, testKeys, type Fate } from "./doubles.ts";
-import type { TestStore } from "./stores.ts";
+import type { Making, TestStore } from "./stores.ts";
 
 type Data = Record<string, any>;
 type Sessions = SessionManager<Data>;
@@ -20,7 +14,10 @@ type Options = Partial<SessionManagerOptions<Data>>;
 const oldest = { count: 3, onLimit: "endOldest" } as const;
 const refuse = { count: 3, onLimit: "refuse" } as const;
 
-export function limitSuite(create: () => Promise<TestStore>): void {
+export function limitSuite(
+  create: () => Promise<TestStore>,
+  { createSessionManager }: Pick<Making, "createSessionManager">,
+): void {
   let held: TestStore;
   let now: number;
   beforeEach(async () => {

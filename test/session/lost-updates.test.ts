@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "vitest";
-import {
-  createSessionManager,
-  StoreUnavailableError,
-  type Session,
-  type SessionManager,
-} from "../../src/index.ts";
+import { StoreUnavailableError, type Session, type SessionManager } from "../../src/index.ts";
 import { commitForResponse } from "../../src/manager.ts";
 import { around, cookieOf, testRing } from "./doubles.ts";
-import { eachStore, type TestStore } from "./stores.ts";
+import { eachStoreAndBinding, type TestStore } from "./stores.ts";
 
 type Data = Record<string, any>;
 type Sessions = SessionManager<Data>;
@@ -35,13 +30,13 @@ const continuations: Record<string, (sessions: Sessions, session: Session<Data>)
   },
   "the session gets a new id": async (_, session) => (session.regenerate(), 0),
   "somebody logs in, and it is repeated": async (sessions, session) => {
-    session.login("7");
+    session.login("42");
     await sessions.update(session, count);
     return 1;
   },
 };
 
-eachStore((_name, create) => {
+eachStoreAndBinding((_name, create, { createSessionManager, user: someone }) => {
   let held: TestStore;
   beforeEach(async () => void (held = await create()));
   afterEach(async () => held.drop());
@@ -88,6 +83,7 @@ eachStore((_name, create) => {
           if (kind === "stored") {
             const first = await sessions.load(null);
             first.data["n"] = 0;
+            if (someone !== undefined) first.login(someone);
             cookie = cookieOf(await sessions.commit(first));
           }
           const session = await sessions.load(cookie);

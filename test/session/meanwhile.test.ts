@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import {
-  createSessionManager,
   SessionEndedError,
   StoreUnavailableError,
   type Session,
@@ -10,7 +9,7 @@ import {
 import type { SessionManagerOptions } from "../../src/options.ts";
 import { commitForResponse } from "../../src/manager.ts";
 import { around, cookieOf, Gate, testRing, type Fate } from "./doubles.ts";
-import { eachStore, type TestStore } from "./stores.ts";
+import { eachStoreAndBinding, type Making, type TestStore } from "./stores.ts";
 
 // What the application does with a session while a commit or an update of it is under way ends as if it had come after
 // that. The table: everything that can be under way, stopped where it waits, times everything that can be done to a
@@ -290,8 +289,14 @@ function fatesOf({ at, other, fates }: UnderWay): readonly Fate[] {
   return fates ?? (isWrite ? ["sent", "answered", "lost", "failed"] : ["sent", "answered"]);
 }
 
-eachStore((name, create) => {
-  const users = name === "memory" ? [undefined, "42"] : ["42"];
+eachStoreAndBinding(suite, (name) => name === "memory");
+
+function suite(
+  name: string,
+  create: () => Promise<TestStore>,
+  { createSessionManager, isBound }: Making,
+): void {
+  const users = name === "memory" && !isBound ? [undefined, "42"] : ["42"];
   let held: TestStore;
   let now: number;
   beforeEach(async () => {
@@ -446,4 +451,4 @@ eachStore((name, create) => {
       }
     }
   });
-});
+}

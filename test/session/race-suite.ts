@@ -4,7 +4,7 @@ import { createSessionManager, type Session as AnySession, type SessionManager }
 import type { SessionManagerOptions } from "../../src/options.ts";
 import { readToken } from "../../src/session/token.ts";
 import { cookieOf, Scheduler, testRing } from "./doubles.ts";
-import type { TestStore } from "./stores.ts";
+import type { Making, TestStore } from "./stores.ts";
 
 type Data = Record<string, unknown>;
 type Sessions = SessionManager<Data>;
@@ -20,6 +20,8 @@ interface RaceOutcome {
   readonly seed: number;
 }
 
+const unbound = { createSessionManager, user: undefined };
+
 /** Races of sessions over one store, which is empty for each test. */
 export function raceSuite(
   name: string,
@@ -27,6 +29,7 @@ export function raceSuite(
   // two-processes.test.ts has 2,000 on SQLite
   interleavings: number = name === "memory" ? 2_000 : 200,
   further: Pick<SessionManagerOptions<Data>, "audit"> = {},
+  { createSessionManager, user: someone }: Pick<Making, "createSessionManager" | "user"> = unbound,
 ): void {
   // Enough for the slowest driver.
   const timeout = Math.max(120_000, interleavings * 600);
@@ -50,7 +53,7 @@ export function raceSuite(
       ...options,
     });
 
-  async function begin(sessions: Sessions, data: Data = { kept: 1 }, user?: string): Promise<string> {
+  async function begin(sessions: Sessions, data: Data = { kept: 1 }, user = someone): Promise<string> {
     const session = await sessions.load(null);
     Object.assign(session.data, data);
     if (user !== undefined) session.login(user);
@@ -273,10 +276,10 @@ export function raceSuite(
     async () => {
       await race(
         undefined,
-        request((session) => session.login("7")),
+        request((session) => session.login("42")),
         async ({ cookie, endCookie, saved, seed }) => {
           const session = await successor({ cookie, endCookie, saved, seed });
-          assert.equal(session.user, "7", `seed ${seed}`);
+          assert.equal(session.user, "42", `seed ${seed}`);
         },
       );
     },
@@ -335,11 +338,11 @@ export function raceSuite(
     "promise 3: two parallel logins from one session → both log in, and the old id has ended",
     async () => {
       await twice(
-        (session, commit) => (session.login("9"), commit()),
+        (session, commit) => (session.login("42"), commit()),
         async ({ cookie, done, seed }) => {
           await isDead(cookie, seed);
           for (const each of done) {
-            assert.equal((await manager().load(cookieOf(each))).user, "9", `seed ${seed}`);
+            assert.equal((await manager().load(cookieOf(each))).user, "42", `seed ${seed}`);
           }
         },
       );

@@ -1,4 +1,6 @@
 import { raceSuite } from "./race-suite.ts";
-import { eachStore } from "./stores.ts";
+import { eachStoreAndBinding } from "./stores.ts";
 
-eachStore((name, create) => raceSuite(name, create));
+eachStoreAndBinding((name, create, making) =>
+  raceSuite(name, create, making.isBound ? 25 : undefined, {}, making),
+);

@@ -1,4 +1,4 @@
 import { limitSuite } from "./limit-suite.ts";
-import { eachStore } from "./stores.ts";
+import { eachStoreAndBinding, onSqlite } from "./stores.ts";
 
-eachStore((_name, create) => limitSuite(create));
+eachStoreAndBinding((_name, create, making) => limitSuite(create, making), onSqlite);
