@@ -25,7 +25,8 @@ type Data = Record<string, any>;
 const start = 1_700_000_000_000;
 const day = 86_400_000;
 
-eachStoreAndBinding((_name, create, { createSessionManager, isBound, user: someone }) => {
+eachStoreAndBinding((_name, create, making) => {
+  const { isBound, user: someone } = making;
   let held: TestStore;
   let now: number;
   let statements: ReturnType<typeof counted>;
@@ -40,7 +41,7 @@ eachStoreAndBinding((_name, create, { createSessionManager, isBound, user: someo
   afterEach(async () => held.drop());
 
   function manager(options: Partial<SessionManagerOptions<Data>> = {}): SessionManager<Data> {
-    return createSessionManager<Data>({
+    return making.createSessionManager<Data>({
       store: statements.store,
       keys: testKeys,
       clock: () => now,
@@ -553,7 +554,7 @@ eachStoreAndBinding((_name, create, { createSessionManager, isBound, user: someo
   describe("promise 8: fail closed, a store outage is a 503", () => {
     test("R37: the store fails → an error with status 503, never an anonymous session; nothing is cached", async () => {
       let down = false;
-      const flaky = createSessionManager<Data>({
+      const flaky = making.createSessionManager<Data>({
         store: around(held.store, async (_operation, call) => {
           if (down) throw new StoreUnavailableError("The database does not answer.");
           return call();
@@ -575,7 +576,7 @@ eachStoreAndBinding((_name, create, { createSessionManager, isBound, user: someo
 
     test("a commit with unknown outcome → an error; committing again applies nothing twice", async () => {
       let lose: string | null = null;
-      const flaky = createSessionManager<Data>({
+      const flaky = making.createSessionManager<Data>({
         store: around(held.store, async (operation, call) => {
           const answer = await call();
           if (operation === lose) {

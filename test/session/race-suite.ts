@@ -20,7 +20,7 @@ interface RaceOutcome {
   readonly seed: number;
 }
 
-const unbound = { createSessionManager, user: undefined };
+const unbound = { createSessionManager, isBound: false, user: undefined };
 
 /** Races of sessions over one store, which is empty for each test. */
 export function raceSuite(
@@ -29,7 +29,7 @@ export function raceSuite(
   // two-processes.test.ts has 2,000 on SQLite
   interleavings: number = name === "memory" ? 2_000 : 200,
   further: Pick<SessionManagerOptions<Data>, "audit"> = {},
-  { createSessionManager, user: someone }: Pick<Making, "createSessionManager" | "user"> = unbound,
+  making: Making = unbound,
 ): void {
   // Enough for the slowest driver.
   const timeout = Math.max(120_000, interleavings * 600);
@@ -44,7 +44,7 @@ export function raceSuite(
 
   // As patient as the tests, so that on a slow machine nobody gives up.
   const manager = (store = held.store, options: Partial<SessionManagerOptions<Data>> = {}): Sessions =>
-    createSessionManager<Data>({
+    making.createSessionManager<Data>({
       store,
       keys: testRing,
       clock: () => now,
@@ -53,7 +53,7 @@ export function raceSuite(
       ...options,
     });
 
-  async function begin(sessions: Sessions, data: Data = { kept: 1 }, user = someone): Promise<string> {
+  async function begin(sessions: Sessions, data: Data = { kept: 1 }, user = making.user): Promise<string> {
     const session = await sessions.load(null);
     Object.assign(session.data, data);
     if (user !== undefined) session.login(user);
