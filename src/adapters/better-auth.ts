@@ -6,9 +6,9 @@ import { UserRows } from "../session/user-rows.ts";
 import { WriteEngine } from "../session/write-engine.ts";
 import type { SessionRow } from "../store/row.ts";
 import { assertManager } from "./assert-manager.ts";
-import { entryIn, EntryRow, type Entry } from "./better-auth/entries.ts";
-import { kindOf, placesOf, userOfKey } from "./better-auth/keys.ts";
+import { kindOf, library, placesOf, userOfKey, type Value } from "./better-auth/keys.ts";
 import { EndedIds } from "./drop-in/ended-ids.ts";
+import { entryIn, EntryRow, type Entry } from "./entries.ts";
 
 /** `secondaryStorage` of better-auth. */
 export interface StoredSecondaryStorage {
@@ -117,7 +117,7 @@ class Storage implements StoredSecondaryStorage {
   }
 
   /** Whether a session may be written: it is new, or still there. */
-  #mayWrite(row: EntryRow, entry: Entry | null): boolean {
+  #mayWrite(row: EntryRow<Value>, entry: Entry<Value> | null): boolean {
     if (entry !== null) return entry.value !== null;
     const name = handleOf(row.token.id);
     this.#ended.gone(name);
@@ -152,20 +152,20 @@ class Storage implements StoredSecondaryStorage {
   }
 
   #activeSession(row: SessionRow): { token: string; expiresAt: number }[] {
-    const entry = entryIn(this.#records, row, null);
+    const entry = entryIn<Value>(this.#records, library, row, null);
     if (typeof entry?.value !== "string") return []; // a session of the application, or a tombstone
     const expiresAt = Date.parse(sessionIn(entry.value)?.["expiresAt"] as string);
     return [{ token: entry.key, expiresAt: Number.isNaN(expiresAt) ? row.expiresAt : expiresAt }];
   }
 
-  #rowsOf(key: string): EntryRow[] {
+  #rowsOf(key: string): EntryRow<Value>[] {
     return placesOf(this.#records.settings.format, key).map(
-      (token) => new EntryRow(this.#records, key, token),
+      (token) => new EntryRow(this.#records, library, key, token),
     );
   }
 
   /** The entry of a key, and the row that has it, or that a new one goes to. */
-  async #find(key: string): Promise<{ row: EntryRow; entry: Entry | null }> {
+  async #find(key: string): Promise<{ row: EntryRow<Value>; entry: Entry<Value> | null }> {
     const rows = this.#rowsOf(key);
     const entries = await Promise.all(rows.map((row) => row.read()));
     const index = entries.findIndex((entry) => entry !== null);
@@ -178,7 +178,7 @@ class Storage implements StoredSecondaryStorage {
    */
   async #change(
     key: string,
-    change: (row: EntryRow, present: SessionRow | null) => Promise<boolean>,
+    change: (row: EntryRow<Value>, present: SessionRow | null) => Promise<boolean>,
   ): Promise<void> {
     const { row } = await this.#findIfSeveral(key);
     await this.#engine.alone(row.token, {
@@ -188,7 +188,7 @@ class Storage implements StoredSecondaryStorage {
   }
 
   /** With one key in the ring, or for a session, there is only one place. */
-  async #findIfSeveral(key: string): Promise<{ row: EntryRow }> {
+  async #findIfSeveral(key: string): Promise<{ row: EntryRow<Value> }> {
     const rows = this.#rowsOf(key);
     return rows.length === 1 ? { row: rows[0]! } : this.#find(key);
   }
@@ -198,11 +198,11 @@ class Storage implements StoredSecondaryStorage {
   }
 }
 
-function textOf(entry: Entry | null): string | null {
+function textOf(entry: Entry<Value> | null): string | null {
   return entry?.value == null ? null : String(entry.value);
 }
 
-function laterOf(entry: Entry | null, value: string): string {
+function laterOf(entry: Entry<Value> | null, value: string): string {
   const stored = Number(entry?.value ?? 0);
   return stored > Number(value) ? String(stored) : value;
 }

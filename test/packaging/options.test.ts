@@ -211,6 +211,10 @@ const table: Record<string, Record<string, (module: any) => Case | string>> = {
     useStoredSession: () => "takes an event",
   },
   "./better-auth": { storedSessionStorage: () => "takes a manager" },
+  "./authjs": {
+    storedSessionAdapter: () => "takes a manager and an adapter",
+    withStoreErrors: () => "takes a function",
+  },
   "./elysia": {
     storedSession: (module) => ({
       call: (options) => module.storedSession(sessions, options),

@@ -120,7 +120,16 @@ test(
       "koa-session",
     ];
     const esm = project("module", [...frameworks, "@hapi/hapi"]);
-    for (const name of [...frameworks, "fetch", "node", "astro", "sveltekit", "tanstack-start", "hapi"]) {
+    for (const name of [
+      ...frameworks,
+      "authjs",
+      "fetch",
+      "node",
+      "astro",
+      "sveltekit",
+      "tanstack-start",
+      "hapi",
+    ]) {
       const { packages } = loadedBy(esm, `stored-session/${name}`);
       assert.deepEqual(
         packages.filter((other) => other !== "cookie"),
@@ -140,6 +149,7 @@ test(
       "@types/node",
       "@types/express",
       "@types/koa",
+      "@auth/core",
       "@hapi/hapi",
       "better-auth",
       "elysia",

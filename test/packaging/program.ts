@@ -1,6 +1,8 @@
 /** What a user writes, wrong lines marked: each adapter's session is typed by schema, argument or augmentation. */
 export const program = `
 import Hapi from "@hapi/hapi";
+import type { AuthConfig } from "@auth/core";
+import type { Adapter } from "@auth/core/adapters";
 import { betterAuth } from "better-auth";
 import { Elysia } from "elysia";
 import express from "express";
@@ -28,6 +30,7 @@ import { StoredSessionKoaStore } from "stored-session/koa-session";
 import { nextSessions } from "stored-session/next";
 import { sessionOf as h3SessionOf, storedSession as h3Session, useStoredSession } from "stored-session/h3";
 import { storedSessionStorage } from "stored-session/better-auth";
+import { storedSessionAdapter, withStoreErrors } from "stored-session/authjs";
 import { attachSession, withSession } from "stored-session/node";
 import { createStoredSessionStorage } from "stored-session/react-router";
 import { svelteKitSessions } from "stored-session/sveltekit";
@@ -129,6 +132,13 @@ createApp().use(h3Session(counted, { trustProxy: 1 })).use(defineEventHandler(as
 betterAuth({ secondaryStorage: storedSessionStorage(counted) });
 // @ts-expect-error a manager, not its options
 betterAuth({ secondaryStorage: storedSessionStorage(options) });
+
+declare const users: Adapter;
+const authjs: AuthConfig = { adapter: storedSessionAdapter(counted, users), providers: [] };
+// @ts-expect-error a manager, not its options
+storedSessionAdapter(options, users);
+const looked: Date | undefined = await withStoreErrors(async () => (await storedSessionAdapter(counted, users).getSessionAndUser(""))?.user.emailVerified ?? undefined);
+
 
 new Elysia().use(elysiaSession(counted)).get("/", ({ session }) => {
   session.data.count = 1;

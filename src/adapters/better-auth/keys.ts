@@ -2,6 +2,12 @@ import type { SessionFormat } from "../../session/format.ts";
 import type { Token } from "../../session/token.ts";
 import { dropInToken } from "../drop-in/token.ts";
 
+/** The name of its entries in the data of a row. */
+export const library = "better-auth";
+
+/** A stored value. Null is a tombstone: the value was deleted, and what held it must not be revived. */
+export type Value = string | number | null;
+
 const activeSessions = "active-sessions-";
 const revokedBefore = "revoked-sessions-before-";
 
