@@ -220,6 +220,73 @@ test("20 read-only requests → no write", async () => {
   );
 });
 
+test("promise 2: a session that did not change → its response is sent in one piece; one that did → after the save", async () => {
+  for (const [options, visitor] of [
+    [{}, null],
+    [{ userOf: ({ user }: any) => user as string | undefined }, "7"],
+  ] as const) {
+    const { store, watched } = managed(options);
+    const pieces: Record<string, number> = {};
+    const count: RequestHandler = (request, response, next) => {
+      const write = response.write.bind(response) as (...parts: unknown[]) => boolean;
+      pieces[request.path] = 1;
+      response.write = (...parts: unknown[]) => {
+        pieces[request.path]!++;
+        return write(...parts);
+      };
+      next();
+    };
+    const handler: RequestHandler = (request, response) => {
+      const session = request.session as any;
+      if (request.path === "/begin") Object.assign(session, { n: 0, user: visitor });
+      if (request.path === "/change") session.n++;
+      if (request.path === "/map") session.map.set("n", session.n);
+      if (request.path === "/begin") session.map = new Map();
+      response.json([session.n, session.map.get("n") ?? null]);
+    };
+    await withApp([count, middleware(store, { cookie: { maxAge: 600_000 } }), handler], async (get) => {
+      const { cookie } = await get("/begin");
+      assert.equal((await get("/look", cookie)).text, "[0,null]");
+      assert.equal((await get("/change", cookie)).text, "[1,null]");
+      // express-session sees no change in a Map, and only touches the session.
+      assert.equal((await get("/map", cookie)).text, "[1,1]");
+      assert.equal((await get("/look", cookie)).text, "[1,1]");
+    });
+    assert.deepEqual(pieces, { "/begin": 2, "/look": 1, "/change": 2, "/map": 2 });
+    assert.deepEqual(
+      watched.calls.filter((call) => call !== "read"),
+      ["insert", "update", "update"],
+    );
+  }
+});
+
+test("promise 2: userOf that a release adds, and a session that did not change → touch saves its user", async () => {
+  const table = memoryStore();
+  const keys = generateKey();
+  const before = new StoredSessionStore({ store: table, keys });
+  await before.set("id", { user: "7" });
+  const after = new StoredSessionStore({ store: table, keys, userOf: ({ user }: any) => user as string });
+  await after.touch("id", await after.get("id"));
+  assert.equal((await after.sessions.forUser("7").list()).length, 1);
+});
+
+test("two stores with one session object → each compares with what it loaded itself, a frozen one too", async () => {
+  for (const handled of [(session: object) => session, Object.freeze]) {
+    const [one, other] = [managed(), managed()];
+    await one.store.set("id", { n: 1 });
+    const session = handled(await one.store.get("id")) as object;
+    await other.store.set("id", session);
+    await one.store.touch("id", session);
+    await other.store.touch("id", session);
+    assert.equal((await other.store.get("id")).n, 1);
+    for (const { watched } of [one, other])
+      assert.deepEqual(
+        watched.calls.filter((call) => call !== "read"),
+        ["insert"],
+      );
+  }
+});
+
 test("get, set, touch, destroy, all, length, clear → with promises and with callbacks", async () => {
   const { store } = managed();
   assert.equal(await store.get("nobody"), null);

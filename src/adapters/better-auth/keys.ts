@@ -31,7 +31,6 @@ export function userOfKey(key: string): string {
  * of the ring.
  */
 export function placesOf(format: SessionFormat, key: string): readonly Token[] {
-  const plain = dropInToken(key);
-  if (kindOf(key) === "session") return [plain];
-  return format.userRefs(`better-auth:${key}`).map((id) => ({ ...plain, id }));
+  if (kindOf(key) === "session") return [dropInToken(key)];
+  return format.userRefs(`better-auth:${key}`).map((id) => dropInToken(key, id));
 }

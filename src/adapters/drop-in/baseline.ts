@@ -23,48 +23,85 @@ const tolerance = 10;
  * printing or serializing it shows nothing (R2).
  */
 export class Baseline implements Known {
-  readonly #known: Known;
+  readonly #id: string;
+  readonly #row: SessionRow;
+  readonly #plaintext: Uint8Array;
+  readonly #merged: boolean;
   /** Whether this request created the session, so that no other request can know its id. */
   readonly #begun: boolean;
   /** The session's end when the request first loaded it. */
   readonly #end: number;
+  /** The stored user, if one was read. */
+  readonly #user: string | undefined;
   /** Saves of this request with an unknown outcome. */
   readonly lost: LostWrites<LostSave>;
 
-  private constructor(known: Known, begun: boolean, end: number, lost: LostWrites<LostSave>) {
-    this.#known = known;
+  private constructor(
+    id: string,
+    { row, plaintext, merged }: Known,
+    begun: boolean,
+    end: number,
+    lost: LostWrites<LostSave>,
+    user: string | undefined,
+  ) {
+    this.#id = id;
+    this.#row = row;
+    this.#plaintext = plaintext;
+    this.#merged = merged;
     this.#begun = begun;
     this.#end = end;
+    this.#user = user;
     this.lost = lost;
   }
 
-  static loaded(row: SessionRow, plaintext: Uint8Array): Baseline {
-    return new Baseline({ row, plaintext, merged: false }, false, row.expiresAt, new LostWrites());
+  /**
+   * @param id as the middleware knows the session
+   * @param user the user in the plaintext, if it was decoded
+   */
+  static loaded(id: string, row: SessionRow, plaintext: Uint8Array, user?: string): Baseline {
+    return new Baseline(id, { row, plaintext, merged: false }, false, row.expiresAt, new LostWrites(), user);
   }
 
-  static begun(row: SessionRow, plaintext: Uint8Array): Baseline {
-    return new Baseline({ row, plaintext, merged: false }, true, row.expiresAt, new LostWrites());
+  static begun(id: string, row: SessionRow, plaintext: Uint8Array): Baseline {
+    const known = { row, plaintext, merged: false };
+    return new Baseline(id, known, true, row.expiresAt, new LostWrites(), undefined);
   }
 
-  /** Returns the baseline of the same request after a save or touch. */
+  /** Returns the baseline of the same request after a save. */
   after(known: Known): Baseline {
-    return new Baseline(known, this.#begun, this.#end, this.lost);
+    return new Baseline(this.#id, known, this.#begun, this.#end, this.lost, undefined);
+  }
+
+  /** Returns the baseline of the same request after a touch. */
+  touched(row: SessionRow): Baseline {
+    const known = { row, plaintext: this.#plaintext, merged: this.#merged };
+    return new Baseline(this.#id, known, this.#begun, this.#end, this.lost, this.#user);
+  }
+
+  /** Whether it is that of the session with this id. */
+  isOf(id: string): boolean {
+    return this.#id === id;
   }
 
   get row(): SessionRow {
-    return this.#known.row;
+    return this.#row;
   }
 
   get plaintext(): Uint8Array {
-    return this.#known.plaintext;
+    return this.#plaintext;
   }
 
   get merged(): boolean {
-    return this.#known.merged;
+    return this.#merged;
   }
 
   get begun(): boolean {
     return this.#begun;
+  }
+
+  /** The stored user. Undefined if there is none; null if only decoding tells. */
+  get user(): string | undefined | null {
+    return this.#user ?? (this.#row.userRef === null ? undefined : null);
   }
 
   /** Whether an end is earlier than the one the request loaded, which means that the application asked for it. */

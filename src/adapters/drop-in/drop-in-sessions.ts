@@ -4,17 +4,16 @@ import type { SessionManagerOptions } from "../../options.ts";
 import type { Settings } from "../../session/settings.ts";
 import type { RowInfo, SessionRow } from "../../store/row.ts";
 import { opensAlone } from "../../session/format.ts";
-import { handleOf } from "../../session/handle.ts";
 import { createSessionManager, recordsOf, settingsOf, type SessionManager } from "../../manager.ts";
 import type { Records } from "../../session/records.ts";
 import { publishRefusal } from "../../session/refusal.ts";
-import { sameBytes } from "../../shared/bytes.ts";
+import { keyOf, sameBytes } from "../../shared/bytes.ts";
 import { ownerOf } from "../../session/user-rows.ts";
 import { Baseline } from "./baseline.ts";
 import { walk } from "../../session/walk.ts";
 import { wholeRows } from "../../session/whole-rows.ts";
 import { EndedIds } from "./ended-ids.ts";
-import { limited } from "./rows.ts";
+import { limitedEnd } from "./rows.ts";
 import { contentOf, saveOf } from "./save.ts";
 import { DropInSaves } from "./saves.ts";
 import { dropInToken } from "./token.ts";
@@ -83,14 +82,14 @@ export class DropInSessions {
     const token = dropInToken(id);
     const row = await this.#records.read(token.id);
     if (row === null) {
-      this.#ended.gone(handleOf(token.id));
+      this.#ended.gone(keyOf(token.id));
       return null;
     }
-    this.#ended.alive(handleOf(token.id));
+    this.#ended.alive(keyOf(token.id));
     try {
       const plaintext = this.#settings.format.open(row, token);
-      const { data } = this.#settings.format.decode(plaintext);
-      return { data, baseline: Baseline.loaded(row, plaintext), expiresAt: row.expiresAt };
+      const { data, user } = this.#settings.format.decode(plaintext);
+      return { data, baseline: Baseline.loaded(id, row, plaintext, user), expiresAt: row.expiresAt };
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error, this.#records.settings);
@@ -115,13 +114,13 @@ export class DropInSessions {
     own: readonly string[] = [],
   ): Promise<Baseline | null> {
     const token = dropInToken(id);
-    const known = baseline !== null && sameBytes(baseline.row.id, token.id) ? baseline : null;
+    const known = baseline?.isOf(id) === true ? baseline : null;
     if (known === null) {
       const { mine, plaintext } = contentOf(this.#settings, data, null);
-      const handle = handleOf(token.id);
-      if (this.#ended.has(handle)) return null;
+      const name = keyOf(token.id);
+      if (this.#ended.has(name)) return null;
       const begun = await this.#saves.begin(token, mine, plaintext, expiresAt ?? this.defaultEnd());
-      this.#ended.alive(handle);
+      this.#ended.alive(name);
       return begun;
     }
     const save = saveOf(this.#settings, data, known, { expiresAt, own });
@@ -141,8 +140,7 @@ export class DropInSessions {
 
   /** Extends a used session, if that is due. */
   async touch(id: string, baseline: Baseline | null, expiresAt: number): Promise<Baseline | null> {
-    if (baseline !== null && sameBytes(baseline.row.id, dropInToken(id).id))
-      return this.#touch(baseline, expiresAt);
+    if (baseline?.isOf(id) === true) return this.#touch(baseline, expiresAt);
     // The age of this session is unknown, so its end may be outdated.
     const loaded = await this.load(id);
     return loaded && this.#touch(loaded.baseline, Math.max(expiresAt, loaded.expiresAt));
@@ -155,13 +153,11 @@ export class DropInSessions {
    */
   touchUnchanged(id: string, data: Values, baseline: Baseline, expiresAt: number): Baseline | null {
     const { format, userOf } = this.#settings;
-    // Who is logged in takes a look at what is stored.
-    if (userOf !== undefined || baseline.row.userRef !== null) return null;
-    if (!baseline.lost.isEmpty || expiresAt <= this.now()) return null;
-    if (!sameBytes(baseline.row.id, dropInToken(id).id)) return null;
-    const content = { data, user: undefined, flash: {} };
+    const { user } = baseline;
+    if (user === null || !baseline.isOf(id) || !baseline.lost.isEmpty || expiresAt <= this.now()) return null;
     try {
-      if (format.encodesTo?.(content, baseline.plaintext) !== true) return null;
+      if (userOf !== undefined && userOf(data) !== user) return null;
+      if (format.encodesTo?.({ data, user, flash: {} }, baseline.plaintext) !== true) return null;
     } catch {
       return null; // a value that JSON would convert, or that cannot be stored
     }
@@ -177,12 +173,12 @@ export class DropInSessions {
     const now = this.now();
     // This request's knowledge of the cookie may be older than the session it merged with; then the stored end applies.
     const wanted = baseline.merged ? Math.max(expiresAt, row.expiresAt) : expiresAt;
-    const end = limited(this.#records, row, wanted).expiresAt;
+    const end = limitedEnd(this.#records, row, wanted);
     const every = Math.min(this.#settings.touchEvery, (end - now) / 20);
     if (Math.abs(end - row.expiresAt) < every || !this.#records.isAlive(row)) return baseline;
     const times = { updatedAt: now, expiresAt: end };
     const touched = this.#records.touchOnce(row, times, every, () => this.#touchUnlessSaved(baseline, times));
-    return baseline.after({ row: touched, plaintext: baseline.plaintext, merged: baseline.merged });
+    return baseline.touched(touched);
   }
 
   /** Another request's save gave the session its own end, perhaps with another cookie. */

@@ -1,4 +1,5 @@
-const most = 10_000;
+/** Ids of one generation. Two are kept. */
+const GENERATION = 5_000;
 const minute = 60_000;
 
 /**
@@ -6,8 +7,9 @@ const minute = 60_000;
  * session after a logout must not recreate it under the same id.
  */
 export class EndedIds {
-  /** By name, oldest first: when the session was found ended, or null if it was alive when last seen. */
-  readonly #met: Map<string, number | null> = new Map();
+  /** By name: when the session was found ended, or null if it was alive when last seen. */
+  #young = new Map<string, number | null>();
+  #old = new Map<string, number | null>();
   readonly #now: () => number;
 
   constructor(now: () => number) {
@@ -15,24 +17,30 @@ export class EndedIds {
   }
 
   alive(name: string): void {
-    this.#note(name, null);
+    if (this.#young.get(name) !== null) this.#note(name, null);
   }
 
   /** An id that was never seen alive is new and may be used. */
   gone(name: string): void {
-    if (this.#met.has(name)) this.#note(name, this.#met.get(name) ?? this.#now());
+    const since = this.#find(name);
+    if (since !== undefined) this.#note(name, since ?? this.#now());
   }
 
   has(name: string): boolean {
-    const since = this.#met.get(name) ?? null;
+    const since = this.#find(name) ?? null;
     return since !== null && this.#now() - since < minute;
   }
 
+  #find(name: string): number | null | undefined {
+    const young = this.#young.get(name);
+    return young === undefined ? this.#old.get(name) : young;
+  }
+
   #note(name: string, since: number | null): void {
-    this.#met.delete(name);
-    this.#met.set(name, since);
-    if (this.#met.size <= most) return;
-    const [oldest] = this.#met.keys();
-    this.#met.delete(oldest!);
+    if (this.#young.size >= GENERATION && !this.#young.has(name)) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(name, since);
   }
 }

@@ -4,7 +4,7 @@ type Generate = (request: never) => void;
 
 /** express-session's own classes, which it does not pass to stores. */
 interface Classes {
-  readonly Session: new (request: object, data: object) => object;
+  readonly Session: new (request: object, data: object) => { cookie: object };
   /** The prototype of its cookies. */
   readonly cookie: object;
 }

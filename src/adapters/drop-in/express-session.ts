@@ -15,6 +15,7 @@ import {
   type MiddlewareSession,
 } from "./middleware-cookie.ts";
 import { DropInSessions, type DropInStoreOptions } from "./drop-in-sessions.ts";
+import { Marks } from "./marks.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
 type Values = Record<string, unknown>;
@@ -33,7 +34,8 @@ const own = ["cookie"];
  * does not restore a destroyed session. A session that is only read is written at most once per `touchEvery`. A session
  * ends with its cookie, after `idleTimeout` without use if the cookie has no expiry (30 days), and after
  * `absoluteTimeout` at the latest (400 days). Every method accepts a callback, which is called exactly once, or returns
- * a promise. A failed call whose result is not handled emits the process warning STORED_SESSION_UNHEARD_FAILURE.
+ * a promise. Under express-session, `touch` of a session that did not change calls back before it returns. A failed call
+ * whose result is not handled emits the process warning STORED_SESSION_UNHEARD_FAILURE.
  *
  * The middleware owns the session id, so the store cannot change it at login: the application must regenerate the
  * session, as Passport does. If it does not, a session whose user changes (`userOf`) starts over under its id.
@@ -41,7 +43,7 @@ const own = ["cookie"];
 export class StoredSessionStore extends EventEmitter {
   readonly #dropIn: DropInSessions;
   /** By session object, and by the result of `get`. */
-  readonly #baselines: WeakMap<object, Baseline> = new WeakMap();
+  readonly #baselines: Marks<Baseline> = new Marks();
   /** By session object: the second of two concurrent saves is compared with the result of the first. */
   readonly #saves: SerialQueue = new SerialQueue();
   readonly #express: ExpressClasses = new ExpressClasses();
@@ -98,6 +100,11 @@ export class StoredSessionStore extends EventEmitter {
   }
 
   async #set(id: string, session: MiddlewareSession): Promise<void> {
+    // @fastify/session saves every session, with `rolling`, which is its default. express-session calls touch().
+    if (this.generate !== undefined || !this.#touchedUnchanged(id, session)) await this.#save(id, session);
+  }
+
+  async #save(id: string, session: MiddlewareSession): Promise<void> {
     const cookie = cookieOf(session);
     const content = contentOf(session, cookie, this.#dropIn.maxBytes);
     const expiresAt = this.#endOf(cookie);
@@ -124,26 +131,31 @@ export class StoredSessionStore extends EventEmitter {
   touch(id: string, session: object, callback: (error?: unknown) => void): void;
   touch(id: string, session: object): Promise<void>;
   touch(id: string, session: object, callback?: Callback): Promise<void> | void {
+    // express-session sends a response in two parts, unless this calls back before it returns.
+    const isAtOnce = typeof callback === "function" && this.generate !== undefined;
+    if (isAtOnce && this.#touchedUnchanged(id, session as MiddlewareSession)) return callback(null);
     return answer("touch()", this.#touch(id, session as MiddlewareSession), callback);
   }
 
-  async #touch(id: string, session: MiddlewareSession): Promise<void> {
+  /** Nearly every touch is of a session that did not change, which is found out without copying it. */
+  #touchedUnchanged(id: string, session: MiddlewareSession): boolean {
     const baseline = this.#baselineOf(session);
-    const cookie = cookieOf(session);
-    if (baseline === null) {
-      await this.#dropIn.touch(id, null, this.#endOf(cookie));
-      return;
-    }
-    if (!this.#saves.isBusy(session)) {
-      // Nearly every touch is of a session that did not change, which is found out without copying it.
+    if (baseline === null || this.#saves.isBusy(session)) return false;
+    try {
+      const cookie = cookieOf(session);
       const content = uncopiedContentOf(session, cookie);
       const touched = this.#dropIn.touchUnchanged(id, content, baseline, this.#endOf(cookie));
-      if (touched !== null) {
-        if (touched !== baseline) this.#baselines.set(session, touched);
-        return;
-      }
+      if (touched !== null && touched !== baseline) this.#baselines.set(session, touched);
+      return touched !== null;
+    } catch {
+      return false; // a getter or a toJSON of the application's
     }
-    await this.#set(id, session);
+  }
+
+  async #touch(id: string, session: MiddlewareSession): Promise<void> {
+    if (this.#baselineOf(session) === null)
+      await this.#dropIn.touch(id, null, this.#endOf(cookieOf(session)));
+    else if (!this.#touchedUnchanged(id, session)) await this.#save(id, session);
   }
 
   destroy(id: string, callback: (error?: unknown) => void): void;
@@ -221,12 +233,16 @@ export class StoredSessionStore extends EventEmitter {
   #sessionOver(request: object, stored: MiddlewareSession, sent: object | null): object {
     const { Session, cookie: prototype } = this.#express.of(sent);
     const cookie = Object.create(prototype) as Values;
-    const { expires, originalMaxAge = null, ...attributes } = stored.cookie ?? {};
-    Object.assign(cookie, { path: "/", httpOnly: true }, attributes);
-    const end = timeOf(expires);
+    const attributes = (stored.cookie ?? {}) as MiddlewareCookie & Values;
+    cookie["path"] = "/";
+    cookie["httpOnly"] = true;
+    for (const name of Object.keys(attributes))
+      if (name !== "expires" && name !== "originalMaxAge") cookie[name] = attributes[name];
+    const end = timeOf(attributes.expires);
     cookie["expires"] = end === null ? null : new Date(end);
-    cookie["originalMaxAge"] = originalMaxAge; // after `expires`, whose setter changes it
-    const session = new Session(request, { ...stored, cookie });
+    cookie["originalMaxAge"] = attributes.originalMaxAge ?? null; // after `expires`, whose setter changes it
+    const session = new Session(request, stored);
+    session.cookie = cookie;
     const baseline = this.#baselineOf(stored);
     if (baseline !== null) this.#baselines.set(session, baseline);
     (request as { session?: object }).session = session;

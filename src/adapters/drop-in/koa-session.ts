@@ -1,6 +1,7 @@
 import type { SessionManager } from "../../manager.ts";
 import type { Baseline } from "./baseline.ts";
 import { DropInSessions, type DropInStoreOptions } from "./drop-in-sessions.ts";
+import { Marks } from "./marks.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { plainObject } from "./json-values.ts";
 
@@ -27,7 +28,7 @@ const grace = 10_000;
  */
 export class StoredSessionKoaStore {
   readonly #dropIn: DropInSessions;
-  readonly #baselines: WeakMap<object, Map<string, Baseline>> = new WeakMap();
+  readonly #baselines: Marks<Map<string, Baseline>> = new Marks();
 
   /** By request: the second of two concurrent saves is compared with the result of the first. */
   readonly #saves: SerialQueue = new SerialQueue();

@@ -86,6 +86,11 @@ export class DropInRows {
 
 /** Returns the row with an end within the configured limits. */
 export function limited(records: Records, row: SessionRow, end: number): SessionRow {
+  return { ...row, expiresAt: limitedEnd(records, row, end) };
+}
+
+/** Returns an end for the row within the configured limits. */
+export function limitedEnd(records: Records, row: SessionRow, end: number): number {
   const latest = Math.min(row.absoluteExpiresAt, records.now() + records.settings.idleTimeout);
-  return { ...row, expiresAt: Math.max(Math.min(end, latest), row.updatedAt) };
+  return Math.max(Math.min(end, latest), row.updatedAt);
 }

@@ -40,10 +40,10 @@ export class DropInSaves {
     const rows = new DropInRows(this.#records, token);
     const wanted = { content, plaintext, end };
     const row = await rows.insert(rows.anew(wanted), wanted.content.user);
-    if (row !== null) return Baseline.begun(row, plaintext);
+    if (row !== null) return Baseline.begun(token.text, row, plaintext);
     const saved: Baseline[] = [];
     const attempt = async (): Promise<Outcome> => {
-      const baseline = await this.#overTaken(rows, wanted);
+      const baseline = await this.#overTaken(token, rows, wanted);
       if (baseline === null) return "beaten";
       saved.push(baseline);
       return "done";
@@ -53,11 +53,11 @@ export class DropInSaves {
   }
 
   /** The id exists, for a reason unknown to this process. As in every other store, the last writer wins. */
-  async #overTaken(rows: DropInRows, wanted: Written): Promise<Baseline | null> {
+  async #overTaken(token: Token, rows: DropInRows, wanted: Written): Promise<Baseline | null> {
     const present = await rows.present();
     if (present === null) {
       const row = await rows.insert(rows.anew(wanted), wanted.content.user);
-      return row && Baseline.begun(row, wanted.plaintext);
+      return row && Baseline.begun(token.text, row, wanted.plaintext);
     }
     // Only applications with `app` share a table.
     if (this.#settings.format.formerUserRefs !== undefined && rows.open(present) === null)
@@ -67,7 +67,7 @@ export class DropInSaves {
     const replaced = await (goesOn
       ? rows.update(present, rows.next(present, wanted))
       : rows.replace(present, rows.anew(wanted), user));
-    return replaced && Baseline.loaded(replaced, wanted.plaintext);
+    return replaced && Baseline.loaded(token.text, replaced, wanted.plaintext);
   }
 
   /**
