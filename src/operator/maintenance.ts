@@ -35,19 +35,11 @@ export class Maintenance {
   }
 
   async reseal(options: ResealOptions): Promise<ResealResult> {
-    if (!options.exclusive) return this.#reseal(options);
+    if (!options.exclusive) return this.#resealRows(options);
     const result = await whileHeld(this.#lease("reseal", options), (mayGoOn) =>
-      this.#reseal(options, mayGoOn),
+      this.#resealRows(options, mayGoOn),
     );
     return result ?? this.#resealRows(options, () => Promise.resolve(false));
-  }
-
-  /** Rows, then the keys of the audit trail: once all are under the newest key, the older ones can be retired. */
-  async #reseal(options: ResealOptions, mayGoOn?: () => Promise<boolean>): Promise<ResealResult> {
-    const result = await this.#resealRows(options, mayGoOn);
-    const { recorder } = this.#records;
-    if (result.finished && recorder !== null) await (await recorder.trail.engine()).reseal();
-    return result;
   }
 
   async #resealRows(options: ResealOptions, mayGoOn?: () => Promise<boolean>): Promise<ResealResult> {

@@ -99,6 +99,8 @@ export async function resealRows(
       if (!(await mayStep())) return stand(false);
       began = performance.now();
     }
+    // Once all are under the newest key, the older ones can be retired.
+    await (await records.recorder?.trail.engine())?.reseal();
     return stand(true);
   } catch (error) {
     throw afterChanges(error, written, "resealed");

@@ -68,12 +68,33 @@ export class SqlAudit implements AuditStore {
   ): Promise<readonly ChangeResult[]> {
     return this.#guard(async () => {
       for (const change of changes) this.#assertIds(change);
-      return await untilDone(async (again) => {
-        const results = await this.#database.interactive!(() => this.#commit(changes, append, again));
-        // Only one that is by itself rolls back: the new id of a replace is taken.
-        return results ?? changes.map(() => NOTHING);
-      });
+      const attempt = () => this.#attempt(changes, append);
+      try {
+        return await attempt();
+      } catch (error) {
+        if (this.#dialect.isTaken?.(error) && (await this.#isTaken(changes))) return [NOTHING];
+        if (!this.#dialect.adaptsTo?.(error)) throw error;
+        return await attempt();
+      }
     });
+  }
+
+  #attempt(
+    changes: readonly RecordedChange[],
+    append: (results: readonly ChangeResult[]) => readonly AuditRow[],
+  ): Promise<readonly ChangeResult[]> {
+    return untilDone(async (again) => {
+      const results = await this.#database.interactive!(() => this.#commit(changes, append, again));
+      // Only one that is by itself rolls back: the new id of a replace is taken.
+      return results ?? changes.map(() => NOTHING);
+    });
+  }
+
+  /** Whether the change is a `replace` whose new id is taken. The position of an event may be taken as well. */
+  async #isTaken([change, ...more]: readonly RecordedChange[]): Promise<boolean> {
+    if (change?.kind !== "replace" || more.length > 0) return false;
+    const { rows } = await this.#database.run(this.#texts.ends([change.next.id]));
+    return rows.length > 0;
   }
 
   *#commit(
@@ -86,7 +107,7 @@ export class SqlAudit implements AuditStore {
     // Before anything else: no other lock is held while these are waited for.
     if (this.#dialect.lockLogin !== undefined)
       for (const name of locksOf(limits)) yield this.#dialect.lockLogin(name);
-    for (const group of groupsOf(changes)) {
+    for (const group of groupsOf(changes, (change) => this.#hasRow(change))) {
       const some = yield* this.#apply(group);
       if (some === "again") {
         again();
@@ -119,7 +140,9 @@ export class SqlAudit implements AuditStore {
   }
 
   #apply(group: readonly RecordedChange[]): Step<readonly ChangeResult[] | null | "again"> {
-    const login = loginIn(group[0]!);
+    const [first] = group as readonly [RecordedChange];
+    if (!this.#hasRow(first)) return nothing();
+    const login = loginIn(first);
     if (login === null) return this.#write(group);
     const isLocked = this.#dialect.readsBehindLocks === false;
     const texts = {
@@ -452,6 +475,12 @@ export class SqlAudit implements AuditStore {
     return id instanceof Uint8Array && id.length === this.#dialect.idBytes;
   }
 
+  /** Whether there may be a row that it changes. As in the store's own methods, no row has a malformed id. */
+  #hasRow(change: RecordedChange): boolean {
+    if (change.kind === "delete") return this.#isId(change.id);
+    return (change.kind !== "update" && change.kind !== "replace") || this.#isId(change.loaded.id);
+  }
+
   #assertIds(change: RecordedChange): void {
     const row = change.kind === "insert" ? change.row : change.kind === "replace" ? change.next : null;
     if (row !== null && !this.#isId(row.id)) {
@@ -466,10 +495,18 @@ function rangeOf(chain: Uint8Array): [first: Uint8Array, last: Uint8Array] {
   return [positionOf(chain, 0), last];
 }
 
+// oxlint-disable-next-line require-yield -- a step without a statement
+function* nothing(): Step<readonly ChangeResult[]> {
+  return [NOTHING];
+}
+
 /** Neighbours that go into one statement. */
-function* groupsOf(changes: readonly RecordedChange[]): Generator<readonly RecordedChange[]> {
+function* groupsOf(
+  changes: readonly RecordedChange[],
+  hasRow: (change: RecordedChange) => boolean,
+): Generator<readonly RecordedChange[]> {
   const isBatch = (change: RecordedChange): boolean =>
-    loginIn(change) === null && ["insert", "update", "delete"].includes(change.kind);
+    hasRow(change) && loginIn(change) === null && ["insert", "update", "delete"].includes(change.kind);
   let group: RecordedChange[] = [];
   for (const change of changes) {
     const [first] = group;

@@ -2,7 +2,7 @@
  * Longer than 300 lines: one short method for each statement, and one for each kind of row.
  */
 /** The statements of the audit trail. They are the same on every database, except for what {@link Portable} provides. */
-import { integerIn } from "./columns.ts";
+import { boundedIn, integerIn, LATEST } from "./columns.ts";
 import { marks, padded, type Portable } from "./portable.ts";
 import {
   CHAIN_BYTES,
@@ -22,6 +22,9 @@ import type { Statement } from "./statement.ts";
 import type { SqlValue } from "./values.ts";
 
 type Row = Readonly<Record<string, unknown>>;
+
+/** Of the codes and counts of an event. Beyond it, the event was edited. */
+const MOST_CODE = 2 ** 31;
 
 const EVENT_COLUMNS = "id, created_at, event, outcome, device, amount, session_id, subject, hash, mac";
 
@@ -127,7 +130,10 @@ export class AuditTexts {
     const { bytes } = this.#portable;
     const columns = ["subject", "user_ref", "wrapped"].map(bytes).join(", ");
     const { auditSubjects } = this.#names();
-    return this.#read(`SELECT ${columns}, erased_at FROM ${auditSubjects} s WHERE ${condition}`, values);
+    return this.#read(
+      `SELECT ${columns}, ${this.#time("erased_at")} FROM ${auditSubjects} s WHERE ${condition}`,
+      values,
+    );
   }
 
   addSubjects(subjects: readonly AuditSubject[]): Statement {
@@ -173,7 +179,7 @@ export class AuditTexts {
     const { bytes } = this.#portable;
     const { auditCheckpoints } = this.#names();
     return this.#read(
-      `SELECT number, created_at, kind, ${bytes("body")}, ${bytes("signature")} FROM ${auditCheckpoints} c WHERE ${condition}`,
+      `SELECT ${this.#time("number")}, ${this.#time("created_at")}, ${this.#portable.integer("kind", MOST_CODE)}, ${bytes("body")}, ${bytes("signature")} FROM ${auditCheckpoints} c WHERE ${condition}`,
       values,
     );
   }
@@ -275,8 +281,11 @@ export class AuditTexts {
 
   #lock(condition: string, values: readonly SqlValue[], forUpdate: string): Statement {
     const { bytes } = this.#portable;
+    const times = ["created_at", "updated_at", "absolute_expires_at", "expires_at"].map((column) =>
+      this.#time(column),
+    );
     return this.#read(
-      `SELECT ${bytes("id")}, ${bytes("user_ref")}, created_at, updated_at, absolute_expires_at, expires_at FROM ${this.#names().sessions} s WHERE ${condition} ORDER BY s.id LIMIT 1000000${forUpdate}`,
+      `SELECT ${bytes("id")}, ${bytes("user_ref")}, ${times.join(", ")} FROM ${this.#names().sessions} s WHERE ${condition} ORDER BY s.id LIMIT 1000000${forUpdate}`,
       values,
     );
   }
@@ -289,17 +298,17 @@ export class AuditTexts {
     return {
       id: this.#bytes(row, "id"),
       userRef: this.#portable.bytesIn(row, "user_ref"),
-      createdAt: integerIn(row, "created_at"),
-      updatedAt: integerIn(row, "updated_at"),
-      absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
-      expiresAt: integerIn(row, "expires_at"),
+      createdAt: boundedIn(row, "created_at"),
+      updatedAt: boundedIn(row, "updated_at"),
+      absoluteExpiresAt: boundedIn(row, "absolute_expires_at"),
+      expiresAt: boundedIn(row, "expires_at"),
     };
   }
 
   event(row: Row): AuditRow {
     return {
       position: this.#bytes(row, "id"),
-      at: integerIn(row, "created_at"),
+      at: boundedIn(row, "created_at"),
       event: integerIn(row, "event"),
       outcome: integerIn(row, "outcome"),
       device: integerIn(row, "device"),
@@ -317,14 +326,14 @@ export class AuditTexts {
       subject: this.#bytes(row, "subject"),
       userRef: this.#portable.bytesIn(row, "user_ref"),
       wrapped: this.#bytes(row, "wrapped"),
-      erasedAt: integerIn(row, "erased_at"),
+      erasedAt: boundedIn(row, "erased_at"),
     };
   }
 
   checkpoint(row: Row): AuditCheckpoint {
     return {
-      number: integerIn(row, "number"),
-      at: integerIn(row, "created_at"),
+      number: boundedIn(row, "number"),
+      at: boundedIn(row, "created_at"),
       kind: integerIn(row, "kind"),
       body: this.#bytes(row, "body"),
       signature: this.#bytes(row, "signature"),
@@ -348,7 +357,14 @@ export class AuditTexts {
   #eventColumns(): string {
     const { bytes } = this.#portable;
     const columns = ["id", "session_id", "subject", "hash", "mac", "body"].map(bytes);
-    return `created_at, event, outcome, device, amount, ${columns.join(", ")}`;
+    const codes = ["event", "outcome", "device", "amount"].map((column) =>
+      this.#portable.integer(column, MOST_CODE),
+    );
+    return [this.#time("created_at"), ...codes, ...columns].join(", ");
+  }
+
+  #time(column: string): string {
+    return this.#portable.integer(column, LATEST);
   }
 
   #bytes(row: Row, column: string): Uint8Array {

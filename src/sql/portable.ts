@@ -12,6 +12,8 @@ export interface Portable {
   readonly bytes: (column: string) => string;
   /** A column of bytes as it comes back from `bytes`. */
   readonly bytesIn: (row: Readonly<Record<string, unknown>>, column: string) => Uint8Array | null;
+  /** A column of integers in a list of results, under its own name. What is beyond `most` may come back as `most`. */
+  readonly integer: (column: string, most: number) => string;
   /** Bytes as the client library binds them. */
   readonly bind: (bytes: Uint8Array) => Uint8Array;
   /** Ends a SELECT whose rows are deleted in the same transaction. */

@@ -112,8 +112,9 @@ export class MemoryAudit implements AuditStore {
       case "replace": {
         const { loaded, next } = change;
         const row = rows.get(loaded.id);
+        if (row?.version !== loaded.version) return NOTHING;
         const isSame = keyOf(loaded.id) === keyOf(next.id);
-        if (row?.version !== loaded.version || (!isSame && rows.get(next.id))) return NOTHING;
+        if (!isSame && rows.get(next.id)) return NOTHING;
         remove(row);
         put(next);
         return DONE;

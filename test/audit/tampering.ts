@@ -19,6 +19,8 @@ export interface Tampering {
 const pick = <Item>(items: readonly Item[]): Item => items[randomInt(items.length)]!;
 const bytes = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
 const nameOf = (chain: Uint8Array): string => Buffer.from(chain).toString("base64url");
+/** More than a number can hold exactly; `node:sqlite` throws for it. */
+const BEYOND = 2 ** 62;
 const key = (some: Uint8Array): string => Buffer.from(some).toString("hex");
 
 /** A trail in the tables of a store, which can be put back as it was. */
@@ -86,11 +88,11 @@ export class Victim {
   async #edit(): Promise<Tampering> {
     const row = pick(this.#events);
     const edits: Record<string, (row: AuditRow) => AuditRow> = {
-      at: (one) => ({ ...one, at: one.at + pick([-1, 1, 86_400_000]) }),
-      event: (one) => ({ ...one, event: one.event + 1 }),
+      at: (one) => ({ ...one, at: pick([one.at - 1, one.at + 1, one.at + 86_400_000, BEYOND, -BEYOND]) }),
+      event: (one) => ({ ...one, event: pick([one.event + 1, this.#beyond]) }),
       outcome: (one) => ({ ...one, outcome: one.outcome ^ 1 }),
       device: (one) => ({ ...one, device: one.device ^ 1 }),
-      amount: (one) => ({ ...one, amount: one.amount + 1 }),
+      amount: (one) => ({ ...one, amount: pick([one.amount + 1, this.#beyond]) }),
       session: (one) => ({ ...one, session: one.session ? pick([null, bytes(32)]) : bytes(32) }),
       subject: (one) => ({ ...one, subject: one.subject ? pick([null, bytes(16)]) : bytes(16) }),
       body: (one) => ({ ...one, body: pick([flipped(one.body), one.body.slice(1), new Uint8Array(0)]) }),
@@ -176,7 +178,7 @@ export class Victim {
     const edits: Record<string, AuditCheckpoint> = {
       body: { ...one, body: flipped(one.body) },
       signature: { ...one, signature: flipped(one.signature) },
-      created_at: { ...one, at: one.at + 1 },
+      created_at: { ...one, at: pick([one.at + 1, BEYOND]) },
       kind: { ...one, kind: one.kind + 1 },
       "too short": { ...one, body: one.body.slice(0, 10) },
     };
@@ -208,6 +210,11 @@ export class Victim {
       name: "swap checkpoints",
       expected: [one, other].map(({ number }) => ({ kinds, from: number, to: number })),
     };
+  }
+
+  /** As large as the column of a code can hold. */
+  get #beyond(): number {
+    return this.#store.database.dialect.name === "sqlite" ? BEYOND : 2 ** 31 - 1;
   }
 
   #two(): [AuditRow, AuditRow] {

@@ -7,6 +7,7 @@ import { openPlace, type Place } from "./place.ts";
 const sessions = createSessionManager<{ n?: number }>({
   store: openPlace(JSON.parse(process.argv[2]!) as Place),
   keys: testKeys,
+  audit: process.env["TEST_TRAIL_ON"] !== undefined,
 });
 
 async function end({ ending }: EndTask, cookie: string, user: string): Promise<void> {

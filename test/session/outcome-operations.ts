@@ -8,19 +8,19 @@ import { recordsOf } from "../../src/manager.ts";
 import { revokeEverything } from "../../src/operator/admin.ts";
 import { HandClock, manage, visit } from "../jobs/sessions.ts";
 import { randomRows } from "../servers/rows.ts";
-import { olderKey, testKeys } from "./doubles.ts";
+import { around, olderKey, testKeys } from "./doubles.ts";
 
 /** The same object, with something around every method. */
 export function intercepted<Target extends object>(
   target: Target,
-  around: (name: string, call: () => unknown, args: readonly unknown[]) => unknown,
+  wrap: (name: string, call: () => unknown, args: readonly unknown[]) => unknown,
 ): Target {
   return new Proxy(target, {
     get(below, name) {
       const value: unknown = Reflect.get(below, name, below);
       if (typeof value !== "function") return value;
       return (...args: unknown[]) =>
-        around(String(name), () => (value as (...args: unknown[]) => unknown).apply(below, args), args);
+        wrap(String(name), () => (value as (...args: unknown[]) => unknown).apply(below, args), args);
     },
   });
 }
@@ -81,33 +81,20 @@ export const operations: Record<string, Prepare> = {
   },
   "destroy after a regenerate whose answer was lost": async (place) => {
     const [cookie] = await visits(place, ["42"]);
+    const [loaded] = await place.sound.scan(null, 1);
     let lost = false;
-    const losing = intercepted(place.store, (name, call) => {
-      if (name !== "replace" || lost) return call();
+    const losing = around(place.store, async (operation, call) => {
+      const answer = await call();
+      if (operation !== "replace" || lost) return answer;
       lost = true;
-      return (async () => {
-        await place.sound.replace(...(await replaced));
-        throw new StoreUnavailableError("The answer was lost.", { outcome: "unknown" });
-      })();
+      throw new StoreUnavailableError("The answer was lost.", { outcome: "unknown" });
     });
-    let replaced!: Promise<Parameters<SessionStore["replace"]>>;
-    const recording = new Proxy(losing, {
-      get(below, name) {
-        const value: unknown = Reflect.get(below, name, below);
-        if (name !== "replace") return value;
-        return (...args: Parameters<SessionStore["replace"]>) => {
-          replaced = Promise.resolve(args);
-          return (value as SessionStore["replace"])(...args);
-        };
-      },
-    });
-    const app = manage(recording, [testKeys, olderKey], { clock: place.clock.now });
+    const app = manage(losing, [testKeys, olderKey], { clock: place.clock.now });
     const session = await app.load(cookie);
     session.regenerate();
     await app.commit(session).catch(() => {});
     // The row of before comes back, as from a server that had not replaced it: both are to be deleted.
-    const [loaded] = await replaced;
-    await place.sound.insert([loaded]);
+    await place.sound.insert([loaded!]);
     session.destroy();
     return () => app.commit(session);
   },

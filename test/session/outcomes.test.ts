@@ -8,6 +8,7 @@ import type { Database, Statement } from "../../src/sql/dialect.ts";
 import { StoreError, StoreUnavailableError, type SessionStore } from "../../src/index.ts";
 import { SqlStore } from "../../src/sql/sql-store.ts";
 import { HandClock } from "../jobs/sessions.ts";
+import { around } from "./doubles.ts";
 import { appOf, difference, intercepted, operations, snapshot, visits } from "./outcome-operations.ts";
 import { eachStore, type TestStore } from "./stores.ts";
 
@@ -46,8 +47,17 @@ class Fault {
 /** Over a SQL database the statements fail, in memory the calls. */
 function over(store: SessionStore, fault: Fault): SessionStore {
   if (store instanceof SqlStore) return new SqlStore(overDatabase(store.database, fault));
-  const reads = ["read", "listByUser", "scan", "scanInfo", "count"];
-  return intercepted(store, (name, call) =>
+  const audit = store.audit && failing(store.audit, fault);
+  const calls = failing(store, fault);
+  return new Proxy(calls, {
+    get: (below, name) => (name === "audit" ? audit : Reflect.get(below, name, below)),
+  });
+}
+
+const reads = ["read", "listByUser", "scan", "scanInfo", "count", "find", "ends", "subjects", "subjectsOf"];
+
+function failing<Target extends object>(target: Target, fault: Fault): Target {
+  return intercepted(target, (name, call) =>
     ["lanes", "giveUpAfter", "close", "migrate"].includes(name)
       ? call()
       : fault.pass(!reads.includes(name), call as () => Promise<unknown>),
@@ -57,6 +67,7 @@ function over(store: SessionStore, fault: Fault): SessionStore {
 function overDatabase(database: Database, fault: Fault): Database {
   return intercepted(database, (name, call, args) => {
     if (name === "run") return fault.pass((args[0] as Statement).writes, call as () => Promise<unknown>);
+    if (name === "interactive") return fault.pass(true, call as () => Promise<unknown>);
     if (name !== "transaction") return call();
     const writes = (args[0] as readonly Statement[]).some((statement) => statement.writes);
     return fault.pass(writes, call as () => Promise<unknown>);
@@ -113,8 +124,11 @@ test("revokeAll: the list after the deletion fails → the error tells how many 
   const { memoryStore } = await import("../../src/index.ts");
   const sound = memoryStore();
   const clock = new HandClock();
-  const fault = new Fault(2, "unreachable before");
-  const place = { sound, store: over(sound, fault), clock, fault };
+  const fault = new Fault(1, "unreachable before");
+  const store = around(sound, (operation, call) =>
+    operation === "listByUser" ? fault.pass(false, call) : call(),
+  );
+  const place = { sound, store, clock, fault };
   await visits(place, ["42", "42", "42"]);
   const app = appOf(place);
   await expect(app.forUser("42").revokeAll()).rejects.toMatchObject({

@@ -20,11 +20,13 @@ let now = 1_700_000_000_000;
 const sessions = createSessionManager<Record<string, unknown>>({
   store: sqliteStore(file!, { driver: driver as "node:sqlite" }),
   keys: testKeys,
+  audit: process.env["TEST_TRAIL_ON"] !== undefined,
   clock: () => now,
 });
 const rolling = createSessionManager<Record<string, unknown>>({
   store: sqliteStore(file!, { driver: driver as "node:sqlite" }),
   keys: testKeys,
+  audit: process.env["TEST_TRAIL_ON"] !== undefined,
   clock: () => now,
   touchEvery: 0,
   cookie: { rolling: true },

@@ -10,7 +10,12 @@ import { StoreError } from "../../src/errors.ts";
 import type { SessionRow } from "../../src/store/row.ts";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
+import { typeOf } from "../../src/audit/events.ts";
+import type { Trail } from "../../src/audit/trail.ts";
+import type { AuditQuery, AuditRow } from "../../src/store/audit.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
+import { throughTrail } from "../audit/through-trail.ts";
+import { world } from "../audit/world.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
 import { databases, execute } from "../servers/databases.ts";
 import { nextRow, randomRow } from "../servers/rows.ts";
@@ -85,9 +90,12 @@ for (const name of servers) {
 async function underLoad(store: SessionStore, crash: () => Promise<void>): Promise<Ledger[]> {
   let running = true;
   let finished = 0;
-  const workers = Array.from({ length: 8 }, () =>
+  // Every other one writes each change in one transaction with an event of the audit trail.
+  const recorded = throughTrail(store, trailOver(store));
+  const workers = Array.from({ length: 8 }, (_, nth) =>
     work(
-      store,
+      nth % 2 === 0 ? store : recorded,
+      nth % 2 !== 0,
       () => running,
       () => finished++,
     ),
@@ -100,12 +108,43 @@ async function underLoad(store: SessionStore, crash: () => Promise<void>): Promi
   return (await Promise.all(workers)).flat();
 }
 
+const inTrail = world();
+/** Signs nothing meanwhile: what is verified has to be as the crash left it. */
+const trailOver = (store: SessionStore): Trail => inTrail.trail(store, { checkpointEvery: "1 h" });
+
 async function verify(store: SessionStore, ledgers: readonly Ledger[]): Promise<void> {
+  const { ok, problems, events } = await trailOver(store).verify();
+  expect({ ok, problems }).toEqual({ ok: true, problems: [] });
+  expect(events).toBeGreaterThan(8);
+  expect(await contradictions(store, ledgers)).toEqual([]);
   expect(ledgers.length).toBeGreaterThan(8);
   const found = await store.read(ledgers.flatMap(({ ids }) => ids));
   const versions = new Map(found.map((row) => [row && keyOf(row.id), row?.version ?? null]));
   for (const { ids, possible } of ledgers)
     expect(possible).toContainEqual(ids.map((id) => versions.get(keyOf(id)) ?? null));
+}
+
+/** A row of those who wrote through the trail is there if and only if the trail says so: a change and its event are one. */
+async function contradictions(store: SessionStore, ledgers: readonly Ledger[]): Promise<string[]> {
+  const events = new Set<string>();
+  let after: AuditQuery["after"];
+  for (;;) {
+    const rows: readonly AuditRow[] = await store.audit!.find({ limit: 500, after });
+    for (const { event, session } of rows)
+      if (session !== null) events.add(`${typeOf(event)} ${keyOf(session)}`);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < 500) break;
+    after = { at: last.at, position: last.position };
+  }
+  const audited = ledgers.filter((ledger) => ledger.audited);
+  const found = await store.read(audited.flatMap(({ ids }) => ids));
+  const there = new Set(found.flatMap((row) => (row === null ? [] : keyOf(row.id))));
+  return audited.flatMap(({ ids }) => {
+    const [first, second] = ids.map(keyOf);
+    const isMoved = events.has(`session.rotated ${second}`);
+    const isThere = events.has(`login ${first}`) && !isMoved && !events.has(`logout ${first}`);
+    return there.has(first!) === isThere && there.has(second!) === isMoved ? [] : [`${first} ${second}`];
+  });
 }
 
 const keyOf = (id: Uint8Array): string => Buffer.from(id).toString("hex");
@@ -116,10 +155,17 @@ type Versions = readonly (number | null)[];
 interface Ledger {
   readonly ids: readonly Uint8Array[];
   readonly possible: readonly Versions[];
+  /** Whether it wrote through the audit trail. */
+  readonly audited: boolean;
 }
 
 /** Inserts, updates, replaces and deletes rows of its own until the server is gone, and accounts for each. */
-async function work(store: SessionStore, running: () => boolean, finished: () => void): Promise<Ledger[]> {
+async function work(
+  store: SessionStore,
+  audited: boolean,
+  running: () => boolean,
+  finished: () => void,
+): Promise<Ledger[]> {
   const ledgers: Ledger[] = [];
   while (running()) {
     let row: SessionRow = randomRow();
@@ -147,11 +193,12 @@ async function work(store: SessionStore, running: () => boolean, finished: () =>
         expect(await store.replace(row, successor)).toBe(true);
         acknowledged = attempted;
       }
-      ledgers.push({ ids, possible: [acknowledged] });
+      ledgers.push({ ids, possible: [acknowledged], audited });
       finished();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      ledgers.push({ ids, possible: error.outcome === "none" ? [acknowledged] : [acknowledged, attempted] });
+      const possible = error.outcome === "none" ? [acknowledged] : [acknowledged, attempted];
+      ledgers.push({ ids, possible, audited });
       return ledgers;
     }
   }

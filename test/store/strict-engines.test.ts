@@ -6,8 +6,11 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { storeContract } from "../../src/testing/store-contract.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { citusStandIn, type StandIn } from "../servers/citus-stand-in.ts";
 import { databases, execute, SUFFIXES } from "../servers/databases.ts";
+import { throughTrail } from "../audit/through-trail.ts";
+import { world } from "../audit/world.ts";
 import { auditOnce } from "../servers/audit-once.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
 import { RULES, Strict, type Rule } from "../servers/strict.ts";
@@ -107,24 +110,31 @@ for (const engine of new Set(RULES.map((rule) => rule.engine))) {
 }
 
 describe.skipIf(!postgres)("a server that does not say that it is CockroachDB", () => {
-  test("replace: the first is rejected (0A000) → a transaction does it, and no other is rejected", async () => {
-    const strict = new Strict("cockroachdb");
-    await using created = await databases.find(({ kind }) => kind === "postgres")!.createStore();
-    await created.store.migrate();
-    const wire = await wiredPostgres(postgres!, { table: created.table }, (text) => {
-      const rule = text.startsWith("WITH ended") ? strict.read(text) : null;
-      return rule === null ? null : { refuse: unsupported(rule) };
-    });
-    try {
-      const rows = randomRows(4);
-      await wire.store.insert(rows);
-      for (const row of rows) assert.equal(await wire.store.replace(row, randomRow()), true);
-      expect(strict.findings).toHaveLength(1);
-      assert.equal(await wire.store.replace(rows[0]!, randomRow()), false);
-    } finally {
-      await wire.close();
-    }
-  });
+  test.each([
+    ["", (store: SessionStore) => store],
+    [", with the audit trail", (store: SessionStore) => throughTrail(store, world().trail(store))],
+  ])(
+    "replace%s: the first is rejected (0A000) → a transaction does it, and no other is rejected",
+    async (_, as) => {
+      const strict = new Strict("cockroachdb");
+      await using created = await databases.find(({ kind }) => kind === "postgres")!.createStore();
+      await created.store.migrate();
+      const wire = await wiredPostgres(postgres!, { table: created.table }, (text) => {
+        const rule = text.startsWith("WITH ended") ? strict.read(text) : null;
+        return rule === null ? null : { refuse: unsupported(rule) };
+      });
+      try {
+        const rows = randomRows(4);
+        const store = as(wire.store);
+        await store.insert(rows);
+        for (const row of rows) assert.equal(await store.replace(row, randomRow()), true);
+        expect(strict.findings).toHaveLength(1);
+        assert.equal(await store.replace(rows[0]!, randomRow()), false);
+      } finally {
+        await wire.close();
+      }
+    },
+  );
 });
 
 describe.skipIf(!mysql)("a server that does not say that it is Vitess", () => {

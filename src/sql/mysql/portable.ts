@@ -12,6 +12,7 @@ export const mysqlPortable: Portable = {
   bytes: quoted,
   bytesIn: bytesOrNullIn,
   bind: asBuffer,
+  integer: (column) => column,
   forUpdate: " FOR UPDATE",
   endOfChain: (expression, length) => `CONCAT(LEFT(${expression}, ${length}), X'FFFFFFFFFFFFFFFF')`,
 };

@@ -13,6 +13,7 @@ export const postgresPortable: Portable = {
     return typeof value === "string" ? asBytes(Buffer.from(value, "base64")) : bytesIn(row, column);
   },
   bind: asBuffer,
+  integer: (column) => column,
   forUpdate: " FOR UPDATE",
   endOfChain: (expression, length) => `substr(${expression}, 1, ${length}) || '\\xffffffffffffffff'::bytea`,
 };

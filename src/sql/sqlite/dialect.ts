@@ -16,7 +16,7 @@ import type { SessionRow } from "../../store/row.ts";
 export function sqliteDialect(names: Names): Dialect {
   const { sessions, leases, migrations } = names;
   const all = `id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, client`;
-  const read = all.replace(/\w+_at\b/g, bounded);
+  const read = all.replace(/\w+_at\b/g, (column) => sqlitePortable.integer(column, LATEST));
   const meta = read.replace("data, ", "");
   // `substr` of an empty blob is NULL.
   const info = `${meta}, length(data) AS bytes, coalesce(substr(data, 1, ${HEAD_BYTES}), x'') AS head`;
@@ -213,11 +213,6 @@ export function sqliteDialect(names: Names): Dialect {
     hex: (expression) => `HEX(${expression})`,
     inspect,
   };
-}
-
-/** node:sqlite throws for an integer that a number cannot represent, which fails the whole statement. */
-function bounded(column: string): string {
-  return `max(min(${column}, ${LATEST}), -${LATEST}) AS ${column}`;
 }
 
 function marks(values: readonly unknown[]): string {

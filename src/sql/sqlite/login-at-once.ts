@@ -1,9 +1,10 @@
 /** A login under a limit of sessions as one batch, whose conditions are in its statements. */
 import { sameBytes } from "../../shared/bytes.ts";
-import { bytesIn, bytesOrNullIn, integerIn } from "../columns.ts";
+import { boundedIn, bytesIn, bytesOrNullIn, LATEST } from "../columns.ts";
 import type { EndedRow } from "../../store/audit.ts";
 import { isLive, type LimitedLogin, type SessionLimit } from "../../store/session-limit.ts";
 import type { Dialect, Result, Statement } from "../dialect.ts";
+import { sqlitePortable } from "./portable.ts";
 import type { SqlValue } from "../values.ts";
 
 interface Condition {
@@ -50,7 +51,8 @@ function countsFor(row: EndedRow, limit: SessionLimit): boolean {
   return userRef !== null && limit.userRefs.some((ref) => sameBytes(ref, userRef)) && isLive(row, limit);
 }
 
-const ENDED = "id, user_ref, created_at, updated_at, absolute_expires_at, expires_at";
+const TIMES = ["created_at", "updated_at", "absolute_expires_at", "expires_at"];
+const ENDED = `id, user_ref, ${TIMES.map((column) => sqlitePortable.integer(column, LATEST)).join(", ")}`;
 
 function eviction(sessions: string, next: Uint8Array, limit: SessionLimit): Statement {
   const { text, values } = live(limit);
@@ -80,9 +82,9 @@ function endedIn({ rows }: Result): readonly EndedRow[] {
   return rows.map((row) => ({
     id: bytesIn(row, "id"),
     userRef: bytesOrNullIn(row, "user_ref"),
-    createdAt: integerIn(row, "created_at"),
-    updatedAt: integerIn(row, "updated_at"),
-    absoluteExpiresAt: integerIn(row, "absolute_expires_at"),
-    expiresAt: integerIn(row, "expires_at"),
+    createdAt: boundedIn(row, "created_at"),
+    updatedAt: boundedIn(row, "updated_at"),
+    absoluteExpiresAt: boundedIn(row, "absolute_expires_at"),
+    expiresAt: boundedIn(row, "expires_at"),
   }));
 }

@@ -7,6 +7,8 @@ export const sqlitePortable: Portable = {
   quoted: (column) => column,
   bytes: (column) => column,
   bytesIn: bytesOrNullIn,
+  // node:sqlite throws for an integer that a number cannot represent, which fails the whole statement.
+  integer: (column, most) => `max(min(${column}, ${most}), -${most}) AS ${column}`,
   bind: (bytes) => bytes,
   forUpdate: "",
   // Two blobs side by side are a text.
