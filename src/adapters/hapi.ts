@@ -4,6 +4,7 @@ import type { SessionManager } from "../manager.ts";
 import type { Duration } from "../shared/duration.ts";
 import type { Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
+import { nodeBounce, nodeDeviceAnswer } from "./device.ts";
 import { freshGuard, type GuardOptions } from "./fresh.ts";
 import { boomOf } from "./hapi/boom.ts";
 import { sessionScheme } from "./hapi/scheme.ts";
@@ -84,6 +85,8 @@ function register(server: Server, options: HapiSessionOptions): void {
     void req.socket.remoteAddress; // cache the address on the socket, so that it is available after a disconnect
     let loaded: Session<SessionData>;
     try {
+      const answering = nodeDeviceAnswer(sessions, req);
+      if (answering !== null) return sendHapi(h, await answering);
       loaded = await sessions.load(req.headers.cookie, () => ({
         address: addressOf(req, hops),
         userAgent: req.headers["user-agent"],
@@ -91,6 +94,8 @@ function register(server: Server, options: HapiSessionOptions): void {
     } catch (error) {
       throw boomOf(error);
     }
+    const bounced = nodeBounce(loaded, req);
+    if (bounced !== null) return sendHapi(h, bounced);
     remember(sessions, request, loaded);
     const properties = request as unknown as Record<string, unknown>;
     properties[property] = loaded;

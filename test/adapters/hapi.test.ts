@@ -83,7 +83,7 @@ adapterOnEachDatabase("hapi", {
   },
   ways: ["file", "raw"],
   // hapi ends the request at once.
-  differs: ["unstarted", "devices"],
+  differs: ["unstarted"],
 });
 
 function managed() {
