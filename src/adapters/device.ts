@@ -29,16 +29,26 @@ async function answered(sessions: SessionManager<never>, request: DeviceRequest)
  * Answers a link on another site to a page of a session whose device cookie has expired. Browsers refresh that cookie for
  * requests of the own site only, so the page loads itself again. Null for every other request.
  */
-export function bounce<Data>(session: Session<Data>, { method, header }: DeviceRequest): DeviceAnswer | null {
-  if (!stateOf(session as Session<never>).device.isUnproved || method !== "GET") return null;
-  const isNavigation = header("sec-fetch-mode") === "navigate" && header("sec-fetch-dest") === "document";
-  const site = header("sec-fetch-site");
-  if (!isNavigation || (site !== "cross-site" && site !== "same-site")) return null;
+export function bounce<Data>(session: Session<Data>, request: DeviceRequest): DeviceAnswer | null {
+  if (!stateOf(session as Session<never>).device.isUnproved || !isLinkElsewhere(request)) return null;
   return {
     status: 200,
     headers: { "content-type": "text/html; charset=utf-8", "cache-control": "no-store", vary: "Cookie" },
     body: '<!doctype html><meta http-equiv="refresh" content="0"><title>…</title>',
   };
+}
+
+/** Whether a browser follows a link on another site. */
+function isLinkElsewhere({ method, header }: DeviceRequest): boolean {
+  const isNavigation = header("sec-fetch-mode") === "navigate" && header("sec-fetch-dest") === "document";
+  const site = header("sec-fetch-site");
+  return method === "GET" && isNavigation && (site === "cross-site" || site === "same-site");
+}
+
+/** Whether {@link bounce} has to see the session of this request. */
+export function mayBounce<Data>(sessions: SessionManager<Data>, request: FetchRequest): boolean {
+  const { device } = settingsOf(sessions as SessionManager<never>);
+  return device !== null && isLinkElsewhere(fetchedRequest(request));
 }
 
 export function bounceResponse<Data>(session: Session<Data>, request: FetchRequest): Response | null {

@@ -3,9 +3,10 @@ import type { SessionData, Unmarked } from "../session/data.ts";
 import type { SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { assertManager } from "./assert-manager.ts";
+import { withMutableHeaders } from "./fetch-response.ts";
 import { writeResponseHeaders } from "./fetch.ts";
 import { commitInRequest, followHttpRequests, loadInRequest, withinRequest } from "./request-scope.ts";
-import { deviceResponse } from "./device.ts";
+import { bounceResponse, deviceResponse, mayBounce } from "./device.ts";
 import { fetchRequest, freshGuard, type FetchRequest, type FreshOptions } from "./fresh.ts";
 import type { Duration } from "../shared/duration.ts";
 import { tellOfLateChanges } from "./state.ts";
@@ -67,8 +68,8 @@ export interface StoredSessionStorage<Data = SessionData, FlashData = Data> {
   /**
    * React Router middleware for the root route (`export const middleware = [sessionMiddleware]`) that associates the actions
    * and loaders of one request. On a `node:http` server it is needed only for concurrent visitors without a session:
-   * without it, their loaders do not see the changes of their actions. It also answers the endpoint of device-bound sessions
-   * (option `deviceBinding`), whose logins have to be committed with `commitHeaders`.
+   * without it, their loaders do not see the changes of their actions. Device-bound sessions (option `deviceBinding`) need it:
+   * it answers their endpoint, which needs a route, and adds their headers to the responses.
    */
   sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer | Response>;
   /** The manager passed to `createStoredSessionStorage`. */
@@ -105,6 +106,13 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
     return { setCookie: committed.setCookie, accessed, also: committedState.device.headers };
   };
 
+  /** See `bounce`. */
+  const reload = async (request: Request | undefined): Promise<Response | null> => {
+    if (request === undefined || !mayBounce(sessions, request)) return null;
+    const cookie = request.headers.get("cookie");
+    return bounceResponse(await loadInRequest(sessions as SessionManager<never>, cookie), request);
+  };
+
   return {
     async getSession(cookieHeader) {
       return new WrappedSession(
@@ -127,7 +135,11 @@ export function createStoredSessionStorage<Data = SessionData, FlashData = Data>
     async sessionMiddleware<Answer>(args: unknown, next: () => Promise<Answer>): Promise<Answer | Response> {
       const { request } = (args ?? {}) as { readonly request?: Request };
       const answering = request === undefined ? null : deviceResponse(sessions, request);
-      return answering ?? withinRequest(next);
+      if (answering !== null) return answering;
+      return withinRequest(async (committed) => {
+        const reloading = await reload(request);
+        return reloading ?? withDevices(await next(), committed);
+      });
     },
     manager: sessions,
   };
@@ -201,6 +213,15 @@ class WrappedSession {
   unset(name: string): void {
     delete this.stored.data[name];
   }
+}
+
+/** Adds the headers about devices: of what a loader or an action returned, React Router sends only the cookies. */
+function withDevices<Answer>(answer: Answer, committed: ReadonlySet<Session<never>>): Answer | Response {
+  const owed = [...committed].flatMap((session) => stateOf(session).device.headers);
+  if (owed.length === 0 || !(answer instanceof Response)) return answer;
+  const response = withMutableHeaders(answer);
+  writeResponseHeaders(response.headers, { accessed: true, setCookie: null, also: owed });
+  return response;
 }
 
 function wrappedOf(session: unknown): WrappedSession {

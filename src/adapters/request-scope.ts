@@ -6,6 +6,7 @@ import { commitForResponse, settingsOf, type SessionManager } from "../manager.t
 import { stateOf, type Session } from "../session/session.ts";
 import type { SessionState } from "../session/state.ts";
 import { isUnchanged } from "../session/unchanged.ts";
+import { withCookie } from "./with-cookie.ts";
 
 /** What happened to one cookie during one request. */
 class Lineage {
@@ -15,11 +16,11 @@ class Lineage {
   #turn: Promise<unknown> = Promise.resolve();
 
   /**
-   * The cookie that a browser would send after this request: the one of the request, unless another was set or it was
-   * cleared.
+   * The `Cookie` header that a browser would send after this request: that of the request, with the session cookie that was
+   * set or cleared.
    */
   cookieAfter(header: string | null | undefined): string | null | undefined {
-    return this.setCookie === null ? header : this.setCookie.split(";", 1)[0];
+    return this.setCookie === null ? header : withCookie(header, this.setCookie);
   }
 
   inTurn<Answer>(task: () => Promise<Answer>): Promise<Answer> {
@@ -43,6 +44,8 @@ type Managed = SessionManager<never>;
 class RequestScope {
   readonly #lineages = new Map<Managed, Map<string | null | undefined, Lineage>>();
   readonly #isAlone: (header: string | null | undefined) => boolean;
+  /** The sessions that were committed in it. */
+  readonly committed = new Set<Session<never>>();
   ended = false;
 
   /** @param isAlone whether a caller with this header must be the request of this scope */
@@ -117,11 +120,16 @@ class Underway {
   }
 }
 
-/** Runs one request in a scope of its own. */
-export async function withinRequest<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+/**
+ * Runs one request in a scope of its own.
+ * @param work is given the sessions that it has committed so far
+ */
+export async function withinRequest<Answer>(
+  work: (committed: ReadonlySet<Session<never>>) => Promise<Answer>,
+): Promise<Answer> {
   const scope = new RequestScope(() => true);
   try {
-    return await scopes.run(scope, work);
+    return await scopes.run(scope, () => work(scope.committed));
   } finally {
     scope.ended = true;
   }
@@ -129,6 +137,8 @@ export async function withinRequest<Answer>(work: () => Promise<Answer>): Promis
 
 interface Membership {
   readonly lineage: Lineage;
+  /** The `Cookie` header that it was requested with. */
+  readonly header: string | null | undefined;
   /** Requested as a new session: it stays one. */
   readonly apart: boolean;
 }
@@ -146,7 +156,7 @@ export async function loadInRequest(
   const lineage = scopes.getStore()?.lineage(sessions, header);
   const apart = header === undefined;
   const session = await sessions.load(apart ? undefined : (lineage?.cookieAfter(header) ?? header));
-  if (lineage !== undefined) memberships.set(session, { lineage, apart });
+  if (lineage !== undefined) memberships.set(session, { lineage, header, apart });
   return session;
 }
 
@@ -161,10 +171,11 @@ export async function commitInRequest(
 ): Promise<{ session: Session<never>; setCookie: string | null }> {
   const membership = memberships.get(session);
   if (membership === undefined) return { session, setCookie: await commitForResponse(sessions, session) };
-  const { lineage, apart } = membership;
+  const { lineage, header, apart } = membership;
   return lineage.inTurn(async () => {
-    const heir = (apart ? null : await heirOf(sessions, session, lineage)) ?? session;
+    const heir = (apart ? null : await heirOf(sessions, session, lineage, header)) ?? session;
     const own = await commitForResponse(sessions, heir);
+    scopes.getStore()?.committed.add(heir);
     if (own !== null) lineage.setCookie = own;
     // The replacing session answers the cookie too, because the response with the first one may not be sent.
     return { session: heir, setCookie: own ?? (heir === session ? null : lineage.setCookie) };
@@ -176,19 +187,20 @@ async function heirOf(
   sessions: Managed,
   session: Session<never>,
   lineage: Lineage,
+  header: string | null | undefined,
 ): Promise<Session<never> | null> {
   const state = stateOf(session);
   const { settings, stored } = state;
   if (lineage.setCookie === null || state.setCookie === lineage.setCookie) return null;
   if (state.ended || state.intent !== "save" || state.setCookie !== null) return null;
   if (stored === null ? state.isUnused() : isUnchanged(state)) return null;
-  const heir = await sessions.load(lineage.cookieAfter(null), () => state.client);
+  const heir = await sessions.load(lineage.cookieAfter(header), () => state.client);
   const next = stateOf(heir);
   if (next.stored === null || next.stored.token.text === stored?.token.text) return null;
   const { base } = state;
   if (!isSameUser(state, base.user, next)) return null;
   next.content = mergeContent(settings.format, base, state.content, next.content, settings.onConflict);
-  memberships.set(heir, { lineage, apart: false });
+  memberships.set(heir, { lineage, header, apart: false });
   return heir;
 }
 

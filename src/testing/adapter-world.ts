@@ -75,7 +75,7 @@ export class Visitor {
   constructor(url: string, cookie?: string, variesBy: readonly string[] = []) {
     this.#url = url;
     this.#variesBy = variesBy;
-    for (const pair of cookie?.split("; ") ?? []) this.#keep(pair);
+    for (const pair of cookie?.split("; ") ?? []) this.keep(pair);
   }
 
   get cookie(): string {
@@ -87,7 +87,7 @@ export class Visitor {
     const headers = { ...(cookie !== "" && { cookie }), ...(init.headers as Record<string, string>) };
     const response = await fetch(this.#url + path, { redirect: "manual", ...init, headers });
     const setCookies = response.headers.getSetCookie();
-    for (const line of setCookies) this.#keep(line);
+    for (const line of setCookies) this.keep(line);
     const { status } = response;
     return { status, headers: this.#seen(response.headers), setCookies, body: await response.text() };
   }
@@ -112,7 +112,8 @@ export class Visitor {
     return headers;
   }
 
-  #keep(line: string): void {
+  /** Stores the cookie of a `Set-Cookie` value. */
+  keep(line: string): void {
     const [pair = "", ...attributes] = line.split(";").map((part) => part.trim());
     const name = pair.slice(0, pair.indexOf("="));
     const gone = attributes.some((attribute) => {

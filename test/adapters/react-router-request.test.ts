@@ -8,7 +8,10 @@ import { afterEach, test } from "vitest";
 import { createStoredSessionStorage, type StoredSessionStorage } from "../../src/adapters/react-router.ts";
 import { commitInRequest, loadInRequest, withinRequest } from "../../src/adapters/request-scope.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
+import type { SessionManagerOptions } from "../../src/options.ts";
 import { Gates } from "../../src/testing/adapter-routes.ts";
+import { Visitor } from "../../src/testing/adapter-world.ts";
+import { challengeIn, SoftwareDevice } from "../../src/testing/software-device.ts";
 import { running } from "./server.ts";
 
 interface Data {
@@ -49,8 +52,9 @@ async function app(
     root: (given: Arguments) => unknown;
     page: (given: Arguments) => unknown;
   },
+  options: Partial<SessionManagerOptions<Data>> = {},
 ): Promise<App> {
-  const sessions = createSessionManager<Data>({ store: memoryStore(), keys: generateKey() });
+  const sessions = createSessionManager<Data>({ store: memoryStore(), keys: generateKey(), ...options });
   const storage = createStoredSessionStorage<Data, { notice: string }>({ sessions });
   const gates = new Gates();
   const { action, root, page } = make(storage, gates);
@@ -76,6 +80,12 @@ async function app(
         parentId: "root",
         path: "page",
         module: { default: () => null, loader: page, ...(action && { action }) },
+      },
+      device: {
+        id: "device",
+        parentId: "root",
+        path: ".well-known/stored-session",
+        module: { action: () => new Response(null, { status: 404 }) },
       },
     },
     assets: { entry: { module: "", imports: [] }, routes: {}, url: "", version: "1" },
@@ -351,4 +361,97 @@ test("a userOf that came with a new release finds nobody → the change of a sec
   });
   assert.equal(kept.user, "7");
   assert.deepEqual(kept.data, { page: 1 });
+});
+
+const minute = 60_000;
+
+/** An application whose logins are bound, the browser of its user, and a request of that browser. */
+async function boundApp(way: (typeof ways)[number]) {
+  let now = 1_800_000_000_000;
+  const made = await app(
+    way,
+    (storage) => ({
+      async action(given) {
+        const visit = await session(storage, given);
+        const act = new URL(given.request.url).searchParams.get("act");
+        if (act === "login") visit.stored.login("42");
+        if (act === "regenerate") visit.stored.regenerate();
+        if (act === "logout") visit.stored.destroy();
+        if (act === "save") visit.set("userId", "saved");
+        return data("done", { headers: await storage.commitHeaders(visit) });
+      },
+      async root(given) {
+        const visit = await session(storage, given);
+        return { user: visit.stored.user ?? null, bound: visit.stored.deviceBound };
+      },
+      async page(given) {
+        const visit = await session(storage, given);
+        visit.set("visits", (visit.get("visits") ?? 0) + 1);
+        return data(
+          { visits: visit.get("visits"), saved: visit.get("userId") ?? null },
+          { headers: await storage.commitHeaders(visit) },
+        );
+      },
+    }),
+    { clock: () => now, deviceBinding: { mode: "offer" } },
+  );
+  const jar = new Visitor("");
+  const ask = async (path: string, headers: Record<string, string> = {}, method = "GET", who = jar) => {
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    const cookie = who.cookie === "" ? undefined : who.cookie;
+    const answer = await made.ask(path, {
+      method,
+      headers: { ...(method === "POST" && form), ...(cookie && { cookie }), ...headers },
+      ...(method === "POST" && { body: "a=b" }),
+    });
+    for (const line of answer.headers.getSetCookie()) who.keep(line);
+    return answer;
+  };
+  const act = (what: string) => ask(`/page?act=${what}`, {}, "POST");
+  const endpoint = (headers: Record<string, string>) => ask("/.well-known/stored-session", headers, "POST");
+  return { ...made, ask, act, endpoint, jar, advance: (by: number) => void (now += by) };
+}
+
+test("React Router, with sessionMiddleware: a device-bound session → registered, used by actions and loaders, refreshed, stolen, logged out (R60)", async () => {
+  const { act, ask, endpoint, jar, advance } = await boundApp("with sessionMiddleware");
+  const device = new SoftwareDevice();
+  const login = await act("login");
+  const proof = device.registration(challengeIn(login.headers.get("secure-session-registration")));
+  const registered = await endpoint({ "secure-session-response": proof });
+  assert.equal(registered.status, 200);
+  const { session_identifier: id } = (await registered.json()) as { session_identifier: string };
+  advance(minute);
+  const thief = new Visitor("", jar.cookie.split("; ")[0]);
+  assert.deepEqual(((await (await ask("/page", {}, "GET", thief)).json()) as any).root, {
+    user: null,
+    bound: false,
+  });
+  for (const what of ["save", "regenerate", "save"]) {
+    const { root, page } = (await (await act(what)).json()) as any;
+    assert.deepEqual([root, page.saved], [{ user: "42", bound: true }, "saved"], what);
+  }
+  advance(20 * minute);
+  const refreshing = await endpoint({ "sec-secure-session-id": id });
+  const challenge = challengeIn(refreshing.headers.get("secure-session-challenge"));
+  const about = { "sec-secure-session-id": id, "secure-session-response": device.proof(challenge) };
+  assert.equal((await endpoint(about)).status, 200);
+  assert.equal(((await (await ask("/page")).json()) as any).root.user, "42");
+  const logout = await act("logout");
+  assert.equal(logout.headers.getSetCookie().filter((line) => /Max-Age=0/.test(line)).length, 2);
+  const { root } = (await (await ask("/page")).json()) as any;
+  assert.deepEqual(root, { user: null, bound: false });
+});
+
+test("React Router, with sessionMiddleware: a link on another site, and the device cookie has expired → the page loads itself again (R60)", async () => {
+  const { act, ask, endpoint, advance } = await boundApp("with sessionMiddleware");
+  const login = await act("login");
+  const proof = new SoftwareDevice().registration(
+    challengeIn(login.headers.get("secure-session-registration")),
+  );
+  await endpoint({ "secure-session-response": proof });
+  advance(20 * minute);
+  const link = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
+  const answer = await ask("/page", link);
+  assert.match(await answer.text(), /<meta http-equiv="refresh" content="0">/);
+  assert.deepEqual(answer.headers.getSetCookie(), []);
 });

@@ -1,3 +1,5 @@
+import { withCookie } from "../with-cookie.ts";
+
 const list = "x-middleware-override-headers";
 const prefix = "x-middleware-request-";
 
@@ -22,20 +24,8 @@ export function forwardCookie(request: Request, response: Response, setCookie: s
     }
   }
   const before = names.has("cookie") ? headers.get(`${prefix}cookie`) : null;
-  const after = replaced(before ?? "", setCookie);
+  const after = withCookie(before, setCookie);
   names.add("cookie");
   headers.set(`${prefix}cookie`, after);
   headers.set(list, [...names].join(","));
-}
-
-/** A `Cookie` header with the cookie of a `Set-Cookie` value in place of those of its name. */
-function replaced(header: string, setCookie: string): string {
-  const [pair = "", ...attributes] = setCookie.split(";").map((part) => part.trim());
-  const name = pair.slice(0, pair.indexOf("=") + 1);
-  const others = header
-    .split(";")
-    .map((other) => other.trim())
-    .filter((other) => other !== "" && !other.startsWith(name));
-  const isCleared = attributes.some((attribute) => attribute.toLowerCase() === "max-age=0");
-  return [...others, ...(isCleared ? [] : [pair])].join("; ");
 }

@@ -1,6 +1,7 @@
 import { parseSetCookie } from "cookie";
 import type { CookieToSet } from "../fetch.ts";
 import type { SharedManager } from "../shared-manager.ts";
+import { withCookie } from "../with-cookie.ts";
 
 export type IncomingHeaders = Pick<Headers, "get">;
 
@@ -23,7 +24,7 @@ export function cookieHeader(
   if (current === undefined || current === "") return null;
   // The header has all cookies of our name, of which the jar keeps one.
   if (header !== null && valuesIn(header).some((value) => decoded(value) === current)) return header;
-  return `${cookieName}=${encodeURIComponent(current)}`;
+  return withCookie(header, `${cookieName}=${encodeURIComponent(current)}`);
 }
 
 function decoded(value: string): string {
