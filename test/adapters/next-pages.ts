@@ -5,6 +5,7 @@ import { createSessionManager, generateKey, memoryStore } from "../../src/index.
 import { fakeClock, type RunningApp } from "../../src/testing/index.ts";
 import { until, Visitor, type Answer } from "../../src/testing/adapter-world.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { challengeIn, SoftwareDevice } from "../../src/testing/software-device.ts";
 import { formOf } from "./next-server.ts";
 
 const world = globalThis as unknown as {
@@ -59,6 +60,38 @@ export function nextPages(start: () => Promise<RunningApp>): void {
     assert.deepEqual(JSON.parse(body), { user: null, data: { stayed: true } });
     assert.equal(world.managersCreated.length, 1);
   });
+
+  check(
+    "actions, pages and the proxy of a device-bound session → registered, used, refreshed, stolen, logged out (R60)",
+    async ({ visitor, clock }) => {
+      const path = "/proxied/device";
+      Object.assign(world.managerOptions, { deviceBinding: { mode: "offer", path } });
+      const owner = visitor();
+      const device = new SoftwareDevice();
+      const post = (headers: Record<string, string>) => owner.get(path, { method: "POST", headers });
+      const login = await submit(owner, "/proxied/page", "login");
+      const offered = challengeIn(login.headers.get("secure-session-registration"));
+      const registered = await post({ "secure-session-response": device.registration(offered) });
+      assert.equal(registered.status, 200, registered.body);
+      const { session_identifier: id } = JSON.parse(registered.body) as { session_identifier: string };
+      clock.advance(60_000);
+      const thief = visitor(owner.cookie.split("; ").find((one) => !one.includes("-device=")));
+      assert.equal(printed(await thief.get("/proxied/page")).user, null);
+      for (const action of ["stay", "rotate", "stay"]) {
+        const page = printed(await submit(owner, "/proxied/page", action));
+        assert.deepEqual([page.user, "stayed" in page.data], ["42", true], action);
+      }
+      clock.advance(20 * 60_000);
+      assert.equal(printed(await visitor(owner.cookie).get("/proxied/page")).user, null);
+      const asked = await post({ "sec-secure-session-id": id });
+      const proof = device.proof(challengeIn(asked.headers.get("secure-session-challenge")));
+      const refreshed = await post({ "sec-secure-session-id": id, "secure-session-response": proof });
+      assert.equal(refreshed.status, 200, refreshed.body);
+      assert.equal(printed(await owner.get("/proxied/page")).user, "42");
+      assert.equal(printed(await submit(owner, "/proxied/page", "logout")).user, null);
+      assert.equal(owner.cookie, "", "both cookies are cleared");
+    },
+  );
 
   check("nobody's page → no statement and no cookie (promise 1)", async ({ visitor, watched }) => {
     const { status, setCookies } = await visitor().get("/proxied/page");

@@ -1,5 +1,5 @@
 import type { Request, ResponseObject, ResponseToolkit } from "@hapi/hapi";
-import type { Challenge, CheckedRequest } from "../fresh.ts";
+import type { CheckedRequest } from "../fresh.ts";
 
 export function hapiRequest({ method, path, url, headers, info }: Request): CheckedRequest {
   return {
@@ -9,7 +9,14 @@ export function hapiRequest({ method, path, url, headers, info }: Request): Chec
   };
 }
 
-export function sendHapi(h: ResponseToolkit, { status, headers, body }: Challenge): ResponseObject {
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | null | undefined;
+}
+
+/** Answers in place of a handler. */
+export function sendHapi(h: ResponseToolkit, { status, headers, body }: Answer): ResponseObject {
   const response = h.response(body ?? "").code(status);
   for (const [name, value] of Object.entries(headers)) response.header(name, value);
   return response.takeover();

@@ -30,3 +30,10 @@ export async function theme() {
 }
 
 export const themeOfSession = sessions.action(theme);
+
+export const rotate = sessions.action(async (session) => {
+  session.regenerate();
+  session.data.rotated = true;
+});
+
+export const logout = sessions.action((session) => session.destroy());
