@@ -169,7 +169,8 @@ class SessionRows {
     session: AuthjsSession,
   ): Promise<boolean> {
     const { sessionToken: _token, ...value } = session;
-    return row.write(present, value, { user: value.userId, end: value.expires.getTime() });
+    // Some adapters number their users.
+    return row.write(present, value, { user: String(value.userId), end: value.expires.getTime() });
   }
 
   #rowOf(token: string): EntryRow<StoredAuthjsSession> {

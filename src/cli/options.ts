@@ -23,6 +23,13 @@ export function userId(text: string): string {
   }
 }
 
+/** Columns of a session or its user, as "session.theme,user.locale". */
+export function fieldNames(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => /^(session|user)\.[A-Za-z_][A-Za-z0-9_]*$/.test(name))) return names;
+  throw new InvalidArgumentError('Use names such as "session.theme,user.locale".');
+}
+
 /** A link as NAME=VALUE. The value may contain "=". */
 export function linkOf(text: string): Record<string, string> {
   const [, name, value] = /^([\w.-]{1,64})=(.{1,512})$/s.exec(text) ?? [];

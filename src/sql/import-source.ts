@@ -1,3 +1,5 @@
+import type { Statement } from "./statement.ts";
+
 /** Reads the table of another library: all columns as text, whatever their types. */
 export interface ImportSource {
   /** The placeholder of the n-th value of a statement, from 1. */
@@ -16,4 +18,12 @@ export interface ImportSource {
    * connection's zone.
    */
   instantOf(column: string, inUtc: boolean): string;
+  /** A column as JSON text, for databases where `textOf` is no JSON for a column of JSON or a list. Default: `textOf`. */
+  jsonOf?(column: string): string;
+  /**
+   * The columns of a table, in their order: `found`, the name of the table as the database has it, `name` and `type`. No
+   * rows if there is no such table.
+   * @param table validated, with its schema in front if it has one
+   */
+  columnsOf(table: string): Statement;
 }

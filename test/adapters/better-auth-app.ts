@@ -15,9 +15,9 @@ export class Browser {
     this.#jar = jar;
   }
 
-  /** Another tab with the same cookies. */
-  clone(): Browser {
-    return new Browser(this.#handler, new Map(this.#jar));
+  /** Another tab with the same cookies, or the same browser after the server was replaced. */
+  clone(handler: (request: Request) => Promise<Response> = this.#handler): Browser {
+    return new Browser(handler, new Map(this.#jar));
   }
 
   async ask(path: string, body?: object): Promise<{ status: number; json: any }> {

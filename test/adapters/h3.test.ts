@@ -90,7 +90,10 @@ const version2: AdapterContractOptions["start"] = async (contract) => {
     }
     if (answer.redirect !== undefined) {
       const response = redirect(answer.redirect, status);
-      return new HTTPResponse(response.body ?? null, { status, headers: { ...headers, location: answer.redirect } });
+      return new HTTPResponse(response.body ?? null, {
+        status,
+        headers: { ...headers, location: answer.redirect },
+      });
     }
     if (answer.chunks === undefined) return new Response(answer.body, { status, headers });
     const bytes = Readable.from(answer.chunks).map((chunk: string) => new TextEncoder().encode(chunk));

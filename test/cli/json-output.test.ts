@@ -107,6 +107,16 @@ test("--json, every command: real outputs → valid against docs/cli-output.sche
   await run("import", ...source, "--dry-run");
   await run("import", ...source);
   await run("import", ...source, "--refresh");
+  const libraries = new DatabaseSync(folder.file("auth.sqlite3"));
+  libraries.exec(`CREATE TABLE user (id, email, emailVerified);
+    CREATE TABLE session (id, token, userId, expiresAt, createdAt, updatedAt);
+    CREATE TABLE tokens (sessionToken, userId, expires);
+    INSERT INTO user VALUES ('42', '', 0);
+    INSERT INTO session VALUES (1, '${"t".repeat(32)}', '42', 4102444800, 0, 0), (2, 'short', '42', 4102444800, 0, 0);
+    INSERT INTO tokens VALUES ('one', '42', 4102444800)`);
+  libraries.close();
+  await run("import", "import", "better-auth", "--from", "sqlite:auth.sqlite3");
+  await run("import", "import", "authjs", "--from", "sqlite:auth.sqlite3", "--from-table", "tokens");
 
   await failures();
   await auditTrail();

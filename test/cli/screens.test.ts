@@ -55,6 +55,14 @@ beforeAll(async () => {
     insert.run(`sid ${nth}`, "2099-01-01T00:00:00.000Z", text);
   }
   source.close();
+  const libraries = new DatabaseSync(folder.file("auth.sqlite3"));
+  libraries.exec(`CREATE TABLE user (id, email, emailVerified, a_column_that_it_does_not_know, another_one);
+    CREATE TABLE session (id, token, userId, expiresAt, createdAt, updatedAt);
+    CREATE TABLE tokens (sessionToken, userId, expires);
+    INSERT INTO user VALUES ('42', '', 0, '', '');
+    INSERT INTO session VALUES (1, '${"t".repeat(32)}', '42', 4102444800, 0, 0), (2, 'short', '42', 4102444800, 0, 0);
+    INSERT INTO tokens VALUES ('one', '42', 4102444800), ('two', NULL, 4102444800)`);
+  libraries.close();
   // For `audit`, which takes its configuration from a file.
   const store = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
   writeFileSync(
@@ -173,6 +181,16 @@ const screens: Record<
   export: { args: () => ["export", "--user", longUser], data: true },
   "import --dry-run": { args: () => [...importing, "--dry-run"] },
   "import, no user": { args: () => [...importing, "--user-path", "passport.usr"], code: 2 },
+  "import better-auth, no table": {
+    args: () => ["import", "better-auth", "--from", "sqlite:old.sqlite3"],
+    code: 2,
+  },
+  "import better-auth --dry-run": {
+    args: () => ["import", "better-auth", "--from", "sqlite:auth.sqlite3", "--dry-run"],
+  },
+  "import authjs --dry-run": {
+    args: () => ["import", "authjs", "--from", "sqlite:auth.sqlite3", "--from-table", "tokens", "--dry-run"],
+  },
   "import, source down": {
     args: () => ["import", "connect-pg-simple", "--from", "postgres://user:secret@127.0.0.1:9/database"],
     code: 1,

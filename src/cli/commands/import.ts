@@ -12,11 +12,11 @@ import { assertPathFinds } from "../import/user-check.ts";
 import { writeRows } from "../import/write.ts";
 import { interruptible } from "../interrupt.ts";
 import { note } from "../operator.ts";
-import { count, duration, pathToUser } from "../options.ts";
+import { count, duration, fieldNames, pathToUser } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import type { SessionStore } from "../../store/contract.ts";
-import type { Terminal } from "../terminal.ts";
+import { wrapped, type Terminal } from "../terminal.ts";
 import { report, reporting, withSessions, type Workplace } from "../work.ts";
 
 export function importCommand(program: Command, terminal: Terminal): void {
@@ -30,6 +30,12 @@ export function importCommand(program: Command, terminal: Terminal): void {
       `address of its database, its directory or file, which is only read (or ${urlVariable})`,
     )
     .option("--from-table <name>", "its table, if it does not have the usual name")
+    .option("--user-table <name>", "for better-auth: its table of users, if it does not have the usual name")
+    .option(
+      "--fields <names>",
+      'for better-auth and authjs: further columns to import, such as "session.theme,user.locale"',
+      fieldNames,
+    )
     .option("--prefix <text>", 'for connect-redis: what its keys begin with (default "sess:")')
     .option("--file-extension <text>", 'for session-file-store: the end of its file names (default ".json")')
     .option("--user-path <path>", 'where a session holds its user id, such as "passport.user"', pathToUser)
@@ -108,7 +114,7 @@ function assertKept(store: SessionStore): void {
   );
 }
 
-/** Sessions as JSON text, for the express-session drop-in. */
+/** Sessions for a drop-in store, or for the storage of an authentication library. */
 function importJson(name: string, options: ImportCommandOptions): (work: ImportWork) => Promise<void> {
   const library = libraryNamed(name, [railsSource.name]);
   const wrong = Object.keys(options).find((option) => option === "userKey" || option.startsWith("rails"));
@@ -127,7 +133,13 @@ function importJson(name: string, options: ImportCommandOptions): (work: ImportW
         exitCodes.usage,
       );
     }
-    const { idleTimeout } = records.settings;
+    const { format, idleTimeout } = records.settings;
+    if (library.listed === true && (!format.opensWithoutToken || format.needsToken !== undefined)) {
+      throw new Failure(
+        `The configuration has sealTo: "cookie", with which the storage of ${name} does not work. Import with a configuration that has sealTo: "keys", the default.`,
+        exitCodes.usage,
+      );
+    }
     const open = () =>
       library.open({ from, options, idleTimeout, now: () => records.now(), cwd: terminal.cwd });
     const { userPath, dryRun = false, yes = false, refresh = false } = options;
@@ -137,6 +149,7 @@ function importJson(name: string, options: ImportCommandOptions): (work: ImportW
       );
     }
     await using(open(), async (reader) => {
+      for (const text of reader.notes ?? []) terminal.err.write(`${wrapped(terminal.err, text)}\n`);
       const into = { records, store, userPath: userPath ?? null, dryRun, refresh, file, reader };
       for await (const page of reader.pages(options.batchSize)) {
         if (signal.aborted) return;

@@ -1,4 +1,5 @@
 import { exitCodes, Failure } from "../failure.ts";
+import { authLibraries } from "./auth-libraries.ts";
 import { SourceTable } from "./read.ts";
 import { ownOptions, type Library } from "./library.ts";
 import { ndjsonLibrary } from "./ndjson.ts";
@@ -12,7 +13,7 @@ export const libraries: readonly Library[] = [
   ...sources.map((source): Library => ({
     name: source.name,
     from: "database",
-    takes: ["fromTable", "lifetime"],
+    takes: ["fromTable", "lifetime", "userPath"],
     open: ({ from, options, idleTimeout, cwd }) =>
       SourceTable.open({
         url: from,
@@ -22,6 +23,7 @@ export const libraries: readonly Library[] = [
         cwd,
       }),
   })),
+  ...authLibraries,
   sessionFilesLibrary,
   ndjsonLibrary,
 ];

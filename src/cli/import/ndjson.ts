@@ -131,7 +131,7 @@ export class NdjsonReader implements SourceReader {
 export const ndjsonLibrary: Library = {
   name: "ndjson",
   from: "file",
-  takes: ["lifetime"],
+  takes: ["lifetime", "userPath"],
   open: ({ from, options, idleTimeout, now, cwd }) =>
     new NdjsonReader({ path: resolve(cwd, from), lifetime: options.lifetime ?? idleTimeout, now }),
 };

@@ -15,12 +15,26 @@ import type { Source } from "./sources.ts";
 export const otherTable = "If the table has another name, give it with --from-table.";
 export const unreachable = "Check that its database is running, and host, port, user and password in --from.";
 
+const idIsBytes = "its id is bytes, and no text";
+
+/** What is read of a table. */
+export interface TableShape {
+  /** The library's name. */
+  readonly name: string;
+  /** Quoted, as are the others. */
+  readonly table: string;
+  readonly id: string;
+  /** Other tables of the statement; the sessions are "theirs". */
+  readonly join?: string;
+  /** The columns after the id, each with its name in the answer. */
+  readonly columns: string;
+  rowOf(row: Record<string, unknown>, sid: string): SourceRow;
+}
+
 /** The other library's table. It is only read. */
 export class SourceTable implements SourceReader {
   readonly #database: Database;
-  readonly #source: Source;
-  readonly #table: string;
-  readonly #lifetime: number;
+  readonly #shape: TableShape;
   #met = 0;
   #total = 0;
   #given = false;
@@ -36,20 +50,31 @@ export class SourceTable implements SourceReader {
     const { source, table = source.table } = options;
     const database = openDropIn(options.url, source, undefined, options.cwd);
     assertTableName(table);
-    return new SourceTable(database, source, quoted(table, database), options.lifetime);
+    const { id, data, end, endInUtc = false, endsAt, name } = source;
+    const { textOf, instantOf } = database.dialect.importSource;
+    const column = (of: string) => `theirs.${quoted(of, database)}`;
+    return new SourceTable(database, {
+      name,
+      table: quoted(table, database),
+      id: quoted(id, database),
+      columns: `${textOf(column(data))} AS read_text, ${instantOf(column(end), endInUtc)} AS read_end`,
+      rowOf: ({ read_text: text, read_end: ends }, sid) => ({
+        sid,
+        text: typeof text === "string" ? text : JSON.stringify(text),
+        expiresAt: endsAt(ends, options.lifetime),
+      }),
+    });
   }
 
-  private constructor(database: Database, source: Source, table: string, lifetime: number) {
+  constructor(database: Database, shape: TableShape) {
     this.#database = database;
-    this.#source = source;
-    this.#table = table;
-    this.#lifetime = lifetime;
+    this.#shape = shape;
   }
 
   async count(): Promise<number> {
-    const id = quoted(this.#source.id, this.#database);
+    const { id, table } = this.#shape;
     // Not the rows: where ids are not unique, a page begins behind all that have the last one of the page before.
-    const { rows } = await this.#ask(`SELECT COUNT(DISTINCT ${id}) AS count FROM ${this.#table}`, []);
+    const { rows } = await this.#ask(`SELECT COUNT(DISTINCT ${id}) AS count FROM ${table}`, []);
     return Number(rows[0]?.["count"]);
   }
 
@@ -67,8 +92,8 @@ export class SourceTable implements SourceReader {
 
   /** SQL that finds the row of a session id. Ids that are bytes are not found by their text. */
   find({ sid, unreadable }: SourceRow): string | null {
-    if (unreadable !== undefined) return null;
-    return findingSql(this.#table, quoted(this.#source.id, this.#database), sid);
+    if (unreadable === idIsBytes) return null;
+    return findingSql(this.#shape.table, this.#shape.id, sid);
   }
 
   /** Different ids that `pages` gave, to be compared with what `count` answers. */
@@ -84,26 +109,25 @@ export class SourceTable implements SourceReader {
     const expected = Math.min(total, await this.count());
     if (met >= expected) return;
     throw new Failure(
-      `Only ${number(met)} of ${plural(expected, "row")} of ${this.#source.name} were read: another program wrote to the table, or its database sorts ids by other rules than it compares them. Stop all writers and run the import again. Imported sessions are kept.`,
+      `Only ${number(met)} of ${plural(expected, "row")} of ${this.#shape.name} were read: another program wrote to the table, or its database sorts ids by other rules than it compares them. Stop all writers and run the import again. Imported sessions are kept.`,
       exitCodes.failed,
     );
   }
 
   /** Rows in order of id, a bounded page at a time. */
   async *pages(size: number): AsyncGenerator<SourceRow[]> {
-    const { id, data, end, endInUtc = false, endsAt } = this.#source;
-    const { placeholder, textOf, typeOf, instantOf } = this.#database.dialect.importSource;
-    const name = (column: string) => `theirs.${quoted(column, this.#database)}`;
+    const { id, table, join = "", columns, rowOf } = this.#shape;
+    const { placeholder, textOf, typeOf } = this.#database.dialect.importSource;
     // Names that no column has, and each column with its table's: of two things with one name ORDER BY takes the
     // text of the answer, which may be in another order than the column, so that rows between two pages are lost.
-    const key = name(id);
+    const key = `theirs.${id}`;
     const type = typeOf === undefined ? "" : `, ${typeOf(key)}`;
-    const columns = `${textOf(key)} AS read_id${type}, ${textOf(name(data))} AS read_text, ${instantOf(name(end), endInUtc)} AS read_end`;
+    const selected = `${textOf(key)} AS read_id${type}, ${columns}`;
     const read = async (after: SqlValue, limit: number) => {
       const condition = after === null ? `${key} IS NOT NULL` : `${key} > ${placeholder(1)}`;
       const bound = placeholder(after === null ? 1 : 2);
       const { rows } = await this.#ask(
-        `SELECT ${columns} FROM ${this.#table} theirs WHERE ${condition} ORDER BY ${key} LIMIT ${bound}`,
+        `SELECT ${selected} FROM ${table} theirs${join} WHERE ${condition} ORDER BY ${key} LIMIT ${bound}`,
         after === null ? [limit] : [after, limit],
       );
       return rows;
@@ -121,17 +145,15 @@ export class SourceTable implements SourceReader {
       }
       this.#given = true;
       yield rows.map((row) => ({
-        sid: String(row["read_id"]),
-        text: typeof row["read_text"] === "string" ? row["read_text"] : JSON.stringify(row["read_text"]),
-        expiresAt: endsAt(row["read_end"], this.#lifetime),
-        ...(row["read_type"] === "blob" && { unreadable: "its id is bytes, and no text" }),
+        ...rowOf(row, String(row["read_id"])),
+        ...(row["read_type"] === "blob" && { unreadable: idIsBytes }),
       }));
     }
   }
 
   #goesInCircles(): Failure {
     return new Failure(
-      `The table of ${this.#source.name} could not be read to its end: its database returns the last session again and again, because it does not compare ids by their text. Imported sessions are kept.`,
+      `The table of ${this.#shape.name} could not be read to its end: its database returns the last session again and again, because it does not compare ids by their text. Imported sessions are kept.`,
     );
   }
 
@@ -144,7 +166,7 @@ export class SourceTable implements SourceReader {
         ? "What was imported until then stays: run the import again to continue."
         : `${error instanceof StoreUnavailableError ? unreachable : otherTable} Nothing was changed.`;
       throw new Failure(
-        `The table of ${this.#source.name} could not be read: ${reason ?? (error as Error).message}. ${rest}`,
+        `The table of ${this.#shape.name} could not be read: ${reason ?? (error as Error).message}. ${rest}`,
         exitCodes.failed,
         { cause: error },
       );
@@ -183,12 +205,12 @@ export function openDropIn(
   return readOnlyDatabase(file, table);
 }
 
-function assertTableName(table: string): void {
+export function assertTableName(table: string): void {
   if (/^[A-Za-z_][A-Za-z0-9_$-]{0,62}(\.[A-Za-z_][A-Za-z0-9_$-]{0,62})?$/.test(table)) return;
   throw new Failure(`${JSON.stringify(table)} is not a valid table name.`, exitCodes.usage);
 }
 
-function quoted(name: string, { dialect }: Database): string {
+export function quoted(name: string, { dialect }: Database): string {
   return name
     .split(".")
     .map((part) => dialect.importSource.quote(part))

@@ -169,7 +169,7 @@ function cookieIn(text: string): { expires?: unknown } | null {
 export const redisLibrary: Library = {
   name: "connect-redis",
   from: "Redis server",
-  takes: ["prefix", "lifetime"],
+  takes: ["prefix", "lifetime", "userPath"],
   open: ({ from, options, idleTimeout, now }) =>
     new RedisReader({
       url: from,

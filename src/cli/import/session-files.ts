@@ -143,7 +143,7 @@ function isEncrypted(session: unknown): boolean {
 export const sessionFilesLibrary: Library = {
   name: "session-file-store",
   from: "directory",
-  takes: ["fileExtension", "lifetime"],
+  takes: ["fileExtension", "lifetime", "userPath"],
   open: ({ from, options, cwd }) =>
     new SessionFilesReader({
       folder: resolve(cwd, from),

@@ -18,7 +18,7 @@ export interface Source {
 }
 
 /** Seconds, milliseconds, ISO text, or text in UTC without a zone. */
-function moment(value: unknown): number {
+export function moment(value: unknown): number {
   if (typeof value === "bigint") return moment(Number(value));
   if (typeof value === "number") return value < 1e11 ? value * 1_000 : value;
   if (value instanceof Date) return value.getTime();

@@ -15,6 +15,8 @@ export interface RailsFlags {
 export interface ImportCommandOptions extends CommonOptions, RailsFlags {
   from?: string;
   fromTable?: string;
+  userTable?: string;
+  fields?: readonly string[];
   prefix?: string;
   fileExtension?: string;
   userPath?: readonly string[];

@@ -19,7 +19,7 @@ export interface ImportOptions {
   /** Whether sessions that were imported before are written again where they changed. */
   readonly refresh: boolean;
   readonly file: LeftOutFile | null;
-  readonly reader: Pick<SourceReader, "find" | "namesUsers">;
+  readonly reader: Pick<SourceReader, "find" | "namesUsers" | "dataOf">;
 }
 
 /** A session of the other table, sealed as a first import writes it, and what a refresh needs. */
@@ -33,7 +33,7 @@ export async function writeRows(
   page: readonly SourceRow[],
   tally: Tally,
 ): Promise<void> {
-  const { records, store, userPath, dryRun, refresh, file, reader } = options;
+  const { store, dryRun, refresh, file, reader } = options;
   if (store.takeOver === undefined) {
     throw new Failure(
       "Sessions cannot be imported into this store: it does not record what was imported, so another run would restore sessions that have ended. Import into the tables of sqliteStore, postgresStore or mysqlStore.",
@@ -45,7 +45,7 @@ export async function writeRows(
   const skipped: [Skipped, string | null][] = [];
   let twice = 0;
   for (const sourceRow of page) {
-    const row = rowFor(records, sourceRow, userPath);
+    const row = rowFor(options, sourceRow);
     if ("reason" in row) skipped.push([row, reader.find(sourceRow)]);
     else if (rows.has(handleOf(row.row.id))) twice++;
     else rows.set(handleOf(row.row.id), row);
@@ -103,14 +103,10 @@ async function refreshRows(
 }
 
 /**
- * The row that the express-session drop-in reads for this session id (docs/formats.md): row id `SHA-256(L("id") ‖ id)`, its
- * data the session as JSON.
+ * The row that a drop-in store reads for this session id (docs/formats.md): row id `SHA-256(L("id") ‖ id)`, its data the
+ * session as JSON, or what the reader makes of it.
  */
-function rowFor(
-  records: Records,
-  sourceRow: SourceRow,
-  userPath: readonly string[] | null,
-): Candidate | Skipped {
+function rowFor({ records, userPath, reader }: ImportOptions, sourceRow: SourceRow): Candidate | Skipped {
   const { settings } = records;
   const { format } = settings;
   const sid = Buffer.from(sourceRow.sid, "utf8");
@@ -146,7 +142,9 @@ function rowFor(
     expiresAt: Math.min(Math.floor(sourceRow.expiresAt), now + settings.idleTimeout, absoluteExpiresAt),
   };
   try {
-    const plaintext = format.encode({ data: asDropIn(data), user, flash: {} }, null);
+    const session = data as Record<string, unknown>;
+    const content = reader.dataOf?.(sourceRow, session) ?? asDropIn(session);
+    const plaintext = format.encode({ data: content, user, flash: {} }, null);
     const token = { text: "", sid, id, stale: false };
     return { row: { ...row, data: format.seal(plaintext, row, token), client: null }, token, plaintext };
   } catch (error) {

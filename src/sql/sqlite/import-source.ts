@@ -1,3 +1,4 @@
+import { query } from "../statement.ts";
 import type { ImportSource } from "../import-source.ts";
 
 export const importSource: ImportSource = {
@@ -9,4 +10,10 @@ export const importSource: ImportSource = {
   typeOf: (column) =>
     `typeof(${column}) AS read_type, CASE typeof(${column}) WHEN 'blob' THEN ${column} END AS read_bytes`,
   instantOf: (column) => column,
+  // SQLite compares names without case.
+  columnsOf: (table) =>
+    query(
+      "SELECT m.name AS found, c.name AS name, c.type AS type FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type IN ('table', 'view') AND lower(m.name) = lower(?) ORDER BY c.cid",
+      table,
+    ),
 };
