@@ -21,6 +21,8 @@ export const eventCodes = {
   /** cookies or rows that were refused, many in one event */
   refusal: 12,
   "client.changed": 13,
+  /** a browser bound a session to a key of its device */
+  "session.bound": 14,
   /** an operator looked at the content of a session */
   "data.revealed": 20,
   "data.exported": 21,

@@ -31,6 +31,7 @@ const meanings: Readonly<Record<AuditEventType | "unknown", Meaning>> = {
   "session.evicted": { activity: LOGOFF, category: "session", type: "end" },
   refusal: { activity: OTHER, category: "session", type: "denied" },
   "client.changed": { activity: OTHER, category: "session", type: "info" },
+  "session.bound": { activity: OTHER, category: "session", type: "info" },
   "data.revealed": { activity: 2, isEntity: true, category: "iam", type: "access" },
   "data.exported": { activity: 2, isEntity: true, category: "iam", type: "access" },
   "data.erased": { activity: 4, isEntity: true, category: "iam", type: "deletion" },

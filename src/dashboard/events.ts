@@ -17,6 +17,7 @@ const names: Readonly<Record<AuditEventType, string>> = {
   "session.evicted": "Ended for a newer session",
   refusal: "Refused",
   "client.changed": "Client changed",
+  "session.bound": "Bound to a device",
   "data.revealed": "Data revealed",
   "data.exported": "Data exported",
   "data.erased": "Data erased",
@@ -39,7 +40,7 @@ export function nameOfEvent(type: AuditEvent["type"]): string {
 export function colorOf({ type, outcome }: AuditEvent): string {
   if (outcome === "failure" || outcome === "denied" || type === "session.revoked") return "red";
   if (type === "login" || type === "session.created") return "green";
-  if (type === "elevation" || type === "session.rotated") return "blue";
+  if (type === "elevation" || type === "session.rotated" || type === "session.bound") return "blue";
   return type.startsWith("data.") || type === "client.changed" ? "orange" : "gray";
 }
 

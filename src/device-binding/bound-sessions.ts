@@ -1,9 +1,12 @@
+import type { AuditContent } from "../audit/events.ts";
+import type { Entry } from "../audit/writer.ts";
 import type { Content } from "../codec/codec.ts";
 import type { DeviceBinding } from "../codec/device.ts";
 import { RefusedError } from "../errors.ts";
 import type { Records } from "../session/records.ts";
 import { publishRefusal } from "../session/refusal.ts";
 import type { Token } from "../session/token.ts";
+import { tracedWrite } from "../session/traced-write.ts";
 import type { SessionRow } from "../store/row.ts";
 
 /** The session of a request to the endpoint. */
@@ -45,12 +48,27 @@ export class BoundSessions {
     return null;
   }
 
-  /** False if another request changed the row meanwhile. */
-  write({ row, token, plaintext, content }: Visited, device: DeviceBinding): Promise<boolean> {
+  /**
+   * False if another request changed the row meanwhile.
+   * @param event for the audit trail, which has it if the row is written
+   */
+  async write(visited: Visited, device: DeviceBinding, event: AuditContent | null): Promise<boolean> {
+    const { row: loaded, token, plaintext, content } = visited;
     const { format } = this.#records.settings;
     const bytes = format.encode({ ...content, device }, plaintext);
-    const next = this.#records.next(token, bytes, content.user, row);
-    return this.#records.update(row, this.#records.markedAsBound(next), "save");
+    const next = this.#records.markedAsBound(this.#records.next(token, bytes, content.user, loaded));
+    const { recorder, store } = this.#records;
+    if (recorder === null || event === null) return this.#records.update(loaded, next, "save");
+    const { trail } = recorder;
+    const who = { user: content.user, userRef: next.userRef };
+    const drafts = [{ type: "session.bound", session: next.id, who, content: event } as const];
+    const change = { kind: "update", loaded, next } as const;
+    const entry: Entry = { change, whos: [who], drafts: (result) => (result.applied ? drafts : []) };
+    const applied = await tracedWrite("update", "save", next, undefined, async () =>
+      trail.isStrict ? (await store.record(next.id, entry)).applied : store.update(loaded, next),
+    );
+    if (applied && !trail.isStrict) trail.later({ change: null, whos: [who], drafts: () => drafts });
+    return applied;
   }
 
   #tokensIn(cookieHeader: string): readonly Token[] {

@@ -1,3 +1,4 @@
+import type { AuditContent } from "../audit/events.ts";
 import { bindingIdBytes, type DeviceBinding } from "../codec/device.ts";
 import type { Content } from "../codec/codec.ts";
 import { SessionBusyError } from "../errors.ts";
@@ -10,7 +11,7 @@ import { challengeRefusal, refreshSubject, registrationSubject, type Subject } f
 import { BoundSessions, type Visited } from "./bound-sessions.ts";
 import { policyOf, type Policy } from "./policy.ts";
 import { parseProof, type Proof } from "./proof.ts";
-import { isSignedBy, publicKeyOf } from "./public-key.ts";
+import { isSignedBy, publicKeyOf, thumbprintOf } from "./public-key.ts";
 import { purpose } from "./tags.ts";
 
 /** A request to the endpoint. */
@@ -48,6 +49,7 @@ class Endpoint {
   readonly #sessions: BoundSessions;
   readonly #cookies: string;
   readonly #proof: string | null;
+  readonly #userAgent: string | undefined;
 
   constructor(records: Records, request: DeviceRequest) {
     this.#records = records;
@@ -55,6 +57,7 @@ class Endpoint {
     this.#sessions = new BoundSessions(records);
     this.#cookies = request.header("cookie") ?? "";
     this.#proof = stringField(request.header("secure-session-response"));
+    this.#userAgent = request.header("user-agent") ?? undefined;
   }
 
   async register(): Promise<DeviceAnswer> {
@@ -128,7 +131,8 @@ class Endpoint {
         const { id, proofs } = visited!.content.device!;
         return this.#again(visited!, refusal, nameOf(device), refreshSubject(id, proofs));
       }
-      if (await this.#sessions.write(visited, device)) {
+      const event = outcome === "bound" ? this.#eventOf(device) : null;
+      if (await this.#sessions.write(visited, device, event)) {
         publishDevice(outcome, visited.row.id);
         return this.#proved(device);
       }
@@ -137,6 +141,11 @@ class Endpoint {
     throw new SessionBusyError(
       "Other requests kept changing the session while its device was bound. The browser tries again.",
     );
+  }
+
+  #eventOf({ id, key }: DeviceBinding): AuditContent {
+    const details = { thumbprint: thumbprintOf(key), binding: Buffer.from(id).toString("base64url") };
+    return { userAgent: this.#userAgent, details };
   }
 
   /** Instructions for the browser, and the cookie that proves the device. */

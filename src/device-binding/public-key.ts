@@ -1,4 +1,4 @@
-import { createPublicKey, verify, type KeyObject } from "node:crypto";
+import { createHash, createPublicKey, verify, type KeyObject } from "node:crypto";
 
 /** Algorithms that browsers sign proofs with. */
 export type Algorithm = "ES256" | "RS256";
@@ -26,6 +26,14 @@ export function isSignedBy(
   const key = createPublicKey({ key: Buffer.from(der), type: "spki", format: "der" });
   if (algorithmOf(key) !== algorithm) return null;
   return verify("sha256", Buffer.from(message), { key, dsaEncoding: "ieee-p1363" }, signature);
+}
+
+/** The JWK thumbprint of a public key (RFC 7638), in base64url. Names the key; not secret. */
+export function thumbprintOf(der: Uint8Array): string {
+  const key = createPublicKey({ key: Buffer.from(der), type: "spki", format: "der" });
+  const { crv, e, kty, n, x, y } = key.export({ format: "jwk" });
+  const members = kty === "EC" ? { crv, kty, x, y } : { e, kty, n }; // in the order of their names
+  return createHash("sha256").update(JSON.stringify(members)).digest("base64url");
 }
 
 function algorithmOf({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): Algorithm | null {

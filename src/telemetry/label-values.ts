@@ -89,6 +89,7 @@ export const auditEvents: Readonly<Record<string, readonly string[]>> = {
   "session.evicted": ["success"],
   refusal: ["denied"],
   "client.changed": ["success"],
+  "session.bound": ["success"],
   "data.revealed": ["success"],
   "data.exported": ["success"],
   "data.erased": ["success"],

@@ -1,5 +1,6 @@
 /** Each type of event, made by the public API or the command line. One without an entry here does not compile. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import {
@@ -9,12 +10,19 @@ import {
   type SessionManagerOptions,
 } from "../../src/index.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { answerDevice } from "../../src/device-binding/endpoint.ts";
+import { recordsOf } from "../../src/manager.ts";
+import { challengeIn, SoftwareDevice } from "../../src/testing/software-device.ts";
 import { Folder } from "../cli/command.ts";
 import type { AuditEvent, AuditEventType } from "../../src/audit/events.ts";
 import type { AuditOptions } from "../../src/audit/options.ts";
-import type { Session } from "../../src/session/session.ts";
+import { stateOf, type Session } from "../../src/session/session.ts";
 
 const keys = generateKey();
+const device = new SoftwareDevice();
+const { crv, kty, x, y } = device.jwk;
+/** RFC 7638 */
+const thumbprint = createHash("sha256").update(JSON.stringify({ crv, kty, x, y })).digest("base64url");
 const day = 86_400_000;
 let folder: Folder;
 let time: number;
@@ -29,7 +37,7 @@ afterEach(() => folder.remove());
 function open(
   audit: AuditOptions = {},
   ring = keys,
-  options: Pick<SessionManagerOptions, "maxSessions"> = {},
+  options: Pick<SessionManagerOptions, "maxSessions" | "deviceBinding" | "cookie"> = {},
 ): SessionManager {
   return createSessionManager({
     store: sqliteStore(folder.file("sessions.sqlite3")),
@@ -79,7 +87,7 @@ function anotherLibrary(): void {
 
 interface Maker {
   readonly audit?: AuditOptions;
-  readonly options?: Pick<SessionManagerOptions, "maxSessions">;
+  readonly options?: Pick<SessionManagerOptions, "maxSessions" | "deviceBinding" | "cookie">;
   readonly expected: Partial<AuditEvent>;
   make(sessions: SessionManager): Promise<void>;
 }
@@ -149,6 +157,26 @@ const makers: Readonly<Record<Exclude<AuditEventType, Reserved>, Maker>> = {
       }
       time += 60 * 60_000;
       await sessions.expire();
+    },
+  },
+  "session.bound": {
+    options: { deviceBinding: { mode: "offer" }, cookie: {} },
+    expected: { user: "ann", userAgent: "Chrome", details: { thumbprint } },
+    async make(sessions) {
+      const session = await sessions.load(null);
+      session.login("ann");
+      const cookie = (await sessions.commit(session))!.split(";")[0]!;
+      const [[, offer] = []] = stateOf(session as Session<never>).device.headers;
+      const headers: Record<string, string> = {
+        cookie,
+        "user-agent": "Chrome",
+        "secure-session-response": device.registration(challengeIn(offer)),
+      };
+      const { status } = await answerDevice(recordsOf(sessions as never), {
+        method: "POST",
+        header: (name) => headers[name],
+      });
+      assert.equal(status, 200);
     },
   },
   "session.evicted": {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { afterEach, beforeEach, test } from "vitest";
+import type { AuditEvent } from "../../src/audit/events.ts";
 import { generateKey } from "../../src/index.ts";
 import { SoftwareDevice } from "../../src/testing/software-device.ts";
 import { eachStore, type TestStore } from "../session/stores.ts";
@@ -377,6 +379,48 @@ eachStore((_name, create) => {
     }
   });
 
+  for (const mode of ["strict", "lax"] as const) {
+    test(`device binding: the audit trail in ${mode} mode → one event for each binding, and the reasons of refusals with their counts`, async () => {
+      const { browser, time, sessions } = world({ audit: { mode } });
+      const owner = browser();
+      const registration = owner.device.registration(await owner.login());
+      const answers = await Promise.all(Array.from({ length: 4 }, () => owner.register(registration)));
+      assert.deepEqual(answers.map(({ status }) => status).toSorted(), [200, 409, 409, 409]);
+      owner.id = JSON.parse(answers.find(({ status }) => status === 200)!.body).session_identifier as string;
+      const rsa = new Browser(sessions, new SoftwareDevice("RS256"));
+      await rsa.bind("43");
+      time.now += 11_000;
+      for (let n = 0; n < 3; n++) await owner.thief(sessionCookie).user();
+      await owner.prove(new SoftwareDevice().proof(await owner.challenge()));
+      await owner.prove("x");
+      await owner.refresh();
+      await owner.request((session) => session.regenerate());
+      await owner.request((session) => session.destroy());
+      await sessions.audit.checkpoint(); // writes what waits
+
+      const events: AuditEvent[] = [];
+      for await (const event of sessions.audit.list()) if (event.unreadable === null) events.push(event); // not those of another test, under other keys
+      const of = (type: string) => events.filter((event) => event.type === type);
+      assert.deepEqual(
+        of("session.bound").map(({ user, details }) => [user, details]),
+        [
+          ["42", { thumbprint: thumbprintOf(owner.device), binding: owner.id }],
+          ["43", { thumbprint: thumbprintOf(rsa.device), binding: rsa.id }],
+        ],
+      );
+      assert.deepEqual(Object.fromEntries(of("refusal").map(({ reason, count }) => [reason, count])), {
+        device_already_bound: 3,
+        device_cookie_missing: 3,
+        device_proof_signature: 1,
+        device_proof_malformed: 1,
+      });
+      const [bound] = of("session.bound");
+      const [rotated] = of("session.rotated");
+      assert.equal(rotated!.previous, bound!.session, "the binding goes on under the new id");
+      assert.equal(of("logout")[0]!.session, rotated!.session, "and ends with the session");
+    });
+  }
+
   test("device binding: an RSA key → bound and refreshed", async () => {
     const { sessions, time } = world();
     const owner = new Browser(sessions, new SoftwareDevice("RS256"));
@@ -386,3 +430,9 @@ eachStore((_name, create) => {
     assert.equal(await owner.user(), "42");
   });
 });
+
+/** RFC 7638 */
+function thumbprintOf({ jwk: { crv, e, kty, n, x, y } }: SoftwareDevice): string {
+  const members = kty === "EC" ? { crv, kty, x, y } : { e, kty, n };
+  return createHash("sha256").update(JSON.stringify(members)).digest("base64url");
+}
