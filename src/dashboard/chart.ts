@@ -25,15 +25,34 @@ export interface Chart {
   readonly id: string;
 }
 
-const WIDTH = 640;
-const HEIGHT = 200;
+/** One picture for wide screens and one for phones, where text of the other would be too small to read. */
+const sizes = [
+  { size: "wide", width: 640, height: 200 },
+  { size: "narrow", width: 340, height: 190 },
+] as const;
 
 /**
  * Stacked columns as inline SVG, with the same numbers as a table below for those who cannot see it. Colors are variables of
  * the style sheet, so that one picture serves light and dark screens.
  */
 export function chart({ title, labels, series, id }: Chart): Html {
-  const drawn = init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height: HEIGHT });
+  return html`<figure class="chart" aria-labelledby="${id}">
+    <figcaption id="${id}">
+      <h2>${title}</h2>
+      <span class="legend"
+        >${series.map(({ name, color }) => html`<span class="key ${color}">${name}</span>`)}</span
+      >
+    </figcaption>
+    ${sizes.map((one) => picture(labels, series, one))}${numbers(labels, series, title)}
+  </figure>`;
+}
+
+function picture(
+  labels: readonly string[],
+  series: readonly Series[],
+  { size, width, height }: (typeof sizes)[number],
+): Html {
+  const drawn = init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
     drawn.setOption({
       animation: false,
@@ -68,15 +87,7 @@ export function chart({ title, labels, series, id }: Chart): Html {
         itemStyle: { color: `var(--${color})` },
       })),
     });
-    return html`<figure class="chart" aria-labelledby="${id}">
-      <figcaption id="${id}">
-        <h2>${title}</h2>
-        <span class="legend"
-          >${series.map(({ name, color }) => html`<span class="key ${color}">${name}</span>`)}</span
-        >
-      </figcaption>
-      ${raw(withoutStyles(drawn.renderToSVGString()))}${numbers(labels, series, title)}
-    </figure>`;
+    return raw(withoutStyles(drawn.renderToSVGString(), size));
   } finally {
     drawn.dispose();
   }
@@ -87,11 +98,11 @@ function isEmpty(series: readonly Series[]): boolean {
 }
 
 /** The content security policy allows no style in the markup, and the picture needs none: the style sheet has its fonts. */
-function withoutStyles(svg: string): string {
+function withoutStyles(svg: string, size: string): string {
   return svg
     .replace(/<style[\s\S]*?<\/style>/g, "")
     .replace(/ (?:style|class|ecmeta_\w+)="[^"]*"/g, "")
-    .replace("<svg ", '<svg aria-hidden="true" focusable="false" ')
+    .replace("<svg ", `<svg class="${size}" aria-hidden="true" focusable="false" `)
     .replace(/ (?:width|height)="\d+"(?= [^>]*viewBox)/g, "");
 }
 

@@ -1,3 +1,4 @@
+import { eventCodes, type AuditEventType } from "../audit/events.ts";
 import { outsideRequests } from "../shared/outside-requests.ts";
 import { DAY, type AuditStore, type DayCount } from "../store/audit.ts";
 
@@ -138,4 +139,10 @@ function keyOf({ from, step }: Part): string {
 /** How often any of these events happened. */
 export function sumOf(counts: readonly DayCount[] | null, matches: (count: DayCount) => boolean): number {
   return (counts ?? []).reduce((sum, count) => (matches(count) ? sum + count.count : sum), 0);
+}
+
+/** Matches counts of these events. */
+export function isOf(types: readonly AuditEventType[]): (count: DayCount) => boolean {
+  const codes = types.map((type) => eventCodes[type]) as readonly number[];
+  return ({ event }) => codes.includes(event);
 }

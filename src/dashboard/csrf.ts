@@ -4,7 +4,7 @@ import { hash } from "../sealing/hash.ts";
 import { label } from "../sealing/label.ts";
 import { randomBytes } from "../sealing/random.ts";
 import { stateOf } from "../session/session.ts";
-import type { DashboardAccess } from "./options.ts";
+import { publicPrefixOf, type DashboardAccess, type DashboardOptions } from "./options.ts";
 
 const SECRET_BYTES = 32;
 const LABEL = label("dashboard-form");
@@ -22,16 +22,21 @@ export interface FormBinding {
  * the secret of their session if `authorize` returned it, otherwise of a cookie of the dashboard's own. Processes need not
  * share anything for it.
  */
-export function formBinding(request: Request, access: DashboardAccess, path: string): FormBinding {
+export function formBinding(
+  request: Request,
+  access: DashboardAccess,
+  options: DashboardOptions,
+): FormBinding {
   const own = access.session && stateOf(access.session as never).stored?.token.sid;
   if (own !== undefined) return { token: tokenOf(own, access.actor), setCookie: null };
   const isSecure =
-    new URL(request.url).protocol === "https:" || request.headers.get("x-forwarded-proto") === "https";
+    new URL(options.publicUrl ?? request.url).protocol === "https:" ||
+    request.headers.get("x-forwarded-proto") === "https";
   const name = isSecure ? "__Host-stored-session-dashboard" : "stored-session-dashboard";
   const sent = Buffer.from(parseCookie(request.headers.get("cookie") ?? "")[name] ?? "", "base64url");
   if (sent.length === SECRET_BYTES) return { token: tokenOf(sent, access.actor), setCookie: null };
   const secret = randomBytes(SECRET_BYTES);
-  const attributes = isSecure ? "Path=/; Secure" : `Path=${path}`;
+  const attributes = isSecure ? "Path=/; Secure" : `Path=${publicPrefixOf(options) || "/"}`;
   const value = Buffer.from(secret).toString("base64url");
   return {
     token: tokenOf(secret, access.actor),
@@ -51,12 +56,13 @@ function tokenOf(secret: Uint8Array, actor: string): string {
 
 /**
  * Whether a browser sent this from a page of the dashboard. `Sec-Fetch-Site` says so where browsers send it (all since 2023);
- * otherwise `Origin`, which every browser adds to a POST, names the same host.
+ * otherwise `Origin`, which every browser adds to a POST, names the same host, or that of `publicUrl`.
  */
-export function isSameOrigin(request: Request): boolean {
+export function isSameOrigin(request: Request, { publicUrl }: DashboardOptions): boolean {
   const site = request.headers.get("sec-fetch-site");
   const origin = request.headers.get("origin");
   if (site !== null && site !== "same-origin") return false;
+  if (origin !== null && publicUrl !== undefined) return origin === new URL(publicUrl).origin;
   if (origin !== null) return URL.canParse(origin) && new URL(origin).host === hostOf(request);
   return site === "same-origin";
 }

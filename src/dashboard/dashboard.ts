@@ -5,10 +5,17 @@ import { recordsOf, type SessionManager } from "../manager.ts";
 import { notFound, type Answer } from "./answers.ts";
 import { Counts } from "./counts.ts";
 import { formBinding, isSameOrigin, isTokenOf, type FormBinding } from "./csrf.ts";
+import { Durability } from "./durability.ts";
 import { html } from "./html.ts";
 import { layout, notice, type Page } from "./layout.ts";
 import { Meter } from "./meter.ts";
-import { checkAccess, checkDashboardOptions, prefixOf, type DashboardOptions } from "./options.ts";
+import {
+  checkAccess,
+  checkDashboardOptions,
+  prefixOf,
+  publicPrefixOf,
+  type DashboardOptions,
+} from "./options.ts";
 import {
   downloadResponse,
   htmlResponse,
@@ -23,7 +30,7 @@ export interface DashboardHandler {
   /** @param context `native` is the request of the framework, for `authorize` */
   (request: Request, context?: { readonly native?: unknown }): Promise<Response>;
   /** Whether the path of a request is one of the dashboard. */
-  covers(request: Request): boolean;
+  covers(request: Pick<Request, "url">): boolean;
   /** Patterns of its paths, for routers: the base path, and everything below it. */
   readonly paths: readonly string[];
 }
@@ -48,24 +55,27 @@ export function dashboard(options: DashboardOptions): DashboardHandler {
   checkDashboardOptions(options);
   assertManager(options.sessions);
   const records = recordsOf(options.sessions as SessionManager<never>);
-  const { audit } = records.settings.store;
+  const { store } = records.settings;
+  const { audit } = store;
+  const mount = prefixOf(options.basePath);
   const shared = {
     options,
     sessions: options.sessions,
     records,
     counts: records.recorder === null || audit === undefined ? null : new Counts(audit, () => records.now()),
     meter: new Meter(records.now()),
-    base: prefixOf(options.basePath),
+    durability: new Durability(store, () => records.now()),
+    base: publicPrefixOf(options),
   };
 
   const handle = async (request: Request, context?: { readonly native?: unknown }): Promise<Response> => {
-    const path = pathIn(request, shared.base);
+    const path = pathIn(request, mount);
     if (path === null) return textResponse(404, "Not found");
     const access = await options.authorize(request, { native: context?.native });
     if (access instanceof Response) return access;
     if (access === null) return textResponse(403, "You are not allowed to see this page.");
     checkAccess(access);
-    const binding = formBinding(request, access, options.basePath);
+    const binding = formBinding(request, access, options);
     const view: View = {
       ...shared,
       access,
@@ -79,13 +89,13 @@ export function dashboard(options: DashboardOptions): DashboardHandler {
     return request.method === "HEAD" ? new Response(null, response) : response;
   };
   return Object.assign(handle, {
-    covers: (request: Request) => pathIn(request, shared.base) !== null,
-    paths: [options.basePath, `${shared.base}/*`],
+    covers: (request: Pick<Request, "url">) => pathIn(request, mount) !== null,
+    paths: [options.basePath, `${mount}/*`],
   });
 }
 
 /** The path below the mount; null if it is not below it. */
-function pathIn(request: Request, base: string): string | null {
+function pathIn(request: Pick<Request, "url">, base: string): string | null {
   const { pathname } = new URL(request.url);
   if (pathname === base || pathname === `${base}/`) return "/";
   return pathname.startsWith(`${base}/`) ? pathname.slice(base.length) : null;
@@ -126,12 +136,14 @@ async function act(view: View, request: Request, path: string, binding: FormBind
   const { routes } = await import("./routes.ts");
   const action = Object.hasOwn(routes, path) ? routes[path]?.action : undefined;
   if (action === undefined) return respond(view, notFound);
-  if (!isSameOrigin(request)) {
+  if (!isSameOrigin(request, view.options)) {
     return problem(
       view,
       403,
       "Sent from another site",
-      html`This form did not come from a page of the dashboard. Nothing was changed.`,
+      html`This form did not come from a page of the dashboard. Nothing was changed. If it did, a proxy
+        changes the <code>Host</code> header: set <code>publicUrl</code> in the options of
+        <code>dashboard</code>.`,
     );
   }
   const type = request.headers.get("content-type");

@@ -1,5 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { fetchRequestOf, sendFetchResponse, type NodeRequest } from "../adapters/node/fetch-handler.ts";
+import {
+  fetchRequestOf,
+  fetchUrlOf,
+  sendFetchResponse,
+  type NodeRequest,
+} from "../adapters/node/fetch-handler.ts";
 import type { DashboardHandler } from "./dashboard.ts";
 
 /** Middleware for Express, Connect, NestJS and `node:http`. */
@@ -41,13 +46,14 @@ async function handle(
 ): Promise<boolean> {
   let request: Request;
   try {
+    // Before anything touches the body: the application's parsers read it where the path is not ours.
+    if (!handler.covers({ url: fetchUrlOf(native).href })) return false;
     request = fetchRequestOf(native, response);
   } catch {
     response.statusCode = 400;
     response.end("Bad request\n");
     return true;
   }
-  if (!handler.covers(request)) return false;
   await sendFetchResponse(await handler(request, { native }), response);
   return true;
 }
@@ -65,9 +71,9 @@ export function toKoa(
   handler: DashboardHandler,
 ): (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown> {
   return async (context, next) => {
+    if (!handler.covers({ url: fetchUrlOf(context.req).href })) return await next();
     const native = Object.assign(context.req, { body: context.request.body });
     const request = fetchRequestOf(native, context.res);
-    if (!handler.covers(request)) return await next();
     const answer = await handler(request, { native: context });
     // Koa would send its own answer otherwise. What other middleware has set, such as the session's cookie, is sent too.
     context.respond = false;

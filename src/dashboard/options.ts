@@ -40,8 +40,13 @@ export interface DashboardOptions {
     request: Request,
     context: { readonly native: unknown },
   ) => DashboardAccess | Response | null | Promise<DashboardAccess | Response | null>;
-  /** The path where it is mounted, such as "/admin/sessions". */
+  /** The path where it is mounted, as the handler sees it, such as "/admin/sessions". */
   readonly basePath: string;
+  /**
+   * Where browsers find it, if a proxy changes the path or the `Host` header: "https://ops.example.com/tools/sessions". Links
+   * lead there, and forms are accepted from that origin only. Default: `basePath` at the host of the request.
+   */
+  readonly publicUrl?: string;
   /**
    * How recently the operator must have proved who they are to end the sessions of all users, if `authorize` returns
    * `session`. Default "5 min".
@@ -57,6 +62,7 @@ export function checkDashboardOptions(options: DashboardOptions): void {
     sessions: isAnything,
     authorize: isFunction,
     basePath: isBasePath,
+    publicUrl: isPublicUrl,
     freshFor: durationFrom(1_000),
     confirmAt: (value) =>
       sitePath(value as string) === null ? 'use a path of this site, such as "/confirm"' : null,
@@ -81,9 +87,26 @@ function isBasePath(value: unknown): string | null {
     : 'use a path such as "/admin/sessions": letters, digits and -._~ between slashes, without one at the end';
 }
 
+function isPublicUrl(value: unknown): string | null {
+  const url = typeof value === "string" && URL.canParse(value) ? new URL(value) : null;
+  const isUrl =
+    url !== null &&
+    (url.protocol === "https:" || url.protocol === "http:") &&
+    `${url.origin}${url.pathname === "/" ? "" : url.pathname}` === value &&
+    isBasePath(url.pathname) === null;
+  return isUrl
+    ? null
+    : 'use the address that browsers show, such as "https://ops.example.com/tools/sessions", without a slash at the end, a query or a fragment';
+}
+
 /** "" for the root, so that a page's path can be appended. */
 export function prefixOf(basePath: string): string {
   return basePath === "/" ? "" : basePath;
+}
+
+/** The path in browsers, before that of each page. */
+export function publicPrefixOf({ basePath, publicUrl }: DashboardOptions): string {
+  return prefixOf(publicUrl === undefined ? basePath : new URL(publicUrl).pathname);
 }
 
 export function freshWindow({ freshFor = "5 min" }: DashboardOptions): number {

@@ -1,6 +1,6 @@
 import { randomBytes } from "../sealing/random.ts";
 import type { Records } from "../session/records.ts";
-import { isOver } from "../session/lifetime.ts";
+import { isOver, storedEndOf } from "../session/lifetime.ts";
 import type { RowInfo } from "../store/row.ts";
 
 /** What a random part of the table says about all of it. */
@@ -15,6 +15,8 @@ export interface Sample {
   /** Of the rows looked at. */
   readonly live: number;
   readonly signedIn: number;
+  /** When the session of these ended that waits longest to be deleted; null if none waits. */
+  readonly oldestEnd: number | null;
   /** Live sessions by age in milliseconds: less than `under`, and not less than the one before. */
   readonly ages: readonly { readonly under: number; readonly live: number }[];
   /** Sealed bytes. */
@@ -72,10 +74,14 @@ function summary(records: Records, rows: readonly RowInfo[], count: Estimate): S
   const keys = new Map<string, number>((settings.format.keyNames ?? []).map((name) => [name, 0]));
   let live = 0;
   let signedIn = 0;
+  let oldestEnd = Infinity;
   for (const row of rows) {
     const key = settings.format.sealedUnder?.({ data: row.head, client: row.client }).data ?? null;
     if (key !== null) keys.set(key, (keys.get(key) ?? 0) + 1);
-    if (isOver(row, settings, now)) continue;
+    if (isOver(row, settings, now)) {
+      oldestEnd = Math.min(oldestEnd, storedEndOf(row, settings));
+      continue;
+    }
     live++;
     if (row.userRef !== null) signedIn++;
     ages.find(({ under }) => now - row.createdAt < under)!.live++;
@@ -88,6 +94,7 @@ function summary(records: Records, rows: readonly RowInfo[], count: Estimate): S
     size: rows.length,
     live,
     signedIn,
+    oldestEnd: Number.isFinite(oldestEnd) ? oldestEnd : null,
     ages,
     bytes: { median: at(0.5), p95: at(0.95), largest: sizes.at(-1) ?? 0 },
     keys,

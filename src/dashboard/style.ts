@@ -46,6 +46,7 @@ h2 { font-size: 17px; margin: 0 0 10px; }
 .segments a[aria-current] { background: var(--note); border-color: var(--link); color: var(--link); font-weight: 600; }
 .chart { margin: 0; }
 .chart svg { width: 100%; height: auto; display: block; }
+.chart svg.narrow { display: none; }
 .chart svg text { font: 12px system-ui, sans-serif; }
 figcaption h2 { margin: 0; }
 figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: baseline; gap: 4px 16px; margin-bottom: 6px; }
@@ -94,6 +95,7 @@ footer { max-width: 1180px; margin: 0 auto; padding: 0 20px 32px; color: var(--m
   .stack td[data-label]:not([data-label=""])::before { content: attr(data-label) ": "; color: var(--muted); }
 }
 @media (max-width: 560px) {
+  .chart svg.wide { display: none; } .chart svg.narrow { display: block; }
   main, .bar { padding: 12px; }
   dl { grid-template-columns: 1fr; } dd { margin-bottom: 8px; }
   .who { margin-left: 0; width: 100%; }

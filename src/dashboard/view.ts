@@ -2,6 +2,7 @@ import type { AuditEventType } from "../audit/events.ts";
 import type { SessionManager } from "../manager.ts";
 import type { Records } from "../session/records.ts";
 import type { Counts } from "./counts.ts";
+import type { Durability } from "./durability.ts";
 import { html, type Html, type Part } from "./html.ts";
 import type { Meter } from "./meter.ts";
 import type { DashboardAccess, DashboardOptions, DashboardPermission } from "./options.ts";
@@ -15,8 +16,9 @@ export interface View {
   /** Null where the audit trail is off. */
   readonly counts: Counts | null;
   readonly meter: Meter;
+  readonly durability: Durability;
   readonly access: DashboardAccess;
-  /** What stands before the path of every page. */
+  /** What stands before the path of every page, in browsers. */
   readonly base: string;
   readonly query: URLSearchParams;
   /** The fields of a form that was sent; empty for a GET. */

@@ -62,8 +62,7 @@ export class Lease {
 
   /** Acquires or renews the lease. Returns false if another process holds it. */
   async hold(): Promise<boolean> {
-    const now = this.#clock();
-    this.#takenAt = now;
+    const now = (this.#takenAt = this.#clock());
     return await this.#store.lease(this.#name, this.#holder, now + this.#duration, now);
   }
 
@@ -76,7 +75,9 @@ export class Lease {
     return (passed >= 0 && passed < this.#duration / 20) || (await this.hold());
   }
 
+  /** Frees it, and leaves the time in the row, as a negative number. */
   async release(): Promise<void> {
-    await this.#store.lease(this.#name, this.#holder, 0, this.#clock());
+    const now = this.#clock();
+    await this.#store.lease(this.#name, this.#holder, -now, now);
   }
 }

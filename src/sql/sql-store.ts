@@ -229,6 +229,10 @@ export class SqlStore implements SessionStore {
     });
   }
 
+  durabilityWarnings(): Promise<readonly string[]> {
+    return this.#guard(async () => (await this.database.durabilityWarnings?.()) ?? []);
+  }
+
   count(now: number): Promise<number> {
     return this.#guard(async () => {
       const { rows } = await this.database.run({ ...this.#dialect.count(now), long: true });

@@ -56,7 +56,10 @@ export interface RowCount {
 export interface HeldLease {
   readonly name: string;
   readonly holder: string;
-  /** Milliseconds since the epoch. Another process can have it afterwards. */
+  /**
+   * Milliseconds since the epoch. Another process can have it afterwards. Negative: the holder released it at this time, without
+   * the sign. 0: it was released, and nobody knows when.
+   */
   readonly until: number;
 }
 
@@ -157,6 +160,14 @@ export interface SessionStore {
    * Optional: without it, such rows stay until they expire.
    */
   deleteFuture?(query: FutureQuery): Promise<number>;
+
+  /**
+   * Asks the database for settings under which an acknowledged write can be lost (promise 7), and returns a sentence for
+   * each.
+   *
+   * Optional: without it, nothing is known.
+   */
+  durabilityWarnings?(): Promise<readonly string[]>;
 
   /** Returns the number of rows with `expiresAt > now`. */
   count(now: number): Promise<number>;

@@ -57,7 +57,15 @@ const mounts: Readonly<Record<string, (it: World) => Promise<Mounted>>> = {
     app.all("/*", async () => "application");
     app.post("/form", async (request) => request.body);
     await app.listen({ port: 0, host: "127.0.0.1" });
-    return { ...(await listening(app.server)), close: () => app.close() };
+    const { url } = await listening(app.server);
+    return {
+      url,
+      async close() {
+        // Otherwise Fastify waits for connections that the client keeps open.
+        app.server.closeAllConnections();
+        await app.close();
+      },
+    };
   },
   Koa: ({ handler }) => {
     const app = new Koa();
@@ -162,6 +170,55 @@ test("dashboard in Next.js: the handler is the route handler of `[[...path]]` �
   expect(await response.text()).toContain("1 live session");
 });
 
+describe("dashboard mounted before body parsers", () => {
+  /** As middleware that waits for a store first. */
+  const pause = (): Promise<void> => new Promise((resolve) => void setTimeout(resolve, 20));
+  const echo = async (request: AsyncIterable<Buffer>): Promise<string> => {
+    await pause();
+    let text = "";
+    for await (const chunk of request) text += chunk.toString();
+    return text;
+  };
+  const before: Readonly<Record<string, (it: World) => Promise<Mounted>>> = {
+    "node:http": ({ handler }) => {
+      const mount = toNode(handler);
+      return listening(
+        createServer((req, res) => mount(req, res, () => void echo(req).then((text) => res.end(text)))),
+      );
+    },
+    Express: ({ handler }) => {
+      const app = express();
+      app.use(toNode(handler));
+      app.use((_req, _res, next) => void pause().then(() => next()));
+      app.use(express.urlencoded({ extended: false }));
+      app.use((req, res) => void res.send(new URLSearchParams(req.body).toString()));
+      return listening(createServer(app));
+    },
+    Koa: ({ handler }) => {
+      const app = new Koa();
+      app.use(toKoa(handler));
+      app.use(async (context) => void (context.body = await echo(context.req)));
+      return listening(createServer(app.callback() as RequestListener));
+    },
+  };
+
+  test.each(Object.entries(before))(
+    "%s: forms of the application → reach it whole, also on a connection that is used again",
+    async (_, mount) => {
+      const mounted = await mount(world());
+      try {
+        for (let round = 0; round < 5; round++) {
+          const body = new URLSearchParams({ round: String(round) });
+          const answer = await fetch(`${mounted.url}/form`, { method: "POST", body });
+          expect(await answer.text()).toBe(`round=${round}`);
+        }
+      } finally {
+        await mounted.close();
+      }
+    },
+  );
+});
+
 test("dashboard in Fastify: the body parsers of other routes → stay as they are", async () => {
   const mounted = await mounts["Fastify"]!(world());
   try {
@@ -189,4 +246,100 @@ test("node:http: an error of authorize without `next` → 500 without details, a
   } finally {
     await mounted.close();
   }
+});
+
+describe("dashboard behind a proxy that changes the path and the Host header", () => {
+  const publicPath = "/tools/sessions";
+
+  /** The dashboard behind a proxy, whose address is known before the dashboard exists. */
+  async function proxied(open: (publicUrl: string) => World): Promise<Mounted & { it: World }> {
+    let inner: Mounted;
+    const outer = await listening(
+      createServer(async (request, response) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of request) chunks.push(chunk as Buffer);
+        const { host: _host, connection: _, "content-length": _length, ...headers } = request.headers;
+        const answer = await fetch(inner.url + request.url!.replace(publicPath, base), {
+          method: request.method!,
+          headers: headers as Record<string, string>,
+          redirect: "manual",
+          ...(request.method === "POST" && { body: Buffer.concat(chunks) }),
+        });
+        response.statusCode = answer.status;
+        for (const [name, value] of answer.headers)
+          if (!/^(content-(length|encoding)|transfer-encoding|connection)$/.test(name))
+            response.appendHeader(name, value);
+        response.end(await answer.text());
+      }),
+    );
+    const it = open(outer.url + publicPath);
+    inner = await listening(createServer(toNode(it.handler)));
+    return {
+      it,
+      url: outer.url,
+      close: async () => void (await Promise.all([outer.close(), inner.close()])),
+    };
+  }
+
+  async function endAll({ url, it }: Mounted & { it: World }, headers: Readonly<Record<string, string>>) {
+    await it.login("alice");
+    const page = await fetch(`${url}${publicPath}/user?id=alice`);
+    const text = await page.text();
+    const cookie = page.headers.get("set-cookie")!;
+    const answer = await fetch(`${url}${publicPath}/user`, {
+      method: "POST",
+      redirect: "manual",
+      headers: { cookie: cookie.split(";")[0]!, ...headers },
+      body: new URLSearchParams({
+        token: /name="token" value="([^"]+)"/.exec(text)![1]!,
+        id: "alice",
+        action: "all",
+        reason: "why",
+      }),
+    });
+    return { text, cookie, answer, left: (await it.sessions.forUser("alice").list()).length };
+  }
+
+  test("with `publicUrl` → links, redirects and the cookie have the public path, and its origin may send forms", async () => {
+    const mounted = await proxied((publicUrl) => world({}, { publicUrl }));
+    try {
+      const { text, cookie, answer, left } = await endAll(mounted, { origin: mounted.url });
+      expect(text).toContain(`href="${publicPath}/audit"`);
+      expect(text).not.toContain(base);
+      expect(cookie).toContain(`Path=${publicPath};`);
+      expect(answer.status).toBe(303);
+      expect(answer.headers.get("location")).toBe(`${publicPath}/user?id=alice&ended=1`);
+      expect(left).toBe(0);
+    } finally {
+      await mounted.close();
+    }
+  });
+
+  test("CSRF: with `publicUrl`, another origin, also that of the server behind → 403, nothing changes", async () => {
+    const mounted = await proxied((publicUrl) => world({}, { publicUrl }));
+    try {
+      for (const origin of ["http://evil.example", mounted.url.replace("http:", "https:"), "null"]) {
+        const { answer, left } = await endAll(mounted, { origin });
+        expect(answer.status).toBe(403);
+        expect(left).toBeGreaterThan(0);
+      }
+    } finally {
+      await mounted.close();
+    }
+  });
+
+  test("without it → forms are refused, and the page names the option", async () => {
+    const mounted = await proxied(() => world());
+    try {
+      const { answer, left } = await endAll(mounted, {
+        origin: mounted.url,
+        "sec-fetch-site": "same-origin",
+      });
+      expect(answer.status).toBe(403);
+      expect(await answer.text()).toContain("publicUrl");
+      expect(left).toBe(1);
+    } finally {
+      await mounted.close();
+    }
+  });
 });

@@ -2,9 +2,8 @@ import { describe, expect, test } from "vitest";
 import { StoreError } from "../../src/errors.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { databases } from "../servers/databases.ts";
-import { Browser, everything, world } from "./world.ts";
+import { Browser as DeviceBrowser } from "../device-binding/world.ts";
+import { Browser, everything, stores, world } from "./world.ts";
 
 const textOf = (page: string): string =>
   page
@@ -12,19 +11,7 @@ const textOf = (page: string): string =>
     .replaceAll(/<[^>]+>/g, " ")
     .replaceAll(/\s+/g, " ");
 
-const stores = [
-  { name: "memory", open: async () => ({ store: memoryStore(), async [Symbol.asyncDispose]() {} }) },
-  ...databases.map((database) => ({
-    name: database.name,
-    open: async () => {
-      const created = await database.createStore();
-      await migrate(created.store);
-      return created;
-    },
-  })),
-];
-
-describe.each(stores)("dashboard on $name", ({ open }) => {
+describe.each(stores)("dashboard on $name", ({ name, open }) => {
   test("logins, failures, ends and refusals → figures of the overview", async () => {
     await using created = await open();
     const it = world({ store: created.store });
@@ -44,6 +31,8 @@ describe.each(stores)("dashboard on $name", ({ open }) => {
       expect(text).toMatch(/Failed logins 1 Last/);
       expect(text).toMatch(/Ended 1 Last/);
       expect(text).toMatch(/desktop 3/);
+      // Three sessions began and one was revoked in the last column.
+      expect(text).toMatch(/Time \(UTC\) Live, and ended but not deleted yet( [\d:-]+ 0)+ [\d:-]+ 2 /);
     }
   });
 
@@ -95,7 +84,7 @@ describe.each(stores)("dashboard on $name", ({ open }) => {
     let path: string | undefined = "/audit?type=login.failed";
     while (path !== undefined) {
       const page: string = await browser.text(path);
-      seen.push(...[...page.matchAll(/<q>(n\d+)<\/q>/g)].map(([, name]) => name!));
+      seen.push(...[...page.matchAll(/<q>(n\d+)<\/q>/g)].map(([, found]) => found!));
       const next = /rel="next" href="\/admin\/sessions([^"]+)"/.exec(page)?.[1]?.replaceAll("&amp;", "&");
       path = next;
     }
@@ -120,7 +109,64 @@ describe.each(stores)("dashboard on $name", ({ open }) => {
     expect(counted).toMatch(/newest 1 0/);
     expect(counted).toMatch(/older 0 3/);
     await it.sessions.expire({ exclusive: true });
-    expect(textOf(await browser.text("/keys"))).toContain("none waits to be deleted");
+    const after = textOf(await browser.text("/keys"));
+    expect(after).toContain("none waits to be deleted");
+    if (name !== "memory") expect(after).toMatch(/expire Deletes expired sessions no process ended just now/);
+  });
+
+  test("the expiry job is late → the overview says how many wait and how long; a job that died shows as cut short", async () => {
+    await using created = await open();
+    const it = world({ store: created.store, idleTimeout: "1 h" });
+    for (let at = 0; at < 3; at++) await it.login(`u${at}`);
+    it.time.now += 3 * 3_600_000;
+    await it.login("new");
+    await created.store.lease("expire", "a".repeat(36), it.time.now - 60_000, it.time.now - 120_000);
+    const browser = new Browser(it.handler);
+    expect(textOf(await browser.text("/"))).toMatch(/Ended, not deleted yet 3 Longest wait 2 hours/);
+    if (name === "memory") return;
+    expect(textOf(await browser.text("/keys"))).toContain("was cut short: its lease ended 1 minute ago");
+  });
+
+  test("promise 7: the database can lose acknowledged sessions → the overview and the page of keys say under which settings", async () => {
+    await using created = await open();
+    const { store } = created;
+    const it = world({ store });
+    const browser = new Browser(it.handler);
+    const real = (await store.durabilityWarnings?.()) ?? [];
+    for (const path of ["/", "/keys"]) {
+      const text = textOf(await browser.text(path));
+      for (const warning of real) expect(text).toContain(warning);
+      if (real.length === 0) expect(text).not.toContain("can lose acknowledged sessions");
+    }
+    let asked = 0;
+    store.durabilityWarnings = async () => (asked++, ["fsync is off, so a power loss can destroy <it>."]);
+    it.time.now += 10 * 60_000;
+    for (const path of ["/", "/keys", "/"])
+      expect(await browser.text(path)).toContain("fsync is off, so a power loss can destroy &lt;it&gt;.");
+    expect(asked).toBe(1);
+  });
+
+  test("a user without history → level and device binding come from the sessions themselves", async () => {
+    await using created = await open();
+    const it = world({
+      store: created.store,
+      audit: false,
+      cookie: {},
+      deviceBinding: { mode: "offer" },
+    });
+    await new DeviceBrowser(it.sessions).bind("alice");
+    await it.login("bob", { userAgent: "Phone" });
+    const browser = new Browser(it.handler);
+    expect(textOf(await browser.text("/user?id=alice"))).toMatch(
+      /Unknown device unknown address device-bound/,
+    );
+    const text = textOf(await browser.text("/user?id=bob"));
+    expect(text).not.toContain("device-bound");
+    expect(text).toMatch(/Phone .* aal1 Details/);
+    const [info] = await it.sessions.forUser("bob").list();
+    expect(textOf(await browser.text(`/session?handle=${info!.handle}`))).toMatch(
+      /Level of the login aal1 Device-bound no/,
+    );
   });
 });
 

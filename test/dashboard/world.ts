@@ -2,15 +2,41 @@
 import { createSessionManager } from "../../src/manager.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
 import { memoryStore } from "../../src/store/memory.ts";
+import { migrate } from "../../src/store/migrate.ts";
 import { dashboard } from "../../src/dashboard/index.ts";
 import type { DashboardAccess, DashboardHandler, DashboardOptions } from "../../src/dashboard/index.ts";
 import type { SessionManager } from "../../src/manager.ts";
 import type { SessionManagerOptions } from "../../src/options.ts";
 import type { AuditEvent } from "../../src/audit/events.ts";
+import type { SessionStore } from "../../src/store/contract.ts";
+import { databases } from "../servers/databases.ts";
 
 export const base = "/admin/sessions";
 export const origin = "https://app.example";
 export const everything = ["view", "revoke", "reveal", "export", "audit"] as const;
+
+export interface TestStore {
+  readonly name: string;
+  open(): Promise<{ readonly store: SessionStore } & AsyncDisposable>;
+}
+
+/** In memory, and on each of the databases. */
+export const stores: readonly TestStore[] = [
+  {
+    name: "memory",
+    async open() {
+      return { store: memoryStore(), async [Symbol.asyncDispose]() {} };
+    },
+  },
+  ...databases.map((database): TestStore => ({
+    name: database.name,
+    async open() {
+      const created = await database.createStore();
+      await migrate(created.store);
+      return created;
+    },
+  })),
+];
 
 export interface World {
   readonly sessions: SessionManager;

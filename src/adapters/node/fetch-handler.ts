@@ -10,20 +10,28 @@ export type NodeRequest = IncomingMessage & {
 };
 
 /**
- * The same request in the form of fetch. A form that middleware has read already is written out again. Its signal aborts when
+ * The address of a request, without touching its body.
+ * @throws {TypeError} the client sent no valid host or path
+ */
+export function fetchUrlOf(request: NodeRequest): URL {
+  const scheme = "encrypted" in request.socket ? "https" : "http";
+  const host = request.headers.host ?? String(request.headers[":authority"] ?? "localhost");
+  // Not `new URL(path, base)`: a path that begins with two slashes would name another host.
+  return new URL(`${scheme}://${host}${request.originalUrl ?? request.url ?? "/"}`);
+}
+
+/**
+ * The same request in the form of fetch. From here on, its body is read by nobody else. A form that middleware has read already is written out again. Its signal aborts when
  * the client leaves.
  * @throws {TypeError} the client sent no valid host or path
  */
 export function fetchRequestOf(request: NodeRequest, response: ServerResponse): Request {
-  const { method = "GET", socket } = request;
-  const scheme = "encrypted" in socket ? "https" : "http";
-  const host = request.headers.host ?? String(request.headers[":authority"] ?? "localhost");
+  const { method = "GET" } = request;
   const left = new AbortController();
   response.once("close", () => {
     if (!response.writableFinished) left.abort();
   });
-  // Not `new URL(path, base)`: a path that begins with two slashes would name another host.
-  const url = new URL(`${scheme}://${host}${request.originalUrl ?? request.url ?? "/"}`);
+  const url = fetchUrlOf(request);
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
     if (value === undefined || name.startsWith(":")) continue;

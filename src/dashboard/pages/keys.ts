@@ -2,9 +2,10 @@ import { revokeEverything } from "../../operator/admin.ts";
 import type { HeldLease } from "../../store/contract.ts";
 import { storedEndOf } from "../../session/lifetime.ts";
 import { walk } from "../../session/walk.ts";
-import { ago, moment, number, plural, remaining, span } from "../../shared/wording.ts";
+import { ago, moment, number, plural, span } from "../../shared/wording.ts";
 import { denied, invalid, type Answer } from "../answers.ts";
 import { html, type Html, type Part } from "../html.ts";
+import { durabilityNotice } from "../durability-notice.ts";
 import { card, facts, notice, table, type Page } from "../layout.ts";
 import { freshWindow } from "../options.ts";
 import { progressOf } from "../progress.ts";
@@ -21,10 +22,12 @@ export async function keysPage(view: View): Promise<Page> {
   const sample = await sampleOf(view.records);
   const held = await view.records.store.leases();
   const due = await oldestDue(view);
+  const warnings = await view.durability.warnings();
   return {
     title: "Keys and jobs",
     place: "keys",
     body: html`<h1>Keys and jobs</h1>
+      ${durabilityNotice(warnings)}
       <div class="grid">
         ${card("Keys", keys(view, sample))}${card("Jobs", leases(view, held), expiry(view, due))}
       </div>
@@ -68,19 +71,22 @@ function leases(view: View, held: readonly HeldLease[] | null): Part {
   if (shown.length === 0) return html`<p class="muted">No job has run yet.</p>`;
   return table(
     "Jobs",
-    ["Job", "Runs in", "Until"],
+    ["Job", "Runs in", "Last run"],
     shown.map(({ name, holder, until }) => [
       html`<strong>${name}</strong><br /><span class="muted">${jobs[name]}</span>`,
       until > now
         ? html`<span class="mono">${holder.slice(0, 8)}</span>`
         : html`<span class="muted">no process</span>`,
-      until > now
-        ? remaining(new Date(until), now)
-        : until === 0
-          ? html`<span class="muted">–</span>`
-          : `ended ${ago(new Date(until), now)}`,
+      lastRun(until, now),
     ]),
   );
+}
+
+function lastRun(until: number, now: number): Part {
+  if (until > now) return "now";
+  if (until < 0) return `ended ${ago(new Date(-until), now)}`;
+  if (until === 0) return html`<span class="muted">unknown</span>`;
+  return `was cut short: its lease ended ${ago(new Date(until), now)}`;
 }
 
 /** When the session ended that waits longest to be deleted; null if none waits, or the store cannot tell. */

@@ -1,13 +1,15 @@
-import { eventCodes, outcomeCodes, devices, type AuditEventType } from "../../audit/events.ts";
+import type { AuditEventType } from "../../audit/events.ts";
 import type { DayCount } from "../../store/audit.ts";
-import { bytes, number, plural, span } from "../../shared/wording.ts";
+import { number, plural } from "../../shared/wording.ts";
 import { chart, type Series } from "../chart.ts";
-import { periods, sumOf, type Figures, type PeriodName } from "../counts.ts";
+import { isOf, periods, sumOf, type Figures, type PeriodName } from "../counts.ts";
+import { durabilityNotice } from "../durability-notice.ts";
 import { html, type Html } from "../html.ts";
-import { card, facts, notice, segments, table, type Page } from "../layout.ts";
+import { notice, segments, type Page } from "../layout.ts";
 import { refusalsIn } from "../refusals.ts";
 import { sampleOf, type Sample } from "../sample.ts";
 import { may, pathTo, type View } from "../view.ts";
+import { ages, devicesCard, expiry, keys, process } from "./overview-tables.ts";
 
 interface Ends {
   readonly name: string;
@@ -45,9 +47,12 @@ export async function overviewPage(view: View): Promise<Page> {
 /** Everything below the heading: the script renews it. */
 export async function liveFigures(view: View): Promise<Html> {
   const [sample, figures] = [await sampleOf(view.records), await view.counts?.figures(periodIn(view))];
-  return html`${tiles(sample, figures ?? null)}
-    ${figures === undefined ? noTrail() : await charts(view, figures)}
-    <div class="grid three">${ages(sample)}${keys(view, sample)}${process(view)}</div>`;
+  const warnings = await view.durability.warnings();
+  return html`${durabilityNotice(warnings)}${tiles(sample, figures ?? null)}
+    ${figures === undefined ? noTrail() : await charts(view, figures, sample)}
+    <div class="grid three">
+      ${figures === undefined && expiry(view, sample)}${ages(sample)}${keys(view, sample)}${process(view)}
+    </div>`;
 }
 
 function periodIn({ query }: View): PeriodName {
@@ -89,7 +94,7 @@ function tile(label: string, value: string, note: string | undefined): Html {
   </li>`;
 }
 
-async function charts(view: View, figures: Figures): Promise<Html> {
+async function charts(view: View, figures: Figures, sample: Sample): Promise<Html> {
   const { pieces, period } = figures;
   const labels = pieces.map(({ from }) => labelOf(from, period.name));
   const series = (name: string, color: Series["color"], matches: (count: DayCount) => boolean): Series => ({
@@ -101,6 +106,21 @@ async function charts(view: View, figures: Figures): Promise<Html> {
   const all = pieces.flatMap(({ counts }) => counts ?? []);
   return html`${waiting > 0 && notice("info", `${plural(waiting, "column")} are still being counted, in the background. Reload in a moment.`)}
     <div class="grid">
+      <section class="card">
+        ${chart({
+          id: "chart-stored",
+          title: "Stored sessions",
+          labels,
+          series: [
+            {
+              name: "Live, and ended but not deleted yet",
+              color: "purple",
+              values: storedIn(figures, sample.rows),
+            },
+          ],
+        })}
+        <p class="muted">Estimated backwards from now, by what the trail says began and ended.</p>
+      </section>
       <section class="card">
         ${chart({
           id: "chart-logins",
@@ -129,126 +149,30 @@ async function charts(view: View, figures: Figures): Promise<Html> {
           series: [series("Refused", "orange", isOf(["refusal"]))],
         })}${may(view, "audit") && (await refusalsIn(view, pieces[0]!.from))}
       </section>
-      ${devicesCard(all)}
+      ${devicesCard(all)}${expiry(view, sample)}
     </div>`;
 }
 
-function devicesCard(counts: readonly DayCount[]): Html {
-  const logins = counts.filter((count) => isOf(["login"])(count) && count.outcome === outcomeCodes.success);
-  const total = sumOf(logins, () => true);
-  const rows = devices
-    .map((device, code) => ({ device, count: sumOf(logins, (one) => one.device === code) }))
-    .filter(({ count }) => count > 0)
-    .toSorted((a, b) => b.count - a.count)
-    .map(({ device, count }) => [
-      device === "none" ? "unknown" : device,
-      number(count),
-      html`<progress
-        class="meter"
-        max="${total}"
-        value="${count}"
-        aria-label="${device}: ${percent(count, total)} of logins"
-      ></progress>`,
-    ]);
-  return card(
-    "Devices at login",
-    rows.length === 0
-      ? html`<p class="muted">No logins in this period.</p>`
-      : table("Devices at login", ["Device", "Logins", "Share"], rows, ["Logins"]),
-  );
-}
-
-function ages(sample: Sample): Html {
-  const names = ["under an hour", "under a day", "under a week", "under 30 days", "older"];
-  const rows = sample.ages.map(({ live }, index) => [
-    names[index]!,
-    percent(live, sample.live),
-    html`<progress
-      class="meter"
-      max="${Math.max(1, sample.live)}"
-      value="${live}"
-      aria-label="${names[index]}: ${percent(live, sample.live)}"
-    ></progress>`,
-  ]);
-  return card(
-    "Ages and sizes",
-    sample.size === 0
-      ? html`<p class="muted">No sessions are stored yet.</p>`
-      : html`${table("Ages of live sessions", ["Age", "Live", "Share"], rows, ["Live"])}
-        ${facts([
-          [
-            "Sealed size",
-            `${bytes(sample.bytes.median)} median, ${bytes(sample.bytes.p95)} at 95%, ${bytes(sample.bytes.largest)} largest`,
-          ],
-        ])}
-        ${sampled(sample)}`,
-  );
-}
-
-function keys(view: View, sample: Sample): Html {
-  const ring = view.records.settings.format.keyNames ?? [];
-  const rows = [...sample.keys].map(([key, rowCount]) => [
-    html`<code>${key}</code>`,
-    ring[0] === key ? "newest" : ring.includes(key) ? "older" : html`<strong>not in the ring</strong>`,
-    percent(rowCount, sample.size),
-  ]);
-  return card(
-    "Keys in use",
-    rows.length === 0
-      ? html`<p class="muted">These sessions do not name their keys.</p>`
-      : html`${table("Keys in use", ["Key", "Place", "Share of sessions"], rows, ["Share of sessions"])}
-          ${sampled(sample)}
-          <p><a href="${pathTo(view, "/keys")}">Keys and jobs</a></p>`,
-  );
-}
-
-function sampled({ isExact, size }: Sample): Html {
-  return isExact
-    ? html`<p class="muted">From all ${plural(size, "session")}.</p>`
-    : html`<p class="muted">From a random sample of ${number(size)} sessions.</p>`;
-}
-
-function process({ meter, records }: View): Html {
-  const row = (name: string, operation: "read" | "write") => {
-    const { count, failures, median, p99 } = meter.latency(operation);
-    return [name, number(count), ms(median), ms(p99), number(failures)];
-  };
-  const { merged, ended, failed } = meter.conflicts;
-  return card(
-    "This server process",
-    table(
-      "Latency of the store",
-      ["Store", "Operations", "Median", "p99", "Failed"],
-      [row("Reads", "read"), row("Writes", "write")],
-      ["Operations", "Median", "p99", "Failed"],
-    ),
-    facts([
-      [
-        "Conflicts",
-        `${number(merged)} merged, ${number(ended)} with a session that had ended, ${number(failed)} given up`,
-      ],
-    ]),
-    html`<p class="muted">
-      Measured in this process in the last ${span(records.now() - meter.since)}. Metrics of all processes: see
-      Prometheus and OpenTelemetry in the documentation.
-    </p>`,
-  );
-}
-
-function isOf(types: readonly AuditEventType[]): (count: DayCount) => boolean {
-  const codes = types.map((type) => eventCodes[type]) as readonly number[];
-  return ({ event }) => codes.includes(event);
+/**
+ * How many sessions were stored at the end of each piece: those of now, without what began since, and with what was deleted
+ * since. Null before the first piece that is not counted yet.
+ */
+function storedIn({ pieces }: Figures, now: number): (number | null)[] {
+  const deleted = ends.flatMap(({ events }) => events);
+  let stored: number | null = now;
+  return pieces
+    .toReversed()
+    .map(({ counts }) => {
+      const atEnd = stored;
+      if (counts === null) stored = null;
+      else if (stored !== null)
+        stored += sumOf(counts, isOf(deleted)) - sumOf(counts, isOf(["session.created"]));
+      return atEnd === null ? null : Math.max(0, atEnd);
+    })
+    .toReversed();
 }
 
 function labelOf(from: number, period: PeriodName): string {
   const text = new Date(from).toISOString();
   return period === "month" ? text.slice(5, 10) : text.slice(11, 16);
-}
-
-function percent(part: number, whole: number): string {
-  return whole === 0 ? "0%" : `${Math.round((part * 100) / whole)}%`;
-}
-
-function ms(value: number | null): string {
-  return value === null ? "–" : `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
 }

@@ -8,6 +8,7 @@ import { infoOfRow, type SessionRow } from "../../store/row.ts";
 import { denied, invalid, redirect, type Answer } from "../answers.ts";
 import { timeline } from "../events.ts";
 import { html, type Html, type Part } from "../html.ts";
+import { levelsOf } from "../levels.ts";
 import { card, facts, notice, type Page } from "../layout.ts";
 import { may, pathTo, postForm, reasonField, reasonIn, record, type View } from "../view.ts";
 import { noTrail } from "./overview.ts";
@@ -17,12 +18,13 @@ const EVENTS = 100;
 export async function sessionPage(view: View): Promise<Page> {
   const handle = view.query.get("handle") ?? "";
   const row = await ownRow(view, handle);
+  const levels = row === null ? null : await levelsOf(view.records, [infoOfRow(row)]);
   return {
     title: "Session",
     place: "user",
     body: html`<h1>Session <span class="mono">${handle}</span></h1>
       ${view.query.has("ended") && notice("good", "The session was ended.")}
-      ${card("Now", row === null ? gone() : now(view, row))}
+      ${card("Now", row === null ? gone() : now(view, row, levels?.get(handle)))}
       ${row !== null && may(view, "reveal") && card("Data", hidden(view, row))}
       ${card("Life", await life(view, handle))}`,
   };
@@ -40,7 +42,7 @@ function gone(): Html {
   </p>`;
 }
 
-function now(view: View, row: SessionRow): Html {
+function now(view: View, row: SessionRow, level: string | undefined): Html {
   const { records } = view;
   const info = infoOf(records, row);
   const time = records.now();
@@ -48,6 +50,8 @@ function now(view: View, row: SessionRow): Html {
   return html`${facts([
     ["State", info.ended ? "ended, waiting to be deleted" : "live"],
     ["Signed in", info.signedIn ? "yes" : "no"],
+    ["Level of the login", level ?? html`<span class="muted">none, or unknown</span>`],
+    ["Device-bound", info.deviceBound ? "yes: its cookie is useless elsewhere" : "no"],
     ["Created", `${moment(info.createdAt)} (${ago(info.createdAt, time)})`],
     ["Last used", `${moment(info.updatedAt)} (${ago(info.updatedAt, time)})`],
     ["Ends", `${moment(info.expiresAt)} (${remaining(info.expiresAt, time)})`],

@@ -1,10 +1,11 @@
 import type { AuditEvent } from "../../audit/events.ts";
-import type { SessionInfo } from "../../operator/session-info.ts";
+import { sessionInfo, type SessionInfo } from "../../operator/session-info.ts";
 import { idOf } from "../../session/handle.ts";
 import { parseUserId } from "../../session/user-id.ts";
 import { UserRows } from "../../session/user-rows.ts";
-import { ago, moment, plural, remaining } from "../../shared/wording.ts";
+import { ago, moment, number, plural, remaining } from "../../shared/wording.ts";
 import { timeline } from "../events.ts";
+import { levelsOf } from "../levels.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { card, list, notice, type Page } from "../layout.ts";
 import { may, pathTo, postForm, reasonField, reasonIn, record, type View } from "../view.ts";
@@ -14,6 +15,8 @@ import { denied, invalid, redirect, type Answer } from "../answers.ts";
 const HISTORY = 25;
 /** Devices on one page. */
 const SHOWN = 100;
+/** Sessions that are counted. */
+const MOST = 1_000;
 
 export async function userPage(view: View): Promise<Page> {
   const user = view.query.get("id") ?? "";
@@ -43,11 +46,15 @@ function search(view: View, user: string): Html {
 }
 
 async function about(view: View, user: string): Promise<Html> {
-  const found = await view.sessions.forUser(parseUserId(user, "dashboard")).list();
+  const { records } = view;
+  const rows = (await new UserRows(records, parseUserId(user, "dashboard")).list(MOST)).filter((row) =>
+    records.isAlive(row),
+  );
   const history = may(view, "audit") && view.counts !== null ? await historyOf(view, user) : null;
-  const levels = levelsIn(history ?? []);
+  const levels = new Map([...levelsIn(history ?? []), ...(await levelsOf(records, rows.slice(0, SHOWN)))]);
+  const found = rows.map((row) => sessionInfo(records, row));
   return html`${done(view)}
-  ${card(`${plural(found.length, "live session")}`, devices(view, user, found, levels))}
+  ${card(rows.length < MOST ? plural(rows.length, "live session") : `${number(MOST)} live sessions, or more`, devices(view, user, found, levels))}
   ${card("History", pastOf(view, history))}`;
 }
 
@@ -72,7 +79,7 @@ function devices(
     .map((info) => [
       html`<strong>${info.client?.userAgent ?? "Unknown device"}</strong><br /><span class="muted mono"
           >${info.client?.address ?? "unknown address"}</span
-        >`,
+        >${info.deviceBound && html` <span class="badge">device-bound</span>`}`,
       html`<time datetime="${info.createdAt.toISOString()}">${moment(info.createdAt).slice(0, 16)}</time>`,
       ago(info.updatedAt, now),
       remaining(info.expiresAt, now),
@@ -115,7 +122,7 @@ function pastOf(view: View, history: readonly AuditEvent[] | null): Part {
   ${history.length === HISTORY && html`<p><a href="${pathTo(view, "/audit", { user: view.query.get("id")! })}">All events of this user</a></p>`}`;
 }
 
-/** The latest known level of each session. It is sealed with the session, and stands in the events that gave it. */
+/** The latest level of each session in these events: for sessions that only their cookie opens. */
 function levelsIn(history: readonly AuditEvent[]): ReadonlyMap<string, string> {
   const levels = new Map<string, string>();
   for (const { session, level } of history) {

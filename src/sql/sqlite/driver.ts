@@ -6,6 +6,7 @@ import { sqliteDialect } from "./dialect.ts";
 import { SqliteCheckpoints } from "./checkpointer.ts";
 import { pathOf, SqliteFile } from "./file.ts";
 import { explain, isTransient, OpenTransactionError, primaryCode } from "./errors.ts";
+import { durabilityWarningOf } from "./open.ts";
 import { withRetries } from "../retry.ts";
 import { Waiting } from "../lock-waits.ts";
 import { begin, isClosed, isInTransaction, prepare, rollback, type Prepared } from "./handle-calls.ts";
@@ -120,6 +121,11 @@ export class SqliteDatabase implements Database {
     } finally {
       release();
     }
+  }
+
+  async durabilityWarnings(): Promise<readonly string[]> {
+    const warning = await this.#patiently(false, durabilityWarningOf);
+    return warning === null ? [] : [`${warning}.`];
   }
 
   async ownersSettings(): Promise<readonly string[]> {
