@@ -12,7 +12,7 @@ const config: KnipConfig = {
       entry: [
         ...subpaths,
         "scripts/complete-lock.ts",
-        "scripts/{dashboard-,}screenshots.ts",
+        "scripts/screenshots.ts",
         "scripts/services/main.ts",
         "test/**/*.worker.ts",
         "test/**/children/*.ts",

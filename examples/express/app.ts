@@ -8,6 +8,7 @@ import type { Html } from "./html.ts";
 import { databasePage, noRowPage } from "./pages/database.ts";
 import { devicesLogInPage, devicesPage } from "./pages/devices.ts";
 import { errorPage, notFoundPage } from "./pages/error.ts";
+import { operators } from "./operators.ts";
 import { layout } from "./pages/layout.ts";
 import { loginPage } from "./pages/login.ts";
 import { shopPage } from "./pages/shop.ts";
@@ -26,6 +27,7 @@ export interface ShopOptions {
 export function shop(sessions: SessionManager, { file, isBinding = false }: ShopOptions): Express {
   const app = express();
   app.disable("x-powered-by");
+  app.use(operators(sessions));
   app.use(protect);
   app.use(express.static(publicFolder));
   app.use(session(sessions));

@@ -7,7 +7,9 @@ import { createSessionManager } from "stored-session";
 import { sqliteStore } from "stored-session/sqlite";
 import { shop } from "./app.ts";
 import { keysIn } from "./keys.ts";
+import { operatorsPath } from "./operators.ts";
 import { tlsIn } from "./tls.ts";
+import { weekOfTraffic } from "./traffic.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
@@ -27,11 +29,25 @@ const { keys, made } = keysIn(keyFile);
 // whatever NODE_ENV says; an application in production keeps the default.
 const plain = { cookie: { secure: false, insecureInProduction: true } } as const;
 
-const sessions = createSessionManager({
-  store: sqliteStore(file),
+// With --traffic, the dashboard has a past to show.
+const hasTraffic = process.argv.includes("--traffic");
+const common = {
   keys,
-  idleTimeout: "2 h",
-  absoluteTimeout: "12 h",
+  audit: true,
+  idleTimeout: hasTraffic ? "2 d" : "2 h",
+  absoluteTimeout: hasTraffic ? "14 d" : "12 h",
+} as const;
+if (hasTraffic) {
+  console.log("\n  Filling a week of fictional traffic …");
+  const clock = { now: Date.now() };
+  const past = createSessionManager({ ...common, store: sqliteStore(file), clock: () => clock.now });
+  await weekOfTraffic(past, clock);
+  await past.close();
+}
+
+const sessions = createSessionManager({
+  ...common,
+  store: sqliteStore(file),
   ...(tls === null ? plain : { deviceBinding: { mode: "offer" } }),
 });
 sessions.scheduleExpiry();
@@ -40,7 +56,8 @@ console.log(`
   Kettle & Leaf, a demo of Stored Session
 
     Open      ${tls === null ? `http://localhost:${port}` : tls.command(port)}
-    Sessions  ${shown(file)}, new and empty
+    Dashboard ${operatorsPath}: what your operators see${hasTraffic ? "" : ". With a past: npm run demo -- --traffic"}
+    Sessions  ${shown(file)}, ${hasTraffic ? "new, with a week of fictional traffic" : "new and empty"}
     Keys      ${shown(keyFile)}, ${made ? "made just now, readable by you only" : "from an earlier start"}
 
   Ctrl+C stops it.

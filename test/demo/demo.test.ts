@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
+import { request } from "node:http";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, test } from "vitest";
 import { launchChromium } from "./chromium.ts";
@@ -117,6 +118,84 @@ test("demo: a walk with two devices → promises 1, 3 and 6, R13, R17 hold", { t
   await two.context.close();
 });
 
+test(
+  "demo: what your operators see → the visitor's session in the dashboard, which can end it",
+  { timeout: 120_000 },
+  async () => {
+    const one = await openDevice();
+    const { page } = one;
+    await page.goto(demo.url);
+    await logIn(page, "Grace");
+    await page.getByRole("link", { name: "What your operators see" }).click();
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
+    await page.getByRole("link", { name: "Users" }).click();
+    await page.getByLabel("Exact user id").fill("Grace");
+    await page.getByRole("button", { name: "Show sessions" }).click();
+    await page.getByRole("heading", { name: "1 live session" }).waitFor();
+    await page.getByText("End all sessions of this user").click();
+    const form = page.locator("form").filter({ has: page.getByRole("button", { name: "End all sessions" }) });
+    await form.getByLabel("Reason, for the audit trail").fill("lost laptop");
+    await form.getByRole("button", { name: "End all sessions" }).click();
+    await page.getByText("This user is not signed in anywhere").waitFor();
+    await page.goto(demo.url);
+    await page.getByRole("link", { name: "Log in" }).waitFor();
+    assert.deepEqual(one.complaints, []);
+    await one.context.close();
+  },
+);
+
+test("demo: a website that points its own name at this machine (DNS rebinding) → sees nothing of the dashboard", async () => {
+  const status = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      request(`${demo.url}/operators`, { headers: { host } }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      })
+        .on("error", reject)
+        .end();
+    });
+  assert.equal(await status(new URL(demo.url).host), 200);
+  assert.equal(await status("evil.example"), 403);
+});
+
+test(
+  "demo: --traffic → a week of fictional traffic, readable in light and dark, wide and narrow",
+  { timeout: 120_000 },
+  async () => {
+    const busy = await startDemo("node", ["examples/express/server.ts", "--traffic"], 0);
+    try {
+      for (const colorScheme of ["light", "dark"] as const) {
+        for (const width of [1280, 390]) {
+          const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
+          await page.goto(busy.url);
+          assert.equal(await scrollsSideways(page), false);
+          do await page.goto(`${busy.url}/operators?period=month`);
+          while ((await page.getByText("still being counted").count()) > 0);
+          assert.equal(await scrollsSideways(page), false);
+          const logins = await page
+            .locator(".tile", { hasText: /^\s*Logins/ })
+            .locator("b")
+            .innerText();
+          assert.ok(Number(logins) > 500, logins);
+          await page.goto(`${busy.url}/operators/user?id=ada`);
+          await page.getByRole("heading", { name: /^\d+ live sessions$/ }).waitFor();
+          assert.equal((await page.getByText("aal1").count()) > 0, true);
+          assert.equal(await scrollsSideways(page), false);
+          await page.close();
+        }
+      }
+      // Addresses of RFC 5737, which belong to nobody.
+      const page = await browser.newPage();
+      await page.goto(`${busy.url}/operators/audit`);
+      const addresses = (await page.locator("main").innerText()).match(/\d+\.\d+\.\d+\.\d+/g) ?? [];
+      assert.ok(addresses.length > 0 && addresses.every((one) => /^(203\.0\.113|198\.51\.100)\./.test(one)));
+      await page.close();
+    } finally {
+      await busy.stop("SIGTERM");
+    }
+  },
+);
+
 test("demo: a form that another origin sends → refused", async () => {
   const answer = await fetch(`${demo.url}/basket/add`, {
     method: "POST",
@@ -163,6 +242,10 @@ async function openDevice(): Promise<Device> {
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
   return { context, page, complaints, jar: () => context.cookies() };
+}
+
+function scrollsSideways(page: Page): Promise<boolean> {
+  return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth");
 }
 
 async function logIn(page: Page, name: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { html, type Html } from "../html.ts";
+import { operatorsPath } from "../operators.ts";
 
 export interface Page {
   readonly title: string;
@@ -13,6 +14,7 @@ const menu = [
   ["/", "Shop"],
   ["/devices", "Your devices"],
   ["/database", "The database"],
+  [operatorsPath, "What your operators see"],
 ] as const;
 
 export function layout({ title, path, user, notice, body }: Page): string {

@@ -1,4 +1,4 @@
-import type { SessionManager } from "../src/manager.ts";
+import type { SessionManager } from "stored-session";
 
 const HOUR = 3_600_000;
 const devices = [
@@ -31,18 +31,16 @@ export async function weekOfTraffic(sessions: SessionManager, clock: { now: numb
   for (clock.now = end - 7 * 24 * HOUR; clock.now < end; clock.now += HOUR / 2) {
     const hour = new Date(clock.now).getUTCHours();
     const busy = hour >= 7 && hour <= 20 ? 4 : 1;
-    for (let visit = 0; visit < busy; visit++) {
-      const client = { address: `203.0.113.${1 + Math.floor(random() * 250)}`, userAgent: pick(devices) };
-      const user = pick(people);
-      if (random() < 0.15)
-        await sessions.audit.record("login.failed", { user, reason: "wrong password", client });
-      const session = await sessions.load(null, client);
-      session.login(user, { method: random() < 0.4 ? "passkey" : "password", level: "aal1" });
-      await sessions.commit(session);
-      if (random() < 0.15) session.elevate({ method: "totp", level: "aal2" });
-      if (random() < 0.35) session.destroy();
-      await sessions.commit(session);
-    }
+    // Drawn first, so that visits at the same time leave the order of the random numbers alone.
+    const visits = Array.from({ length: busy }, () => ({
+      user: pick(people),
+      client: { address: `203.0.113.${1 + Math.floor(random() * 250)}`, userAgent: pick(devices) },
+      isMistyped: random() < 0.15,
+      method: random() < 0.4 ? "passkey" : "password",
+      isElevated: random() < 0.15,
+      isEnded: random() < 0.35,
+    }));
+    await Promise.all(visits.map((one) => visit(sessions, one)));
     if (hour === 3 && clock.now > end - 20 * HOUR) {
       const client = { address: "198.51.100.23", userAgent: "curl/8.11" };
       for (let attempt = 0; attempt < 12; attempt++) {
@@ -56,6 +54,26 @@ export async function weekOfTraffic(sessions: SessionManager, clock: { now: numb
     if (random() < 0.1) await sessions.expire();
   }
   clock.now = end;
+}
+
+interface Visit {
+  readonly user: string;
+  readonly client: { readonly address: string; readonly userAgent: string };
+  readonly isMistyped: boolean;
+  readonly method: string;
+  readonly isElevated: boolean;
+  readonly isEnded: boolean;
+}
+
+async function visit(sessions: SessionManager, one: Visit): Promise<void> {
+  const { user, client, method } = one;
+  if (one.isMistyped) await sessions.audit.record("login.failed", { user, reason: "wrong password", client });
+  const session = await sessions.load(null, client);
+  session.login(user, { method, level: "aal1" });
+  await sessions.commit(session);
+  if (one.isElevated) session.elevate({ method: "totp", level: "aal2" });
+  if (one.isEnded) session.destroy();
+  await sessions.commit(session);
 }
 
 /** Random numbers from 0 to 1 that are the same for a seed (mulberry32). */
