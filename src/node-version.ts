@@ -5,5 +5,5 @@ export function nodeProblem(version: string | undefined = process.versions?.node
   const [major, minor] = [Number(match[1]), Number(match[2])];
   const least = major === 23 ? 4 : major === 22 ? 13 : 0;
   if (major >= 22 && minor >= least) return null;
-  return `stored-session needs Node 22.13 or later (23.4 of Node 23), and this is Node ${version}. Install a newer Node, such as the current LTS release.`;
+  return `stored-session needs Node 22.13 or later (23.4 of Node 23), and this is Node ${version}. Install the current LTS release.`;
 }

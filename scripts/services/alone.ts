@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { primaryCode } from "../../src/sql/sqlite/errors.ts";
 import { pause } from "./processes.ts";
 import { workplace } from "./workplace.ts";
 
@@ -51,7 +52,7 @@ function tryToTake(lock: DatabaseSync): boolean {
     return true;
   } catch (error) {
     const busy = 5; // SQLITE_BUSY
-    if ((error as { errcode?: number }).errcode !== busy) throw error;
+    if (primaryCode(error) !== busy) throw error;
     return false;
   }
 }

@@ -59,7 +59,7 @@ export class Records {
 
   /** The row; null if it is missing, has ended (promise 5), or its times were tampered with. */
   async read(id: Uint8Array): Promise<SessionRow | null> {
-    const row = await (channels.read.hasSubscribers ? this.#traced(id) : this.#read(id));
+    const row = await (channels.read.hasSubscribers === false ? this.#read(id) : this.#traced(id));
     if (row !== null) return this.isAlive(row) ? row : null;
     this.settings.opened?.drop(id);
     return null;

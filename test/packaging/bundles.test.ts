@@ -8,6 +8,7 @@ import { build as esbuild } from "esbuild";
 import { build as vite } from "vite";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import webpack from "webpack";
+import { sqliteDrivers } from "../servers/chosen.ts";
 import { pack, Project, root } from "./projects.ts";
 
 // What an application bundles: it opens the store that the command line names, and prints what a read answers.
@@ -133,8 +134,7 @@ function assertWith(made: Project, file: string): void {
     assert.equal(answer.code, "ERR_STORED_SESSION_STORE_UNAVAILABLE", JSON.stringify(answer));
     assert.equal(answer.status, 503);
   }
-  assert.deepEqual(run(made, file, "better-sqlite3"), { saved: true });
-  assert.deepEqual(run(made, file, "node:sqlite"), { saved: true });
+  for (const name of sqliteDrivers) assert.deepEqual(run(made, file, name), { saved: true });
 }
 
 describe("a driver is missing → a configuration error, no outage (promise 8)", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
+import module from "node:module";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, test } from "vitest";
@@ -87,22 +88,29 @@ function loadedBy(esm: Project, name: string): { own: string[]; packages: string
   };
 }
 
-test("importing stored-session alone → loads no adapter, driver or framework", { timeout: 60_000 }, () => {
-  const { own, packages, builtins } = loadedBy(project("module"), "stored-session");
-  assert.deepEqual(packages, ["cookie"]);
-  assert.deepEqual(
-    own.filter((file) => /^(adapters|cli|testing|rails|dashboard)\//.test(file)),
-    [],
-  );
-  assert.deepEqual(
-    own.filter((file) => /^sql\/(sqlite|postgres|mysql)/.test(file)),
-    [],
-  );
-  assert.ok(!builtins.includes("node:sqlite"));
-  assert.ok(own.length > 10, "the hook sees what is loaded");
-});
+// What is loaded is the same on each Node, and 22.13 has no such hook.
+const sees = "registerHooks" in module;
 
-test(
+test.runIf(sees)(
+  "importing stored-session alone → loads no adapter, driver or framework",
+  { timeout: 60_000 },
+  () => {
+    const { own, packages, builtins } = loadedBy(project("module"), "stored-session");
+    assert.deepEqual(packages, ["cookie"]);
+    assert.deepEqual(
+      own.filter((file) => /^(adapters|cli|testing|rails|dashboard)\//.test(file)),
+      [],
+    );
+    assert.deepEqual(
+      own.filter((file) => /^sql\/(sqlite|postgres|mysql)/.test(file)),
+      [],
+    );
+    assert.ok(!builtins.includes("node:sqlite"));
+    assert.ok(own.length > 10, "the hook sees what is loaded");
+  },
+);
+
+test.runIf(sees)(
   "importing an adapter → loads nothing of its framework, even if that is installed",
   { timeout: 120_000 },
   () => {

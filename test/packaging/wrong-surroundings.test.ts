@@ -28,7 +28,7 @@ function project(type: "module" | "commonjs", others: readonly string[] = []): P
 }
 
 describe("a Node that is too old", () => {
-  const message = /needs Node 22\.13 or later .* this is Node 20\.19\.0\. Install a newer Node/;
+  const message = /needs Node 22\.13 or later .* this is Node 20\.19\.0\. Install the current LTS release/;
   // What the real ones do was tried with Node 18.20, 20.11, 20.19, 22.0 and 22.12.
   const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.19.0" } });`;
   // They read or subscribe only, and load nothing that could fail.

@@ -25,3 +25,10 @@ export function chosenDatabases(): readonly DatabaseName[] {
     throw new Error(`TEST_DATABASES knows ${all.join(", ")}, not ${unknown.join(", ")}.`);
   return asked.length > 0 ? all.filter((name) => asked.includes(name)) : all;
 }
+
+/**
+ * The libraries for SQLite that run on this Node. better-sqlite3 13 needs Node-API 10, which came with Node 22.14: on
+ * 22.13 the process ends with a segmentation fault when it opens a file.
+ */
+export const sqliteDrivers: readonly ("node:sqlite" | "better-sqlite3")[] =
+  Number(process.versions["napi"]) >= 10 ? ["node:sqlite", "better-sqlite3"] : ["node:sqlite"];

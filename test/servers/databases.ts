@@ -20,7 +20,7 @@ import type { PostgresEngine } from "../../src/sql/postgres/engine.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 import type { PostgresStoreOptions } from "../../src/sql/postgres/store.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
-import { chosenDatabases } from "./chosen.ts";
+import { chosenDatabases, sqliteDrivers } from "./chosen.ts";
 import { distribute } from "./cluster.ts";
 import type { DatabaseName } from "./chosen.ts";
 import { execute } from "./execute.ts";
@@ -49,7 +49,7 @@ export interface TestDatabase {
 }
 
 export const databases: readonly TestDatabase[] = chosenDatabases().flatMap((kind): TestDatabase[] =>
-  kind === "sqlite" ? [sqlite("node:sqlite"), sqlite("better-sqlite3")] : [server(kind)],
+  kind === "sqlite" ? sqliteDrivers.map(sqlite) : [server(kind)],
 );
 
 function sqlite(driver: "node:sqlite" | "better-sqlite3"): TestDatabase {

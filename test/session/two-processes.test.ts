@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { createSessionManager, type SessionManager } from "../../src/index.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
-import { chosenDatabases } from "../servers/chosen.ts";
+import { chosenDatabases, sqliteDrivers } from "../servers/chosen.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
 import type { Answer, Task } from "./two-processes.worker.ts";
 
@@ -19,7 +19,7 @@ const end = start + 30 * 86_400_000;
 const rounds = Number(process.env["TEST_ROUNDS"] ?? 200);
 
 describe.runIf(chosenDatabases().includes("sqlite"))("two processes on one SQLite file", () => {
-  for (const driver of ["node:sqlite", "better-sqlite3"] as const) {
+  for (const driver of sqliteDrivers) {
     describe(driver, () => {
       let folder: string;
       let children: ChildProcess[];

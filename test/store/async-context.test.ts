@@ -87,11 +87,13 @@ describe.each(cases)("$name", ({ open }) => {
         if (served.length < 1_000) served.push(new WeakRef(own));
         return requests.run(own, handle);
       };
-      const first = request();
+      let first: Promise<void> | null = request();
       const load = Array.from({ length: 64 }, async () => {
         while (!stopped) await request();
       });
       await first;
+      // Node 22 keeps the context of a promise in the promise.
+      first = null;
       const began = performance.now();
       // Rows for a checkpoint of SQLite's thread, and time for every timer.
       while (number < 1_500 || performance.now() - began < 1_500) await turn();

@@ -4,6 +4,7 @@ import { migrate } from "../../src/store/migrate.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";
+import { sqliteDrivers } from "../servers/chosen.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
 
 const { file: path } = temporaryFolder();
@@ -11,7 +12,7 @@ const { file: path } = temporaryFolder();
 describe("store contract", () => {
   storeContract("memory", { test, create: async () => memoryStore() });
 
-  for (const driver of ["node:sqlite", "better-sqlite3"] as const) {
+  for (const driver of sqliteDrivers) {
     storeContract(`${driver} by path`, { test, create: async () => sqliteStore(path(), { driver }) });
     storeContract(`${driver} in memory`, { test, create: async () => sqliteStore(":memory:", { driver }) });
   }
@@ -31,6 +32,7 @@ describe("store contract", () => {
     },
   });
 
+  if (!sqliteDrivers.includes("better-sqlite3")) return;
   storeContract("better-sqlite3 by handle, with bigints as its default", {
     test,
     destroy,

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { DatabaseSync, type DatabaseSyncOptions } from "node:sqlite";
+import { isDeepStrictEqual } from "node:util";
 import mysql from "mysql2/promise";
 import { Pool, type PoolConfig } from "pg";
 import { describe, expect, test } from "vitest";
@@ -14,6 +15,7 @@ import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { postgresStore } from "../../src/sql/postgres/store.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { sqliteStore, type SqliteHandle } from "../../src/sql/sqlite/store.ts";
+import { sqliteDrivers } from "../servers/chosen.ts";
 import { databases, execute, type TestDatabase } from "../servers/databases.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
 
@@ -205,10 +207,16 @@ describe.runIf(databases.some(({ kind }) => kind === "sqlite"))(
     ) => SqliteHandle & {
       defaultSafeIntegers(on: boolean): void;
     };
-    const better = (set: (handle: InstanceType<typeof BetterSqlite3>) => void) => () => {
-      const handle = new BetterSqlite3(":memory:");
-      set(handle);
-      return handle;
+    const withBetter = (
+      name: string,
+      set: (handle: InstanceType<typeof BetterSqlite3>) => void,
+    ): (readonly [string, () => SqliteHandle])[] => {
+      const open = (): SqliteHandle => {
+        const handle = new BetterSqlite3(":memory:");
+        set(handle);
+        return handle;
+      };
+      return sqliteDrivers.includes("better-sqlite3") ? [[name, open]] : [];
     };
     const node =
       (options: object, pragma = "") =>
@@ -218,7 +226,7 @@ describe.runIf(databases.some(({ kind }) => kind === "sqlite"))(
         return handle as unknown as SqliteHandle;
       };
 
-    test.each([
+    test.each<readonly [string, () => SqliteHandle]>([
       ["node:sqlite readBigInts", node({ readBigInts: true })],
       ["node:sqlite returnArrays", node({ returnArrays: true })],
       ["node:sqlite without bare names", node({ allowBareNamedParameters: false })],
@@ -227,16 +235,16 @@ describe.runIf(databases.some(({ kind }) => kind === "sqlite"))(
         "recursive_triggers, foreign_keys",
         node({}, "PRAGMA recursive_triggers = ON; PRAGMA foreign_keys = ON"),
       ],
-      ["better-sqlite3 safeIntegers", better((handle) => handle.defaultSafeIntegers(true))],
+      ...withBetter("better-sqlite3 safeIntegers", (handle) => handle.defaultSafeIntegers(true)),
     ])("%s → every operation does what it says", async (_, open) => {
       const store = sqliteStore(open());
       await exercise(store);
       await visit(store);
     });
 
-    test.each([
+    test.each<readonly [string, () => SqliteHandle]>([
       ["node:sqlite", node({})],
-      ["better-sqlite3", better(() => {})],
+      ...withBetter("better-sqlite3", () => {}),
     ])("%s with full_column_names → an error that names it, no anonymous visitor", async (_, open) => {
       const handle = open();
       const store = sqliteStore(handle);
@@ -439,6 +447,9 @@ test.runIf(databases.some(({ kind }) => kind === "sqlite"))(
       [{ returnArrays: true }, ["returnArrays"]],
       [{}, []],
     ] as [DatabaseSyncOptions, string[]][]) {
+      // A Node that does not know an option ignores it: 22.13 knows neither.
+      const probe = new DatabaseSync(":memory:", options).prepare("SELECT 1 AS one").get();
+      if (settings.length > 0 && isDeepStrictEqual({ ...probe }, { one: 1 })) continue;
       const store = sqliteStore(new DatabaseSync(":memory:", options));
       expect((await inspectDatabase(store.database)).ownersSettings).toEqual(settings);
     }

@@ -19,6 +19,7 @@ import { StoreUnavailableError } from "../../src/errors.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { sqliteStore, type SqliteHandle } from "../../src/sql/sqlite/store.ts";
 import { markedBlock } from "../guides/page.ts";
+import { sqliteDrivers } from "../servers/chosen.ts";
 import { nextRow, randomRow, randomRows } from "../servers/rows.ts";
 
 const BetterSqlite3 = createRequire(import.meta.url)("better-sqlite3") as new (path: string) => SqliteHandle;
@@ -46,10 +47,12 @@ function handleOf(handle: SqliteHandle): SqlStore {
 
 const ways: [string, () => SqlStore][] = [
   ["node:sqlite by path", () => sqliteStore(path)],
-  ["better-sqlite3 by path", () => sqliteStore(path, { driver: "better-sqlite3" })],
   ["a handle of node:sqlite", () => handleOf(new DatabaseSync(path) as unknown as SqliteHandle)],
-  ["a handle of better-sqlite3", () => handleOf(new BetterSqlite3(path))],
 ];
+if (sqliteDrivers.includes("better-sqlite3")) {
+  ways.push(["better-sqlite3 by path", () => sqliteStore(path, { driver: "better-sqlite3" })]);
+  ways.push(["a handle of better-sqlite3", () => handleOf(new BetterSqlite3(path))]);
+}
 
 describe.each(ways)("%s", (_, open) => {
   async function filled(count = 3) {

@@ -4,12 +4,13 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
 import { BatchingStore } from "../../src/batching/batching-store.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { sqliteDrivers } from "../servers/chosen.ts";
 import { nextRow, randomRow } from "../servers/rows.ts";
 import { Better, temporaryFolder } from "./temporary.ts";
 
 const { file } = temporaryFolder();
 
-describe.each(["node:sqlite", "better-sqlite3"] as const)("%s", (driver) => {
+describe.each(sqliteDrivers)("%s", (driver) => {
   test("a lock held elsewhere for longer than half of storeTimeout, with saves all the while → all are kept", async () => {
     const path = file();
     const below = sqliteStore(path, { driver, busyTimeout: 2_000 });

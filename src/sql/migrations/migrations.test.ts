@@ -164,7 +164,8 @@ describe("migrating", () => {
     await expect(migrateDatabase(open())).rejects.toThrow(TableError);
     expect(objects()).toEqual(["stored_sessions"]);
     expect(handle.prepare("SELECT * FROM stored_sessions").all()).toHaveLength(1);
-    expect(handle.isTransaction).toBe(false);
+    // Fails within a transaction. Node 22.13 has no `isTransaction`.
+    handle.exec("BEGIN; ROLLBACK");
   });
 
   test("a journal with other columns → not changed", async () => {
@@ -190,7 +191,8 @@ describe("migrating", () => {
     handle.exec("DROP VIEW stored_sessions_leases; CREATE INDEX stored_sessions_leases ON elsewhere (x)");
     await expect(migrateDatabase(database)).rejects.toThrow();
     expect(objects()).not.toContain("stored_sessions");
-    expect(handle.isTransaction).toBe(false);
+    // Fails within a transaction. Node 22.13 has no `isTransaction`.
+    handle.exec("BEGIN; ROLLBACK");
     handle.exec("DROP INDEX stored_sessions_leases");
     await migrateDatabase(database);
     await assertMigrated(database);

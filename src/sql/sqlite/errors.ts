@@ -27,13 +27,32 @@ const CODES: Readonly<Record<string, number>> = {
   SQLITE_NOTADB: 26,
 };
 
+/** What SQLite says (`sqlite3_errstr`): Deno's node:sqlite gives `exec` and the opening of a file no other code. */
+const TEXTS: readonly (readonly [beginning: string, code: number])[] = [
+  ["access permission denied", 3],
+  ["database is locked", 5],
+  ["database table is locked", 6],
+  ["database schema is locked", 6],
+  ["attempt to write a readonly database", 8],
+  ["disk I/O error", 10],
+  ["database disk image is malformed", 11],
+  ["database or disk is full", 13],
+  ["unable to open database file", 14],
+  ["string or blob too big", 18],
+  ["not authorized", 23],
+  ["file is not a database", 26],
+];
+
 /** The application has a transaction open on a shared handle. */
 export class OpenTransactionError extends Error {}
 
 /** The primary result code of an error of either driver: a number in node:sqlite, a name in better-sqlite3. */
 export function primaryCode(error: unknown): number | undefined {
-  const { errcode, code } = (error ?? {}) as { errcode?: unknown; code?: unknown };
+  const { errcode, code, message } = (error ?? {}) as Record<"errcode" | "code" | "message", unknown>;
   if (typeof errcode === "number") return errcode & 0xff;
+  if (code === "ERR_SQLITE_ERROR") {
+    return TEXTS.find(([beginning]) => String(message).startsWith(beginning))?.[1] ?? 1;
+  }
   if (typeof code !== "string" || !code.startsWith("SQLITE_")) return undefined;
   return CODES[code.split("_", 2).join("_")] ?? 0;
 }

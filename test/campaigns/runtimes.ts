@@ -1,0 +1,64 @@
+/**
+ * Whole suites on the runtimes beside the Node that runs `npm test`:
+ *
+ *   node test/campaigns/runtimes.ts [Node@22.13.0] [Node@26.10.0] [Bun@1.4.5] [Deno@2.9.6]
+ *
+ * All of them when none is named. On SQLite, unless TEST_DATABASES says otherwise. Programs are fetched once and kept.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { bun, newestNode, oldestNode, runtimes, type Runtime } from "../runtimes/runtimes.ts";
+
+const ofNode = ["src/", "test/session/", "test/store/", "test/adapters/", "test/packaging/", "test/cli/"];
+
+/** Frameworks whose builds need a newer Node, and compilers, whose answers are the same everywhere. */
+const notOfNode = ["test/adapters/*-example.test.ts", "test/packaging/types.test.ts"];
+
+/** What does not test Vitest, a bundler or Node's own flags and inspector. */
+const ofOthers = [
+  "src/codec/",
+  "src/sealing/",
+  "src/session/",
+  "src/sql/",
+  "src/batching/",
+  "test/session/promises",
+  "test/session/races.test",
+  "test/session/revocation",
+  "test/store/contract",
+  "test/store/sqlite",
+  "test/adapters/fetch.test",
+  "test/adapters/hono.test",
+  "test/adapters/express.test",
+  "test/adapters/failed-commit",
+  "test/adapters/undeliverable",
+  "test/cli/sessions",
+  "test/cli/failures",
+  "test/cli/tables",
+  "test/drivers/runtimes",
+];
+
+const nameOf = ({ name, version }: Runtime): string => `${name}@${version}`;
+const asked = process.argv.slice(2);
+const known = runtimes.map(nameOf);
+if (asked.some((each) => !known.includes(each))) {
+  console.error(`usage: runtimes.ts [${known.join("] [")}]`);
+  process.exit(2);
+}
+
+const root = join(import.meta.dirname, "../..");
+const told: string[] = [];
+for (const runtime of runtimes) {
+  if (asked.length > 0 && !asked.includes(nameOf(runtime))) continue;
+  const isNode = runtime === oldestNode || runtime === newestNode;
+  const files = isNode ? [...ofNode, ...notOfNode.flatMap((each) => ["--exclude", each])] : ofOthers;
+  const args = [...runtime.options, join(root, "node_modules/vitest/vitest.mjs"), "run", ...files];
+  // Bun's child processes lack what Vitest asks of them.
+  if (runtime === bun) args.push("--pool", "threads");
+  const env = { TEST_DATABASES: "sqlite", ...process.env, ...runtime.env };
+  const child = spawn(await runtime.program(), args, { cwd: root, env, stdio: "inherit" });
+  const [code] = await once(child, "exit");
+  told.push(`${code === 0 ? "passed" : "FAILED"} on ${nameOf(runtime)}`);
+}
+console.log(`\n${told.join("\n")}`);
+process.exitCode = told.some((line) => line.startsWith("FAILED")) ? 1 : 0;
