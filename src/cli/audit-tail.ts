@@ -38,7 +38,8 @@ export async function follow(tail: Tail): Promise<void> {
         const isNew = !known.has(event.id);
         known.add(event.id);
         found.add(event.id);
-        if (isNew && (since !== undefined || !isFirst)) tail.print(event);
+        const isLater = !isFirst || since !== undefined || event.at.getTime() > now;
+        if (isNew && isLater) tail.print(event);
         latest = Math.max(latest, event.at.getTime());
       }
       isFirst = false;
