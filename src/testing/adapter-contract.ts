@@ -10,6 +10,7 @@ import {
   type ContractSession,
 } from "./adapter-routes.ts";
 import type { DeviceBindingOptions } from "../device-binding/options.ts";
+import { clientChange } from "./adapter-client-change.ts";
 import { devices } from "./adapter-device.ts";
 import { fresh } from "./adapter-fresh.ts";
 import { failedHeaders } from "./adapter-failed-headers.ts";
@@ -62,7 +63,7 @@ export interface AdapterContractOptions {
    * application; `ids`, a new id means new data; `leaving`, a session may be lost if the client disconnects; `unstarted`, the
    * framework does not run the handler of a client that disconnected before; `headers`,
    * the response to a failed save may contain headers of the handler; `elevation`, there is no step-up authentication and no
-   * guard of the paths below `/fresh` (`contractFresh`); `devices`, there are no device-bound sessions.
+   * guard of the paths below `/fresh` (`contractFresh`), and no `onClientChange`; `devices`, there are no device-bound sessions.
    */
   readonly differs?: readonly Trait[];
   /** Request headers, in lower case, that the framework itself names in the `Vary` of every response. */
@@ -82,7 +83,8 @@ export interface AdapterContractOptions {
 export function adapterContract(name: string, options: AdapterContractOptions): void {
   const differs = new Set(options.differs);
   const check: Check = (sentence, body, checked = {}) => {
-    const { trait, device }: CheckOptions = typeof checked === "string" ? { trait: checked } : checked;
+    const { trait, device, onClientChange }: CheckOptions =
+      typeof checked === "string" ? { trait: checked } : checked;
     const deviceBinding = device ?? options.deviceBinding;
     if (trait !== undefined && differs.has(trait)) return;
     options.test(`${name}: ${sentence}`, async () => {
@@ -95,6 +97,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
         keys,
         clock: () => Date.now() + ahead,
         ...(deviceBinding && { deviceBinding }),
+        ...(onClientChange && { onClientChange }),
         storeTimeout: "1 min", // of 64 requests that change one session, the last waits for all others
       });
       const gates = new Gates();
@@ -137,6 +140,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
   answering(check);
   failing(check);
   fresh(check); // R58
+  clientChange(check);
   devices(check);
   failedHeaders(check, options.ways ?? []);
   aborting(check);

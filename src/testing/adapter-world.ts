@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import type { DeviceBindingOptions } from "../device-binding/options.ts";
 import type { SessionManager } from "../manager.ts";
+import type { OnClientChange } from "../session/client-answer.ts";
 import type { Gates } from "./adapter-routes.ts";
 import type { WatchedStore } from "./watched-store.ts";
 
@@ -37,6 +38,8 @@ export interface CheckOptions {
   readonly trait?: Trait;
   /** The option `deviceBinding` of the manager. */
   readonly device?: DeviceBindingOptions;
+  /** That option of the manager. */
+  readonly onClientChange?: OnClientChange;
 }
 /** @param options or the trait alone */
 export type Check = (

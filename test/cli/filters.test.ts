@@ -33,9 +33,13 @@ for (const database of databases.filter(({ name }) => name !== "better-sqlite3")
     });
 
     /** Sessions of 12 hours before now, one each hour, from these addresses in turn. */
-    async function fill(addresses: string[], keys = folder.env["STORED_SESSION_KEYS"]!): Promise<void> {
+    async function fill(
+      addresses: string[],
+      keys = folder.env["STORED_SESSION_KEYS"]!,
+      app?: string,
+    ): Promise<void> {
       time = Date.now() - 12 * hour;
-      const sessions = manage(created.store, keys, { clock: () => time });
+      const sessions = manage(created.store, keys, { clock: () => time, ...(app !== undefined && { app }) });
       for (let i = 0; i < 12; i++, time += hour) {
         const session = await sessions.load(null, { address: addresses[i % addresses.length]! });
         session.data.items = ["tea".repeat(i + 1)];
@@ -61,6 +65,19 @@ for (const database of databases.filter(({ name }) => name !== "better-sqlite3")
         new Set(left.map(({ client }: any) => client.address)),
         new Set(["2001:db8::7", "198.51.100.1"]),
       );
+    });
+
+    test("R44 revoke by address or time in a table of two applications → by address ours alone, by time those of both", async () => {
+      await fill(["192.0.2.7"]);
+      await fill(["192.0.2.7"], undefined, "shop");
+      const ours = ["revoke", "--address", "192.0.2.7", "--yes", "--json", "--app", "shop", ...where];
+      const { code, out, err } = await folder.run(...ours);
+      assert.deepEqual([code, JSON.parse(out)], [1, { revoked: 12, finished: true }]);
+      assert.match(err, /The address of 12 sessions could not be read/);
+      assert.equal((await folder.json("count", ...where)).live, 12, "those of the other application");
+      const since = new Date(Date.now() - 6.5 * hour).toISOString();
+      const byTime = ["revoke", "--created-after", since, "--yes", "--app", "shop", ...where];
+      assert.deepEqual(await folder.json(...byTime), { revoked: 6, finished: true });
     });
 
     test("R44 list and revoke by address: a key is missing → what is found is ended, and exit code 1 says that more may be there", async () => {
