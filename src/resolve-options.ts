@@ -118,7 +118,8 @@ export function resolveOptions<Data>(
 function auditStoreProblems({ audit, store, format }: Options): string[] {
   if (!audit) return [];
   const problems: string[] = [];
-  if (format !== undefined) problems.push("`audit` requires `keys`, so it cannot be combined with `format`: see docs/rails.md.");
+  if (format !== undefined)
+    problems.push("`audit` requires `keys`, so it cannot be combined with `format`: see docs/rails.md.");
   if (store && store.audit === undefined) {
     problems.push(
       "`audit` requires a store with an audit trail: sqliteStore(…), postgresStore(…), mysqlStore(…) or memoryStore(). See docs/audit.md.",

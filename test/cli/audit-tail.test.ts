@@ -114,7 +114,12 @@ test("audit tail: the store is down at the first look → events of before are n
 
 test("audit tail: an event is written before the first look → shown, and those of before are not", async () => {
   const [a, b, c] = [event("a", 100_000), event("b", 100_001), event("c", 102_000)];
-  expect(await shown([[a, b], [a, b, c]])).toEqual(["b", "c"]);
+  expect(
+    await shown([
+      [a, b],
+      [a, b, c],
+    ]),
+  ).toEqual(["b", "c"]);
 });
 
 test("audit tail --since: events of before → shown, once", async () => {
