@@ -65,6 +65,7 @@ export function detailsOf(view: View, event: AuditEvent, about: { readonly user?
     count,
     unreadable,
     previous,
+    details,
   } = event;
   const parts: (Part | null)[] = [
     user === null || user === about.user
@@ -76,6 +77,7 @@ export function detailsOf(view: View, event: AuditEvent, about: { readonly user?
     actor ? html`by operator <strong>${actor}</strong>` : null,
     address ? html`from <span class="mono">${address}</span>` : null,
     reason ? html`<q>${reason}</q>` : null,
+    details?.["thumbprint"] ? html`key <code>${details["thumbprint"]}</code>` : null,
     count === 1 ? null : `${number(count)} times`,
     session === null
       ? null

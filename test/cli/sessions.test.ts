@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
+import { boundManagers } from "../device-binding/bound-managers.ts";
 import { manage, visit } from "../jobs/sessions.ts";
 import { answerOf, Folder } from "./command.ts";
 
@@ -39,6 +40,30 @@ function dump(): unknown[] {
 }
 
 describe("looking", () => {
+  test("a device-bound session → list and show say so, as text and as JSON", async () => {
+    const store = sqliteStore(folder.file("sessions.sqlite3"));
+    await store.migrate();
+    const sessions = boundManagers(() => store)({ store, keys: newest });
+    for (const user of ["42", undefined]) {
+      const session = await sessions.load(null);
+      if (user !== undefined) session.login(user);
+      else (session.data as Record<string, unknown>)["cart"] = 1;
+      await sessions.commit(session);
+    }
+    await store.close();
+    const { sessions: listed } = await folder.json("list");
+    assert.deepEqual(listed.map(({ signedIn, deviceBound }: any) => [signedIn, deviceBound]).toSorted(), [
+      [false, false],
+      [true, true],
+    ]);
+    assert.match((await folder.run("list")).out, /\sbound\s/);
+    for (const { handle, deviceBound } of listed) {
+      assert.equal((await folder.json("show", handle)).deviceBound, deviceBound);
+      const { out } = await folder.run("show", handle);
+      assert.equal(/device +bound: the cookie is useless on another one/.test(out), deviceBound);
+    }
+  });
+
   test("count, list, show and stats → say what is there and change nothing", async () => {
     await fill(12);
     await fill(3, { age: 31 });

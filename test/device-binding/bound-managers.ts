@@ -47,8 +47,7 @@ export function boundManagers(store: () => SessionStore): Create {
     const held = new WeakMap<object, Kept>();
 
     const post = async (headers: Readonly<Record<string, string>>) => {
-      const { audit: _, ...others } = bound;
-      atEndpoint ??= createSessionManager({ ...others, store: store() });
+      atEndpoint ??= createSessionManager({ ...bound, store: store() });
       return answerDevice(recordsOf(atEndpoint as never), {
         method: "POST",
         header: (name) => headers[name],
