@@ -40,7 +40,7 @@ export interface ResolvedDeviceBinding {
 }
 
 const names = ["mode", "cookieLifetime", "path", "gracePeriod", "onUnbound"];
-const pathPattern = /^\/[\w\-.~/]{1,255}$/;
+const pathPattern = /^\/(?!\/)[\w\-.~/]{1,255}$/;
 const longestLifetime = 86_400_000;
 
 /** The options with their defaults; null if there are none. Adds every problem to `problems`. */
@@ -72,7 +72,7 @@ export function resolveDeviceBinding(
   const cookieLifetime = duration("cookieLifetime", "10 min", 1_000);
   const gracePeriod = duration("gracePeriod", "1 min", 0);
   if (typeof path !== "string" || !pathPattern.test(path))
-    wrong("path", "must begin with / and contain only letters, digits and -._~/.");
+    wrong("path", "must begin with one / and contain only letters, digits and -._~/.");
   if (onUnbound !== undefined && typeof onUnbound !== "function") wrong("onUnbound", "must be a function.");
   if (onUnbound !== undefined && mode === "offer")
     wrong("onUnbound", 'is called only with mode "require". Leave it out.');

@@ -48,7 +48,7 @@ export class DropInSessions {
         "`onClientChange` does not exist for a store of another library's middleware, which does not tell it the client. Move to an adapter to use it.",
       ]);
     }
-    if (options !== undefined && "deviceBinding" in options) {
+    if ((options as { deviceBinding?: unknown } | undefined)?.deviceBinding !== undefined) {
       throw new OptionsError([
         "`deviceBinding` does not work with a drop-in store: its middleware sends the cookie. Leave it out, or use the adapter of your framework, such as stored-session/express.",
       ]);
