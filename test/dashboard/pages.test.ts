@@ -171,6 +171,15 @@ describe.each(stores)("dashboard on $name", ({ name, open }) => {
 });
 
 describe("dashboard: sessions", () => {
+  test("R48: a session is bound to a device → the events name the thumbprint of its key", async () => {
+    const it = world({ cookie: {}, deviceBinding: { mode: "offer" } });
+    await new DeviceBrowser(it.sessions).bind("alice");
+    const [event] = (await it.events()).filter(({ type }) => type === "session.bound");
+    const page = await new Browser(it.handler).text("/audit");
+    expect(page).toContain("Bound to a device");
+    expect(page).toContain(`key <code>${event!.details!["thumbprint"]}</code>`);
+  });
+
   test("R48: reveal → needs a reason, is recorded before it is shown, and shows nothing without", async () => {
     const it = world();
     const session = await it.sessions.load(null);
