@@ -28,7 +28,7 @@ export function raceSuite(
   create: () => Promise<TestStore>,
   // two-processes.test.ts has 2,000 on SQLite
   interleavings: number = name === "memory" ? 2_000 : 200,
-  further: Pick<SessionManagerOptions<Data>, "audit"> = {},
+  further: Pick<SessionManagerOptions<Data>, "audit" | "storeTimeout"> = {},
   making: Making = unbound,
 ): void {
   // Enough for the slowest driver.

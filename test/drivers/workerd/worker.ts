@@ -11,6 +11,7 @@ import { empty } from "../../session/empty.ts";
 import { testKeys } from "../../session/doubles.ts";
 import { collect, test, type Collected } from "./runner.ts";
 import { write } from "../../../src/sql/statement.ts";
+import type { SessionManagerOptions } from "../../../src/options.ts";
 import type { SqlStore } from "../../../src/sql/sql-store.ts";
 
 interface Environment {
@@ -24,7 +25,12 @@ interface Environment {
 }
 
 /** A store on tables that are emptied by their rows. */
-function suites(name: string, rounds: number, open: () => SqlStore): readonly Collected[] {
+function suites(
+  name: string,
+  rounds: number,
+  open: () => SqlStore,
+  limits: Pick<SessionManagerOptions, "storeTimeout"> = {},
+): readonly Collected[] {
   const clean = async (): Promise<void> => {
     const store = open();
     await empty(store);
@@ -53,6 +59,7 @@ function suites(name: string, rounds: number, open: () => SqlStore): readonly Co
         return { store, drop: () => empty(store) };
       },
       rounds,
+      limits,
     ),
   );
   return [...contract, ...races];
@@ -80,8 +87,12 @@ export class Holder extends DurableObject<Environment> {
 
   constructor(context: { storage: never }, environment: Environment) {
     super(context as never, environment);
-    this.#tests = suites("Durable Object", Number(environment.ROUNDS), () =>
-      durableObjectStore(context.storage, { table: "sessions_in_object" }),
+    this.#tests = suites(
+      "Durable Object",
+      Number(environment.ROUNDS),
+      () => durableObjectStore(context.storage, { table: "sessions_in_object" }),
+      // The race suite makes thousands of managers in a minute, each with timers of this length; workerd allows 10,000.
+      { storeTimeout: "10 s" },
     );
   }
 
