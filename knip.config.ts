@@ -23,6 +23,7 @@ const config: KnipConfig = {
       ],
       project: ["src/**/*.ts", "test/**/*.ts", "scripts/**/*.ts", "benchmarks/*.ts"],
     },
+    "examples/adonisjs": { entry: ["adonisrc.ts", "{bin,config,start}/*.ts", "app/**/*.ts"] },
     "examples/nuxt": { entry: ["server/**/*.js"] },
     "examples/tanstack-start": { entry: ["src/{router.jsx,server.js}", "src/routes/*.{js,jsx}"] },
   },

@@ -280,6 +280,14 @@ const table: Record<string, Record<string, (module: any) => Case | string>> = {
       options: { userOf: "function", idleTimeout: "duration", maxBytes: "count" },
     }),
   },
+  "./adonisjs": {
+    adonisSessionStore: (module) => ({
+      call: (options) => module.adonisSessionStore(options),
+      base: { store: memoryStore(), keys: generateKey() },
+      options: { userOf: "function", idleTimeout: "duration", maxBytes: "count" },
+    }),
+    taggedId: () => "takes an id",
+  },
   "./log": {
     logSessions: (module) => ({
       call: (options) => module.logSessions({ debug() {}, info() {}, warn() {} }, options),

@@ -130,6 +130,7 @@ test.runIf(sees)(
     const esm = project("module", [...frameworks, "@hapi/hapi"]);
     for (const name of [
       ...frameworks,
+      "adonisjs",
       "authjs",
       "fetch",
       "node",

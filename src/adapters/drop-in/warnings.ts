@@ -3,7 +3,7 @@ import { reasonOf } from "../../shared/reason.ts";
 /** Warns that a user was logged in to a session whose id someone else may know (session fixation). */
 export function warnOfKeptId(): void {
   process.emitWarning(
-    "A user was logged in to a session that kept its id, which allows session fixation: an attacker who planted that id is logged in too. A store cannot change the id. Regenerate the session before you set the user (express-session and @fastify/session: req.session.regenerate(); koa-session: await ctx.session.regenerate()). Passport 0.6 and later does this.",
+    "A user was logged in to a session that kept its id, which allows session fixation: an attacker who planted that id is logged in too. A store cannot change the id. Regenerate the session before you set the user (express-session and @fastify/session: req.session.regenerate(); koa-session: await ctx.session.regenerate(); AdonisJS: ctx.session.regenerate() before tag). Passport 0.6 and later does this.",
     { code: "STORED_SESSION_ID_KEPT_AT_LOGIN" },
   );
 }

@@ -1,5 +1,5 @@
 /**
- * What the pages use of packages that are not development dependencies (bun, the types of passport).
+ * What the pages use of packages that are not development dependencies (bun, AdonisJS, the types of passport).
  * Only the shapes that appear on the pages: these blocks are checked against this package, not against those.
  */
 declare module "passport" {
@@ -26,3 +26,27 @@ declare const Bun: {
     ): Response | Promise<Response>;
   }): void;
 };
+
+declare module "@adonisjs/core/http" {
+  export interface HttpContext {
+    session: {
+      sessionId: string;
+      regenerate(): void;
+      clear(): void;
+      tag(userId: string | number): Promise<void>;
+    };
+  }
+}
+
+declare module "@adonisjs/session" {
+  import type { AdonisContext, AdonisSessionConfig, AdonisSessionStore } from "stored-session/adonisjs";
+  export function defineConfig(config: {
+    store: string;
+    stores: Record<string, (context: AdonisContext, config: AdonisSessionConfig) => AdonisSessionStore>;
+    age: string | number;
+    cookie: Record<string, unknown>;
+  }): object;
+  export class SessionCollection {
+    tagged(userId: string | number): Promise<{ id: string; data: Record<string, unknown> }[]>;
+  }
+}
