@@ -23,21 +23,24 @@ interface Seen {
 async function serve() {
   const tls = certificate();
   let ahead = 0;
-  const sessions = createSessionManager({
+  const options = {
     store: memoryStore(),
     keys: generateKey(),
     clock: () => Date.now() + ahead,
     deviceBinding: { mode: "offer" },
-  });
+  } as const;
+  const sessions = createSessionManager(options);
   const seen: Seen[] = [];
-  const app = withSession(sessions, (request, response, session) => {
-    response.setHeader("content-type", "text/html");
-    if (request.url === "/login") session.login("42");
-    if (request.url === "/logout") session.destroy();
-    if (request.headers.host?.startsWith(otherHost))
-      return response.end(`<a href="https://${host}:${port}/me">to the shop</a>`);
-    return response.end(`${session.user ?? "nobody"}, ${session.deviceBound ? "bound" : "not bound"}`);
-  });
+  const listen = (manager: typeof sessions) =>
+    withSession(manager, (request, response, session) => {
+      response.setHeader("content-type", "text/html");
+      if (request.url === "/login") session.login("42");
+      if (request.url === "/logout") session.destroy();
+      if (request.headers.host?.startsWith(otherHost))
+        return response.end(`<a href="https://${host}:${port}/me">to the shop</a>`);
+      return response.end(`${session.user ?? "nobody"}, ${session.deviceBound ? "bound" : "not bound"}`);
+    });
+  let app = listen(sessions);
   const server = createServer(tls, (request, response) => {
     const { cookie, "secure-session-skipped": skipped } = request.headers;
     seen.push({
@@ -56,6 +59,8 @@ async function serve() {
     url: `https://${host}:${port}`,
     otherUrl: `https://${otherHost}:${port}`,
     advance: (milliseconds: number) => void (ahead += milliseconds),
+    /** Another process takes over: it has only the keys and the database. */
+    restart: () => void (app = listen(createSessionManager(options))),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
@@ -128,10 +133,18 @@ test("Chromium: login, use, refresh, restart, logout → bound; the stolen cooki
     assert.equal((await thief.cookies(url)).length, 1, "and its cookie is as it was");
 
     await owner.close();
+    server.advance(86_400_000);
+    server.restart();
     owner = await openProfile(ownProfile, tls);
     page = await owner.newPage();
     await owner.clearCookies({ name: deviceCookie });
-    assert.equal(await open(page, `${url}/me`), "42, bound", "the browser was restarted");
+    assert.equal(
+      await open(page, `${url}/me`),
+      "42, bound",
+      "a day later, browser and server were restarted",
+    );
+    const later = await thief.newPage();
+    assert.equal(await open(later, `${url}/me`), "nobody, not bound", "a day later, too");
 
     await page.goto(`${url}/logout`);
     assert.equal(await open(page, `${url}/me`), "nobody, not bound");
