@@ -87,7 +87,14 @@ export async function contradictions(
   const wrong: string[] = [];
   const begun = new Set<string>();
   const ended = new Set<string>();
-  const types = ["session.created", "login", "session.rotated", "logout", "session.revoked"] as const;
+  const types = [
+    "session.created",
+    "login",
+    "session.rotated",
+    "logout",
+    "session.destroyed",
+    "session.revoked",
+  ] as const;
   for await (const event of sessions.audit.list({ types })) follow(event, begun, ended);
   for (const line of acknowledged) {
     const [what, handle, next] = line.split(" ") as [string, string, string | undefined];
@@ -116,7 +123,7 @@ export async function contradictions(
 }
 
 function follow({ type, session, previous }: AuditEvent, begun: Set<string>, ended: Set<string>): void {
-  if (type === "logout" || type === "session.revoked") ended.add(session!);
+  if (type === "logout" || type === "session.destroyed" || type === "session.revoked") ended.add(session!);
   else begun.add(session!);
   if (type === "session.rotated" && previous !== undefined) ended.add(previous);
 }

@@ -6,7 +6,9 @@ import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { Callers, sharedSessions, type Sessions } from "../campaigns/callers.ts";
 import { startReplicas, type Cluster } from "../campaigns/clusters.ts";
 import { Switch } from "../campaigns/switch.ts";
+import { contradictions } from "../audit/crashes.ts";
 import { cookieOf, testKeys } from "../session/doubles.ts";
+import { empty } from "../session/empty.ts";
 import { chosenDatabases } from "./chosen.ts";
 
 const seed = Number(process.env["TEST_SEED"] ?? Date.now() % 1_000_000);
@@ -53,11 +55,14 @@ describe.runIf(chosenDatabases().includes("postgres"))("PostgreSQL with a synchr
   });
 
   test(
-    `promises 3, 7 and 8: the primary is killed under 64 callers and its standby promoted → nothing acknowledged is lost (R33, R37, R38)`,
+    `promises 3, 7 and 8: the primary is killed under 64 callers and its standby promoted → nothing acknowledged is lost, and the audit trail agrees (R33, R37, R38, R49)`,
     { timeout: 60_000 },
     async () => {
       await using way = await Switch.to(cluster.base);
-      const sessions = manager(way.port);
+      const store = postgresStore(url(way.port));
+      await empty(store);
+      const audit = { checkpointEvery: "1 s" } as const;
+      const sessions: Sessions = createSessionManager({ store, keys: testKeys, storeTimeout: 5_000, audit });
       const callers = new Callers({
         managers: [sessions],
         count: 64,
@@ -78,6 +83,7 @@ describe.runIf(chosenDatabases().includes("postgres"))("PostgreSQL with a synchr
       console.log("failover of PostgreSQL", { seed, promoted, ...figures, ...callers.census() });
       assert.ok(Object.keys(figures.errors).length > 0, "the failure was felt");
       assert.deepEqual(await callers.verify(sessions), []);
+      assert.deepEqual(await contradictions(store, testKeys, []), []);
       await sessions.close();
     },
   );
