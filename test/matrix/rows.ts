@@ -18,7 +18,9 @@ const lock = JSON.parse(readFileSync(join(import.meta.dirname, "../../package-lo
 
 /** What `npm ci` installs. */
 export function installed(name: string): string {
-  const { version } = lock.packages[`node_modules/${name}`] ?? {};
+  const own = new RegExp(`^examples/\\w+/node_modules/${name}$`); // npm put it beside its example
+  const nested = Object.keys(lock.packages).find((path) => own.test(path));
+  const { version } = lock.packages[`node_modules/${name}`] ?? lock.packages[nested ?? ""] ?? {};
   if (version === undefined) throw new Error(`package-lock.json has no ${name}`);
   return version;
 }
@@ -69,6 +71,7 @@ export const rows: readonly Row[] = [
   beside("koa-session", "koa-session", "koa-session"),
   beside("better-auth", "better-auth", "better-auth"),
   beside("Auth.js", "@auth/core", "authjs"),
+  beside("AdonisJS", "@adonisjs/core", "adonisjs-example"),
   runtime("Node", oldestNode.version),
   // The one that runs everything else, too.
   { group: "Runtimes", name: "Node", version: installed("node"), file: "test/store/contract.test.ts" },
