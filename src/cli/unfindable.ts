@@ -1,9 +1,11 @@
 import { StoredSessionError } from "../errors.ts";
+import { randomBytes } from "../sealing/random.ts";
 import { walk } from "../session/walk.ts";
 import { SqlStore } from "../sql/sql-store.ts";
 import { Failure } from "./failure.ts";
-import { plural } from "../shared/wording.ts";
+import { number, plural } from "../shared/wording.ts";
 import { missingKeyAdvice } from "./missing-key.ts";
+import type { RowInfo } from "../store/row.ts";
 import type { Workplace } from "./work.ts";
 
 /**
@@ -13,8 +15,71 @@ import type { Workplace } from "./work.ts";
 export interface Unfindable {
   /** They name no user. */
   readonly withoutUser: number | null;
-  /** They name their user under a key that the ring has not. */
+  /** They name their user under a key that the ring has not. Of a sample, those found in it, and null where there were none. */
   readonly underUnknownKey: number | null;
+}
+
+/** Of how many sessions the answer is; null if of all. */
+export interface Sampled extends Unfindable {
+  readonly lookedAt: number | null;
+}
+
+/** Enough to find what one session in 2,000 has, all but certainly. */
+const SAMPLE = 20_000;
+
+/**
+ * As {@link countUnfindable}, in a bounded time: of a table with more than 20,000 sessions, it looks at as many from a random
+ * place on. Ids are hashes, so these are a random sample.
+ */
+export async function sampleUnfindable(place: Workplace): Promise<Sampled> {
+  try {
+    const { records } = place;
+    const found = new Tally(place);
+    const start = randomBytes(32);
+    let seen = 0;
+    // From the random place to the end, and on from the beginning to that place.
+    for (const after of [start, null]) {
+      for await (const row of walk(records, { after })) {
+        if (after === null && Buffer.compare(row.id, start) > 0) break;
+        if (seen === SAMPLE) {
+          const { underUnknownKey } = found;
+          return {
+            withoutUser: null,
+            underUnknownKey: underUnknownKey === 0 ? null : underUnknownKey,
+            lookedAt: SAMPLE,
+          };
+        }
+        seen++;
+        found.addRow(row);
+      }
+    }
+    const { withoutUser, underUnknownKey } = found;
+    return { withoutUser, underUnknownKey, lookedAt: null };
+  } catch (error) {
+    if (!(error instanceof StoredSessionError)) throw error;
+    return { withoutUser: null, underUnknownKey: null, lookedAt: null };
+  }
+}
+
+class Tally {
+  withoutUser = 0;
+  underUnknownKey = 0;
+  readonly #format: Workplace["records"]["settings"]["format"];
+
+  constructor({ records }: Workplace) {
+    this.#format = records.settings.format;
+  }
+
+  /** @param key the name of the key; null for a session that names no user */
+  add(key: string | null, count: number): void {
+    if (key === null) this.withoutUser += count;
+    else if (this.#format.keyNames?.includes(key) === false) this.underUnknownKey += count;
+  }
+
+  addRow({ userRef, head, client }: RowInfo): void {
+    const key = (): string => this.#format.sealedUnder?.({ data: head, client }).data ?? "no envelope";
+    this.add(userRef === null ? null : key(), 1);
+  }
 }
 
 export async function countUnfindable(place: Workplace): Promise<Unfindable> {
@@ -26,23 +91,16 @@ export async function countUnfindable(place: Workplace): Promise<Unfindable> {
   }
 }
 
-async function counted({ store, records }: Workplace): Promise<Unfindable> {
-  const { format } = records.settings;
-  const found = { withoutUser: 0, underUnknownKey: 0 };
-  const add = (key: string | null, count: number) => {
-    if (key === null) found.withoutUser += count;
-    else if (format.keyNames?.includes(key) === false) found.underUnknownKey += count;
-  };
+async function counted(place: Workplace): Promise<Unfindable> {
+  const { store, records } = place;
+  const found = new Tally(place);
+  const totals = (): Unfindable => ({
+    withoutUser: found.withoutUser,
+    underUnknownKey: found.underUnknownKey,
+  });
   if (!(store instanceof SqlStore)) {
-    for await (const row of walk(records)) {
-      add(
-        row.userRef === null
-          ? null
-          : (format.sealedUnder?.({ data: row.head, client: row.client }).data ?? "no envelope"),
-        1,
-      );
-    }
-    return found;
+    for await (const row of walk(records)) found.addRow(row);
+    return totals();
   }
   const { database } = store;
   const { names } = database.dialect;
@@ -52,9 +110,9 @@ async function counted({ store, records }: Workplace): Promise<Unfindable> {
   // No index holds these rows, so it goes over the whole table.
   const { rows } = await database.run({ text, values: [], writes: false, long: true });
   for (const { sealed_under: under, count } of rows) {
-    add(under === null ? null : String(under).toLowerCase(), Number(count));
+    found.add(under === null ? null : String(under).toLowerCase(), Number(count));
   }
-  return found;
+  return totals();
 }
 
 /** Where no session was found: that there is `none` can be said only where none is out of sight. */
@@ -80,6 +138,15 @@ export function uncountedKeyLines({ underUnknownKey }: Unfindable): string[] {
   if (underUnknownKey !== null) return [];
   return [
     "How many name their user under a key that is not in the ring could not be counted: sessions of this user may be among them.",
+  ];
+}
+
+/** The same where a sample was looked at. */
+export function sampledKeyLines({ lookedAt, underUnknownKey }: Sampled): string[] {
+  if (lookedAt === null || underUnknownKey !== null)
+    return uncountedKeyLines({ withoutUser: 0, underUnknownKey });
+  return [
+    `None of ${number(lookedAt)} sessions looked at names its user under a key that is not in the ring. "stored-session keys status" looks at all of them.`,
   ];
 }
 

@@ -35,6 +35,12 @@ if (!databases.every((name) => all.includes(name))) {
   process.exit(2);
 }
 const [rows, count] = [Number(values.rows), Number(values.users)];
+if (values.write && rows < 50_000) {
+  console.error(
+    "--write needs --rows 50000 or more: with fewer, the start of each process counts more than the rows.",
+  );
+  process.exit(2);
+}
 const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 
 const guides = [
@@ -52,7 +58,11 @@ async function rehearse(name: string): Promise<Times> {
     const env = { ...process.env, STORED_SESSION_DATABASE_URL: url, STORED_SESSION_KEYS: keys };
     return new Promise((resolve) => {
       execFile(process.execPath, [main, ...words], { env, cwd: "/" }, (error, out, err) =>
-        resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err }),
+        resolve({
+          code: error === null ? 0 : Number(error.code ?? 1),
+          out,
+          err: error?.signal ? `${err}\nIt was ended by ${error.signal}.` : err,
+        }),
       );
     });
   };

@@ -1,10 +1,17 @@
 /** R36: an answer about a user says what it cannot know. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { afterEach, beforeEach, test } from "vitest";
 import { StoredSessionStore } from "../../src/adapters/drop-in/express-session.ts";
-import { countUnfindable, uncountedKeyLines, withoutUserLines } from "../../src/cli/unfindable.ts";
+import {
+  countUnfindable,
+  sampledKeyLines,
+  sampleUnfindable,
+  uncountedKeyLines,
+  withoutUserLines,
+} from "../../src/cli/unfindable.ts";
 import type { Statement } from "../../src/sql/dialect.ts";
 import { StoreError } from "../../src/errors.ts";
 import { generateKey, memoryStore } from "../../src/index.ts";
@@ -174,4 +181,63 @@ test("R36 erase: the count fails → says what was erased", async () => {
     withoutUser: null,
     underUnknownKey: null,
   });
+});
+
+/** A store whose table has so many sessions, which are made as they are read. */
+function large(rows: number, share: number) {
+  const store = memoryStore();
+  const ids = Array.from({ length: rows }, () => randomBytes(32)).toSorted(Buffer.compare);
+  const known = Buffer.concat([Buffer.from([1, 0]), randomBytes(60)]);
+  let read = 0;
+  store.scanInfo = async (after, limit) => {
+    const from = after === null ? 0 : ids.findIndex((id) => Buffer.compare(id, after) > 0);
+    const some = from === -1 ? [] : ids.slice(from, from + limit);
+    read += some.length;
+    return some.map((id, place) => ({
+      id,
+      head: known,
+      client: null,
+      userRef: (from + place) % 100 < share ? id : null,
+      bytes: 100,
+      createdAt: 0,
+      updatedAt: 0,
+      expiresAt: Number.MAX_SAFE_INTEGER,
+      absoluteExpiresAt: Number.MAX_SAFE_INTEGER,
+      version: 1,
+    }));
+  };
+  const sessions = manage(store, generateKey());
+  const place = { sessions, records: recordsOf(sessions as never), store } as unknown;
+  return { sessions, place: place as Parameters<typeof countUnfindable>[0], read: () => read };
+}
+
+test("R36 list --user, more than 20,000 sessions → looks at 20,000, and says so", async () => {
+  const { sessions, place, read } = large(25_000, 0);
+  const sampled = await sampleUnfindable(place);
+  assert.deepEqual(sampled, { withoutUser: null, underUnknownKey: null, lookedAt: 20_000 });
+  assert.ok(read() <= 21_000, String(read()));
+  assert.match(
+    sampledKeyLines(sampled)[0]!,
+    /^None of 20,000 sessions looked at .* "stored-session keys status"/,
+  );
+  await sessions.close();
+});
+
+test("R36 list --user, a key was removed from the ring → the sample shows its sessions", async () => {
+  const { sessions, place } = large(25_000, 10);
+  const { underUnknownKey } = await sampleUnfindable(place);
+  assert.ok(underUnknownKey! > 1_500 && underUnknownKey! < 2_500, String(underUnknownKey));
+  await sessions.close();
+});
+
+test("R36 list --user, up to 20,000 sessions → each is counted, wherever the sample begins", async () => {
+  const { sessions, place } = large(3_000, 10);
+  for (let round = 0; round < 20; round++) {
+    assert.deepEqual(await sampleUnfindable(place), {
+      withoutUser: 2_700,
+      underUnknownKey: 300,
+      lookedAt: null,
+    });
+  }
+  await sessions.close();
 });

@@ -14,9 +14,9 @@ import type { Terminal } from "../terminal.ts";
 import { printable } from "../../shared/printable.ts";
 import {
   assertKeysKnown,
-  countUnfindable,
   nothingFound,
-  uncountedKeyLines,
+  sampledKeyLines,
+  sampleUnfindable,
   withoutUserLines,
 } from "../unfindable.ts";
 import { paint, report, reporting, withSessions } from "../work.ts";
@@ -86,12 +86,13 @@ export function listCommand(program: Command, terminal: Terminal): void {
           filter.assertComplete();
           return;
         }
-        const unfindable = await countUnfindable(place);
+        const sampled = await sampleUnfindable(place);
+        const { lookedAt: _, ...unfindable } = sampled;
         // Where all that name the user have ended, those that name nobody are of no interest.
         const open = named > 0 ? { ...unfindable, withoutUser: 0 } : unfindable;
         report(terminal, options, { sessions: found, more, next, ...unfindable }, () => [
           ...(found.length > 0 ? listed() : [nothingFound(open, none), ...withoutUserLines(open)]),
-          ...uncountedKeyLines(open),
+          ...sampledKeyLines(sampled),
         ]);
         assertKeysKnown(unfindable);
         filter.assertComplete();
