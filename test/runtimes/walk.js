@@ -1,6 +1,8 @@
 // What a user does, with the packed package: imports it, serves sessions from a file, and visits them.
 // usage: walk.js PORT SUBPATH…
+import { tracingChannel } from "node:diagnostics_channel";
 import { createServer } from "node:http";
+import { DatabaseSync } from "node:sqlite";
 import { createSessionManager, generateKey, memoryStore } from "stored-session";
 import { fetchSessions } from "stored-session/fetch";
 import { session as ofHono } from "stored-session/hono";
@@ -16,6 +18,8 @@ const keys = generateKey();
 const cookie = { secure: false };
 const manager = (store) => createSessionManager({ store, keys, cookie });
 const told = [];
+let events = 0;
+tracingChannel("stored-session.write").subscribe({ asyncEnd: () => events++ });
 
 /** Two visits, a logout, and a visit with the old cookie. */
 async function walk(name, visit) {
@@ -41,6 +45,11 @@ const server = createServer(async (request, response) => {
 await new Promise((done) => server.listen(Number(port), "127.0.0.1", done));
 const address = `http://127.0.0.1:${server.address().port}`;
 await walk("node", (path, held) => fetch(address + path, { headers: { cookie: held } }));
+const other = new DatabaseSync("sessions.sqlite3");
+other.exec("BEGIN IMMEDIATE");
+setTimeout(() => other.exec("COMMIT"), 100);
+await walk("locked", (path, held) => fetch(address + path, { headers: { cookie: held } }));
+other.close();
 await new Promise((done) => server.close(done));
 await onNode.close();
 
@@ -58,3 +67,4 @@ app.all("*", (c) => c.text(route(c.req.path, c.var.session)));
 await walk("hono", (path, held) => app.request(path, { headers: { cookie: held } }));
 
 console.log(told.join("\n"));
+console.log(`events ${events > 0}`);

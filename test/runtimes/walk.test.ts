@@ -47,13 +47,14 @@ describe.each(runtimes)("$name $version: the packed package", (runtime) => {
     return stdout;
   };
 
-  test("every subpath → imported; a login, a visit and a logout on node:http with SQLite, fetch and Hono → as on Node 24", async () => {
+  test("every subpath, imported, and a login, a visit and a logout on node:http with SQLite, also while another connection locks the file, on fetch and on Hono → as on Node 24", async () => {
     expect(permissions, "docs/drivers.md names Deno's permissions").toBeDefined();
     const options = runtime === deno ? ["run", "--no-prompt", ...permissions!.split(" ")] : [];
     expect(await run(options, {}, "walk.js", String(await freePort()), ...bare)).toBe(
       [
         `imported ${bare.length}`,
-        ...["node", "fetch", "hono"].map((name) => `${name} user 42 200 user undefined`),
+        ...["node", "locked", "fetch", "hono"].map((name) => `${name} user 42 200 user undefined`),
+        "events true",
         "",
       ].join("\n"),
     );
