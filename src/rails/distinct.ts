@@ -39,7 +39,7 @@ export function mergeEqual<Collection extends Map<unknown, unknown> | Set<unknow
   if (areDistinct(collection.keys(), isIndifferent)) return collection;
   const identity = isIndifferent ? indifferentIdentity : rubyIdentity;
   const firsts = new Map<string, unknown>();
-  for (const [key, value] of [...collection.entries()]) {
+  for (const [key, value] of collection.entries()) {
     const name = identity(key);
     if (!firsts.has(name)) {
       firsts.set(name, key);
