@@ -68,11 +68,18 @@ export class SqlAudit implements AuditStore {
   ): Promise<readonly ChangeResult[]> {
     return this.#guard(async () => {
       for (const change of changes) this.#assertIds(change);
-      const attempt = () => this.#attempt(changes, append);
+      let isAppending = false;
+      const attempt = () =>
+        this.#attempt(changes, (results) => {
+          isAppending = true;
+          return append(results);
+        });
       try {
         return await attempt();
       } catch (error) {
-        if (this.#dialect.isTaken?.(error) && (await this.#isTaken(changes))) return [NOTHING];
+        // Once there were events, what is taken may be the position of one.
+        const isTaken = !isAppending && this.#dialect.isTaken?.(error) === true;
+        if (isTaken && (await this.#isTaken(changes))) return [NOTHING];
         if (!this.#dialect.adaptsTo?.(error)) throw error;
         return await attempt();
       }
@@ -90,7 +97,7 @@ export class SqlAudit implements AuditStore {
     });
   }
 
-  /** Whether the change is a `replace` whose new id is taken. The position of an event may be taken as well. */
+  /** Whether the change is a `replace` whose new id is taken. */
   async #isTaken([change, ...more]: readonly RecordedChange[]): Promise<boolean> {
     if (change?.kind !== "replace" || more.length > 0) return false;
     const { rows } = await this.#database.run(this.#texts.ends([change.next.id]));
