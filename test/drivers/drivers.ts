@@ -112,7 +112,7 @@ const all: readonly TestDriver[] = [
     name: "the pool of @neondatabase/serverless, over a WebSocket",
     fact: "Neon's pool",
     kind: "postgres",
-    connects: false,
+    connects: true,
     open: async (url) => {
       const proxy = await startWebSocketProxy(Number(new URL(url).port));
       neonConfig.wsProxy = () => `127.0.0.1:${proxy.port}`;

