@@ -1,11 +1,11 @@
 import { assertOptions, isFunction } from "../shared/option-checks.ts";
 import type { Context, MiddlewareHandler } from "hono";
-import { STATUS_CODES } from "node:http";
 import type { SessionData } from "../session/data.ts";
 import type { Duration } from "../shared/duration.ts";
 import { commitForResponse, settingsOf, type SessionManager } from "../manager.ts";
 import { stateOf, type Session } from "../session/session.ts";
 import { ofBody } from "./node/earlier-headers.ts";
+import { http } from "./node/http.ts";
 import { deliverableOf, withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoringIn, requireFresh as freshOfFetch, warn, writeResponseHeaders } from "./fetch.ts";
 import { bounceResponse, deviceResponse } from "./device.ts";
@@ -135,7 +135,7 @@ function answerWithStatus(c: Context, error: unknown): void {
     configurable: true,
     value: () => {
       console.error(error); // as Hono does for errors without `getResponse`
-      return new Response(STATUS_CODES[status], { status });
+      return new Response(http().STATUS_CODES[status], { status });
     },
   });
 }

@@ -1,8 +1,8 @@
-import { STATUS_CODES } from "node:http";
 import type { Session } from "../session/session.ts";
 import { withMutableHeaders } from "./fetch-response.ts";
 import { forbidStoringIn, writeResponseHeaders } from "./fetch.ts";
 import type { FetchRequest } from "./fresh.ts";
+import { http } from "./node/http.ts";
 import { statusOf } from "./node/response-calls.ts";
 import type { SharedManager } from "./shared-manager.ts";
 
@@ -76,5 +76,5 @@ export function plainError(error: unknown): Response {
   const status = statusOf(error);
   if (status === 500) throw error;
   console.error(error);
-  return new Response(STATUS_CODES[status], { status });
+  return new Response(http().STATUS_CODES[status], { status });
 }

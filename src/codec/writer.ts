@@ -2,7 +2,7 @@
  * Longer than 300 lines: one class checks and writes a value in a single pass, and splitting it would expose its private
  * state on the hottest path of a request (decisions/0014).
  */
-import { types } from "node:util";
+import { isDate, isMap, isSet, isUint8Array } from "node:util/types";
 import { LimitError, ValueError } from "../errors.ts";
 import type { Authentication } from "./authentication.ts";
 import { extension } from "./extensions.ts";
@@ -201,20 +201,20 @@ export class Writer {
   #object(value: object): void {
     if (Array.isArray(value)) return this.#array(value);
     if (isPlain(value)) return void this.#plainObject(value);
-    if (types.isUint8Array(value)) {
+    if (isUint8Array(value)) {
       if (!isInstance(value, Uint8Array) && !isInstance(value, Buffer))
         throw this.#subclass(value, "Uint8Array");
       return this.#binary(value);
     }
-    if (types.isDate(value)) {
+    if (isDate(value)) {
       this.#asIs(value, Date);
       return this.#date(value);
     }
-    if (types.isMap(value)) {
+    if (isMap(value)) {
       this.#asIs(value, Map);
       return this.#mapEntries(value);
     }
-    if (types.isSet(value)) {
+    if (isSet(value)) {
       this.#asIs(value, Set);
       return this.#setElements(value);
     }

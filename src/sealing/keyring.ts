@@ -1,5 +1,5 @@
 import { hkdfSync } from "node:crypto";
-import { inspect } from "node:util";
+import { inspectCustom } from "../shared/inspect-custom.ts";
 import { isOfAnotherCopy, notOurs } from "../copies.ts";
 import { KeyRingError } from "../errors.ts";
 import { Hmac } from "./hmac.ts";
@@ -51,7 +51,7 @@ export class KeyRing {
 
   static {
     // Not a method: `isolatedDeclarations` allows only well-known symbols as computed names.
-    Object.defineProperty(this.prototype, inspect.custom, {
+    Object.defineProperty(this.prototype, inspectCustom, {
       value(this: KeyRing): string {
         return `KeyRing { ${this.#keys.map((key) => key.name).join(", ")} }`;
       },

@@ -1,4 +1,4 @@
-import { inspect } from "node:util";
+import { inspectCustom } from "../shared/inspect-custom.ts";
 import { notOurs } from "../copies.ts";
 import type { Duration } from "../shared/duration.ts";
 import {
@@ -41,7 +41,7 @@ export class Session<Data = SessionData> {
     };
     sessionOver = (state) => new Session(state);
     // Not a method: `isolatedDeclarations` allows only well-known symbols as computed names.
-    Object.defineProperty(this.prototype, inspect.custom, {
+    Object.defineProperty(this.prototype, inspectCustom, {
       value(this: Session<never>): string {
         const { handle, isNew, createdAt } = describe(this.#state); // printing does not count as access
         return `Session { handle: '${handle}', isNew: ${isNew}, createdAt: ${createdAt.toISOString()} }`;

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "node:crypto";
-import { inspect } from "node:util";
+import { inspectCustom } from "../shared/inspect-custom.ts";
 import { hash } from "../sealing/hash.ts";
 import type { Key, KeyRing } from "../sealing/keyring.ts";
 import { label } from "../sealing/label.ts";
@@ -125,7 +125,7 @@ class SessionToken implements Token {
     return { id: Buffer.from(this.id).toString("hex"), stale: this.stale };
   }
 
-  [inspect.custom](): string {
+  [inspectCustom](): string {
     return `Token { id: ${Buffer.from(this.id).toString("hex")}, stale: ${this.stale} }`;
   }
 }

@@ -1,5 +1,5 @@
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { HeaderFields } from "./earlier-headers.ts";
+import { http } from "./http.ts";
 import type { GuardedResponse } from "./response-calls.ts";
 
 /** The status line and headers of a response that is about to start. */
@@ -42,12 +42,12 @@ export function checkHead(response: GuardedResponse, head: Head): void {
   const http2 = response.stream !== undefined;
   const code = Math.trunc(Number(status));
   if (!(code >= (http2 ? 200 : 100) && code <= (http2 ? 599 : 999))) throw invalidStatus(status);
-  if (message !== undefined && !http2) validateHeaderValue("Status message", message);
+  if (message !== undefined && !http2) http().validateHeaderValue("Status message", message);
   const given = entriesOf(head.headers);
   for (const [name, value] of given) {
     if (name === "") continue;
-    validateHeaderName(name);
-    for (const one of Array.isArray(value) ? value : [value]) validateHeaderValue(name, one as string);
+    http().validateHeaderName(name);
+    for (const one of Array.isArray(value) ? value : [value]) http().validateHeaderValue(name, one as string);
   }
   if (!http2)
     checkTrailer(response, code, head.sized === true, new Set(given.map(([name]) => name.toLowerCase())));
