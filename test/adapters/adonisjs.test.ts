@@ -238,6 +238,9 @@ test("AdonisJS: `age` → seconds, or a length of time; anything else is a TypeE
     const [row] = (await factory.sessions.count()) === 0 ? [] : [await factory(null, config).read(id)];
     assert.deepEqual(row, { n: 1 }, String(age));
   }
+  const read = factory(null, { ...config, age: "1y", cookie: { maxAge: 7_200 } });
+  await read.write(randomUUID(), { n: 1 });
+  assert.equal(await factory.sessions.count(), 6);
   clock.advance(2 * hour);
   assert.equal(await factory.sessions.count(), 0);
   for (const age of ["soon", "", 0, NaN, -1])

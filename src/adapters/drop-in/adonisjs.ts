@@ -24,6 +24,8 @@ export interface AdonisContext {
 export interface AdonisSessionConfig {
   readonly age: string | number;
   readonly cookieName: string;
+  /** `maxAge` in seconds: the `age`, as AdonisJS reads it. */
+  readonly cookie?: { readonly maxAge?: any };
 }
 
 /** A store with tagging, as `@adonisjs/session` expects it. */
@@ -94,7 +96,7 @@ class RequestStore implements AdonisSessionStore {
     this.#dropIn = dropIn;
     this.#isCollection = context === null;
     this.#cookie = context?.request.cookie(config.cookieName, undefined);
-    this.#age = ageOf(config.age);
+    this.#age = ageOf(config);
   }
 
   /** A new visitor has an id that AdonisJS just made up: nothing is stored under it (promise 1). */
@@ -106,6 +108,7 @@ class RequestStore implements AdonisSessionStore {
 
   async write(sessionId: string, data: object): Promise<void> {
     const known = this.#known.get(sessionId);
+    if (known === null) return; // it ended, or this request ended it
     const user = known?.data[tag] ?? this.#user;
     const content = { ...plainObject(data, this.#dropIn.maxBytes), ...(user !== null && { [tag]: user }) };
     await this.#save(sessionId, content, known?.baseline ?? null);
@@ -197,9 +200,10 @@ function withoutTag(data: Values): Values {
   return rest;
 }
 
-/** Milliseconds of `age`: a number of seconds, or text such as "2h". */
-function ageOf(age: string | number): number {
-  const length = typeof age === "number" ? age * 1_000 : milliseconds(age.toLowerCase());
+/** Milliseconds of `age`: a number of seconds, or text such as "2h". AdonisJS reads further texts, such as "1y". */
+function ageOf({ age, cookie }: AdonisSessionConfig): number {
+  const read = typeof cookie?.maxAge === "number" ? cookie.maxAge * 1_000 : null;
+  const length = typeof age === "number" ? age * 1_000 : (milliseconds(age.toLowerCase()) ?? read);
   if (length !== null && length > 0) return length;
   throw new TypeError(
     `The \`age\` of the session configuration is ${JSON.stringify(age)}. Use seconds, or a length such as "2h" or "30 days".`,
