@@ -38,11 +38,11 @@ try {
   await once(spawn(process.execPath, args, { cwd: root, stdio: "inherit" }), "exit");
   const { testResults } = JSON.parse(readFileSync(output, "utf8")) as Report;
 
-  const statuses = ({ file, within = "" }: Row): string[] =>
+  const statuses = ({ file, within = [] }: Row): string[] =>
     testResults
       .filter(({ name }) => name.endsWith(file))
       .flatMap(({ assertionResults }) => assertionResults)
-      .filter(({ fullName }) => fullName.includes(within))
+      .filter(({ fullName }) => within.every((part) => fullName.includes(part)))
       .map(({ status }) => status);
   const ran = rows.filter((row) => {
     const found = statuses(row);

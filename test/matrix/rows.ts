@@ -8,8 +8,8 @@ export interface Row {
   readonly name: string;
   readonly version: string;
   readonly file: string;
-  /** A part of the full names of its tests; absent if all tests of the file are about it. */
-  readonly within?: string;
+  /** Parts of the full names of its tests; absent if all tests of the file are about it. */
+  readonly within?: readonly string[];
 }
 
 const lock = JSON.parse(readFileSync(join(import.meta.dirname, "../../package-lock.json"), "utf8")) as {
@@ -27,12 +27,12 @@ export function installed(name: string): string {
 
 const of =
   (group: Row["group"]) =>
-  (name: string, library: string, file: string, within?: string): Row => ({
+  (name: string, library: string, file: string, ...within: string[]): Row => ({
     group,
     name,
     version: installed(library),
     file,
-    ...(within !== undefined && { within }),
+    within,
   });
 
 const framework = (name: string, library: string, file: string): Row =>
@@ -42,13 +42,13 @@ const beside = (name: string, library: string, file: string): Row =>
 const driver = of("Drivers");
 const other = "test/drivers/contract.test.ts";
 const orm = (name: string, library: string): Row =>
-  of("ORMs")(name, library, "test/drivers/handles.test.ts", name);
+  of("ORMs")(name, library, "test/drivers/handles.test.ts", "→ works", name);
 const runtime = (name: string, version: string): Row => ({
   group: "Runtimes",
   name,
   version,
   file: "test/runtimes/walk.test.ts",
-  within: `${name} ${version}`,
+  within: [`${name} ${version}`],
 });
 
 export const rows: readonly Row[] = [
@@ -104,10 +104,11 @@ const headings: Readonly<Record<Row["group"], string>> = {
 
 /** README's table, of these rows and databases. */
 export function tableOf(shown: readonly Row[], databases: readonly string[]): string {
-  const lines = Object.entries(headings).map(([group, heading]) => {
+  const lines = Object.entries(headings).flatMap(([group, heading]) => {
     const named = new Map<string, string[]>();
     for (const { name, version } of shown.filter((row) => row.group === group))
       named.set(name, [...(named.get(name) ?? []), version]);
+    if (named.size === 0) return [];
     return `| ${heading} | ${[...named].map(([name, versions]) => `${name} ${versions.join(", ")}`).join(" · ")} |`;
   });
   return ["| | tested with |", "| --- | --- |", ...lines, `| Databases | ${databases.join(" · ")} |`].join(
