@@ -51,10 +51,10 @@ export function resolveDeviceBinding(
   if (given === undefined) return null;
   if (format !== undefined)
     problems.push(
-      "`deviceBinding` requires `keys`, so it cannot be combined with `format`, such as Rails mode.",
+      "`deviceBinding` requires `keys`: it cannot be combined with `format`, such as Rails mode.",
     );
   if (typeof given !== "object" || given === null) {
-    problems.push('`deviceBinding` must be an object of options, such as { mode: "offer" }.');
+    problems.push('`deviceBinding` must be an object, such as { mode: "offer" }.');
     return null;
   }
   const { mode, path = "/.well-known/stored-session", onUnbound } = given;
@@ -72,10 +72,9 @@ export function resolveDeviceBinding(
   const cookieLifetime = duration("cookieLifetime", "10 min", 1_000);
   const gracePeriod = duration("gracePeriod", "1 min", 0);
   if (typeof path !== "string" || !pathPattern.test(path))
-    wrong("path", "must begin with one / and contain only letters, digits and -._~/.");
+    wrong("path", "must begin with one / and have only letters, digits and -._~/.");
   if (onUnbound !== undefined && typeof onUnbound !== "function") wrong("onUnbound", "must be a function.");
-  if (onUnbound !== undefined && mode === "offer")
-    wrong("onUnbound", 'is called only with mode "require". Leave it out.');
+  if (onUnbound !== undefined && mode === "offer") wrong("onUnbound", 'is called only with mode "require".');
   const { name = "__Host-session", secure, domain, sameSite, partitioned, priority } = cookie;
   if (secure === false)
     problems.push(

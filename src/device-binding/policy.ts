@@ -39,7 +39,7 @@ export class Policy implements DevicePolicy {
         ? "device_required"
         : null;
     }
-    if (now < device.at + settling) return null;
+    if (Math.abs(now - device.at) < settling) return null; // a clock that was set back does not prolong it
     let refusal: DeviceRefusal = "device_cookie_missing";
     for (const value of this.options.cookie.read(cookieHeader)) {
       const until = this.tags.read(purpose.cookie, value, device.id);

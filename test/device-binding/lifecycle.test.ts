@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { afterEach, beforeEach, test } from "vitest";
 import type { AuditEvent } from "../../src/audit/events.ts";
 import { generateKey } from "../../src/index.ts";
-import { SoftwareDevice } from "../../src/testing/software-device.ts";
+import { challengeIn, SoftwareDevice } from "../../src/testing/software-device.ts";
 import { eachStore, type TestStore } from "../session/stores.ts";
 import { Browser, deviceCookie, minute, sessionCookie, world as worldOver } from "./world.ts";
 
@@ -70,6 +70,21 @@ eachStore((_name, create) => {
     time.now += 1;
     assert.equal(await underWay.user(), undefined);
     assert.equal(await before.user(), undefined);
+  });
+
+  test("device binding: the clock is set back after the registration → a stolen cookie opens nothing (R20, R60)", async () => {
+    const { browser, time } = world();
+    const owner = browser();
+    await owner.login();
+    time.now += 120 * minute;
+    const headers = await owner.request((session) => session.elevate({ level: "aal2" }));
+    const challenge = challengeIn(headers.get("secure-session-registration"));
+    await owner.register(owner.device.registration(challenge));
+    time.now -= 9_999;
+    assert.equal(await owner.thief(sessionCookie).user(), "42", "as are requests that were under way");
+    time.now -= 60 * minute;
+    assert.equal(await owner.thief(sessionCookie).user(), undefined);
+    assert.equal(await owner.user(), "42");
   });
 
   test("device binding: a login that is not bound, and an anonymous session → as without the option, statement by statement", async () => {

@@ -19,8 +19,8 @@ const manage = (deviceBinding: unknown, more: Partial<SessionManagerOptions> = {
   createSessionManager({ ...base, ...more, deviceBinding } as never);
 
 const wrong: readonly [what: string, deviceBinding: unknown, message: RegExp, more?: object][] = [
-  ["null", null, /`deviceBinding` must be an object of options, such as \{ mode: "offer" \}/],
-  ["true", true, /`deviceBinding` must be an object of options/],
+  ["null", null, /`deviceBinding` must be an object, such as \{ mode: "offer" \}/],
+  ["true", true, /`deviceBinding` must be an object/],
   ["no mode", {}, /`deviceBinding\.mode` is undefined: use "offer" or "require"/],
   ["another mode", { mode: "on" }, /`deviceBinding\.mode` is "on": use "offer" or "require"/],
   [
