@@ -19,6 +19,10 @@ if (options.help) {
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
 if (options.audit) process.exit(run(process.execPath, ["audit.ts", String(options.events)]));
+if (options.dashboard) {
+  const names = args.includes("--database") ? options.databases.join(",") : "sqlite,postgres";
+  process.exit(run(process.execPath, ["dashboard.ts", names, String(options.filler || 1_000_000)]));
+}
 if (options.start || !(options.core || options.peers)) run(process.execPath, ["start.ts"]);
 if (options.start) process.exit();
 if (!options.peers) run(process.execPath, ["core.ts"]);

@@ -28,6 +28,8 @@ export interface Options {
 export const usage = `usage: npm run bench -- [options]
   --core, --peers           only the core's costs, only the comparison with other stores
   --audit [--events 100000] only what the audit trail costs
+  --dashboard [--database sqlite,postgres] [--filler 1000000]
+                            only the pages of the dashboard, over so many sessions and as many events
   --start                   only sizes of bundles and the time of a first import
   --level store,http        both unless given
   --database LIST           ${databaseNames.join(",")}
@@ -45,6 +47,7 @@ const settings = {
   core: { type: "boolean", default: false },
   peers: { type: "boolean", default: false },
   start: { type: "boolean", default: false },
+  dashboard: { type: "boolean", default: false },
   audit: { type: "boolean", default: false },
   events: { type: "string", default: "100000" },
   profile: { type: "boolean", default: false },
@@ -67,6 +70,7 @@ export function readOptions(args: readonly string[]): Options & {
   peers: boolean;
   start: boolean;
   audit: boolean;
+  dashboard: boolean;
   /** Events of the audit trail to write and verify. */
   events: number;
   help: boolean;
@@ -77,6 +81,7 @@ export function readOptions(args: readonly string[]): Options & {
     peers: values.peers,
     start: values.start,
     audit: values.audit,
+    dashboard: values.dashboard,
     events: number("events", values.events),
     help: values.help,
     levels: chosen("level", values.level, ["store", "http"] as const),

@@ -31,6 +31,8 @@ const sizes = [
   { size: "narrow", width: 340, height: 190 },
 ] as const;
 
+type Size = (typeof sizes)[number];
+
 /**
  * Stacked columns as inline SVG, with the same numbers as a table below for those who cannot see it. Colors are variables of
  * the style sheet, so that one picture serves light and dark screens.
@@ -43,15 +45,29 @@ export function chart({ title, labels, series, id }: Chart): Html {
         >${series.map(({ name, color }) => html`<span class="key ${color}">${name}</span>`)}</span
       >
     </figcaption>
-    ${sizes.map((one) => picture(labels, series, one))}${numbers(labels, series, title)}
+    ${sizes.map((size) => raw(kept(labels, series, size)))}${numbers(labels, series, title)}
   </figure>`;
+}
+
+/** Pictures by what they show. Most of it is over and does not change, and drawing takes milliseconds. */
+const pictures = new Map<string, string>();
+const MOST_PICTURES = 50;
+
+function kept(labels: readonly string[], series: readonly Series[], size: Size): string {
+  const key = JSON.stringify([size, labels, series]);
+  const drawn = pictures.get(key) ?? picture(labels, series, size);
+  // The one used last goes last.
+  pictures.delete(key);
+  pictures.set(key, drawn);
+  if (pictures.size > MOST_PICTURES) pictures.delete(pictures.keys().next().value!);
+  return drawn;
 }
 
 function picture(
   labels: readonly string[],
   series: readonly Series[],
-  { size, width, height }: (typeof sizes)[number],
-): Html {
+  { size, width, height }: Size,
+): string {
   const drawn = init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
     drawn.setOption({
@@ -87,7 +103,7 @@ function picture(
         itemStyle: { color: `var(--${color})` },
       })),
     });
-    return raw(withoutStyles(drawn.renderToSVGString(), size));
+    return withoutStyles(drawn.renderToSVGString(), size);
   } finally {
     drawn.dispose();
   }

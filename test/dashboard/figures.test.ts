@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { chart } from "../../src/dashboard/chart.ts";
 import { Counts, periods, sumOf } from "../../src/dashboard/counts.ts";
 import { sampleOf } from "../../src/dashboard/sample.ts";
 import { recordsOf } from "../../src/manager.ts";
@@ -159,5 +160,29 @@ describe("sample of the table", () => {
     const spread = Math.sqrt(errors.reduce((sum, error) => sum + error * error, 0) / errors.length);
     expect(spread).toBeGreaterThan(0.5);
     expect(spread).toBeLessThan(1.6);
+  });
+});
+
+describe("charts of the dashboard", () => {
+  const draw = (...values: number[]): string =>
+    chart({
+      id: "c",
+      title: "Logins",
+      labels: values.map(String),
+      series: [{ name: "Logins", values, color: "blue" }],
+    }).toString();
+
+  test("the same numbers again → the same picture; one number differs → another one", () => {
+    const first = draw(1, 2, 3);
+    expect(draw(1, 2, 3)).toBe(first);
+    const [other, again] = [draw(1, 2, 4), draw(1, 2, 3)];
+    expect(other.match(/<svg[\s\S]*<\/svg>/)![0]).not.toBe(first.match(/<svg[\s\S]*<\/svg>/)![0]);
+    expect(again).toBe(first);
+  });
+
+  test("one for wide screens and one for phones → neither has a style, a handler or a name for screen readers", () => {
+    const markup = draw(5, 6);
+    expect(markup.match(/<svg class="(wide|narrow)" aria-hidden="true" focusable="false" /g)).toHaveLength(2);
+    expect(markup).not.toMatch(/<style| style=| on\w+=/);
   });
 });
