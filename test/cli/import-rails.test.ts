@@ -218,6 +218,7 @@ export const rails = {
       /These keys open none of the first 4 sessions/,
     );
     await refused([...rails, "--user-path", "a.b"], 2, /Use --user-key instead/);
+    await refused([...rails, "--fields", "user.name"], 2, /--fields is not an option for stored_session/);
     await refused([...rails, "--lifetime", "1 h"], 2, /--lifetime cannot be used with/);
     await refused([...rails, "--from-table", "a; DROP"], 2, /is not a valid table name/);
     await refused(

@@ -23,6 +23,7 @@ import { exitCodes, Failure } from "../failure.ts";
 import { number } from "../../shared/wording.ts";
 import { keyOfUser } from "../options.ts";
 import { findingSql } from "./left-out.ts";
+import { flagOf } from "./libraries.ts";
 import { openDropIn, otherTable, unreachable } from "./read.ts";
 import { urlVariable, type Source } from "./sources.ts";
 import { note, type Tally } from "./tally.ts";
@@ -139,7 +140,12 @@ function fill(tally: Tally, counts: ImportResult): void {
   tally.skipped.ended = counts.ended;
 }
 
-function assertOptions({ userPath, lifetime }: ImportCommandOptions): void {
+function assertOptions({ userPath, lifetime, ...others }: ImportCommandOptions): void {
+  const wrong = (["fields", "fileExtension", "prefix", "userTable"] as const).find(
+    (name) => others[name] !== undefined,
+  );
+  if (wrong !== undefined)
+    throw new Failure(`${flagOf(wrong)} is not an option for ${railsSource.name}.`, exitCodes.usage);
   if (userPath !== undefined) {
     throw new Failure(`Use --user-key instead of --user-path with ${railsSource.name}.`, exitCodes.usage);
   }
