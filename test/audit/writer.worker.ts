@@ -30,6 +30,8 @@ const sessions = createSessionManager({
   store,
   keys: options.keys,
   cookie: { secure: false },
+  // Many processes wait for one file on a busy machine.
+  storeTimeout: "1 min",
   audit: { checkpointEvery: 300 },
 });
 
