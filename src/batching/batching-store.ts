@@ -226,6 +226,8 @@ export class BatchingStore {
       await Promise.race([this.store.close(), late]);
     } finally {
       clearTimeout(timer);
+      this.#deadlines.close();
+      this.#laterDeadlines.close();
     }
   }
 
@@ -290,9 +292,9 @@ export class BatchingStore {
   }
 
   #begin(operation: Operation): void {
+    operation.deadlines.add(operation);
     if (this.#isLong(operation)) this.#openLong++;
     else this.#open++;
-    operation.deadlines.add(operation);
   }
 
   /** `close` does not wait for these, and they do not delay others. */

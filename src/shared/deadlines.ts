@@ -46,12 +46,13 @@ export class Deadlines {
   }
 
   add(entry: Limited): void {
+    if (!this.#last) this.#begin();
     const now = performance.now();
     entry.deadline = now - this.#lag.begin(now) + this.limit;
     entry.earlier = this.#last;
     entry.later = null;
     if (this.#last) this.#last.later = entry;
-    else this.#begin(entry);
+    else this.#first = entry;
     this.#last = entry;
   }
 
@@ -77,8 +78,15 @@ export class Deadlines {
     }
   }
 
-  #begin(entry: Limited): void {
-    this.#first = entry;
+  /** Lets go of the timer, of which some runtimes have few. A later entry sets it again. */
+  close(): void {
+    if (this.#first || !this.#timer) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  /** Before anything else is changed: a runtime may refuse one more timer. */
+  #begin(): void {
     // A running timer at worst fires too early, and is then set again.
     if (this.#timer) this.#timer.ref();
     else this.#set(this.limit);

@@ -22,9 +22,9 @@ export class EventLoopLag {
 
   /** Starts a measurement. Returns the total lag so far, in milliseconds. */
   begin(now: number): number {
+    if (this.#due === 0) this.#set(now);
     this.#measured++;
     this.#wasUsed = true;
-    if (this.#due === 0) this.#set(now);
     return this.until(now);
   }
 
@@ -38,8 +38,9 @@ export class EventLoopLag {
   }
 
   #set(now: number): void {
-    this.#due = now + this.#period;
+    // The timer first: where a runtime refuses it, a time that it is due would count as lag for ever.
     outsideRequests(() => setTimeout(() => this.#fire(), this.#period).unref());
+    this.#due = now + this.#period;
   }
 
   #fire(): void {

@@ -90,6 +90,8 @@ export class TimeLimit {
   close(): void {
     this.#closing = true;
     this.#lists?.longer.expireAll();
+    this.#lists?.longer.close();
+    this.#lists?.usual.close();
   }
 
   #keep<T>(working: Promise<T>, { isBroken, release }: Checkout<T>): void {
