@@ -55,6 +55,8 @@ export class Counts {
   readonly #store: AuditStore;
   readonly #clock: () => number;
   readonly #kept = new Map<string, readonly DayCount[]>();
+  /** How many events of each day were pruned when its pieces were counted. */
+  readonly #prunedOf = new Map<number, number>();
   #filling: Promise<void> | null = null;
 
   constructor(store: AuditStore, clock: () => number) {
@@ -69,6 +71,8 @@ export class Counts {
     const now = this.#clock();
     const current = Math.floor(now / step) * step;
     const starts = Array.from({ length: steps }, (_, index) => current - (steps - 1 - index) * step);
+    const pruned = step === DAY ? await this.#store.prunedCounts(starts[0]! / DAY, current / DAY + 1) : [];
+    if (step === DAY) this.#forgetPruned(starts, pruned);
     const missing = starts
       .flatMap((from) => this.#partsOf({ from, step }))
       .filter((part) => !this.#kept.has(keyOf(part)))
@@ -76,7 +80,6 @@ export class Counts {
     const counted = new Map<string, readonly DayCount[]>();
     for (const part of missing.slice(0, AT_ONCE)) counted.set(keyOf(part), await this.#count(part));
     this.#fill(missing.slice(AT_ONCE));
-    const pruned = step === DAY ? await this.#store.prunedCounts(starts[0]! / DAY, current / DAY + 1) : [];
     const pieces = starts.map((from): Piece => {
       const parts = this.#partsOf({ from, step }).map(
         (part) => counted.get(keyOf(part)) ?? this.#kept.get(keyOf(part)),
@@ -93,6 +96,16 @@ export class Counts {
   /** Resolves when nothing is counted in the background. */
   async settled(): Promise<void> {
     while (this.#filling !== null) await this.#filling;
+  }
+
+  /** Events that were pruned since a day was counted would count twice. */
+  #forgetPruned(days: readonly number[], pruned: readonly DayCount[]): void {
+    for (const from of days) {
+      const count = sumOf(pruned, ({ day }) => day === from / DAY);
+      if (count !== (this.#prunedOf.get(from) ?? 0)) this.#kept.delete(keyOf({ from, step: DAY }));
+      this.#prunedOf.set(from, count);
+    }
+    for (const from of this.#prunedOf.keys()) if (from < days[0]!) this.#prunedOf.delete(from);
   }
 
   /** What to count for a piece: a day that still goes on is made of its hours, most of which are over. */

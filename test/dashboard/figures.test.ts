@@ -49,6 +49,28 @@ describe("counts of the dashboard", () => {
     },
   );
 
+  test("a day whose events are pruned after it was counted → counted again, and each event once", async () => {
+    const now = Date.UTC(2026, 10, 30, 12, 34);
+    const day = Math.floor(now / 86_400_000) - 10;
+    const event: DayCount = { day, event: 2, outcome: 0, device: 1, count: 100 };
+    const held = { live: [event], pruned: [] as DayCount[] };
+    const store = {
+      count: async (since: number, until: number) =>
+        held.live.filter((one) => since <= one.day * 86_400_000 && one.day * 86_400_000 < until),
+      prunedCounts: async () => held.pruned,
+    };
+    const counts = new Counts(store as unknown as AuditStore, () => now);
+    const total = async (): Promise<number> => {
+      await counts.figures("month");
+      await counts.settled();
+      const { pieces } = await counts.figures("month");
+      return pieces.reduce((sum, piece) => sum + sumOf(piece.counts, () => true), 0);
+    };
+    expect(await total()).toBe(100);
+    held.pruned = held.live.splice(0);
+    expect(await total()).toBe(100);
+  });
+
   test("a piece that has just ended → is counted again until late transactions are over, then never", async () => {
     const now = { now: Date.UTC(2026, 10, 30, 12, 0, 30) };
     const { counts, asked } = counting(now);
