@@ -30,6 +30,11 @@ export function refreshSubject(bindingId: Uint8Array, proofs: number): Subject {
   return { of: purpose.refresh, subject: at(proofs), used };
 }
 
+/** A challenge to prove a binding whose session was not found. It never counts as a proof: no binding has so many. */
+export function missingSubject(bindingId: Uint8Array): Subject {
+  return { of: purpose.refresh, subject: Buffer.concat([bindingId, Buffer.alloc(8, 0xff)]), used: [] };
+}
+
 /** Why a challenge is refused; null if it is ours, of this subject, unused and at most 5 minutes old. */
 export function challengeRefusal(
   { tags, now }: Policy,

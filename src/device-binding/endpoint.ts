@@ -7,7 +7,13 @@ import { publishDevice } from "../session/device-policy.ts";
 import type { Records } from "../session/records.ts";
 import { publishReason } from "../session/refusal.ts";
 import type { DeviceRefusal } from "../telemetry/device-refusals.ts";
-import { challengeRefusal, refreshSubject, registrationSubject, type Subject } from "./challenges.ts";
+import {
+  challengeRefusal,
+  missingSubject,
+  refreshSubject,
+  registrationSubject,
+  type Subject,
+} from "./challenges.ts";
 import { BoundSessions, type Visited } from "./bound-sessions.ts";
 import { policyOf, type Policy } from "./policy.ts";
 import { parseProof, type Proof } from "./proof.ts";
@@ -83,13 +89,7 @@ class Endpoint {
   async refresh(id: string): Promise<DeviceAnswer> {
     if (!/^[\w-]{22}$/.test(id)) return this.#refuse(null, "device_session_mismatch");
     const visited = await this.#sessions.find(this.#cookies);
-    if (visited === null) {
-      // Another request may have given the session a new id. The browser signs, and repeats this with its cookies of then.
-      const isLate = this.#proof === null && this.#sessions.hasToken(this.#cookies);
-      if (isLate) return this.#challenge(id, refreshSubject(Buffer.from(id, "base64url"), 0));
-      publishReason(null, "device_session_unknown", this.#records.settings);
-      return answer(200, { session_identifier: id, continue: false });
-    }
+    if (visited === null) return this.#missing(id);
     const { device } = visited.content;
     if (device === undefined || nameOf(device) !== id) {
       publishReason(visited.row.id, "device_session_mismatch", this.#records.settings);
@@ -113,6 +113,24 @@ class Endpoint {
   }
 
   /**
+   * The answer to a refresh whose cookie has no session. Another request may have given the session a new id, and the
+   * browser may not have had the new cookie when it sent this one. So it signs once more, and sends its cookies of then.
+   */
+  #missing(id: string): DeviceAnswer {
+    const subject = missingSubject(Buffer.from(id, "base64url"));
+    if (this.#sessions.hasToken(this.#cookies) && !this.#answers(subject))
+      return this.#challenge(id, subject);
+    publishReason(null, "device_session_unknown", this.#records.settings);
+    return answer(200, { session_identifier: id, continue: false });
+  }
+
+  /** Whether the proof answers a challenge of this subject, of any age. There is no key to verify it with. */
+  #answers({ of, subject }: Subject): boolean {
+    const proof = parseProof(this.#proof ?? "");
+    return typeof proof !== "string" && this.#policy.tags.read(of, proof.challenge, subject) !== null;
+  }
+
+  /**
    * Writes the binding into the row, unless what the row holds by then forbids it: of two requests with the same challenge,
    * only one writes.
    */
@@ -124,6 +142,7 @@ class Endpoint {
   ): Promise<DeviceAnswer> {
     let visited: Visited | null = found;
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      if (visited === null && outcome === "refreshed") return this.#missing(nameOf(device));
       const refusal: DeviceRefusal | null =
         visited === null ? "device_session_unknown" : forbids(visited.content);
       if (visited === null || refusal !== null) {
