@@ -258,15 +258,18 @@ describe("dashboard: the audit trail", () => {
     );
   });
 
-  test("R48: reading events → each page is recorded with its reader, and the next page of a list is not", async () => {
+  test("R48: reading events → each page is recorded with its reader, also one with an `after` of the client's choice", async () => {
     const it = world();
     await it.login("alice");
     const browser = new Browser(it.handler);
     await browser.text("/user?id=alice");
     await browser.text("/audit");
+    const made = await browser.text(`/audit?user=alice&after=999999999999999.${"A".repeat(32)}:1`);
+    expect(made).toContain("Login");
     await browser.post("/audit", { action: "export", format: "json" });
     const read = (await it.events()).filter(({ type }) => type === "trail.read");
-    expect(read.map(({ reason }) => reason)).toEqual(["history of a user", "list", "export as json"]);
+    expect(read.map(({ reason }) => reason)).toEqual(["history of a user", "list", "list", "export as json"]);
+    expect(read[2]!.user).toBe("alice");
     expect(read.every(({ actor }) => actor === "ada@example.org")).toBe(true);
   });
 

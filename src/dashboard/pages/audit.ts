@@ -95,12 +95,11 @@ function filterForm(view: View, { user, session, type, since, until }: Filter): 
 
 async function page(view: View, filter: Filter, query: AuditListOptions): Promise<Html> {
   const after = afterIn(view.query);
-  if (after === null) {
-    await record(view, "trail.read", {
-      reason: "list",
-      ...(query.user !== undefined && { user: String(query.user) }),
-    });
-  }
+  // Also for the next page of a list: `after` is the client's to choose, and so is the first page that it names.
+  await record(view, "trail.read", {
+    reason: "list",
+    ...(query.user !== undefined && { user: String(query.user) }),
+  });
   const events: AuditEvent[] = [];
   const options = { ...query, newestFirst: true, limit: PAGE + 1, ...(after && { after }) };
   for await (const event of view.sessions.audit.list(options)) events.push(event);
