@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   fetchRequestOf,
-  fetchUrlOf,
   sendFetchResponse,
+  sentPathOf,
   type NodeRequest,
 } from "../adapters/node/fetch-handler.ts";
 import type { DashboardHandler } from "./dashboard.ts";
+import { textResponse } from "./responses.ts";
 
 /** Middleware for Express, Connect, NestJS and `node:http`. */
 export type NodeMount = (
@@ -44,18 +45,34 @@ async function handle(
   native: NodeRequest,
   response: ServerResponse,
 ): Promise<boolean> {
+  if (!isOurs(handler, native)) return false;
+  await sendFetchResponse(await answerTo(handler, native, response, native), response);
+  return true;
+}
+
+/**
+ * Whether the path as it was sent is one of the dashboard. Asked before anything touches the body: the application's parsers
+ * read it where the path is not ours.
+ */
+function isOurs(handler: DashboardHandler, native: NodeRequest): boolean {
+  const url = sentPathOf(native);
+  return url !== null && handler.covers({ url: url.href });
+}
+
+/** What the dashboard answers; 400 to what is no request in the sense of fetch, such as one with an invalid `Host`. */
+async function answerTo(
+  handler: DashboardHandler,
+  incoming: NodeRequest,
+  response: ServerResponse,
+  native: unknown,
+): Promise<Response> {
   let request: Request;
   try {
-    // Before anything touches the body: the application's parsers read it where the path is not ours.
-    if (!handler.covers({ url: fetchUrlOf(native).href })) return false;
-    request = fetchRequestOf(native, response);
+    request = fetchRequestOf(incoming, response);
   } catch {
-    response.statusCode = 400;
-    response.end("Bad request\n");
-    return true;
+    return textResponse(400, "Bad request");
   }
-  await sendFetchResponse(await handler(request, { native }), response);
-  return true;
+  return handler(request, { native });
 }
 
 /** As much of Koa's context as a mount uses. */
@@ -71,10 +88,9 @@ export function toKoa(
   handler: DashboardHandler,
 ): (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown> {
   return async (context, next) => {
-    if (!handler.covers({ url: fetchUrlOf(context.req).href })) return await next();
-    const native = Object.assign(context.req, { body: context.request.body });
-    const request = fetchRequestOf(native, context.res);
-    const answer = await handler(request, { native: context });
+    if (!isOurs(handler, context.req)) return await next();
+    const incoming = Object.assign(context.req, { body: context.request.body });
+    const answer = await answerTo(handler, incoming, context.res, context);
     // Koa would send its own answer otherwise. What other middleware has set, such as the session's cookie, is sent too.
     context.respond = false;
     await sendFetchResponse(answer, context.res);
@@ -108,7 +124,7 @@ export function toFastify(handler: DashboardHandler): (app: any) => Promise<void
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_request, _payload, done) => done(null));
     const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
-      const response = await handler(fetchRequestOf(request.raw, reply.raw), { native: request });
+      const response = await answerTo(handler, request.raw, reply.raw, request);
       void reply.status(response.status);
       for (const [name, value] of response.headers) if (name !== "set-cookie") void reply.header(name, value);
       const cookies = response.headers.getSetCookie();

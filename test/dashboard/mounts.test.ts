@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import express from "express";
 import fastify from "fastify";
 import { Hono } from "hono";
@@ -160,6 +160,108 @@ describe.each(Object.entries(mounts))("dashboard in %s", (_, mount) => {
       await mounted.close();
     }
   });
+});
+
+/** What a server answers to a request that no HTTP library sends as it is. */
+function sent(url: string, target: string, host: string, method = "GET"): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    let text = "";
+    const socket = connect(Number(port), hostname, () =>
+      socket.write(`${method} ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
+    );
+    socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    socket.on("close", () => resolve(text)).on("error", reject);
+  });
+}
+
+const guarded: Readonly<Record<string, (it: World) => Promise<Mounted>>> = {
+  Express: ({ handler }) => {
+    const app = express();
+    app.use("/admin", (_req, res) => void res.status(401).send("guard"));
+    app.use(toNode(handler));
+    app.use((_req, res) => void res.send("application"));
+    return listening(createServer(app));
+  },
+  "node:http": ({ handler }) => {
+    const mount = toNode(handler);
+    return listening(
+      createServer((req, res) => {
+        if (req.url!.startsWith("/admin")) return void res.writeHead(401).end("guard");
+        mount(req, res, () => res.end("application"));
+      }),
+    );
+  },
+  Koa: ({ handler }) => {
+    const app = new Koa();
+    app.use((context, next) => {
+      if (!context.path.startsWith("/admin")) return next();
+      context.status = 401;
+      context.body = "guard";
+      return undefined;
+    });
+    app.use(toKoa(handler));
+    app.use((context) => void (context.body = "application"));
+    return listening(createServer(app.callback() as RequestListener));
+  },
+};
+
+describe.each(Object.entries(guarded))("dashboard behind a guard of the path in %s", (_, mount) => {
+  test.each([
+    ["/pub/../admin/sessions/keys", "x"],
+    ["/pub/%2e%2e/admin/sessions/keys", "x"],
+    ["/pub/.%2E/admin/sessions/keys", "x"],
+    ["/pub\\..\\admin/sessions/keys", "x"],
+    ["/./admin/sessions/keys", "x"],
+    ["\\admin/sessions/keys", "x"],
+    ["/other", "x/admin/sessions/keys?"],
+    ["/other", "x/admin/sessions/keys#"],
+    ["/other", "x\\admin\\sessions\\keys?"],
+    ["/other", "x@y/admin/sessions/keys?"],
+  ])(
+    "R52: %s with Host %s → does not reach the dashboard: `authorize` is not asked",
+    async (target, host) => {
+      let asked = 0;
+      const mounted = await mount(world({}, { authorize: () => (asked++, null) }));
+      try {
+        expect(await sent(mounted.url, "/admin/sessions/keys", "x")).toContain("guard");
+        expect(await sent(mounted.url, target, host)).toMatch(/^HTTP\/1.1 (200|400|404) /);
+        expect(asked).toBe(0);
+      } finally {
+        await mounted.close();
+      }
+    },
+  );
+});
+
+describe.each(Object.entries(mounts).filter(([name]) => name !== "Hono"))("dashboard in %s", (_, mount) => {
+  test.each([
+    ["http://x/foo", "x"],
+    ["/foo", "bad host"],
+    ["/foo", ""],
+    ["/foo", "x:99999"],
+  ])("%s with Host %j at a path of the application → stays the application's", async (target, host) => {
+    const mounted = await mount(world());
+    try {
+      expect(await sent(mounted.url, target, host)).toMatch(/^HTTP\/1.1 200 [\s\S]*application/);
+    } finally {
+      await mounted.close();
+    }
+  });
+
+  test.each(["bad host", "", "x:99999", "x/y", "x@y"])(
+    "R52: Host %j at a path of the dashboard → 400, and `authorize` is not asked",
+    async (host) => {
+      let asked = 0;
+      const mounted = await mount(world({}, { authorize: () => (asked++, null) }));
+      try {
+        expect(await sent(mounted.url, base, host)).toMatch(/^HTTP\/1.1 400 /);
+        expect(asked).toBe(0);
+      } finally {
+        await mounted.close();
+      }
+    },
+  );
 });
 
 test("dashboard in Next.js: the handler is the route handler of `[[...path]]` → a NextRequest is answered", async () => {

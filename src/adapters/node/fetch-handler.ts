@@ -9,15 +9,32 @@ export type NodeRequest = IncomingMessage & {
   readonly body?: unknown;
 };
 
+/** What may stand in a URL as its host. Anything else, such as a slash, would move the path. */
+const HOST = /^[\w.:[\]-]+$/;
+
 /**
- * The address of a request, without touching its body.
- * @throws {TypeError} the client sent no valid host or path
+ * The path and query of a request as a URL under a host of no meaning, without touching the body. Null if the path is not
+ * one, such as `*`, or is not in normal form, such as `/a/../b`: a guard in front that looks at the path as it was sent
+ * would see another one than whoever reads the URL.
  */
-export function fetchUrlOf(request: NodeRequest): URL {
+export function sentPathOf(request: NodeRequest): URL | null {
+  const target = targetOf(request);
+  const url = URL.parse(`http://localhost${target}`);
+  return url?.pathname === target.split("?", 1)[0] ? url : null;
+}
+
+function targetOf({ originalUrl, url }: NodeRequest): string {
+  return originalUrl ?? url ?? "/";
+}
+
+/** @throws {TypeError} the client sent no valid host or path */
+function urlOf(request: NodeRequest): URL {
   const scheme = "encrypted" in request.socket ? "https" : "http";
   const host = request.headers.host ?? String(request.headers[":authority"] ?? "localhost");
+  if (!HOST.test(host) || sentPathOf(request) === null)
+    throw new TypeError("This is not a valid host or path.");
   // Not `new URL(path, base)`: a path that begins with two slashes would name another host.
-  return new URL(`${scheme}://${host}${request.originalUrl ?? request.url ?? "/"}`);
+  return new URL(`${scheme}://${host}${targetOf(request)}`);
 }
 
 /**
@@ -31,7 +48,7 @@ export function fetchRequestOf(request: NodeRequest, response: ServerResponse): 
   response.once("close", () => {
     if (!response.writableFinished) left.abort();
   });
-  const url = fetchUrlOf(request);
+  const url = urlOf(request);
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
     if (value === undefined || name.startsWith(":")) continue;
