@@ -4,8 +4,6 @@ import type { AddressInfo } from "node:net";
 import { parseCookie } from "cookie";
 import { randomBytes } from "../sealing/random.ts";
 
-const COOKIE = "stored-session-operator";
-
 /** A web server that only the person at this machine reaches, and only with the link. */
 export interface Loopback {
   /** Works once: whoever opens it first is let in. */
@@ -24,6 +22,8 @@ export async function serveOnce(
   port: number,
 ): Promise<Loopback> {
   const cookie = secret();
+  // With the port: browsers send a cookie to every port of a host, and each command here needs its own.
+  const cookieName = (): string => `stored-session-operator-${portOf(server)}`;
   let token: string | null = secret();
   const server = createServer((request, response) => {
     const refuse = (status: number, text: string): void => {
@@ -35,7 +35,9 @@ export async function serveOnce(
     };
     if (request.headers.host !== hostOf(server))
       return refuse(421, "Open the link that the command printed.");
-    const url = new URL(`http://${hostOf(server)}${request.url ?? "/"}`);
+    // Anything may be sent here as a path, also by those who do not have the link: "*", or a whole URL.
+    const url = request.url?.startsWith("/") ? URL.parse(`http://${hostOf(server)}${request.url}`) : null;
+    if (url === null) return refuse(400, "This is not a path.");
     const given = url.searchParams.get("token");
     if (url.pathname === "/" && given !== null) {
       if (token === null || !isSame(given, token)) {
@@ -44,13 +46,13 @@ export async function serveOnce(
       token = null;
       response.writeHead(303, {
         location: "/",
-        "set-cookie": `${COOKIE}=${cookie}; HttpOnly; SameSite=Strict; Path=/`,
+        "set-cookie": `${cookieName()}=${cookie}; HttpOnly; SameSite=Strict; Path=/`,
         "cache-control": "no-store",
         "referrer-policy": "no-referrer",
       });
       return void response.end();
     }
-    if (!isSame(parseCookie(request.headers.cookie ?? "")[COOKIE] ?? "", cookie)) {
+    if (!isSame(parseCookie(request.headers.cookie ?? "")[cookieName()] ?? "", cookie)) {
       return refuse(403, "Open the link that the command printed.");
     }
     listener(request, response);
@@ -70,7 +72,11 @@ export async function serveOnce(
 }
 
 function hostOf(server: Server): string {
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `127.0.0.1:${portOf(server)}`;
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
 }
 
 function secret(): string {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { createSessionManager } from "../../src/manager.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
@@ -49,7 +50,7 @@ test("stored-session dashboard: start → a link that works once, on the loopbac
   const opened = await fetch(link, { redirect: "manual" });
   expect(opened.status).toBe(303);
   const set = opened.headers.get("set-cookie")!;
-  expect(set).toMatch(/^stored-session-operator=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/$/);
+  expect(set).toMatch(/^stored-session-operator-\d+=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/$/);
   const cookie = set.split(";")[0]!;
   expect((await fetch(link, { redirect: "manual" })).status).toBe(403);
   const page = await fetch(`${origin}/user?id=alice`, { headers: { cookie } });
@@ -72,6 +73,49 @@ test("stored-session dashboard: another host name → 421 (DNS rebinding)", asyn
   });
   expect(answer).toBe(421);
   await server.close();
+});
+
+test.each(["GET http://x/", "OPTIONS *", "GET x", "GET //[", "GET http://127.0.0.1/?token=x"])(
+  "stored-session dashboard: `%s` without a cookie → is refused, and the server goes on",
+  async (start) => {
+    const server = await serveOnce((_, response) => response.end("shown"), 0);
+    const { port } = new URL(server.link);
+    const answer = await new Promise<string>((resolve, reject) => {
+      let text = "";
+      const socket = connect(Number(port), "127.0.0.1", () =>
+        socket.write(`${start} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`),
+      );
+      socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      socket.on("close", () => resolve(text)).on("error", reject);
+      setTimeout(() => reject(new Error("no answer")), 10_000).unref();
+    });
+    expect(answer).toMatch(/^HTTP\/1.1 40[03] /);
+    expect((await fetch(server.link, { redirect: "manual" })).status).toBe(303);
+    await server.close();
+  },
+);
+
+test("stored-session dashboard: two at once in one browser → each keeps its own cookie", async () => {
+  const [first, second] = [
+    await serveOnce((_, response) => response.end("first"), 0),
+    await serveOnce((_, response) => response.end("second"), 0),
+  ];
+  // Browsers keep one cookie of each name for 127.0.0.1, whatever the port.
+  const jar = new Map<string, string>();
+  for (const { link } of [first, second]) {
+    const set = (await fetch(link, { redirect: "manual" })).headers.get("set-cookie")!;
+    const [name, value] = set.split(";")[0]!.split("=") as [string, string];
+    jar.set(name, value);
+  }
+  const cookie = [...jar].map((pair) => pair.join("=")).join("; ");
+  for (const [{ link }, text] of [
+    [first, "first"],
+    [second, "second"],
+  ] as const) {
+    expect(await (await fetch(new URL("/", link), { headers: { cookie } })).text()).toBe(text);
+  }
+  await first.close();
+  await second.close();
 });
 
 test("stored-session dashboard --read-only → no form that ends, reveals or exports; a port in use → says so", async () => {
