@@ -10,6 +10,7 @@ import { withoutSession } from "./prerendered.ts";
 import { plainError, respond } from "./respond.ts";
 import { kept, lazySessions, refuseManager, shareManager, type LazySessions } from "./shared-manager.ts";
 
+export { withDeviceBinding } from "./device-handler.ts";
 export type { FreshOptions, GuardOptions } from "./fresh.ts";
 export type { LazySessions } from "./shared-manager.ts";
 

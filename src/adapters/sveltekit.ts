@@ -18,6 +18,7 @@ import {
 import { redirectOf, shownBy } from "./sveltekit/responses.ts";
 import type { SvelteKitEvent } from "./sveltekit/events.ts";
 
+export { withDeviceBinding } from "./device-handler.ts";
 export type { FreshOptions, GuardOptions } from "./fresh.ts";
 export type { LazySessions } from "./shared-manager.ts";
 

@@ -56,6 +56,23 @@ export function astroPages(start: () => Promise<RunningApp>): void {
       }
     });
 
+  check(
+    "a proof of a browser is the first request → answered; forms of another site → 403 (R60)",
+    async ({ visitor }) => {
+      world.managerOptions = { ...world.managerOptions, deviceBinding: { mode: "offer" } };
+      const post = (headers: Record<string, string>) =>
+        visitor().get("/.well-known/stored-session", { method: "POST", headers });
+      const proof = await post({ "secure-session-response": "x" });
+      assert.deepEqual([proof.status, proof.body], [401, '{"error":"device_session_unknown"}']);
+      const origin = "https://evil.example";
+      for (const more of [{}, { "secure-session-response": "x", "content-type": "text/plain" }]) {
+        const { status, body } = await post({ origin, ...more });
+        assert.equal(status, 403);
+        assert.match(body, /Cross-site POST form submissions are forbidden/);
+      }
+    },
+  );
+
   check("nobody's page → no statement and no cookie (promise 1)", async ({ visitor, watched }) => {
     const { status, setCookies } = await visitor().get("/page");
     assert.deepEqual([status, setCookies, watched.calls], [200, [], []]);

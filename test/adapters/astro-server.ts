@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { withDeviceBinding } from "../../src/adapters/astro.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -29,10 +30,13 @@ export async function serveAstro(
   const { handler } = (await import(pathToFileURL(join(dir, "dist/server/entry.mjs")).href)) as {
     handler: Handler;
   };
+  const handle = withDeviceBinding(handler);
   return (before) =>
     createServer((request, response) => {
       before?.(response);
-      request.headers["content-type"] ??= "application/json"; // Astro takes a POST without one for a form of another site
-      void handler(request, response);
+      // Astro takes a POST without one for a form of another site. Browsers send none to the endpoint of device-bound sessions.
+      if (request.url !== "/.well-known/stored-session")
+        request.headers["content-type"] ??= "application/json";
+      void handle(request, response);
     }).listen(0, "127.0.0.1");
 }

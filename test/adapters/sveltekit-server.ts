@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { withDeviceBinding } from "../../src/adapters/sveltekit.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -23,10 +24,13 @@ export async function serveSvelteKit(dir: string): Promise<() => Server> {
   const { handler } = (await import(pathToFileURL(join(dir, "dist/node/handler.js")).href)) as {
     handler: RequestListener;
   };
+  const handle = withDeviceBinding(handler);
   return () =>
     createServer((request, response) => {
       request.headers["x-forwarded-proto"] ??= "http";
-      request.headers["content-type"] ??= "application/json"; // SvelteKit takes a POST without one for a form of another site
-      handler(request, response);
+      // SvelteKit takes a POST without one for a form of another site. Browsers send none to the endpoint of device-bound sessions.
+      if (request.url !== "/.well-known/stored-session")
+        request.headers["content-type"] ??= "application/json";
+      handle(request, response);
     }).listen(0, "127.0.0.1");
 }

@@ -223,6 +223,7 @@ const table: Record<string, Record<string, (module: any) => Case | string>> = {
     requireFresh: (module) => fresh(module.requireFresh),
   },
   "./astro": {
+    withDeviceBinding: () => "takes a request handler",
     astroSessions: (module) => ({
       call: (options) => module.astroSessions(create, options),
       options: { property: "text", address: "function", onError: "function" },
@@ -230,6 +231,7 @@ const table: Record<string, Record<string, (module: any) => Case | string>> = {
     requireFresh: (module) => fresh(module.requireFresh),
   },
   "./sveltekit": {
+    withDeviceBinding: () => "takes a request handler",
     svelteKitSessions: (module) => ({
       call: (options) => module.svelteKitSessions(create, options),
       base: { building: false },
