@@ -30,9 +30,11 @@ export class Loader {
     this.#rejected = new RejectedCookies(records.settings.clock, records.settings.audit?.refusals);
   }
 
+  /** @param again how often to load once more because another request changed the login that was to be ended */
   async load<Data>(
     cookieHeader: string | null | undefined,
     client: ClientSource | undefined,
+    again: number = 10,
   ): Promise<Session<Data>> {
     if (typeof cookieHeader !== "string" && cookieHeader !== undefined && cookieHeader !== null) {
       throw new TypeError(
@@ -54,7 +56,8 @@ export class Loader {
     const { device, schema } = this.#settings;
     if (device !== null && cookieHeader) {
       const unbound = await this.#checkDevice(state, device, cookieHeader);
-      if (unbound !== null) {
+      if (unbound === "changed" && again > 0) return this.load(cookieHeader, client, again - 1);
+      if (unbound !== null && unbound !== "changed") {
         const session = sessionOver<Data>(state);
         await device.ended(unbound, session);
         return session;
@@ -69,13 +72,14 @@ export class Loader {
   /**
    * Serves a session that is bound to a device only to requests that prove the device. Others continue with an anonymous
    * session, and the row stays as it is.
-   * @returns the login that was ended because it had to be bound; null if none was
+   * @returns the login that was ended because it had to be bound; null if none was; "changed" if it was to be ended, but
+   *   another request changed it meanwhile, and may have bound it
    */
   async #checkDevice(
     state: SessionState,
     device: DevicePolicy,
     cookieHeader: string,
-  ): Promise<EndedLogin | null> {
+  ): Promise<EndedLogin | "changed" | null> {
     const { stored } = state;
     state.device.clear = device.clear(cookieHeader);
     if (stored === null || stored.row.userRef === null) return null; // nobody is logged in
@@ -91,13 +95,13 @@ export class Loader {
     const { row } = stored;
     const reason = device.refusal(content, row, cookieHeader);
     if (reason === null) return null;
-    publishReason(row.id, reason, this.#settings);
-    const isEnded =
-      reason === "device_required" &&
-      (await this.#records.delete(row.id, "destroy", { userRef: row.userRef, content: { reason } }));
+    const isRequired = reason === "device_required";
+    const isEnded = isRequired && (await this.#records.deleteUnchanged(stored, { reason }));
     state.abandon(null);
-    state.device.isUnproved = reason !== "device_required";
+    state.device.isUnproved = !isRequired;
     state.device.headers = state.device.clear;
+    if (isRequired && !isEnded) return "changed";
+    publishReason(row.id, reason, this.#settings);
     if (!isEnded) return null;
     publishDevice("ended", row.id);
     return { user: content.user!, handle: handleOf(row.id), loggedInAt: new Date(row.createdAt) };

@@ -6,7 +6,7 @@ import type { Who } from "../audit/subjects.ts";
 import type { BatchingStore } from "../batching/batching-store.ts";
 import { changeOf, type ChangeResult, type EndedRow, type RecordedChange } from "../store/audit.ts";
 import type { LimitedLogin, SessionLimit } from "../store/session-limit.ts";
-import type { ExpireQuery, ExpireResult, SessionRow } from "../store/row.ts";
+import type { ExpireQuery, ExpireResult, RowUpdate, SessionRow } from "../store/row.ts";
 import type { DeleteEvent, WriteEvent } from "../telemetry/channels.ts";
 import type { ClientInfo } from "./format.ts";
 import { handleOf } from "./handle.ts";
@@ -81,14 +81,21 @@ export class Recorder {
     return this.#change(loaded.id, change, [before, after], drafts, () => this.#store.replace(loaded, next));
   }
 
-  async delete(id: Uint8Array, operation: DeleteEvent["operation"], occasion: Occasion): Promise<boolean> {
+  /** @param emptied what is written in place of the deletion */
+  async delete(
+    id: Uint8Array,
+    operation: DeleteEvent["operation"],
+    occasion: Occasion,
+    emptied?: RowUpdate,
+  ): Promise<boolean> {
     const userRef = occasion.userRef === undefined ? await this.#userRefOf(id) : occasion.userRef;
     const who = whoOf({ userRef }, occasion);
     const isLogout = operation === "destroy" && userRef !== null;
     const type = isLogout ? "logout" : operation === "destroy" ? "session.destroyed" : "session.revoked";
     const drafts = [draft(type, { id }, who, contentOf(occasion))];
-    const change = { kind: "delete", id } as const;
-    return (await this.#change(id, change, [who], drafts, () => this.#store.delete(id))).applied;
+    const change: RecordedChange = emptied ? { kind: "update", ...emptied } : { kind: "delete", id };
+    const plain = () => (emptied ? this.#store.update(emptied.loaded, emptied.next) : this.#store.delete(id));
+    return (await this.#change(id, change, [who], drafts, plain)).applied;
   }
 
   /** An event for each session that ended. */

@@ -11,15 +11,17 @@ import {
   type WriteEvent,
 } from "../telemetry/channels.ts";
 import type { ChangeResult } from "../store/audit.ts";
-import type { ExpireQuery, ExpireResult, SessionRow } from "../store/row.ts";
+import type { ExpireQuery, ExpireResult, RowUpdate, SessionRow } from "../store/row.ts";
 import { BatchingStore } from "../batching/batching-store.ts";
 import { sameBytes } from "../shared/bytes.ts";
 import { randomVersion } from "../sealing/random.ts";
+import { emptyContent } from "./content.ts";
 import type { BareRow, ClientInfo, StoredClient } from "./format.ts";
 import { handleOf } from "./handle.ts";
 import { checkBegun, checkTimes, endOf, idleEnd } from "./lifetime.ts";
 import { publishRefusal } from "./refusal.ts";
 import { afterLogin, limitOf } from "./session-limits.ts";
+import type { Stored } from "./stored-state.ts";
 import type { Token } from "./token.ts";
 import { Touches } from "./touches.ts";
 import { tracedWrite } from "./traced-write.ts";
@@ -226,20 +228,37 @@ export class Records {
     return typeof result === "boolean" ? result : afterLogin(settings, result);
   }
 
+  /** @param emptied is written in place of the deletion */
   delete(
     id: Uint8Array,
     operation: DeleteEvent["operation"] = "destroy",
     occasion: Occasion = {},
+    emptied?: RowUpdate,
   ): Promise<boolean> {
     const { recorder } = this;
     this.settings.opened?.drop(id);
     return trace(
       "delete",
       () => ({ operation, handle: handleOf(id) }),
-      () =>
-        recorder === null ? this.store.delete(id) : recorder.delete(id, operation, this.#inContext(occasion)),
+      () => {
+        if (recorder !== null) return recorder.delete(id, operation, this.#inContext(occasion), emptied);
+        return emptied ? this.store.update(emptied.loaded, emptied.next) : this.store.delete(id);
+      },
       (event, deleted) => (event.deleted = deleted ? 1 : 0),
     );
+  }
+
+  /**
+   * Deletes a row unless another request changed it since it was read. Stores delete by id alone, so a conditional write
+   * first takes everything out of the row and lets it expire.
+   */
+  async deleteUnchanged({ row, token }: Stored, content: AuditContent): Promise<boolean> {
+    const nothing = this.settings.format.encode(emptyContent(), null);
+    const next = this.next(token, nothing, undefined, row);
+    const emptied = { loaded: row, next: { ...next, expiresAt: next.updatedAt } };
+    if (!(await this.delete(row.id, "destroy", { userRef: row.userRef, content }, emptied))) return false;
+    await this.store.delete(row.id).catch(() => {}); // expiry removes it
+    return true;
   }
 
   deleteByUser(

@@ -62,15 +62,16 @@ export class WatchedStore {
 
   /** Delays writes. `arrived` resolves when the first is waiting. */
   holdWrites(): { arrived: Promise<void>; release: () => void } {
-    return this.#hold(writes);
+    return this.hold(writes);
   }
 
   /** Delays reads. `arrived` resolves when the first is waiting. */
   holdReads(): { arrived: Promise<void>; release: () => void } {
-    return this.#hold(["read"]);
+    return this.hold(["read"]);
   }
 
-  #hold(held: readonly StoreOperation[]): { arrived: Promise<void>; release: () => void } {
+  /** Delays these operations. `arrived` resolves when the first is waiting. */
+  hold(held: readonly StoreOperation[]): { arrived: Promise<void>; release: () => void } {
     const arrived = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();
     this.#held = { operations: held, arrived: arrived.resolve, released: released.promise };

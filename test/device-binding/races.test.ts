@@ -1,6 +1,7 @@
 /** Requests that overtake each other: new ids, logins and registrations between two steps of the browser. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "vitest";
+import type { SessionStore } from "../../src/store/contract.ts";
 import { challengeIn } from "../../src/testing/software-device.ts";
 import { eachStore, type TestStore } from "../session/stores.ts";
 import { minute, world as worldOver } from "./world.ts";
@@ -76,4 +77,106 @@ eachStore((_name, create) => {
     );
     assert.deepEqual(refusals, ["device_session_unknown"]);
   });
+
+  for (const audit of [undefined, "strict", "lax"] as const) {
+    const options = {
+      deviceBinding: { mode: "require" },
+      ...(audit && { audit: { mode: audit } }),
+    } as const;
+    const name = audit === undefined ? "no audit trail" : `an audit trail in ${audit} mode`;
+
+    test(`device binding: mode require, the registration arrives while the login is ended, ${name} → the bound session stays (R62)`, async () => {
+      const transactions = new HeldTransactions(held.store);
+      const { browser, time, watched, manage, events } = worldOver(options, transactions.store);
+      const owner = browser();
+      const registration = owner.device.registration(await owner.login());
+      time.now += minute;
+      const before = owner.thief();
+      const holding = audit === "strict" ? transactions.hold() : watched.holdWrites();
+      const ending = before.load();
+      await holding.arrived;
+      owner.sessions = manage({ store: held.store }); // another process, whose writes are not held
+      assert.equal((await owner.register(registration)).status, 200);
+      holding.release();
+      assert.equal((await ending).user, "42", "served, as every request under way");
+      assert.equal(await owner.user(), "42");
+      time.now += minute;
+      assert.equal(await owner.user(), "42");
+      assert.deepEqual(events, ["offered", "bound"]);
+    });
+
+    test(`device binding: mode require, a save while the login is ended, ${name} → the login ends, once (R62)`, async () => {
+      const transactions = new HeldTransactions(held.store);
+      const { browser, time, watched, manage, sessions, events, refusals } = worldOver(
+        options,
+        transactions.store,
+      );
+      const owner = browser();
+      await owner.login();
+      const other = Object.assign(owner.thief(), { sessions: manage({ store: held.store }) });
+      const saving = await other.load();
+      saving.data["n"] = 1;
+      time.now += minute;
+      const holding = audit === "strict" ? transactions.hold() : watched.holdWrites();
+      const ending = owner.load();
+      await holding.arrived;
+      await other.sessions.commit(saving);
+      holding.release();
+      assert.equal((await ending).user, undefined);
+      assert.equal(await other.user(), undefined);
+      assert.deepEqual(await sessions.forUser("42").list(), []);
+      assert.deepEqual([events, refusals], [["offered", "ended"], ["device_required"]]);
+    });
+  }
+
+  test("device binding: mode require, the database fails after the login was ended → it stays ended", async () => {
+    const { browser, time, watched, refusals } = world({ deviceBinding: { mode: "require" } });
+    const owner = browser();
+    const registration = owner.device.registration(await owner.login());
+    time.now += minute;
+    const holding = watched.hold(["delete"]);
+    const ending = owner.thief().load();
+    await holding.arrived;
+    watched.down("writes");
+    holding.release();
+    assert.equal((await ending).user, undefined);
+    watched.up();
+    assert.equal((await owner.register(registration)).status, 401, "no session any more");
+    const session = await owner.load();
+    assert.deepEqual([session.user, session.isNew], [undefined, true]);
+    assert.deepEqual(refusals, ["device_required", "device_session_unknown"]);
+  });
 });
+
+/** A store whose transactions with the audit trail can be made to wait. */
+class HeldTransactions {
+  readonly store: SessionStore;
+  #held: { arrived: () => void; released: Promise<void> } | null = null;
+
+  constructor(below: SessionStore) {
+    const audit = new Proxy(below.audit!, {
+      get: (target, name) => {
+        const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+        return async (...args: unknown[]) => {
+          if (name === "commit") this.#held?.arrived();
+          if (name === "commit") await this.#held?.released;
+          return method.apply(target, args);
+        };
+      },
+    });
+    this.store = new Proxy(below, {
+      get(target, name) {
+        if (name === "audit") return audit;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      },
+    });
+  }
+
+  hold(): { arrived: Promise<void>; release: () => void } {
+    const arrived = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    this.#held = { arrived: arrived.resolve, released: released.promise };
+    return { arrived: arrived.promise, release: released.resolve };
+  }
+}
