@@ -45,7 +45,7 @@ async function handle(
   native: NodeRequest,
   response: ServerResponse,
 ): Promise<boolean> {
-  if (!isOurs(handler, native)) return false;
+  if (!isSentToUs(handler, native)) return false;
   await sendFetchResponse(await answerTo(handler, native, response, native), response);
   return true;
 }
@@ -54,7 +54,7 @@ async function handle(
  * Whether the path as it was sent is one of the dashboard. Asked before anything touches the body: the application's parsers
  * read it where the path is not ours.
  */
-function isOurs(handler: DashboardHandler, native: NodeRequest): boolean {
+function isSentToUs(handler: DashboardHandler, native: NodeRequest): boolean {
   const url = sentPathOf(native);
   return url !== null && handler.covers({ url: url.href });
 }
@@ -88,7 +88,7 @@ export function toKoa(
   handler: DashboardHandler,
 ): (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown> {
   return async (context, next) => {
-    if (!isOurs(handler, context.req)) return await next();
+    if (!isSentToUs(handler, context.req)) return await next();
     const incoming = Object.assign(context.req, { body: context.request.body });
     const answer = await answerTo(handler, incoming, context.res, context);
     // Koa would send its own answer otherwise. What other middleware has set, such as the session's cookie, is sent too.
