@@ -40,7 +40,9 @@ export function formBinding(
   const value = Buffer.from(secret).toString("base64url");
   return {
     token: tokenOf(secret, access.actor),
-    setCookie: `${name}=${value}; ${attributes}; HttpOnly; SameSite=Strict`,
+    // Not Strict: a page opened from a link in a chat would come without it, and get another, which spends the forms of every
+    // other tab. It lets nobody in, and forms are accepted from the same origin only.
+    setCookie: `${name}=${value}; ${attributes}; HttpOnly; SameSite=Lax`,
   };
 }
 
@@ -52,6 +54,17 @@ export function isTokenOf(binding: FormBinding, given: unknown): boolean {
 
 function tokenOf(secret: Uint8Array, actor: string): string {
   return hash("sha256", Buffer.concat([LABEL, secret, Buffer.from(actor)]), "base64url");
+}
+
+/**
+ * Whether a page of another origin loads a page of the dashboard, as an image for instance, instead of leading the operator
+ * there. It would learn nothing, but each look at a page is recorded in the operator's name.
+ */
+export function isFromElsewhere({ method, headers }: Request): boolean {
+  if (method !== "GET" && method !== "HEAD") return false;
+  const site = headers.get("sec-fetch-site");
+  if (site !== "cross-site" && site !== "same-site") return false;
+  return headers.get("sec-fetch-mode") !== "navigate" || headers.get("sec-fetch-dest") !== "document";
 }
 
 /**

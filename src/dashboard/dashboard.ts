@@ -1,10 +1,10 @@
 import { assertManager } from "../adapters/assert-manager.ts";
 import { FormError, formIn } from "../adapters/form.ts";
-import { ConflictError, StoreError } from "../errors.ts";
+import { ConflictError, LimitError, StoreError } from "../errors.ts";
 import { recordsOf, type SessionManager } from "../manager.ts";
 import { notFound, type Answer } from "./answers.ts";
 import { Counts } from "./counts.ts";
-import { formBinding, isSameOrigin, isTokenOf, type FormBinding } from "./csrf.ts";
+import { formBinding, isFromElsewhere, isSameOrigin, isTokenOf, type FormBinding } from "./csrf.ts";
 import { Durability } from "./durability.ts";
 import { html } from "./html.ts";
 import { layout, notice, type Page } from "./layout.ts";
@@ -14,6 +14,7 @@ import {
   checkDashboardOptions,
   prefixOf,
   publicPrefixOf,
+  type DashboardAccess,
   type DashboardOptions,
 } from "./options.ts";
 import {
@@ -23,6 +24,7 @@ import {
   streamResponse,
   textResponse,
 } from "./responses.ts";
+import { ID_BYTES } from "./sample.ts";
 import { may, type View } from "./view.ts";
 
 /** The dashboard as a fetch handler. */
@@ -49,13 +51,18 @@ export interface DashboardHandler {
  *   },
  * });
  * ```
- * @throws {TypeError} an option is missing or invalid, above all `authorize`
+ * @throws {TypeError} an option is missing or invalid, above all `authorize`; `sessions` is in Rails mode
  */
 export function dashboard(options: DashboardOptions): DashboardHandler {
   checkDashboardOptions(options);
   assertManager(options.sessions);
   const records = recordsOf(options.sessions as SessionManager<never>);
-  const { store } = records.settings;
+  const { store, format } = records.settings;
+  if (format.mint().id.length !== ID_BYTES) {
+    throw new TypeError(
+      "dashboard: sessions in Rails mode cannot be shown. Its figures are estimates from the ids of rows, which must be hashes, and rows of Rails do not name their user. Mount it over a manager of the native format: see docs/rails.md.",
+    );
+  }
   const { audit } = store;
   const mount = prefixOf(options.basePath);
   const shared = {
@@ -71,7 +78,9 @@ export function dashboard(options: DashboardOptions): DashboardHandler {
   const handle = async (request: Request, context?: { readonly native?: unknown }): Promise<Response> => {
     const path = pathIn(request, mount);
     if (path === null) return textResponse(404, "Not found");
-    const access = await options.authorize(request, { native: context?.native });
+    if (isFromElsewhere(request))
+      return textResponse(403, "Another site asked for this page. Open it yourself.");
+    const access = await accessOf(options, request, context?.native);
     if (access instanceof Response) return access;
     if (access === null) return textResponse(403, "You are not allowed to see this page.");
     checkAccess(access);
@@ -92,6 +101,23 @@ export function dashboard(options: DashboardOptions): DashboardHandler {
     covers: (request: Pick<Request, "url">) => pathIn(request, mount) !== null,
     paths: [options.basePath, `${mount}/*`],
   });
+}
+
+/** What `authorize` says. It often loads the operator's session, and the store may be what is down. */
+async function accessOf(
+  { authorize }: DashboardOptions,
+  request: Request,
+  native: unknown,
+): Promise<DashboardAccess | Response | null> {
+  try {
+    return await authorize(request, { native });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return textResponse(
+      503,
+      "The session store does not answer. The database is unavailable or overloaded, so nobody can be let in. Reload this page in a moment.",
+    );
+  }
 }
 
 /** The path below the mount; null if it is not below it. */
@@ -198,6 +224,15 @@ function failed(view: View, error: unknown): Response {
       "This form was not accepted",
       html`${error.message} Nothing was changed.`,
     );
+  if (error instanceof LimitError) {
+    return problem(
+      view,
+      400,
+      "This is too long",
+      html`What was sent is too long to be looked up or recorded. Nothing was changed. Type the exact id of a
+      user, or less text.`,
+    );
+  }
   if (error instanceof ConflictError) {
     return problem(
       view,

@@ -28,7 +28,8 @@ export interface Sample {
 const SIZE = 1_000;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const ID_BYTES = 32;
+/** Of a row, in the formats whose ids are hashes. Those of Rails are text. */
+export const ID_BYTES = 32;
 
 /**
  * Looks at {@link SIZE} rows from a random place on. Ids are hashes, so rows next to each other are a random sample, and how

@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { dashboard } from "../../src/dashboard/index.ts";
 import { permissions } from "../../src/dashboard/options.ts";
+import { StoreError } from "../../src/errors.ts";
+import { createSessionManager } from "../../src/manager.ts";
+import { railsFormat } from "../../src/rails/index.ts";
 import {
   base,
   Browser,
@@ -48,6 +51,17 @@ describe.each(chosen)("on $name", ({ open }) => {
       expect(() => dashboard({ sessions, basePath: base, authorize: true } as never)).toThrow(
         /use a function/,
       );
+    });
+
+    test("a manager in Rails mode, whose ids are text → refuses to start, and says why", () => {
+      const format = railsFormat({
+        primaryKey: "a".repeat(32),
+        keyDerivationSalt: "b".repeat(32),
+        hashDigestClass: "SHA256",
+      });
+      const sessions = createSessionManager({ store: created.store, format });
+      const options = { basePath: base, authorize: () => null };
+      expect(() => dashboard({ ...options, sessions })).toThrow(/Rails mode cannot be shown/);
     });
 
     test.each(["admin", "/admin/", "//admin", "/../admin", "/a b", "", "/%2e", "/admin?x"])(
@@ -116,6 +130,31 @@ describe.each(chosen)("on $name", ({ open }) => {
       const it = world();
       it.access = access as never;
       await expect(new Browser(it.handler).get("/")).rejects.toThrow(/`authorize` must return/);
+    });
+
+    test("promise 8: authorize loads the operator's session from a store that is down → 503 without a figure, a user or an actor", async () => {
+      const it: World = world(
+        {},
+        {
+          authorize: async (request) => {
+            const { user } = await it.sessions.load(request.headers.get("cookie"));
+            return user === undefined ? null : { actor: user, may: everything };
+          },
+        },
+      );
+      const session = await it.sessions.load(null);
+      session.login("ada");
+      const cookie = (await it.sessions.commit(session))!.split(";")[0]!;
+      const closed = new StoreError("The server closed the connection.", { outcome: "none" });
+      created.store.read = () => Promise.reject(closed);
+      for (const path of ["/", "/live", "/user?id=ada", "/keys"]) {
+        const response = await it.handler(new Request(`${origin}${base}${path}`, { headers: { cookie } }));
+        expect(response.status, path).toBe(503);
+        const text = await response.text();
+        expect(text).toContain("The session store does not answer");
+        expect(text).not.toMatch(/ada|<|\d/);
+        expect(response.headers.get("cache-control")).toBe("no-store");
+      }
     });
 
     test("authorize rejects → the error goes to the application", async () => {
@@ -237,6 +276,42 @@ describe.each(chosen)("on $name", ({ open }) => {
       expect(await it.sessions.forUser("alice").list()).toHaveLength(0);
     });
 
+    test("CSRF: the cookie of forms → is sent when a link of another site opens a page, so that the forms of other tabs stay valid", async () => {
+      const response = await world().handler(new Request(`${origin}${base}/keys`));
+      expect(response.headers.get("set-cookie")).toMatch(/^__Host-.*; HttpOnly; SameSite=Lax$/);
+    });
+
+    test.each([
+      ["an image", "cross-site", "no-cors", "image"],
+      ["a script", "cross-site", "no-cors", "script"],
+      ["fetch", "cross-site", "cors", "empty"],
+      ["a frame", "cross-site", "navigate", "iframe"],
+      ["an image of a sibling domain", "same-site", "no-cors", "image"],
+    ])(
+      "R48: a page loaded by another site as %s → 403, and no event names the operator",
+      async (_, site, mode, dest) => {
+        const it = world();
+        const headers = { "sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest };
+        for (const path of ["/", "/user?id=alice", "/audit", `/session?handle=${"A".repeat(43)}`]) {
+          for (const method of ["GET", "HEAD"]) {
+            const response = await new Browser(it.handler).get(path, { headers, method });
+            expect(response.status, path).toBe(403);
+            expect(response.headers.getSetCookie()).toEqual([]);
+          }
+        }
+        expect(await it.events()).toEqual([]);
+      },
+    );
+
+    test("a link of another site to a page → opens it", async () => {
+      const headers = {
+        "sec-fetch-site": "cross-site",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-dest": "document",
+      };
+      expect((await new Browser(world().handler).get("/user?id=alice", { headers })).status).toBe(200);
+    });
+
     test("clickjacking, caching, sniffing → every answer forbids them, and no page allows inline code", async () => {
       const it = world();
       const browser = new Browser(it.handler);
@@ -302,6 +377,40 @@ describe.each(chosen)("on $name", ({ open }) => {
         expect(await response.text()).toContain("Page not found");
       },
     );
+  });
+
+  describe("dashboard: input that no page can use", () => {
+    const foreign = `${"A".repeat(42)}B`; // the last character has bits that no handle has
+
+    test.each([
+      ["a user id of 100,000 characters", `/user?id=${"x".repeat(100_000)}`],
+      ["such an id in the filter of events", `/audit?user=${"x".repeat(100_000)}`],
+      ["a handle that is not canonical", `/audit?session=${foreign}`],
+      ["a type of event that does not exist", "/audit?type=x"],
+      ["a time that is none", "/audit?since=x"],
+    ])("%s → 400 as a page that says why, and no error in the application", async (_, path) => {
+      const it = world();
+      const response = await new Browser(it.handler).get(path);
+      expect(response.status).toBe(400);
+      expect(await response.text()).toMatch(
+        /too long|not the handle of a session|no such type|Type times as/,
+      );
+    });
+
+    test.each([
+      ["/user", { id: "", action: "end", handle: "A".repeat(43) }, "The id of the user is missing"],
+      ["/user", { id: "", action: "others", handle: "A".repeat(43) }, "The id of the user is missing"],
+      ["/user", { id: "", action: "all" }, "The id of the user is missing"],
+      ["/audit", { action: "export", format: "json", session: foreign }, "not the handle of a session"],
+    ])("POST %s with %j → 400 as a page that says why, nothing changes", async (path, fields, why) => {
+      const it = world();
+      await it.login("alice");
+      const before = await it.events();
+      const response = await new Browser(it.handler).post(path, { ...fields, reason: "why" } as never);
+      expect(response.status).toBe(400);
+      expect(await response.text()).toContain(why);
+      expect(await it.events()).toEqual(before);
+    });
   });
 
   describe("dashboard: stored script", () => {

@@ -2,6 +2,7 @@ import { eventTypes, type AuditEvent, type AuditEventType } from "../../audit/ev
 import { CSV_COLUMNS, cell, csvLine, formatEvent, type EventFormat } from "../../audit/formats.ts";
 import type { VerifyReport } from "../../audit/report.ts";
 import type { AuditListOptions } from "../../operator/audit-types.ts";
+import { idOf } from "../../session/handle.ts";
 import { moment, number, plural } from "../../shared/wording.ts";
 import { denied, invalid, type Answer } from "../answers.ts";
 import { detailsOf, nameOfEvent, timeOf } from "../events.ts";
@@ -12,6 +13,8 @@ import { may, pathTo, postForm, record, type View } from "../view.ts";
 import { noTrail } from "./overview.ts";
 
 const PAGE = 50;
+/** Those of a hash, which are 43 characters. */
+const HANDLE_BYTES = 32;
 const formats: readonly EventFormat[] = ["json", "csv", "ocsf", "ecs", "cloudevents"];
 
 interface Filter {
@@ -28,6 +31,7 @@ export async function auditPage(view: View): Promise<Page> {
   return {
     title: "Audit",
     place: "audit",
+    status: typeof queryOf(filter) === "string" ? 400 : 200,
     body: html`<h1>Audit trail</h1>
       ${body}`,
   };
@@ -59,7 +63,7 @@ function filterIn(form: URLSearchParams): Filter {
 /** The query; or what is wrong with the filter. */
 function queryOf({ user, session, type, since, until }: Filter): AuditListOptions | string {
   if (type !== "" && !eventTypes.includes(type as AuditEventType)) return "There is no such type of event.";
-  if (session !== "" && !/^[\w-]{43}$/.test(session))
+  if (session !== "" && idOf(session)?.length !== HANDLE_BYTES)
     return "This is not the handle of a session. It has 43 characters.";
   const times = [since, until].map((time) => (time === "" ? undefined : new Date(`${time}Z`)));
   if (times.some((time) => time !== undefined && Number.isNaN(time.getTime())))

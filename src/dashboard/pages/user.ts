@@ -139,6 +139,7 @@ export async function userAction(view: View): Promise<Answer> {
   const handle = form.get("handle");
   const reason = reasonIn(view);
   if (reason === null) return invalid("Type a reason. It is recorded in the audit trail with your name.");
+  if (user === "") return invalid("The id of the user is missing.");
   const by = { by: access.actor, reason };
   const of = sessions.forUser(parseUserId(user, "dashboard"));
   let ended: number;
