@@ -25,7 +25,7 @@ import {
   textResponse,
 } from "./responses.ts";
 import { ID_BYTES } from "./sample.ts";
-import { may, type View } from "./view.ts";
+import { frameOf, may, type View } from "./view.ts";
 
 /** The dashboard as a fetch handler. */
 export interface DashboardHandler {
@@ -202,7 +202,7 @@ function respond(view: View, answered: Answer): Response {
 }
 
 function render(view: View, page: Page): Response {
-  return htmlResponse(page.status ?? 200, layout({ base: view.base, actor: view.access.actor }, page));
+  return htmlResponse(page.status ?? 200, layout(frameOf(view), page));
 }
 
 function problem(view: View, status: number, title: string, text: Page["body"]): Response {

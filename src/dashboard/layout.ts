@@ -2,7 +2,6 @@ import { hash } from "../sealing/hash.ts";
 import { html, raw, type Html, type Part } from "./html.ts";
 import { script } from "./script.ts";
 import { style } from "./style.ts";
-import type { View } from "./view.ts";
 
 export interface Page {
   readonly title: string;
@@ -43,8 +42,15 @@ function digest(text: string): string {
 /** Where the body of a streamed page goes. */
 export const BODY = "<!-- body -->";
 
-export function layout(view: Pick<View, "base"> & { readonly actor: string | null }, page: Page): string {
-  const { base, actor } = view;
+export interface Frame {
+  /** What stands before the path of every page. */
+  readonly base: string;
+  /** Null for a page without navigation. */
+  readonly actor: string | null;
+  readonly isRecorded: boolean;
+}
+
+export function layout({ base, actor, isRecorded }: Frame, page: Page): string {
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -70,7 +76,9 @@ export function layout(view: Pick<View, "base"> & { readonly actor: string | nul
           </div>
         </header>
         <main id="main">${page.body}</main>
-        <footer>All times are UTC. Reading events is recorded in the audit trail.</footer>
+        <footer>
+          All times are UTC. ${isRecorded && html`Reading events is recorded in the audit trail.`}
+        </footer>
         ${scriptElement}
       </body>
     </html> `.toString();

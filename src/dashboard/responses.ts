@@ -3,7 +3,7 @@ import { html, type Html } from "./html.ts";
 import { BODY, contentSecurityPolicy, layout, notice } from "./layout.ts";
 import type { Answer } from "./answers.ts";
 import { raw } from "./html.ts";
-import type { View } from "./view.ts";
+import { frameOf, type View } from "./view.ts";
 
 /** What every response of the dashboard has. */
 const headers: Readonly<Record<string, string>> = {
@@ -42,7 +42,7 @@ export function redirectResponse(location: string): Response {
 
 /** Sends the parts of a page as they become ready. Who closes the page ends the work. */
 export function streamResponse(view: View, { title, parts }: Answer & { kind: "stream" }): Response {
-  const page = layout({ base: view.base, actor: view.access.actor }, { title, place: null, body: raw(BODY) });
+  const page = layout(frameOf(view), { title, place: null, body: raw(BODY) });
   const [before = "", after = ""] = page.split(BODY);
   const texts = async function* (signal: AbortSignal): AsyncGenerator<string> {
     yield before;

@@ -4,6 +4,7 @@ import type { Records } from "../session/records.ts";
 import type { Counts } from "./counts.ts";
 import type { Durability } from "./durability.ts";
 import { html, type Html, type Part } from "./html.ts";
+import type { Frame } from "./layout.ts";
 import type { Meter } from "./meter.ts";
 import type { DashboardAccess, DashboardOptions, DashboardPermission } from "./options.ts";
 import { idOf } from "../session/handle.ts";
@@ -59,14 +60,32 @@ export function postForm(
   </form>`;
 }
 
-export const reasonField: Html = html`<label
-  >Reason, for the audit trail <input type="text" name="reason" required maxlength="300" autocomplete="off"
-/></label>`;
+/** Whether there is an audit trail, so that pages may promise a record. */
+export function isRecorded({ records }: View): boolean {
+  return records.recorder !== null;
+}
 
-/** The reason that the operator typed; null if it is missing. */
+export function frameOf(view: View): Frame {
+  return { base: view.base, actor: view.access.actor, isRecorded: isRecorded(view) };
+}
+
+/** Nothing without a trail: nobody could read the reason. */
+export function reasonField(view: View): Part {
+  return (
+    isRecorded(view) &&
+    html`<label
+      >Reason, for the audit trail
+      <input type="text" name="reason" required maxlength="300" autocomplete="off"
+    /></label>`
+  );
+}
+
+export const reasonMissing = "Type a reason. It is recorded in the audit trail with your name.";
+
+/** The reason that the operator typed; null if it is missing. Without a trail, none is asked for. */
 export function reasonIn(view: View): string | null {
   const reason = view.form.get("reason")?.trim() ?? "";
-  return reason === "" ? null : reason.slice(0, 300);
+  return reason === "" && isRecorded(view) ? null : reason.slice(0, 300);
 }
 
 /** Records what the operator did, where there is a trail. */

@@ -205,6 +205,29 @@ describe("dashboard: sessions", () => {
     });
   });
 
+  test("R48: the trail is off → nothing is revealed, and no page or form says that something is recorded", async () => {
+    const it = world({ audit: false });
+    const session = await it.sessions.load(null);
+    Object.assign(session.data, { cart: ["oolong"] });
+    session.login("alice");
+    await it.sessions.commit(session);
+    const { handle } = session;
+    const browser = new Browser(it.handler);
+    const pages = [];
+    for (const path of ["/", "/user?id=alice", `/session?handle=${handle}`, "/audit", "/keys"])
+      pages.push(await browser.text(path));
+    expect(pages[2]).toContain("the trail is off");
+    const response = await browser.post("/session", { handle, action: "reveal", reason: "ticket 12" });
+    expect(response.status).toBe(400);
+    const refused = await response.text();
+    expect(refused).toContain("The audit trail is off, so nothing would record that you looked");
+    for (const page of [...pages, refused])
+      expect(page).not.toMatch(/is recorded|for the audit trail|value="reveal"|oolong/);
+    // Ending asks for no reason that nobody could read.
+    expect((await browser.post("/session", { handle, action: "end" })).status).toBe(303);
+    expect(await it.sessions.count()).toBe(0);
+  });
+
   test("sealed to the cookie → nothing to reveal, and the page says why", async () => {
     const it = world({ sealTo: "cookie" });
     const handle = await it.login("alice");

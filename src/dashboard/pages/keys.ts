@@ -10,7 +10,7 @@ import { card, facts, notice, table, type Page } from "../layout.ts";
 import { freshWindow } from "../options.ts";
 import { progressOf } from "../progress.ts";
 import { sampleOf, type Sample } from "../sample.ts";
-import { may, pathTo, postForm, reasonField, reasonIn, type View } from "../view.ts";
+import { may, pathTo, postForm, reasonField, reasonIn, reasonMissing, type View } from "../view.ts";
 
 const jobs: Readonly<Record<string, string>> = {
   expire: "Deletes expired sessions",
@@ -132,7 +132,7 @@ function endAllForm(view: View): Html {
         view,
         "/keys",
         { action: "endAll" },
-        reasonField,
+        reasonField(view),
         html`<label
             >Type “end all sessions” to confirm <input type="text" name="confirm" required autocomplete="off"
           /></label>
@@ -158,7 +158,7 @@ export async function keysAction(view: View): Promise<Answer> {
     };
   }
   const reason = reasonIn(view);
-  if (reason === null) return invalid("Type a reason. It is recorded in the audit trail with your name.");
+  if (reason === null) return invalid(reasonMissing);
   if (view.form.get("confirm")?.trim().toLowerCase() !== "end all sessions")
     return invalid("Type “end all sessions” to confirm.");
   return {

@@ -10,7 +10,17 @@ import { timeline } from "../events.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { levelsOf } from "../levels.ts";
 import { card, facts, notice, type Page } from "../layout.ts";
-import { may, pathTo, postForm, reasonField, reasonIn, record, type View } from "../view.ts";
+import {
+  isRecorded,
+  may,
+  pathTo,
+  postForm,
+  reasonField,
+  reasonIn,
+  reasonMissing,
+  record,
+  type View,
+} from "../view.ts";
 import { noTrail } from "./overview.ts";
 
 const EVENTS = 100;
@@ -64,19 +74,23 @@ function now(view: View, row: SessionRow, level: string | undefined): Html {
     may(view, "revoke") &&
     html`<details>
       <summary>End this session</summary>
-      ${postForm(view, "/session", { handle: info.handle, action: "end" }, reasonField, html`<button class="danger">End this session</button>`)}
+      ${postForm(view, "/session", { handle: info.handle, action: "end" }, reasonField(view), html`<button class="danger">End this session</button>`)}
     </details>`
   }`;
 }
 
 function hidden(view: View, row: SessionRow): Html {
+  if (!isRecorded(view))
+    return html`<p class="muted">
+      Encrypted. It can be revealed only where the audit trail records who looked, and the trail is off.
+    </p>`;
   if (!opensAlone(view.records.settings.format, row)) {
     return html`<p class="muted">
       This session is sealed to its cookie (<code>sealTo: "cookie"</code>). Nobody but its owner can open it.
     </p>`;
   }
   return html`<p>Encrypted. Revealing it is recorded in the audit trail with your name and reason.</p>
-    ${postForm(view, "/session", { handle: infoOf(view.records, row).handle, action: "reveal" }, reasonField, html`<button>Reveal</button>`)}`;
+    ${postForm(view, "/session", { handle: infoOf(view.records, row).handle, action: "reveal" }, reasonField(view), html`<button>Reveal</button>`)}`;
 }
 
 async function life(view: View, handle: string): Promise<Part> {
@@ -110,7 +124,7 @@ export async function sessionAction(view: View): Promise<Answer> {
   if (!may(view, permission)) return denied(permission);
   if (action !== "reveal" && action !== "end") return invalid("This form is not complete.");
   const reason = reasonIn(view);
-  if (reason === null) return invalid("Type a reason. It is recorded in the audit trail with your name.");
+  if (reason === null) return invalid(reasonMissing);
   const handle = form.get("handle") ?? "";
   const row = await ownRow(view, handle);
   if (row === null) return invalid("The session has ended meanwhile.");
@@ -120,6 +134,10 @@ export async function sessionAction(view: View): Promise<Answer> {
 }
 
 async function reveal(view: View, row: SessionRow, reason: string): Promise<Answer> {
+  if (!isRecorded(view))
+    return invalid(
+      "The audit trail is off, so nothing would record that you looked. Set `audit: true` in the options of `createSessionManager` to reveal data.",
+    );
   const opened = exportRow(view.records, row);
   if (opened.unreadable !== null) return invalid(`The session cannot be opened: ${opened.unreadable}.`);
   // Recorded before anything is shown: without its event, nothing is revealed.

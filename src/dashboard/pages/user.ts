@@ -8,7 +8,7 @@ import { timeline } from "../events.ts";
 import { levelsOf } from "../levels.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { card, list, notice, type Page } from "../layout.ts";
-import { may, pathTo, postForm, reasonField, reasonIn, record, type View } from "../view.ts";
+import { may, pathTo, postForm, reasonField, reasonIn, reasonMissing, record, type View } from "../view.ts";
 import { noTrail } from "./overview.ts";
 import { denied, invalid, redirect, type Answer } from "../answers.ts";
 
@@ -96,15 +96,15 @@ function devices(
 function endForms(view: View, user: string, handle: string, count: number): Html {
   return html`<details>
     <summary>End</summary>
-    ${postForm(view, "/user", { id: user, handle, action: "end" }, reasonField, html`<button class="danger">End this session</button>`)}
-    ${count > 1 && postForm(view, "/user", { id: user, handle, action: "others" }, reasonField, html`<button class="danger">End all others</button>`)}
+    ${postForm(view, "/user", { id: user, handle, action: "end" }, reasonField(view), html`<button class="danger">End this session</button>`)}
+    ${count > 1 && postForm(view, "/user", { id: user, handle, action: "others" }, reasonField(view), html`<button class="danger">End all others</button>`)}
   </details>`;
 }
 
 function allForm(view: View, user: string): Html {
   return html`<details>
     <summary>End all sessions of this user</summary>
-    ${postForm(view, "/user", { id: user, action: "all" }, reasonField, html`<button class="danger">End all sessions</button>`)}
+    ${postForm(view, "/user", { id: user, action: "all" }, reasonField(view), html`<button class="danger">End all sessions</button>`)}
   </details>`;
 }
 
@@ -138,7 +138,7 @@ export async function userAction(view: View): Promise<Answer> {
   const user = form.get("id") ?? "";
   const handle = form.get("handle");
   const reason = reasonIn(view);
-  if (reason === null) return invalid("Type a reason. It is recorded in the audit trail with your name.");
+  if (reason === null) return invalid(reasonMissing);
   if (user === "") return invalid("The id of the user is missing.");
   const by = { by: access.actor, reason };
   const of = sessions.forUser(parseUserId(user, "dashboard"));
