@@ -1,4 +1,4 @@
-import type { AuditEvent, AuditEventType } from "../audit/events.ts";
+import { eventTypes, type AuditEvent, type AuditEventType } from "../audit/events.ts";
 import { moment, number } from "../shared/wording.ts";
 import { html, type Html, type Part } from "./html.ts";
 import { pathTo, type View } from "./view.ts";
@@ -96,6 +96,9 @@ export function detailsOf(view: View, event: AuditEvent, about: { readonly user?
   ];
   return parts.filter((part) => part !== null).map((part, index) => (index === 0 ? part : html`, ${part}`));
 }
+
+/** What a timeline shows. Not the looks at it, which would push out what they look for. */
+export const timelineTypes: readonly AuditEventType[] = eventTypes.filter((type) => type !== "trail.read");
 
 /** @param about what the page is about, and need not be repeated with each event */
 export function timeline(

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { StoreError } from "../../src/errors.ts";
+import { recordsOf } from "../../src/manager.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
+import { idOf } from "../../src/session/handle.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { Browser as DeviceBrowser } from "../device-binding/world.ts";
 import { Browser, everything, stores, world } from "./world.ts";
@@ -90,6 +92,24 @@ describe.each(stores)("dashboard on $name", ({ name, open }) => {
     }
     expect(seen).toHaveLength(130);
     expect(new Set(seen).size).toBe(130);
+  });
+
+  test("a user and a session looked at 101 times → their timelines still show the login and its level", async () => {
+    await using created = await open();
+    // Only the cookie opens these sessions, so their level comes from the history.
+    const it = world({ store: created.store, sealTo: "cookie" });
+    const handle = await it.login("alice");
+    const trail = recordsOf(it.sessions as never).recorder!.trail;
+    for (let at = 0; at < 101; at++) {
+      it.time.now += 1_000;
+      await trail.record({ type: "trail.read", who: { user: "alice" }, session: idOf(handle)!, content: {} });
+    }
+    const browser = new Browser(it.handler);
+    expect(textOf(await browser.text(`/session?handle=${handle}`))).toMatch(/Life .*Login 2026-11-30/);
+    const page = textOf(await browser.text("/user?id=alice"));
+    expect(page).toMatch(/aal1 Details/);
+    expect(page).toMatch(/History .*Login 2026-11-30/);
+    expect(page).not.toContain("Audit trail read");
   });
 
   test("keys and jobs → oldest expired session, leases, and an exact count by key", async () => {

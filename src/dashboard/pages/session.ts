@@ -6,7 +6,7 @@ import { ago, bytes, moment, remaining } from "../../shared/wording.ts";
 import { printableJson } from "../../shared/printable.ts";
 import { infoOfRow, type SessionRow } from "../../store/row.ts";
 import { denied, invalid, redirect, type Answer } from "../answers.ts";
-import { timeline } from "../events.ts";
+import { timeline, timelineTypes } from "../events.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { levelsOf } from "../levels.ts";
 import { card, facts, notice, type Page } from "../layout.ts";
@@ -102,10 +102,11 @@ async function life(view: View, handle: string): Promise<Part> {
     await record(view, "trail.read", { handle, reason: "life of a session" });
     for await (const event of view.sessions.audit.list({
       session: handle,
+      types: timelineTypes,
       newestFirst: true,
       limit: EVENTS,
     })) {
-      if (event.type !== "trail.read") events.push(event);
+      events.push(event);
     }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;

@@ -4,7 +4,7 @@ import { idOf } from "../../session/handle.ts";
 import { parseUserId } from "../../session/user-id.ts";
 import { UserRows } from "../../session/user-rows.ts";
 import { ago, moment, number, plural, remaining } from "../../shared/wording.ts";
-import { timeline } from "../events.ts";
+import { timeline, timelineTypes } from "../events.ts";
 import { levelsOf } from "../levels.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { card, list, notice, type Page } from "../layout.ts";
@@ -110,7 +110,7 @@ function allForm(view: View, user: string): Html {
 
 async function historyOf(view: View, user: string): Promise<readonly AuditEvent[]> {
   await record(view, "trail.read", { user, reason: "history of a user" });
-  return view.sessions.forUser(user).history({ limit: HISTORY });
+  return view.sessions.forUser(user).history({ types: timelineTypes, limit: HISTORY });
 }
 
 function pastOf(view: View, history: readonly AuditEvent[] | null): Part {
