@@ -286,7 +286,7 @@ test("import better-auth: every field of better-auth and its plugins → importe
   }
 });
 
-test("import better-auth: columns in seconds, 0 and 1 → the JSON that better-auth expects, and nothing that it does not know (R54)", async () => {
+test("import better-auth: columns in seconds, 0 and 1 → the JSON that better-auth expects, and nothing that it does not know", async () => {
   await smallBetterAuth(insertSession(token("a")));
   const { code, out, err } = await folder.run(...fromSqlite);
   assert.deepEqual([code, out], [0, "Imported 1 of 1 session, 1 with a user.\n"]);

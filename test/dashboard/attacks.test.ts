@@ -45,7 +45,7 @@ describe.each(chosen)("on $name", ({ open }) => {
   });
 
   describe("dashboard: who is let in", () => {
-    test("no authorize → refuses to start, and says why", () => {
+    test("R52: no authorize → refuses to start, and says why", () => {
       const { sessions } = world();
       expect(() => dashboard({ sessions, basePath: base } as never)).toThrow(/`authorize` is missing/);
       expect(() => dashboard({ sessions, basePath: base, authorize: true } as never)).toThrow(
@@ -213,7 +213,7 @@ describe.each(chosen)("on $name", ({ open }) => {
       ["an old browser at another site", { origin: "https://evil.example", "sec-fetch-site": "same-origin" }],
       ["a sandboxed frame", { origin: "null", "sec-fetch-site": "cross-site" }],
       ["an address bar", { origin, "sec-fetch-site": "none" }],
-    ])("CSRF: a form from %s → 403, even with the token", async (_, headers) => {
+    ])("R52, CSRF: a form from %s → 403, even with the token", async (_, headers) => {
       const it = world();
       await it.login("alice");
       const response = await new Browser(it.handler).post("/user", fields, headers);
@@ -232,7 +232,7 @@ describe.each(chosen)("on $name", ({ open }) => {
       expect(await it.sessions.forUser("alice").list()).toHaveLength(1);
     });
 
-    test.each(["", "x", "A".repeat(43)])("CSRF: token %j → 403, nothing changes", async (token) => {
+    test.each(["", "x", "A".repeat(43)])("R52, CSRF: token %j → 403, nothing changes", async (token) => {
       const it = world();
       await it.login("alice");
       const browser = new Browser(it.handler);
@@ -312,7 +312,7 @@ describe.each(chosen)("on $name", ({ open }) => {
       expect((await new Browser(world().handler).get("/user?id=alice", { headers })).status).toBe(200);
     });
 
-    test("clickjacking, caching, sniffing → every answer forbids them, and no page allows inline code", async () => {
+    test("R53: clickjacking, caching, sniffing → every answer forbids them, and no page allows inline code", async () => {
       const it = world();
       const browser = new Browser(it.handler);
       const token = await browser.token();
@@ -468,7 +468,7 @@ describe.each(chosen)("on $name", ({ open }) => {
       for (const line of lines) JSON.parse(line);
     });
 
-    test("R2, R28: page sources → contain no token, cookie, key or sealed value", async () => {
+    test("R2, R28, R54: page sources → contain no token, cookie, key or sealed value", async () => {
       const keys = "ssk1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
       const it = world({ keys });
       const session = await it.sessions.load(null);

@@ -86,7 +86,7 @@ describe.each(chosen)("dashboard in Chromium on $name", (database) => {
   );
 
   test(
-    "a walk by an operator → finds a user, ends sessions, reveals, verifies and exports; the policy blocks nothing",
+    "R53: a walk by an operator → finds a user, ends sessions, reveals, verifies and exports; the policy blocks nothing",
     { timeout: 120_000 },
     async () => {
       await using place = await open(database);

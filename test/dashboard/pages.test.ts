@@ -200,7 +200,7 @@ describe("dashboard: sessions", () => {
     expect(page).toContain(`key <code>${event!.details!["thumbprint"]}</code>`);
   });
 
-  test("R48: reveal → needs a reason, is recorded before it is shown, and shows nothing without", async () => {
+  test("R48, R54: reveal → needs a reason, is recorded before it is shown, and shows nothing without", async () => {
     const it = world();
     const session = await it.sessions.load(null);
     Object.assign(session.data, { cart: ["oolong"] });

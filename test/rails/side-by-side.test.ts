@@ -63,7 +63,7 @@ describe.each(databases.map((database) => [database.name, database] as const))("
     return told;
   }
 
-  test("a login on one side → logged in on the other, with the app's own cookie (R5)", async () => {
+  test("a login on one side → logged in on the other, with the app's own cookie", async () => {
     const sessions = manager();
     const id = "4f2a0c9be1d87365a1b2c3d4e5f60718";
     await gem.write(id, { user_id: 42, flash: { discard: [], flashes: { notice: "Signed in." } } });
