@@ -250,6 +250,8 @@ interface Prepared extends Wanted {
 const nothing: Prepared = { plaintext: new Uint8Array(0), user: undefined, empty: true };
 
 function prepared(state: SessionState, content: Content = state.content): Prepared {
+  // A merge may have brought the binding of the login before.
+  if (state.intent === "login") content.device = undefined;
   if (state.stored === null && state.isUnused(content)) return nothing;
   const plaintext = state.settings.format.encode(content, state.carriedOver);
   return { plaintext, user: content.user, empty: false };

@@ -78,6 +78,52 @@ eachStore((_name, create) => {
     assert.deepEqual(refusals, ["device_session_unknown"]);
   });
 
+  for (const when of ["has loaded the session", "writes"] as const) {
+    test(`device binding: a registration while another login of the same user ${when} → that login is not bound, and is offered`, async () => {
+      const { browser, watched, manage, sessions, events } = world();
+      const owner = browser();
+      const registration = owner.device.registration(await owner.login());
+      const other = Object.assign(owner.thief(), { sessions: manage({ store: held.store }) });
+      const register = async () => assert.equal((await other.register(registration)).status, 200);
+      const holding = watched.hold(["replace"]);
+      const loggingIn = owner.request(async (session) => {
+        session.login("42");
+        session.data["n"] = 1;
+        if (when === "has loaded the session") await register();
+      });
+      await holding.arrived;
+      if (when === "writes") await register();
+      holding.release();
+      const headers = await loggingIn;
+      const session = await owner.load();
+      assert.deepEqual([session.user, session.deviceBound, session.data], ["42", false, { n: 1 }]);
+      assert.deepEqual(
+        (await sessions.forUser("42").list()).map(({ deviceBound }) => deviceBound),
+        [false],
+      );
+      const challenge = challengeIn(headers.get("secure-session-registration"));
+      assert.equal((await owner.register(owner.device.registration(challenge))).status, 200);
+      assert.deepEqual(events, ["offered", "bound", "offered", "bound"]);
+    });
+  }
+
+  test("device binding: a registration while another request elevates → the binding is kept", async () => {
+    const { browser, sessions, time } = world();
+    const owner = browser();
+    const registration = owner.device.registration(await owner.login());
+    await owner.request(async (session) => {
+      session.elevate({ level: "aal2" });
+      assert.equal((await owner.thief().register(registration)).status, 200);
+    });
+    assert.equal((await owner.load()).deviceBound, true);
+    time.now += minute;
+    assert.equal(await owner.user(), undefined, "the device cookie went to the other request");
+    assert.deepEqual(
+      (await sessions.forUser("42").list()).map(({ deviceBound }) => deviceBound),
+      [true],
+    );
+  });
+
   for (const audit of [undefined, "strict", "lax"] as const) {
     const options = {
       deviceBinding: { mode: "require" },
