@@ -76,14 +76,19 @@ export class UserRows {
     return rows.length <= mostOfUser ? this.#ours(rows) : this.#search(refs);
   }
 
+  /** The row of this id; null if the user has no such row. */
+  async find(id: Uint8Array): Promise<SessionRow | null> {
+    const row = await this.#records.store.read(id);
+    if (row === null || !this.#has(row)) return null;
+    return (await this.#ours([infoOfRow(row)])).length > 0 ? row : null;
+  }
+
   /** Deletes one row. False if the user has no such row. */
   async delete(id: Uint8Array): Promise<boolean> {
-    const { store } = this.#records;
     if ((await this.#delete(this.#refs, { only: id })) > 0) return true;
     if (this.#former.length === 0) return false;
-    const row = await store.read(id);
-    if (row === null || !this.#has(row)) return false;
-    return (await this.#ours([infoOfRow(row)])).length > 0 && (await this.#deleteFormer(row));
+    const row = await this.find(id);
+    return row !== null && (await this.#deleteFormer(row));
   }
 
   /**

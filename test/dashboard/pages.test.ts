@@ -74,6 +74,33 @@ describe.each(stores)("dashboard on $name", ({ name, open }) => {
     ).toBe(true);
   });
 
+  test("end all others: the session to keep has a new id, has ended or is another user's → says so, and ends nothing", async () => {
+    await using created = await open();
+    const it = world({ store: created.store, idleTimeout: "1 h" });
+    const idle = await it.login("alice");
+    it.time.now += 2 * 3_600_000;
+    const session = await it.sessions.load(null);
+    session.login("alice");
+    const cookie = (await it.sessions.commit(session))!.split(";")[0]!;
+    const stale = session.handle;
+    const again = await it.sessions.load(cookie);
+    again.login("alice", { method: "password" });
+    await it.sessions.commit(again);
+    await it.login("alice");
+    const other = await it.login("bob");
+    expect(again.handle).not.toBe(stale);
+    const browser = new Browser(it.handler);
+    const before = await it.events();
+    for (const handle of [stale, idle, other, "A".repeat(43), "x"]) {
+      const fields = { id: "alice", handle, action: "others", reason: "stolen laptop" };
+      const response = await browser.post("/user", fields);
+      expect(response.status, handle).toBe(400);
+      expect(await response.text()).toContain("This session has ended meanwhile. Nothing was changed.");
+    }
+    expect(await it.sessions.forUser("alice").list()).toHaveLength(2);
+    expect(await it.events()).toEqual(before);
+  });
+
   test("events → pages of 50 by keyset: each event once, in order, also where many have the same time", async () => {
     await using created = await open();
     const it = world({ store: created.store });

@@ -142,20 +142,23 @@ export async function userAction(view: View): Promise<Answer> {
   if (user === "") return invalid("The id of the user is missing.");
   const by = { by: access.actor, reason };
   const of = sessions.forUser(parseUserId(user, "dashboard"));
-  let ended: number;
+  let ended: number | null;
   if (form.get("action") === "end" && handle !== null) ended = (await of.revoke(handle, by)) ? 1 : 0;
   else if (form.get("action") === "others" && handle !== null)
     ended = await endOthers(view, user, handle, reason);
   else if (form.get("action") === "all") ended = await of.revokeAll(by);
   else return invalid("This form is not complete.");
+  if (ended === null) return invalid("This session has ended meanwhile.");
   return redirect(pathTo(view, "/user", { id: user, ended: String(ended) }));
 }
 
-async function endOthers(view: View, user: string, handle: string, reason: string): Promise<number> {
+/** Null, and nothing has ended, if the session to keep is not there: it may go on under a new id, and would end too. */
+async function endOthers(view: View, user: string, handle: string, reason: string): Promise<number | null> {
   const kept = idOf(handle);
-  if (kept === null) return 0;
-  let ended = 0;
   const rows = new UserRows(view.records, user, { actor: view.access.actor, reason });
+  const row = kept && (await rows.find(kept));
+  if (kept === null || row === null || !view.records.isAlive(row)) return null;
+  let ended = 0;
   await rows.deleteAll([kept], (count) => (ended += count));
   return ended;
 }
