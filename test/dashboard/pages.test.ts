@@ -328,6 +328,44 @@ describe("dashboard: the audit trail", () => {
     );
   });
 
+  test.each([
+    { path: "/keys", action: "count", reason: "count of every session", done: "Counted at" },
+    { path: "/audit", action: "verify", reason: "verify", done: "Nothing was changed." },
+  ])(
+    "R48: $action reads a whole table → recorded, and one at a time in a process, also after a failure or a closed page",
+    async ({ path, action, reason, done }) => {
+      const store = memoryStore();
+      const it = world({ store });
+      it.access = { actor: "ada@example.org", may: action === "count" ? ["view"] : ["view", "audit"] };
+      await it.login("alice");
+      const browser = new Browser(it.handler);
+      const token = await browser.token();
+      const post = () => browser.post(path, { token, action });
+      const records = recordsOf(it.sessions as never);
+      const read = records.store.scanInfo.bind(records.store);
+      const find = store.audit!.heads.bind(store.audit);
+      const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+      let running = 0;
+      records.store.scanInfo = async (...given) => (running++, await gate, read(...given));
+      store.audit!.heads = async (...given) => (running++, await gate, find(...given));
+      const first = (await post()).text();
+      await expect.poll(() => running).toBe(1);
+      expect(await (await post()).text()).toContain("is running already");
+      expect(running).toBe(1);
+      open();
+      expect(await first).toContain(done);
+      const closed = (await post()).body!.getReader();
+      for (let part = 0; part < 2; part++) await closed.read();
+      await closed.cancel();
+      await expect.poll(async () => (await post()).text()).toContain(done);
+      const recorded = (await it.events()).filter(({ type }) => type === "trail.read");
+      expect(recorded.length).toBeGreaterThanOrEqual(2);
+      expect(recorded.every((event) => event.reason === reason && event.actor === "ada@example.org")).toBe(
+        true,
+      );
+    },
+  );
+
   test("R48: reading events → each page is recorded with its reader, also one with an `after` of the client's choice", async () => {
     const it = world();
     await it.login("alice");

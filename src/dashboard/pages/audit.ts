@@ -4,6 +4,7 @@ import type { VerifyReport } from "../../audit/report.ts";
 import type { AuditListOptions } from "../../operator/audit-types.ts";
 import { idOf } from "../../session/handle.ts";
 import { moment, number, plural } from "../../shared/wording.ts";
+import { alone, isRunning, runsAlready } from "../alone.ts";
 import { denied, invalid, type Answer } from "../answers.ts";
 import { detailsOf, nameOfEvent, timeOf } from "../events.ts";
 import { html, type Html, type Part } from "../html.ts";
@@ -171,15 +172,21 @@ export async function auditAction(view: View): Promise<Answer> {
   if (view.counts === null) return invalid("The audit trail is off.");
   if (action === "export") return may(view, "export") ? await download(view) : denied("export");
   if (action !== "verify") return invalid("This form is not complete.");
-  await record(view, "trail.read", { reason: "verify" });
   return { kind: "stream", title: "Verify the audit trail", parts: (signal) => verify(view, signal) };
 }
 
 async function* verify(view: View, signal: AbortSignal): AsyncIterable<Html> {
   yield html`<h1>Verifying the audit trail</h1>
     <p>Leave this page open. Closing it stops the verification.</p>`;
+  if (isRunning(view.records, "verify")) {
+    yield runsAlready("A verification");
+    return;
+  }
   const work = progressOf<number, VerifyReport>((onProgress) =>
-    view.sessions.audit.verify({ signal, onProgress }),
+    alone(view.records, "verify", async () => {
+      await record(view, "trail.read", { reason: "verify" });
+      return view.sessions.audit.verify({ signal, onProgress });
+    }),
   );
   for await (const events of work) yield html`<div class="muted">${plural(events, "event")} verified …</div>`;
   const report = await work.result;

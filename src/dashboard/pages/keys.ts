@@ -3,6 +3,7 @@ import type { HeldLease } from "../../store/contract.ts";
 import { storedEndOf } from "../../session/lifetime.ts";
 import { walk } from "../../session/walk.ts";
 import { ago, moment, number, plural, span } from "../../shared/wording.ts";
+import { alone, isRunning, runsAlready } from "../alone.ts";
 import { denied, invalid, type Answer } from "../answers.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { durabilityNotice } from "../durability-notice.ts";
@@ -10,7 +11,7 @@ import { card, facts, notice, table, type Page } from "../layout.ts";
 import { freshWindow } from "../options.ts";
 import { progressOf } from "../progress.ts";
 import { sampleOf, type Sample } from "../sample.ts";
-import { may, pathTo, postForm, reasonField, reasonIn, reasonMissing, type View } from "../view.ts";
+import { may, pathTo, postForm, reasonField, reasonIn, reasonMissing, record, type View } from "../view.ts";
 
 const jobs: Readonly<Record<string, string>> = {
   expire: "Deletes expired sessions",
@@ -191,7 +192,16 @@ interface Use {
 async function* count(view: View, signal: AbortSignal): AsyncIterable<Html> {
   yield html`<h1>Counting every session</h1>
     <p>Leave this page open. Closing it stops the count.</p>`;
-  const work = progressOf<number, ReadonlyMap<string, Use>>((onProgress) => usesOf(view, signal, onProgress));
+  if (isRunning(view.records, "count")) {
+    yield runsAlready("A count");
+    return;
+  }
+  const work = progressOf<number, ReadonlyMap<string, Use>>((onProgress) =>
+    alone(view.records, "count", async () => {
+      await record(view, "trail.read", { reason: "count of every session" });
+      return usesOf(view, signal, onProgress);
+    }),
+  );
   for await (const scanned of work)
     yield html`<div class="muted">${plural(scanned, "session")} counted …</div>`;
   const uses = await work.result;
