@@ -204,6 +204,25 @@ const guarded: Readonly<Record<string, (it: World) => Promise<Mounted>>> = {
     app.use((context) => void (context.body = "application"));
     return listening(createServer(app.callback() as RequestListener));
   },
+  Fastify: async ({ handler }) => {
+    const app = fastify({ forceCloseConnections: true });
+    app.addHook("onRequest", async (request, reply) => {
+      if (request.url.startsWith("/admin")) await reply.code(401).send("guard");
+    });
+    app.register(toFastify(handler));
+    app.all("/*", async () => "application");
+    await app.listen({ port: 0, host: "127.0.0.1" });
+    const { url } = await listening(app.server);
+    return { url, close: () => app.close() };
+  },
+  Hono: async ({ handler }) => {
+    const app = new Hono();
+    app.use("/admin/*", async (context) => context.text("guard", 401));
+    for (const path of handler.paths)
+      app.all(path, (context) => handler(context.req.raw, { native: context }));
+    app.all("*", (context) => context.text("application"));
+    return listening(serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }) as Server);
+  },
 };
 
 describe.each(Object.entries(guarded))("dashboard behind a guard of the path in %s", (_, mount) => {
@@ -213,6 +232,8 @@ describe.each(Object.entries(guarded))("dashboard behind a guard of the path in 
     ["/pub/.%2E/admin/sessions/keys", "x"],
     ["/pub\\..\\admin/sessions/keys", "x"],
     ["/./admin/sessions/keys", "x"],
+    ["/%61dmin/sessions/keys", "x"],
+    ["//admin/sessions/keys", "x"],
     ["\\admin/sessions/keys", "x"],
     ["/other", "x/admin/sessions/keys?"],
     ["/other", "x/admin/sessions/keys#"],
@@ -225,7 +246,7 @@ describe.each(Object.entries(guarded))("dashboard behind a guard of the path in 
       const mounted = await mount(world({}, { authorize: () => (asked++, null) }));
       try {
         expect(await sent(mounted.url, "/admin/sessions/keys", "x")).toContain("guard");
-        expect(await sent(mounted.url, target, host)).toMatch(/^HTTP\/1.1 (200|400|404) /);
+        expect(await sent(mounted.url, target, host)).toMatch(/^HTTP\/1.1 (200|400|401|404) /);
         expect(asked).toBe(0);
       } finally {
         await mounted.close();
