@@ -4,7 +4,7 @@ import type { Records } from "../session/records.ts";
 import type { Counts } from "./counts.ts";
 import type { Durability } from "./durability.ts";
 import { html, type Html, type Part } from "./html.ts";
-import type { Frame } from "./layout.ts";
+import { notice, type Frame } from "./layout.ts";
 import type { Meter } from "./meter.ts";
 import type { DashboardAccess, DashboardOptions, DashboardPermission } from "./options.ts";
 import { idOf } from "../session/handle.ts";
@@ -86,6 +86,11 @@ export const reasonMissing = "Type a reason. It is recorded in the audit trail w
 export function reasonIn(view: View): string | null {
   const reason = view.form.get("reason")?.trim() ?? "";
   return reason === "" && isRecorded(view) ? null : reason.slice(0, 300);
+}
+
+/** After a form that ends sessions. It claims nothing: anybody can make a link with `ended` in it. */
+export function endNotice({ query }: View): Part {
+  return query.has("ended") && notice("info", "End requested. What this page shows is current.");
 }
 
 /** Records what the operator did, where there is a trail. */

@@ -106,7 +106,7 @@ describe.each(chosen)("dashboard in Chromium on $name", (database) => {
 
       await page.getByRole("row", { name: /Phone/ }).getByText("End", { exact: true }).click();
       await endWith(page.getByRole("row", { name: /Phone/ }), "End this session", "lost phone");
-      await page.getByText("1 session ended.").waitFor();
+      await page.getByText("End requested.").waitFor();
       await page.getByRole("heading", { name: "1 live session" }).waitFor();
 
       await page.getByRole("link", { name: "Details" }).click();

@@ -296,6 +296,43 @@ describe("dashboard: sessions", () => {
     expect(await office.sessions.forUser("alice").list()).toHaveLength(1);
   });
 
+  test.each(["/user?id=alice&ended=99", "/session?handle=HANDLE&ended=1"])(
+    "a made-up link %s → the page claims nothing that did not happen",
+    async (path) => {
+      const it = world();
+      const handle = await it.login("alice");
+      const text = textOf(await new Browser(it.handler).text(path.replace("HANDLE", handle)));
+      expect(text).toContain("End requested. What this page shows is current.");
+      expect(text).not.toMatch(/session was ended|99 sessions/);
+    },
+  );
+
+  test("a session gets a new id while an operator ends it → says so, and does not claim that it ended", async () => {
+    const store = memoryStore();
+    const it = world({ store });
+    const session = await it.sessions.load(null);
+    session.login("alice");
+    const cookie = (await it.sessions.commit(session))!.split(";")[0]!;
+    const browser = new Browser(it.handler);
+    const token = await browser.token();
+    const records = recordsOf(it.sessions as never);
+    const read = records.store.read.bind(records.store);
+    const again = await it.sessions.load(cookie);
+    records.store.read = (async (given: never) => {
+      const found = await read(given);
+      records.store.read = read;
+      again.login("alice", { method: "password" });
+      await it.sessions.commit(again);
+      return found;
+    }) as typeof read;
+    const fields = { token, handle: session.handle, action: "end", reason: "stolen laptop" };
+    const response = await browser.post("/session", fields);
+    expect(again.handle).not.toBe(session.handle);
+    expect(response.status).toBe(400);
+    expect(await response.text()).toContain("The session has ended meanwhile. Nothing was changed.");
+    expect(await it.sessions.forUser("alice").list()).toHaveLength(1);
+  });
+
   test("end all sessions → a typed confirmation, a reason, and a fresh login where `session` is given", async () => {
     const it = world({}, { confirmAt: "/confirm" });
     const session = await it.sessions.load(null);
@@ -305,10 +342,13 @@ describe("dashboard: sessions", () => {
     it.access = { actor: "ada", may: everything, session: await it.sessions.load(cookie) };
     const browser = new Browser(it.handler);
     const fields = { action: "endAll", reason: "key leaked", confirm: "end all sessions" };
+    const warning = "so are the users of every other application that keeps its sessions in the same table";
+    expect(textOf(await browser.text("/keys"))).toContain(warning);
     expect((await browser.post("/keys", { ...fields, confirm: "yes" })).status).toBe(400);
     expect((await browser.post("/keys", { ...fields, reason: "" })).status).toBe(400);
     it.time.now += 6 * 60_000;
     expect((await browser.post("/keys", fields)).status).toBe(403);
+    expect(textOf(await browser.text("/keys"))).toContain(warning);
     expect(await browser.text("/keys")).toContain(`href="/confirm?return_to=%2Fadmin%2Fsessions%2Fkeys"`);
     expect(await it.sessions.count()).toBe(2);
     it.time.now -= 6 * 60_000;

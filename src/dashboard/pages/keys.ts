@@ -115,18 +115,21 @@ function expiry({ records }: View, due: number | null): Html {
   ]);
 }
 
+/** The ids of a table do not say whose sessions they are. */
+const shared = ", and so are the users of every other application that keeps its sessions in the same table";
+
 function endAllForm(view: View): Html {
   const { session } = view.access;
   const isFresh = session === undefined || session.isFresh(freshWindow(view.options));
   const { confirmAt } = view.options;
   if (!isFresh) {
     return html`<p>
-        Everybody is signed out, you as well. This needs a login or step-up of the last
+        Everybody is signed out, you as well${shared}. This needs a login or step-up of the last
         ${span(freshWindow(view.options))}.
       </p>
       ${confirmAt !== undefined && html`<p><a href="${confirmAt}?return_to=${encodeURIComponent(pathTo(view, "/keys"))}">Prove that it is you</a></p>`}`;
   }
-  return html`<p>For an incident, such as a leaked key. Everybody is signed out, you as well.</p>
+  return html`<p>For an incident, such as a leaked key. Everybody is signed out, you as well${shared}.</p>
     <details>
       <summary>End the sessions of all users</summary>
       ${postForm(

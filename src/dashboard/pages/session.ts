@@ -11,6 +11,7 @@ import { html, type Html, type Part } from "../html.ts";
 import { levelsOf } from "../levels.ts";
 import { card, facts, notice, type Page } from "../layout.ts";
 import {
+  endNotice,
   isRecorded,
   may,
   pathTo,
@@ -33,8 +34,7 @@ export async function sessionPage(view: View): Promise<Page> {
     title: "Session",
     place: "user",
     body: html`<h1>Session <span class="mono">${handle}</span></h1>
-      ${view.query.has("ended") && notice("good", "The session was ended.")}
-      ${card("Now", row === null ? gone() : now(view, row, levels?.get(handle)))}
+      ${endNotice(view)} ${card("Now", row === null ? gone() : now(view, row, levels?.get(handle)))}
       ${row !== null && may(view, "reveal") && card("Data", hidden(view, row))}
       ${card("Life", await life(view, handle))}`,
   };
@@ -117,6 +117,8 @@ async function life(view: View, handle: string): Promise<Part> {
     : timeline(view, events);
 }
 
+const endedMeanwhile = "The session has ended meanwhile.";
+
 /** Ends the session, or reveals its data. */
 export async function sessionAction(view: View): Promise<Answer> {
   const { form, records, access } = view;
@@ -128,9 +130,10 @@ export async function sessionAction(view: View): Promise<Answer> {
   if (reason === null) return invalid(reasonMissing);
   const handle = form.get("handle") ?? "";
   const row = await ownRow(view, handle);
-  if (row === null) return invalid("The session has ended meanwhile.");
+  if (row === null) return invalid(endedMeanwhile);
   if (action === "reveal") return await reveal(view, row, reason);
-  await records.delete(row.id, "revoke", { userRef: row.userRef, content: { actor: access.actor, reason } });
+  const by = { userRef: row.userRef, content: { actor: access.actor, reason } };
+  if (!(await records.delete(row.id, "revoke", by))) return invalid(endedMeanwhile);
   return redirect(pathTo(view, "/session", { handle, ended: "1" }));
 }
 

@@ -7,8 +7,18 @@ import { ago, moment, number, plural, remaining } from "../../shared/wording.ts"
 import { timeline, timelineTypes } from "../events.ts";
 import { levelsOf } from "../levels.ts";
 import { html, type Html, type Part } from "../html.ts";
-import { card, list, notice, type Page } from "../layout.ts";
-import { may, pathTo, postForm, reasonField, reasonIn, reasonMissing, record, type View } from "../view.ts";
+import { card, list, type Page } from "../layout.ts";
+import {
+  endNotice,
+  may,
+  pathTo,
+  postForm,
+  reasonField,
+  reasonIn,
+  reasonMissing,
+  record,
+  type View,
+} from "../view.ts";
 import { noTrail } from "./overview.ts";
 import { denied, invalid, redirect, type Answer } from "../answers.ts";
 
@@ -53,16 +63,9 @@ async function about(view: View, user: string): Promise<Html> {
   const history = may(view, "audit") && view.counts !== null ? await historyOf(view, user) : null;
   const levels = new Map([...levelsIn(history ?? []), ...(await levelsOf(records, rows.slice(0, SHOWN)))]);
   const found = rows.map((row) => sessionInfo(records, row));
-  return html`${done(view)}
+  return html`${endNotice(view)}
   ${card(rows.length < MOST ? plural(rows.length, "live session") : `${number(MOST)} live sessions, or more`, devices(view, user, found, levels))}
   ${card("History", pastOf(view, history))}`;
-}
-
-function done({ query }: View): Part {
-  const count = Number(query.get("ended"));
-  return (
-    query.has("ended") && Number.isSafeInteger(count) && notice("good", `${plural(count, "session")} ended.`)
-  );
 }
 
 function devices(
