@@ -12,7 +12,7 @@ import {
   writeResponseHeaders,
   type FetchSessions,
 } from "./fetch.ts";
-import { deviceResponse } from "./device.ts";
+import { bounceResponse, deviceResponse, mayBounce } from "./device.ts";
 import type { GuardOptions } from "./fresh.ts";
 import { withMutableHeaders } from "./fetch-response.ts";
 import { loadedFor, onlySession, remember } from "./loaded.ts";
@@ -40,11 +40,18 @@ interface Context {
   readonly set: { headers: Record<string, unknown>; status?: unknown; cookie?: unknown };
 }
 
+/** What is known of a request. */
+interface Arrival {
+  context: Context;
+  /** Address of the connection, asked for early: a connection that was cut has none. */
+  peer: string | undefined;
+  /** Headers of the response that were set before the handlers ran. */
+  earlier: Record<string, unknown>;
+}
+
 interface Visit<Data> {
   readonly session: Session<Data>;
-  readonly context: Context;
-  /** Headers of the response that were set before the session was loaded. */
-  readonly earlier: Record<string, unknown>;
+  readonly arrival: Arrival;
 }
 
 /** A method that the types of Elysia hide. Its compiled handlers call it in the same way. */
@@ -70,17 +77,30 @@ export function storedSession<Data>(
   const fetched = fetchSessions(sessions);
   return (app) => {
     const visits = new WeakMap<Request, Visit<Data>>();
+    const begin = async (context: Context): Promise<Session<Data>> => {
+      const arrival = arrivalOf(context);
+      const session = await load(fetched, arrival, options);
+      remember(sessions, context.request, session);
+      visits.set(context.request, { session, arrival });
+      return session;
+    };
+    /** Requests whose session was loaded before their context was complete. */
+    const early = new WeakSet<Request>();
     if (settingsOf(sessions as SessionManager<never>).device !== null)
-      app.onRequest(({ request }) => deviceResponse(sessions, request) ?? undefined);
+      app.onRequest(async (given) => {
+        const context = given as unknown as Context;
+        const { request } = context;
+        const answer = await deviceResponse(sessions, request);
+        if (answer !== null) return answer;
+        if (!mayBounce(sessions, request) || loadedFor(sessions, request) !== undefined) return undefined;
+        early.add(request);
+        return bounceResponse(await begin(context), request) ?? undefined;
+      });
     app.derive({ as: "global" }, async (given) => {
       const context = given as unknown as Context;
-      const { request, set } = context;
-      const present = loadedFor(sessions, request);
-      if (present !== undefined) return { session: present };
-      const loaded = await load(fetched, context, options);
-      remember(sessions, request, loaded);
-      visits.set(request, { session: loaded, context, earlier: { ...set.headers } });
-      return { session: loaded };
+      const { request } = context;
+      if (early.delete(request)) Object.assign(visits.get(request)!.arrival, arrivalOf(context));
+      return { session: loadedFor(sessions, request) ?? (await begin(context)) };
     });
     // Around everything, because Elysia makes responses in many places, and errors of its later hooks bypass `onError`.
     app.wrap(((handle: Handle) =>
@@ -93,16 +113,20 @@ export function storedSession<Data>(
   };
 }
 
+function arrivalOf(context: Context): Arrival {
+  const { request, server, set } = context;
+  return { context, peer: server?.requestIP?.(request)?.address, earlier: { ...set.headers } };
+}
+
 async function load<Data>(
   fetched: FetchSessions<Data>,
-  context: Context,
+  arrival: Arrival,
   { address }: ElysiaSessionOptions,
 ): Promise<Session<Data>> {
-  const { request, server, set } = context;
-  const peer = server?.requestIP?.(request)?.address; // asked for now: a connection that was cut has none
+  const { request, set } = arrival.context;
   try {
     return await fetched.load(request, () => ({
-      address: address === undefined ? peer : address(context),
+      address: address === undefined ? arrival.peer : address(arrival.context),
     }));
   } catch (error) {
     Object.assign(set.headers, { vary: "Cookie", "cache-control": "no-store" });
@@ -113,7 +137,7 @@ async function load<Data>(
 async function commit<Data>(
   app: AnyElysia,
   fetched: FetchSessions<Data>,
-  { session: loaded, context, earlier }: Visit<Data>,
+  { session: loaded, arrival: { context, earlier } }: Visit<Data>,
   response: Response,
 ): Promise<Response> {
   try {

@@ -79,6 +79,12 @@ export interface FetchSessions<Data = SessionData> extends Pick<
    * @throws {StoreError} the store is unavailable
    */
   deviceBinding(request: Pick<Request, "method" | "url" | "headers">): Promise<Response | null>;
+  /**
+   * Answers a link on another site whose session's device cookie has expired: the page loads itself again. Call it between
+   * `load` and the handler, which would use up a link that counts once; `handle` does it by itself. Null for every other
+   * request, and for a session that was not loaded with its `Request`.
+   */
+  deviceReload(session: Session<Data>): Response | null;
   /** Saves the session if there is no response to add headers to. Returns the cookie to set, or null if none is needed. */
   save(session: Session<Data>): Promise<CookieToSet | null>;
   /**
@@ -105,11 +111,16 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
     return session;
   };
 
+  const deviceReload: FetchSessions<Data>["deviceReload"] = (session) => {
+    const request = requests.get(session);
+    return request === undefined ? null : bounceResponse(session, request);
+  };
+
   const commit: FetchSessions<Data>["commit"] = async (session, response) => {
     const state = stateOf(session as Session<never>);
     const { uses } = state;
     const request = requests.get(session);
-    const bounced = request === undefined ? null : bounceResponse(session, request);
+    const bounced = deviceReload(session); // if the application did not call it
     if (bounced !== null) {
       response.body?.cancel().catch(() => {}); // rejects if the stream has a reader
       return bounced;
@@ -138,11 +149,12 @@ export function fetchSessions<Data>(sessions: SessionManager<Data>): FetchSessio
     load,
     commit,
     deviceBinding: async (request) => deviceResponse(sessions, request),
+    deviceReload,
     async handle(request, handler, client) {
       const answering = deviceResponse(sessions, request);
       if (answering !== null) return answering;
       const session = await load(request, client);
-      return bounceResponse(session, request) ?? commit(session, await handler(session));
+      return deviceReload(session) ?? commit(session, await handler(session));
     },
     async save(session) {
       const state = stateOf(session as Session<never>);

@@ -101,11 +101,13 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
         storeTimeout: "1 min", // of 64 requests that change one session, the last waits for all others
       });
       const gates = new Gates();
+      let runs = 0;
       const app: ContractApp = {
         sessions,
         store: watched.store,
         keys,
         route(url, session) {
+          runs++;
           const { pathname, searchParams } = new URL(url, "http://localhost");
           return contractRoute(pathname, searchParams, session, gates);
         },
@@ -120,6 +122,7 @@ export function adapterContract(name: string, options: AdapterContractOptions): 
           watched,
           gates,
           differs,
+          runs: () => runs,
           advance: (milliseconds) => void (ahead += milliseconds),
           visitor: (cookie) => new Visitor(running.url, cookie, options.variesBy),
         });

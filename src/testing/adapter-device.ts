@@ -123,19 +123,21 @@ export function devices(check: Check): void {
   );
 
   check(
-    "a link on another site, and the device cookie has expired → the page loads itself again (R60)",
-    async ({ visitor, advance, url }) => {
+    "a link on another site, and the device cookie has expired → the page loads itself again, before the handler runs (R60)",
+    async ({ visitor, advance, url, runs }) => {
       const owner = visitor();
       const device = new SoftwareDevice();
       const id = await register(owner, device, await owner.get("/login?user=42"));
       advance(12 * minute);
+      const before = runs();
       const link = (site: string, mode = "navigate") =>
         followed(`${url}/set?key=tea&value=green`, owner, site, mode);
       for (const site of ["cross-site", "same-site"]) {
         const { body, setCookies, headers } = await link(site);
         assert.match(body, /<meta http-equiv="refresh" content="0">/);
         assert.match(headers["cache-control"] ?? "", /no-store/);
-        assert.deepEqual(setCookies, [], "the handler's changes to the anonymous session are not saved");
+        assert.deepEqual(setCookies, []);
+        assert.equal(runs(), before, "the handler would use up a link that counts once");
       }
       assert.equal((await refresh(owner, device, id)).status, 200);
       assert.equal((await link("same-origin")).body, "set");

@@ -57,6 +57,8 @@ export interface World {
   readonly running: RunningApp;
   /** Moves the clock of `sessions` forward. */
   readonly advance: (milliseconds: number) => void;
+  /** How often the handler ran. */
+  readonly runs: () => number;
   /** Creates another browser. */
   readonly visitor: (cookie?: string) => Visitor;
 }

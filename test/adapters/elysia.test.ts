@@ -194,3 +194,38 @@ test("Elysia: the address that the application says → is stored", async () => 
     userAgent: "a browser",
   });
 });
+
+test("Elysia: deviceBinding and a link on another site → session and address as otherwise; store down → onError (promise 8, R60)", async () => {
+  const watched = new WatchedStore(memoryStore());
+  const sessions = createSessionManager({
+    store: watched.store,
+    keys: generateKey(),
+    deviceBinding: { mode: "offer" },
+  });
+  const app = new Elysia()
+    .onError(({ error, set }) => {
+      set.status = contractError(error).status;
+      return "of the application";
+    })
+    .use(storedSession(sessions, { address: ({ request }) => request.headers.get("x-real-ip") ?? undefined }))
+    .get("/", ({ session }) => session.user ?? "nobody")
+    .get("/login", ({ session }) => void session.login("42"));
+  const link = (path: string, cookie = "") => {
+    const request = get(path, cookie);
+    const sent = { "x-real-ip": "192.0.2.7", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
+    for (const [name, value] of Object.entries({ ...sent, "sec-fetch-site": "cross-site" }))
+      request.headers.set(name, value);
+    return app.handle(request);
+  };
+  const login = await link("/login");
+  const [cookie = ""] = login.headers.getSetCookie();
+  assert.equal((await sessions.forUser("42").list())[0]?.client?.address, "192.0.2.7");
+  const before = watched.calls.length;
+  assert.equal(await textOf(await link("/", cookie.split(";")[0])), "42");
+  assert.deepEqual(watched.calls.slice(before), ["read"]);
+  assert.equal((await link("/none", cookie.split(";")[0])).status, 404);
+  watched.down("all");
+  const failed = await link("/", cookie.split(";")[0]);
+  assert.deepEqual([failed.status, await textOf(failed)], [503, "of the application"]);
+  assert.match(failed.headers.get("cache-control") ?? "", /no-store/);
+});

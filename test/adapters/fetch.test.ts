@@ -45,6 +45,8 @@ adapterOnEachDatabase("fetch", {
         const device = await sessions.deviceBinding(request);
         if (device !== null) return device;
         const session = await sessions.load(request);
+        const reload = sessions.deviceReload(session);
+        if (reload !== null) return reload;
         const response = await respond(request, session).catch(answerError);
         return await sessions.commit(session, response);
       } catch (error) {
