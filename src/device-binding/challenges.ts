@@ -1,5 +1,6 @@
 import type { DeviceRefusal } from "../telemetry/device-refusals.ts";
-import { clockSkew, type Policy } from "./policy.ts";
+import type { SessionRow } from "../store/row.ts";
+import { clockSkew, loginOf, type Policy } from "./policy.ts";
 import { purpose, type Purpose } from "./tags.ts";
 
 /** What a challenge is bound to. */
@@ -14,9 +15,9 @@ const lifetime = 300_000;
 /** Of this many earlier challenges a refusal says that they were used, and not that they are unknown. */
 const remembered = 4;
 
-/** A challenge to register a device: of one row, which is bound once. */
-export function registrationSubject(rowId: Uint8Array): Subject {
-  return { of: purpose.registration, subject: rowId, used: [] };
+/** A challenge to register a device: of one login, which is bound once. */
+export function registrationSubject(row: SessionRow): Subject {
+  return { of: purpose.registration, subject: loginOf(row), used: [] };
 }
 
 /** A challenge to prove a device again: of one binding, until its next proof. */

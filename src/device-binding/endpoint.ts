@@ -71,8 +71,7 @@ class Endpoint {
     if (visited === null) return this.#refuse(null, "device_session_unknown", 401);
     const proof = parseProof(this.#proof ?? "");
     if (typeof proof === "string") return this.#refuse(visited, proof);
-    const { id } = visited.row;
-    const late = challengeRefusal(this.#policy, proof.challenge, registrationSubject(id));
+    const late = challengeRefusal(this.#policy, proof.challenge, registrationSubject(visited.row));
     if (late !== null) return this.#refuse(visited, late);
     const key = publicKeyOf(proof.jwk);
     if (key === null) return this.#refuse(visited, "device_proof_key");

@@ -55,9 +55,9 @@ export class Policy implements DevicePolicy {
     return cookie.read(cookieHeader).length === 0 ? [] : [["set-cookie", cookie.clear()]];
   }
 
-  offer({ id }: SessionRow): readonly Header[] {
-    publishDevice("offered", id);
-    const challenge = this.tags.make(purpose.registration, this.now(), id);
+  offer(row: SessionRow): readonly Header[] {
+    publishDevice("offered", row.id);
+    const challenge = this.tags.make(purpose.registration, this.now(), loginOf(row));
     const value = `(ES256 RS256);path="${this.options.path}";challenge="${challenge}"`;
     return [["secure-session-registration", value]];
   }
@@ -72,6 +72,13 @@ export class Policy implements DevicePolicy {
     const expiresAt = now + this.options.cookieLifetime;
     return this.options.cookie.set(this.tags.make(purpose.cookie, expiresAt, id), { now, expiresAt });
   }
+}
+
+/** Names the login of a row: its time and user. A new id does not change it. */
+export function loginOf({ createdAt, userRef }: SessionRow): Uint8Array {
+  const time = Buffer.alloc(8);
+  time.writeBigUInt64BE(BigInt(createdAt));
+  return Buffer.concat(userRef === null ? [time] : [time, userRef]);
 }
 
 /** Only this file implements the policy. */

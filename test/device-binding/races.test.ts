@@ -124,6 +124,60 @@ eachStore((_name, create) => {
     );
   });
 
+  test("device binding: mode require, the id changes before the registration arrives → bound all the same, and nothing is offered again (R62)", async () => {
+    const { browser, time, events } = world({ deviceBinding: { mode: "require" } });
+    const owner = browser();
+    const registration = owner.device.registration(await owner.login());
+    const headers = await owner.request((session) => session.regenerate());
+    assert.equal(headers.size, 0, "a thief who changes the id gets no challenge");
+    assert.equal((await owner.register(registration)).status, 200);
+    assert.equal((await owner.register(registration)).status, 409, "bound once");
+    time.now += minute;
+    assert.equal(await owner.user(), "42");
+    assert.deepEqual(events, ["offered", "bound"]);
+  });
+
+  test("device binding: a challenge of another user, or of an earlier login → binds nothing (R61)", async () => {
+    const { browser, time, refusals } = world();
+    const [owner, other] = [browser(), browser()];
+    const challenge = await owner.login("42");
+    await other.login("43");
+    assert.equal((await other.register(other.device.registration(challenge))).status, 400);
+    time.now += 1;
+    await owner.login("42");
+    assert.equal((await owner.register(owner.device.registration(challenge))).status, 400);
+    assert.deepEqual(refusals, ["device_challenge_invalid", "device_challenge_invalid"]);
+  });
+
+  test("device binding: the answer to a registration or refresh is lost → a new login, or another refresh", async () => {
+    const { browser, time, refusals } = world();
+    const owner = browser();
+    const registration = owner.device.registration(await owner.login());
+    assert.equal((await owner.thief().register(registration)).status, 200);
+    time.now += 9_999;
+    assert.equal(await owner.user(), "42");
+    time.now += 1;
+    assert.equal(await owner.user(), undefined);
+    assert.deepEqual(refusals, ["device_cookie_missing"]);
+    await owner.bind();
+    const late = Object.assign(owner.thief(), { id: owner.id });
+    assert.equal((await late.prove(owner.device.proof(await owner.challenge()))).status, 200);
+    time.now += 12 * minute;
+    assert.equal((await owner.refresh()).status, 200);
+    assert.equal(await owner.user(), "42");
+  });
+
+  test("device binding: a registration with the cookie of before the id changed → refused, and the session stays unbound", async () => {
+    const { browser } = world();
+    const owner = browser();
+    const registration = owner.device.registration(await owner.login());
+    const late = owner.thief();
+    await owner.request((session) => session.regenerate());
+    const answer = await late.register(registration);
+    assert.deepEqual([answer.status, JSON.parse(answer.body)], [401, { error: "device_session_unknown" }]);
+    assert.deepEqual([await owner.user(), (await owner.load()).deviceBound], ["42", false]);
+  });
+
   for (const audit of [undefined, "strict", "lax"] as const) {
     const options = {
       deviceBinding: { mode: "require" },
