@@ -25,6 +25,16 @@ export interface Sample {
   readonly keys: ReadonlyMap<string, number>;
 }
 
+/**
+ * The standard error of the estimate of how many stored sessions are like `part` of the sample, as a fraction of it: that of
+ * all sessions, and that of the share. Infinite if the sample has none.
+ */
+export function errorOf({ isExact, error, size }: Sample, part: number): number {
+  if (isExact) return 0;
+  const share = part / size;
+  return Math.sqrt(error ** 2 + (1 - share) / (share * size));
+}
+
 const SIZE = 1_000;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

@@ -6,7 +6,7 @@ import { recordsOf } from "../../src/manager.ts";
 import { randomBytes } from "../../src/sealing/random.ts";
 import type { AuditStore, DayCount } from "../../src/store/audit.ts";
 import type { RowInfo } from "../../src/store/row.ts";
-import { world } from "./world.ts";
+import { Browser, world } from "./world.ts";
 
 const HOUR = 3_600_000;
 
@@ -119,39 +119,44 @@ describe("counts of the dashboard", () => {
   });
 });
 
-describe("sample of the table", () => {
-  /** A table with random ids, of which `scanInfo` returns pages. */
-  function table(size: number): { ids: Uint8Array[]; statements: number; scan: typeof scan } {
-    const ids = Array.from({ length: size }, () => randomBytes(32)).toSorted((a, b) => Buffer.compare(a, b));
-    const it = { ids, statements: 0, scan };
-    async function scan(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
-      it.statements++;
-      let [from, to] = [0, after === null ? 0 : ids.length];
-      while (from < to) {
-        const middle = (from + to) >> 1;
-        if (Buffer.compare(ids[middle]!, after!) > 0) to = middle;
-        else from = middle + 1;
-      }
-      return ids.slice(from, from + limit).map(
-        (id) =>
-          ({
-            id,
-            head: new Uint8Array(64),
-            client: null,
-            userRef: null,
-            bytes: 100,
-            createdAt: now,
-            updatedAt: now,
-            expiresAt: now + HOUR,
-            absoluteExpiresAt: now + HOUR,
-            version: 1,
-          }) as RowInfo,
-      );
-    }
-    return it;
-  }
-  const now = Date.UTC(2026, 10, 30, 12);
+const now = Date.UTC(2026, 10, 30, 12);
 
+/** A table with random ids, of which `scanInfo` returns pages. */
+function table(
+  size: number,
+  isLive: (index: number) => boolean = () => true,
+): { ids: Uint8Array[]; statements: number; scan: typeof scan } {
+  const ids = Array.from({ length: size }, () => randomBytes(32)).toSorted((a, b) => Buffer.compare(a, b));
+  const it = { ids, statements: 0, scan };
+  const ended = new Set(ids.filter((_, index) => !isLive(index)));
+  async function scan(after: Uint8Array | null, limit: number): Promise<RowInfo[]> {
+    it.statements++;
+    let [from, to] = [0, after === null ? 0 : ids.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (Buffer.compare(ids[middle]!, after!) > 0) to = middle;
+      else from = middle + 1;
+    }
+    return ids.slice(from, from + limit).map(
+      (id) =>
+        ({
+          id,
+          head: new Uint8Array(64),
+          client: null,
+          userRef: null,
+          bytes: 100,
+          createdAt: now,
+          updatedAt: now,
+          expiresAt: ended.has(id) ? now - HOUR : now + HOUR,
+          absoluteExpiresAt: now + HOUR,
+          version: 1,
+        }) as RowInfo,
+    );
+  }
+  return it;
+}
+
+describe("sample of the table", () => {
   test.each([0, 1, 999, 1_000, 1_001, 1_500, 2_000])(
     "%d sessions → counted exactly or close, in two statements",
     async (size) => {
@@ -182,6 +187,50 @@ describe("sample of the table", () => {
     const spread = Math.sqrt(errors.reduce((sum, error) => sum + error * error, 0) / errors.length);
     expect(spread).toBeGreaterThan(0.5);
     expect(spread).toBeLessThan(1.6);
+  });
+});
+
+describe("sampled figures of the overview", () => {
+  const tile = (page: string, label: string): string =>
+    new RegExp(`>${label}</span>([\\s\\S]*?)</li>`)
+      .exec(page)![1]!
+      .replaceAll(/<[^>]+>/g, " ")
+      .trim()
+      .replaceAll(/\s+/g, " ");
+
+  test("one session of 100 is live → the margin of its tile covers the error of the share, not that of all sessions alone", async () => {
+    const it = world();
+    let live = 0;
+    const isLive = (): boolean => {
+      const chosen = Math.random() < 0.01;
+      live += chosen ? 1 : 0;
+      return chosen;
+    };
+    recordsOf(it.sessions as never).store.scanInfo = table(50_000, isLive).scan;
+    const browser = new Browser(it.handler);
+    let inside = 0;
+    for (let round = 0; round < 60; round++) {
+      const text = tile(await browser.text("/live"), "Live sessions");
+      const [, count = "0", margin = "0"] = /^about ([\d,]+) estimate, ± (\d+)%$/.exec(text) ?? [];
+      const estimate = Number(count.replaceAll(",", ""));
+      if (Math.abs(estimate - live) <= (live * Number(margin)) / 100) inside++;
+    }
+    // About 57 are expected. With the error of the number of all sessions alone, it would be about 8.
+    expect(inside).toBeGreaterThanOrEqual(45);
+  });
+
+  test("the sample has no live, signed-in or waiting session → none in the sample, not none at all", async () => {
+    const it = world();
+    const { store } = recordsOf(it.sessions as never);
+    const browser = new Browser(it.handler);
+    store.scanInfo = table(3_000, () => false).scan;
+    const ended = await browser.text("/live");
+    expect(tile(ended, "Live sessions")).toBe("about 0 none in the sample");
+    store.scanInfo = table(3_000).scan;
+    const live = await browser.text("/live");
+    expect(tile(live, "Signed in")).toBe("about 0 none in the sample");
+    expect(tile(live, "Live sessions")).toMatch(/estimate, ± 7%$/);
+    expect(live.replaceAll(/<[^>]+>/g, " ")).toMatch(/Longest wait\s+none in the sample/);
   });
 });
 

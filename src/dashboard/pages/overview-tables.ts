@@ -86,7 +86,11 @@ export function expiry({ records, base }: View, sample: Sample): Html {
       ["Ended, not deleted yet", `${isExact ? "" : "about "}${number(waiting)}`],
       [
         "Longest wait",
-        oldestEnd === null ? "none waits" : `${isExact ? "" : "at least "}${span(records.now() - oldestEnd)}`,
+        oldestEnd === null
+          ? isExact
+            ? "none waits"
+            : "none in the sample"
+          : `${isExact ? "" : "at least "}${span(records.now() - oldestEnd)}`,
       ],
     ]),
     sampled(sample),

@@ -7,7 +7,7 @@ import { durabilityNotice } from "../durability-notice.ts";
 import { html, type Html } from "../html.ts";
 import { notice, segments, type Page } from "../layout.ts";
 import { refusalsIn } from "../refusals.ts";
-import { sampleOf, type Sample } from "../sample.ts";
+import { errorOf, sampleOf, type Sample } from "../sample.ts";
 import { may, pathTo, type View } from "../view.ts";
 import { ages, devicesCard, expiry, keys, process } from "./overview-tables.ts";
 
@@ -78,14 +78,19 @@ function tiles(sample: Sample, figures: Figures | null): Html {
   const isCounting = figures?.pieces.some(({ counts }) => counts === null) ?? false;
   const time = isCounting ? "still being counted" : figures?.period.title;
   const about = sample.isExact ? "" : "about ";
-  const margin = sample.isExact ? "counted" : `estimate, ± ${Math.ceil(sample.error * 200)}%`;
   return html`<ul class="tiles">
-    ${tile("Live sessions", about + number(live), margin)}
-    ${tile("Signed in", about + number(signedIn), margin)} ${tile("Logins", sum("login"), time)}
-    ${tile("Failed logins", sum("login.failed"), time)}
+    ${tile("Live sessions", about + number(live), marginOf(sample, sample.live))}
+    ${tile("Signed in", about + number(signedIn), marginOf(sample, sample.signedIn))}
+    ${tile("Logins", sum("login"), time)} ${tile("Failed logins", sum("login.failed"), time)}
     ${tile("Ended", sum(...ends.flatMap(({ events }) => events)), time)}
     ${tile("Refused", sum("refusal"), time)}
   </ul>`;
+}
+
+/** Two standard errors. */
+function marginOf(sample: Sample, part: number): string {
+  if (sample.isExact) return "counted";
+  return part === 0 ? "none in the sample" : `estimate, ± ${Math.ceil(errorOf(sample, part) * 200)}%`;
 }
 
 function tile(label: string, value: string, note: string | undefined): Html {
