@@ -18,9 +18,9 @@ export interface DeviceBindingOptions {
   mode: "offer" | "require";
   /** How long a proof of the device counts, until the browser has to prove it again: 1 second to 1 day. Default "10 min". */
   cookieLifetime?: Duration;
-  /** The path that browsers send their proofs to. The adapters answer it. Default "/.well-known/stored-session". */
+  /** The path that browsers send their proofs to, below `cookie.path`. The adapters answer it. Default "/.well-known/stored-session". */
   path?: string;
-  /** Mode "require": how long after a login its browser may take to bind it. Default "1 min". */
+  /** Mode "require": how long after a login its browser may take to bind it: 10 seconds to 1 day. Default "1 min". */
   gracePeriod?: Duration;
   /**
    * Mode "require": called after a login was ended because no browser bound it. The request continues with the anonymous
@@ -70,9 +70,11 @@ export function resolveDeviceBinding(
     return value ?? 0;
   };
   const cookieLifetime = duration("cookieLifetime", "10 min", 1_000);
-  const gracePeriod = duration("gracePeriod", "1 min", 0);
+  const gracePeriod = duration("gracePeriod", "1 min", 10_000); // browsers bind a login after its response
   if (typeof path !== "string" || !pathPattern.test(path))
     wrong("path", "must begin with one / and have only letters, digits and -._~/.");
+  else if (/\/\.\.?(?:\/|$)/.test(path))
+    wrong("path", "must have no segment . or .., which browsers resolve before they send a request.");
   if (onUnbound !== undefined && typeof onUnbound !== "function") wrong("onUnbound", "must be a function.");
   if (onUnbound !== undefined && mode === "offer") wrong("onUnbound", 'is called only with mode "require".');
   const { name = "__Host-session", secure, domain, sameSite, partitioned, priority } = cookie;
@@ -82,6 +84,11 @@ export function resolveDeviceBinding(
     );
   if (domain !== undefined)
     problems.push("`deviceBinding` binds the sessions of one host. Leave out `cookie.domain`.");
+  if (typeof path === "string" && !covers(`${cookie.path ?? "/"}`, path))
+    wrong(
+      "path",
+      `is ${JSON.stringify(path)}, to which browsers do not send a cookie of \`cookie.path\` ${JSON.stringify(cookie.path)}. Choose a path below it.`,
+    );
   if (problems.length > 0) return null; // those of `cookie` too, which the device cookie would repeat
   const base = name.replace(/^__(?:Host-Http|Host|Secure|Http)-/i, "");
   const own = { name: `__Host-${base}-device`, sameSite, partitioned, priority };
@@ -93,6 +100,11 @@ export function resolveDeviceBinding(
     onUnbound,
     cookie: new SessionCookie(own),
   };
+}
+
+/** Whether browsers send a cookie of this path to a URL path (RFC 6265 §5.1.4). */
+function covers(cookiePath: string, path: string): boolean {
+  return path === cookiePath || path.startsWith(cookiePath.endsWith("/") ? cookiePath : `${cookiePath}/`);
 }
 
 /** The options of the manager that matter here. */

@@ -18,7 +18,9 @@ const base = { store: memoryStore(), keys: generateKey() };
 const manage = (deviceBinding: unknown, more: Partial<SessionManagerOptions> = {}) =>
   createSessionManager({ ...base, ...more, deviceBinding } as never);
 
-const wrong: readonly [what: string, deviceBinding: unknown, message: RegExp, more?: object][] = [
+type Wrong = [what: string, deviceBinding: unknown, message: RegExp, more?: object];
+
+const wrong: readonly Wrong[] = [
   ["null", null, /`deviceBinding` must be an object, such as \{ mode: "offer" \}/],
   ["true", true, /`deviceBinding` must be an object/],
   ["no mode", {}, /`deviceBinding\.mode` is undefined: use "offer" or "require"/],
@@ -47,13 +49,32 @@ const wrong: readonly [what: string, deviceBinding: unknown, message: RegExp, mo
   [
     "a grace period of days",
     { mode: "require", gracePeriod: "25 h" },
-    /`deviceBinding\.gracePeriod` must be a duration from 0 ms to 1 day/,
+    /`deviceBinding\.gracePeriod` must be a duration from 10000 ms to 1 day/,
   ],
   [
     "a grace period that is none",
     { mode: "require", gracePeriod: {} },
     /`deviceBinding\.gracePeriod` must be/,
   ],
+  [
+    "a grace period that ends before browsers can bind",
+    { mode: "require", gracePeriod: 0 },
+    /`deviceBinding\.gracePeriod` must be a duration from 10000 ms to 1 day/,
+  ],
+  ["a grace period below the least", { mode: "require", gracePeriod: 9_999 }, /\.gracePeriod` must be/],
+  ...["/a/../b", "/.", "/a/.", "/..", "/a/./b"].map((path): Wrong => [
+    `the path ${path}, which browsers change`,
+    { mode: "offer", path },
+    /`deviceBinding\.path` .*no segment \. or \.\./,
+  ]),
+  ...["/app", "/.well-known/stored-session/x", "/.well-known/stored", "/.well-known/stored-session/"].map(
+    (path): Wrong => [
+      `a session cookie of the path ${path}, which the endpoint does not get`,
+      { mode: "offer" },
+      /`deviceBinding\.path` .*`cookie\.path`/,
+      { cookie: { name: "sid", path } },
+    ],
+  ),
   ["a path without /", { mode: "offer", path: "device" }, /`deviceBinding\.path` must begin with one \//],
   [
     "a path that ends the header's string",
@@ -99,11 +120,23 @@ test("deviceBinding: several wrong options → all in one error", () => {
 test("deviceBinding: the widest values → accepted; undefined is off", () => {
   for (const given of [
     { mode: "offer", cookieLifetime: "1 day", path: "/~a-b_c.d/e" },
-    { mode: "require", cookieLifetime: 1_000, gracePeriod: 0, onUnbound() {} },
+    { mode: "require", cookieLifetime: 1_000, gracePeriod: 10_000, onUnbound() {} },
     { mode: "require", gracePeriod: "24 h" },
+    { mode: "offer", path: "/..a/.b/c./..." },
   ])
     assert.ok(policyOf(settingsOf(manage(given) as never)) !== null);
   assert.equal(policyOf(settingsOf(manage(undefined) as never)), null);
+  assert.throws(() => manage({ mode: "offer" }, { cookie: { path: 1 } } as never), OptionsError);
+});
+
+test("deviceBinding: a session cookie whose path covers the endpoint → accepted", () => {
+  for (const [cookiePath, path] of [
+    ["/app", "/app/device"],
+    ["/app/", "/app/device"],
+    ["/app", "/app"],
+    ["/", "/device"],
+  ] as const)
+    assert.ok(manage({ mode: "offer", path }, { cookie: { name: "sid", path: cookiePath } }));
 });
 
 test("deviceBinding: the device cookie → __Host-, HttpOnly, Secure, of this host only, whatever the session cookie is", () => {
@@ -114,7 +147,7 @@ test("deviceBinding: the device cookie → __Host-, HttpOnly, Secure, of this ho
     { name: "__Host-Http-sid" },
     { sameSite: "none", partitioned: true },
   ] as NonNullable<SessionManagerOptions["cookie"]>[]) {
-    const policy = policyOf(settingsOf(manage({ mode: "offer" }, { cookie }) as never))!;
+    const policy = policyOf(settingsOf(manage({ mode: "offer", path: "/app/device" }, { cookie }) as never))!;
     const [first = "", ...attributes] = policy.prove({ id: new Uint8Array(16) } as never).split("; ");
     assert.match(first, /^__Host-[a-z]+-device=[\w-]{40}$/);
     for (const attribute of ["Path=/", "HttpOnly", "Secure"]) assert.ok(attributes.includes(attribute));
