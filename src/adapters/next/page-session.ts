@@ -10,6 +10,8 @@ export interface PageSession<Data = SessionData> {
   readonly handle: string;
   /** See `Session.level`. */
   readonly level: string | undefined;
+  /** See `Session.deviceBound`. */
+  readonly deviceBound: boolean;
   /** See `Session.isFresh`. */
   isFresh(...args: Parameters<Session["isFresh"]>): boolean;
   /**
@@ -23,6 +25,7 @@ export function pageOf<Data>(
   session: Session<Data>,
   takeFlash: PageSession<Data>["takeFlash"],
 ): PageSession<Data> {
-  const { data, user, isNew, handle, level } = session;
-  return { data, user, isNew, handle, level, isFresh: (...args) => session.isFresh(...args), takeFlash };
+  const { data, user, isNew, handle, level, deviceBound } = session;
+  const isFresh: Session["isFresh"] = (...args) => session.isFresh(...args);
+  return { data, user, isNew, handle, level, deviceBound, isFresh, takeFlash };
 }
