@@ -115,6 +115,11 @@ export function notice(kind: "info" | "warn" | "bad" | "good", ...content: reado
   return html`<div class="notice ${kind}" role="${kind === "info" ? "note" : "status"}">${content}</div>`;
 }
 
+/** A bar that shows the share of a whole. @param label read by screen readers */
+export function shareBar(share: number, whole: number, label: string): Html {
+  return html`<progress class="meter" max="${whole}" value="${share}" aria-label="${label}"></progress>`;
+}
+
 /** A table that scrolls by itself on a narrow screen. Columns named in `numbers` are set to the right. */
 export function table(
   label: string,

@@ -7,7 +7,7 @@ import { alone, isRunning, runsAlready } from "../alone.ts";
 import { denied, invalid, type Answer } from "../answers.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { durabilityNotice } from "../durability-notice.ts";
-import { card, facts, notice, table, type Page } from "../layout.ts";
+import { card, facts, notice, shareBar, table, type Page } from "../layout.ts";
 import { freshWindow } from "../options.ts";
 import { progressOf } from "../progress.ts";
 import { sampleOf, type Sample } from "../sample.ts";
@@ -47,14 +47,8 @@ function keys(view: View, sample: Sample): Html {
       ["Older keys", ring.length === 1 ? "none" : ring.slice(1).map((key) => html`<code>${key}</code> `)],
       [
         "Under the newest key",
-        html`<progress
-            class="meter"
-            max="100"
-            value="${done}"
-            aria-label="Sessions under the newest key: ${done}%"
-          ></progress
-          >${done}%,
-          ${sample.isExact ? `of all ${plural(sample.size, "session")}` : `of a random sample of ${number(sample.size)}`}`,
+        html`${shareBar(done, 100, `Sessions under the newest key: ${done}%`)}${done}%,
+        ${sample.isExact ? `of all ${plural(sample.size, "session")}` : `of a random sample of ${number(sample.size)}`}`,
       ],
     ])}
     ${unknown.length > 0 && notice("bad", html`Sessions are sealed with keys that are not in the ring: ${unknown.map((key) => html`<code>${key}</code> `)}. Their users are signed out. If the key was removed by mistake, add it again; if it leaked, leave it out.`)}

@@ -4,7 +4,7 @@ import { bytes, number, plural, span } from "../../shared/wording.ts";
 import type { DayCount } from "../../store/audit.ts";
 import { isOf, sumOf } from "../counts.ts";
 import { html, type Html } from "../html.ts";
-import { card, facts, table } from "../layout.ts";
+import { card, facts, shareBar, table } from "../layout.ts";
 import type { Sample } from "../sample.ts";
 import { pathTo, type View } from "../view.ts";
 
@@ -18,12 +18,7 @@ export function devicesCard(counts: readonly DayCount[]): Html {
     .map(({ device, count }) => [
       device === "none" ? "unknown" : device,
       number(count),
-      html`<progress
-        class="meter"
-        max="${total}"
-        value="${count}"
-        aria-label="${device}: ${percent(count, total)} of logins"
-      ></progress>`,
+      shareBar(count, total, `${device}: ${percent(count, total)} of logins`),
     ]);
   return card(
     "Devices at login",
@@ -38,12 +33,7 @@ export function ages(sample: Sample): Html {
   const rows = sample.ages.map(({ live }, index) => [
     names[index]!,
     percent(live, sample.live),
-    html`<progress
-      class="meter"
-      max="${Math.max(1, sample.live)}"
-      value="${live}"
-      aria-label="${names[index]}: ${percent(live, sample.live)}"
-    ></progress>`,
+    shareBar(live, Math.max(1, sample.live), `${names[index]}: ${percent(live, sample.live)}`),
   ]);
   return card(
     "Ages and sizes",
