@@ -51,7 +51,7 @@ async function fill(name: keyof typeof words, store: SqlStore): Promise<void> {
           )
         ).rows
       : [];
-  for (const index of indexes) await run(`DROP INDEX ${String(index.name)}`);
+  for (const index of indexes) await run(`DROP INDEX ${String(index["name"])}`);
   // A tenth has ended and waits to be deleted.
   const end = `${now - DAY} + ${random(10 * DAY)}`;
   await run(`INSERT INTO stored_sessions (id, data, version, user_ref, created_at, updated_at, absolute_expires_at, expires_at, expires_bucket, client)
@@ -64,7 +64,7 @@ async function fill(name: keyof typeof words, store: SqlStore): Promise<void> {
     SELECT id, created_at, ${kind}, 0, device, 1, session_id, NULL, hash, mac, body FROM
     (SELECT ${bytes(32)} AS id, ${now - 30 * DAY} + ${random(30 * DAY - 60_000)} AS created_at, ${random(100)} AS d, ${random(5)} AS device, ${bytes(32)} AS session_id, ${bytes(32)} AS hash, a.mac, a.body
      FROM ${numbers} AS numbers, (SELECT * FROM stored_sessions_audit WHERE event = 3 LIMIT 1) AS a) AS made ORDER BY id`);
-  for (const index of indexes) await run(String(index.sql));
+  for (const index of indexes) await run(String(index["sql"]));
   for (const text of analyze) await run(text);
 }
 

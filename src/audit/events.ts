@@ -115,11 +115,12 @@ export function bounded(content: AuditContent): Record<string, unknown> {
   for (const [name, value] of Object.entries(content) as [string, unknown][]) {
     if (value === undefined || value === null || value === "") continue;
     const text = (some: unknown): string =>
-      String(some)
+      textOf(some)
         .slice(0, limits[name] ?? 1_024)
         .toWellFormed();
-    if (Array.isArray(value)) map[name] = value.slice(0, DETAILS).map(text);
-    else if (typeof value === "object") {
+    // By name, not by type: what a form sent for a text may be an object.
+    if (name === "factors") map[name] = [value].flat().slice(0, DETAILS).map(text);
+    else if (name === "details") {
       const entries = Object.entries(value).slice(0, DETAILS);
       map[name] = Object.fromEntries(
         entries.map(([key, some]) => [key.slice(0, 64).toWellFormed(), text(some)]),
@@ -127,4 +128,13 @@ export function bounded(content: AuditContent): Record<string, unknown> {
     } else map[name] = text(value);
   }
   return map;
+}
+
+/** Never throws: `{"toString": 1}` in the JSON of a login form must not stop the trail. */
+function textOf(some: unknown): string {
+  try {
+    return String(some);
+  } catch {
+    return "[object]";
+  }
 }

@@ -67,7 +67,16 @@ export interface WriterOptions {
 /** A chain is a segment: retention deletes whole ones, so none goes on for longer than a day. */
 const LONGEST = 86_400_000;
 
+/** Most events without a change in one transaction. */
+const TOGETHER = 128;
+
 const APPLIED: ChangeResult = { applied: true, ended: [] };
+
+/** Events without a change that wait for the batch under way. */
+interface Waiting {
+  readonly entries: Entry[];
+  readonly written: Promise<unknown>;
+}
 
 /**
  * Writes the events of one process. One batch is under way at a time, so that the numbers of a chain have no gaps. After a
@@ -81,6 +90,7 @@ export class Writer {
   #why = "start";
   #atStart: readonly Draft[] = [];
   #underWay: Promise<unknown> = Promise.resolve();
+  #waiting: Waiting | null = null;
   #began = -Infinity;
 
   constructor(options: WriterOptions) {
@@ -92,11 +102,36 @@ export class Writer {
     return (this.#chain?.number ?? 0) > 0 || this.#former !== null;
   }
 
-  /** In one transaction, the changes and the events of those that were made. The results are in the order of the entries. */
+  /**
+   * In one transaction, the changes and the events of those that were made. The results are in the order of the entries.
+   * Events without a change share a transaction with others that wait: a flood of failed logins must not make each login
+   * wait for a transaction of every one of them.
+   */
   async write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
+    if (entries.some(({ change }) => change !== null)) return await this.#queue(entries);
+    const waiting = this.#waiting;
+    if (waiting !== null && waiting.entries.length + entries.length <= TOGETHER) {
+      waiting.entries.push(...entries);
+      await waiting.written;
+    } else {
+      const all = [...entries];
+      const opened: Waiting = { entries: all, written: this.#queue(all, () => this.#begins(opened)) };
+      this.#waiting = opened;
+      await opened.written;
+    }
+    return entries.map(() => APPLIED);
+  }
+
+  #begins(waiting: Waiting): void {
+    if (this.#waiting === waiting) this.#waiting = null;
+  }
+
+  /** One batch after the other. `onBegin` runs when its turn has come. */
+  async #queue(entries: readonly Entry[], onBegin?: () => void): Promise<readonly ChangeResult[]> {
     // What is slower than `storeTimeout` was given up by those who waited for it.
     const left = Math.max(0, this.#began + this.#options.timeout - performance.now());
     const writing = within(this.#underWay, left).then(async (isDone) => {
+      onBegin?.();
       if (!isDone) this.#abandon("timeout");
       this.#began = performance.now();
       return await this.#write(entries);

@@ -1,5 +1,5 @@
 import { AuditError } from "../errors.ts";
-import { eventCodes, type AuditEvent, type AuditEventType } from "../audit/events.ts";
+import { eventCodes, outcomeCodes, type AuditEvent, type AuditEventType } from "../audit/events.ts";
 import { idOf } from "../session/handle.ts";
 import { parseUserId, type UserId } from "../session/user-id.ts";
 import type { Anchored } from "../audit/checkpoint.ts";
@@ -43,6 +43,11 @@ export class AuditTrail {
       );
     }
     const { outcome, user, session, client, ...content } = options;
+    if (outcome !== undefined && !Object.hasOwn(outcomeCodes, outcome)) {
+      throw new TypeError(
+        `audit.record: ${JSON.stringify(outcome)} is not an outcome. Use one of ${Object.keys(outcomeCodes).join(", ")}.`,
+      );
+    }
     const handle = typeof session === "object" ? session.handle : session;
     const id = handle === undefined ? null : idOf(handle);
     if (handle !== undefined && id?.length !== 32)
