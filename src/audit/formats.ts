@@ -1,4 +1,5 @@
 /** Events in the forms that other systems read: OCSF, Elastic Common Schema, CloudEvents and CSV. */
+import { isIP } from "node:net";
 import { printable } from "../shared/printable.ts";
 import type { AuditEvent, AuditEventType } from "./events.ts";
 
@@ -9,8 +10,9 @@ interface Meaning {
   /** OCSF: 1 a login, 2 the end of a session; otherwise 99, or an activity of Entity Management (1 create … 4 delete). */
   readonly activity: number;
   readonly isEntity?: boolean;
-  readonly category: "authentication" | "session" | "iam" | "configuration";
-  readonly type: "start" | "end" | "info" | "denied" | "change" | "access" | "deletion" | "creation";
+  /** ECS: `event.category`, and one of the types that are expected for it. */
+  readonly category: "authentication" | "session" | "iam" | "configuration" | "database";
+  readonly type: "start" | "end" | "info" | "change" | "access" | "deletion" | "creation";
 }
 
 const LOGON = 1;
@@ -29,17 +31,17 @@ const meanings: Readonly<Record<AuditEventType | "unknown", Meaning>> = {
   "session.expired.idle": { activity: LOGOFF, category: "session", type: "end" },
   "session.expired.absolute": { activity: LOGOFF, category: "session", type: "end" },
   "session.evicted": { activity: LOGOFF, category: "session", type: "end" },
-  refusal: { activity: OTHER, category: "session", type: "denied" },
+  refusal: { activity: OTHER, category: "session", type: "info" },
   "client.changed": { activity: OTHER, category: "session", type: "info" },
   "session.bound": { activity: OTHER, category: "session", type: "info" },
-  "data.revealed": { activity: 2, isEntity: true, category: "iam", type: "access" },
-  "data.exported": { activity: 2, isEntity: true, category: "iam", type: "access" },
+  "data.revealed": { activity: 2, isEntity: true, category: "database", type: "access" },
+  "data.exported": { activity: 2, isEntity: true, category: "database", type: "access" },
   "data.erased": { activity: 4, isEntity: true, category: "iam", type: "deletion" },
   "key.added": { activity: 1, isEntity: true, category: "configuration", type: "creation" },
   "key.retired": { activity: 4, isEntity: true, category: "configuration", type: "deletion" },
   "sessions.imported": { activity: 1, isEntity: true, category: "configuration", type: "creation" },
-  "trail.started": { activity: 3, isEntity: true, category: "configuration", type: "start" },
-  "trail.stopped": { activity: 3, isEntity: true, category: "configuration", type: "end" },
+  "trail.started": { activity: 3, isEntity: true, category: "configuration", type: "change" },
+  "trail.stopped": { activity: 3, isEntity: true, category: "configuration", type: "change" },
   "trail.read": { activity: 2, isEntity: true, category: "configuration", type: "access" },
   "trail.pruned": { activity: 4, isEntity: true, category: "configuration", type: "deletion" },
   "trail.lost": { activity: 3, isEntity: true, category: "configuration", type: "info" },
@@ -94,16 +96,21 @@ function ocsf(event: AuditEvent): object {
       ? { name: event.type.split(".")[0], uid: event.session ?? event.user ?? undefined }
       : undefined,
     actor: event.actor && { user: { name: event.actor } },
-    session: event.session && { uid: event.session },
-    src_endpoint: event.address && { ip: event.address },
+    session: isEntity ? undefined : event.session && { uid: event.session },
+    // One of `service` and `dst_endpoint` is required.
+    service: isEntity ? undefined : { name: PRODUCT.name },
+    src_endpoint: event.address && (isIP(event.address) ? { ip: event.address } : { name: event.address }),
     http_request: event.userAgent && { user_agent: event.userAgent },
-    is_mfa: event.factors && event.factors.length > 1,
-    auth_protocol: event.method,
+    is_mfa: isEntity ? undefined : event.factors && event.factors.length > 1,
     unmapped: defined({
+      ...(isEntity && { session: event.session, user: event.user }),
+      device: event.device,
+      method: event.method,
       level: event.level,
       factors: event.factors,
       previous: event.previous,
-      ...event.details,
+      unreadable: event.unreadable,
+      details: event.details,
     }),
   });
 }
@@ -126,7 +133,8 @@ function ecs(event: AuditEvent): object {
     }),
     user:
       (event.user ?? event.identifier) && defined({ id: event.user ?? undefined, name: event.identifier }),
-    source: event.address && { ip: event.address },
+    // A value that is no address would be refused by the mapping of `ip`, and the event with it.
+    source: event.address && { address: event.address, ...(isIP(event.address) && { ip: event.address }) },
     user_agent: event.userAgent && { original: event.userAgent },
     http: event.requestId && { request: { id: event.requestId } },
     stored_session: defined({
@@ -195,8 +203,9 @@ export function csvLine(event: AuditEvent): string {
 
 export function cell(text: string): string {
   const safe = printable(text);
-  // A spreadsheet takes these for the beginning of a formula; behind an apostrophe they are text.
-  const neutral = /^\s*[=+\-@|%\t\r]/.test(safe) ? `'${safe}` : safe;
+  // A spreadsheet takes these for the beginning of a formula, some also in their full-width forms; behind an apostrophe they
+  // are text.
+  const neutral = /^\s*[=+\-@|%\t\r＝＋－＠]/.test(safe) ? `'${safe}` : safe;
   return /[",\n\r']/.test(neutral) || neutral !== safe ? `"${neutral.replaceAll('"', '""')}"` : neutral;
 }
 

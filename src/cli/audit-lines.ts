@@ -1,13 +1,13 @@
 import { csvLine, formatEvent, type EventFormat } from "../audit/formats.ts";
 import type { AuditEvent } from "../audit/events.ts";
-import { printable } from "../shared/printable.ts";
+import { printable, printableJson } from "../shared/printable.ts";
 import { number } from "../shared/wording.ts";
 
 /** An event as one line of output. */
 export function lineOf(event: AuditEvent, how: EventFormat | "text" | "raw"): string {
   if (how === "csv") return csvLine(event);
   if (how === "text" || how === "raw") return textOf(event);
-  return JSON.stringify(formatEvent(event, how));
+  return printableJson(JSON.stringify(formatEvent(event, how)));
 }
 
 function textOf(event: AuditEvent): string {
