@@ -1,6 +1,7 @@
 /** Where segments go before retention deletes them: `audit: { archive }`. */
 import { mkdir, open, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { syncFolder } from "../shared/sync-folder.ts";
 
 export type Archive = (segment: string, lines: AsyncIterable<string>) => Promise<void>;
 
@@ -30,5 +31,6 @@ export function fileArchive(folder: string): Archive {
       await file.close();
     }
     await rename(`${path}.part`, path);
+    await syncFolder(folder);
   };
 }

@@ -1,11 +1,19 @@
 import { once } from "node:events";
-import { createWriteStream, existsSync, readFileSync } from "node:fs";
+import { createReadStream, createWriteStream, existsSync, fsync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { finished } from "node:stream/promises";
+import { promisify } from "node:util";
 import { printable } from "../shared/printable.ts";
+import { syncFolder } from "../shared/sync-folder.ts";
 import { exitCodes, Failure } from "./failure.ts";
+
+const syncFile = promisify(fsync);
 
 interface Lines {
   write(line: string): Promise<void>;
+  /** Resolves once everything that was written is on the disk. */
+  sync(): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -21,6 +29,13 @@ export function newFile(path: string): Lines {
       if (failure !== null) throw failure;
       if (!stream.write(`${line}\n`)) await once(stream, "drain");
     },
+    async sync() {
+      await new Promise<void>((written, failed) =>
+        stream.write("", (error) => (error ? failed(error) : written())),
+      );
+      await syncFile((stream as unknown as { readonly fd: number }).fd);
+      await syncFolder(dirname(resolve(path)));
+    },
     async end() {
       stream.end();
       await finished(stream);
@@ -29,18 +44,29 @@ export function newFile(path: string): Lines {
 }
 
 /** The hashes by checkpoint number in a file of JSON lines, as the `anchor` option wrote it. */
-export function anchorsIn(path: string): Map<number, string> {
+export async function anchorsIn(path: string): Promise<Map<number, string>> {
   const anchors = new Map<number, string>();
-  for (const line of readFileSync(path, "utf8").split("\n")) {
+  // A line at a time: a file of some months is larger than a string can be.
+  let number = 0;
+  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    number++;
     if (line.trim() === "") continue;
-    const { number: checkpoint, hash } = JSON.parse(line) as { number?: unknown; hash?: unknown };
+    const { number: checkpoint, hash } = objectIn(line);
     if (!Number.isSafeInteger(checkpoint) || typeof hash !== "string") {
       throw new Failure(
-        `${printable(path)} has a line without "number" and "hash". Pass the file in which the anchor function keeps checkpoints.`,
+        `Line ${number} of ${printable(path)} is not a checkpoint: a JSON object with "number" and "hash". Pass the file in which the anchor function keeps checkpoints. If its disk was full, the line may be cut off: remove it.`,
         exitCodes.usage,
       );
     }
     anchors.set(checkpoint as number, hash);
   }
   return anchors;
+}
+
+function objectIn(line: string): { readonly number?: unknown; readonly hash?: unknown } {
+  try {
+    return (JSON.parse(line) ?? {}) as object;
+  } catch {
+    return {};
+  }
 }

@@ -109,7 +109,7 @@ export function auditCommand(program: Command, terminal: Terminal): void {
       .option("--json", "print JSON"),
   ).action((options: VerifyOptions) =>
     interruptible(terminal, async (signal) => {
-      const anchors = options.anchors === undefined ? undefined : anchorsIn(options.anchors);
+      const anchors = options.anchors === undefined ? undefined : await anchorsIn(options.anchors);
       const progress = new Progress(terminal, "Verifying", "event");
       const onProgress = (events: number): void => progress.update(events, undefined);
       const settings = { ...(anchors && { anchors }), signal, onProgress };
@@ -164,6 +164,7 @@ export function auditCommand(program: Command, terminal: Terminal): void {
           ...(out && {
             archive: async (_: string, lines: AsyncIterable<string>) => {
               for await (const line of lines) await out.write(line);
+              await out.sync(); // what follows deletes the events
             },
           }),
         });
