@@ -78,11 +78,12 @@ export class Checkpointer {
       heads.push(head);
     }
     if (heads.length === 0) return null;
-    for (const head of heads) this.#heads.set(keyOf(head.chain), head);
     const isFull = clock() - this.#fullAt >= FULL_EVERY;
+    const isOld = new Set(heads.map(({ chain }) => keyOf(chain)));
+    const unchanged = isFull ? this.heads.filter(({ chain }) => !isOld.has(keyOf(chain))) : [];
     return await this.#add({
       kind: isFull ? "full" : "heads",
-      heads: isFull ? this.heads : heads,
+      heads: [...unchanged, ...heads],
       events,
       floor: this.#last?.floor ?? 0,
     });
@@ -125,6 +126,18 @@ export class Checkpointer {
     const anchored = anchoredOf(checkpoint);
     await anchor?.(anchored);
     return anchored;
+  }
+
+  /** Whether the events of a chain are still those that were signed. */
+  async isWhole(head: Head): Promise<boolean> {
+    const found = await this.#follow(head.chain, undefined, head.number);
+    return found !== null && found.number === head.number && keyOf(found.hash) === keyOf(head.hash);
+  }
+
+  /** Whether a key of the ring signed it. */
+  hasSigned(checkpoint: AuditCheckpoint): boolean {
+    const content = decodeCheckpoint(checkpoint.body);
+    return content !== null && isSigned(checkpoint, content.keyId, this.#publicKeys) === true;
   }
 
   #forget(): void {

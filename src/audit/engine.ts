@@ -1,5 +1,6 @@
 import { describe, readEvents } from "./reading.ts";
 import { publicKeysOfRing, type Anchored } from "./checkpoint.ts";
+import { ContentKeys } from "./content-keys.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { eventCodes, type AuditEvent, type AuditEventType } from "./events.ts";
 import { rawLines } from "./raw.ts";
@@ -10,6 +11,7 @@ import { Writer, type Draft, type Written } from "./writer.ts";
 import type { VerifyReport } from "./report.ts";
 import type { TrailSettings } from "./trail-settings.ts";
 import { pagesByKey } from "../store/pages.ts";
+import { unknownOutcome } from "../store/partial-failure.ts";
 
 const PAGE = 100;
 
@@ -58,14 +60,25 @@ export class Engine {
     return new Checkpointer({ store, keys, clock, anchor, onDamage });
   }
 
-  /** Seals the keys of users and chains under the newest key of the ring. Returns how many. */
-  async reseal(): Promise<number> {
+  /**
+   * Seals the keys of users and chains under the newest key of the ring.
+   * @param mayGoOn asked before each page. False: it ends early
+   * @returns whether it went over all of them
+   * @throws {StoreError} the store failed. Outcome "unknown" if keys were sealed before
+   */
+  async reseal(mayGoOn: () => boolean | Promise<boolean> = () => true): Promise<boolean> {
     const { store } = this.#settings;
     let sealed = 0;
     const read = (after: Uint8Array | null, limit: number) => store.scanSubjects(after, limit);
-    for await (const { rows } of pagesByKey(read, PAGE, null, ({ subject }) => subject))
-      for (const subject of rows) if (await this.subjects.rewrap(subject)) sealed++;
-    return sealed;
+    try {
+      for await (const { rows, isLast } of pagesByKey(read, PAGE, null, ({ subject }) => subject)) {
+        for (const subject of rows) if (await this.subjects.rewrap(subject)) sealed++;
+        if (!isLast && !(await mayGoOn())) return false;
+      }
+      return true;
+    } catch (error) {
+      throw sealed === 0 ? error : unknownOutcome(error, "Some keys of the audit trail were resealed");
+    }
   }
 
   async verify(options: Pick<VerifySource, "anchors" | "signal" | "onProgress">): Promise<VerifyReport> {
@@ -75,6 +88,7 @@ export class Engine {
         store,
         keys,
         publicKeys: publicKeysOfRing(keys),
+        contentKeys: new ContentKeys(store, this.subjects),
         ...options,
       }).run();
       const { ok, problems } = report;

@@ -41,13 +41,15 @@ export async function prune(
   options: PruneOptions,
 ): Promise<PruneResult> {
   await checkpointer.run();
-  let events = await deleteLeftovers(store);
+  let events = await deleteLeftovers(store, checkpointer);
   const due = await dueSegments(store, checkpointer.heads, options.before);
   const done: Head[] = [];
   const counts = new Map<string, DayCount>();
   for (const head of due) {
     options.signal?.throwIfAborted();
     await assertMayGoOn(options);
+    // One that was changed stays as evidence.
+    if (!(await checkpointer.isWhole(head))) continue;
     await options.archive?.(Buffer.from(head.chain).toString("base64url"), linesOf(store, head, options));
     for (const count of await store.countChain(head.chain)) {
       const key = [count.day, count.event, count.outcome, count.device].join();
@@ -73,11 +75,13 @@ export async function prune(
   return { segments: done.length, events, checkpoints };
 }
 
-async function deleteLeftovers(store: AuditStore): Promise<number> {
+async function deleteLeftovers(store: AuditStore, checkpointer: Checkpointer): Promise<number> {
   let deleted = 0;
   for await (const { rows } of checkpointPages(store, 0, PAGE, kindCode("pruned"))) {
-    for (const { body } of rows) {
-      for (const { chain } of decodeCheckpoint(body)?.heads ?? []) deleted += await deleteAll(store, chain);
+    for (const record of rows) {
+      // Otherwise whoever adds a row would have us delete events.
+      if (!checkpointer.hasSigned(record)) continue;
+      for (const { chain } of decodeCheckpoint(record.body)!.heads) deleted += await deleteAll(store, chain);
     }
   }
   return deleted;
@@ -92,7 +96,7 @@ async function deleteAll(store: AuditStore, chain: Uint8Array): Promise<number> 
   }
 }
 
-/** Those that ended before, and whose every event is signed: one that was damaged stays as evidence. */
+/** Those that ended before, and whose every event is signed. */
 async function dueSegments(store: AuditStore, heads: readonly Head[], before: number): Promise<Head[]> {
   const stored = new Map(
     (await store.heads()).map((position) => [keyOf(position.subarray(0, 24)), position]),

@@ -11,6 +11,8 @@ import {
   type AuditRow,
   type AuditStore,
 } from "../store/audit.ts";
+import { keyOf } from "../shared/bytes.ts";
+import { decodeCheckpoint, kindCode, type Head } from "./checkpoint.ts";
 import { checkpointPages, eventPages } from "./pages.ts";
 
 const FORMAT = 1;
@@ -94,15 +96,52 @@ export function readLine(line: string): { event: AuditRow } | { checkpoint: Audi
   };
 }
 
-/** Everything, in order of position, then the checkpoints that there were when this began: events are there for all of them. */
+/**
+ * Everything: the events in order of position, then the checkpoints, so that there are the events of each. It may run while
+ * events are written and pruned.
+ */
 export async function* rawLines(store: AuditStore): AsyncGenerator<string> {
-  const { number: newest = 0 } = (await store.lastCheckpoint()) ?? {};
+  let { number: newest = 0 } = (await store.lastCheckpoint()) ?? {};
+  const ends = new Map<string, number>();
+  const take = (row: AuditRow): string => {
+    ends.set(keyOf(chainOf(row.position)), numberOf(row.position));
+    return eventLine(row);
+  };
   for await (const { rows } of eventPages(store, new Uint8Array(32), new Uint8Array(32).fill(255), PAGE))
-    for (const row of rows) yield eventLine(row);
+    for (const row of rows) yield take(row);
+  // Events that were pruned meanwhile would look as if they were missing, without the record that says so.
+  for (let record = await prunedAfter(store, newest); record !== null;) {
+    for await (const { chain, number } of headsBetween(store, newest, record)) {
+      const end = ends.get(keyOf(chain)) ?? 0;
+      if (end >= number) continue;
+      const [from, through] = [positionOf(chain, end), positionOf(chain, number)];
+      for await (const { rows } of eventPages(store, from, through, PAGE))
+        for (const row of rows) yield take(row);
+    }
+    newest = record;
+    record = await prunedAfter(store, newest);
+  }
   for await (const { rows } of checkpointPages(store, 0, PAGE)) {
     for (const checkpoint of rows) {
       if (checkpoint.number > newest) return;
       yield checkpointLine(checkpoint);
+    }
+  }
+}
+
+/** The last record of pruning behind a checkpoint. */
+async function prunedAfter(store: AuditStore, newest: number): Promise<number | null> {
+  const last = await store.lastCheckpoint(kindCode("pruned"));
+  return last !== null && last.number > newest ? last.number : null;
+}
+
+/** What the checkpoints say of chains. */
+async function* headsBetween(store: AuditStore, after: number, through: number): AsyncGenerator<Head> {
+  for await (const { rows } of checkpointPages(store, after, PAGE)) {
+    for (const { number, body } of rows) {
+      if (number > through) return;
+      const content = decodeCheckpoint(body);
+      if (content !== null && content.kind !== "pruned") yield* content.heads;
     }
   }
 }

@@ -15,6 +15,8 @@ export interface AuditProblem {
     | "writer removed"
     /** the events are not those that were signed, though they fit together: they were written anew */
     | "rewritten"
+    /** the key of content was removed or changed, and not by an erasure: the event stays, its content cannot be read */
+    | "content lost"
     | "checkpoint edited"
     | "checkpoint missing"
     /** a checkpoint that was signed with a key that is not known */

@@ -38,13 +38,15 @@ export interface SubjectsOptions {
 
 const SUBJECT = label("audit-subject");
 const EVENT = label("audit-event");
+const ERASED = label("audit-erased");
 const NO_REF = new Uint8Array(32);
 
 /** Another process may have destroyed a key: it is used no longer than this after it was read, in milliseconds. */
 const KEPT = 60_000;
 const MOST_KEPT = 10_000;
 
-const codec = new Codec({ maxBytes: 65_536 });
+/** Above the longest content: texts of 3 bytes a character, with 32 factors and 32 details. */
+const codec = new Codec({ maxBytes: 524_288 });
 const secrets = new WeakMap<Key, Hmac>();
 
 /**
@@ -64,20 +66,41 @@ export class Subjects {
   /** The keys of these users, made where there are none, in the same order. Null for nobody. */
   async ensure(whos: readonly Who[]): Promise<(Subject | null)[]> {
     const refs = whos.map((who) => this.#refsOf(who));
-    const missing = refs.flatMap((list) => (this.#keptOf(list) ? [] : list));
-    const found = missing.length === 0 ? [] : await this.#options.store.subjectsOf(unique(missing));
-    for (const one of found) this.#keep(one);
+    const users = new Map<string, string>();
+    for (const [index, { user }] of whos.entries()) {
+      if (user !== undefined) for (const ref of refs[index]!) users.set(keyOf(ref), user);
+    }
+    const known = new Map<string, Subject>();
+    const missing: Uint8Array[] = [];
+    for (const ref of new Map(refs.flat().map((one) => [keyOf(one), one])).values()) {
+      const kept = this.#keptFor(ref, users.get(keyOf(ref)));
+      if (kept) known.set(keyOf(ref), kept);
+      else missing.push(ref);
+    }
+    const isKnown = (list: readonly Uint8Array[]): boolean => list.some((ref) => known.has(keyOf(ref)));
+    if (refs.some((list) => list.length > 0 && !isKnown(list))) {
+      for (const row of await this.#options.store.subjectsOf(missing)) {
+        const subject = this.#keep(await this.#named(row, users.get(keyOf(row.userRef!))));
+        if (subject !== null) known.set(keyOf(row.userRef!), subject);
+      }
+    }
     const added: AuditSubject[] = [];
-    const subjects = refs.map((list, index) => {
+    const subjects = refs.map((list) => {
       if (list.length === 0) return null;
-      const kept = this.#keptOf(list);
-      if (kept) return kept;
-      const id = randomBytes(SUBJECT_BYTES);
-      const row = this.#wrap(id, randomBytes(32), whos[index]!.user, list[0]!);
+      const found = list.flatMap((ref) => known.get(keyOf(ref)) ?? [])[0];
+      if (found) return found;
+      const user = list.flatMap((ref) => users.get(keyOf(ref)) ?? [])[0];
+      const row = this.#wrap(randomBytes(SUBJECT_BYTES), randomBytes(32), user, list[0]!);
+      const subject = this.#open(row)!;
       added.push(row);
-      return this.#keep(row);
+      for (const ref of list) known.set(keyOf(ref), subject);
+      return subject;
     });
-    if (added.length > 0) await this.#options.store.addSubjects(added);
+    if (added.length > 0) {
+      await this.#options.store.addSubjects(added);
+      // Not before: events under a key that the store does not have can never be read.
+      for (const row of added) this.#keep(row);
+    }
     return subjects;
   }
 
@@ -102,20 +125,54 @@ export class Subjects {
     return found;
   }
 
-  /** Forgets a key, and destroys it in the store. Returns how many were destroyed. */
-  async erase(user: string): Promise<number> {
-    const rows = await this.of(user);
-    for (const ref of this.#options.userRefs(user)) this.#kept.delete(keyOf(ref));
-    return await this.#options.store.eraseSubjects(
-      rows.map(({ subject }) => subject),
-      this.#options.clock(),
+  /** Destroys keys of a user in the store, and forgets them. Returns how many were destroyed. */
+  async erase(user: string, rows: readonly AuditSubject[]): Promise<number> {
+    const erasedAt = this.#options.clock();
+    const erased = await this.#options.store.eraseSubjects(
+      rows.map(({ subject }) => ({
+        subject,
+        userRef: null,
+        wrapped: this.#remains(subject, erasedAt),
+        erasedAt,
+      })),
     );
+    for (const ref of this.#options.userRefs(user)) this.#kept.delete(keyOf(ref));
+    return erased;
+  }
+
+  /** What stays in place of a key: nobody without the keys can make it, so it proves that the key was erased and not removed. */
+  #remains(id: Uint8Array, erasedAt: number): Uint8Array {
+    const { newest } = this.#options.keys;
+    return sealBytes(wrapping(newest), newest.id, erasure(id, erasedAt), codec.encodeMap({}));
+  }
+
+  /** Whether a key opens, was erased by a process with the keys, or neither. One of another application does not open. */
+  stateOf(row: AuditSubject): "open" | "erased" | "closed" | "removed" {
+    const keyId = keyIdOf(row.wrapped);
+    if (keyId === null) return "removed";
+    if (row.erasedAt === 0) return this.#content(row) === null ? "closed" : "open";
+    return this.#wasErased(row) ? "erased" : "removed";
+  }
+
+  #wasErased({ subject, wrapped, erasedAt }: AuditSubject): boolean {
+    const key = this.#options.keys.find(keyIdOf(wrapped) ?? -1);
+    if (key === undefined) return false;
+    try {
+      return openBytes(wrapping(key), erasure(subject, erasedAt), wrapped).length > 0;
+    } catch (error) {
+      if (error instanceof RefusedError) return false;
+      throw error;
+    }
   }
 
   /** Seals a key under the newest one of the ring. False if it is already, cannot be opened, or was changed meanwhile. */
   async rewrap(row: AuditSubject): Promise<boolean> {
     const { keys, store } = this.#options;
-    if (row.erasedAt > 0 || keyIdOf(row.wrapped) === keys.newest.id) return false;
+    if (keyIdOf(row.wrapped) === keys.newest.id) return false;
+    if (row.erasedAt > 0)
+      return (
+        this.#wasErased(row) && (await store.rewrap(row, null, this.#remains(row.subject, row.erasedAt)))
+      );
     const content = this.#content(row);
     if (content === null) return false;
     const user = typeof content["u"] === "string" ? content["u"] : undefined;
@@ -139,13 +196,21 @@ export class Subjects {
     return userRef && !refs.some((ref) => keyOf(ref) === keyOf(userRef)) ? [...refs, userRef] : refs;
   }
 
-  #keptOf(refs: readonly Uint8Array[]): Subject | undefined {
-    const oldest = this.#options.clock() - KEPT;
-    for (const ref of refs) {
-      const kept = this.#kept.get(keyOf(ref));
-      if (kept && kept.readAt > oldest) return kept;
-    }
+  /** The key that was read lately. Not one without the user's id, if that is known now. */
+  #keptFor(ref: Uint8Array, user: string | undefined): Subject | undefined {
+    const kept = this.#kept.get(keyOf(ref));
+    if (kept && kept.readAt > this.#options.clock() - KEPT && (user === undefined || kept.user !== undefined))
+      return kept;
+    this.#kept.delete(keyOf(ref));
     return undefined;
+  }
+
+  /** A key that was made for the end of a session may lack the user's id: it is added once it is known. */
+  async #named(row: AuditSubject, user: string | undefined): Promise<AuditSubject> {
+    const content = user === undefined ? null : this.#content(row);
+    if (content === null || content["u"] !== undefined) return row;
+    const next = this.#wrap(row.subject, content["k"] as Uint8Array, user, row.userRef);
+    return (await this.#options.store.rewrap(row, row.userRef, next.wrapped)) ? next : row;
   }
 
   #keep(row: AuditSubject): Subject | null {
@@ -193,6 +258,13 @@ export class Subjects {
   }
 }
 
+/** The context of what stays in place of a key. Any application with the keys can verify it. */
+function erasure(id: Uint8Array, erasedAt: number): Uint8Array {
+  const at = Buffer.alloc(8);
+  at.writeBigInt64BE(BigInt(erasedAt));
+  return Buffer.concat([ERASED, id, at]);
+}
+
 function wrapping(key: Key): Hmac {
   let secret = secrets.get(key);
   if (secret === undefined) {
@@ -200,8 +272,4 @@ function wrapping(key: Key): Hmac {
     secrets.set(key, secret);
   }
   return secret;
-}
-
-function unique(refs: readonly Uint8Array[]): Uint8Array[] {
-  return [...new Map(refs.map((ref) => [keyOf(ref), ref])).values()];
 }

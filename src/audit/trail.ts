@@ -23,12 +23,14 @@ const PRUNING = 60_000;
 /** Events that leave together in "lax" mode. */
 const TOGETHER = 128;
 
+type Listener = (event: AuditEvent) => void | Promise<void>;
+
 /** The trail of one manager: what is written, what waits, and what is signed. */
 export class Trail {
   readonly settings: TrailSettings;
   readonly isStrict: boolean;
   readonly #lease: Lease;
-  readonly #listeners = new Set<(event: AuditEvent) => void>();
+  readonly #listeners = new Set<Listener>();
   readonly #refusals: Refusals;
   readonly #waiting: Entry[] = [];
   #flushing: Promise<void> | null = null;
@@ -88,8 +90,9 @@ export class Trail {
   /** For "lax" mode: written behind the change, or counted as lost. */
   later(entry: Entry): void {
     if (this.#waiting.length >= (this.settings.options.maxQueue ?? 10_000)) {
-      this.#lost++;
-      publishTrail({ operation: "lose", count: 1 });
+      const count = entry.drafts({ applied: true, ended: [] }).length;
+      this.#lost += count;
+      publishTrail({ operation: "lose", count });
       return;
     }
     this.#waiting.push(entry);
@@ -98,7 +101,7 @@ export class Trail {
   }
 
   /** @returns a function that ends it */
-  on(listener: (event: AuditEvent) => void): () => void {
+  on(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
@@ -207,11 +210,10 @@ export class Trail {
     this.#start();
     for (const listener of this.#listeners) {
       for (const one of written) {
-        try {
-          listener(engine.describe(one));
-        } catch (error) {
-          warn("STORED_SESSION_AUDIT_LISTENER", `A listener of the audit trail failed. ${reasonOf(error)}`);
-        }
+        // A promise that rejects would end the process.
+        new Promise((resolve) => resolve(listener(engine.describe(one)))).catch((error: unknown) =>
+          warn("STORED_SESSION_AUDIT_LISTENER", `A listener of the audit trail failed. ${reasonOf(error)}`),
+        );
       }
     }
   }

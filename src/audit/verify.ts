@@ -21,6 +21,7 @@ import {
   type Head,
   type PublicKeys,
 } from "./checkpoint.ts";
+import type { ContentKeys } from "./content-keys.ts";
 import { nameOfDamage, type Suspect } from "./damage.ts";
 import { keyIdOf } from "./envelope.ts";
 import type { KeyRing } from "../sealing/keyring.ts";
@@ -32,6 +33,8 @@ export interface VerifySource {
   readonly publicKeys: PublicKeys;
   /** Verifies the code of each event as well, and what no checkpoint covers. */
   readonly keys?: KeyRing | undefined;
+  /** Also verifies that the keys of the content are there. */
+  readonly contentKeys?: ContentKeys | undefined;
   /** Hashes of checkpoints in hex by their number, as an anchor has kept them. */
   readonly anchors?: ReadonlyMap<number, string> | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -66,7 +69,8 @@ export class Verifier {
   readonly #states = new Map<string, State>();
   readonly #problems: AuditProblem[] = [];
   readonly #suspects: Suspect[] = [];
-  readonly #pruned = new Set<string>();
+  /** Chains that were pruned, with the number of their last event. */
+  readonly #pruned = new Map<string, number>();
   /** Heads that have no event, until it is known whether the chain was pruned. */
   readonly #lacking = new Map<string, { head: Head; found: number; at: number | null }>();
   #expected = 1;
@@ -96,6 +100,7 @@ export class Verifier {
     this.#nameGaps(last);
     await this.#nameSuspects();
     this.#nameLacking();
+    this.#nameLost();
     const problems = this.#problems.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0));
     return {
       ok: problems.length === 0,
@@ -175,7 +180,7 @@ export class Verifier {
   #collect(content: CheckpointContent, heads: Map<string, Head[]>): void {
     for (const head of content.heads) {
       const name = keyOf(head.chain);
-      if (content.kind === "pruned") this.#pruned.add(name);
+      if (content.kind === "pruned") this.#pruned.set(name, head.number);
       else heads.set(name, [...(heads.get(name) ?? []), head]);
     }
   }
@@ -222,12 +227,52 @@ export class Verifier {
   async #verifyTails(): Promise<void> {
     for (const position of await this.#source.store.heads()) {
       const chain = chainOf(position);
-      if (this.#pruned.has(keyOf(chain))) continue;
+      const end = this.#pruned.get(keyOf(chain));
+      if (end !== undefined) {
+        await this.#verifyLeftovers(chain, end);
+        continue;
+      }
       const state = this.#stateOf(chain);
       const before = this.#events;
       await this.#follow(state, Number.MAX_SAFE_INTEGER, () => {});
       this.#uncovered += this.#events - before;
     }
+  }
+
+  /** What is still there of a chain that was pruned is its beginning, which the next run deletes. Anything else was put there. */
+  async #verifyLeftovers(chain: Uint8Array, end: number): Promise<void> {
+    const last = positionOf(chain, 0);
+    last.fill(255, chain.length);
+    for await (const { rows } of eventPages(
+      this.#source.store,
+      positionBefore(positionOf(chain, 0)),
+      last,
+      PAGE,
+    )) {
+      for (const row of rows) {
+        this.#source.signal?.throwIfAborted();
+        if (this.#suspects.some((one) => keyOf(one.row.position) === keyOf(row.position))) continue;
+        const number = numberOf(row.position);
+        const isGenuine = this.#isGenuine(row);
+        const isBeyond = number < 1 || number > end;
+        if (isGenuine === false || (isGenuine === null && isBeyond))
+          this.#suspect({
+            row,
+            before: null,
+            isGenuine: false,
+            isCovered: false,
+            isAfterGap: true,
+            since: null,
+          });
+      }
+    }
+  }
+
+  /** Whether a process with the keys wrote it so. Null if its key is not known. */
+  #isGenuine(row: AuditRow): boolean | null {
+    if (!isHashable(row)) return false;
+    const key = this.#source.keys?.find(keyIdOf(row.body) ?? -1);
+    return key ? keyOf(macOf(key, row)) === keyOf(row.mac) : null;
   }
 
   #stateOf(chain: Uint8Array): State {
@@ -254,6 +299,7 @@ export class Verifier {
         this.#event(state, row);
         onEvent();
       }
+      await this.#source.contentKeys?.look();
       onProgress?.(this.#events);
       signal?.throwIfAborted();
       if (state.number >= through) return;
@@ -265,8 +311,7 @@ export class Verifier {
     const number = numberOf(row.position);
     const expected = state.number + 1;
     const columns = isHashable(row);
-    const key = this.#source.keys?.find(keyIdOf(row.body) ?? -1);
-    const isGenuine = !columns ? false : key ? keyOf(macOf(key, row)) === keyOf(row.mac) : null;
+    const isGenuine = this.#isGenuine(row);
     const since = state.number === 0 ? null : state.at;
     const isAfterGap = number !== expected;
     const suspect = { row, before: state.hash, isGenuine, isCovered: false, isAfterGap, since };
@@ -280,6 +325,7 @@ export class Verifier {
     // and after a gap there is none.
     const isFine = isGenuine ?? (isAfterGap ? columns : fits);
     if (!isFine || (isAfterGap && isGenuine === null)) this.#suspect(suspect);
+    else this.#source.contentKeys?.add(row);
     state.computed = columns && !fits && before[0] ? hashOf(before[0], row) : null;
     state.hash = columns ? row.hash : null;
     state.at = Math.max(state.at, isFine ? row.at : 0);
@@ -305,7 +351,7 @@ export class Verifier {
       const content = decodeCheckpoint(checkpoint.body);
       if (content === null || !isSigned(checkpoint, content.keyId, this.#source.publicKeys)) continue;
       this.#floor = Math.max(this.#floor, content.floor);
-      for (const { chain } of content.heads) this.#pruned.add(keyOf(chain));
+      for (const { chain, number } of content.heads) this.#pruned.set(keyOf(chain), number);
     }
   }
 
@@ -313,14 +359,14 @@ export class Verifier {
     for (const { from, to, at } of this.#gaps) {
       if (to >= this.#floor) this.#checkpointsMissing(Math.max(from, this.#floor), to, at);
     }
-    const beyond = [...(this.#source.anchors?.keys() ?? [])].filter((number) => number > last);
-    if (beyond.length > 0) {
-      this.#checkpointsMissing(last + 1, Math.max(...beyond), this.#previous.good?.at ?? null);
-    }
+    let end = last;
+    for (const number of this.#source.anchors?.keys() ?? []) end = Math.max(end, number);
+    if (end > last) this.#checkpointsMissing(last + 1, end, this.#previous.good?.at ?? null);
   }
 
   async #nameSuspects(): Promise<void> {
     const isCovered = ({ row }: Suspect): boolean =>
+      !this.#pruned.has(keyOf(chainOf(row.position))) &&
       numberOf(row.position) >= 1 &&
       numberOf(row.position) <= (this.#states.get(keyOf(chainOf(row.position)))?.covered ?? 0);
     const suspects = this.#suspects.map((suspect) => ({ ...suspect, isCovered: isCovered(suspect) }));
@@ -347,6 +393,22 @@ export class Verifier {
     }
   }
 
+  #nameLost(): void {
+    for (const { position, at } of this.#source.contentKeys?.lost ?? []) {
+      const [chain, number] = [chainOf(position), numberOf(position)];
+      if (this.#pruned.has(keyOf(chain))) continue; // the key went with it meanwhile
+      const name = Buffer.from(chain).toString("base64url");
+      this.#list({
+        kind: "content lost",
+        chain: name,
+        from: number,
+        to: number,
+        message: `The key of the content of event ${number} of chain ${name}, and of others of the same person, was removed or changed, and not by an erasure.`,
+        at: new Date(at),
+      });
+    }
+  }
+
   #checkpointsMissing(from: number, to: number, at: number | null): void {
     const what = from === to ? `Checkpoint ${from} is` : `Checkpoints ${from} to ${to} are`;
     const when = at === null ? null : new Date(at);
@@ -369,6 +431,10 @@ export class Verifier {
 
   #add(problem: AuditProblem): void {
     this.#firstDamage = Math.min(this.#firstDamage, problem.at?.getTime() ?? 0);
+    this.#list(problem);
+  }
+
+  #list(problem: AuditProblem): void {
     if (this.#problems.length < MOST_PROBLEMS) this.#problems.push(problem);
     else this.#truncated = true;
   }

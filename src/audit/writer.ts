@@ -1,3 +1,4 @@
+import { StoreOverloadedError, StoreTimeoutError } from "../errors.ts";
 import { randomBytes } from "../sealing/random.ts";
 import {
   CHAIN_BYTES,
@@ -69,6 +70,11 @@ const LONGEST = 86_400_000;
 
 /** Most events without a change in one transaction. */
 const TOGETHER = 128;
+/** Most of them that wait: what comes beyond is rejected, so that a flood takes no unbounded memory (load shedding). */
+const MOST_QUEUED = 10_000;
+
+/** What the column holds. */
+const MOST_COUNT = 2 ** 31 - 1;
 
 const APPLIED: ChangeResult = { applied: true, ended: [] };
 
@@ -89,9 +95,12 @@ export class Writer {
   #former: Chain | null = null;
   #why = "start";
   #atStart: readonly Draft[] = [];
-  #underWay: Promise<unknown> = Promise.resolve();
+  /** Until the batch before has ended, or is given up. */
+  #free: Promise<void> = Promise.resolve();
+  #turn = 0;
   #waiting: Waiting | null = null;
-  #began = -Infinity;
+  /** Entries without a change that are waited for. */
+  #queued = 0;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -109,6 +118,21 @@ export class Writer {
    */
   async write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
     if (entries.some(({ change }) => change !== null)) return await this.#queue(entries);
+    if (this.#queued >= MOST_QUEUED) {
+      throw new StoreOverloadedError(
+        `${MOST_QUEUED} events wait for the audit trail, so this one was not recorded. The database is slower than they come.`,
+      );
+    }
+    this.#queued += entries.length;
+    try {
+      await this.#withOthers(entries);
+    } finally {
+      this.#queued -= entries.length;
+    }
+    return entries.map(() => APPLIED);
+  }
+
+  async #withOthers(entries: readonly Entry[]): Promise<void> {
     const waiting = this.#waiting;
     if (waiting !== null && waiting.entries.length + entries.length <= TOGETHER) {
       waiting.entries.push(...entries);
@@ -119,7 +143,6 @@ export class Writer {
       this.#waiting = opened;
       await opened.written;
     }
-    return entries.map(() => APPLIED);
   }
 
   #begins(waiting: Waiting): void {
@@ -128,25 +151,38 @@ export class Writer {
 
   /** One batch after the other. `onBegin` runs when its turn has come. */
   async #queue(entries: readonly Entry[], onBegin?: () => void): Promise<readonly ChangeResult[]> {
+    const before = this.#free;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#free = promise;
+    await before;
+    onBegin?.();
+    const turn = ++this.#turn;
+    const writing = this.#write(entries, turn);
     // What is slower than `storeTimeout` was given up by those who waited for it.
-    const left = Math.max(0, this.#began + this.#options.timeout - performance.now());
-    const writing = within(this.#underWay, left).then(async (isDone) => {
-      onBegin?.();
-      if (!isDone) this.#abandon("timeout");
-      this.#began = performance.now();
-      return await this.#write(entries);
+    void within(
+      writing.catch(() => {}),
+      this.#options.timeout,
+    ).then((isDone) => {
+      if (!isDone) {
+        this.#turn++;
+        this.#abandon("timeout");
+      }
+      resolve();
     });
-    this.#underWay = writing.catch(() => {});
     return await writing;
   }
 
-  async #write(entries: readonly Entry[]): Promise<readonly ChangeResult[]> {
+  async #write(entries: readonly Entry[], turn: number): Promise<readonly ChangeResult[]> {
     const { store, subjects, clock } = this.#options;
     const whos = entries.flatMap((entry) => entry.whos);
     const found = await subjects.ensure(whos);
     const subjectOf = new Map(whos.map((who, index) => [who, found[index]!]));
-    if (this.#chain !== null && clock() - this.#chain.beganAt >= LONGEST) this.#leave("rotation");
-    const chain = (this.#chain ??= await this.#begin());
+    this.#assertTurn(turn);
+    // Also after the clock was set back by days: otherwise a chain would go on that retention takes for ended.
+    if (this.#chain !== null && Math.abs(clock() - this.#chain.beganAt) >= LONGEST) this.#leave("rotation");
+    const chain = this.#chain ?? (await this.#begin());
+    this.#assertTurn(turn);
+    this.#chain = chain;
     let written: Written[] = [];
     const changes = entries.flatMap(({ change }) => change ?? []);
     try {
@@ -167,6 +203,14 @@ export class Writer {
       if (this.#chain === chain) this.#abandon("failure");
       throw error;
     }
+  }
+
+  /** A batch that was given up before it was sent must not write in the chain of the next one. */
+  #assertTurn(turn: number): void {
+    if (turn === this.#turn) return;
+    throw new StoreTimeoutError(
+      "The store did not answer in time what the audit trail asked before the change. Nothing was changed.",
+    );
   }
 
   async #begin(): Promise<Chain> {
@@ -202,7 +246,7 @@ export class Writer {
         event: eventCodes[draft.type],
         outcome: outcomeCodes[draft.outcome ?? "success"],
         device: deviceOf(content.userAgent),
-        amount: draft.count ?? 1,
+        amount: Math.min(draft.count ?? 1, MOST_COUNT),
         session: draft.session ?? null,
         subject: subject?.id ?? null,
         body: subjects.seal(subject ?? chain.secret, keys.newest.id, position, content),

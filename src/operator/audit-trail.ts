@@ -68,9 +68,9 @@ export class AuditTrail {
 
   /**
    * Calls `listener` with each event that this process has stored, after its transaction: for a log shipper or an alert.
-   * Returns a function that ends this.
+   * What it throws, and what its promise rejects with, is reported as a process warning. Returns a function that ends this.
    */
-  on(listener: (event: AuditEvent) => void): () => void {
+  on(listener: (event: AuditEvent) => void | Promise<void>): () => void {
     return this.#on.on(listener);
   }
 
@@ -104,16 +104,16 @@ export class AuditTrail {
   }
 
   /**
-   * Destroys the keys under which a user's events are encrypted, and records that. Their content (address, user agent,
+   * Records an erasure, and destroys the keys under which a user's events are encrypted. Their content (address, user agent,
    * reasons) and the user's id can never be read again; that the events happened stays, and every chain stays valid. Other
    * processes use a key for up to a minute longer for events that they write. Returns how many keys were destroyed.
+   * @throws {StoreError} the store failed. If the erasure could not be recorded, nothing was destroyed
    */
   async erase(user: UserId, options: { by?: string; reason?: string } = {}): Promise<number> {
     const trail = this.#on;
-    const { subjects } = await trail.engine();
-    const erased = await subjects.erase(parseUserId(user, "audit.erase"));
-    await trail.record({ type: "trail.erased", content: { actor: options.by, reason: options.reason } });
-    return erased;
+    const { eraseFromTrail } = await import("./later.ts");
+    const { by, reason } = options;
+    return await eraseFromTrail(trail, parseUserId(user, "audit.erase"), { actor: by, reason });
   }
 
   /**

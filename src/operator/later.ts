@@ -1,5 +1,6 @@
 /** What no request needs, loaded as one file when it is first used. */
 export { exportUser, exportUserStream, statsOf } from "./admin.ts";
+export { eraseFromTrail } from "./audit-erasing.ts";
 export { pruneTrail, retainTrail } from "./audit-pruning.ts";
 export { countDays, listEvents } from "./audit-queries.ts";
 export { censusOf } from "./census.ts";

@@ -100,8 +100,8 @@ export async function resealRows(
       began = performance.now();
     }
     // Once all are under the newest key, the older ones can be retired.
-    await (await records.recorder?.trail.engine())?.reseal();
-    return stand(true);
+    const engine = await records.recorder?.trail.engine();
+    return stand(engine === undefined || (await engine.reseal(mayStep)));
   } catch (error) {
     throw afterChanges(error, written, "resealed");
   }

@@ -378,8 +378,10 @@ export class SqlAudit implements AuditStore {
     return (await this.#change(() => this.#texts.rewrap(subject, userRef, wrapped))) > 0;
   }
 
-  async eraseSubjects(ids: readonly Uint8Array[], at: number): Promise<number> {
-    return ids.length === 0 ? 0 : await this.#change(() => this.#texts.eraseSubjects(ids, at));
+  async eraseSubjects(erased: readonly AuditSubject[]): Promise<number> {
+    let count = 0;
+    for (const one of erased) count += await this.#change(() => this.#texts.eraseSubject(one));
+    return count;
   }
 
   checkpoints(after: number, limit: number, kind?: number): Promise<readonly AuditCheckpoint[]> {

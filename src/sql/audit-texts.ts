@@ -2,7 +2,7 @@
  * Longer than 300 lines: one short method for each statement, and one for each kind of row.
  */
 /** The statements of the audit trail. They are the same on every database, except for what {@link Portable} provides. */
-import { boundedIn, integerIn, LATEST } from "./columns.ts";
+import { boundedCountIn, boundedIn, integerIn, LATEST } from "./columns.ts";
 import { marks, padded, type Portable } from "./portable.ts";
 import {
   CHAIN_BYTES,
@@ -156,11 +156,10 @@ export class AuditTexts {
     );
   }
 
-  eraseSubjects(ids: readonly Uint8Array[], at: number): Statement {
-    const some = padded(ids);
+  eraseSubject({ subject, wrapped, erasedAt }: AuditSubject): Statement {
     return this.#write(
-      `UPDATE ${this.#names().auditSubjects} SET user_ref = NULL, wrapped = ?, erased_at = ? WHERE erased_at = 0 AND subject IN (${marks(some)})`,
-      [new Uint8Array(0), at, ...some],
+      `UPDATE ${this.#names().auditSubjects} SET user_ref = NULL, wrapped = ?, erased_at = ? WHERE erased_at = 0 AND subject = ?`,
+      [wrapped, erasedAt, subject],
     );
   }
 
@@ -217,9 +216,13 @@ export class AuditTexts {
 
   #count(condition: string, values: readonly SqlValue[]): Statement {
     const { audit } = this.#names();
+    // What was edited to a number beyond those that are written fails neither the sum nor the client library.
+    const codes = ["event", "outcome", "device", "amount"].map((column) =>
+      this.#portable.integer(column, MOST_CODE),
+    );
     const statement = this.#read(
       `SELECT day, event, outcome, device, SUM(amount) AS amount FROM (SELECT created_at - created_at % ${DAY} AS day, ` +
-        `event, outcome, device, amount FROM ${audit} WHERE ${condition}) d GROUP BY day, event, outcome, device LIMIT 1000000`,
+        `${codes.join(", ")} FROM ${audit} WHERE ${condition}) d GROUP BY day, event, outcome, device LIMIT 1000000`,
       values,
     );
     return { ...statement, long: true };
@@ -228,7 +231,7 @@ export class AuditTexts {
   days(sinceDay: number, untilDay: number): Statement {
     const slot = (day: number): number => slotOf({ day, event: 0, outcome: 0, device: 0 });
     return this.#read(
-      `SELECT slot, amount FROM ${this.#names().auditDays} WHERE slot >= ? AND slot < ? ORDER BY slot LIMIT 1000000`,
+      `SELECT slot, ${this.#portable.integer("amount", Number.MAX_SAFE_INTEGER)} FROM ${this.#names().auditDays} d WHERE slot >= ? AND slot < ? ORDER BY d.slot LIMIT 1000000`,
       [slot(sinceDay), slot(untilDay)],
     );
   }
@@ -342,16 +345,16 @@ export class AuditTexts {
 
   dayCount(row: Row): DayCount {
     return {
-      day: integerIn(row, "day") / DAY,
+      day: boundedIn(row, "day") / DAY,
       event: integerIn(row, "event"),
       outcome: integerIn(row, "outcome"),
       device: integerIn(row, "device"),
-      count: integerIn(row, "amount"),
+      count: boundedCountIn(row, "amount"),
     };
   }
 
   prunedCount(row: Row): DayCount {
-    return countOf(integerIn(row, "slot"), integerIn(row, "amount"));
+    return countOf(integerIn(row, "slot"), boundedCountIn(row, "amount"));
   }
 
   #eventColumns(): string {

@@ -39,9 +39,17 @@ export function boundedIn(row: Row, column: string): number {
 }
 
 export function boundedOf(value: unknown, column: string): number {
+  return within(value, column, column === "version" ? Number.MAX_SAFE_INTEGER : LATEST);
+}
+
+/** The same for a sum of counts. */
+export function boundedCountIn(row: Row, column: string): number {
+  return within(row[column], column, Number.MAX_SAFE_INTEGER);
+}
+
+function within(value: unknown, column: string, most: number): number {
   const number = typeof value === "bigint" || isDigits(value) ? Number(value) : value;
   if (!Number.isInteger(number)) return integerOf(value, column);
-  const most = column === "version" ? Number.MAX_SAFE_INTEGER : LATEST;
   return Math.min(Math.max(number as number, -most), most);
 }
 

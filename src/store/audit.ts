@@ -45,7 +45,7 @@ export interface AuditSubject {
   readonly subject: Uint8Array;
   /** Blind index of the user. Null for the key of a chain, and once the key is destroyed. */
   readonly userRef: Uint8Array | null;
-  /** The sealed key. Empty once it is destroyed. */
+  /** The sealed key. Once it is destroyed, what proves that it was. */
   readonly wrapped: Uint8Array;
   /** When the key was destroyed; 0 while it is there. */
   readonly erasedAt: number;
@@ -157,8 +157,8 @@ export interface AuditStore {
   scanSubjects(after: Uint8Array | null, limit: number): Promise<readonly AuditSubject[]>;
   /** Seals a key anew, if `wrapped` is still what is stored. */
   rewrap(subject: AuditSubject, userRef: Uint8Array | null, wrapped: Uint8Array): Promise<boolean>;
-  /** Destroys keys, and returns how many there were. */
-  eraseSubjects(ids: readonly Uint8Array[], at: number): Promise<number>;
+  /** Destroys keys: puts these rows in their place. Returns how many were there. */
+  eraseSubjects(erased: readonly AuditSubject[]): Promise<number>;
 
   /** Checkpoints with numbers above `after`, in order. `kind`: only those. */
   checkpoints(after: number, limit: number, kind?: number): Promise<readonly AuditCheckpoint[]>;

@@ -216,20 +216,15 @@ export class MemoryAudit implements AuditStore {
     return true;
   }
 
-  async eraseSubjects(ids: readonly Uint8Array[], at: number): Promise<number> {
-    let erased = 0;
-    for (const id of ids) {
-      const stored = this.#subjects.get(keyOf(id));
-      if (!stored || stored.erasedAt !== 0) continue;
-      this.#subjects.set(keyOf(id), {
-        subject: stored.subject,
-        userRef: null,
-        wrapped: new Uint8Array(0),
-        erasedAt: at,
-      });
-      erased++;
+  async eraseSubjects(erased: readonly AuditSubject[]): Promise<number> {
+    let count = 0;
+    for (const one of erased) {
+      const key = keyOf(one.subject);
+      if (this.#subjects.get(key)?.erasedAt !== 0) continue;
+      this.#subjects.set(key, one);
+      count++;
     }
-    return erased;
+    return count;
   }
 
   async checkpoints(after: number, limit: number, kind?: number): Promise<readonly AuditCheckpoint[]> {

@@ -42,6 +42,19 @@ export function afterChanges(error: unknown, changed: number, done: string): unk
   });
 }
 
+/**
+ * The same for changes that are not sessions, which `changed` does not count.
+ * @param done the beginning of the message, such as "Some keys were resealed"
+ */
+export function unknownOutcome(error: unknown, done: string): unknown {
+  if (!(error instanceof StoreError)) return error;
+  const Class = classes.find((one) => error instanceof one) ?? StoreError;
+  return new Class(`${done} before the operation failed: ${error.message}`, {
+    cause: error,
+    outcome: "unknown",
+  });
+}
+
 /** Waits for all promises, so that nothing is still in flight when a failure is reported. */
 export async function allAnswered<Value>(
   promises: readonly Promise<Value>[],

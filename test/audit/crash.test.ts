@@ -6,7 +6,8 @@ import { generateKey } from "../../src/sealing/keyring.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { databases, type TestDatabase } from "../servers/databases.ts";
-import { contradictions, runRound } from "./crashes.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { contradictions, runRound, ServerWay } from "./crashes.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 import type { WorkerOptions } from "./writer.worker.ts";
 
@@ -14,6 +15,10 @@ import type { WorkerOptions } from "./writer.worker.ts";
 const EVENTS = Number(process.env["TEST_EVENTS"] ?? 1_000);
 const WORKERS = EVENTS > 10_000 ? 8 : 3;
 const ROUNDS = Number(process.env["TEST_ROUNDS"] ?? 1);
+/** Of the processes of the second test. */
+const KILLED = EVENTS > 10_000 ? 3 : 1;
+/** How often all connections to the server break meanwhile, as at a failover. */
+const FAILOVERS = EVENTS > 10_000 ? 5 : 1;
 
 /** A store in tables of its own, and how a worker opens the same. */
 async function opened(
@@ -57,20 +62,25 @@ describe.each(databases.filter(({ name }) => name !== "better-sqlite3"))(
     );
 
     test(
-      `R49: ${EVENTS} events by ${WORKERS} processes, one killed with -9 → no false alarm`,
+      `R49: ${EVENTS} events by ${WORKERS} processes, ${KILLED} killed with -9, and ${FAILOVERS} failover(s) of a server's connections → no false alarm`,
       () =>
         opened(database, async (store, options) => {
-          const [further, each] = EVENTS > 10_000 ? [60, 63] : [3, 6];
-          const most = Math.ceil(EVENTS / (WORKERS - 1) / each);
+          const [further, each] = EVENTS > 10_000 ? [60, 62] : [3, 5];
+          const most = Math.ceil(EVENTS / (WORKERS - KILLED) / each);
           const within = EVENTS > 10_000 ? 60_000 : 500;
-          const acknowledged = await runRound(options, {
-            workers: WORKERS,
-            killed: 1,
-            within,
-            further,
-            most,
-          });
-          expect(await contradictions(store, options.keys, acknowledged)).toEqual([]);
+          await using way = await ServerWay.to(options.where);
+          const round = runRound(
+            { ...options, where: way.where },
+            { workers: WORKERS, killed: KILLED, within, further, most },
+          );
+          let isDone = false;
+          void round.catch(() => {}).then(() => (isDone = true));
+          for (let failover = 0; failover < FAILOVERS && !isDone; failover++) {
+            await pause(within / 2);
+            way.fail();
+          }
+          const acknowledged = await round;
+          expect(await contradictions(store, options.keys, acknowledged, EVENTS)).toEqual([]);
         }),
       EVENTS * 10 + 90_000,
     );

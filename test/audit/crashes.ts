@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { createSessionManager } from "../../src/manager.ts";
+import { Switch } from "../campaigns/switch.ts";
 import type { AuditEvent } from "../../src/audit/events.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 import type { WorkerOptions } from "./writer.worker.ts";
@@ -31,6 +32,37 @@ export class Worker {
     });
     this.process.stderr!.on("data", (data) => (this.errors += String(data)));
     this.ended = Promise.all([once(this.process, "close"), once(reading, "close")]).then(() => resolve());
+  }
+}
+
+/** The way of processes to a server, on which all connections can break at once. SQLite has none. */
+export class ServerWay implements AsyncDisposable {
+  readonly where: string;
+  readonly #switch: Switch | null;
+  readonly #port: number;
+
+  private constructor(where: string, way: Switch | null, port: number) {
+    this.where = where;
+    this.#switch = way;
+    this.#port = port;
+  }
+
+  static async to(where: string): Promise<ServerWay> {
+    if (!where.includes("://")) return new ServerWay(where, null, 0);
+    const url = new URL(where);
+    const port = Number(url.port);
+    const way = await Switch.to(port);
+    url.hostname = "127.0.0.1";
+    url.port = String(way.port);
+    return new ServerWay(url.href, way, port);
+  }
+
+  fail(): void {
+    this.#switch?.lead(this.#port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#switch?.[Symbol.asyncDispose]();
   }
 }
 
@@ -77,11 +109,13 @@ export async function runRound(
 /**
  * What contradicts "no acknowledged change without its event, and no event without its change". The trail says which sessions
  * there have to be; the table says which there are.
+ * @param least as many events as there have to be
  */
 export async function contradictions(
   store: SessionStore,
   keys: string,
   acknowledged: readonly string[],
+  least = 0,
 ): Promise<string[]> {
   const sessions = createSessionManager({ store, keys, audit: true });
   const wrong: string[] = [];
@@ -118,6 +152,7 @@ export async function contradictions(
   }
   for (const handle of there) if (!begun.has(handle)) wrong.push(`${handle}: a session without an event`);
   const report = await sessions.audit.verify();
+  if (report.events < least) wrong.push(`${report.events} events, of at least ${least}`);
   for (const problem of report.problems) wrong.push(`false alarm: ${problem.kind}: ${problem.message}`);
   return wrong;
 }

@@ -12,6 +12,7 @@ import { Folder } from "../cli/command.ts";
 import { databases } from "../servers/databases.ts";
 import type { AuditOptions } from "../../src/audit/options.ts";
 import type { SessionManager } from "../../src/manager.ts";
+import { chainOf, numberOf, positionOf, type AuditRow, type AuditStore } from "../../src/store/audit.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 
 const day = 86_400_000;
@@ -141,6 +142,49 @@ test("retention: the archive fails → nothing is deleted, a warning says why, e
   await sessions.expire();
   expect(await usersOf(sessions)).toEqual([]);
   expect(await sessions.audit.verify()).toMatchObject({ ok: true });
+});
+
+test("R49, retention: an event was changed after it was signed → its segment stays as evidence, the others go", async () => {
+  const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+  const store = memoryStore();
+  const archived: string[] = [];
+  const sessions = manage(store, {
+    retention: "30 days",
+    archive: async (segment, lines) => {
+      for await (const _ of lines);
+      archived.push(segment);
+    },
+  });
+  for (const user of ["ann", "bob", "cid"]) {
+    await login(sessions, user);
+    await sessions.audit.checkpoint();
+    now += 2 * day;
+  }
+  const audit = store.audit!;
+  const [, signed] = await audit.find({ events: [2], limit: 10 });
+  await edit(audit, signed!);
+  now += 40 * day;
+  await login(sessions, "dan");
+  expect(await sessions.audit.prune()).toMatchObject({ segments: 2 });
+  expect(archived).toHaveLength(2);
+  const { problems } = await sessions.audit.verify();
+  expect(problems.map(({ kind }) => kind)).toEqual(["edited"]);
+  expect(warned.mock.calls.map(([, options]) => options)).toContainEqual({
+    code: "STORED_SESSION_AUDIT_DAMAGED",
+  });
+
+  /** Edits an event, by putting its chain back with another outcome. */
+  async function edit(trail: AuditStore, event: AuditRow): Promise<void> {
+    const chain = chainOf(event.position);
+    const rows = await trail.events(positionOf(chain, 0), positionOf(chain, 100), 100);
+    const [key] = await trail.subjects([chain.slice(0, 16)]);
+    await trail.deleteChain(chain, 100);
+    await trail.addSubjects([key!]);
+    const edited = rows.map((row) =>
+      numberOf(row.position) === numberOf(event.position) ? { ...row, outcome: 1 } : row,
+    );
+    await trail.commit([], () => edited);
+  }
 });
 
 test("retention: shorter than a segment can last → refused at start-up", () => {

@@ -3,7 +3,14 @@ import { randomBytes, randomInt } from "node:crypto";
 import type { AuditProblem, VerifyReport } from "../../src/audit/report.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 import { AuditTexts } from "../../src/sql/audit-texts.ts";
-import { chainOf, numberOf, positionOf, type AuditCheckpoint, type AuditRow } from "../../src/store/audit.ts";
+import {
+  chainOf,
+  numberOf,
+  positionOf,
+  type AuditCheckpoint,
+  type AuditRow,
+  type AuditSubject,
+} from "../../src/store/audit.ts";
 import type { Statement } from "../../src/sql/statement.ts";
 
 type Expected = Pick<AuditProblem, "from" | "to"> & {
@@ -14,6 +21,8 @@ type Expected = Pick<AuditProblem, "from" | "to"> & {
 export interface Tampering {
   readonly name: string;
   readonly expected: readonly Expected[];
+  /** When the first thing was written that was changed or removed: nothing from then on may count as proven. */
+  readonly since?: number;
 }
 
 const pick = <Item>(items: readonly Item[]): Item => items[randomInt(items.length)]!;
@@ -29,6 +38,7 @@ export class Victim {
   readonly #texts: AuditTexts;
   readonly #events: readonly AuditRow[];
   readonly #checkpoints: readonly AuditCheckpoint[];
+  readonly #subjects: readonly AuditSubject[];
   /** The last number of each chain that a checkpoint covers. */
   readonly #covered: ReadonlyMap<string, number>;
 
@@ -36,19 +46,22 @@ export class Victim {
     store: SqlStore,
     events: readonly AuditRow[],
     checkpoints: readonly AuditCheckpoint[],
+    subjects: readonly AuditSubject[],
     covered: ReadonlyMap<string, number>,
   ) {
     this.#store = store;
     this.#texts = new AuditTexts(store.database.dialect.portable, () => store.database.dialect.names);
     this.#events = events;
     this.#checkpoints = checkpoints;
+    this.#subjects = subjects;
     this.#covered = covered;
   }
 
   static async of(store: SqlStore, covered: ReadonlyMap<string, number>): Promise<Victim> {
     const all = new Uint8Array(32).fill(255);
     const events = await store.audit!.events(new Uint8Array(32), all, 100_000);
-    return new Victim(store, events, await store.audit!.checkpoints(0, 100_000), covered);
+    const checkpoints = await store.audit!.checkpoints(0, 100_000);
+    return new Victim(store, events, checkpoints, await store.audit!.scanSubjects(null, 100_000), covered);
   }
 
   get anchors(): ReadonlyMap<number, string> {
@@ -67,6 +80,8 @@ export class Victim {
       await this.#store.database.run(this.#texts.append(this.#events.slice(at, at + 100)));
     }
     for (const checkpoint of this.#checkpoints) await this.#store.audit!.addCheckpoint(checkpoint);
+    await this.#run(`DELETE FROM ${names.auditSubjects}`);
+    await this.#store.audit!.addSubjects(this.#subjects);
   }
 
   async tamper(): Promise<Tampering> {
@@ -81,6 +96,7 @@ export class Victim {
       () => this.#editCheckpoint(),
       () => this.#deleteCheckpoint(),
       () => this.#swapCheckpoints(),
+      () => this.#removeKey(),
     ];
     return await pick(ways)();
   }
@@ -103,6 +119,7 @@ export class Victim {
     const [name, edit] = pick(Object.entries(edits));
     await this.#put(edit(row));
     return {
+      since: row.at,
       name: `edit ${name}`,
       expected: [this.#at(row, this.#isCovered(row) ? ["edited"] : ["edited", "forged"])],
     };
@@ -116,14 +133,22 @@ export class Victim {
     const doomed = chain.slice(from - 1, to);
     if (doomed.length === chain.length) return await this.#dropWriter();
     for (const row of doomed) await this.#remove(row);
-    return { name: "delete", expected: [{ ...this.#at(chain[0]!, ["missing"]), from, to }] };
+    return {
+      since: doomed[0]!.at,
+      name: "delete",
+      expected: [{ ...this.#at(chain[0]!, ["missing"]), from, to }],
+    };
   }
 
   async #swap(): Promise<Tampering> {
     const [a, b] = this.#two();
     await this.#put({ ...a, position: b.position });
     await this.#put({ ...b, position: a.position });
-    return { name: "swap", expected: [this.#at(a, ["moved"]), this.#at(b, ["moved"])] };
+    return {
+      since: Math.min(a.at, b.at),
+      name: "swap",
+      expected: [this.#at(a, ["moved"]), this.#at(b, ["moved"])],
+    };
   }
 
   async #insert(): Promise<Tampering> {
@@ -146,7 +171,7 @@ export class Victim {
     const [model, victim] = this.#two();
     if (randomInt(2) === 0) {
       await this.#put({ ...model, position: victim.position });
-      return { name: "copy over", expected: [this.#at(victim, ["copied"])] };
+      return { since: victim.at, name: "copy over", expected: [this.#at(victim, ["copied"])] };
     }
     const chain = pick(this.#chains());
     const copy = { ...model, position: positionOf(chainOf(chain[0]!.position), chain.length + 1) };
@@ -161,6 +186,7 @@ export class Victim {
     const kept = randomInt(1, covered);
     for (const row of chain.slice(kept)) await this.#remove(row);
     return {
+      since: chain[kept]!.at,
       name: "truncate",
       expected: [{ ...this.#at(chain[0]!, ["missing"]), from: kept + 1, to: covered }],
     };
@@ -170,7 +196,11 @@ export class Victim {
     const chain = pick(this.#chains().filter((one) => this.#coveredOf(one) > 0));
     for (const row of chain) await this.#remove(row);
     const to = this.#coveredOf(chain);
-    return { name: "drop a writer", expected: [{ ...this.#at(chain[0]!, ["writer removed"]), from: 1, to }] };
+    return {
+      since: chain[0]!.at,
+      name: "drop a writer",
+      expected: [{ ...this.#at(chain[0]!, ["writer removed"]), from: 1, to }],
+    };
   }
 
   async #editCheckpoint(): Promise<Tampering> {
@@ -187,13 +217,15 @@ export class Victim {
     await this.#store.audit!.addCheckpoint(edited);
     // An edited key id names a key that there is not.
     const kinds = ["checkpoint edited", "checkpoint unknown key"] as const;
-    return { name: `edit a checkpoint: ${name}`, expected: [{ kinds, from: one.number, to: one.number }] };
+    const expected = [{ kinds, from: one.number, to: one.number }];
+    return { since: one.at, name: `edit a checkpoint: ${name}`, expected };
   }
 
   async #deleteCheckpoint(): Promise<Tampering> {
-    const { number } = pick(this.#checkpoints);
+    const { number, at } = pick(this.#checkpoints);
     await this.#removeCheckpoint(number);
     return {
+      since: at,
       name: "delete a checkpoint",
       expected: [{ kinds: ["checkpoint missing"], from: number, to: number }],
     };
@@ -207,9 +239,36 @@ export class Victim {
     await this.#store.audit!.addCheckpoint({ ...other, number: one.number });
     const kinds = ["checkpoint edited"] as const;
     return {
+      since: Math.min(one.at, other.at),
       name: "swap checkpoints",
       expected: [one, other].map(({ number }) => ({ kinds, from: number, to: number })),
     };
+  }
+
+  /** The key that content is sealed under: deleted, emptied, overwritten, or made to look as if it was erased. */
+  async #removeKey(): Promise<Tampering> {
+    const one = pick(this.#subjects);
+    const { auditSubjects } = this.#store.database.dialect.names;
+    await this.#run(`DELETE FROM ${auditSubjects} WHERE subject = ${this.#literal(one.subject)}`);
+    const edits: Record<string, AuditSubject | null> = {
+      deleted: null,
+      emptied: { ...one, wrapped: new Uint8Array(0) },
+      "as if erased": { ...one, userRef: null, wrapped: new Uint8Array(0), erasedAt: 1_790_000_000_000 },
+      "erased, without proof": { ...one, userRef: null, erasedAt: 1_790_000_000_000 },
+      // That of a chain does not open for another application either.
+      ...(one.userRef !== null && { overwritten: { ...one, wrapped: flippedBehind(one.wrapped, 5) } }),
+    };
+    const [name, edited] = pick(Object.entries(edits));
+    if (edited !== null) await this.#store.audit!.addSubjects([edited]);
+    const used = this.#events.filter(
+      ({ subject, position }) => key(subject ?? position.slice(0, 16)) === key(one.subject),
+    );
+    return { name: `key ${name}`, expected: [this.#at(used[0]!, ["content lost"])] };
+  }
+
+  #literal(some: Uint8Array): string {
+    const hex = Buffer.from(some).toString("hex");
+    return this.#store.database.dialect.name === "postgres" ? `'\\x${hex}'::bytea` : `x'${hex}'`;
   }
 
   /** As large as the column of a code can hold. */
@@ -262,6 +321,12 @@ export class Victim {
   }
 }
 
+function flippedBehind(some: Uint8Array, from: number): Uint8Array {
+  const copy = new Uint8Array(some);
+  copy.set(flipped(copy.slice(from)), from);
+  return copy;
+}
+
 function flipped(some: Uint8Array): Uint8Array {
   const copy = new Uint8Array(some);
   const at = randomInt(copy.length);
@@ -270,7 +335,10 @@ function flipped(some: Uint8Array): Uint8Array {
 }
 
 /** What is wrong with a report; null if it names exactly what was done. */
-export function misnamed({ expected, name }: Tampering, report: VerifyReport): string | null {
+export function misnamed({ expected, name, since }: Tampering, report: VerifyReport): string | null {
+  const proven = report.provenUntil?.getTime() ?? -Infinity;
+  if (since !== undefined && proven >= since)
+    return `${name}: said to be proven until ${proven}, although what was written at ${since} was changed`;
   const left = [...report.problems];
   for (const one of expected) {
     const found = left.findIndex(

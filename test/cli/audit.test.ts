@@ -214,4 +214,18 @@ describe("stored-session audit", () => {
     assert.deepEqual([logins.count, logins.outcome, logins.day.length], [2, "success", 10]);
     assert.match((await folder.run("stats", "--since", "2020-01-01")).out, /login +success +\w+ +2/);
   });
+
+  test("stats --since: counts were edited to more than a number holds → bounded, and the others are shown", async () => {
+    await manage(async (sessions) => {
+      for (const user of ["ann", "bob"]) await login(sessions, user);
+    });
+    tamper(
+      "UPDATE stored_sessions_audit SET amount = 4611686018427387904 WHERE event = 1; UPDATE stored_sessions_audit SET outcome = -4611686018427387904 WHERE event = 31; INSERT INTO stored_sessions_audit_days VALUES (2000000200, 9223372036854775807)",
+    );
+    const { days } = await folder.json("stats", "--since", "2020-01-01");
+    const counts = (type: string): number[] =>
+      days.filter((one: any) => one.type === type).map(({ count }: any) => count);
+    assert.deepEqual(counts("session.created"), [2 * 2 ** 31]);
+    assert.deepEqual(counts("login"), [Number.MAX_SAFE_INTEGER, 2]);
+  });
 });

@@ -74,7 +74,7 @@ export async function auditOnce(store: SessionStore): Promise<void> {
   assert.equal(await audit.rewrap(stored!, other, bytes(60)), true);
   assert.equal((await audit.subjectsOf([other])).length, 1);
   assert.equal((await audit.scanSubjects(null, 10)).length > 0, true);
-  assert.equal(await audit.eraseSubjects([subject], 5), 1);
+  assert.equal(await audit.eraseSubjects([{ subject, userRef: null, wrapped: bytes(60), erasedAt: 5 }]), 1);
   const at = ((await audit.lastCheckpoint())?.number ?? 0) + 1;
   const checkpoint = { number: at, at: 1, kind: 1, body: bytes(40), signature: bytes(64) };
   const counts = await audit.count(0, 2 * 86_400_000);
