@@ -13,6 +13,7 @@ export interface MariadbConnection {
   execute(options: never, values: never): Promise<unknown>;
   query(options: never): Promise<unknown>;
   release(): Promise<void>;
+  destroy(): void;
   readonly info: object | null;
 }
 
@@ -51,8 +52,11 @@ function wrapped(connection: MariadbConnection): MysqlConnection {
   const core = coreOf(connection.info ?? connection);
   const { execute, query } = connection as unknown as Sending;
   let underWay: Promise<unknown> = Promise.resolve();
-  const release = (): void => void connection.release().catch(ignore);
-  const answered = async (sent: Promise<unknown>): Promise<[unknown]> => {
+  let isHeld = true;
+  const answered = async (send: () => Promise<unknown>): Promise<[unknown]> => {
+    // A late transaction goes on when its statement is answered. By then the connection may be another request's.
+    if (!isHeld) throw new Error("The operation was given up, so it sends no further statement.");
+    const sent = send();
     underWay = sent;
     try {
       const answer = await sent;
@@ -62,12 +66,26 @@ function wrapped(connection: MariadbConnection): MysqlConnection {
     }
   };
   return {
-    execute: ({ sql }: MysqlExecute, values) => answered(execute.call(connection, { ...OWN, sql }, values)),
-    query: ({ sql }) => answered(query.call(connection, { ...OWN, sql })),
-    release,
-    // Not by `destroy()`, which kills the thread of a busy connection and ends this process if that one is gone. The
-    // pool rolls back what is open on a connection, and replaces one that broke.
-    destroy: () => void underWay.catch(ignore).then(release),
+    execute: ({ sql }: MysqlExecute, values) =>
+      answered(() => execute.call(connection, { ...OWN, sql }, values)),
+    query: ({ sql }) => answered(() => query.call(connection, { ...OWN, sql })),
+    release: () => {
+      isHeld = false;
+      void connection.release().catch(ignore);
+    },
+    // Not before the server has answered: `destroy()` kills the thread of a busy connection, and ends this process if that
+    // one is gone. A connection that broke is released, and the pool replaces it.
+    destroy: () => {
+      isHeld = false;
+      void underWay
+        .catch(ignore)
+        .then(() => query.call(connection, { ...OWN, sql: "ROLLBACK" }))
+        .then(
+          () => connection.destroy(),
+          () => connection.release(),
+        )
+        .catch(ignore);
+    },
     connection: core,
   };
 }

@@ -28,6 +28,7 @@ class StepwiseClient<Transaction> implements PostgresClient {
   readonly #scoped: Scoped<Transaction>;
   #steps: Steps<Transaction> | null = null;
   #sent: Promise<PostgresResult> | null = null;
+  #released = false;
 
   constructor(scoped: Scoped<Transaction>) {
     this.#scoped = scoped;
@@ -38,10 +39,15 @@ class StepwiseClient<Transaction> implements PostgresClient {
   }
 
   async query(query: PostgresQuery): Promise<PostgresResult> {
+    this.#assertHeld();
     const steps = this.#steps;
     if (query.text.startsWith("BEGIN")) {
-      this.#steps = await Steps.begin((work) => this.#scoped.transaction(work));
+      await this.#begin();
       return NOTHING;
+    }
+    if (steps?.isOver) {
+      this.#steps = null;
+      return steps.reason();
     }
     if (query.text === "COMMIT" || query.text === "ROLLBACK") {
       this.#steps = null;
@@ -60,14 +66,38 @@ class StepwiseClient<Transaction> implements PostgresClient {
     }
   }
 
+  /** A transaction that begins after it was given up is rolled back. */
+  async #begin(): Promise<void> {
+    const steps = await Steps.begin<Transaction>((work) => this.#scoped.transaction(work));
+    try {
+      this.#assertHeld();
+    } catch (error) {
+      await steps.rollback();
+      throw error;
+    }
+    this.#steps = steps;
+  }
+
+  /**
+   * A late transaction goes on when its statement is answered. Without its transaction, the next statement would be kept
+   * alone.
+   */
+  #assertHeld(): void {
+    if (this.#released) throw new Error("The operation was given up, so it sends no further statement.");
+  }
+
   release(destroy = false): void {
+    this.#released = true;
     if (destroy && this.#sent) this.#scoped.cancel?.(this.#sent);
     // What is still open ends as soon as what is under way has.
     const steps = this.#steps;
     this.#steps = null;
     void Promise.resolve(this.#sent)
-      .catch(ignore)
-      .then(() => steps?.rollback())
+      .then(
+        () => true,
+        (error: unknown) => !this.#scoped.endsTransaction(error),
+      )
+      .then((isOpen) => (isOpen ? steps?.rollback() : undefined))
       .catch(ignore);
   }
 
@@ -85,6 +115,8 @@ class Steps<Transaction> {
   readonly transaction: Transaction;
   readonly #finish: (rolledBack: Error | null) => void;
   readonly #finished: Promise<unknown>;
+  /** The library has ended it, as it does when the connection breaks between two statements. */
+  isOver = false;
 
   private constructor(
     transaction: Transaction,
@@ -94,6 +126,8 @@ class Steps<Transaction> {
     this.transaction = transaction;
     this.#finish = finish;
     this.#finished = finished;
+    const over = (): void => void (this.isOver = true);
+    finished.then(over, over);
   }
 
   static begin<Transaction>(
@@ -105,7 +139,8 @@ class Steps<Transaction> {
         (transaction) =>
           new Promise<void>((resolve, reject) => {
             const finish = (error: Error | null): void => (error ? reject(error) : resolve());
-            begun(new Steps(transaction, finish, finished!));
+            // Also where the library calls its function at once, before it returns a promise.
+            queueMicrotask(() => begun(new Steps(transaction, finish, finished!)));
           }),
       );
       finished.catch(failed);
@@ -117,7 +152,14 @@ class Steps<Transaction> {
     await this.#finished;
   }
 
+  /** Rejects with what ended it. */
+  async reason(): Promise<never> {
+    await this.#finished;
+    throw new Error("The transaction has ended.");
+  }
+
   async rollback(): Promise<void> {
+    if (this.isOver) return;
     this.#finish(ROLLED_BACK);
     await this.#finished.catch((error: unknown) => {
       if (error !== ROLLED_BACK) throw error;
