@@ -38,6 +38,28 @@ describe.each([bun, deno])("$name", ({ name, program, options }) => {
     expect(output).toMatch(/^(\d+) of \1 passed$/m);
   });
 
+  test(
+    "a database that fails → an outage with the outcome of the write, and nothing of a late transaction is kept alone (promise 8, R37, R40)",
+    { timeout: 120_000 },
+    async () => {
+      const bunsSql = drivers.includes("Bun.SQL");
+      const output = await run("outages.ts", ...(bunsSql ? [inject("servers").postgres!] : []));
+      expect(output.trim().split("\n")).toEqual([
+        // Deno does not say whether it sent anything.
+        `libSQL, nobody listens: ERR_STORED_SESSION_STORE_UNAVAILABLE 503 ${name === "Deno" ? "unknown" : "none"}`,
+        ...(bunsSql
+          ? [
+              "Bun.SQL, nobody listens: ERR_STORED_SESSION_STORE_UNAVAILABLE 503 none",
+              "Bun.SQL, a connection breaks under a write: ERR_STORED_SESSION_STORE_UNAVAILABLE 503 unknown",
+              "Bun.SQL, afterwards: true",
+              "Bun.SQL, a late transaction: ERR_STORED_SESSION_STORE_TIMEOUT 503 unknown",
+              "Bun.SQL, of a late transaction: all or nothing",
+            ]
+          : []),
+      ]);
+    },
+  );
+
   test.runIf(chosenDatabases().includes("sqlite"))(
     "the checkpoint thread → begins and ends without an error",
     async () => {

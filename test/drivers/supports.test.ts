@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { StoreTimeoutError } from "../../src/errors.ts";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
 import { query } from "../../src/sql/statement.ts";
+import { Switch } from "../campaigns/switch.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
 import { execute } from "../servers/execute.ts";
 import { randomRow } from "../servers/rows.ts";
@@ -68,27 +69,55 @@ describe.each(drivers)("$name", (driver) => {
   });
 });
 
-describe.runIf(chosenDatabases().includes("mariadb"))(
-  "mariadb: a transaction that the application leaves open",
-  () => {
-    test("its connection is released → the store's writes are kept (promise 7)", async () => {
-      const url = inject("servers").mariadb!;
-      const { hostname: host, port, username: user, password, pathname } = new URL(url);
-      const settings = { host, port: Number(port), user, password: decodeURIComponent(password) };
-      const pool = mariadb.createPool({ ...settings, database: pathname.slice(1), connectionLimit: 1 });
-      const table = ownTable();
-      const store = mysqlStore(pool, { table });
-      await store.migrate();
-      const connection = await pool.getConnection();
-      await connection.query("START TRANSACTION");
-      await connection.query(`DELETE FROM ${table}_leases`);
-      await connection.release();
-      const row = randomRow();
-      expect(await store.insert([row])).toEqual([true]);
-      expect(await execute(url, "mariadb", `SELECT 1 FROM ${table}`)).toHaveLength(1);
-      for (const suffix of ["", "_leases", "_migrations"])
-        await pool.query(`DROP TABLE IF EXISTS ${table}${suffix}`);
-      await pool.end();
+describe.runIf(chosenDatabases().includes("mariadb"))("mariadb", () => {
+  test("an application leaves a transaction open, and releases its connection → the store's writes are kept (promise 7)", async () => {
+    const url = inject("servers").mariadb!;
+    const { hostname: host, port, username: user, password, pathname } = new URL(url);
+    const settings = { host, port: Number(port), user, password: decodeURIComponent(password) };
+    const pool = mariadb.createPool({ ...settings, database: pathname.slice(1), connectionLimit: 1 });
+    const table = ownTable();
+    const store = mysqlStore(pool, { table });
+    await store.migrate();
+    const connection = await pool.getConnection();
+    await connection.query("START TRANSACTION");
+    await connection.query(`DELETE FROM ${table}_leases`);
+    await connection.release();
+    const row = randomRow();
+    expect(await store.insert([row])).toEqual([true]);
+    expect(await execute(url, "mariadb", `SELECT 1 FROM ${table}`)).toHaveLength(1);
+    for (const suffix of ["", "_leases", "_migrations"])
+      await pool.query(`DROP TABLE IF EXISTS ${table}${suffix}`);
+    await pool.end();
+  });
+
+  test("the server vanishes, and the pool has a socketTimeout → its connections are replaced (promise 8)", async () => {
+    const url = inject("servers").mariadb!;
+    const { port, username: user, password, pathname } = new URL(url);
+    await using way = await Switch.to(Number(port));
+    const pool = mariadb.createPool({
+      host: "127.0.0.1",
+      port: way.port,
+      user,
+      password: decodeURIComponent(password),
+      database: pathname.slice(1),
+      connectionLimit: 1,
+      acquireTimeout: 1_000,
+      socketTimeout: 1_500,
     });
-  },
-);
+    const table = ownTable();
+    const store = mysqlStore(pool, { table });
+    await store.migrate();
+    store.giveUpAfter(300);
+    way.silence();
+    await expect(store.insert([randomRow()])).rejects.toMatchObject({ status: 503 });
+    const inserted = () =>
+      store.insert([randomRow()]).then(
+        ([done]) => done,
+        () => false,
+      );
+    await expect.poll(inserted, { timeout: 15_000 }).toBe(true);
+    for (const suffix of ["", "_leases", "_migrations"])
+      await execute(url, "mariadb", `DROP TABLE IF EXISTS ${table}${suffix}`);
+    await pool.end();
+  });
+});

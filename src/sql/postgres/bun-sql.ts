@@ -55,6 +55,7 @@ function coded(error: unknown): unknown {
     return Object.assign(new Error(String(message), { cause: error }), { code: errno, severity });
   if (!/^ERR_POSTGRES_(CONNECTION|IDLE|LIFETIME|TLS|AUTH)/.test(String(code))) return error;
   const lost = Object.assign(new Error(String(message), { cause: error }), { code: "ECONNRESET" });
-  if (/_(REFUSED|TIMEOUT)$/.test(String(code)) && code !== "ERR_POSTGRES_IDLE_TIMEOUT") neverSent.add(lost);
+  // Unlike the limits of an open connection, which may end one whose statement is under way.
+  if (/^ERR_POSTGRES_CONNECTION_(REFUSED|TIMEOUT)$/.test(String(code))) neverSent.add(lost);
   return lost;
 }

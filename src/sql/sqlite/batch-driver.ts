@@ -2,7 +2,7 @@
 import { ClosedError, StoredSessionError, StoreTimeoutError } from "../../errors.ts";
 import { TimeLimit } from "../../shared/time-limit.ts";
 import { changesOf, rowsOf } from "../columns.ts";
-import { driverFault, explainDriver } from "../driver-errors.ts";
+import { driverFault, explainDriver, neverSent } from "../driver-errors.ts";
 import { withMigrationLease } from "../migration-lease.ts";
 import { withRetries } from "../retry.ts";
 import { policyOf, TRANSACTION } from "../operation-policy.ts";
@@ -153,6 +153,7 @@ export class BatchDatabase implements Database {
       table,
       busyTimeout: PATIENCE.milliseconds,
       writes,
+      ifLost: typeof error === "object" && error !== null && neverSent.has(error) ? "none" : "unknown",
       schemaState: () => schemaState,
     });
   }

@@ -1,10 +1,11 @@
 /** `stored-session/d1`: sessions in Cloudflare D1. */
 import { OptionsError } from "../../errors.ts";
+import { neverSent } from "../driver-errors.ts";
 import { hasMethods, behind } from "../handles.ts";
 import { isAnything, problemsOf } from "../../shared/option-checks.ts";
 import { SqlStore } from "../sql-store.ts";
 import { batchDialect, type BatchStoreOptions } from "./batch-dialect.ts";
-import { BatchDatabase, type BatchClient, type BatchResult } from "./batch-driver.ts";
+import { BatchDatabase, type BatchClient, type BatchResult, type BatchStatement } from "./batch-driver.ts";
 import { coded } from "./workers.ts";
 
 export type D1StoreOptions = BatchStoreOptions;
@@ -38,6 +39,10 @@ export function d1Store(database: D1 | { readonly $client: D1 }, options: D1Stor
     problems.push(
       "d1Store requires a D1 binding (env.DB). Look at its name in the configuration of the Worker.",
     );
+  if (hasMethods(d1, "getBookmark"))
+    problems.push(
+      "d1Store was given a D1 session (env.DB.withSession(…)), whose reads a replica may answer: a session that ended would seem to live. Pass env.DB itself, which reads from the primary.",
+    );
   if (problems.length > 0) throw new OptionsError(problems);
   return new SqlStore(
     new BatchDatabase({
@@ -53,7 +58,7 @@ export function d1Store(database: D1 | { readonly $client: D1 }, options: D1Stor
 function batches(d1: D1): BatchClient {
   return {
     async batch(statements) {
-      const prepared = statements.map(({ text, values }) => d1.prepare(text).bind(...(values as never[])));
+      const prepared = statements.map((statement) => bound(d1, statement));
       try {
         return (await d1.batch(prepared as never[])).map(resultOf);
       } catch (error) {
@@ -61,6 +66,16 @@ function batches(d1: D1): BatchClient {
       }
     },
   };
+}
+
+/** A value that D1 does not take is refused here, before anything is sent. */
+function bound(d1: D1, { text, values }: BatchStatement): D1Statement {
+  try {
+    return d1.prepare(text).bind(...(values as never[]));
+  } catch (error) {
+    if (error instanceof Error) neverSent.add(error);
+    throw error;
+  }
 }
 
 function resultOf({ results, meta }: D1Result): BatchResult {

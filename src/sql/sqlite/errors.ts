@@ -70,6 +70,8 @@ export interface Circumstances {
   readonly table: string;
   readonly busyTimeout: number;
   readonly writes: boolean;
+  /** The outcome of a write that failed without a result code. Default `none`: this process ran it and rolled it back. */
+  readonly ifLost?: "none" | "unknown";
   /** The state of the tables, queried because SQLite has one code for all mistakes in a statement. */
   readonly schemaState: () => "missing" | "mismatched" | "current";
 }
@@ -132,7 +134,7 @@ export function explain(error: unknown, about: Circumstances): StoredSessionErro
     case CODES["SQLITE_ERROR"]:
       return explainStatement(error, table, about.schemaState());
     case undefined:
-      return explainOther(error, label, Label);
+      return explainOther(error, label, Label, about.writes ? (about.ifLost ?? "none") : "none");
     default:
       return new StoreError(`${Label} refused a statement: ${reasonOf(error)}`, cause);
   }
@@ -160,7 +162,12 @@ function explainStatement(
 }
 
 /** Errors without a SQLite code: of the operating system when opening, or of the driver itself. */
-function explainOther(error: unknown, label: string, Label: string): StoredSessionError {
+function explainOther(
+  error: unknown,
+  label: string,
+  Label: string,
+  outcome: "none" | "unknown",
+): StoredSessionError {
   const code = (error as { code?: unknown } | null)?.code;
   const cause = { cause: error };
   switch (code) {
@@ -183,6 +190,6 @@ function explainOther(error: unknown, label: string, Label: string): StoredSessi
   }
   return new StoreDriverError(
     `The driver of ${label} failed: ${reasonOf(error)}. The database did not report an error. Check the stack trace in \`cause\`.`,
-    { ...cause, mayBeOneRow: true },
+    { ...cause, outcome, mayBeOneRow: true },
   );
 }

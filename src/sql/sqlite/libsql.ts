@@ -1,5 +1,7 @@
 /** `stored-session/libsql`: sessions in libSQL or Turso, in a file or on a server, with @libsql/client. */
 import { OptionsError } from "../../errors.ts";
+import { reasonOf } from "../../shared/reason.ts";
+import { neverSent } from "../driver-errors.ts";
 import { hasMethods, behind, member } from "../handles.ts";
 import { driverProblem, exportsOf } from "../load-driver.ts";
 import { problemsOf, isAnything } from "../../shared/option-checks.ts";
@@ -84,7 +86,7 @@ function batches(client: LibsqlClient): BatchClient {
         const results = await client.batch(sent as never[], writes ? "write" : "read");
         return results.map(resultOf);
       } catch (error) {
-        throw explained(error);
+        throw explained(error, client.protocol !== "file");
       }
     },
     close: () => client.close(),
@@ -103,8 +105,11 @@ function valueOf(value: unknown): unknown {
   return value instanceof ArrayBuffer ? new Uint8Array(value) : value;
 }
 
-/** A request that failed arrives as an error of `fetch`, whose reason is its cause, or with a code of the protocol. */
-function explained(error: unknown): unknown {
+/**
+ * The error with a code that tells what happened.
+ * @param isRemote whether statements travel to a server
+ */
+function explained(error: unknown, isRemote: boolean): unknown {
   const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
   const isUnknown = code === "SQLITE_UNKNOWN" || /^SQL_[A-Z_]+$/.test(String(code));
   if (isUnknown) {
@@ -118,12 +123,25 @@ function explained(error: unknown): unknown {
   if (typeof code === "string" && code.startsWith("SQLITE_")) return error;
   if (code === "CLIENT_CLOSED")
     return new Error("Pool is closed: the libSQL client was closed", { cause: error });
-  const isOutage =
-    (error instanceof TypeError && error.message === "fetch failed") ||
-    /^(HRANA_WEBSOCKET_ERROR|HRANA_CLOSED_ERROR|SERVER_ERROR)$/.test(String(code));
-  if (!isOutage) return error;
-  const reason = (cause as { code?: unknown } | undefined)?.code ?? (error as Error).message;
-  return Object.assign(new Error(String(reason), { cause: error }), { code: "ECONNRESET" });
+  if (!isRemote || isOfClient(error, code)) return error;
+  const reason = (cause as { code?: unknown } | undefined)?.code ?? code ?? reasonOf(error);
+  const lost = Object.assign(new Error(String(reason), { cause: error }), { code: "ECONNRESET" });
+  if (UNREACHED.test(String(reason))) neverSent.add(lost);
+  return lost;
+}
+
+/** No connection was made, so nothing was sent: as Node, and as Bun says it. */
+const UNREACHED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ConnectionRefused)$/;
+
+/**
+ * Whether the client itself refused what it was given. Everything else came from its `fetch` or its WebSocket, whose errors
+ * every runtime words differently.
+ */
+function isOfClient(error: unknown, code: unknown): boolean {
+  if (/^(URL_|PROTOCOL_VERSION_|TRANSACTION_CLOSED$|[A-Z_]+_NOT_SUPPORTED$)/.test(String(code))) return true;
+  return (
+    error instanceof RangeError || (error instanceof TypeError && error.message.startsWith("Unsupported"))
+  );
 }
 
 interface LibsqlPackage {
