@@ -1,4 +1,5 @@
 import { assertOptions, isFunction, isText } from "../shared/option-checks.ts";
+import { pathOfSite } from "../shared/return-path.ts";
 import type { SessionManager } from "../manager.ts";
 import type { SessionData } from "../session/data.ts";
 import type { Session } from "../session/session.ts";
@@ -199,13 +200,15 @@ function withAbsoluteLocation(response: Response, request: Request): Response {
 /**
  * A redirect to a path of this site. Its `Location` is relative, so it is correct behind a proxy, whose host name and
  * protocol the application does not know.
+ * @param path refused if a browser would leave this site with it, as with `//host`, `/\\host` and `/<tab>/host`
  * @param status default 303, with which browsers GET the path after a POST
  */
 export function redirectTo(path: string, status: 301 | 302 | 303 | 307 | 308 = 303): Response {
-  if (!/^\/(?![/\\])/.test(path)) {
+  const location = pathOfSite(path);
+  if (location === null) {
     throw new TypeError(
       `redirectTo takes a path of this site, such as "/account". It was given ${JSON.stringify(path)}.`,
     );
   }
-  return new Response(null, { status, headers: { location: path } });
+  return new Response(null, { status, headers: { location } });
 }

@@ -16,7 +16,12 @@ export function returnPath(value: unknown, fallback: string = "/"): string {
 
 /** The same; null if `value` is not a path of this site. */
 export function sitePath(value: unknown): string | null {
-  if (typeof value !== "string" || value.length > longest || !isPath(value)) return null;
+  return typeof value === "string" && value.length <= longest ? pathOfSite(value) : null;
+}
+
+/** The same, of any length. */
+export function pathOfSite(value: string): string | null {
+  if (!isPath(value)) return null;
   if (!URL.canParse(value, site)) return null;
   const { origin, pathname, search, hash } = new URL(value, site);
   // Browsers remove dots from a path: "/.//host" becomes "//host".
