@@ -83,7 +83,20 @@ export function storedSessionAdapter<Data, Adapter extends AuthjsAdapter>(
         return answer;
       }),
   };
-  return { ...adapter, ...deletion, ...methods };
+  return { ...withMethods(adapter), ...deletion, ...methods };
+}
+
+/** The properties of an adapter and the methods of its class, which a spread leaves out. */
+function withMethods<Adapter extends object>(adapter: Adapter): Adapter {
+  const all = { ...adapter } as Record<string, unknown>;
+  let from = Object.getPrototypeOf(adapter) as object | null;
+  for (; from !== null && from !== Object.prototype; from = Object.getPrototypeOf(from) as object | null) {
+    for (const name of Object.getOwnPropertyNames(from)) {
+      const value = (adapter as Record<string, unknown>)[name];
+      if (name !== "constructor" && typeof value === "function") all[name] ??= value.bind(adapter);
+    }
+  }
+  return all as Adapter;
 }
 
 interface Failures {

@@ -160,6 +160,32 @@ eachStore((_name, create) => {
   });
 });
 
+test("Auth.js: an adapter that is an instance of a class → its methods work, also those that it inherits", async () => {
+  class Users {
+    readonly #users = new Map<string, { id: string; email: string; emailVerified: null }>();
+    getUser(id: string) {
+      return this.#users.get(id) ?? null;
+    }
+  }
+  class Adapting extends Users {
+    readonly made: string[] = [];
+    createUser({ email }: { email: string }) {
+      this.made.push(email);
+      return { id: "1", email, emailVerified: null };
+    }
+    deleteUser(_id: string) {}
+  }
+  const sessions = createSessionManager({ store: memoryStore(), keys: generateKey() });
+  const adapter = storedSessionAdapter(sessions, new Adapting());
+  assert.equal(adapter.createUser({ email: "a@example.com" }).id, "1");
+  assert.equal(adapter.getUser("nobody"), null);
+  assert.deepEqual(adapter.made, ["a@example.com"]);
+  const session = { sessionToken: token, userId: "1", expires: new Date(Date.now() + day) };
+  await adapter.createSession(session);
+  await adapter.deleteUser("1");
+  assert.equal(await adapter.updateSession({ sessionToken: token }), null);
+});
+
 test('Auth.js: sealTo: "cookie" → sessions work, and can be ended by their user', async () => {
   const sessions = createSessionManager({ store: memoryStore(), keys: generateKey(), sealTo: "cookie" });
   const adapter = storedSessionAdapter(sessions, usersOnly());
