@@ -10,6 +10,7 @@ import { pageOf, type PageSession } from "./next/page-session.ts";
 import { cookieHeader, cookieOfProxy, type CookieJar, type IncomingHeaders } from "./next/request-cookies.ts";
 import { respondOfNext } from "./next/respond.ts";
 import { followRequests, keyOf, sharedManager, type NextManager } from "./next/shared.ts";
+import { isSpeculative } from "./respond.ts";
 import { lazySessions, refuseManager, type LazySessions } from "./shared-manager.ts";
 
 export { requireFresh, type FreshOptions } from "./fetch.ts";
@@ -102,6 +103,7 @@ export function nextSessions<Data = SessionData>(
     const session = await load(sharing, headers, cookie);
     sharing.touch(session);
     return pageOf(session, async (flash) => {
+      if (isSpeculative(headers)) return undefined; // the visitor may never see the page
       const value = session.takeFlash(flash);
       if (value !== undefined) await sharing.manager.commit(session);
       return value;

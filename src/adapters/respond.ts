@@ -9,8 +9,9 @@ import type { SharedManager } from "./shared-manager.ts";
 /** One request of a framework that hands over a `Request` and takes a `Response`. */
 export interface Responding<Data> {
   readonly shared: Pick<SharedManager<Data>, "sessions" | "effectOf" | "isChanged" | "bounceOf">;
-  /** Of a request that must change nothing if it is a prefetch. Default: every request may. */
-  readonly headers?: Pick<Headers, "get">;
+  readonly headers: Pick<Headers, "get">;
+  /** Called before a prefetch is answered without what its handler did. */
+  onPostponed?(): void;
   readonly request: FetchRequest;
   load(): Promise<Session<Data>>;
   /** Makes the response. If it throws, nothing is saved. */
@@ -34,7 +35,10 @@ export async function respond<Data>(responding: Responding<Data>): Promise<Respo
   if (bounced !== null) return bounced;
   const response = await handler(session);
   if (!(response instanceof Response)) return response; // the framework says what is wrong with it
-  if (headers !== undefined && isSpeculative(headers) && shared.isChanged(session)) return notYet(response);
+  if (isSpeculative(headers) && shared.isChanged(session)) {
+    responding.onPostponed?.();
+    return notYet(response);
+  }
   try {
     return await shared.sessions.commit(session, response);
   } catch (error) {
@@ -54,7 +58,7 @@ async function fail<Data>(
 }
 
 /** Whether a browser only prepares for a navigation that may never happen. */
-function isSpeculative(headers: Pick<Headers, "get">): boolean {
+export function isSpeculative(headers: Pick<Headers, "get">): boolean {
   const purpose = headers.get("sec-purpose") ?? headers.get("purpose");
   return purpose !== null && /^prefetch\b/i.test(purpose);
 }

@@ -107,6 +107,28 @@ export function nextPages(start: () => Promise<RunningApp>): void {
     assert.deepEqual(watched.calls, ["read", "read"], "one by the proxy, one by the page");
   });
 
+  check(
+    "a browser's prefetch → takes no flash; what would change the session gets 503, which no cache stores, and is not saved",
+    async ({ visitor, watched }) => {
+      const prefetch = { headers: { "sec-purpose": "prefetch;prerender" } };
+      const someone = visitor();
+      await submit(someone, "/proxied/page", "login");
+      watched.calls.length = 0;
+      assert.equal(printed(await someone.get("/proxied/page", prefetch)).notice, "none");
+      for (const path of ["/config-route?login", "/proxied/page?begin"]) {
+        const early = await someone.get(path, prefetch);
+        assert.deepEqual([early.status, early.body, early.setCookies], [503, "", []], path);
+        assert.equal(early.headers.get("cache-control"), "no-store", path);
+        assert.match(early.headers.get("cdn-cache-control") ?? "no-store", /no-store/, path);
+      }
+      assert.deepEqual(
+        watched.calls.filter((call) => call !== "read"),
+        [],
+      );
+      assert.equal(printed(await someone.get("/proxied/page")).notice, "Welcome back.");
+    },
+  );
+
   check("a visitor only views pages → the idle timeout is extended", async ({ visitor, watched, clock }) => {
     const someone = visitor();
     await someone.get("/config-route?login");

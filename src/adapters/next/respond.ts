@@ -24,7 +24,12 @@ export async function respondOfNext<Data>(requesting: NextRequesting<Data>): Pro
   const response = await respond({
     shared,
     request,
+    headers: request.headers,
     load,
+    onPostponed() {
+      loaded = undefined;
+      shared.response.forbidStoring(); // next.config.js may have made the path public
+    },
     async handler(session) {
       loaded = session;
       const outcome = await outcomeOf(() => shared.running.run(session, () => handler(session)));
