@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { test } from "vitest";
+import { expect, test } from "vitest";
+import { bundleOf, largestCore } from "../../benchmarks/start.ts";
 import { manifest, root } from "./projects.ts";
 
 /** Adapters of Node responses and of fetch, on which those of the frameworks stand. */
@@ -38,4 +40,11 @@ test("an adapter → imports no other adapter, except for that of node:http or f
   );
   assert.ok(subpathOf.size > 15);
   assert.deepEqual(wrong, []);
+});
+
+test("the core without adapters, minified and gzipped → below 60 KiB", async () => {
+  execFileSync(process.execPath, [join(root, "scripts/build.ts")], { stdio: "inherit" });
+  const { gzipped } = await bundleOf(manifest.exports["."]!);
+  expect(gzipped).toBeGreaterThan(20_000); // it has been bundled
+  expect(gzipped).toBeLessThan(largestCore);
 });

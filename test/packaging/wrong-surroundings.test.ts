@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { build } from "esbuild";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { nodeProblem } from "../../src/node-version.ts";
 import { manifest, pack, Project, subpaths } from "./projects.ts";
@@ -93,10 +94,50 @@ describe("a Node that is too old", () => {
     assert.equal(stderr.trim().split("\n").length, 1);
   });
 
-  test("bundled → the check stays, as the package's one side effect", () => {
-    const { sideEffects } = manifest as unknown as { sideEffects: string[] };
-    assert.ok(sideEffects.includes("./dist/node-check.js"));
-  });
+  test(
+    "bundled by esbuild → the same: every side effect of the package is named",
+    { timeout: 60_000 },
+    async () => {
+      const made = project("module");
+      const { sideEffects } = manifest as unknown as { sideEffects: string[] };
+      const installed = join(made.folder, "node_modules/stored-session");
+      // The build of dist reads the list as well, before it puts the check into other files.
+      const missing = sideEffects.filter((file) => !existsSync(join(installed, file)));
+      assert.deepEqual(missing, ["./dist/node-check.js"]);
+      for (const [place, name] of [
+        "stored-session",
+        "stored-session/express",
+        "stored-session/sqlite",
+      ].entries()) {
+        // What it imports has no side effect, so without the check nothing of the package would run.
+        made.write(
+          `main${place}.js`,
+          `${pretend} const { name } = await import("./app${place}.js"); console.log(name);`,
+        );
+        made.write(
+          `app${place}.js`,
+          `import * as it from ${JSON.stringify(name)}; export const name = typeof Object.values(it)[0];`,
+        );
+        await build({
+          entryPoints: [join(made.folder, `app${place}.js`)],
+          outfile: join(made.folder, `app${place}.js`),
+          allowOverwrite: true,
+          bundle: true,
+          minify: true,
+          platform: "node",
+          format: "esm",
+          packages: "bundle",
+          external: ["better-sqlite3", "express"],
+          logLevel: "error",
+        });
+        made.write(
+          `try${place}.js`,
+          `await import("./main${place}.js").catch(({ code, message }) => console.log(code, message));`,
+        );
+        assert.match(made.node(`try${place}.js`), message, name);
+      }
+    },
+  );
 });
 
 describe("two copies of the package in one process", () => {
