@@ -3,6 +3,7 @@ import { readAuthentication, type Authentication } from "./authentication.ts";
 import { readDevice, type DeviceBinding } from "./device.ts";
 import type { Limits } from "./limits.ts";
 import { Reader } from "./reader.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { Writer } from "./writer.ts";
 
 /** The content of a session. */
@@ -62,11 +63,20 @@ export class Codec {
     return isSame;
   }
 
-  /** @throws {RefusedError} reason "decode": bytes that `encode` cannot have written */
-  decode(bytes: Uint8Array): Content {
+  /**
+   * @param snapshot of these bytes, to find out later whether the content was changed
+   * @throws {RefusedError} reason "decode": bytes that `encode` cannot have written
+   */
+  decode(bytes: Uint8Array, snapshot?: Snapshot): Content {
+    const content = this.#decode(bytes, snapshot?.entries ?? null);
+    snapshot?.complete(content);
+    return content;
+  }
+
+  #decode(bytes: Uint8Array, entries: unknown[] | null): Content {
     const reader = new Reader(bytes, this.#limits);
     const format = formatOf(reader);
-    const data = reader.map();
+    const data = reader.recordedMap(entries);
     let user: string | undefined;
     let flash: Record<string, unknown> | undefined;
     let authentication: Authentication | undefined;
@@ -74,20 +84,24 @@ export class Codec {
     for (let left = reader.pairs(); left > 0; left--) {
       const name = reader.key();
       if (name === "u") user = userFrom(reader, user);
-      else if (name === "f") flash = flashFrom(reader, flash);
+      else if (name === "f") flash = flashFrom(reader, flash, entries);
       else if (name === "a" && format > 1)
         authentication = readAuthentication(reader, authentication, format);
       else if (name === "d" && format === 4) device = readDevice(reader, device);
       else throw reader.refusal("an internal key is unknown");
     }
     reader.end();
-    if (format === 1) return { data, user, flash: flash ?? {} };
+    if (flash === undefined) {
+      flash = {};
+      entries?.push(flash, 0);
+    }
+    if (format === 1) return { data, user, flash };
     if (user === undefined || (format === 4 ? device : authentication) === undefined)
       throw reader.refusal("the user, the authentication or the device is missing");
     return {
       data,
       user,
-      flash: flash ?? {},
+      flash,
       ...(authentication && { authentication }),
       ...(device && { device }),
     };
@@ -177,9 +191,13 @@ function userFrom(reader: Reader, before: string | undefined): string {
   return user;
 }
 
-function flashFrom(reader: Reader, before: Record<string, unknown> | undefined): Record<string, unknown> {
+function flashFrom(
+  reader: Reader,
+  before: Record<string, unknown> | undefined,
+  entries: unknown[] | null,
+): Record<string, unknown> {
   if (before !== undefined) throw reader.refusal("a key is duplicated");
-  const flash = reader.map();
+  const flash = reader.recordedMap(entries);
   if (Object.keys(flash).length === 0) throw reader.refusal("the flash is empty");
   return flash;
 }

@@ -8,6 +8,7 @@ import { extension } from "./extensions.ts";
 import type { Limits } from "./limits.ts";
 import { keepName, keptName, longestName } from "./names.ts";
 import { addOwn } from "./own.ts";
+import { dateSize } from "./snapshot.ts";
 
 const notShortest = "a number or length is not in its shortest form";
 
@@ -23,6 +24,8 @@ export class Reader {
   #depth = 0;
   #keys = 0;
   #text: string | undefined;
+  /** Where what is read is recorded; see snapshot.ts. */
+  #entries: unknown[] | null = null;
 
   constructor(bytes: Uint8Array, limits: Limits) {
     this.#limits = limits;
@@ -111,6 +114,17 @@ export class Reader {
   /** The next value, which must be a map. */
   map(): Record<string, unknown> {
     return this.#object(this.pairs());
+  }
+
+  /**
+   * The same, recorded for a {@link Snapshot}: each container and its size before what it contains, each key before its
+   * value, each Date and {@link dateSize} before its time. Empties the list if there is a value that a snapshot does not compare.
+   */
+  recordedMap(entries: unknown[] | null): Record<string, unknown> {
+    this.#entries = entries;
+    const map = this.map();
+    this.#entries = null;
+    return map;
   }
 
   /** The header of a map: how many pairs of key and value follow. */
@@ -263,6 +277,7 @@ export class Reader {
   }
 
   #binary(length: number): Uint8Array {
+    this.#stopRecording();
     const start = this.#take(length);
     return new Uint8Array(this.#bytes.subarray(start, start + length));
   }
@@ -279,7 +294,8 @@ export class Reader {
   #array(count: number): unknown[] {
     this.#enter(count, 1);
     const array: unknown[] = [];
-    for (let index = 0; index < count; index++) array.push(this.value());
+    this.#entries?.push(array, count);
+    for (let index = 0; index < count; index++) array.push(this.#recorded(this.value()));
     this.#depth--;
     return array;
   }
@@ -290,18 +306,37 @@ export class Reader {
     if (this.#keys > this.#limits.maxKeys)
       throw this.refusal(`there are more than ${this.#limits.maxKeys} keys`);
     const object: Record<string, unknown> = {};
+    this.#entries?.push(object, count);
     for (let index = 0; index < count; index++) {
       const key = this.key();
       if (key === "__proto__") throw this.refusal("a key is __proto__");
-      if (!addOwn(object, key, this.value())) throw this.refusal("a key is duplicated");
+      this.#entries?.push(key);
+      if (!addOwn(object, key, this.#recorded(this.value()))) throw this.refusal("a key is duplicated");
     }
     this.#depth--;
     return object;
   }
 
+  /** Plain objects and arrays record themselves, before what they contain. */
+  #recorded(value: unknown): unknown {
+    const entries = this.#entries;
+    if (entries === null) return value;
+    if (typeof value !== "object" || value === null) entries.push(value);
+    else if (value instanceof Date) entries.push(value, dateSize, value.getTime());
+    return value;
+  }
+
+  /** The map contains a value that a snapshot does not compare. */
+  #stopRecording(): void {
+    if (this.#entries === null) return;
+    this.#entries.length = 0;
+    this.#entries = null;
+  }
+
   #extension(length: number): unknown {
     const type = this.#bytes.readInt8(this.#take(1));
     const start = this.#take(length);
+    if (type !== extension.date) this.#stopRecording();
     switch (type) {
       case extension.date:
         this.#at = start;

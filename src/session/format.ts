@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import type { Snapshot } from "../codec/snapshot.ts";
 import type { SessionRow } from "../store/row.ts";
 import type { FlashInData } from "./merge.ts";
 import type { CookieRejection } from "./rejected-cookies.ts";
@@ -71,8 +72,11 @@ export interface SessionFormat {
    * @throws {ValueError} {LimitError} like `encode`
    */
   encodesTo?(content: Content, plaintext: Uint8Array): boolean;
-  /** @throws {RefusedError} bytes that `encode` did not make */
-  decode(plaintext: Uint8Array): Content;
+  /**
+   * @param snapshot of these bytes, for formats that find changes by it
+   * @throws {RefusedError} bytes that `encode` did not make
+   */
+  decode(plaintext: Uint8Array, snapshot?: Snapshot): Content;
   /** Whether two values are stored as the same bytes. A value that cannot be stored equals only itself. */
   same(a: unknown, b: unknown): boolean;
   /** For formats that keep the user only in the data: how `decode` finds it. */

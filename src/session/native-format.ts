@@ -52,7 +52,7 @@ export function nativeFormat(options: NativeFormatOptions): SessionFormat {
     },
     encode: (content) => codec.encode(content),
     encodesTo: (content, plaintext) => codec.encodesTo(content, plaintext),
-    decode: (plaintext) => codec.decode(plaintext),
+    decode: (plaintext, snapshot) => codec.decode(plaintext, snapshot),
     same: (a, b) => codec.same(a, b),
     seal(plaintext, row, token, loaded) {
       const compress = loaded === undefined ? undefined : Sealer.isDeflated(loaded.data);

@@ -3,6 +3,7 @@
  */
 import type { AuditContent } from "../audit/events.ts";
 import type { Content } from "../codec/codec.ts";
+import { Snapshot } from "../codec/snapshot.ts";
 import { RefusedError } from "../errors.ts";
 import type { DeviceDuties } from "./device-policy.ts";
 import type { ClientInfo, ClientSource } from "./format.ts";
@@ -127,7 +128,9 @@ export class SessionState {
     const { row, token } = this.stored!;
     try {
       const plaintext = format.open(row, token);
-      this.working.content = format.decode(plaintext);
+      const snapshot = new Snapshot(plaintext);
+      this.working.content = format.decode(plaintext, snapshot);
+      this.working.snapshot = snapshot;
       this.stored = this.stored!.withContent({ plaintext, under: null });
       return null;
     } catch (error) {

@@ -7,7 +7,9 @@ export function isUnchanged(state: SessionState): boolean {
   const { plaintext, content } = state;
   if (plaintext === null) return false;
   const { format } = state.settings;
+  const { snapshot } = state.working;
   try {
+    if (snapshot?.bytes === plaintext && snapshot.isSame(content)) return true;
     return format.encodesTo?.(content, plaintext) ?? sameBytes(format.encode(content, plaintext), plaintext);
   } catch {
     return false; // it holds a value that cannot be stored

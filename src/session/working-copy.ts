@@ -1,4 +1,5 @@
 import type { Content } from "../codec/codec.ts";
+import type { Snapshot } from "../codec/snapshot.ts";
 import type { RefusedError } from "../errors.ts";
 import { emptyContent, isEmpty, refill } from "./content.ts";
 import { ownAuthentication, ownChanges } from "./identity.ts";
@@ -9,6 +10,8 @@ import type { Conflict, Settings } from "./settings.ts";
 export class WorkingCopy {
   readonly #settings: Settings;
   #content: Content | null = null;
+  /** Of the content as it was opened; null for one that was not decoded, or decoded by a format that takes none. */
+  snapshot: Snapshot | null = null;
   /** The bytes of the schema's defaults that a content without a row began with; null if it began empty. */
   #begun: Uint8Array | null = null;
   /** What was written together with the changes of other requests: merged when the content is next used. */
