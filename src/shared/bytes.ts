@@ -10,7 +10,7 @@ export function asBytes(bytes: Buffer): Uint8Array {
 
 /** Returns the bytes as text, one character each: a key for a Map. */
 export function keyOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+  return asBuffer(bytes).toString("latin1");
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

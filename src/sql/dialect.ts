@@ -246,8 +246,11 @@ export interface Dialect extends LoginDialect {
   lease(name: string, holder: string, until: number, now: number): readonly Statement[];
   /** A row of `listByUser` or `scanInfo`. */
   decodeInfo(row: Record<string, unknown>): RowInfo;
-  /** Converts a result row to a row of the store contract: bytes as Uint8Array, numbers as number. */
-  decode(row: Record<string, unknown>): SessionRow;
+  /**
+   * Converts a result row to a row of the store contract: bytes as Uint8Array, numbers as number.
+   * @param known its arrays may stand in the answer where they hold the same bytes. It may be another row
+   */
+  decode(row: Record<string, unknown>, known?: SessionRow | null): SessionRow;
 
   /** A frozen text of a migration as this server takes it; null when it is to be left out. */
   ddl?(text: string): string | null;

@@ -1,7 +1,6 @@
 /**
  * Longer than 300 lines: one short method for each method of the store contract, over the same guard and lifecycle.
  */
-import { keyOf } from "../shared/bytes.ts";
 import { bytesIn, integerIn } from "./columns.ts";
 import { SqlAudit, type Guard } from "./audit-store.ts";
 import { SqlLinks } from "./link-store.ts";
@@ -11,7 +10,7 @@ import { migrateDatabase } from "./migrations/migrator.ts";
 import type { Database, Dialect, Result, Statement } from "./dialect.ts";
 import { KnownRows } from "./known-rows.ts";
 import { confirmed } from "./reachable.ts";
-import { readBatch } from "./read-batch.ts";
+import { readBatch, type Send } from "./read-batch.ts";
 import type {
   ExpireQuery,
   ExpireResult,
@@ -329,30 +328,38 @@ export class SqlStore implements SessionStore {
     ids: readonly Uint8Array[],
     known?: readonly (SessionRow | null)[],
   ): Promise<(SessionRow | null)[]> {
-    const asked = ids.filter((id) => this.#isId(id));
-    if (asked.length === 0) return ids.map(() => null);
-    const worthAsking =
+    if (!ids.every((id) => this.#isId(id))) return await this.#readAmong(ids, known);
+    if (ids.length === 0) return [];
+    const asked =
       this.#asksForChanges && this.#dialect.comparesData !== false ? KnownRows.of(ids, known) : null;
-    if (ids.length === 1 && worthAsking === null) {
-      const row = (await this.database.run(this.#dialect.read(asked))).rows[0];
-      return [row ? this.#dialect.decode(row) : null];
+    if (ids.length === 1 && asked === null) {
+      const row = (await this.database.run(this.#dialect.read(ids))).rows[0];
+      return [row ? this.#dialect.decode(row, known?.[0]) : null];
     }
-    const read = (rows: KnownRows | null) =>
-      readBatch(
-        this.#dialect,
-        asked,
-        (some, statementOf) => this.#send(some, (batch) => [statementOf(batch)]),
-        rows,
-      );
-    let found: Map<string, SessionRow>;
+    const send: Send = (some, statementOf) => this.#send(some, (batch) => [statementOf(batch)]);
     try {
-      found = await read(worthAsking);
+      return await readBatch(this.#dialect, ids, send, { rows: known, asked });
     } catch (error) {
-      if (worthAsking === null || (error as StoreError).code !== StoreError.code) throw error;
-      found = await read(null);
+      if (asked === null || (error as StoreError).code !== StoreError.code) throw error;
+      const rows = await readBatch(this.#dialect, ids, send, { rows: known, asked: null });
       this.#asksForChanges = false; // a server without the hash function
+      return rows;
     }
-    return ids.map((id) => (this.#isId(id) && found.get(keyOf(id))) || null);
+  }
+
+  /** Malformed ids are misses. */
+  async #readAmong(
+    ids: readonly Uint8Array[],
+    known?: readonly (SessionRow | null)[],
+  ): Promise<(SessionRow | null)[]> {
+    const places = [...ids.keys()].filter((place) => this.#isId(ids[place]));
+    const rows = await this.#read(
+      places.map((place) => ids[place]!),
+      known && places.map((place) => known[place] ?? null),
+    );
+    const answer: (SessionRow | null)[] = ids.map(() => null);
+    for (const [nth, place] of places.entries()) answer[place] = rows[nth]!;
+    return answer;
   }
 
   /**

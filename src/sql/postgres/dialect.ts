@@ -369,8 +369,8 @@ export class PostgresDialect implements ServerDialect {
     return query(this.#text.impatience, LOCK_TIMEOUT);
   }
 
-  decode(row: Record<string, unknown>): SessionRow {
-    return decode(row);
+  decode(row: Record<string, unknown>, known?: SessionRow | null): SessionRow {
+    return decode(row, known);
   }
 
   decodeInfo(row: Record<string, unknown>): RowInfo {
