@@ -89,8 +89,10 @@ export class GroupCommit<Draft, Done> {
       const company = new Company(this, name);
       const lane = this.#lanes.get(name);
       if (lane === undefined) {
-        const work = inOwnContext(async () => ((await first()) ? "done" : again(company)));
-        this.#start(name, [{ change: null, work, resolve, reject, since: 0 }]);
+        const own = this.#open(name, []);
+        // Called here, in its own context: binding a function to a context takes longer than the rest of a turn.
+        const working = begun(first, () => again(company));
+        outsideRequests(() => void this.#drain(name, own, working.then(resolve, reject)));
         return;
       }
       if (lane.waiting.length >= MOST_WAITING)
@@ -100,23 +102,30 @@ export class GroupCommit<Draft, Done> {
     });
   }
 
-  #start(name: string, entries: readonly Entry<Draft, Done>[]): void {
+  #open(name: string, entries: readonly Entry<Draft, Done>[]): Lane<Draft, Done> {
     const lane: Lane<Draft, Done> = { waiting: [...entries], worked: 0 };
     this.#lanes.set(name, lane);
-    outsideRequests(() => void this.#drain(name, lane));
+    return lane;
   }
 
-  async #drain(name: string, lane: Lane<Draft, Done>): Promise<void> {
+  /** @param first the save that has begun already, if there is one; it never rejects */
+  async #drain(name: string, lane: Lane<Draft, Done>, first?: Promise<void>): Promise<void> {
+    if (first !== undefined) await this.#turn(lane, () => first);
     for (let entry = this.#next(name, lane); entry !== undefined; entry = this.#next(name, lane)) {
-      // Event-loop lag does not count as work of this lane.
-      const began = performance.now();
-      const late = this.#lag.begin(began);
-      await within(entry.work().then(entry.resolve, entry.reject), this.#deadlines);
-      const now = performance.now();
-      lane.worked += now - began - (this.#lag.until(now) - late);
-      this.#lag.end();
+      const { work, resolve, reject } = entry;
+      await this.#turn(lane, () => work().then(resolve, reject));
     }
     this.#lanes.delete(name);
+  }
+
+  async #turn(lane: Lane<Draft, Done>, work: () => Promise<void>): Promise<void> {
+    // Event-loop lag does not count as work of this lane.
+    const began = performance.now();
+    const late = this.#lag.begin(began);
+    await within(work(), this.#deadlines);
+    const now = performance.now();
+    lane.worked += now - began - (this.#lag.until(now) - late);
+    this.#lag.end();
   }
 
   #next(name: string, lane: Lane<Draft, Done>): Entry<Draft, Done> | undefined {
@@ -144,8 +153,10 @@ export class GroupCommit<Draft, Done> {
   /** Puts entries back, before those that came later. */
   giveBack(name: string, entries: readonly Entry<Draft, Done>[]): void {
     const lane = this.#lanes.get(name);
-    if (lane === undefined) this.#start(name, entries);
-    else lane.waiting = [...entries, ...lane.waiting];
+    if (lane === undefined) {
+      const own = this.#open(name, entries);
+      outsideRequests(() => void this.#drain(name, own));
+    } else lane.waiting = [...entries, ...lane.waiting];
   }
 }
 
@@ -185,6 +196,10 @@ function inOwnContext<Args extends unknown[], Answer>(
 
 function ownChange<Draft, Done>(change: Change<Draft, Done> | null): Change<Draft, Done> | null {
   return change && { ...change, apply: inOwnContext((draft: Draft) => change.apply(draft)) };
+}
+
+async function begun(first: () => Promise<boolean>, again: () => Promise<Outcome>): Promise<Outcome> {
+  return (await first()) ? "done" : again();
 }
 
 function tooBusy(name: string, why: string): SessionBusyError {
