@@ -57,6 +57,7 @@ export function bounceResponse<Data>(session: Session<Data>, request: FetchReque
 }
 
 export function nodeBounce<Data>(session: Session<Data>, request: NodeRequest): DeviceAnswer | null {
+  if (!stateOf(session as Session<never>).device.isUnproved) return null;
   return bounce(session, receivedRequest(request));
 }
 
@@ -85,6 +86,7 @@ export function nodeDeviceAnswer<Data>(
   request: NodeRequest,
 ): Promise<DeviceAnswer> | null {
   // A framework may have cut a prefix off the URL.
+  if (settingsOf(sessions as SessionManager<never>).device === null) return null;
   const { originalUrl = request.url ?? "/" } = request as { originalUrl?: string };
   return deviceAnswer(sessions, originalUrl, receivedRequest(request));
 }

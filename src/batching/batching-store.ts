@@ -434,6 +434,7 @@ export class BatchingStore {
       if (kind === "record" && this.#isRecording) continue;
       const queue = this.#queues[kind];
       while (queue[0]?.state === "settled") queue.shift();
+      if (queue.length === 0) continue;
       const head = this.#shards === null ? queue[0] : this.#shards.firstWithRoom(queue);
       if (head && head.deadline < deadline) {
         oldest = kind;
@@ -522,32 +523,32 @@ export class BatchingStore {
     this.#pumpForOthers();
   }
 
-  async #call(kind: BatchKind, operations: readonly Operation[]): Promise<readonly unknown[]> {
+  #call(kind: BatchKind, operations: readonly Operation[]): Promise<readonly unknown[]> {
+    if (kind === "read") return this.#readShared(operations);
     const { store } = this;
     const items = operations.map(({ item }) => item);
     switch (kind) {
-      case "read":
-        return await this.#readShared(operations);
       case "insert":
-        return await store.insert(items as SessionRow[]);
+        return store.insert(items as SessionRow[]);
       case "update":
-        return await store.update(items as RowUpdate[]);
+        return store.update(items as RowUpdate[]);
       case "replace": {
         const item = items[0] as RowUpdate | LimitedLogin;
-        return ["limit" in item ? await store.login!(item) : await store.replace(item.loaded, item.next)];
+        const replacing: Promise<unknown> =
+          "limit" in item ? store.login!(item) : store.replace(item.loaded, item.next);
+        return replacing.then((answer) => [answer]);
       }
       case "touch":
-        await store.touch(items as RowTouch[]);
-        return [];
+        return store.touch(items as RowTouch[]).then(() => []);
       case "delete":
-        return await store.delete(items as Uint8Array[]);
+        return store.delete(items as Uint8Array[]);
       case "record":
-        return await this.#recorder!(items);
+        return this.#recorder!(items);
     }
   }
 
   /** Concurrent reads of the same id share one. */
-  async #readShared(operations: readonly Operation[]): Promise<readonly unknown[]> {
+  #readShared(operations: readonly Operation[]): Promise<readonly unknown[]> {
     const ids: Uint8Array[] = [];
     const known: (SessionRow | null)[] = [];
     const places: number[] = [];
@@ -561,8 +562,9 @@ export class BatchingStore {
       }
       places.push(ids.length - 1);
     }
-    const rows = await (isAnyKnown ? this.store.read(ids, known) : this.store.read(ids));
-    return places.length === ids.length ? rows : places.map((place) => rows[place]);
+    const reading = isAnyKnown ? this.store.read(ids, known) : this.store.read(ids);
+    if (places.length === ids.length) return reading;
+    return reading.then((rows) => places.map((place) => rows[place]));
   }
 
   /** Releases the lane and the ids after the batch has completed. */

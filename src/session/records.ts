@@ -82,15 +82,16 @@ export class Records {
   }
 
   isAlive(row: Omit<SessionRow, "data">): boolean {
+    const now = this.now();
     try {
       checkTimes(row);
-      checkBegun(row, this.now());
+      checkBegun(row, now);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       publishRefusal(row, error, this.settings);
       return false;
     }
-    return this.now() < endOf(row, this.settings);
+    return now < endOf(row, this.settings);
   }
 
   /** A sealed row for a session that starts now. */

@@ -70,6 +70,7 @@ export abstract class PooledDatabase<
   readonly #errors: ServerErrors;
   readonly #open: () => Promise<SomePool>;
   #opening: Promise<SomePool> | null = null;
+  #pool: SomePool | null = null;
   #connections: number | undefined;
   #closed = false;
   #locating: Promise<void> | null = null;
@@ -250,7 +251,8 @@ export abstract class PooledDatabase<
    * is dropped: the pool hands out the most recently returned connection first, so it would be the same one each time.
    */
   async #obtain({ limit }: OperationPolicy): Promise<SomeConnection> {
-    const pool = await this.pool();
+    if (this.#closed) throw new ClosedError("The store is closed.");
+    const pool = (this.#pool ??= await this.pool());
     this.#connections = this.connectionsOf(pool);
     for (let left = this.#connections ?? OF_A_POOL; left >= 0; left--) {
       const connection = await this.limit.obtain(
