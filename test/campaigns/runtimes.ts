@@ -38,6 +38,11 @@ const ofOthers = [
   "test/drivers/runtimes",
 ];
 
+/** The drivers that only Bun has, on their databases: contract, races, failures and what they support. */
+const ofBun = ["contract", "races", "failures", "late-transactions", "supports"].map(
+  (suite) => `test/drivers/${suite}.test.ts`,
+);
+
 const nameOf = ({ name, version }: Runtime): string => `${name}@${version}`;
 const asked = process.argv.slice(2);
 const known = runtimes.map(nameOf);
@@ -52,13 +57,21 @@ for (const runtime of runtimes) {
   if (asked.length > 0 && !asked.includes(nameOf(runtime))) continue;
   const isNode = runtime === oldestNode || runtime === newestNode;
   const files = isNode ? [...ofNode, ...notOfNode.flatMap((each) => ["--exclude", each])] : ofOthers;
-  const args = [...runtime.options, join(root, "node_modules/vitest/vitest.mjs"), "run", ...files];
+  told.push(`${await run(runtime, files, "sqlite")} on ${nameOf(runtime)}`);
+  if (runtime !== bun) continue;
+  const named = ["--testNamePattern", "^(Bun's SQL|bun:sqlite)"];
+  told.push(`${await run(runtime, [...ofBun, ...named], "sqlite,postgres")} with the drivers of Bun`);
+}
+
+async function run(runtime: Runtime, words: readonly string[], databases: string): Promise<string> {
+  const args = [...runtime.options, join(root, "node_modules/vitest/vitest.mjs"), "run", ...words];
   // Bun's child processes lack what Vitest asks of them.
   if (runtime === bun) args.push("--pool", "threads");
-  const env = { TEST_DATABASES: "sqlite", ...process.env, ...runtime.env };
+  const env = { TEST_DATABASES: databases, ...process.env, ...runtime.env };
   const child = spawn(await runtime.program(), args, { cwd: root, env, stdio: "inherit" });
   const [code] = await once(child, "exit");
-  told.push(`${code === 0 ? "passed" : "FAILED"} on ${nameOf(runtime)}`);
+  return code === 0 ? "passed" : "FAILED";
 }
+
 console.log(`\n${told.join("\n")}`);
 process.exitCode = told.some((line) => line.startsWith("FAILED")) ? 1 : 0;

@@ -17,6 +17,7 @@ import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { d1Store } from "../../src/sql/sqlite/d1.ts";
 import { libsqlStore } from "../../src/sql/sqlite/libsql.ts";
 import { chosenDatabases, type DatabaseName } from "../servers/chosen.ts";
+import { driversOfBun } from "./of-bun.ts";
 import { startSqld } from "./sqld.ts";
 import { startWebSocketProxy } from "./websocket-proxy.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
@@ -38,7 +39,7 @@ export interface TestDriver {
   readonly fact: string;
   /** Where its contract and race suites are, if not here. */
   readonly elsewhere?: "workerd.test.ts";
-  /** False for a handle that has no end: a binding of a Worker. */
+  /** False for a handle whose end cannot be told: a binding of a Worker has none. */
   readonly ends?: false;
   /** Whether it connects to a server by a URL, so that the connection can break. */
   readonly connects: boolean;
@@ -215,6 +216,7 @@ const all: readonly TestDriver[] = [
       };
     },
   },
+  ...driversOfBun,
 ];
 
 function ofPostgresJs<Types extends Record<string, unknown>>(sql: postgres.Sql<Types>): OpenedDriver {

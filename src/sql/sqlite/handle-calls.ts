@@ -47,5 +47,11 @@ export function isInTransaction(handle: SqliteHandle): boolean | undefined {
 }
 
 export function isClosed(handle: SqliteHandle): boolean {
-  return handle.isOpen === false || (handle as { open?: unknown }).open === false;
+  if (handle.isOpen === false || (handle as { open?: unknown }).open === false) return true;
+  try {
+    isInTransaction(handle);
+    return false;
+  } catch {
+    return true; // bun:sqlite has no property for it, and throws at this one
+  }
 }
