@@ -4,6 +4,7 @@
  * The sentences about writing; all of them with TEST_TRAIL=all (`npm run test:soak`).
  */
 import { afterAll, describe, test } from "vitest";
+import { write } from "../../src/sql/statement.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { storeContract } from "../../src/testing/store-contract.ts";
 import { databases, type CreatedStore } from "../servers/databases.ts";
@@ -11,6 +12,7 @@ import { empty } from "../session/empty.ts";
 import { throughTrail } from "./through-trail.ts";
 import { isWhole } from "./whole.ts";
 import { world } from "./world.ts";
+import type { SqlStore } from "../../src/sql/sql-store.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
 
 const recorded = (store: SessionStore): SessionStore => throughTrail(store, world().trail(store));
@@ -36,6 +38,8 @@ for (const database of databases.filter(({ name }) => isWhole || name !== "bette
           await created.store.migrate();
         }
         await empty(created.store);
+        const { database: below } = created.store as SqlStore;
+        await below.run(write(`DELETE FROM ${below.dialect.names.leases}`));
         return recorded(created.another());
       },
     });
