@@ -8,6 +8,7 @@ import type { AuditStore, DayCount } from "../../src/store/audit.ts";
 import type { RowInfo } from "../../src/store/row.ts";
 import { Browser, world } from "./world.ts";
 
+const MINUTE = 60_000;
 const HOUR = 3_600_000;
 
 /** Counts one event for each minute, and remembers what it was asked. */
@@ -20,8 +21,8 @@ function counting(
     count: async (since: number, until: number): Promise<DayCount[]> => {
       asked.push([since, until]);
       if (asked.length > 4) await gate;
-      const minutes = Math.max(0, Math.floor((Math.min(until, now.now) - since) / 60_000));
-      return [{ day: 0, event: 2, outcome: 0, device: 1, count: minutes }];
+      const minutes = Math.ceil(Math.min(until, now.now) / MINUTE) - Math.ceil(since / MINUTE);
+      return [{ day: 0, event: 2, outcome: 0, device: 1, count: Math.max(0, minutes) }];
     },
     prunedCounts: async (): Promise<DayCount[]> => [],
   };
@@ -50,8 +51,8 @@ describe("counts of the dashboard", () => {
   );
 
   test("a day whose events are pruned after it was counted → counted again, and each event once", async () => {
-    const now = Date.UTC(2026, 10, 30, 12, 34);
-    const day = Math.floor(now / 86_400_000) - 10;
+    const now = { now: Date.UTC(2026, 10, 30, 12, 34) };
+    const day = Math.floor(now.now / 86_400_000) - 10;
     const event: DayCount = { day, event: 2, outcome: 0, device: 1, count: 100 };
     const held = { live: [event], pruned: [] as DayCount[] };
     const store = {
@@ -59,8 +60,9 @@ describe("counts of the dashboard", () => {
         held.live.filter((one) => since <= one.day * 86_400_000 && one.day * 86_400_000 < until),
       prunedCounts: async () => held.pruned,
     };
-    const counts = new Counts(store as unknown as AuditStore, () => now);
+    const counts = new Counts(store as unknown as AuditStore, () => now.now);
     const total = async (): Promise<number> => {
+      now.now += 10_000;
       await counts.figures("month");
       await counts.settled();
       const { pieces } = await counts.figures("month");
@@ -76,15 +78,75 @@ describe("counts of the dashboard", () => {
     const { counts, asked } = counting(now);
     await counts.figures("day");
     await counts.settled();
-    const eleven = Date.UTC(2026, 10, 30, 11);
-    const times = () => asked.filter(([since]) => since === eleven).length;
-    expect(times()).toBe(1);
+    const [eleven, noon] = [Date.UTC(2026, 10, 30, 11), Date.UTC(2026, 10, 30, 12)];
+    const again = () =>
+      asked.splice(0).filter(([since, until]) => since >= eleven && since < noon && until <= noon);
+    again();
     await counts.figures("day");
-    expect(times()).toBe(2);
-    now.now += 60_000;
+    const settled = now.now - MINUTE;
+    expect(again()).toEqual([[settled, noon]]);
+    now.now += MINUTE;
     await counts.figures("day");
+    expect(again()).toEqual([[settled, noon]]);
+    now.now += MINUTE;
     await counts.figures("day");
-    expect(times()).toBe(3);
+    expect(again()).toEqual([]);
+  });
+
+  test.each(["hour", "day", "month"] as const)(
+    "%s: renewed every ten seconds for three hours → at most four statements each time, and none covers more than 70 seconds",
+    async (name) => {
+      const now = { now: Date.UTC(2026, 10, 30, 22, 30) };
+      const { counts, asked } = counting(now);
+      await counts.figures(name);
+      await counts.settled();
+      await counts.figures(name);
+      for (let poll = 0; poll < 1_080; poll++) {
+        now.now += 10_000;
+        asked.length = 0;
+        const { pieces } = await counts.figures(name);
+        expect(asked.length).toBeLessThanOrEqual(4);
+        for (const [since, until] of asked)
+          expect(Math.min(until, now.now) - since).toBeLessThanOrEqual(70_000);
+        expect(pieces.every((piece) => piece.counts !== null)).toBe(true);
+        const sum = pieces.reduce((total, piece) => total + sumOf(piece.counts, () => true), 0);
+        expect(sum).toBe(Math.ceil(now.now / MINUTE) - Math.ceil(pieces[0]!.from / MINUTE));
+      }
+    },
+  );
+
+  test("many views within five seconds, some at once → counted once", async () => {
+    const now = { now: Date.UTC(2026, 10, 30, 12, 34) };
+    const { counts, asked } = counting(now);
+    await counts.figures("day");
+    await counts.settled();
+    now.now += 10_000;
+    asked.length = 0;
+    const some = await Promise.all([counts.figures("day"), counts.figures("day")]);
+    now.now += 4_999;
+    some.push(await counts.figures("day"));
+    expect(asked).toHaveLength(2);
+    expect(new Set(some).size).toBe(1);
+    now.now += 1;
+    await counts.figures("day");
+    expect(asked.length).toBeGreaterThan(2);
+  });
+
+  test("a database that counts slowly → the next statements cover less time", async () => {
+    const now = Date.UTC(2026, 10, 30, 12, 59);
+    const spans: number[] = [];
+    const store = {
+      count: async (since: number, until: number) => {
+        spans.push(until - since);
+        if (spans.length < 4) await new Promise((resolve) => setTimeout(resolve, 60));
+        return [];
+      },
+      prunedCounts: async () => [],
+    };
+    const counts = new Counts(store as unknown as AuditStore, () => now);
+    await counts.figures("day");
+    expect(spans.slice(0, 4)).toEqual([900_000, 450_000, 225_000, 112_500]);
+    await counts.settled();
   });
 
   test("the next day → the day before is counted once as a whole, and what was pruned is added", async () => {
