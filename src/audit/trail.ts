@@ -82,9 +82,16 @@ export class Trail {
   /** Events alone. In "lax" mode they wait, and this returns at once. */
   async record(...drafts: readonly Draft[]): Promise<void> {
     if (drafts.length === 0) return;
-    const entry = entryOf(drafts);
-    if (this.isStrict) await this.write([entry]);
-    else this.later(entry);
+    if (this.isStrict) await this.recordNow(...drafts);
+    else this.later(entryOf(drafts));
+  }
+
+  /**
+   * Events alone, which are stored when this returns, in "lax" mode too: for what an operator gets only if it is recorded.
+   * @throws {StoreError} they were not stored
+   */
+  async recordNow(...drafts: readonly Draft[]): Promise<void> {
+    await this.write([entryOf(drafts)]);
   }
 
   /** For "lax" mode: written behind the change, or counted as lost. */

@@ -16,7 +16,10 @@ function nameOfUser(): string {
   }
 }
 
-/** Records what an operator did, where there is a trail. */
+/**
+ * Records what an operator did, where there is a trail: before they see what it is about, also in "lax" mode.
+ * @throws {StoreError} it was not recorded
+ */
 export async function note(
   { recorder }: Records,
   type: AuditEventType,
@@ -31,7 +34,7 @@ export async function note(
 ): Promise<void> {
   const { user, handle, reason, count, outcome, details } = about;
   const by = operator();
-  await recorder?.trail.record({
+  await recorder?.trail.recordNow({
     type,
     ...(user !== undefined && { who: { user } }),
     ...(handle !== undefined && { session: idOf(handle) }),

@@ -93,7 +93,10 @@ export function endNotice({ query }: View): Part {
   return query.has("ended") && notice("info", "End requested. What this page shows is current.");
 }
 
-/** Records what the operator did, where there is a trail. */
+/**
+ * Records what the operator did, where there is a trail: before they see what it is about, also in "lax" mode.
+ * @throws {StoreError} it was not recorded
+ */
 export async function record(
   { records, access }: View,
   type: AuditEventType,
@@ -105,7 +108,7 @@ export async function record(
   },
 ): Promise<void> {
   const { user, handle, reason, count } = about;
-  await records.recorder?.trail.record({
+  await records.recorder?.trail.recordNow({
     type,
     ...(user !== undefined && { who: { user } }),
     ...(handle !== undefined && { session: idOf(handle) }),
