@@ -6,7 +6,7 @@ export type Answer =
   | { readonly kind: "redirect"; readonly to: string }
   | {
       readonly kind: "problem";
-      readonly status: 400 | 403 | 404;
+      readonly status: 400 | 403 | 404 | 409;
       readonly title: string;
       readonly text: Html;
     }

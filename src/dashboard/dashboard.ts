@@ -26,6 +26,7 @@ import {
 } from "./responses.ts";
 import { ID_BYTES } from "./sample.ts";
 import { frameOf, may, type View } from "./view.ts";
+import { plural } from "../shared/wording.ts";
 
 /** The dashboard as a fetch handler. */
 export interface DashboardHandler {
@@ -247,6 +248,7 @@ function failed(view: View, error: unknown): Response {
     503,
     "The session store does not answer",
     html`The database is unavailable or overloaded, so there is nothing to show.
+    ${error.changed !== undefined && `${plural(error.changed, "session")} ended before it failed. `}
     ${error.outcome === "unknown" && "What you sent may have taken effect: look before you send it again. "}Reload
     this page in a moment.`,
   );

@@ -4,6 +4,7 @@ import { idOf } from "../../session/handle.ts";
 import { parseUserId } from "../../session/user-id.ts";
 import { UserRows } from "../../session/user-rows.ts";
 import { ago, moment, number, plural, remaining } from "../../shared/wording.ts";
+import { endOthers, type OthersEnded } from "../end-others.ts";
 import { timeline, timelineTypes } from "../events.ts";
 import { levelsOf } from "../levels.ts";
 import { html, type Html, type Part } from "../html.ts";
@@ -145,23 +146,37 @@ export async function userAction(view: View): Promise<Answer> {
   if (user === "") return invalid("The id of the user is missing.");
   const by = { by: access.actor, reason };
   const of = sessions.forUser(parseUserId(user, "dashboard"));
-  let ended: number | null;
-  if (form.get("action") === "end" && handle !== null) ended = (await of.revoke(handle, by)) ? 1 : 0;
-  else if (form.get("action") === "others" && handle !== null)
-    ended = await endOthers(view, user, handle, reason);
-  else if (form.get("action") === "all") ended = await of.revokeAll(by);
-  else return invalid("This form is not complete.");
-  if (ended === null) return invalid("This session has ended meanwhile.");
-  return redirect(pathTo(view, "/user", { id: user, ended: String(ended) }));
+  const done = (ended: number): Answer => redirect(pathTo(view, "/user", { id: user, ended: String(ended) }));
+  switch (form.get("action")) {
+    case "end":
+      return handle === null ? incomplete : done((await of.revoke(handle, by)) ? 1 : 0);
+    case "others": {
+      if (handle === null) return incomplete;
+      const kept = idOf(handle);
+      const rows = new UserRows(view.records, user, { actor: access.actor, reason });
+      const { ended, isKept } = kept === null ? nothing : await endOthers(view.records, rows, kept);
+      return isKept ? done(ended) : keptIsGone(view, user, ended);
+    }
+    case "all":
+      return done(await of.revokeAll(by));
+    default:
+      return incomplete;
+  }
 }
 
-/** Null, and nothing has ended, if the session to keep is not there: it may go on under a new id, and would end too. */
-async function endOthers(view: View, user: string, handle: string, reason: string): Promise<number | null> {
-  const kept = idOf(handle);
-  const rows = new UserRows(view.records, user, { actor: view.access.actor, reason });
-  const row = kept && (await rows.find(kept));
-  if (kept === null || row === null || !view.records.isAlive(row)) return null;
-  let ended = 0;
-  await rows.deleteAll([kept], (count) => (ended += count));
-  return ended;
+const nothing: OthersEnded = { ended: 0, isKept: false };
+
+const incomplete: Answer = invalid("This form is not complete.");
+
+/** It has ended, or goes on under a new id that nobody can tell from those of the others. */
+function keptIsGone(view: View, user: string, ended: number): Answer {
+  if (ended === 0) return invalid("This session has ended meanwhile.");
+  return {
+    kind: "problem",
+    status: 409,
+    title: "Not finished",
+    text: html`${plural(ended, "other session")} ended. Then the session to keep got a new id, or ended, so
+      others may be left. Look at
+      <a href="${pathTo(view, "/user", { id: user })}">the sessions of this user</a> and send it again.`,
+  };
 }
