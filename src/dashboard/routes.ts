@@ -1,4 +1,4 @@
-/** Loaded with the first request: the library that draws the charts is large. */
+/** Loaded with the first request: most processes that mount the dashboard never show a page. */
 import type { Answer } from "./answers.ts";
 import type { Page } from "./layout.ts";
 import { auditAction, auditPage } from "./pages/audit.ts";

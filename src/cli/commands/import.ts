@@ -98,7 +98,7 @@ async function noteRun(
   await note(records, "sessions.imported", {
     reason,
     outcome: reason === "finished" ? "success" : isOver ? "failure" : "unknown",
-    count: imported + refreshed,
+    count: imported,
     details: {
       from: library,
       ...(isOver && { imported: String(imported), refreshed: String(refreshed) }),

@@ -1,7 +1,7 @@
 import type { AuditEventType } from "../../audit/events.ts";
 import type { DayCount } from "../../store/audit.ts";
 import { number, plural } from "../../shared/wording.ts";
-import { chart, type Series } from "../chart.ts";
+import type { Series } from "../chart.ts";
 import { isOf, periods, sumOf, type Figures, type PeriodName } from "../counts.ts";
 import { durabilityNotice } from "../durability-notice.ts";
 import { html, type Html } from "../html.ts";
@@ -100,6 +100,8 @@ function tile(label: string, value: string, note: string | undefined): Html {
 }
 
 async function charts(view: View, figures: Figures, sample: Sample): Promise<Html> {
+  // Only this page needs the library that draws charts, which is large.
+  const { chart } = await import("../chart.ts");
   const { pieces, period } = figures;
   const labels = pieces.map(({ from }) => labelOf(from, period.name));
   const series = (name: string, color: Series["color"], matches: (count: DayCount) => boolean): Series => ({
@@ -109,7 +111,7 @@ async function charts(view: View, figures: Figures, sample: Sample): Promise<Htm
   });
   const waiting = pieces.filter(({ counts }) => counts === null).length;
   const all = pieces.flatMap(({ counts }) => counts ?? []);
-  return html`${waiting > 0 && notice("info", `${plural(waiting, "column")} are still being counted, in the background. Reload in a moment.`)}
+  return html`${waiting > 0 && notice("info", `${plural(waiting, "column")} still being counted, in the background. Reload in a moment.`)}
     <div class="grid">
       <section class="card">
         ${chart({
@@ -124,7 +126,9 @@ async function charts(view: View, figures: Figures, sample: Sample): Promise<Htm
             },
           ],
         })}
-        <p class="muted">Estimated backwards from now, by what the trail says began and ended.</p>
+        <p class="muted">
+          Estimated backwards from now, by what the trail says began, was imported and ended.
+        </p>
       </section>
       <section class="card">
         ${chart({
@@ -159,19 +163,19 @@ async function charts(view: View, figures: Figures, sample: Sample): Promise<Htm
 }
 
 /**
- * How many sessions were stored at the end of each piece: those of now, without what began since, and with what was deleted
- * since. Null before the first piece that is not counted yet.
+ * How many sessions were stored at the end of each piece: those of now, without what began or was imported since, and with
+ * what was deleted since. Null before the first piece that is not counted yet.
  */
 function storedIn({ pieces }: Figures, now: number): (number | null)[] {
-  const deleted = ends.flatMap(({ events }) => events);
+  const deleted = isOf(ends.flatMap(({ events }) => events));
+  const added = isOf(["session.created", "sessions.imported"]);
   let stored: number | null = now;
   return pieces
     .toReversed()
     .map(({ counts }) => {
       const atEnd = stored;
       if (counts === null) stored = null;
-      else if (stored !== null)
-        stored += sumOf(counts, isOf(deleted)) - sumOf(counts, isOf(["session.created"]));
+      else if (stored !== null) stored += sumOf(counts, deleted) - sumOf(counts, added);
       return atEnd === null ? null : Math.max(0, atEnd);
     })
     .toReversed();
