@@ -31,7 +31,7 @@ export function formBinding(
   if (own !== undefined) return { token: tokenOf(own, access.actor), setCookie: null };
   const isSecure =
     new URL(options.publicUrl ?? request.url).protocol === "https:" ||
-    request.headers.get("x-forwarded-proto") === "https";
+    request.headers.get("x-forwarded-proto")?.split(",", 1)[0]?.trim() === "https";
   const name = isSecure ? "__Host-stored-session-dashboard" : "stored-session-dashboard";
   const sent = Buffer.from(parseCookie(request.headers.get("cookie") ?? "")[name] ?? "", "base64url");
   if (sent.length === SECRET_BYTES) return { token: tokenOf(sent, access.actor), setCookie: null };

@@ -1,4 +1,5 @@
 import { randomBytes } from "../sealing/random.ts";
+import type { SessionFormat } from "../session/format.ts";
 import type { Records } from "../session/records.ts";
 import { isOver, storedEndOf } from "../session/lifetime.ts";
 import type { RowInfo } from "../store/row.ts";
@@ -21,8 +22,10 @@ export interface Sample {
   readonly ages: readonly { readonly under: number; readonly live: number }[];
   /** Sealed bytes. */
   readonly bytes: { readonly median: number; readonly p95: number; readonly largest: number };
-  /** Rows by the key that sealed them. */
+  /** Rows by a key that they need. A row whose client was sealed under another key than its data counts for both. */
   readonly keys: ReadonlyMap<string, number>;
+  /** Rows that need the newest key alone. */
+  readonly current: number;
 }
 
 /**
@@ -82,13 +85,16 @@ function summary(records: Records, rows: readonly RowInfo[], count: Estimate): S
   const { settings } = records;
   const now = records.now();
   const ages = [HOUR, DAY, 7 * DAY, 30 * DAY, Infinity].map((under) => ({ under, live: 0 }));
-  const keys = new Map<string, number>((settings.format.keyNames ?? []).map((name) => [name, 0]));
+  const ring = settings.format.keyNames ?? [];
+  const keys = new Map<string, number>(ring.map((name) => [name, 0]));
+  let current = 0;
   let live = 0;
   let signedIn = 0;
   let oldestEnd = Infinity;
   for (const row of rows) {
-    const key = settings.format.sealedUnder?.({ data: row.head, client: row.client }).data ?? null;
-    if (key !== null) keys.set(key, (keys.get(key) ?? 0) + 1);
+    const needed = keysOf(settings.format, row);
+    for (const key of needed) keys.set(key, (keys.get(key) ?? 0) + 1);
+    if (needed.length === 1 && needed[0] === ring[0]) current++;
     if (isOver(row, settings, now)) {
       oldestEnd = Math.min(oldestEnd, storedEndOf(row, settings));
       continue;
@@ -109,5 +115,13 @@ function summary(records: Records, rows: readonly RowInfo[], count: Estimate): S
     ages,
     bytes: { median: at(0.5), p95: at(0.95), largest: sizes.at(-1) ?? 0 },
     keys,
+    current,
   };
+}
+
+/** The keys that a row was sealed under: of its data, and of its client. Empty if they are not named. */
+export function keysOf(format: SessionFormat, { head, client }: RowInfo): readonly string[] {
+  const sealed = format.sealedUnder?.({ data: head, client });
+  if (sealed === undefined) return [];
+  return [...new Set([sealed.data, sealed.client])].filter((key) => key !== null && key !== undefined);
 }

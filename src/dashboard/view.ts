@@ -7,6 +7,7 @@ import { html, type Html, type Part } from "./html.ts";
 import { notice, type Frame } from "./layout.ts";
 import type { Meter } from "./meter.ts";
 import type { DashboardAccess, DashboardOptions, DashboardPermission } from "./options.ts";
+import { ID_BYTES } from "./sample.ts";
 import { idOf } from "../session/handle.ts";
 
 /** What a page is made from: who asks for what, and where the answers are. */
@@ -30,6 +31,11 @@ export interface View {
 
 export function may({ access }: View, permission: DashboardPermission): boolean {
   return access.may.includes(permission);
+}
+
+/** Whether this can be the handle of a session. Anything else must not get into an event, where its row has an id. */
+export function isHandle(text: string): boolean {
+  return idOf(text)?.length === ID_BYTES;
 }
 
 /** The address of a page, with its query. Undefined and empty values are left out. */

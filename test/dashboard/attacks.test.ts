@@ -388,6 +388,7 @@ describe.each(chosen)("on $name", ({ open }) => {
       ["a handle that is not canonical", `/audit?session=${foreign}`],
       ["a type of event that does not exist", "/audit?type=x"],
       ["a time that is none", "/audit?since=x"],
+      ["a time that only some engines understand", "/audit?until=1"],
     ])("%s → 400 as a page that says why, and no error in the application", async (_, path) => {
       const it = world();
       const response = await new Browser(it.handler).get(path);

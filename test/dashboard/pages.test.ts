@@ -101,6 +101,83 @@ describe.each(stores)("dashboard on $name", ({ name, open }) => {
     expect(await it.events()).toEqual(before);
   });
 
+  test.each([
+    ["the session to keep gets a new id", "kept", 409],
+    ["one of the others gets a new id", "other", 303],
+  ] as const)(
+    "end all others: meanwhile %s → it goes on, and no other is missed",
+    async (_, which, status) => {
+      await using created = await open();
+      const { store } = created;
+      const keys = generateKey();
+      // The second one is another process.
+      const [it, beside] = [world({ store, keys }), world({ store, keys })];
+      const logIn = async () => {
+        const session = await it.sessions.load(null);
+        session.login("alice");
+        return (await it.sessions.commit(session))!.split(";")[0]!;
+      };
+      const cookies = { kept: await logIn(), other: await logIn(), third: await logIn() };
+      const { handle } = await it.sessions.load(cookies.kept);
+      const browser = new Browser(it.handler);
+      const token = await browser.token();
+      const send = (kept: string) =>
+        browser.post("/user", {
+          token,
+          id: "alice",
+          handle: kept,
+          action: "others",
+          reason: "stolen laptop",
+        });
+      let moved = null as string | null;
+      const commit = store.audit!.commit.bind(store.audit);
+      store.audit!.commit = async (changes, append) => {
+        if (moved === null && changes.some(({ kind }) => kind === "deleteByUser")) {
+          const session = await beside.sessions.load(cookies[which]);
+          session.elevate();
+          moved = "";
+          await beside.sessions.commit(session);
+          moved = session.handle;
+        }
+        return commit(changes, append);
+      };
+      const response = await send(handle);
+      expect(moved).not.toBeNull();
+      expect(response.status).toBe(status);
+      const kept = which === "kept" ? moved! : handle;
+      const left = async () => (await it.sessions.forUser("alice").list()).map((info) => info.handle);
+      expect(await left()).toContain(kept);
+      if (which === "kept") {
+        expect(await response.text()).toMatch(
+          /Not finished[\s\S]*the session to keep got a new id, or ended/,
+        );
+        expect((await send(kept)).status).toBe(303);
+      }
+      expect(await left()).toEqual([kept]);
+    },
+  );
+
+  test("R48: a handle of another length than that of a row's id → no event has it, and the trail stays whole", async () => {
+    await using created = await open();
+    const it = world({ store: created.store });
+    await it.login("alice");
+    await it.sessions.audit.checkpoint();
+    const browser = new Browser(it.handler);
+    const before = await it.events();
+    for (const length of [16, 22, 44, 256]) {
+      const handle = Buffer.alloc(Math.floor((length * 3) / 4), 7).toString("base64url");
+      const page = await browser.get(`/session?handle=${handle}`);
+      expect(page.status, handle).toBe(200);
+      expect(await page.text()).toContain("This is not the handle of a session");
+      for (const action of ["reveal", "end"]) {
+        const response = await browser.post("/session", { handle, action, reason: "why" });
+        expect(response.status, action).toBe(400);
+      }
+    }
+    expect(await it.events()).toEqual(before);
+    expect((await it.sessions.audit.verify()).problems).toEqual([]);
+  });
+
   test("events → pages of 50 by keyset: each event once, in order, also where many have the same time", async () => {
     await using created = await open();
     const it = world({ store: created.store });
@@ -218,6 +295,64 @@ describe.each(stores)("dashboard on $name", ({ name, open }) => {
 });
 
 describe("dashboard: sessions", () => {
+  test("one of 250 sessions is under an older key → neither 0% nor 100% on any page", async () => {
+    const [store, older] = [memoryStore(), generateKey()];
+    await world({ store, keys: older }).login("alice");
+    const it = world({ store, keys: [generateKey(), older] });
+    for (let at = 0; at < 249; at++) await it.login(`u${at}`);
+    const browser = new Browser(it.handler);
+    expect(textOf(await browser.text("/"))).toMatch(/newest over 99% .* older under 1%/);
+    expect(textOf(await browser.text("/keys"))).toMatch(/99%, of all 250 sessions/);
+  });
+
+  test("sessions were imported → the chart of stored sessions has them from then on, and not before", async () => {
+    const [store, keys] = [memoryStore(), generateKey()];
+    const it = world({ store, keys });
+    for (const user of ["alice", "bob", "carol"]) await it.login(user);
+    // An import records one event for all its sessions.
+    const imported = world({ store, keys, audit: false });
+    for (const user of ["dan", "eve"]) await imported.login(user);
+    const trail = recordsOf(it.sessions as never).recorder!.trail;
+    await trail.record({ type: "sessions.imported", count: 2, content: { reason: "finished" } });
+    const browser = new Browser(it.handler);
+    await expect.poll(() => browser.text("/?period=hour")).not.toContain("still being counted");
+    const text = textOf(await browser.text("/?period=hour"));
+    expect(text).toMatch(/Time \(UTC\) Live, and ended but not deleted yet( [\d:]+ 0){11} [\d:]+ 5 /);
+  });
+
+  test("R48, promise 8: the trail is lax and its queue is full or the store fails → nothing is revealed without its event", async () => {
+    const store = memoryStore();
+    const it = world({ store, audit: { mode: "lax", maxQueue: 1 } });
+    const session = await it.sessions.load(null);
+    Object.assign(session.data, { cart: ["oolong"] });
+    session.login("alice");
+    await it.sessions.commit(session);
+    const browser = new Browser(it.handler);
+    const token = await browser.token();
+    const reveal = (reason: string) =>
+      browser.post("/session", { token, handle: session.handle, action: "reveal", reason });
+    const commit = store.audit!.commit.bind(store.audit);
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    // What fills the queue waits, and so does the event of the look.
+    store.audit!.commit = async (...given) => (await gate, commit(...given));
+    for (let at = 0; at < 5; at++) await it.sessions.audit.record("login.failed", { identifier: `n${at}` });
+    let isShown = false;
+    const shown = reveal("ticket 1").then((response) => ((isShown = true), response.text()));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(isShown).toBe(false);
+    open();
+    expect(await shown).toContain("oolong");
+    const revealed = async () => (await it.events()).filter(({ type }) => type === "data.revealed");
+    expect((await revealed()).map(({ reason }) => reason)).toEqual(["ticket 1"]);
+
+    store.audit!.commit = () => Promise.reject(new StoreError("The disk is full.", { outcome: "none" }));
+    const refused = await reveal("ticket 2");
+    expect(refused.status).toBe(503);
+    expect(await refused.text()).not.toContain("oolong");
+    store.audit!.commit = commit;
+    expect(await revealed()).toHaveLength(1);
+  });
+
   test("R48: a session is bound to a device → the events name the thumbprint of its key", async () => {
     const it = world({ cookie: {}, deviceBinding: { mode: "offer" } });
     await new DeviceBrowser(it.sessions).bind("alice");
@@ -412,12 +547,20 @@ describe("dashboard: the audit trail", () => {
     const browser = new Browser(it.handler);
     await browser.text("/user?id=alice");
     await browser.text("/audit");
+    for (const number of ["0", "01", "0".repeat(16)]) {
+      const page = await browser.get(`/audit?after=1.${"A".repeat(32)}:${number}`);
+      expect(page.status, number).toBe(200);
+    }
     const made = await browser.text(`/audit?user=alice&after=999999999999999.${"A".repeat(32)}:1`);
     expect(made).toContain("Login");
     await browser.post("/audit", { action: "export", format: "json" });
     const read = (await it.events()).filter(({ type }) => type === "trail.read");
-    expect(read.map(({ reason }) => reason)).toEqual(["history of a user", "list", "list", "export as json"]);
-    expect(read[2]!.user).toBe("alice");
+    expect(read.map(({ reason }) => reason)).toEqual([
+      "history of a user",
+      ...Array(5).fill("list"),
+      "export as json",
+    ]);
+    expect(read[5]!.user).toBe("alice");
     expect(read.every(({ actor }) => actor === "ada@example.org")).toBe(true);
   });
 

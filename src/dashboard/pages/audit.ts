@@ -2,7 +2,6 @@ import { eventTypes, type AuditEvent, type AuditEventType } from "../../audit/ev
 import { CSV_COLUMNS, cell, csvLine, formatEvent, type EventFormat } from "../../audit/formats.ts";
 import type { VerifyReport } from "../../audit/report.ts";
 import type { AuditListOptions } from "../../operator/audit-types.ts";
-import { idOf } from "../../session/handle.ts";
 import { moment, number, plural } from "../../shared/wording.ts";
 import { alone, isRunning, runsAlready } from "../alone.ts";
 import { denied, invalid, type Answer } from "../answers.ts";
@@ -10,12 +9,12 @@ import { detailsOf, nameOfEvent, timeOf } from "../events.ts";
 import { html, type Html, type Part } from "../html.ts";
 import { card, facts, list, notice, table, type Page } from "../layout.ts";
 import { progressOf } from "../progress.ts";
-import { may, pathTo, postForm, record, type View } from "../view.ts";
+import { isHandle, may, pathTo, postForm, record, type View } from "../view.ts";
 import { noTrail } from "./overview.ts";
 
 const PAGE = 50;
-/** Those of a hash, which are 43 characters. */
-const HANDLE_BYTES = 32;
+/** What the field of a browser sends: a year, month, day, hour and minute, perhaps with seconds. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/;
 const formats: readonly EventFormat[] = ["json", "csv", "ocsf", "ecs", "cloudevents"];
 
 interface Filter {
@@ -64,11 +63,12 @@ function filterIn(form: URLSearchParams): Filter {
 /** The query; or what is wrong with the filter. */
 function queryOf({ user, session, type, since, until }: Filter): AuditListOptions | string {
   if (type !== "" && !eventTypes.includes(type as AuditEventType)) return "There is no such type of event.";
-  if (session !== "" && idOf(session)?.length !== HANDLE_BYTES)
+  if (session !== "" && !isHandle(session))
     return "This is not the handle of a session. It has 43 characters.";
   const times = [since, until].map((time) => (time === "" ? undefined : new Date(`${time}Z`)));
-  if (times.some((time) => time !== undefined && Number.isNaN(time.getTime())))
-    return "Type times as 2026-11-30T18:00, in UTC.";
+  const isTime = (text: string, time: Date | undefined): boolean =>
+    time === undefined || (TIME.test(text) && !Number.isNaN(time.getTime()));
+  if (!isTime(since, times[0]) || !isTime(until, times[1])) return "Type times as 2026-11-30T18:00, in UTC.";
   return {
     ...(user !== "" && { user }),
     ...(session !== "" && { session }),
@@ -137,7 +137,7 @@ function outcome({ outcome: name }: AuditEvent): Part {
 }
 
 function afterIn(query: URLSearchParams): { readonly at: Date; readonly id: string } | null {
-  const [, time, id] = /^(\d{1,15})\.([\w-]{32}:\d{1,16})$/.exec(query.get("after") ?? "") ?? [];
+  const [, time, id] = /^(\d{1,15})\.([\w-]{32}:[1-9]\d{0,15})$/.exec(query.get("after") ?? "") ?? [];
   return time === undefined || id === undefined ? null : { at: new Date(Number(time)), id };
 }
 

@@ -10,7 +10,7 @@ import { durabilityNotice } from "../durability-notice.ts";
 import { card, facts, notice, shareBar, table, type Page } from "../layout.ts";
 import { freshWindow } from "../options.ts";
 import { progressOf } from "../progress.ts";
-import { sampleOf, type Sample } from "../sample.ts";
+import { keysOf, sampleOf, type Sample } from "../sample.ts";
 import { may, pathTo, postForm, reasonField, reasonIn, reasonMissing, record, type View } from "../view.ts";
 
 const jobs: Readonly<Record<string, string>> = {
@@ -39,8 +39,7 @@ export async function keysPage(view: View): Promise<Page> {
 function keys(view: View, sample: Sample): Html {
   const ring = view.records.settings.format.keyNames ?? [];
   if (ring.length === 0) return html`<p class="muted">These sessions do not name their keys.</p>`;
-  const older = [...sample.keys].filter(([key]) => key !== ring[0]).reduce((sum, [, rows]) => sum + rows, 0);
-  const done = sample.size === 0 ? 100 : Math.floor(((sample.size - older) * 100) / sample.size);
+  const done = sample.size === 0 ? 100 : Math.floor((sample.current * 100) / sample.size);
   const unknown = [...sample.keys.keys()].filter((key) => !ring.includes(key));
   return html`${facts([
       ["Newest key", html`<code>${ring[0]}</code>`],
@@ -84,10 +83,10 @@ function lastRun(until: number, now: number): Part {
   return `was cut short: its lease ended ${ago(new Date(until), now)}`;
 }
 
-/** When the session ended that waits longest to be deleted; null if none waits, or the store cannot tell. */
-async function oldestDue({ records }: View): Promise<number | null> {
+/** When the session ended that waits longest to be deleted; null if none waits, undefined if the store cannot tell. */
+async function oldestDue({ records }: View): Promise<number | null | undefined> {
   const { audit } = records.settings.store;
-  if (audit === undefined) return null;
+  if (audit === undefined) return undefined;
   const { idleTimeout, absoluteTimeout } = records.settings;
   const { ids } = await audit.findExpired({
     before: records.now(),
@@ -100,7 +99,8 @@ async function oldestDue({ records }: View): Promise<number | null> {
   return rows.length === 0 ? null : Math.min(...rows.map((row) => storedEndOf(row, records.settings)));
 }
 
-function expiry({ records }: View, due: number | null): Html {
+function expiry({ records }: View, due: number | null | undefined): Part {
+  if (due === undefined) return null;
   return facts([
     [
       "Oldest expired session",
@@ -121,7 +121,7 @@ function endAllForm(view: View): Html {
         Everybody is signed out, you as well${shared}. This needs a login or step-up of the last
         ${span(freshWindow(view.options))}.
       </p>
-      ${confirmAt !== undefined && html`<p><a href="${confirmAt}?return_to=${encodeURIComponent(pathTo(view, "/keys"))}">Prove that it is you</a></p>`}`;
+      ${confirmAt !== undefined && html`<p><a href="${confirmAt}${confirmAt.includes("?") ? "&" : "?"}return_to=${encodeURIComponent(pathTo(view, "/keys"))}">Prove that it is you</a></p>`}`;
   }
   return html`<p>For an incident, such as a leaked key. Everybody is signed out, you as well${shared}.</p>
     <details>
@@ -233,10 +233,12 @@ async function usesOf(
   const uses = new Map((format.keyNames ?? []).map((key) => [key, { live: 0, ended: 0 }]));
   const now = records.now();
   for await (const row of walk(records, { signal, onProgress: ({ scanned }) => onProgress(scanned) })) {
-    const key = format.sealedUnder?.({ data: row.head, client: row.client }).data ?? "none";
-    const use = uses.get(key) ?? { live: 0, ended: 0 };
-    use[now < storedEndOf(row, records.settings) ? "live" : "ended"]++;
-    uses.set(key, use);
+    const needed = keysOf(format, row);
+    for (const key of needed.length === 0 ? ["none"] : needed) {
+      const use = uses.get(key) ?? { live: 0, ended: 0 };
+      use[now < storedEndOf(row, records.settings) ? "live" : "ended"]++;
+      uses.set(key, use);
+    }
   }
   return uses;
 }

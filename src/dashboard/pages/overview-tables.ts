@@ -121,8 +121,12 @@ export function process({ meter, records }: View): Html {
   );
 }
 
+/** Neither none nor all unless it is: the last session under an old key must not round to nothing. */
 function percent(part: number, whole: number): string {
-  return whole === 0 ? "0%" : `${Math.round((part * 100) / whole)}%`;
+  if (part === 0 || whole === 0) return "0%";
+  const share = Math.round((part * 100) / whole);
+  if (share === 0) return "under 1%";
+  return share === 100 && part < whole ? "over 99%" : `${share}%`;
 }
 
 function ms(value: number | null): string {

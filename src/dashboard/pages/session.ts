@@ -12,6 +12,7 @@ import { levelsOf } from "../levels.ts";
 import { card, facts, notice, type Page } from "../layout.ts";
 import {
   endNotice,
+  isHandle,
   isRecorded,
   may,
   pathTo,
@@ -42,6 +43,7 @@ export async function sessionPage(view: View): Promise<Page> {
 
 /** The row, unless it belongs to another application that shares the table. */
 async function ownRow({ records }: View, handle: string): Promise<SessionRow | null> {
+  if (!isHandle(handle)) return null;
   const row = await rowOf(records, handle);
   return row === null || (await ownerOf(records, infoOfRow(row), row)) === "another" ? null : row;
 }
@@ -97,21 +99,11 @@ async function life(view: View, handle: string): Promise<Part> {
   if (view.counts === null) return noTrail();
   if (!may(view, "audit"))
     return html`<p class="muted">You need the permission <code>audit</code> to see events.</p>`;
+  if (!isHandle(handle)) return html`<p class="muted">This is not the handle of a session.</p>`;
+  await record(view, "trail.read", { handle, reason: "life of a session" });
+  const options = { session: handle, types: timelineTypes, newestFirst: true, limit: EVENTS };
   const events = [];
-  try {
-    await record(view, "trail.read", { handle, reason: "life of a session" });
-    for await (const event of view.sessions.audit.list({
-      session: handle,
-      types: timelineTypes,
-      newestFirst: true,
-      limit: EVENTS,
-    })) {
-      events.push(event);
-    }
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return html`<p class="muted">This is not the handle of a session.</p>`;
-  }
+  for await (const event of view.sessions.audit.list(options)) events.push(event);
   return events.length === 0
     ? html`<p class="muted">The audit trail has no event of this session.</p>`
     : timeline(view, events);
