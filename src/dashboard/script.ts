@@ -13,7 +13,9 @@ export const script: string = `
     try {
       const answer = await fetch(source, { headers: { accept: "text/html" }, redirect: "error" });
       if (!answer.ok) throw new Error();
+      const opened = [...live.querySelectorAll("details")].map((one) => one.open);
       live.innerHTML = await answer.text();
+      live.querySelectorAll("details").forEach((one, index) => { one.open = opened[index] ?? false; });
       state.textContent = "Updated " + new Date().toLocaleTimeString();
     } catch {
       state.textContent = "Not updated: the server did not answer. The next attempt is in 10 seconds.";

@@ -10,7 +10,7 @@ export const style: string = `
   :root {
     --ground: #14171c; --card: #1c2027; --text: #e7eaef; --muted: #a3acb9; --line: #323944; --link: #85b2ff;
     --blue: #6aa2ff; --red: #ff8080; --green: #4cc593; --orange: #f0a24a; --gray: #98a2b0; --purple: #b190ff;
-    --danger: #d64545; --danger-text: #ffffff; --note: #1d2a40; --warn: #39290f; --bad: #3c1d1f; --good: #14301f;
+    --danger: #c43c3c; --danger-text: #ffffff; --note: #1d2a40; --warn: #39290f; --bad: #3c1d1f; --good: #14301f;
   }
 }
 * { box-sizing: border-box; }
@@ -82,7 +82,7 @@ button.danger { background: var(--danger); border-color: var(--danger); color: v
 summary { cursor: pointer; color: var(--link); padding: 4px 0; }
 details form { margin-top: 8px; }
 ol.timeline { list-style: none; margin: 0; padding: 0 0 0 16px; border-left: 2px solid var(--line); }
-ol.timeline li { position: relative; padding: 0 0 14px; }
+ol.timeline li { position: relative; padding: 0 0 14px; overflow-wrap: anywhere; }
 ol.timeline li::before { content: ""; position: absolute; left: -22px; top: 7px; width: 10px; height: 10px; border-radius: 5px; background: var(--dot, var(--gray)); }
 .badge { display: inline-block; border: 1px solid var(--line); border-radius: 999px; padding: 0 8px; font-size: 13px; background: var(--ground); }
 .meter { display: block; width: 100%; min-width: 90px; margin-top: 7px; height: 8px; accent-color: var(--blue); }
