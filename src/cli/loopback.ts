@@ -11,18 +11,23 @@ export interface Loopback {
   close(): Promise<void>;
 }
 
+type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
 /**
- * Serves `listener` on the loopback interface to one browser. Other users of the machine can connect to the port, so the first
+ * Serves pages on the loopback interface to one browser. Other users of the machine can connect to the port, so the first
  * request must bring the token of the link, which is then spent, and later ones the cookie that it was answered with. Requests
  * under another host name are refused, or a page elsewhere could reach this server by DNS rebinding.
+ *
+ * Browsers send a cookie to every port of a host, so servers of others on this machine would get it. It is therefore for a
+ * path that only this browser knows. The prefix `__Host-` would forbid the path, and needs https.
+ * @param listenerAt what to serve below this path, which is a secret
  * @param port 0 for any that is free
  */
-export async function serveOnce(
-  listener: (request: IncomingMessage, response: ServerResponse) => void,
-  port: number,
-): Promise<Loopback> {
+export async function serveOnce(listenerAt: (path: string) => Listener, port: number): Promise<Loopback> {
+  const path = `/${secret()}`;
+  const listener = listenerAt(path);
   const cookie = secret();
-  // With the port: browsers send a cookie to every port of a host, and each command here needs its own.
+  // With the port, so that a browser that remembers an old path still tells the commands apart.
   const cookieName = (): string => `stored-session-operator-${portOf(server)}`;
   let token: string | null = secret();
   const server = createServer((request, response) => {
@@ -45,8 +50,8 @@ export async function serveOnce(
       }
       token = null;
       response.writeHead(303, {
-        location: "/",
-        "set-cookie": `${cookieName()}=${cookie}; HttpOnly; SameSite=Strict; Path=/`,
+        location: `${path}/`,
+        "set-cookie": `${cookieName()}=${cookie}; HttpOnly; SameSite=Strict; Path=${path}`,
         "cache-control": "no-store",
         "referrer-policy": "no-referrer",
       });

@@ -1,11 +1,12 @@
 import { once } from "node:events";
-import { request } from "node:http";
-import { connect } from "node:net";
+import { createServer, request } from "node:http";
+import { connect, type AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { createSessionManager } from "../../src/manager.ts";
 import { generateKey } from "../../src/sealing/keyring.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
 import { serveOnce } from "../../src/cli/loopback.ts";
+import { launchChromium } from "../demo/chromium.ts";
 import { Folder } from "./command.ts";
 
 const folders: Folder[] = [];
@@ -50,10 +51,12 @@ test("stored-session dashboard: start → a link that works once, on the loopbac
   const opened = await fetch(link, { redirect: "manual" });
   expect(opened.status).toBe(303);
   const set = opened.headers.get("set-cookie")!;
-  expect(set).toMatch(/^stored-session-operator-\d+=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/$/);
+  expect(set).toMatch(/^stored-session-operator-\d+=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/[\w-]{43}$/);
   const cookie = set.split(";")[0]!;
+  const path = set.split("Path=")[1]!;
+  expect(opened.headers.get("location")).toBe(`${path}/`);
   expect((await fetch(link, { redirect: "manual" })).status).toBe(403);
-  const page = await fetch(`${origin}/user?id=alice`, { headers: { cookie } });
+  const page = await fetch(`${origin}${path}/user?id=alice`, { headers: { cookie } });
   expect(await page.text()).toContain("Phone");
 
   child.kill("SIGINT");
@@ -61,7 +64,7 @@ test("stored-session dashboard: start → a link that works once, on the loopbac
 });
 
 test("stored-session dashboard: another host name → 421 (DNS rebinding)", async () => {
-  const server = await serveOnce((_, response) => response.end("shown"), 0);
+  const server = await serveOnce(() => (_, response) => void response.end("shown"), 0);
   const { port } = new URL(server.link);
   const answer = await new Promise<number>((resolve, reject) => {
     request({ host: "127.0.0.1", port, path: "/", headers: { host: `evil.example:${port}` } }, (response) => {
@@ -78,7 +81,7 @@ test("stored-session dashboard: another host name → 421 (DNS rebinding)", asyn
 test.each(["GET http://x/", "OPTIONS *", "GET x", "GET //[", "GET http://127.0.0.1/?token=x"])(
   "stored-session dashboard: `%s` without a cookie → is refused, and the server goes on",
   async (start) => {
-    const server = await serveOnce((_, response) => response.end("shown"), 0);
+    const server = await serveOnce(() => (_, response) => void response.end("shown"), 0);
     const { port } = new URL(server.link);
     const answer = await new Promise<string>((resolve, reject) => {
       let text = "";
@@ -97,8 +100,8 @@ test.each(["GET http://x/", "OPTIONS *", "GET x", "GET //[", "GET http://127.0.0
 
 test("stored-session dashboard: two at once in one browser → each keeps its own cookie", async () => {
   const [first, second] = [
-    await serveOnce((_, response) => response.end("first"), 0),
-    await serveOnce((_, response) => response.end("second"), 0),
+    await serveOnce(() => (_, response) => void response.end("first"), 0),
+    await serveOnce(() => (_, response) => void response.end("second"), 0),
   ];
   // Browsers keep one cookie of each name for 127.0.0.1, whatever the port.
   const jar = new Map<string, string>();
@@ -118,9 +121,36 @@ test("stored-session dashboard: two at once in one browser → each keeps its ow
   await second.close();
 });
 
+test("stored-session dashboard: a server of somebody else on another port of the host → does not get the cookie", async () => {
+  const browser = await launchChromium();
+  try {
+    const ours = await serveOnce(() => (_, response) => void response.end("shown"), 0);
+    const sent: (string | undefined)[] = [];
+    const theirs = createServer((received, response) => {
+      sent.push(received.headers.cookie);
+      response.end("theirs");
+    }).listen(0, "127.0.0.1");
+    await once(theirs, "listening");
+    const page = await browser.newPage();
+    await page.goto(ours.link);
+    expect(await page.textContent("body")).toBe("shown");
+    await page.reload();
+    expect(await page.textContent("body")).toBe("shown");
+    const { port } = theirs.address() as AddressInfo;
+    for (const path of ["/", "/user", "/?token=x"]) await page.goto(`http://127.0.0.1:${port}${path}`);
+    expect(sent.length).toBeGreaterThanOrEqual(3);
+    expect(sent.every((cookie) => cookie === undefined)).toBe(true);
+    await ours.close();
+    theirs.close();
+    theirs.closeAllConnections();
+  } finally {
+    await browser.close();
+  }
+});
+
 test("stored-session dashboard --read-only → no form that ends, reveals or exports; a port in use → says so", async () => {
   const folder = await prepared();
-  const busy = await serveOnce(() => {}, 0);
+  const busy = await serveOnce(() => () => {}, 0);
   const { port } = new URL(busy.link);
   const failed = await folder.spawn("dashboard", "--port", port);
   expect(failed.code).toBe(2);
@@ -132,10 +162,11 @@ test("stored-session dashboard --read-only → no form that ends, reveals or exp
   child.stdout!.setEncoding("utf8").on("data", (text: string) => (printed += text));
   await expect.poll(() => printed, { timeout: 60_000 }).toContain("Ctrl-C");
   const [link] = /http:\S+/.exec(printed)!;
-  const cookie = (await fetch(link, { redirect: "manual" })).headers.get("set-cookie")!.split(";")[0]!;
-  const { origin } = new URL(link);
-  for (const path of ["/user?id=alice", "/keys", "/audit"]) {
-    const text = await (await fetch(origin + path, { headers: { cookie } })).text();
+  const opened = await fetch(link, { redirect: "manual" });
+  const cookie = opened.headers.get("set-cookie")!.split(";")[0]!;
+  const start = new URL(opened.headers.get("location")!, link).href;
+  for (const path of ["user?id=alice", "keys", "audit"]) {
+    const text = await (await fetch(start + path, { headers: { cookie } })).text();
     expect(text).not.toMatch(/class="danger"|Reveal|Download/);
   }
   child.kill("SIGTERM");

@@ -7,6 +7,7 @@ import { serveOnce, type Loopback } from "../loopback.ts";
 import { operator } from "../operator.ts";
 import { count } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
+import type { NodeMount } from "../../dashboard/index.ts";
 import { located, withSessions } from "../work.ts";
 
 interface Options extends CommonOptions {
@@ -28,21 +29,28 @@ export function dashboardCommand(program: Command, terminal: Terminal): void {
   ).action((options: Options) =>
     withSessions(terminal, options, { keys: true, fit: "known", changes: true }, async ({ sessions }) => {
       const { dashboard, toNode } = await import("../../dashboard/index.ts");
-      const handler = dashboard({
-        sessions,
-        basePath: "/",
-        authorize: () => ({
-          actor: operator().actor!,
-          may: options.readOnly ? ["view", "audit"] : ["view", "audit", "revoke", "reveal", "export"],
-        }),
-      });
+      let warmUp: () => Promise<unknown> = async () => undefined;
+      const listenerAt = (basePath: string): NodeMount => {
+        const handler = dashboard({
+          sessions,
+          basePath,
+          authorize: () => ({
+            actor: operator().actor!,
+            may: options.readOnly ? ["view", "audit"] : ["view", "audit", "revoke", "reveal", "export"],
+          }),
+        });
+        warmUp = () => handler(new Request(`http://localhost${basePath}/live`));
+        return toNode(handler);
+      };
       await interruptible(
         terminal,
         async (signal) => {
-          const server = await serve(toNode(handler), options.port);
+          const server = await serve(listenerAt, options.port);
           terminal.out.write(
             `Open this link in a browser on this machine. It works once:\n\n  ${server.link}\n\nCtrl-C ends the dashboard.\n`,
           );
+          // Loads what draws charts, and begins to count, while the operator opens the link. What fails shows there.
+          warmUp().catch(() => {});
           if (!signal.aborted) await once(signal, "abort");
           await server.close();
         },
@@ -52,9 +60,9 @@ export function dashboardCommand(program: Command, terminal: Terminal): void {
   );
 }
 
-async function serve(listener: Parameters<typeof serveOnce>[0], port: number): Promise<Loopback> {
+async function serve(listenerAt: Parameters<typeof serveOnce>[0], port: number): Promise<Loopback> {
   try {
-    return await serveOnce(listener, port);
+    return await serveOnce(listenerAt, port);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     throw new Failure(`Port ${port} is in use. Choose another with --port.`, exitCodes.usage);
