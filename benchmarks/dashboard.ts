@@ -4,8 +4,10 @@
  *
  * "cpu ms" is the processor time of this process in the median, which other work on the machine does not change much.
  *
- * Rows are copies of a real session and a real event, made by one statement each, with random ids and times over 30 days.
+ * Rows are copies of a real session and a real event, made by one statement each, with random ids and times over 30 days; then
+ * as many events again within one hour. The clock goes on by ten seconds from view to view.
  */
+import { randomBytes } from "node:crypto";
 import { createSessionManager, generateKey, type SessionManager } from "../src/index.ts";
 import { dashboard } from "../src/dashboard/index.ts";
 import type { SqlStore } from "../src/sql/sql-store.ts";
@@ -17,7 +19,10 @@ import { median } from "./peers/statistics.ts";
 const [databases = "sqlite,postgres", count = "1000000"] = process.argv.slice(2);
 const ROWS = Number(count);
 const VIEWS = 21;
-const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+/** Figures are kept for five seconds, and a page renews them every ten. */
+const POLL = 10_000;
 const base = "/admin/sessions";
 const client = { address: "203.0.113.9", userAgent: "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0" };
 
@@ -26,6 +31,7 @@ const words = {
   sqlite: {
     bytes: (length: number) => `randomblob(${length})`,
     random: (below: number) => `(abs(random()) % ${below})`,
+    position: (chain: string) => `unhex('${chain}' || printf('%016x', i))`,
     numbers: `(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${ROWS}) SELECT i FROM n)`,
     analyze: ["ANALYZE"],
   },
@@ -33,6 +39,7 @@ const words = {
     bytes: (length: number) =>
       `substr(decode(md5(random()::text || i) || md5(i || random()::text), 'hex'), 1, ${length})`,
     random: (below: number) => `floor(random() * ${below})::bigint`,
+    position: (chain: string) => `decode('${chain}' || lpad(to_hex(i), 16, '0'), 'hex')`,
     numbers: `(SELECT i FROM generate_series(1, ${ROWS}) i)`,
     analyze: ["VACUUM ANALYZE stored_sessions", "VACUUM ANALYZE stored_sessions_audit"],
   },
@@ -68,6 +75,25 @@ async function fill(name: keyof typeof words, store: SqlStore): Promise<void> {
   for (const text of analyze) await run(text);
 }
 
+/** As many events as sessions, between these times, as one process would have written them. */
+async function fillHour(
+  name: keyof typeof words,
+  store: SqlStore,
+  since: number,
+  until: number,
+): Promise<void> {
+  const { numbers, position } = words[name];
+  const at = `${since} + CAST(i AS bigint) * ${until - since} / ${ROWS}`;
+  await store.database.run({
+    text: `INSERT INTO stored_sessions_audit (id, created_at, event, outcome, device, amount, session_id, subject, hash, mac, body)
+    SELECT ${position(randomBytes(24).toString("hex"))}, ${at}, CASE WHEN i % 3 = 0 THEN 1 ELSE 2 END, 0, i % 5, 1, NULL, NULL, a.hash, a.mac, a.body
+    FROM ${numbers} AS numbers, (SELECT * FROM stored_sessions_audit WHERE event = 3 LIMIT 1) AS a ORDER BY 1`,
+    values: [],
+    writes: true,
+    long: true,
+  });
+}
+
 async function login(sessions: SessionManager, user: string): Promise<string> {
   const session = await sessions.load(null, client);
   session.login(user, { method: "password", level: "aal1" });
@@ -76,6 +102,8 @@ async function login(sessions: SessionManager, user: string): Promise<string> {
 }
 
 async function measure(name: keyof typeof words): Promise<void> {
+  let ahead = 0;
+  const clock = (): number => Date.now() + ahead;
   await using place = await ownDatabase(name);
   const store = place.open();
   await migrate(store);
@@ -84,6 +112,7 @@ async function measure(name: keyof typeof words): Promise<void> {
     keys: generateKey(),
     audit: true,
     storeTimeout: "60 s",
+    clock,
   });
   await login(sessions, "first");
   await sessions.audit.record("login.failed", { identifier: "nobody", reason: "wrong password", client });
@@ -97,11 +126,18 @@ async function measure(name: keyof typeof words): Promise<void> {
   for (let at = 0; at < 60; at++)
     await sessions.audit.record("login.failed", { user: "alice", reason: "wrong password", client });
 
-  const handler = dashboard({
-    sessions,
-    basePath: base,
-    authorize: () => ({ actor: "operator", may: ["view", "audit", "revoke"] }),
+  // What is later than the clock has not happened yet.
+  const countAll = store.audit!.count.bind(store.audit);
+  Object.assign(store.audit!, {
+    count: (since: number, until: number) => countAll(since, Math.min(until, clock())),
   });
+  const open = () =>
+    dashboard({
+      sessions,
+      basePath: base,
+      authorize: () => ({ actor: "operator", may: ["view", "audit", "revoke"] }),
+    });
+  let handler = open();
   let statements = 0;
   const { run } = store.database;
   Object.assign(store.database, {
@@ -110,7 +146,8 @@ async function measure(name: keyof typeof words): Promise<void> {
       return run.call(store.database, statement);
     },
   });
-  const view = async (path: string): Promise<{ text: string; took: number; cpu: number; sent: number }> => {
+  const view = async (row: string): Promise<{ text: string; took: number; cpu: number; sent: number }> => {
+    const path = row.slice(row.indexOf("/"));
     statements = 0;
     const start = performance.now();
     const before = process.cpuUsage();
@@ -122,12 +159,14 @@ async function measure(name: keyof typeof words): Promise<void> {
   };
   console.log(
     `\n${name}: ${ROWS.toLocaleString("en-US")} sessions and as many events, filled in ${filled} s\n` +
-      `  ${"page".padEnd(44)} first ms  median ms  worst ms    cpu ms  statements`,
+      `  ${"page".padEnd(62)} first ms  median ms  worst ms    cpu ms  statements`,
   );
   let peak = 0;
   let isOver = false;
   const rss = process.memoryUsage().rss;
   const sampling = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 5);
+  const busy = "in an hour of as many events: ";
+  const periods = ["hour", "day", "month"].map((period) => `/live?period=${period}`);
   try {
     for (const path of [
       "/?period=hour",
@@ -139,12 +178,20 @@ async function measure(name: keyof typeof words): Promise<void> {
       "/audit?type=login.failed",
       "/audit?user=alice",
       "/keys",
+      ...periods.map((live) => busy + live),
     ]) {
+      if (path === busy + periods[0]) {
+        await fillHour(name, store, clock() - HOUR + 90 * POLL, clock() + 90 * POLL);
+        handler = open(); // the other one has counted this hour
+      }
       const first = await view(path);
       while ((await view(path)).text.includes("still being counted"))
         await new Promise((resolve) => setTimeout(resolve, 100));
       const views = [];
-      for (let at = 0; at < VIEWS; at++) views.push(await view(path));
+      for (let at = 0; at < VIEWS; at++) {
+        ahead += POLL;
+        views.push(await view(path));
+      }
       const times = views.map(({ took }) => took);
       const most = Math.max(...views.map(({ sent }) => sent));
       const middle = median(times);
@@ -160,7 +207,7 @@ async function measure(name: keyof typeof words): Promise<void> {
           .padStart(8),
         String(most).padStart(10),
       ];
-      console.log(`  ${path.slice(0, 42).padEnd(44)} ${cells.join("  ")}`);
+      console.log(`  ${path.slice(0, 60).padEnd(62)} ${cells.join("  ")}`);
     }
   } finally {
     clearInterval(sampling);
