@@ -26,6 +26,7 @@ const ofOthers = [
   "test/session/races.test",
   "test/session/revocation",
   "test/store/contract",
+  "test/store/processes",
   "test/store/sqlite",
   "test/adapters/fetch.test",
   "test/adapters/hono.test",

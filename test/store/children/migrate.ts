@@ -9,4 +9,6 @@ process.stdin.once("data", async () => {
   await store.close();
   process.stdout.write("migrated\n");
   process.stdin.destroy();
+  // Deno often waits for the other end of the pipe all the same.
+  if ("Deno" in globalThis) process.exit();
 });
