@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { beforeAll, describe } from "vitest";
 import { sharedManager } from "../../src/adapters/next/shared.ts";
 import { contractError, contractFresh, contractHeaders } from "../../src/testing/index.ts";
+import { nextDashboard } from "./next-dashboard.ts";
 import { nextPages } from "./next-pages.ts";
 import { buildNext, serveNext } from "./next-server.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
@@ -34,3 +35,5 @@ adapterOnEachDatabase("next", {
 });
 
 describe("pages", () => nextPages(() => running(serve())));
+
+describe("dashboard", () => nextDashboard(() => running(serve())));
