@@ -4,9 +4,15 @@ import { wrapped, type Terminal } from "./terminal.ts";
 /** How often to look whether npm is still there, in milliseconds. */
 const lookEvery = 250;
 
+/** Read before anything is opened: npm may end while the command still connects. */
+const parent = process.ppid;
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /**
- * Lets Ctrl-C (and SIGTERM) stop long work between two batches, so that it can say what was done. A second Ctrl-C
- * ends the process at once. However it ends, its progress bar is gone before the next line.
+ * Lets Ctrl-C (and SIGTERM, and a terminal that closes) stop long work between two batches, so that it can say what was
+ * done and releases its lease. A second Ctrl-C ends the process at once. However it ends, its progress bar is gone before
+ * the next line.
  */
 export async function interruptible<Answer>(
   terminal: Terminal,
@@ -15,13 +21,16 @@ export async function interruptible<Answer>(
   stopping: string | null = "Stopping after this batch.",
 ): Promise<Answer> {
   const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(130);
+  const stop = (signal: NodeJS.Signals) => {
+    if (controller.signal.aborted) {
+      // A terminal that closes may send it twice: the kernel does, and the shell.
+      if (signal !== "SIGHUP") process.exit(130);
+      return;
+    }
     controller.abort();
     if (stopping !== null) tell(terminal, `${stopping} Press Ctrl-C again to stop at once.`);
   };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  for (const signal of signals) process.on(signal, stop);
   const unwatch = watchNpm(terminal, () => {
     if (controller.signal.aborted) return;
     controller.abort();
@@ -32,8 +41,7 @@ export async function interruptible<Answer>(
   } finally {
     unwatch();
     wipe(terminal);
-    process.off("SIGINT", stop);
-    process.off("SIGTERM", stop);
+    for (const signal of signals) process.off(signal, stop);
   }
 }
 
@@ -50,7 +58,6 @@ function tell(terminal: Terminal, message: string): void {
  */
 function watchNpm({ env }: Terminal, onEnd: () => void): () => void {
   if (!env["npm_command"] && !env["npm_execpath"] && !env["npm_config_user_agent"]) return () => {};
-  const parent = process.ppid;
   const timer = setInterval(() => {
     if (process.ppid !== parent) onEnd();
   }, lookEvery);

@@ -1,8 +1,9 @@
 /** Ctrl-C ends long work between two batches, also where the database answers without a turn of the event loop. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
 import { sqliteStore } from "../../src/sql/sqlite/store.ts";
@@ -24,7 +25,7 @@ beforeEach(async () => {
 afterEach(() => folder.remove());
 
 /** A configuration in which the process is sent a signal when its store is first asked for this. */
-function signalAt(method: "takeOver" | "scanInfo" | "delete", signal: "SIGINT" | "SIGTERM"): void {
+function signalAt(method: "takeOver" | "scanInfo" | "delete", signal: NodeJS.Signals): void {
   const module = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
   writeFileSync(
     folder.file("stored-session.config.mjs"),
@@ -41,7 +42,7 @@ export default { store, keys: process.env.STORED_SESSION_KEYS };`,
   );
 }
 
-test.each(["SIGINT", "SIGTERM"] as const)(
+test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
   "%s during an import between two SQLite files → it stops",
   async (signal) => {
     signalAt("takeOver", signal);
@@ -145,6 +146,57 @@ test("R27 reseal under npx: SIGTERM to npx → it stops between two batches and 
   await assertLeaseIsFree();
 });
 
+test("R27 reseal under npm: npm ends while the configuration is loaded → it stops after its first batch", async () => {
+  await older(60);
+  const module = JSON.stringify(new URL("../../src/sql/sqlite/store.ts", import.meta.url).href);
+  writeFileSync(
+    folder.file("slow.mjs"),
+    `import { writeFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { sqliteStore } from ${module};
+const parent = process.ppid;
+writeFileSync("loading", "");
+while (process.ppid === parent) await pause(10);
+export default { store: sqliteStore("ours.sqlite3"), keys: process.env.STORED_SESSION_KEYS };`,
+  );
+  const line = `"$0" "$1" reseal --config slow.mjs --rate 5 & wait`;
+  const npm = spawn("sh", ["-c", line, process.execPath, main], {
+    cwd: folder.path,
+    env: { ...folder.env, npm_command: "exec" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = answerOf(npm);
+  while (!existsSync(folder.file("loading"))) await pause(10);
+  npm.kill("SIGKILL");
+  const { err } = await ended;
+  assert.match(err, /npm has ended\. Stopping after this batch\.\n[^]*Stopped before the end\./);
+  assert.ok((await resealed()) < 60);
+  await assertLeaseIsFree();
+});
+
+test("R27 reseal in a terminal that is closed → it stops between two batches and gives its lease back", async () => {
+  await older(60);
+  const held = () => {
+    const ours = new DatabaseSync(folder.file("ours.sqlite3"));
+    const lease = ours.prepare("SELECT held_until FROM stored_sessions_leases WHERE name = 'reseal'").get();
+    ours.close();
+    return Number(lease?.["held_until"] ?? 0);
+  };
+  // It holds the terminal: when it is killed, the kernel sends SIGHUP, and every further write fails.
+  const line = `exec '${process.execPath}' '${main}' reseal --rate 5`;
+  const terminal = spawn("script", ["-q", "-c", line, "/dev/null"], {
+    cwd: folder.path,
+    env: folder.env,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  while ((await resealed()) === 0);
+  assert.ok(held() > Date.now());
+  terminal.kill("SIGKILL");
+  while (held() > 0) await pause(20);
+  assert.ok((await resealed()) < 60);
+  await assertLeaseIsFree();
+});
+
 /** The command lines of docs/jobs.md, as cron, systemd and Kubernetes run them. */
 function recipes(): [string, string][] {
   const page = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
@@ -197,4 +249,7 @@ test.each(recipes())(
 
 test("docs/jobs.md: cron, systemd and Kubernetes → a recipe for each", () => {
   assert.deepEqual([...new Set(recipes().map(([kind]) => kind))], ["cron", "systemd", "Kubernetes"]);
+  const page = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
+  // cron's own PATH has no /usr/local/bin, where node is in its images and after most installations.
+  assert.match(page, /^```cron\nPATH=\/usr\/local\/bin:\/usr\/bin:\/bin$/m);
 });
