@@ -1,7 +1,7 @@
 /** What cannot be repaired after an import is refused before it. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "vitest";
 import { generateKey } from "../../src/index.ts";
@@ -62,6 +62,16 @@ test("import: a source that cannot be reached → no advice about its table", as
   assert.equal(code, 1);
   assert.match(err, /Check that its database is running, and host, port, user and password in --from\./);
   assert.ok(!err.includes("--from-table"));
+});
+
+test("import --left-out: a run that is refused before it reads → leaves no file in the way of the next one", async () => {
+  const leftOut = ["--left-out", "left.jsonl"];
+  const wrong = await folder.run(...args, "--user-path", "passport.usr", ...leftOut);
+  assert.equal(wrong.code, 2, wrong.err);
+  assert.ok(!existsSync(folder.file("left.jsonl")));
+  const right = await folder.run(...args, "--user-path", "passport.user", ...leftOut);
+  assert.equal(right.code, 0, right.err);
+  assert.equal(readFileSync(folder.file("left.jsonl"), "utf8"), "");
 });
 
 test("import --left-out: rows that cannot be imported → a private file that names each with the SQL that finds it", async () => {

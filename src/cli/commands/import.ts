@@ -63,13 +63,14 @@ export function importCommand(program: Command, terminal: Terminal): void {
         const tally = newTally(options.dryRun ?? false);
         const file = options.leftOut === undefined ? null : new LeftOutFile(options.leftOut, terminal.cwd);
         let failed = true;
-        await noteRun(place, library, tally, "started");
         try {
+          await noteRun(place, library, tally, "started");
           await work({ terminal, options, place, tally, file, progress, signal });
           failed = false;
         } finally {
           progress.clear();
-          file?.close();
+          if (tally.read === 0 && (failed || signal.aborted)) file?.discard();
+          else file?.close();
           tally.finished = !failed && !signal.aborted;
           await noteRun(place, library, tally, failed ? "failed" : signal.aborted ? "stopped" : "finished");
           // What was done before a failure is told with it.

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { exitCodes, Failure } from "../failure.ts";
 import type { LeftOutList, Skipped } from "./tally.ts";
@@ -30,6 +30,12 @@ export class LeftOutFile implements LeftOutList {
 
   close(): void {
     closeSync(this.#descriptor);
+  }
+
+  /** After a run that read nothing: the next one can have the same name. */
+  discard(): void {
+    this.close();
+    rmSync(this.path, { force: true });
   }
 }
 
