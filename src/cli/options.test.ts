@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "vitest";
-import { instant, keyOfUser, pathToUser } from "./options.ts";
+import { instant, instantFrom, keyOfUser, pathToUser } from "./options.ts";
 
 test.each([
   ["2026-11-23T18:00Z", "2026-11-23T18:00:00.000Z"],
@@ -39,6 +39,13 @@ test.each([
     () => instant(text),
     /^InvalidArgumentError: Use a time with its zone, such as "2026-11-23T18:00Z"[^\n]+\.$/,
   );
+});
+
+test("a time that sessions are compared with → a day alone is its start in UTC, and the message says so", () => {
+  assert.equal(instantFrom("2026-11-23").toISOString(), "2026-11-23T00:00:00.000Z");
+  assert.equal(instantFrom("2026-11-23T19:00+01:00").toISOString(), "2026-11-23T18:00:00.000Z");
+  assert.throws(() => instantFrom("tomorrow"), /counts as its start in UTC/);
+  assert.throws(() => instant("tomorrow"), /counts as its end in UTC/);
 });
 
 test("--user-path: an empty part → rejected", () => {

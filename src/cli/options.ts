@@ -96,10 +96,3 @@ export function keyOfUser(text: string): string {
   if (text === "") throw new InvalidArgumentError("Use a key that is not empty.");
   return text;
 }
-
-/** A moment in ISO 8601 with its zone; of a day alone in UTC its beginning or its end. */
-export function moment(text: string, of: "begin" | "end"): Date {
-  return of === "begin" && /^\d{4}-\d\d-\d\d$/.test(text)
-    ? new Date(instant(text).getTime() - 86_400_000)
-    : instant(text);
-}

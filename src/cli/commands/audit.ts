@@ -13,7 +13,7 @@ import { plural } from "../../shared/wording.ts";
 import { interruptible } from "../interrupt.ts";
 import { verifyFile } from "../offline-audit.ts";
 import { note } from "../operator.ts";
-import { count, duration, moment as instantOf, userId } from "../options.ts";
+import { count, duration, instant, instantFrom, userId } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { wrapped, type Terminal } from "../terminal.ts";
 import { printable } from "../../shared/printable.ts";
@@ -183,12 +183,8 @@ function filtered(command: Command): Command {
   return command
     .option("-u, --user <id>", "events of one user", userId)
     .option("--session <handle>", "events of one session")
-    .option("--since <time>", 'from this time on, such as "2026-11-23T18:00Z", or a day in UTC', (text) =>
-      instantOf(text, "begin"),
-    )
-    .option("--until <time>", "before this time; a day alone counts as its end in UTC", (text) =>
-      instantOf(text, "end"),
-    )
+    .option("--since <time>", 'from this time on, such as "2026-11-23T18:00Z", or a day in UTC', instantFrom)
+    .option("--until <time>", "before this time; a day alone counts as its end in UTC", instant)
     .addOption(new Option("-t, --type <types...>", "only these types").choices(Object.keys(eventCodes)));
 }
 

@@ -4,7 +4,7 @@ import type { CommonOptions } from "../configuration.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { table } from "../format.ts";
 import { bytes, number, span } from "../../shared/wording.ts";
-import { moment } from "../options.ts";
+import { instantFrom } from "../options.ts";
 import { interruptible } from "../interrupt.ts";
 import { Progress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
@@ -15,8 +15,10 @@ export function statsCommand(program: Command, terminal: Terminal): void {
     program
       .command("stats")
       .description("count sessions by state, age, size and key (reads the whole table)")
-      .option("--since <day>", "events of the audit trail by day in UTC instead, from this day on", (text) =>
-        moment(text, "begin"),
+      .option(
+        "--since <day>",
+        "events of the audit trail by day in UTC instead, from this day on",
+        instantFrom,
       ),
   ).action((options: CommonOptions & { since?: Date }) => {
     if (options.since !== undefined) return days(options.since, options, terminal);
