@@ -134,7 +134,7 @@ async function assertKeysFit(
   }
   if (others.size === 0) return;
   throw new Failure(
-    `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}). Set STORED_SESSION_KEYS to the keys of the application. ${missingKeyAdvice} Nothing was changed.`,
+    `The stored sessions were sealed with other keys (${[...others].join(", ")}) than those given (${format.keyNames.join(", ")}). If the application has other keys than this command, set STORED_SESSION_KEYS to the application's. ${missingKeyAdvice} Nothing was changed.`,
     exitCodes.usage,
   );
 }

@@ -30,16 +30,17 @@ const commands = [
   ["export", "--user", "42"],
 ];
 const advice =
-  /If you removed it on purpose, such as after a leak, leave it out and run "stored-session revoke --all"/;
+  /If you removed it on purpose, such as after a leak, leave it out: .*"stored-session expire" deletes them when they end\. "stored-session revoke --all" deletes every session now, which logs everybody out\./;
 
-test("leaked key: rows under it and under the new key → every command says to leave it out and revoke", async () => {
+test("leaked key: rows under it and under the new key → every command says to leave it out, and what revoke --all does", async () => {
   const [leaked, fresh] = [generateKey(), generateKey()];
   await visits(leaked, "42", "7");
   await visits(fresh, "8");
   folder.env["STORED_SESSION_KEYS"] = fresh;
   for (const command of commands) {
-    const { out, err } = await folder.run(...command);
+    const { out, err, code } = await folder.run(...command);
     assert.match(out + err, advice, command.join(" "));
+    if (command.includes("--user")) assert.equal(code, 1, "as the incident guide says");
   }
 });
 
@@ -48,8 +49,9 @@ test("leaked key: all rows under it → every command says so, and revoke --all 
   await visits(leaked, "42", "7");
   folder.env["STORED_SESSION_KEYS"] = fresh;
   for (const command of [...commands, ["list"], ["reseal"]]) {
-    const { out, err } = await folder.run(...command);
+    const { out, err, code } = await folder.run(...command);
     assert.match(out + err, advice, command.join(" "));
+    if (command.includes("--user")) assert.equal(code, 2, "as the incident guide says");
   }
   assert.equal((await folder.run("revoke", "--all", "--yes")).out, "Revoked 2 sessions.\n");
   assert.ok(!advice.test((await folder.run("keys", "status")).out));

@@ -19,7 +19,7 @@ interface StatusOptions extends CommonOptions {
 }
 
 const useOfKey =
-  "Add it to STORED_SESSION_KEYS, separated by a comma: first at the end on every server, then, once all have it, at the front. A single server can put it at the front at once. See docs/key-rotation.md.";
+  "Add it to STORED_SESSION_KEYS, separated by a comma: first at the end on every server, then, once all have it, at the front. A single server can put it at the front at once. If a key has leaked, follow docs/incident-guide.md instead; otherwise docs/key-rotation.md.";
 
 export function keysCommand(program: Command, terminal: Terminal): void {
   const keys = program.command("keys").description("generate keys, and show which are in use");
@@ -138,12 +138,11 @@ function lines(uses: readonly Use[], since: Date | undefined, terminal: Terminal
     ]),
   );
   const out = [style("bold", head), ...rows, ""];
+  const missing = uses.filter(({ place, live }) => place === "unknown" && live > 0);
+  for (const { key, live } of missing)
+    out.push(style("red", `${key}: ${plural(live, "session")} cannot be opened.`));
+  if (missing.length > 0) out.push(missingKeyAdvice);
   for (const use of uses) {
-    if (use.place === "unknown" && use.live > 0) {
-      out.push(
-        style("red", `${use.key}: ${plural(use.live, "session")} cannot be opened. ${missingKeyAdvice}`),
-      );
-    }
     if (use.place !== "older") continue;
     if (use.retirable === true) {
       out.push(style("green", `${use.key}: can be retired now. Remove it from STORED_SESSION_KEYS.`));

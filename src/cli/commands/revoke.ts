@@ -131,7 +131,11 @@ async function revokeMany({ records }: Workplace, terminal: Terminal, options: O
       if (done > 0) reportDone(done, false);
       throw error;
     }
-    if (signal.aborted) throw new Failure("Stopped before the end.", exitCodes.interrupted);
+    if (signal.aborted)
+      throw new Failure(
+        dryRun ? "Stopped before the end." : "Stopped before the end. Run it again to continue.",
+        exitCodes.interrupted,
+      );
     filter.assertComplete();
   });
 }
