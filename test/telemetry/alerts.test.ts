@@ -69,19 +69,44 @@ function assertAlerts({ series, firing, quiet }: Expected): void {
   }
 }
 
+const read = (instance: string): string =>
+  `stored_session_operation_duration_seconds_count{instance="${instance}",operation="read",outcome="ok"}`;
+
 test("docs/alerts.yaml: a key is removed too early, a row does not open → these alerts fire, and no other", () => {
   assertAlerts({
     series: {
-      'stored_session_cookies_rejected_total{reason="unknown_key"}': "0+60x30",
-      'stored_session_cookies_rejected_total{reason="malformed"}': "0+600x30",
+      'stored_session_cookies_rejected_total{instance="a",reason="unknown_key"}': "0+60x30",
+      'stored_session_cookies_rejected_total{instance="a",reason="malformed"}': "0+600x30",
+      [read("a")]: "0+6x30",
+      'stored_session_cookies_rejected_total{instance="b",reason="unknown_key"}': "0x30",
+      [read("b")]: "0+60x30",
       'stored_session_refusals_total{reason="key"}': "0x10 1x20",
       'stored_session_refusals_total{reason="tag"}': "0x30",
     },
     firing: {
-      StoredSessionCookiesRejected: { severity: "critical" },
+      StoredSessionKeyMissing: { severity: "critical", instance: "a" },
       StoredSessionRowsRefused: { severity: "warning", reason: "key" },
     },
     quiet: ["StoredSessionOperationsFail", "StoredSessionSlow", "StoredSessionRowsUnderUnknownKey"],
+  });
+});
+
+test("docs/alerts.yaml: every tenth cookie of a small site is rejected → a warning; forged cookies among many → none", () => {
+  assertAlerts({
+    series: {
+      'stored_session_cookies_rejected_total{instance="a",reason="unknown_key"}': "0+2x30",
+      [read("a")]: "0+20x30",
+    },
+    firing: { StoredSessionCookiesRejected: { severity: "warning" } },
+    quiet: ["StoredSessionKeyMissing"],
+  });
+  assertAlerts({
+    series: {
+      'stored_session_cookies_rejected_total{instance="a",reason="unknown_key"}': "0+60x30",
+      [read("a")]: "0+60000x30",
+    },
+    firing: {},
+    quiet: ["StoredSessionKeyMissing", "StoredSessionCookiesRejected"],
   });
 });
 
@@ -107,6 +132,16 @@ test("docs/alerts.yaml: an event was edited, events were lost, nothing is signed
     },
     quiet: [],
   });
+});
+
+test("docs/alerts.yaml: events are written and no process has ever signed → an alert; the trail is off → none", () => {
+  const events = trail('events_total{type="login",outcome="success"}');
+  assertAlerts({
+    series: { [events]: "0+1x30" },
+    firing: { StoredSessionAuditNotSigned: { severity: "warning" } },
+    quiet: [],
+  });
+  assertAlerts({ series: { [events]: "0x30" }, firing: {}, quiet: allAudit });
 });
 
 test("docs/alerts.yaml: a verification found damage → one alert; a trail in good order → none", () => {

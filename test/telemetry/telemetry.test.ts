@@ -365,6 +365,24 @@ test("Prometheus: before the first event → every series of every counter is th
   stop();
 });
 
+test("R48 Prometheus: rows under very many unknown keys → 16 of them have a series, the others one together", async () => {
+  const store = memoryStore();
+  const ring = generateKey();
+  const rows = Array.from({ length: 40 }, (_, nth) => ({
+    key: nth.toString(16).padStart(8, "0"),
+    live: nth,
+    ended: 1,
+  }));
+  store.census = async () => rows;
+  const sessions = manage(store, ring);
+  const census = await sessions.census();
+  assert.equal(census!.keys.length, 1 + 16 + 1);
+  assert.deepEqual(census!.keys[1], { key: "00000027", place: "unknown", rows: 40 });
+  const others = Array.from({ length: 24 }, (_, nth) => nth + 1).reduce((sum, count) => sum + count);
+  assert.deepEqual(census!.keys.at(-1), { key: "other", place: "unknown", rows: others });
+  await sessions.close();
+});
+
 test("docs/alerts.yaml: parsed → every rule is complete, and names only metrics and label values that exist", async () => {
   const { readFileSync } = await import("node:fs");
   const { parse } = await import("yaml");
