@@ -40,21 +40,26 @@ describe.each(chosenDatabases())("docs/backup.md, %s", (kind) => {
       mode: 0o755,
     });
     symlinkSync(process.execPath, join(folder, "node"));
-    if (kind === "mysql" || kind === "mariadb") {
-      const { hostname, port, username, password } = new URL(database.url);
-      const given = { host: hostname, port, user: username, password };
-      const settings = Object.entries(given).reduce(
-        (text, [name, value]) => text.replace(new RegExp(`^${name}=.*$`, "m"), `${name}=${value}`),
-        markedBlock("backup.md", "mysql backup.cnf"),
-      );
-      writeFileSync(join(folder, "backup.cnf"), settings, { mode: 0o644 });
-    }
+    writeConnection();
     assert.equal((await sh("npx stored-session migrate")).code, 0);
   });
   afterEach(async () => {
     rmSync(folder, { recursive: true, force: true });
     await database[Symbol.asyncDispose]();
   });
+
+  /** The file with the password that the page shows, for the database of this moment. */
+  function writeConnection(): void {
+    if (kind === "sqlite") return;
+    const block = kind === "postgres" ? "postgres backup.conf" : "mysql backup.cnf";
+    const { hostname, port, username, password } = new URL(database.url);
+    const given = { host: hostname, port, user: username, password, dbname: database.name };
+    const settings = Object.entries(given).reduce(
+      (text, [name, value]) => text.replace(new RegExp(`^${name}=.*$`, "m"), `${name}=${value}`),
+      markedBlock("backup.md", block),
+    );
+    writeFileSync(join(folder, block.split(" ")[1]!), settings, { mode: 0o644 });
+  }
 
   function sh(commands: string): Promise<Result> {
     const env = {
@@ -108,7 +113,10 @@ describe.each(chosenDatabases())("docs/backup.md, %s", (kind) => {
   test("backup while sessions are written, restore without revoke → sessions of the backup, also those logged out since", async () => {
     const before = await logIn("1", "2", "3");
     await backup();
-    const files = { postgres: ["sessions.dump"], sqlite: ["backup.sqlite3"] } as Record<string, string[]>;
+    const files = { postgres: ["backup.conf", "sessions.dump"], sqlite: ["backup.sqlite3"] } as Record<
+      string,
+      string[]
+    >;
     for (const file of files[kind] ?? ["backup.cnf", "sessions.sql"])
       assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600, `${file} is only its owner's`);
     const since = await logIn("4");
@@ -147,6 +155,7 @@ describe.each(chosenDatabases())("docs/backup.md, %s", (kind) => {
       try {
         await using empty = await ownDatabase(kind);
         database = empty;
+        writeConnection();
         assert.match(await restoreKeeping(), /up to date/);
         assert.deepEqual(await usersOf(before), ["1", "2"]);
       } finally {
