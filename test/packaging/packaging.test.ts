@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import module from "node:module";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
@@ -44,6 +44,23 @@ test(
     assert.equal(esm.node("main.js"), "all\n");
   },
 );
+
+test("a page that a message or comment of the sources names → is in the package, and so are the files for Prometheus and Grafana", () => {
+  const { folder: where } = project("module");
+  const installed = (path: string) => existsSync(join(where, "node_modules/stored-session", path));
+  const sources = globSync("src/**/*.ts", { cwd: root }).map((path) =>
+    readFileSync(join(root, path), "utf8"),
+  );
+  const named = new Set(sources.flatMap((text) => text.match(/\bdocs\/[\w/-]+\.md\b/g) ?? []));
+  assert.ok(named.has("docs/incident-guide.md") && named.has("docs/key-rotation.md"));
+  for (const path of [
+    ...named,
+    "docs/alerts.yaml",
+    "docs/grafana-dashboard.json",
+    "docs/cli-output.schema.json",
+  ])
+    assert.ok(installed(path), path);
+});
 
 test("an empty CommonJS project → requires every subpath", { timeout: 60_000 }, () => {
   const commonjs = project("commonjs");
