@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, test } from "vitest";
 import { createSessionManager } from "../../src/index.ts";
 import { Folder } from "../cli/command.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
+import { handleOf } from "../../src/session/handle.ts";
 import { openPlace } from "../session/place.ts";
 import { copyTable } from "./copy-table.ts";
 import { ownDatabase, type OwnDatabase } from "./own-database.ts";
@@ -116,14 +117,22 @@ describe.each(chosenDatabases())("%s", (kind) => {
     assert.equal(await rehearsal.loggedIn(), everybody - 1);
   });
 
-  test("rows were edited → everybody is logged out, and only who logs in afterwards is counted", async () => {
+  test("rows were edited → everybody is logged out, and an old row that is put back afterwards is found", async () => {
+    const store = openPlace(database.place);
+    const [old] = await store.scan(null, 1);
     await rehearsal.follow("incident-guide.md", "Rows were edited", {
       async before({ number }) {
+        if (number === 3) rehearsal.words["time"] = new Date().toISOString();
         if (number === 4) await rehearsal.logIn("late");
       },
     });
     assert.equal(await rehearsal.loggedIn(), 1);
     assert.equal((await rehearsal.command("npx stored-session count")).out, "1 live session\n");
+    await store.insert([old!]);
+    await store.close();
+    assert.equal(await rehearsal.loggedIn(), 2, "replaying a row is not detected");
+    const { out } = await rehearsal.command("npx stored-session list --created-before <time>");
+    assert.ok(out.includes(handleOf(old!.id)), out);
   });
 
   test("the database and the keys have leaked, with an audit trail → readable after the reseal of step 4", async () => {

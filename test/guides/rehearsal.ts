@@ -165,7 +165,7 @@ export class Rehearsal implements AsyncDisposable {
   }
 
   #filled(text: string): string {
-    const words = { ...this.words, time: this.#newestSince.toISOString() } as Record<string, string>;
+    const words = { time: this.#newestSince.toISOString(), ...this.words } as Record<string, string>;
     return text.replaceAll(/<(\w+)>/g, (all, word: string) => {
       assert.ok(words[word] !== undefined, `nothing stands for ${all}`);
       return words[word];
