@@ -26,6 +26,7 @@ const words: readonly (readonly [RegExp, string])[] = [
   [/<\w+>/g, "42"],
   [/(\w+)(?:\|\w+)+/g, "$1"],
   [/(--user|--from|--archive)$/, "$1 42"],
+  [/--since$/, "--since 2026-11-22"],
 ];
 
 const pages = ["README.md", "SECURITY.md", ...globSync("{docs,examples}/**/*.md", { cwd: root })].filter(
