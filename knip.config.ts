@@ -35,7 +35,7 @@ const config: KnipConfig = {
   ignoreUnresolved: isBuilt ? [] : ["./routeTree.gen"],
   ignoreDependencies: ["axe-core", "jest", "supertest"], // run by the tests in projects of their own
   rules: { duplicates: "off" }, // a Fastify plugin is both default and named
-  ignoreBinaries: ["apt-get", "dpkg", "mkfifo", "openssl"],
+  ignoreBinaries: ["apt-get", "dpkg", "mkfifo", "openssl", "script"],
 };
 
 export default config;

@@ -23,7 +23,7 @@ const PRUNING = 60_000;
 /** Events that leave together in "lax" mode. */
 const TOGETHER = 128;
 
-type Listener = (event: AuditEvent) => void | Promise<void>;
+type Listener = (event: AuditEvent) => unknown;
 
 /** The trail of one manager: what is written, what waits, and what is signed. */
 export class Trail {

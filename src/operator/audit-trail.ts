@@ -70,7 +70,7 @@ export class AuditTrail {
    * Calls `listener` with each event that this process has stored, after its transaction: for a log shipper or an alert.
    * What it throws, and what its promise rejects with, is reported as a process warning. Returns a function that ends this.
    */
-  on(listener: (event: AuditEvent) => void | Promise<void>): () => void {
+  on(listener: (event: AuditEvent) => unknown): () => void {
     return this.#on.on(listener);
   }
 

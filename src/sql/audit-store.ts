@@ -10,6 +10,7 @@ import { scanOf } from "./expire-step.ts";
 import { locksOf, loginSteps, together, untilDone } from "./limited-login.ts";
 import { fractionOfExpiry } from "../store/progress.ts";
 import {
+  CHAIN_BYTES,
   isDue,
   loginIn,
   positionOf,
@@ -34,6 +35,12 @@ import { pagesByKey } from "../store/pages.ts";
 /** Rows in one statement. */
 const TOGETHER = 32;
 const CHAINS_TOGETHER = 500;
+
+/** Before every position. */
+const NOWHERE: Uint8Array = new Uint8Array(32);
+
+/** The next chain begins after every position of this one. */
+const endOf = (position: Uint8Array): Uint8Array => new Uint8Array(position).fill(255, CHAIN_BYTES);
 /** Subjects of one user: one for each key of the ring, and for each pair of processes that first met the user at once. */
 const MOST_SUBJECTS = 1_000;
 
@@ -340,17 +347,35 @@ export class SqlAudit implements AuditStore {
   }
 
   async heads(): Promise<readonly Uint8Array[]> {
+    if (this.#texts.heads(NOWHERE, 1) === null) return await this.#headsOneByOne();
     const heads: Uint8Array[] = [];
     const read = (after: Uint8Array, limit: number) =>
       this.#read(
-        () => this.#texts.heads(after, limit),
+        () => this.#texts.heads(after, limit)!,
         (row) => this.#texts.position(row),
       );
-    // The next chain begins after every position of this one.
-    const endOf = (position: Uint8Array) => new Uint8Array(position).fill(255, 24);
-    for await (const { rows } of pagesByKey(read, CHAINS_TOGETHER, new Uint8Array(32), endOf))
-      heads.push(...rows);
+    for await (const { rows } of pagesByKey(read, CHAINS_TOGETHER, NOWHERE, endOf)) heads.push(...rows);
     return heads;
+  }
+
+  /** A statement for each chain. */
+  async #headsOneByOne(): Promise<readonly Uint8Array[]> {
+    const heads: Uint8Array[] = [];
+    let begin = NOWHERE;
+    let end = NOWHERE;
+    for (;;) {
+      const found = await this.#read(
+        () => this.#texts.around(begin, end),
+        (row) => this.#texts.position(row),
+      );
+      const isBeyond = (position: Uint8Array): boolean => Buffer.compare(position, end) > 0;
+      const head = found.find((position) => !isBeyond(position));
+      if (head !== undefined) heads.push(head);
+      const next = found.find(isBeyond);
+      if (next === undefined) return heads;
+      begin = next;
+      end = endOf(next);
+    }
   }
 
   addSubjects(subjects: readonly AuditSubject[]): Promise<void> {

@@ -96,10 +96,14 @@ export class AuditTexts {
     );
   }
 
-  /** From chain to chain along the primary key, because a GROUP BY would read every event. */
-  heads(after: Uint8Array, limit: number): Statement {
+  /**
+   * From chain to chain along the primary key, because a GROUP BY would read every event. Null where the database cannot:
+   * see {@link around}.
+   */
+  heads(after: Uint8Array, limit: number): Statement | null {
     const { audit } = this.#names();
     const { endOfChain } = this.#portable;
+    if (endOfChain === null) return null;
     const end = endOfChain("c.first", CHAIN_BYTES);
     const next = (condition: string): string =>
       `(SELECT e.id FROM ${audit} e WHERE e.id > ${condition} ORDER BY e.id LIMIT 1)`;
@@ -109,6 +113,16 @@ export class AuditTexts {
         `WHERE c.first IS NOT NULL AND c.place < ${limit}) SELECT ${this.#portable.bytes("id")} FROM ` +
         `(SELECT ${head} AS id FROM c WHERE c.first IS NOT NULL) h LIMIT ${limit}`,
       [after],
+    );
+  }
+
+  /** The last event from `begin` through `end`, and the first after it. */
+  around(begin: Uint8Array, end: Uint8Array): Statement {
+    const { audit } = this.#names();
+    return this.#read(
+      `SELECT ${this.#portable.bytes("id")} FROM (SELECT id FROM (SELECT e.id FROM ${audit} e WHERE e.id >= ? AND e.id <= ? ORDER BY e.id DESC LIMIT 1) l ` +
+        `UNION ALL SELECT id FROM (SELECT e.id FROM ${audit} e WHERE e.id > ? ORDER BY e.id LIMIT 1) n) h`,
+      [begin, end, end],
     );
   }
 

@@ -18,8 +18,11 @@ export interface Portable {
   readonly bind: (bytes: Uint8Array) => Uint8Array;
   /** Ends a SELECT whose rows are deleted in the same transaction. */
   readonly forUpdate: string;
-  /** The first `length` bytes of an expression, followed by eight bytes 255. */
-  readonly endOfChain: (expression: string, length: number) => string;
+  /**
+   * The first `length` bytes of an expression, followed by eight bytes 255. Null where a subquery that depends on an outer row
+   * does not seek in an index: MySQL and MariaDB read it from its start for every chain.
+   */
+  readonly endOfChain: ((expression: string, length: number) => string) | null;
 }
 
 /** The same statement for every list of up to a power of two: the last value is repeated. */

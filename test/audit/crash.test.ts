@@ -52,7 +52,8 @@ describe.each(databases.filter(({ name }) => name !== "better-sqlite3"))(
       () =>
         opened(database, async (store, options) => {
           const acknowledged: string[] = [];
-          for (let round = 0; round < ROUNDS; round++) {
+          // On a busy machine, a round may acknowledge only a few.
+          for (let round = 0; round < ROUNDS || (acknowledged.length <= 10 && round < 10); round++) {
             acknowledged.push(...(await runRound(options, { workers: 3, killed: 2, within: 700 })));
           }
           expect(acknowledged.length).toBeGreaterThan(10);

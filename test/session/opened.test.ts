@@ -257,7 +257,8 @@ for (const database of databases) {
         rows.map(({ id }) => id),
         rows,
       );
-      expect(read.map((row, n) => row!.data === rows[n]!.data)).toEqual([true, true, false]);
+      expect(read.slice(0, 2).map((row, n) => row!.data === rows[n]!.data)).toEqual([true, true]);
+      expect(read[2]!.data).toEqual(rows[2]!.data);
       const [alone] = await store.read([rows[1]!.id], [rows[1]!]);
       expect(alone!.data).toBe(rows[1]!.data);
     });

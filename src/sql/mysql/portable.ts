@@ -14,5 +14,5 @@ export const mysqlPortable: Portable = {
   bind: asBuffer,
   integer: (column) => column,
   forUpdate: " FOR UPDATE",
-  endOfChain: (expression, length) => `CONCAT(LEFT(${expression}, ${length}), X'FFFFFFFFFFFFFFFF')`,
+  endOfChain: null,
 };
