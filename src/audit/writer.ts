@@ -120,7 +120,7 @@ export class Writer {
     if (entries.some(({ change }) => change !== null)) return await this.#queue(entries);
     if (this.#queued >= MOST_QUEUED) {
       throw new StoreOverloadedError(
-        `${MOST_QUEUED} events wait for the audit trail, so this one was not recorded. The database is slower than they come.`,
+        `${MOST_QUEUED} events already wait for the audit trail, so this one was not recorded. They arrive faster than the database stores them: retry later, and limit the rate of what causes them.`,
       );
     }
     this.#queued += entries.length;

@@ -10,7 +10,7 @@ import { readEvents } from "../../src/audit/reading.ts";
 import { createSessionManager, generateKey, memoryStore, StoreUnavailableError } from "../../src/index.ts";
 import { Writer } from "../../src/audit/writer.ts";
 import { chainOf, positionOf } from "../../src/store/audit.ts";
-import { login, world } from "./world.ts";
+import { login, world, type World } from "./world.ts";
 import type { AuditEvent } from "../../src/audit/events.ts";
 import type { Trail } from "../../src/audit/trail.ts";
 import type { SessionManager } from "../../src/manager.ts";
@@ -51,6 +51,19 @@ const down = (): never => {
 async function eventsOf(trail: Trail): Promise<readonly AuditEvent[]> {
   const { subjects } = await trail.engine();
   return await readEvents(await trail.settings.store.find({ limit: 10_000 }), subjects);
+}
+
+/** @param timeout milliseconds after which it gives a batch up */
+async function writerOf(it: World, store: SessionStore, timeout: number): Promise<Writer> {
+  const { subjects } = await it.trail(store).engine();
+  return new Writer({
+    store: store.audit!,
+    keys: it.keys,
+    subjects,
+    clock: () => it.now,
+    timeout,
+    process: {},
+  });
 }
 
 async function all(sessions: SessionManager): Promise<AuditEvent[]> {
@@ -107,15 +120,7 @@ describe("audit trail: failures of the store", () => {
       await pause(5);
       underWay--;
     };
-    const { subjects } = await it.trail(store).engine();
-    const writer = new Writer({
-      store: store.audit!,
-      keys: it.keys,
-      subjects,
-      clock: () => it.now,
-      timeout: 40,
-      process: {},
-    });
+    const writer = await writerOf(it, store, 40);
     const drafts = () => [{ type: "logout" } as const];
     const entry = { change: { kind: "delete", id: new Uint8Array(32) } as const, whos: [], drafts };
     await Promise.all(Array.from({ length: 60 }, () => writer.write([entry])));
@@ -127,15 +132,7 @@ describe("audit trail: failures of the store", () => {
     const { store, before } = failing();
     const it = world();
     const held = Promise.withResolvers<void>();
-    const { subjects } = await it.trail(store).engine();
-    const writer = new Writer({
-      store: store.audit!,
-      keys: it.keys,
-      subjects,
-      clock: () => it.now,
-      timeout: 20,
-      process: {},
-    });
+    const writer = await writerOf(it, store, 20);
     const entry = (user: string) => ({ change: null, whos: [{ user }], drafts: () => [login(user)] });
     before.subjectsOf = () => held.promise;
     const slow = writer.write([entry("1")]);
@@ -155,15 +152,7 @@ describe("audit trail: failures of the store", () => {
     const it = world();
     const held = Promise.withResolvers<void>();
     const committing = Promise.withResolvers<void>();
-    const { subjects } = await it.trail(store).engine();
-    const writer = new Writer({
-      store: store.audit!,
-      keys: it.keys,
-      subjects,
-      clock: () => it.now,
-      timeout: 20,
-      process: {},
-    });
+    const writer = await writerOf(it, store, 20);
     const entry = (user: string) => ({ change: null, whos: [{ user }], drafts: () => [login(user)] });
     before.subjectsOf = () => held.promise;
     const slow = writer.write([entry("1")]);
