@@ -30,6 +30,7 @@ export function raceSuite(
   interleavings: number = name === "memory" ? 2_000 : 200,
   further: Pick<SessionManagerOptions<Data>, "audit" | "storeTimeout"> = {},
   making: Making = unbound,
+  firstSeed = 1,
 ): void {
   // Enough for the slowest driver.
   const timeout = Math.max(120_000, interleavings * 600);
@@ -132,7 +133,7 @@ export function raceSuite(
   ): Promise<void> {
     const plain = manager();
     const orders = new Set<string>();
-    for (let seed = 1; seed <= interleavings; seed++) {
+    for (let seed = firstSeed; seed < firstSeed + interleavings; seed++) {
       now = 1_700_000_000_000;
       const scheduler = new Scheduler(seed);
       const saving = manager(scheduler.over(held.store, "save"), {
@@ -189,7 +190,7 @@ export function raceSuite(
     act: (session: Session, commit: () => Promise<string | null>) => Promise<Done>,
     check: (outcome: { cookie: string; done: readonly Done[]; seed: number }) => Promise<void>,
   ): Promise<void> {
-    for (let seed = 1; seed <= Math.min(interleavings, 300); seed++) {
+    for (let seed = firstSeed; seed < firstSeed + Math.min(interleavings, 300); seed++) {
       const scheduler = new Scheduler(seed);
       const cookie = await begin(manager());
       const done: Done[] = [];

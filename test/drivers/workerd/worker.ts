@@ -11,26 +11,35 @@ import { empty } from "../../session/empty.ts";
 import { testKeys } from "../../session/doubles.ts";
 import { collect, test, type Collected } from "./runner.ts";
 import { write } from "../../../src/sql/statement.ts";
-import type { SessionManagerOptions } from "../../../src/options.ts";
 import type { SqlStore } from "../../../src/sql/sql-store.ts";
 
 interface Environment {
   readonly DB: never;
   readonly HYPERDRIVE: { readonly connectionString: string };
-  readonly ROUNDS: string;
   readonly HOLDER: {
     idFromName(name: string): never;
     get(id: never): { fetch(request: Request): Promise<Response> };
   };
 }
 
+/** Which interleavings a request runs. */
+interface Seeds {
+  readonly first: number;
+  readonly count: number;
+}
+
+interface Suites {
+  readonly contract: readonly Collected[];
+  readonly races: readonly Collected[];
+}
+
+function seedsOf(request: Request): Seeds {
+  const { searchParams } = new URL(request.url);
+  return { first: Number(searchParams.get("first")), count: Number(searchParams.get("count")) };
+}
+
 /** A store on tables that are emptied by their rows. */
-function suites(
-  name: string,
-  rounds: number,
-  open: () => SqlStore,
-  limits: Pick<SessionManagerOptions, "storeTimeout"> = {},
-): readonly Collected[] {
+function suites(name: string, seeds: Seeds, open: () => SqlStore): Suites {
   const clean = async (): Promise<void> => {
     const store = open();
     await empty(store);
@@ -58,19 +67,22 @@ function suites(
         await store.migrate();
         return { store, drop: () => empty(store) };
       },
-      rounds,
-      limits,
+      seeds.count,
+      {},
+      undefined,
+      seeds.first,
     ),
   );
-  return [...contract, ...races];
+  return { contract, races };
 }
 
-async function answer(request: Request, tests: readonly Collected[]): Promise<Response> {
+async function answer(request: Request, { contract, races }: Suites): Promise<Response> {
   const { searchParams } = new URL(request.url);
   const asked = searchParams.get("test");
-  if (asked === null) return Response.json(tests.map(({ name }) => name));
+  const namesOf = (tests: readonly Collected[]): string[] => tests.map(({ name }) => name);
+  if (asked === null) return Response.json({ contract: namesOf(contract), races: namesOf(races) });
   try {
-    await tests[Number(asked)]!.run();
+    await [...contract, ...races][Number(asked)]!.run();
     return new Response("passed");
   } catch (error) {
     return new Response(
@@ -83,21 +95,16 @@ async function answer(request: Request, tests: readonly Collected[]): Promise<Re
 }
 
 export class Holder extends DurableObject<Environment> {
-  readonly #tests: readonly Collected[];
+  readonly #storage: never;
 
   constructor(context: { storage: never }, environment: Environment) {
     super(context as never, environment);
-    this.#tests = suites(
-      "Durable Object",
-      Number(environment.ROUNDS),
-      () => durableObjectStore(context.storage, { table: "sessions_in_object" }),
-      // The race suite makes thousands of managers in a minute, each with timers of this length; workerd allows 10,000.
-      { storeTimeout: "10 s" },
-    );
+    this.#storage = context.storage;
   }
 
   override fetch(request: Request): Promise<Response> {
-    return answer(request, this.#tests);
+    const open = () => durableObjectStore(this.#storage, { table: "sessions_in_object" });
+    return answer(request, suites("Durable Object", seedsOf(request), open));
   }
 }
 
@@ -138,13 +145,11 @@ export default {
     if (pathname === "/hyperdrive") return await overHyperdrive(request, environment);
     if (pathname === "/object") {
       const { HOLDER } = environment;
-      return await HOLDER.get(HOLDER.idFromName("one")).fetch(request);
+      // Of its own for each range of seeds, because an object's timers count together.
+      return await HOLDER.get(HOLDER.idFromName(`from ${seedsOf(request).first}`)).fetch(request);
     }
-    const rounds = Number(environment.ROUNDS);
-    return await answer(
-      request,
-      suites("D1", rounds, () => d1Store(environment.DB, { table: "sessions_of_suite" })),
-    );
+    const open = () => d1Store(environment.DB, { table: "sessions_of_suite" });
+    return await answer(request, suites("D1", seedsOf(request), open));
   },
 };
 
