@@ -267,8 +267,12 @@ function reasonOf(error: unknown, file: string): string {
     return "This Node does not read TypeScript: use Node 22.18 or later, or write the configuration as .mjs.";
   }
   if (!(error instanceof Error)) return `it threw ${inspect(error)}.`;
-  const place = error instanceof SyntaxError ? (placeIn(error.stack) ?? placeFound(file)) : null;
-  return place === null ? error.message : `${error.message} (${place})`;
+  // Deno's message goes on with the line, and ends with its place.
+  const [message, found] = /^(.*)\n[^]*\n\s+at (?:file:\/\/)?(\S+)$/.exec(error.message)?.slice(1) ?? [
+    error.message,
+  ];
+  const place = found ?? (error instanceof SyntaxError ? (placeIn(error.stack) ?? placeFound(file)) : null);
+  return place === null ? message! : `${message} (${place})`;
 }
 
 /** "file:line", which Node puts before the stack of some errors in a program's text. */

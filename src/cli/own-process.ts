@@ -8,9 +8,31 @@ import type { Terminal } from "./terminal.ts";
  */
 export function ownOutput(): Terminal["out"] {
   const { stdout, stderr } = process;
-  const write = stdout.write.bind(stdout);
+  const write = reporting(stdout);
   stdout.write = stderr.write.bind(stderr);
   return Object.create(stdout, { write: { value: write } }) as NodeJS.WriteStream;
+}
+
+/**
+ * Writes to a stream, and reports a failure as Node does: as an event, and to the callback. Deno throws where standard
+ * output is a file that cannot be written, and keeps all later writes in its buffer.
+ */
+function reporting(stream: NodeJS.WriteStream): NodeJS.WriteStream["write"] {
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+  let failure: Error | null = null;
+  return (...args: unknown[]) => {
+    if (failure === null) {
+      try {
+        return write(...args);
+      } catch (error) {
+        failure = error as Error;
+        stream.emit("error", failure);
+      }
+    }
+    const done = args.at(-1);
+    if (typeof done === "function") setImmediate(() => void done(failure));
+    return true;
+  };
 }
 
 /**

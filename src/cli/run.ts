@@ -4,7 +4,7 @@ import { runCommand } from "./program.ts";
 import { processTerminal } from "./terminal.ts";
 
 const { stdout, stderr } = process;
-let lost: Error | null = null;
+let lost: NodeJS.ErrnoException | null = null;
 // A reader that closes the pipe (head) misses the rest. The work goes on, and its exit code tells how it ended.
 stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") lost ??= error;
@@ -17,7 +17,9 @@ let exitCode = await runCommand(process.argv.slice(2), { ...processTerminal(), o
 // A pool that the configuration made is its owner's, who is not here to end it: it would keep the process alive.
 await written(out);
 if (lost !== null) {
-  stderr.write(`Error: The output could not be written: ${(lost as Error).message}.\n`);
+  const { code = "", message } = lost as NodeJS.ErrnoException;
+  const reason = message.startsWith(code) ? message : `${code}: ${message}`;
+  stderr.write(`Error: The output could not be written: ${reason}.\n`);
   exitCode ||= exitCodes.failed;
 }
 await written(stderr);
