@@ -238,7 +238,8 @@ export class Subjects {
     if (content === null) return null;
     const user = typeof content["u"] === "string" ? content["u"] : undefined;
     const secret = new Hmac("sha512", content["k"] as Uint8Array);
-    return { id: row.subject, secret, user, readAt: this.#options.clock() };
+    // A copy: what a driver returns may be part of a large buffer, which it would keep in memory.
+    return { id: new Uint8Array(row.subject), secret, user, readAt: this.#options.clock() };
   }
 
   #content({ subject, userRef, wrapped }: AuditSubject): Record<string, unknown> | null {

@@ -56,6 +56,13 @@ describe("known tokens", () => {
     expect(readKnownToken(ring, known, text)!.id).toBe(readKnownToken(ring, known, text)!.id);
   });
 
+  test("promise 10: what is kept of a token → keeps no buffer of other bytes in memory", () => {
+    const known = new KnownTokens();
+    const { text } = mintToken(ring);
+    readKnownToken(ring, known, text);
+    expect(known.find(known.keyOf(text))!.id.buffer.byteLength).toBe(32);
+  });
+
   test("text that is no token by its form → not even hashed", () => {
     const known = new KnownTokens();
     const keyOf = vi.spyOn(known, "keyOf");

@@ -2,10 +2,10 @@ import { keyOf, sameBytes } from "../shared/bytes.ts";
 import type { SessionRow } from "../store/row.ts";
 import type { BareRow, SessionFormat } from "./format.ts";
 
-/** What an entry takes beside the bytes in it: objects, array buffers, and its place in the map. */
+/** What an entry takes beside the bytes in it: objects, and its place in the map. */
 const OVERHEAD = 600;
 
-/** Bytes of small entries that share a buffer. */
+/** Size of the buffers that small entries share, at most. */
 const SLAB = 65_536;
 
 interface Opened {
@@ -27,9 +27,11 @@ interface Opened {
  * The oldest entries are dropped, half of the memory at a time, unless they were used since.
  */
 export class OpenedRows {
+  /** Of each generation. */
   readonly #most: number;
+  readonly #slabSize: number;
   #young = new Map<string, Opened>();
-  /** Allocated by this generation, for entries that were replaced or dropped since too. */
+  /** Taken by this generation: also by entries that were replaced or dropped, and by the unused ends of its slabs. */
   #youngBytes = 0;
   #old = new Map<string, Opened>();
   #slab: Uint8Array = new Uint8Array(0);
@@ -38,6 +40,7 @@ export class OpenedRows {
   /** @param bytes the memory that entries take at most */
   constructor(bytes: number) {
     this.#most = bytes / 2;
+    this.#slabSize = Math.min(SLAB, Math.floor(bytes / 16));
   }
 
   /** The row with this id as it was opened or sealed last; null for none. */
@@ -80,7 +83,8 @@ export class OpenedRows {
   }
 
   #put(key: string, row: SessionRow, plaintext: Uint8Array): void {
-    const bytes = row.data.length + plaintext.length + OVERHEAD;
+    const { id, data, userRef } = row;
+    const bytes = id.length + data.length + (userRef?.length ?? 0) + plaintext.length + OVERHEAD;
     if (bytes > this.#most) return;
     if (this.#youngBytes + bytes > this.#most) {
       this.#old = this.#young;
@@ -91,16 +95,24 @@ export class OpenedRows {
     }
     this.#youngBytes += bytes;
     this.#old.delete(key);
-    const kept = { ...row, data: this.#copyOf(row.data), client: null };
+    // Every array is copied: 32 bytes of a driver may be part of a buffer of 64 KiB, which they would keep in memory.
+    const kept = {
+      ...row,
+      id: this.#copyOf(id),
+      data: this.#copyOf(data),
+      userRef: userRef && this.#copyOf(userRef),
+      client: null,
+    };
     this.#young.set(key, { row: kept, plaintext: this.#copyOf(plaintext) });
   }
 
   /** A buffer for each would cost more than decrypting it. */
   #copyOf(bytes: Uint8Array): Uint8Array {
     const { length } = bytes;
-    if (length > SLAB / 8) return new Uint8Array(bytes);
+    if (length > this.#slabSize / 8) return new Uint8Array(bytes);
     if (this.#used + length > this.#slab.length) {
-      this.#slab = new Uint8Array(SLAB);
+      this.#youngBytes += this.#slab.length - this.#used;
+      this.#slab = new Uint8Array(this.#slabSize);
       this.#used = 0;
     }
     const copy = this.#slab.subarray(this.#used, this.#used + length);

@@ -51,8 +51,11 @@ export function readKnownToken(keys: KeyRing, known: KnownTokens, text: string):
   const found = known.find(key);
   if (found !== undefined) return new SessionToken(text, found.id, found.stale);
   const token = readToken(keys, text);
-  if (token !== null) known.add(key, { id: token.id, stale: token.stale });
-  return token;
+  if (token === null) return null;
+  // A copy: the id may be part of a buffer of 64 KiB, which it would keep in memory.
+  const id = Buffer.from(new Uint8Array(token.id).buffer);
+  known.add(key, { id, stale: token.stale });
+  return new SessionToken(text, id, token.stale);
 }
 
 /**

@@ -114,6 +114,48 @@ describe("cache", () => {
     expect(opened.known(used.row.id)).not.toBeNull();
   });
 
+  for (const [name, size] of [
+    ["tiny", 20],
+    ["of 300 bytes", 300],
+    ["of an eighth of a shared buffer", 8_192],
+    ["larger than it", 8_193],
+  ] as const) {
+    test(`promise 10: sessions ${name}, whose ids are parts of a driver's large buffers → no more memory is held than the limit`, () => {
+      const limit = 2_000_000;
+      const opened = new OpenedRows(limit);
+      const ids: Uint8Array[] = [];
+      for (let n = 0; n < 10_000; n++) {
+        const packet = new Uint8Array(65_536); // as PostgreSQL's and MySQL's drivers hand out parts of
+        packet[0] = n;
+        packet[1] = n >>> 8;
+        const [id, userRef] = [packet.subarray(0, 32), packet.subarray(32, 64)];
+        const row = {
+          id,
+          userRef,
+          version: n,
+          createdAt: 1,
+          updatedAt: 1,
+          absoluteExpiresAt: 9,
+          expiresAt: 9,
+        };
+        const client = packet.subarray(64, 164);
+        opened.add({ ...row, client, data: packet.subarray(164, 164 + size) }, packet.subarray(0, size));
+        ids.push(id.slice());
+      }
+      const buffers = new Set<ArrayBufferLike>();
+      let found = 0;
+      for (const id of ids) {
+        const row = opened.known(id);
+        if (row === null) continue;
+        found++;
+        for (const bytes of [row.id, row.data, row.userRef, row.client, opened.find(row)])
+          if (bytes) buffers.add(bytes.buffer);
+      }
+      expect(found).toBeGreaterThan(50);
+      expect([...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(limit);
+    });
+  }
+
   test("R42: what an application does to its data → changes nothing in the cache", async () => {
     const sessions = createSessionManager<Data>({ store: memoryStore(), keys: testKeys });
     const session = await sessions.load(null);
