@@ -1,6 +1,6 @@
 /**
- * What the core costs on this machine: `npm run bench`, or `npm run bench -- sqlite` for the tasks with that in their
- * names. Figures of different runs differ with what else the machine does; compare within one run.
+ * What the core costs on this machine: `npm run bench -- --core`, or `node benchmarks/core.ts sqlite` for the tasks with that
+ * in their names. Figures of different runs differ with what else the machine does; compare within one run.
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { arch, cpus } from "node:os";

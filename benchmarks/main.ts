@@ -23,9 +23,9 @@ if (options.dashboard) {
   const names = args.includes("--database") ? options.databases.join(",") : "sqlite,postgres";
   process.exit(run(process.execPath, ["dashboard.ts", names, String(options.filler || 1_000_000)]));
 }
-if (options.start || !(options.core || options.peers)) run(process.execPath, ["start.ts"]);
+if (options.start || !(options.core || options.peers)) runOrExit("start.ts");
 if (options.start) process.exit();
-if (!options.peers) run(process.execPath, ["core.ts"]);
+if (!options.peers) runOrExit("core.ts");
 if (!options.core) {
   if (!existsSync(new URL("node_modules/.package-lock.json", import.meta.url))) {
     console.log("\nInstalling the packages to compare with (benchmarks/package.json)");
@@ -37,6 +37,11 @@ if (!options.core) {
     }
   }
   process.exitCode = run(process.execPath, [`${folder}peers.ts`, ...args], process.cwd());
+}
+
+function runOrExit(file: string): void {
+  const status = run(process.execPath, [file]);
+  if (status !== 0) process.exit(status);
 }
 
 function run(program: string, given: readonly string[], cwd = folder): number {

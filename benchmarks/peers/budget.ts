@@ -49,17 +49,24 @@ const rules: readonly Rule[] = [
   { part: "commit", file: /\/src\/sealing\/sealer\./, name: /seal/ },
   { part: "decryption", file: /\/src\/session\/opened\./ },
   { part: "decoding", file: /\/src\/codec\/codec\./, name: /^decode/ },
-  { part: "change detection", file: /\/src\/session\/(?:unchanged|settled)\.|\/src\/codec\/equal\./ },
+  { part: "change detection", file: /\/src\/session\/(?:unchanged|settled)\.|\/src\/codec\/snapshot\./ },
+  // The drop-in store compares too.
+  { part: "change detection", file: /\/src\/codec\/codec\./, name: /^encodesTo$/ },
   // Encoding serves commits and the detection of changes.
   { part: null, file: /\/src\/(?:codec|sealing|shared|telemetry)\/|\/src\/session\/native-format\./ },
   { part: "commit", file: /\/src\/session\/(?:commit|writes|write-engine|group-commit|merge)\./ },
   { part: "statement", file: /\/src\/(?:sql|batching|store)\// },
   {
     part: "statement",
-    file: /\/node_modules\/(?:pg|pg-pool|pg-protocol|mysql2|redis|@redis)\/|^node:sqlite/,
+    file: /\/node_modules\/(?:pg|pg-pool|pg-protocol|mysql2|redis|@redis|knex|tarn|better-sqlite3)\/|^node:sqlite/,
   },
+  // What other libraries read and sign cookies with.
+  { part: "token", file: /\/node_modules\/(?:cookie|cookies|cookie-signature|keygrip)\// },
   { part: "response", file: /\/src\/adapters\/|\/node_modules\/(?:on-headers|express-session)\// },
-  { part: "session, other", file: /\/src\/|\/node_modules\/(?:connect-|memorystore|cookie-session|iron-)/ },
+  {
+    part: "session, other",
+    file: /\/src\/|\/node_modules\/(?:connect-|memorystore|cookie-session|iron-|express-mysql-session|better-sqlite3-session-store)/,
+  },
   { part: "application", file: /\/peers\/http-server\.|\/node_modules\// },
 ];
 

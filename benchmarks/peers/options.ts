@@ -1,4 +1,7 @@
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { smallestSize } from "./sample.ts";
 
 export const databaseNames = ["postgres", "mysql", "mariadb", "sqlite"] as const;
 export type DatabaseName = (typeof databaseNames)[number];
@@ -35,8 +38,8 @@ export const usage = `usage: npm run bench -- [options]
   --database LIST           ${databaseNames.join(",")}
   --operation LIST          ${operationNames.join(",")}
   --callers 1,16,64,256     callers at once, at the stores
-  --size 300,4096           bytes of JSON in a session
-  --only LIST               candidates with one of these in their names
+  --size 300,4096           bytes of JSON in a session, at least ${smallestSize}; over HTTP, the first of them
+  --only LIST               candidates with one of these in their names, as the tables have them
   --rounds 5  --seconds 0.4 how often and how long each is measured
   --rows 5000               sessions in each store that are asked for
   --filler 0                more rows beside them that nobody asks for (1000000: a large table), where a store can be filled
@@ -76,27 +79,42 @@ export function readOptions(args: readonly string[]): Options & {
   help: boolean;
 } {
   const { values } = parseArgs({ args: [...args], options: settings });
+  const given = (name: string): boolean =>
+    args.some((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
+  const modes = (["core", "peers", "audit", "dashboard", "start"] as const).filter((mode) => values[mode]);
+  if (modes.length > 1)
+    throw new Error(`Give one of --${modes.join(" and --")}, or run them one after another.`);
+  const databases = chosen("database", values.database, databaseNames);
+  const unfit = databases.filter((name) => name !== "sqlite" && name !== "postgres");
+  if (values.dashboard && given("database") && unfit.length > 0)
+    throw new Error(`--dashboard measures sqlite and postgres, not ${unfit.join(" and ")}.`);
+  const levels = chosen("level", values.level, ["store", "http"] as const);
+  if (values.profile && !levels.includes("http"))
+    throw new Error("--profile takes profiles of HTTP servers. Add http to --level.");
+  const output =
+    values.output === "-" ? null : (values.output ?? new URL("../RESULTS.md", import.meta.url).pathname);
+  if (output !== null && !existsSync(dirname(resolve(output))))
+    throw new Error(`--output: there is no folder ${dirname(resolve(output))}.`);
   return {
     core: values.core,
     peers: values.peers,
     start: values.start,
     audit: values.audit,
     dashboard: values.dashboard,
-    events: number("events", values.events),
+    events: whole("events", values.events),
     help: values.help,
-    levels: chosen("level", values.level, ["store", "http"] as const),
-    databases: chosen("database", values.database, databaseNames),
+    levels,
+    databases,
     operations: chosen("operation", values.operation, operationNames),
-    callers: numbers("callers", values.callers),
-    sizes: numbers("size", values.size),
-    rounds: number("rounds", values.rounds),
+    callers: some("callers", list(values.callers)).map((part) => whole("callers", part)),
+    sizes: some("size", list(values.size)).map((part) => whole("size", part, smallestSize)),
+    rounds: whole("rounds", values.rounds),
     seconds: number("seconds", values.seconds),
-    rows: number("rows", values.rows),
-    filler: values.filler === "0" ? 0 : number("filler", values.filler),
-    only: list(values.only),
+    rows: whole("rows", values.rows),
+    filler: whole("filler", values.filler, 0),
+    only: given("only") ? some("only", list(values.only)) : [],
     profile: values.profile,
-    output:
-      values.output === "-" ? null : (values.output ?? new URL("../RESULTS.md", import.meta.url).pathname),
+    output,
   };
 }
 
@@ -108,19 +126,28 @@ function list(text: string): string[] {
 }
 
 function chosen<Name extends string>(option: string, text: string, names: readonly Name[]): Name[] {
-  const asked = list(text);
+  const asked = some(option, list(text));
   const unknown = asked.filter((name) => !names.includes(name as Name));
   if (unknown.length > 0)
     throw new Error(`--${option} knows ${names.join(", ")}, not ${unknown.join(", ")}.`);
   return asked as Name[];
 }
 
-function numbers(option: string, text: string): number[] {
-  return list(text).map((part) => number(option, part));
+/** An empty list would measure nothing, and replace the results by an empty report. */
+function some(option: string, parts: string[]): string[] {
+  if (parts.length === 0) throw new Error(`--${option} takes a list with at least one element.`);
+  return parts;
+}
+
+function whole(option: string, text: string, least = 1): number {
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new Error(`--${option} takes whole numbers from ${least}, not "${text}".`);
+  return value;
 }
 
 function number(option: string, text: string): number {
   const value = Number(text);
-  if (!(value > 0)) throw new Error(`--${option} takes numbers above 0, not ${text}.`);
+  if (!(value > 0 && value < Infinity)) throw new Error(`--${option} takes numbers above 0, not "${text}".`);
   return value;
 }

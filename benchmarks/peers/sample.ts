@@ -10,17 +10,22 @@ const words =
     " ",
   );
 
+const cartOf = (visits: number) => ({
+  visits,
+  locale: "en-GB",
+  cart: [
+    { sku: "sencha-uji", quantity: 2, cents: 1450, addedAt: "2026-03-01T09:30:00.125Z" },
+    { sku: "dong-ding", quantity: 1, cents: 1890, addedAt: "2026-03-01T09:31:12.750Z" },
+  ],
+  notes: "",
+});
+
+/** Bytes of JSON of the cart alone. */
+export const smallestSize = JSON.stringify(cartOf(1000)).length;
+
 /** An object of so many bytes of JSON: a cart, and words of no pattern for the rest. */
 export function contentOf(bytes: number, visits = 1000): Content {
-  const content = {
-    visits,
-    locale: "en-GB",
-    cart: [
-      { sku: "sencha-uji", quantity: 2, cents: 1450, addedAt: "2026-03-01T09:30:00.125Z" },
-      { sku: "dong-ding", quantity: 1, cents: 1890, addedAt: "2026-03-01T09:31:12.750Z" },
-    ],
-    notes: "",
-  };
+  const content = cartOf(visits);
   let notes = "";
   let state = 1;
   while (notes.length < bytes) {

@@ -75,6 +75,32 @@ test("budget: encoding → belongs to the detection of changes or to the commit,
   expect(budget).toMatchObject({ "change detection": 1, commit: 1, decoding: 1 });
 });
 
+test("budget: the drop-in store compares a session → belongs to the detection of changes", () => {
+  const profile = profileOf([
+    ["touchUnchanged", src("adapters/drop-in/drop-in-sessions.ts")],
+    ["encodesTo", src("session/native-format.ts")],
+    ["encodesTo", src("codec/codec.ts")],
+    ["content", src("codec/writer.ts")],
+  ]);
+  expect(budgetOf(profile, 5)["change detection"]).toBe(5);
+});
+
+test("budget: what other libraries sign cookies with, and their drivers → token and statement, not the application", () => {
+  const of = (path: string): string => `file:///package/benchmarks/node_modules/${path}`;
+  const handler = ["handle", of("express/lib/application.js")] as const;
+  const parts = (path: string) => {
+    const budget = budgetOf(profileOf([[...handler], ["work", of(path)]]), 1);
+    return Object.entries(budget).flatMap(([part, time]) => (time > 0 ? [part] : []));
+  };
+  expect(parts("cookie-signature/index.js")).toEqual(["token"]);
+  expect(parts("keygrip/index.js")).toEqual(["token"]);
+  expect(parts("better-sqlite3/lib/database.js")).toEqual(["statement"]);
+  expect(parts("knex/lib/client.js")).toEqual(["statement"]);
+  expect(parts("express-mysql-session/index.js")).toEqual(["session, other"]);
+  expect(parts("better-sqlite3-session-store/src/index.js")).toEqual(["session, other"]);
+  expect(parts("router/index.js")).toEqual(["application"]);
+});
+
 test("budget: idle time → counts for nothing", () => {
   const profile = profileOf([["(idle)", ""]], [["run", src("sql/postgres/driver.ts")]]);
   expect(budgetOf(profile, 50).statement).toBe(50);
