@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, "..");
 test("repository: folders at the top → those of the project, no cache or output", () => {
   const tracked = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).trim().split("\n");
   const folders = new Set(tracked.filter((path) => path.includes("/")).map((path) => path.split("/")[0]!));
-  expect([...folders].sort()).toEqual([
+  expect([...folders].toSorted()).toEqual([
     ".ci",
     "benchmarks",
     "decisions",

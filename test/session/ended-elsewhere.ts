@@ -1,15 +1,22 @@
 /** Sessions that another process ends between two requests of this one, which has them in its cache. */
 import assert from "node:assert/strict";
 import { fork, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createSessionManager, type SessionManager } from "../../src/index.ts";
 import { settingsOf } from "../../src/manager.ts";
 import { idOf } from "../../src/session/handle.ts";
+import { WORTH_ASKING } from "../../src/sql/known-rows.ts";
 import { openPlace, type Place } from "./place.ts";
 import { cookieOf, testKeys } from "./doubles.ts";
 
 export const endings = ["destroy", "revoke", "revokeAll", "regenerate", "reset", "login"] as const;
 export type Ending = (typeof endings)[number];
+
+interface Data {
+  n?: number;
+  text?: string;
+}
 
 export interface EndTask {
   readonly ending: Ending;
@@ -17,7 +24,14 @@ export interface EndTask {
   readonly users: readonly string[];
 }
 
-const together = 60;
+/** So that the 240 of the test end in each of the six ways. */
+const together = 40;
+
+/**
+ * Every other session is large enough for the database to compare it with what this process knows, instead of sending it.
+ * The text does not compress.
+ */
+const textOf = (n: number): string => (n % 2 === 0 ? "" : randomBytes(WORTH_ASKING).toString("base64"));
 
 /**
  * Ends `count` sessions in another process, each between a request that found it in this process's cache and the next
@@ -33,7 +47,7 @@ export async function endElsewhere(
     execArgv: ["--disable-warning=ExperimentalWarning"],
   });
   await once(child, "message");
-  const sessions = createSessionManager<{ n?: number }>({ store: openPlace(place), keys: testKeys });
+  const sessions = createSessionManager<Data>({ store: openPlace(place), keys: testKeys });
   try {
     for (let done = 0, turn = 0; done < count; done += together, turn++) {
       const ending = endings[turn % endings.length]!;
@@ -48,7 +62,7 @@ export async function endElsewhere(
 }
 
 async function endSome(
-  sessions: SessionManager<{ n?: number }>,
+  sessions: SessionManager<Data>,
   child: ChildProcess,
   ending: Ending,
   from: number,
@@ -56,20 +70,27 @@ async function endSome(
 ): Promise<void> {
   const { opened } = settingsOf(sessions as SessionManager<never>);
   const numbers = Array.from({ length: count }, (_, n) => from + n);
+  const texts = numbers.map(textOf);
   const users = numbers.map((n) => `user ${n}`);
   const cookies = await Promise.all(
-    numbers.map(async (n) => {
+    numbers.map(async (n, index) => {
       const session = await sessions.load(null);
       session.login(`user ${n}`);
-      session.data.n = n;
+      Object.assign(session.data, { n, text: texts[index] });
       return cookieOf(await sessions.commit(session));
     }),
   );
   for (let request = 0; request < 2; request++) {
     const found = await Promise.all(cookies.map((cookie) => sessions.load(cookie)));
     for (const [index, session] of found.entries()) {
-      assert.equal(session.data.n, numbers[index]);
-      assert.notEqual(opened!.known(idOf(session.handle)!), null, "the session is in the cache");
+      assert.deepEqual(session.data, { n: numbers[index], text: texts[index] });
+      const known = opened!.known(idOf(session.handle)!);
+      assert.notEqual(known, null, "the session is in the cache");
+      assert.equal(
+        known!.data.length > WORTH_ASKING,
+        texts[index] !== "",
+        "large ones are compared by the database",
+      );
     }
   }
   child.send({ ending, cookies, users } satisfies EndTask);
