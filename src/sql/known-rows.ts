@@ -23,10 +23,11 @@ export class KnownRows {
   }
 
   /** Null where there are none that are worth asking for. */
-  static of(ids: readonly Uint8Array[], known: readonly (SessionRow | null)[] | undefined): KnownRows | null {
+  static of(known: readonly (SessionRow | null)[] | undefined): KnownRows | null {
     let rows: Map<string, SessionRow> | null = null;
-    known?.forEach((row, index) => {
-      if (row !== null && row.data.length > WORTH_ASKING) (rows ??= new Map()).set(keyOf(ids[index]!), row);
+    known?.forEach((row) => {
+      // By its own id: whatever was asked for in its place, its data is not another row's.
+      if (row !== null && row.data.length > WORTH_ASKING) (rows ??= new Map()).set(keyOf(row.id), row);
     });
     return rows && new KnownRows(rows);
   }
@@ -41,17 +42,18 @@ export class KnownRows {
   }
 }
 
-const digests = new WeakMap<Uint8Array, Buffer>();
+/** By row, and not by its data: rows of two ids may share one array. */
+const digests = new WeakMap<SessionRow, Buffer>();
 
 /**
  * SHA-256 over id and data: what a server compares with its own. The id is in it, so that data moved from one row to
  * another is not taken for what was known of either.
  */
-export function digestOf({ id, data }: SessionRow): Buffer {
-  let digest = digests.get(data);
+export function digestOf(row: SessionRow): Buffer {
+  let digest = digests.get(row);
   if (digest === undefined) {
-    digest = createHash("sha256").update(id).update(data).digest();
-    digests.set(data, digest);
+    digest = createHash("sha256").update(row.id).update(row.data).digest();
+    digests.set(row, digest);
   }
   return digest;
 }

@@ -330,8 +330,7 @@ export class SqlStore implements SessionStore {
   ): Promise<(SessionRow | null)[]> {
     if (!ids.every((id) => this.#isId(id))) return await this.#readAmong(ids, known);
     if (ids.length === 0) return [];
-    const asked =
-      this.#asksForChanges && this.#dialect.comparesData !== false ? KnownRows.of(ids, known) : null;
+    const asked = this.#asksForChanges && this.#dialect.comparesData !== false ? KnownRows.of(known) : null;
     if (ids.length === 1 && asked === null) {
       const row = (await this.database.run(this.#dialect.read(ids))).rows[0];
       return [row ? this.#dialect.decode(row, known?.[0]) : null];

@@ -304,5 +304,47 @@ for (const database of databases) {
       const [alone] = await store.read([rows[1]!.id], [rows[1]!]);
       expect(alone!.data).toBe(rows[1]!.data);
     });
+
+    test("promise 6: known rows that differ from the stored ones in any way → the stored ones are read", async () => {
+      await using created = await database.createStore();
+      await migrate(created.store);
+      const { store } = created;
+      const sizes = [100, 354, 2_000, 5_000, 40_000];
+      const rows = sizes.map((size, n): SessionRow => {
+        const times = { createdAt: 1, updatedAt: 2, absoluteExpiresAt: 9_000, expiresAt: 8_000 };
+        const [id, userRef] = [
+          new Uint8Array(32).fill(n + 1),
+          n % 2 === 0 ? null : new Uint8Array(32).fill(9),
+        ];
+        return { id, data: new Uint8Array(size).fill(n + 1), version: 7, userRef, ...times, client: null };
+      });
+      await store.insert(rows.filter((_, n) => n !== 3)); // the fourth has ended
+      const stored = rows.map((row, n) => (n === 3 ? null : row));
+      const ids = rows.map(({ id }) => id);
+      const forged: Record<string, (row: SessionRow, n: number) => SessionRow | null> = {
+        "the same": (row) => row,
+        none: () => null,
+        "every other": (row, n) => (n % 2 === 0 ? row : null),
+        "the first byte": (row) => ({ ...row, data: row.data.with(0, 200) }),
+        "the last byte": (row) => ({ ...row, data: row.data.with(-1, 200) }),
+        "one byte more": (row) => ({ ...row, data: new Uint8Array([...row.data, row.data[0]!]) }),
+        "one byte less": (row) => ({ ...row, data: row.data.slice(1) }),
+        "only other times and another version": (row) => ({ ...row, version: 8, updatedAt: 5, expiresAt: 5 }),
+        "another user, or none": (row) => ({
+          ...row,
+          userRef: row.userRef ? null : new Uint8Array(32).fill(9),
+        }),
+        "the data of another row": (row, n) => ({ ...row, data: rows[(n + 1) % rows.length]!.data }),
+        "another row": (_, n) => rows[(n + 1) % rows.length]!,
+      };
+      const plain = (found: readonly (SessionRow | null)[]) =>
+        found.map((row) => row && { ...row, data: Buffer.from(row.data).toString("hex") });
+      for (const [name, forge] of Object.entries(forged)) {
+        const known = rows.map(forge);
+        expect(plain(await store.read(ids, known)), name).toEqual(plain(stored));
+        for (const [n, id] of ids.entries())
+          expect(plain(await store.read([id], [known[n]!])), `${name}, alone`).toEqual(plain([stored[n]!]));
+      }
+    });
   });
 }
