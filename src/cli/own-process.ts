@@ -1,3 +1,4 @@
+import { Console } from "node:console";
 import { writeSync } from "node:fs";
 import { exitCodes } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
@@ -10,6 +11,8 @@ export function ownOutput(): Terminal["out"] {
   const { stdout, stderr } = process;
   const write = reporting(stdout);
   stdout.write = stderr.write.bind(stderr);
+  // Bun's and Deno's console does not write through process.stdout.
+  globalThis.console = new Console(stderr);
   return Object.create(stdout, { write: { value: write } }) as NodeJS.WriteStream;
 }
 

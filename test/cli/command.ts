@@ -23,6 +23,8 @@ export class Folder {
   readonly path: string = mkdtempSync(join(tmpdir(), "stored-session-cli-"));
   env: Record<string, string> = {
     PATH: process.env["PATH"] ?? "",
+    // The oldest Node reads TypeScript only if told to.
+    ...(process.env["NODE_OPTIONS"] !== undefined && { NODE_OPTIONS: process.env["NODE_OPTIONS"] }),
     // Reading all the sources takes most of a command's time otherwise.
     NODE_COMPILE_CACHE: join(tmpdir(), "stored-session-compile-cache"),
   };

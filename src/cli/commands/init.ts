@@ -273,6 +273,7 @@ function ignore(terminal: Terminal, names: readonly string[]): void {
   const missing = names.filter((name) => !known.has(name));
   if (missing.length === 0) return;
   const gap = before === "" || before.endsWith("\n") ? "" : "\n";
-  appendFileSync(path, `${gap}${missing.join("\n")}\n`);
+  // The mode of a new file; Deno gives an existing one 0666 otherwise.
+  appendFileSync(path, `${gap}${missing.join("\n")}\n`, { mode: 0o644 });
   say(terminal, `${paint(terminal)("green", "✓")} Added ${missing.join(", ")} to .gitignore`);
 }
