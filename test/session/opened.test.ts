@@ -326,7 +326,7 @@ for (const database of databases) {
         none: () => null,
         "every other": (row, n) => (n % 2 === 0 ? row : null),
         "the first byte": (row) => ({ ...row, data: row.data.with(0, 200) }),
-        "the last byte": (row) => ({ ...row, data: row.data.with(-1, 200) }),
+        "the last byte": (row) => ({ ...row, data: row.data.with(row.data.length - 1, 200) }),
         "one byte more": (row) => ({ ...row, data: new Uint8Array([...row.data, row.data[0]!]) }),
         "one byte less": (row) => ({ ...row, data: row.data.slice(1) }),
         "only other times and another version": (row) => ({ ...row, version: 8, updatedAt: 5, expiresAt: 5 }),
