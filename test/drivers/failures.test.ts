@@ -12,6 +12,7 @@ import { Switch } from "../campaigns/switch.ts";
 import { execute } from "../servers/execute.ts";
 import { randomRow } from "../servers/rows.ts";
 import { drivers, dropTables, ownTable, urlOf, type OpenedDriver, type TestDriver } from "./drivers.ts";
+import { facts } from "./facts.ts";
 import { lockTable } from "./lock.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
 
@@ -208,6 +209,23 @@ describe.each(connecting)("$name: a server that fails (promise 8, R37)", (driver
     await expect.poll(() => works(store), { timeout: 15_000 }).toBe(true);
     await opened.close();
   });
+
+  test.runIf(facts.some((fact) => fact.driver === driver.fact && fact.late === "closed"))(
+    "it vanishes, and its connections stay open → they are replaced, and the store works on",
+    async () => {
+      await using way = await Switch.to(Number(new URL(url).port));
+      const { store, opened } = await through(way, driver);
+      await Promise.all([1, 2, 3, 4].map(() => store.read([randomRow().id])));
+      store.giveUpAfter(400);
+      way.silence();
+      await expect(store.insert([randomRow()])).rejects.toMatchObject({ status: 503, outcome: "unknown" });
+      await expect.poll(() => works(store), { timeout: 15_000 }).toBe(true);
+      store.giveUpAfter(10_000);
+      const eight = Array.from({ length: 8 }, () => store.read([randomRow().id]));
+      expect(await Promise.all(eight)).toEqual(eight.map(() => [null]));
+      await opened.close();
+    },
+  );
 });
 
 async function works(store: SqlStore): Promise<boolean> {

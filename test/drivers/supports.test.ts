@@ -1,8 +1,11 @@
 /** What docs/drivers.md says of each driver, found out. */
+import { connect, type Socket } from "node:net";
 import mariadb from "mariadb";
+import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { StoreTimeoutError } from "../../src/errors.ts";
 import { mysqlStore } from "../../src/sql/mysql/store.ts";
+import { postgresStore } from "../../src/sql/postgres/store.ts";
 import { query } from "../../src/sql/statement.ts";
 import { Switch } from "../campaigns/switch.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
@@ -69,11 +72,64 @@ describe.each(drivers)("$name", (driver) => {
   });
 });
 
-describe.runIf(chosenDatabases().includes("mariadb"))("mariadb", () => {
+describe.runIf(chosenDatabases().includes("postgres"))("postgres.js", () => {
+  test("the server vanishes, and sockets have a timeout as docs/drivers.md has it → connections are replaced (promise 8)", async () => {
+    const url = new URL(inject("servers").postgres!);
+    await using way = await Switch.to(Number(url.port));
+    const { username, password, pathname } = url;
+    const sql = postgres({
+      host: "127.0.0.1",
+      port: way.port,
+      username,
+      password: decodeURIComponent(password),
+      database: pathname.slice(1),
+      max: 2,
+      onnotice: () => {},
+      socket: () => {
+        const socket = connect(way.port, "127.0.0.1");
+        return new Promise<Socket>((resolve, reject) => {
+          socket.once("error", reject);
+          socket.once("connect", () => {
+            socket.off("error", reject);
+            resolve(socket.setTimeout(1_500, () => socket.destroy()));
+          });
+        });
+      },
+    } as postgres.Options<Record<string, never>>);
+    const table = ownTable();
+    const store = postgresStore(sql, { table });
+    await store.migrate();
+    await Promise.all([1, 2, 3, 4].map(() => store.read([randomRow().id])));
+    store.giveUpAfter(300);
+    way.silence();
+    await expect(store.insert([randomRow()])).rejects.toMatchObject({ status: 503, outcome: "unknown" });
+    const inserted = () =>
+      store.insert([randomRow()]).then(
+        ([done]) => done,
+        () => false,
+      );
+    await expect.poll(inserted, { timeout: 15_000 }).toBe(true);
+    store.giveUpAfter(10_000);
+    const eight = Array.from({ length: 8 }, () => store.read([randomRow().id]));
+    expect(await Promise.all(eight)).toEqual(eight.map(() => [null]));
+    await dropTables({ execute: async (text) => await sql.unsafe(text) } as OpenedDriver, table);
+    await sql.end({ timeout: 1 });
+  });
+});
+
+const ofMariadb = (["mariadb", "mysql"] as const).filter((kind) => chosenDatabases().includes(kind));
+
+describe.each(ofMariadb)("the mariadb connector, on %s", (kind) => {
   test("an application leaves a transaction open, and releases its connection → the store's writes are kept (promise 7)", async () => {
-    const url = inject("servers").mariadb!;
+    const url = inject("servers")[kind]!;
     const { hostname: host, port, username: user, password, pathname } = new URL(url);
-    const settings = { host, port: Number(port), user, password: decodeURIComponent(password) };
+    const settings = {
+      allowPublicKeyRetrieval: true,
+      host,
+      port: Number(port),
+      user,
+      password: decodeURIComponent(password),
+    };
     const pool = mariadb.createPool({ ...settings, database: pathname.slice(1), connectionLimit: 1 });
     const table = ownTable();
     const store = mysqlStore(pool, { table });
@@ -84,14 +140,41 @@ describe.runIf(chosenDatabases().includes("mariadb"))("mariadb", () => {
     await connection.release();
     const row = randomRow();
     expect(await store.insert([row])).toEqual([true]);
-    expect(await execute(url, "mariadb", `SELECT 1 FROM ${table}`)).toHaveLength(1);
+    expect(await execute(url, kind, `SELECT 1 FROM ${table}`)).toHaveLength(1);
     for (const suffix of ["", "_leases", "_migrations"])
       await pool.query(`DROP TABLE IF EXISTS ${table}${suffix}`);
     await pool.end();
   });
 
+  test("callers go on asking for the pool's only connection → one that waits gets its turn", async () => {
+    const url = inject("servers")[kind]!;
+    const { hostname: host, port, username: user, password, pathname } = new URL(url);
+    const pool = mariadb.createPool({
+      host,
+      port: Number(port),
+      user,
+      password: decodeURIComponent(password),
+      database: pathname.slice(1),
+      allowPublicKeyRetrieval: true,
+      connectionLimit: 1,
+    });
+    const table = ownTable();
+    const store = mysqlStore(pool, { table });
+    await store.migrate();
+    let [turns, served] = [0, false];
+    const busy = (async () => {
+      for (; turns < 200 && !served; turns++) await store.read([randomRow().id]);
+    })();
+    await store.read([randomRow().id]);
+    served = true;
+    await busy;
+    expect(turns).toBeLessThan(50);
+    await dropTables({ execute: (text) => pool.query(text) } as OpenedDriver, table);
+    await pool.end();
+  });
+
   test("the server vanishes, and the pool has a socketTimeout → its connections are replaced (promise 8)", async () => {
-    const url = inject("servers").mariadb!;
+    const url = inject("servers")[kind]!;
     const { port, username: user, password, pathname } = new URL(url);
     await using way = await Switch.to(Number(port));
     const pool = mariadb.createPool({
@@ -100,6 +183,7 @@ describe.runIf(chosenDatabases().includes("mariadb"))("mariadb", () => {
       user,
       password: decodeURIComponent(password),
       database: pathname.slice(1),
+      allowPublicKeyRetrieval: true,
       connectionLimit: 1,
       acquireTimeout: 1_000,
       socketTimeout: 1_500,
@@ -117,7 +201,7 @@ describe.runIf(chosenDatabases().includes("mariadb"))("mariadb", () => {
       );
     await expect.poll(inserted, { timeout: 15_000 }).toBe(true);
     for (const suffix of ["", "_leases", "_migrations"])
-      await execute(url, "mariadb", `DROP TABLE IF EXISTS ${table}${suffix}`);
+      await execute(url, kind, `DROP TABLE IF EXISTS ${table}${suffix}`);
     await pool.end();
   });
 });

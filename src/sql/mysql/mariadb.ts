@@ -36,12 +36,19 @@ const OWN = {
 
 /** The pool as the store uses pools. */
 export function mariadbPool(pool: MariadbPool): MysqlPool {
+  let waiting = 0;
   return {
     getConnection: async () => {
+      // The pool gives a connection that was released to those that wait only after promises have run, and in between to
+      // whoever asks. Callers that go on asking would starve those that wait.
+      if (waiting > 0) await new Promise((resolve) => setImmediate(resolve));
+      waiting++;
       try {
         return wrapped(await pool.getConnection());
       } catch (error) {
         throw withoutStatement(error);
+      } finally {
+        waiting--;
       }
     },
     end: () => pool.end(),
