@@ -19,7 +19,12 @@ function terminal(options: { isTTY: boolean; env?: Record<string, string>; colum
     Object.assign(new PassThrough(), { isTTY: options.isTTY, columns: options.columns ?? 120 });
   const [out, err] = [stream(), stream()];
   const made: Terminal = { out, err, in: stream(), env: options.env ?? {}, cwd: "/nowhere" };
-  const text = (from: PassThrough) => String(from.read() ?? "");
+  const text = (from: PassThrough) => {
+    let read = "";
+    // Since Node 26, a call returns one chunk.
+    for (let chunk = from.read(); chunk !== null; chunk = from.read()) read += String(chunk);
+    return read;
+  };
   return { terminal: made, out: () => text(out), err: () => text(err) };
 }
 
