@@ -168,7 +168,7 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
     }
     let status = statusOf(answer, coreOf(connection));
     const isHidden = status === undefined && Array.isArray(answer);
-    if (isHidden && statement.writes && !this.owned) status = await this.#ask(connection, "unknown");
+    if (isHidden && !this.owned) status = await this.#ask(connection, statement.writes ? "unknown" : "none");
     await this.#endTransaction(connection, status, statement.writes ? "unknown" : "none");
     return resultOf(answer, statement);
   }
