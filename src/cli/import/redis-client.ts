@@ -20,17 +20,19 @@ interface NodeRedis {
 }
 
 /** What is used of the package ioredis. */
-interface IoRedis {
-  readonly Redis: new (
-    url: string,
-    options: object,
-  ) => {
-    on(event: "error", listener: (error: Error) => void): unknown;
-    connect(): Promise<unknown>;
-    call(command: string, ...args: string[]): Promise<unknown>;
-    disconnect(): void;
-  };
-}
+type IoRedis = new (
+  url: string,
+  options: object,
+) => {
+  on(event: "error", listener: (error: Error) => void): unknown;
+  connect(): Promise<unknown>;
+  call(command: string, ...args: string[]): Promise<unknown>;
+  disconnect(): void;
+};
+
+/** Early versions export nothing but the class itself. */
+const ioRedisOf = (exported: IoRedis | { readonly Redis: IoRedis }): IoRedis =>
+  "Redis" in exported ? exported.Redis : exported;
 
 const connectTimeout = 10_000;
 
@@ -62,8 +64,8 @@ async function load(): Promise<(url: string) => Promise<RedisConnection>> {
     const problem = driverProblem(error, { name: "redis", why, otherwise: "install ioredis" });
     if (!isMissing(problem)) throw problem;
     try {
-      const driver = exportsOf<IoRedis>(await import("ioredis"), ({ Redis }) => Redis);
-      return (url) => throughIoRedis(driver, url);
+      const driver = exportsOf<Parameters<typeof ioRedisOf>[0]>(await import("ioredis"), ioRedisOf);
+      return (url) => throughIoRedis(ioRedisOf(driver), url);
     } catch (second) {
       const other = driverProblem(second, { name: "ioredis", why, otherwise: "" });
       throw isMissing(other) ? problem : other;
@@ -80,10 +82,19 @@ async function throughNodeRedis({ createClient }: NodeRedis, url: string): Promi
   // Commands report errors; an unheard event would end the process.
   client.on("error", () => {});
   await client.connect();
-  return { send: (...command) => client.sendCommand(command), close: () => client.destroy() };
+  return {
+    send: (...command) => client.sendCommand(command),
+    close() {
+      try {
+        client.destroy();
+      } catch {
+        // Early versions throw if the connection is broken. The command that noticed it has said so.
+      }
+    },
+  };
 }
 
-async function throughIoRedis({ Redis }: IoRedis, url: string): Promise<RedisConnection> {
+async function throughIoRedis(Redis: IoRedis, url: string): Promise<RedisConnection> {
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout,
