@@ -114,6 +114,9 @@ function replace(c: Context, response: Response): void {
 function dropAnswer(c: Context, earlier: Headers, effect: SessionEffect): void {
   if (c.res.status >= 200) c.res.body?.cancel().catch(() => {}); // rejects if the stream has a reader
   for (const name of ofBody) earlier.delete(name);
+  replace(c, new Response(null));
+  // Before 4.8, Hono keeps the headers of `c.header` beside the response, and adds them to the next one.
+  for (const name of new Headers(c.newResponse(null, 200).headers).keys()) c.header(name, undefined);
   writeResponseHeaders(earlier, effect);
   forbidStoringIn(earlier);
   replace(c, new Response(null, { headers: earlier }));
