@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -11,7 +12,9 @@ export function buildAstro(dir: string): string {
   execFileSync(process.execPath, [join(root, "scripts/build.ts")], { stdio: "inherit" });
   const env: Record<string, string | undefined> = { ...process.env };
   for (const name of Object.keys(env)) if (/^(VITEST|STORED_SESSION|DATABASE)/.test(name)) delete env[name];
-  return execFileSync(process.execPath, [join(root, "node_modules/astro/bin/astro.mjs"), "build"], {
+  const astro = join(root, "node_modules/astro");
+  const { bin } = JSON.parse(readFileSync(join(astro, "package.json"), "utf8")) as { bin: { astro: string } };
+  return execFileSync(process.execPath, [join(astro, bin.astro), "build"], {
     cwd: dir,
     env: { ...env, NODE_ENV: "production", ASTRO_TELEMETRY_DISABLED: "1" },
     stdio: "pipe",

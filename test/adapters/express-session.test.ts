@@ -14,7 +14,7 @@ import { contractError, fakeClock, type ContractSession } from "../../src/testin
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { DropInFace } from "./drop-in-face.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
-import { running } from "./server.ts";
+import { passingErrors, running } from "./server.ts";
 
 // Without its types, which claim req.session for themselves.
 const require = createRequire(import.meta.url);
@@ -44,20 +44,22 @@ adapterOnEachDatabase("express-session", {
         new StoredSessionStore({ store: contract.store, keys: contract.keys, storeTimeout: "1 min" }),
       ),
     );
-    app.use(async (request, response) => {
-      const session = () => request.session as any;
-      const face = new DropInFace({
-        session,
-        regenerate: () => promisify(session().regenerate.bind(session()))(),
-        destroy: () => promisify(session().destroy.bind(session()))(),
-      });
-      const answer = await contract.route(request.url, () => face as ContractSession);
-      response.status(answer.status).set(answer.headers);
-      if (answer.redirect !== undefined) response.redirect(answer.redirect);
-      else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
-      else if (answer.body === null) response.end();
-      else response.send(answer.body);
-    });
+    app.use(
+      passingErrors(async (request: express.Request, response: express.Response) => {
+        const session = () => request.session as any;
+        const face = new DropInFace({
+          session,
+          regenerate: () => promisify(session().regenerate.bind(session()))(),
+          destroy: () => promisify(session().destroy.bind(session()))(),
+        });
+        const answer = await contract.route(request.url, () => face as ContractSession);
+        response.status(answer.status).set(answer.headers);
+        if (answer.redirect !== undefined) response.redirect(answer.redirect);
+        else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
+        else if (answer.body === null) response.end();
+        else response.send(answer.body);
+      }),
+    );
     app.use(answerError);
     return running(app.listen(0, "127.0.0.1"));
   },

@@ -17,7 +17,7 @@ import {
 } from "../../src/testing/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
 import { adapterOnEachDatabase } from "./on-databases.ts";
-import { running } from "./server.ts";
+import { passingErrors, running } from "./server.ts";
 
 async function start(contract: ContractApp) {
   const app = express();
@@ -28,16 +28,18 @@ async function start(contract: ContractApp) {
   });
   app.use(session(contract.sessions));
   app.use("/fresh", requireFresh(contractFresh.within, contractFresh.options));
-  app.use(async (request, response) => {
-    const answer = await contract.route(request.url, () => request.session as ContractSession);
-    response.status(answer.status).set(answer.headers);
-    if (answer.redirect !== undefined) response.redirect(answer.redirect);
-    else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
-    else if (answer.file !== undefined) response.sendFile(answer.file);
-    else if (answer.raw === true) response.writeHead(answer.status).end(answer.body);
-    else if (answer.body === null) response.end();
-    else response.send(answer.body);
-  });
+  app.use(
+    passingErrors(async (request: express.Request, response: express.Response) => {
+      const answer = await contract.route(request.url, () => request.session as ContractSession);
+      response.status(answer.status).set(answer.headers);
+      if (answer.redirect !== undefined) response.redirect(answer.redirect);
+      else if (answer.chunks !== undefined) Readable.from(answer.chunks).pipe(response);
+      else if (answer.file !== undefined) response.sendFile(answer.file);
+      else if (answer.raw === true) response.writeHead(answer.status).end(answer.body);
+      else if (answer.body === null) response.end();
+      else response.send(answer.body);
+    }),
+  );
   const answerError: ErrorRequestHandler = (error, _request, response, _next) => {
     const { status, body } = contractError(error);
     response.status(status).send(body);

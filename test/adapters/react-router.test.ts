@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createRequestHandler, data, redirect, type ServerBuild, type SessionStorage } from "react-router";
+import { createRequestHandler, redirect, type ServerBuild, type SessionStorage } from "react-router";
 import { test } from "vitest";
 import { createStoredSessionStorage, requireFresh } from "../../src/adapters/react-router.ts";
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
@@ -108,7 +108,8 @@ test("React Router: loaders and actions of a real app → served through it as a
     async loader({ request }: { request: Request }) {
       const session = await storage.getSession(request.headers.get("cookie"));
       const notice = session.get("notice") ?? null;
-      return data(
+      // Before 7.9, a route without a page has to return a response.
+      return Response.json(
         { notice, userId: session.get("userId") ?? null },
         { headers: await storage.commitHeaders(session) },
       );

@@ -15,3 +15,13 @@ export async function running(server: Server): Promise<RunningApp> {
       }),
   };
 }
+
+type Handle = (request: any, response: any) => Promise<void>;
+
+/** An async handler for Express. Express 5 passes what it rejects with to `next`; Express 4 leaves that to the application. */
+export function passingErrors(handle: Handle) {
+  return (request: unknown, response: unknown, next: (error: unknown) => void): void =>
+    void handle(request, response).catch((error: unknown) =>
+      next(error ?? new Error("a rejection with nothing")),
+    );
+}

@@ -1,6 +1,7 @@
 /**
  * Prints README's table of what runs where, from what just ran: the suites of its rows, on the databases that
- * TEST_DATABASES names. `matrix.ts Drivers Runtimes` runs only the rows of these groups.
+ * TEST_DATABASES names, and for older versions those of `npm run test:versions`. `matrix.ts Drivers Runtimes` runs only the
+ * rows of these groups.
  * Fails, and says so, for each row without a test that passed or with one that failed.
  */
 import { spawn } from "node:child_process";
@@ -12,6 +13,8 @@ import { provide, release } from "../../scripts/services/services.ts";
 import { serverVersion, sqliteVersion } from "../matrix/databases.ts";
 import { rows as all, tableOf, type Row } from "../matrix/rows.ts";
 import { chosenDatabases } from "../servers/chosen.ts";
+import { older } from "../versions/older.ts";
+import { runOlder } from "../versions/run-older.ts";
 
 interface Report {
   readonly testResults: readonly {
@@ -32,7 +35,7 @@ const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "stored-session-matrix-"));
 try {
   const output = join(folder, "report.json");
-  const files = [...new Set(rows.map(({ file }) => file))];
+  const files = [...new Set(rows.filter((row) => row.older === undefined).map(({ file }) => file))];
   const reporters = ["--reporter", "dot", "--reporter", "json", `--outputFile.json=${output}`];
   const args = [join(root, "node_modules/vitest/vitest.mjs"), "run", ...reporters, ...files];
   await once(spawn(process.execPath, args, { cwd: root, stdio: "inherit" }), "exit");
@@ -44,7 +47,11 @@ try {
       .flatMap(({ assertionResults }) => assertionResults)
       .filter(({ fullName }) => within.every((part) => fullName.includes(part)))
       .map(({ status }) => status);
+  const passed = new Set<string>();
+  for (const { older: target } of rows)
+    if (target !== undefined && (await runOlder(older[target]!)).passed) passed.add(target);
   const ran = rows.filter((row) => {
+    if (row.older !== undefined) return passed.has(row.older);
     const found = statuses(row);
     return found.includes("passed") && !found.includes("failed");
   });

@@ -1,15 +1,8 @@
-/**
- * The suites that touch a database, on other versions of the servers than `npm test` runs on:
- *
- *   node test/campaigns/versions.ts [postgres@16] [postgres@17] [postgres@18] [mariadb@11.8] [pgbouncer@1.26]
- *
- * All of them when none is named. Programs are fetched once and kept; nothing of the machine changes.
- */
+/** The suites that touch a database, on other versions of the servers than `npm test` runs on. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { programFolder, provide, release } from "../../scripts/services/services.ts";
 import { otherVersions, versionVariable, type Versioned } from "../../scripts/services/versions.ts";
 import { execute } from "../servers/execute.ts";
@@ -32,19 +25,16 @@ const suites = [
   "test/rails/side-by-side",
 ];
 
-const all = Object.keys(otherVersions) as Versioned[];
-const known = all.flatMap((name) => Object.keys(otherVersions[name]).map((version) => `${name}@${version}`));
-const asked = process.argv.slice(2);
-const unknown = asked.filter((each) => !known.includes(each));
-if (unknown.length > 0) {
-  console.error(`usage: versions.ts [${known.join("] [")}]`);
-  process.exit(2);
-}
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = join(import.meta.dirname, "../..");
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
-const told: string[] = [];
-for (const each of asked.length > 0 ? asked : known) {
+
+/** As in `postgres@16`. */
+export const servers: readonly string[] = (Object.keys(otherVersions) as Versioned[]).flatMap((name) =>
+  Object.keys(otherVersions[name]).map((version) => `${name}@${version}`),
+);
+
+/** Starts the server, and runs the suites on it. Returns lines for the summary, of which the first begins with its outcome. */
+export async function runOnServer(each: string): Promise<string[]> {
   const [name, version] = each.split("@") as [Versioned, string];
   const server = name === "pgbouncer" ? "postgres" : name;
   const variable = versionVariable(name);
@@ -61,16 +51,15 @@ for (const each of asked.length > 0 ? asked : known) {
     const args = [vitest, "run", ...files, ...(left ? [] : ["--exclude", failover])];
     const env = { ...process.env, TEST_DATABASES: server };
     const [code] = await once(spawn(process.execPath, args, { cwd: root, env, stdio: "inherit" }), "exit");
-    told.push(
-      `${code === 0 ? "passed" : "FAILED"} on ${each} (${name === server ? exact : `before ${server} ${exact}`})`,
-    );
-    if (!left) told.push(`       without ${failover}: these programs have no pg_basebackup`);
+    const on = name === server ? exact : `before ${server} ${exact}`;
+    return [
+      `${code === 0 ? "passed" : "FAILED"} on ${each} (${on})`,
+      ...(left ? [] : [`       without ${failover}: these programs have no pg_basebackup`]),
+    ];
   } catch (error) {
-    told.push(`FAILED on ${each}: ${(error as Error).message}`);
+    return [`FAILED on ${each}: ${(error as Error).message}`];
   } finally {
     await release();
     delete process.env[variable];
   }
 }
-console.log(`\n${told.join("\n")}`);
-process.exitCode = told.some((line) => line.startsWith("FAILED")) ? 1 : 0;

@@ -3,18 +3,18 @@ import { cookies } from "next/headers";
 import { notFound, redirect } from "next/navigation";
 import { sessions } from "./sessions.js";
 
-export const login = sessions.action((session) => {
+export const login = sessions.action(async (session) => {
   session.login("42");
   session.flash("notice", "Welcome back.");
   redirect("/proxied/page");
 });
 
-export const loginThenNotFound = sessions.action((session) => {
+export const loginThenNotFound = sessions.action(async (session) => {
   session.login("42");
   notFound();
 });
 
-export const loginThenThrow = sessions.action((session) => {
+export const loginThenThrow = sessions.action(async (session) => {
   session.login("42");
   throw new Error("boom");
 });
