@@ -9,7 +9,7 @@ const vitest = join(import.meta.dirname, "../../node_modules/vitest/vitest.mjs")
 
 /** Installs older versions once and runs their suites in a copy of the repository. */
 export async function runOlder(
-  { packages, suites, databases = "sqlite", only, rewrite, hoisted }: Older,
+  { packages, suites, databases = "sqlite", only, without = [], rewrite, hoisted }: Older,
   words: readonly string[] = [],
 ): Promise<{ version: string; passed: boolean }> {
   const modules = await fetchPackages(packages);
@@ -17,7 +17,8 @@ export async function runOlder(
   try {
     rewrite?.(tree);
     const pattern = only === undefined ? [] : ["--testNamePattern", only];
-    const child = spawn(process.execPath, [vitest, "run", ...words, ...pattern, ...suites], {
+    const left = without.flatMap((file) => ["--exclude", file]);
+    const child = spawn(process.execPath, [vitest, "run", ...words, ...pattern, ...suites, ...left], {
       cwd: tree,
       env: { ...process.env, TEST_DATABASES: databases },
       stdio: "inherit",

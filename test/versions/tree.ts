@@ -32,21 +32,21 @@ export const versionOf = (packages: Packages): string => Object.values(packages)
 
 /** Installs the packages outside the repository, once. Returns their node_modules. */
 export async function fetchPackages(packages: Packages): Promise<string> {
-  const manifest = JSON.stringify({ private: true, dependencies: packages });
+  const wanted = JSON.stringify({ private: true, dependencies: packages });
   const name = Object.entries(packages)[0]!
     .join("@")
     .replaceAll(/[^\w.@-]+/g, "-");
   const place = join(
     workplace(),
     "versions",
-    `${name}-${createHash("sha256").update(manifest).digest("hex").slice(0, 8)}`,
+    `${name}-${createHash("sha256").update(wanted).digest("hex").slice(0, 8)}`,
   );
   const modules = join(place, "node_modules");
   if (existsSync(modules)) return modules;
   mkdirSync(dirname(place), { recursive: true });
   const unfinished = mkdtempSync(`${place}-`);
   try {
-    writeFileSync(join(unfinished, "package.json"), manifest);
+    writeFileSync(join(unfinished, "package.json"), wanted);
     const words = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel", "error"];
     await promisify(execFile)("npm", words, { cwd: unfinished, maxBuffer: 2 ** 26 });
     // Renamed last: an installation that was cut off is never used. Another process may have been faster.
