@@ -53,3 +53,17 @@ test("deadlines: closed without entries → no timer is left; a later entry has 
   deadlines.add(next);
   await next.expired;
 });
+
+test("deadlines: an entry begins anew → it expires after those that were added meanwhile", async () => {
+  const deadlines = new Deadlines(30);
+  const order: string[] = [];
+  const named = (name: string): Limited => ({ ...entry(), expire: () => void order.push(name) });
+  const [first, second, third] = [named("first"), named("second"), named("third")];
+  for (const each of [first, second, third]) deadlines.add(each);
+  deadlines.renew(second); // from the middle
+  deadlines.renew(first); // from the head
+  deadlines.renew(first); // is the last already
+  expect(first.deadline).toBeGreaterThanOrEqual(second.deadline);
+  deadlines.expireAll();
+  expect(order).toEqual(["third", "second", "first"]);
+});

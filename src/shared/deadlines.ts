@@ -49,6 +49,24 @@ export class Deadlines {
     if (!this.#last) this.#begin();
     const now = performance.now();
     entry.deadline = now - this.#lag.begin(now) + this.limit;
+    this.#append(entry);
+  }
+
+  /** Begins the time of an entry of this list anew. */
+  renew(entry: Limited): void {
+    entry.deadline = this.now() + this.limit;
+    if (this.#last === entry) return;
+    this.#detach(entry);
+    this.#append(entry);
+  }
+
+  remove(entry: Limited): void {
+    if (!this.#detach(entry)) return;
+    this.#lag.end();
+    if (!this.#first) this.#timer?.unref();
+  }
+
+  #append(entry: Limited): void {
     entry.earlier = this.#last;
     entry.later = null;
     if (this.#last) this.#last.later = entry;
@@ -56,17 +74,17 @@ export class Deadlines {
     this.#last = entry;
   }
 
-  remove(entry: Limited): void {
+  /** False if it is not in the list. */
+  #detach(entry: Limited): boolean {
     const { earlier, later } = entry;
     if (earlier) earlier.later = later;
     else if (this.#first === entry) this.#first = later;
-    else return;
-    this.#lag.end();
+    else return false;
     if (later) later.earlier = earlier;
     else this.#last = earlier;
     entry.earlier = null;
     entry.later = null;
-    if (!this.#first) this.#timer?.unref();
+    return true;
   }
 
   /** Expires all current entries. */

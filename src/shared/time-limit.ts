@@ -1,4 +1,4 @@
-import { ClosedError, StoreTimeoutError } from "../errors.ts";
+import { ClosedError, StoreTimeoutError, type StoredSessionError } from "../errors.ts";
 import { Deadlines, type Limited } from "./deadlines.ts";
 
 /** Factor by which statements that scan a whole table may take longer. */
@@ -14,16 +14,6 @@ export interface OperationPolicy {
   /** The outcome if it times out. */
   readonly ifTimedOut: "none" | "unknown";
   readonly limit: Limit;
-}
-
-interface Checkout<T> {
-  readonly policy: OperationPolicy;
-  /** Maximum size of the pool. 10 if the pool does not expose it. */
-  readonly connections: number | undefined;
-  work(): Promise<T>;
-  /** Whether the connection is unusable after this failure. */
-  isBroken(error: unknown): boolean;
-  release(broken: boolean): void;
 }
 
 /** Assumed size of a pool that does not expose it. */
@@ -57,35 +47,6 @@ export class TimeLimit {
     this.#lists = { usual: new Deadlines(milliseconds), longer: new Deadlines(LONGER * milliseconds) };
   }
 
-  /** Works with a connection and returns it, which happens later if the operation was not abandoned. */
-  async withConnection<T>(checkout: Checkout<T>): Promise<T> {
-    const { policy, connections = OF_A_POOL, isBroken, release } = checkout;
-    const now: { late: "no" | "dropped" | "kept" } = { late: "no" };
-    const working = begun(checkout.work);
-    let answer: T;
-    try {
-      answer = await this.hold(policy.limit, working, policy.ifTimedOut, () => {
-        now.late = this.#mayDrop(connections) ? "dropped" : "kept";
-      });
-    } catch (error) {
-      if (now.late === "kept") this.#keep(working, checkout);
-      else release(now.late === "dropped" || isBroken(error));
-      throw error;
-    }
-    release(false);
-    return answer;
-  }
-
-  /** Gets a connection of the pool. One that arrives too late is returned unused. */
-  obtain<C extends { release(): void }>(limit: Limit, connecting: Promise<C>): Promise<C> {
-    return this.hold(limit, connecting, "none", () => {
-      connecting.then(
-        (late) => late.release(),
-        () => {},
-      );
-    });
-  }
-
   /** Abandons long operations at once, because the store is being closed. */
   close(): void {
     this.#closing = true;
@@ -94,21 +55,11 @@ export class TimeLimit {
     this.#lists?.usual.close();
   }
 
-  #keep<T>(working: Promise<T>, { isBroken, release }: Checkout<T>): void {
-    let dropped = false;
-    const over = () => {
-      dropped = true;
-      this.#dropped.push(performance.now());
-    };
-    this.hold("longer", working, "unknown", over)
-      .then(
-        () => release(false),
-        (error: unknown) => release(dropped || isBroken(error)),
-      )
-      .catch(() => {});
-  }
-
-  #mayDrop(connections: number): boolean {
+  /**
+   * Whether a connection whose statement was abandoned may be dropped. Counts it, if so.
+   * @param connections maximum size of the pool
+   */
+  mayDrop(connections: number): boolean {
     const now = performance.now();
     this.#dropped = this.#dropped.filter((at) => at > now - LONGER * this.#milliseconds);
     if (!this.#closing && this.#dropped.length >= connections) return false;
@@ -116,25 +67,39 @@ export class TimeLimit {
     return true;
   }
 
+  /** Counts a connection that is dropped in any case. */
+  dropped(): void {
+    this.#dropped.push(performance.now());
+  }
+
+  /** The deadlines of a limit; undefined if operations are not limited. */
+  deadlinesOf(limit: Limit): Deadlines | undefined {
+    return limit === null ? undefined : this.#lists?.[limit];
+  }
+
+  /** Whether operations of this limit are abandoned at once, because the store is being closed. */
+  isOver(limit: Limit): boolean {
+    return this.#closing && limit === "longer";
+  }
+
+  /** @param waited milliseconds */
+  exceeded(limit: Limit, waited: number, outcome: "none" | "unknown"): StoredSessionError {
+    return this.isOver(limit)
+      ? new ClosedError("The store is closed.", { outcome })
+      : new StoreTimeoutError(`The database did not respond within ${Math.round(waited)} ms.`, { outcome });
+  }
+
   /**
-   * Returns the result of `work`. After the time limit, rejects with a StoreTimeoutError with this outcome and calls
-   * `late`; the result of `work` is then ignored.
+   * Returns the result of `work`. After the time limit, rejects with a StoreTimeoutError with this outcome; the result
+   * of `work` is then ignored.
    */
-  hold<T>(limit: Limit, work: Promise<T>, outcome: "none" | "unknown", late: () => void): Promise<T> {
-    const list = limit === null ? undefined : this.#lists?.[limit];
+  hold<T>(limit: Limit, work: Promise<T>, outcome: "none" | "unknown"): Promise<T> {
+    const list = this.deadlinesOf(limit);
     if (list === undefined) return work;
     return new Promise<T>((resolve, reject) => {
       const began = performance.now();
-      const entry = new Held(() => {
-        const waited = Math.round(performance.now() - began);
-        late();
-        reject(
-          this.#closing && limit === "longer"
-            ? new ClosedError("The store is closed.", { outcome })
-            : new StoreTimeoutError(`The database did not respond within ${waited} ms.`, { outcome }),
-        );
-      });
-      if (this.#closing && limit === "longer") entry.expire();
+      const entry = new Held(() => reject(this.exceeded(limit, performance.now() - began, outcome)));
+      if (this.isOver(limit)) entry.expire();
       else list.add(entry);
       work.then(
         (value) => {
@@ -147,15 +112,6 @@ export class TimeLimit {
         },
       );
     });
-  }
-}
-
-/** A function that throws counts as one that rejects. */
-function begun<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return work();
-  } catch (error) {
-    return Promise.reject(error as Error);
   }
 }
 

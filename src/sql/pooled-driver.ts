@@ -1,6 +1,7 @@
 import { ClosedError, StoredSessionError, type StoreError } from "../errors.ts";
-import { OF_A_POOL, TimeLimit, type OperationPolicy } from "../shared/time-limit.ts";
+import { TimeLimit, type OperationPolicy } from "../shared/time-limit.ts";
 import { outsideRequests } from "../shared/outside-requests.ts";
+import { Checkout, type Lender } from "./checkout.ts";
 import { isEstablished, seen } from "./connection-age.ts";
 import { isConnectionError } from "./driver-errors.ts";
 import { DurabilityWarning } from "./durability-warning.ts";
@@ -70,8 +71,8 @@ export abstract class PooledDatabase<
   readonly #errors: ServerErrors;
   readonly #open: () => Promise<SomePool>;
   #opening: Promise<SomePool> | null = null;
-  #pool: SomePool | null = null;
-  #connections: number | undefined;
+  /** Null until the pool is open. */
+  #lender: Lender<SomeConnection> | null = null;
   #closed = false;
   #locating: Promise<void> | null = null;
   #isLocated: boolean;
@@ -168,7 +169,7 @@ export abstract class PooledDatabase<
 
   /** Opened at first use. A failure to open is not cached. */
   protected pool(): Promise<SomePool> {
-    if (this.#closed) throw new ClosedError("The store is closed.");
+    this.#assertOpen();
     this.#opening ??= outsideRequests(this.#open).catch((error: unknown) => {
       this.#opening = null;
       throw error;
@@ -199,40 +200,19 @@ export abstract class PooledDatabase<
   /**
    * A failure before a connection is available reached no server. After that, the outcome of a lost write is unknown.
    */
-  protected async borrow<T>(
-    policy: OperationPolicy,
-    work: (connection: SomeConnection) => Promise<T>,
-  ): Promise<T> {
-    let connection: SomeConnection;
-    try {
-      connection = await this.#obtain(policy);
-    } catch (error) {
-      return this.fail(error, "none");
-    }
-    this.borrowed?.(connection);
-    seen(this.coreOf(connection));
-    try {
-      return await this.limit.withConnection({
-        policy,
-        connections: this.#connections,
-        work: () => {
-          const greeting = this.greet(connection);
-          return greeting === undefined ? work(connection) : greeting.then(() => work(connection));
-        },
-        release: (broken) => {
-          this.returning?.(connection);
-          if (broken) this.drop(connection);
-          else connection.release();
-        },
-        isBroken: (error) => this.#isBroken(error, connection),
-      });
-    } catch (error) {
-      return this.fail(error, policy.ifLost);
-    }
+  protected borrow<T>(policy: OperationPolicy, work: (connection: SomeConnection) => Promise<T>): Promise<T> {
+    if (this.#lender !== null) return Checkout.of(this.#lender, policy, work);
+    return this.#opened().then((lender) => Checkout.of(lender, policy, work));
   }
 
   protected fail(error: unknown, lost: OperationPolicy["ifLost"]): never {
-    throw error instanceof StoredSessionError ? error : this.#errors.explain(error, this.dialect.names, lost);
+    throw this.#explained(error, lost);
+  }
+
+  #explained(error: unknown, lost: OperationPolicy["ifLost"]): Error {
+    return error instanceof StoredSessionError
+      ? error
+      : this.#errors.explain(error, this.dialect.names, lost);
   }
 
   #isBroken(error: unknown, connection: SomeConnection): boolean {
@@ -246,28 +226,61 @@ export abstract class PooledDatabase<
     return broken;
   }
 
+  /** The pool, opened. */
+  async #opened(): Promise<Lender<SomeConnection>> {
+    try {
+      const pool = await this.pool();
+      return (this.#lender ??= this.#lenderOf(pool));
+    } catch (error) {
+      return this.fail(error, "none");
+    }
+  }
+
+  #lenderOf(pool: SomePool): Lender<SomeConnection> {
+    const connectionsOf = () => this.connectionsOf(pool);
+    const connect = () => this.connect(pool);
+    return {
+      limit: this.limit,
+      get connections() {
+        return connectionsOf();
+      },
+      connect: () => {
+        this.#assertOpen();
+        return outsideRequests(connect);
+      },
+      admit: (connection) => this.#admit(connection),
+      noneAdmitted: () => leakedTransaction(this.#store, "none"),
+      greet: (connection) => this.greet(connection),
+      isBroken: (error, connection) => this.#isBroken(error, connection),
+      release: (connection, broken) => {
+        this.returning?.(connection);
+        if (broken) this.drop(connection);
+        else connection.release();
+      },
+      returnUnused: (connection) => connection.release(),
+      explain: (error, outcome) => this.#explained(error, outcome),
+    };
+  }
+
   /**
    * A connection that arrives after the store was closed is returned unused. One that was released inside a transaction
    * is dropped: the pool hands out the most recently returned connection first, so it would be the same one each time.
    */
-  async #obtain({ limit }: OperationPolicy): Promise<SomeConnection> {
-    if (this.#closed) throw new ClosedError("The store is closed.");
-    const pool = (this.#pool ??= await this.pool());
-    this.#connections = this.connectionsOf(pool);
-    for (let left = this.#connections ?? OF_A_POOL; left >= 0; left--) {
-      const connection = await this.limit.obtain(
-        limit,
-        outsideRequests(() => this.connect(pool)),
-      );
-      if (this.#closed) {
-        connection.release();
-        throw new ClosedError("The store is closed.");
-      }
-      if (!this.isInTransaction?.(connection)) return connection;
+  #admit(connection: SomeConnection): boolean {
+    if (this.#closed) connection.release();
+    this.#assertOpen();
+    if (this.isInTransaction?.(connection)) {
       this.leakedTransaction.warn();
       this.drop(connection);
+      return false;
     }
-    throw leakedTransaction(this.#store, "none");
+    this.borrowed?.(connection);
+    seen(this.coreOf(connection));
+    return true;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new ClosedError("The store is closed.");
   }
 
   /** The application may have left a connection with another schema than its pool starts with. */

@@ -219,20 +219,24 @@ export class PostgresDatabase extends PooledDatabase<PostgresPool, PostgresClien
 
   /** Sends a statement that is its own transaction, unless the application still uses a client that it released. */
   protected async sendAlone(client: PostgresClient, statement: Statement): Promise<Result> {
-    const result = await this.send(client, statement);
+    const result = this.#resultOf(statement, await client.query(this.#queryOf(statement)));
     if (!this.isInTransaction(client)) return result;
     this.leakedTransaction.warn();
     throw leakedTransaction("postgresStore", statement.writes ? "unknown" : "none");
   }
 
   protected async send(client: PostgresClient, statement: Statement): Promise<Result> {
-    const { text, writes } = statement;
-    const values = this.#encode(statement.values);
-    const result = await client.query(
-      this.#named
-        ? { name: this.#nameOf(text), text, values, types: OWN_TYPES }
-        : { text, values, types: OWN_TYPES },
-    );
+    return this.#resultOf(statement, await client.query(this.#queryOf(statement)));
+  }
+
+  #queryOf({ text, values }: Statement): PostgresQuery {
+    const encoded = this.#encode(values);
+    return this.#named
+      ? { name: this.#nameOf(text), text, values: encoded, types: OWN_TYPES }
+      : { text, values: encoded, types: OWN_TYPES };
+  }
+
+  #resultOf({ writes }: Statement, result: PostgresResult): Result {
     const rows = rowsOf(result?.rows);
     for (const row of rows) {
       if (typeof row["id"] === "string") row["id"] = Buffer.from(row["id"], "base64");

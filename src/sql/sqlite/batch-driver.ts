@@ -128,7 +128,7 @@ export class BatchDatabase implements Database {
     try {
       const client = await this.#client();
       const results = await withRetries(PATIENCE, isTransient, () =>
-        this.#limit.hold(policy.limit, client.batch(batch, writes), policy.ifTimedOut, () => {}),
+        this.#limit.hold(policy.limit, client.batch(batch, writes), policy.ifTimedOut),
       );
       return statements.map(({ writes: isWrite }, nth) => {
         const { rows, changes } = results[places[nth]!]!;
