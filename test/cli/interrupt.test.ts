@@ -128,23 +128,27 @@ async function assertLeaseIsFree(): Promise<void> {
   assert.equal(code, 0, err);
 }
 
-test("R27 reseal under npx: SIGTERM to npx → it stops between two batches and gives its lease back", async () => {
-  await older(60);
-  const npx = spawn("npx", ["stored-session", "reseal", "--rate", "5"], {
-    cwd: folder.path,
-    env: { ...folder.env, HOME: folder.path },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended = answerOf(npx);
-  while ((await resealed()) === 0);
-  npx.kill("SIGTERM");
-  // The pipes close when the command, which holds them too, has ended.
-  const { out, err } = await ended;
-  assert.match(err, /npm has ended\. Stopping after this batch\.\n[^]*Stopped before the end\./);
-  assert.match(out, /^Resealed \d+ sessions/);
-  assert.ok((await resealed()) < 60);
-  await assertLeaseIsFree();
-});
+// npm's own Node may refuse the options that the oldest Node needs to read TypeScript.
+test.runIf(process.env["NODE_OPTIONS"] === undefined)(
+  "R27 reseal under npx: SIGTERM to npx → it stops between two batches and gives its lease back",
+  async () => {
+    await older(60);
+    const npx = spawn("npx", ["stored-session", "reseal", "--rate", "5"], {
+      cwd: folder.path,
+      env: { ...folder.env, HOME: folder.path },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const ended = answerOf(npx);
+    while ((await resealed()) === 0);
+    npx.kill("SIGTERM");
+    // The pipes close when the command, which holds them too, has ended.
+    const { out, err } = await ended;
+    assert.match(err, /npm has ended\. Stopping after this batch\.\n[^]*Stopped before the end\./);
+    assert.match(out, /^Resealed \d+ sessions/);
+    assert.ok((await resealed()) < 60);
+    await assertLeaseIsFree();
+  },
+);
 
 test("R27 reseal under npm: npm ends while the configuration is loaded → it stops after its first batch", async () => {
   await older(60);

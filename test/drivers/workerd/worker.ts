@@ -145,8 +145,9 @@ export default {
     if (pathname === "/hyperdrive") return await overHyperdrive(request, environment);
     if (pathname === "/object") {
       const { HOLDER } = environment;
-      // Of its own for each range of seeds, because an object's timers count together.
-      return await HOLDER.get(HOLDER.idFromName(`from ${seedsOf(request).first}`)).fetch(request);
+      // Of its own for each test and range of seeds, because an object's timers count together.
+      const { search } = new URL(request.url);
+      return await HOLDER.get(HOLDER.idFromName(search)).fetch(request);
     }
     const open = () => d1Store(environment.DB, { table: "sessions_of_suite" });
     return await answer(request, suites("D1", seedsOf(request), open));
