@@ -14,7 +14,6 @@ import {
 import { createSessionManager, generateKey, memoryStore } from "../../src/index.ts";
 import { Visitor } from "../../src/testing/adapter-world.ts";
 import {
-  adapterContract,
   contractError,
   contractFresh,
   contractHeaders,
@@ -22,6 +21,7 @@ import {
   type ContractSession,
 } from "../../src/testing/index.ts";
 import { challengeIn, SoftwareDevice } from "../../src/testing/software-device.ts";
+import { adapterOnEachDatabase } from "./on-databases.ts";
 import { running } from "./server.ts";
 
 function start(contract: ContractApp) {
@@ -58,12 +58,7 @@ function start(contract: ContractApp) {
   return running(server.listen(0, "127.0.0.1"));
 }
 
-adapterContract("node:http", {
-  test: (title, body) => test(title, { timeout: 60_000 }, body),
-  create: async () => memoryStore(),
-  start,
-  ways: ["file", "raw"],
-});
+adapterOnEachDatabase("node:http", { start, ways: ["file", "raw"] });
 
 test("node:http with attachSession: answerDeviceBinding → registers, refreshes and refuses; other requests pass (R60)", async () => {
   let now = 1_800_000_000_000;
