@@ -1,4 +1,5 @@
 /** Statements through the connector `mariadb`, MariaDB's own. */
+import { setImmediate as turn } from "node:timers/promises";
 import type { MysqlConnection, MysqlExecute, MysqlPool } from "./connection.ts";
 
 /** The parts used of a pool of `mariadb`, which returns promises. */
@@ -41,7 +42,7 @@ export function mariadbPool(pool: MariadbPool): MysqlPool {
     getConnection: async () => {
       // The pool gives a connection that was released to those that wait only after promises have run, and in between to
       // whoever asks. Callers that go on asking would starve those that wait.
-      if (waiting > 0) await new Promise((resolve) => setImmediate(resolve));
+      if (waiting > 0) await turn();
       waiting++;
       try {
         return wrapped(await pool.getConnection());
