@@ -20,7 +20,7 @@ const config: KnipConfig = {
         "scripts/services/main.ts",
         "test/**/*.worker.ts",
         "test/**/children/*.ts",
-        "test/drivers/{runtimes,workerd}/*.ts",
+        "test/drivers/{kills,runtimes,workerd}/*.ts",
         "test/{fuzz,campaigns}/*.ts",
         "test/docs/context*/*.ts",
         "benchmarks/*.ts",
