@@ -43,6 +43,7 @@ const ofOthers = [
 
 /** What starts npm, reads Node's own messages, or kills a child from Deno, which then reports the signal as its end. */
 const notOfOthers = [
+  "generate", // Prisma's schema engine in WebAssembly, which Bun does not load
   "configuration",
   "interrupt",
   "newcomer",
