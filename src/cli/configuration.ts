@@ -268,11 +268,10 @@ function reasonOf(error: unknown, file: string): string {
   }
   if (!(error instanceof Error)) return `it threw ${inspect(error)}.`;
   // Deno's message goes on with the line, and ends with its place.
-  const [message, found] = /^(.*)\n[^]*\n\s+at (?:file:\/\/)?(\S+)$/.exec(error.message)?.slice(1) ?? [
-    error.message,
-  ];
-  const place = found ?? (error instanceof SyntaxError ? (placeIn(error.stack) ?? placeFound(file)) : null);
-  return place === null ? message! : `${message} (${place})`;
+  const parts = "Deno" in globalThis && /^(.*)\n[^]*\n\s+at (file:\/\/\S+?)((?::\d+)*)$/.exec(error.message);
+  if (parts) return `${parts[1]} (${fileURLToPath(parts[2]!)}${parts[3]})`;
+  const place = error instanceof SyntaxError ? (placeIn(error.stack) ?? placeFound(file)) : null;
+  return place === null ? error.message : `${error.message} (${place})`;
 }
 
 /** "file:line", which Node puts before the stack of some errors in a program's text. */

@@ -12,7 +12,7 @@ export function ownOutput(): Terminal["out"] {
   const write = reporting(stdout);
   stdout.write = stderr.write.bind(stderr);
   // Bun's and Deno's console does not write through process.stdout.
-  globalThis.console = new Console(stderr);
+  if ("Deno" in globalThis || "Bun" in globalThis) Object.assign(globalThis.console, new Console(stderr));
   return Object.create(stdout, { write: { value: write } }) as NodeJS.WriteStream;
 }
 

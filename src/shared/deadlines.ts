@@ -120,11 +120,15 @@ export class Deadlines {
   #fire(): void {
     this.#timer = null;
     const now = this.now();
-    while (this.#first && this.#first.deadline <= now) {
-      const entry = this.#first;
-      this.remove(entry);
-      entry.expire();
+    try {
+      while (this.#first && this.#first.deadline <= now) {
+        const entry = this.#first;
+        this.remove(entry);
+        entry.expire();
+      }
+    } finally {
+      // Also if an entry throws: those after it need their timer.
+      if (this.#first && !this.#timer) this.#set(Math.max(1, Math.ceil(this.#first.deadline - now)));
     }
-    if (this.#first && !this.#timer) this.#set(Math.max(1, Math.ceil(this.#first.deadline - now)));
   }
 }

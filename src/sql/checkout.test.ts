@@ -56,6 +56,44 @@ describe("checkout: one deadline", () => {
     expect(happened).toEqual(["drop a"]);
   });
 
+  test("a connection that cannot be returned, because the application released it → the caller has its outcome in every phase, and the process goes on", async () => {
+    const { lender, connecting, limit } = setUp(20, { connections: 0 });
+    const released = (): never => {
+      throw new Error("Release called on client which has already been released to the pool.");
+    };
+    Object.assign(lender, { release: released, returnUnused: released });
+
+    const answered = Checkout.of(lender, READ, () => Promise.resolve("answer"));
+    connecting[0]!.resolve("a");
+    expect(await answered).toBe("answer");
+
+    const failed = Checkout.of(lender, WRITE, () => Promise.reject(new Error("lost")));
+    connecting[1]!.resolve("b");
+    await expect(failed).rejects.toThrow("lost, unknown");
+
+    const tooLate = Checkout.of(lender, WRITE, never);
+    await expect(tooLate).rejects.toMatchObject({ outcome: "none" });
+    connecting[2]!.resolve("c");
+
+    // Kept, because no connection may be dropped, and then dropped at the longer limit.
+    const late = Checkout.of(lender, WRITE, never);
+    connecting[3]!.resolve("d");
+    await expect(late).rejects.toMatchObject({ code: StoreTimeoutError.code, outcome: "unknown" });
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    limit.close();
+  });
+
+  test("a runtime that refuses one more timer for a late statement → the caller has its outcome, and the connection is dropped", async () => {
+    const { lender, limit, happened, connecting } = setUp(20, { connections: 0 });
+    limit.deadlinesOf("longer")!.add = () => {
+      throw new Error("You have exceeded the number of active timeouts you may set.");
+    };
+    const late = Checkout.of(lender, WRITE, never);
+    connecting[0]!.resolve("a");
+    await expect(late).rejects.toMatchObject({ code: StoreTimeoutError.code, outcome: "unknown" });
+    expect(happened).toEqual(["drop a"]);
+  });
+
   test("the connection arrives late, but in time → the statement has the whole limit", async () => {
     const { lender, limit, connecting } = setUp(60_000);
     const deadlines = limit.deadlinesOf("usual")!;

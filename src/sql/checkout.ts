@@ -86,11 +86,10 @@ export class Checkout<SomeConnection, T> implements Limited {
     const outcome = isWorking ? this.#policy.ifTimedOut : "none";
     const error = limit.exceeded(this.#policy.limit, performance.now() - this.#began, outcome);
     this.#phase = "over";
-    if (isWorking) {
-      if (limit.mayDrop(connections)) this.#release(true);
-      else this.#keep();
-    }
     this.#reject(error);
+    if (!isWorking) return;
+    if (limit.mayDrop(connections)) this.#release(true);
+    else this.#keep();
   }
 
   #borrow(): void {
@@ -107,7 +106,7 @@ export class Checkout<SomeConnection, T> implements Limited {
 
   #arrived(connection: SomeConnection): void {
     const lender = this.#lender;
-    if (this.#phase === "over") return lender.returnUnused(connection);
+    if (this.#phase === "over") return settled(() => lender.returnUnused(connection));
     try {
       if (!lender.admit(connection)) {
         if (this.#refused++ >= (lender.connections ?? OF_A_POOL)) throw lender.noneAdmitted();
@@ -134,15 +133,16 @@ export class Checkout<SomeConnection, T> implements Limited {
   #done(value: T): void {
     const isWaitedFor = this.#phase === "working";
     if (!this.#end()) return;
-    this.#release(false);
     if (isWaitedFor) this.#resolve(value);
+    this.#release(false);
   }
 
   #failed(error: unknown): void {
     const isWaitedFor = this.#phase === "working";
     if (!this.#end()) return;
-    this.#release(this.#lender.isBroken(error, this.#connection!));
+    const isBroken = this.#lender.isBroken(error, this.#connection!);
     if (isWaitedFor) this.#reject(this.#lender.explain(error, this.#policy.ifLost));
+    this.#release(isBroken);
   }
 
   /** Before a connection was admitted. */
@@ -159,7 +159,7 @@ export class Checkout<SomeConnection, T> implements Limited {
   }
 
   #release(broken: boolean): void {
-    this.#lender.release(this.#connection!, broken);
+    settled(() => this.#lender.release(this.#connection!, broken));
   }
 
   /** Begins the time of a phase. */
@@ -179,7 +179,25 @@ export class Checkout<SomeConnection, T> implements Limited {
   #keep(): void {
     this.#phase = "late";
     this.#deadlines = this.#lender.limit.deadlinesOf("longer");
-    if (this.#lender.limit.isOver("longer")) this.expire();
-    else this.#deadlines?.add(this);
+    if (this.#lender.limit.isOver("longer")) return this.expire();
+    try {
+      this.#deadlines?.add(this);
+    } catch {
+      // A runtime that refuses one more timer: without one, the connection could be kept for ever.
+      this.#phase = "over";
+      this.#release(true);
+    }
+  }
+}
+
+/**
+ * Returns a connection after its caller was answered. pg throws if the application has released it before, by releasing
+ * a client of its own twice.
+ */
+function settled(release: () => void): void {
+  try {
+    release();
+  } catch {
+    // The connection is not ours any more, and the outcome stays what it was.
   }
 }

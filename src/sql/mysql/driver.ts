@@ -240,13 +240,11 @@ export class MysqlDatabase extends PooledDatabase<MysqlPool, MysqlConnection, My
 /** The error closes the connection, so the outcome of a write is unknown. */
 function unverified(error: unknown, outcome: OperationPolicy["ifLost"]): never {
   const cause = new Error("Could not determine the autocommit state of this connection.", { cause: error });
-  throw new StoreUnavailableError(
-    "Statement outcome unknown: it succeeded, but verifying that it was committed failed.",
-    {
-      cause,
-      outcome,
-    },
-  );
+  const message =
+    outcome === "none"
+      ? "The connection was lost while its autocommit state was being checked."
+      : "Statement outcome unknown: it succeeded, but verifying that it was committed failed.";
+  throw new StoreUnavailableError(message, { cause, outcome });
 }
 
 /**

@@ -40,8 +40,8 @@ export function mariadbPool(pool: MariadbPool): MysqlPool {
   let waiting = 0;
   return {
     getConnection: async () => {
-      // The pool gives a connection that was released to those that wait only after promises have run, and in between to
-      // whoever asks. Callers that go on asking would starve those that wait.
+      // The pool hands a released connection to its queue only after pending promises have run; until then, any new caller
+      // gets it first. Callers that go on asking would starve those that wait.
       if (waiting > 0) await turn();
       waiting++;
       try {

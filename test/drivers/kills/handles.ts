@@ -1,5 +1,5 @@
 /**
- * A store through each driver, opened by a process that will be killed, and again by the test that looks what is there. Libraries
+ * A store through each driver, opened by a process that will be killed, and again by the test that reads what is there. Libraries
  * are loaded when they are opened: a process starts sooner without the others.
  */
 import { createRequire } from "node:module";
