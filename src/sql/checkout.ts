@@ -106,7 +106,7 @@ export class Checkout<SomeConnection, T> implements Limited {
 
   #arrived(connection: SomeConnection): void {
     const lender = this.#lender;
-    if (this.#phase === "over") return settled(() => lender.returnUnused(connection));
+    if (this.#phase === "over") return withoutThrowing(() => lender.returnUnused(connection));
     try {
       if (!lender.admit(connection)) {
         if (this.#refused++ >= (lender.connections ?? OF_A_POOL)) throw lender.noneAdmitted();
@@ -159,7 +159,7 @@ export class Checkout<SomeConnection, T> implements Limited {
   }
 
   #release(broken: boolean): void {
-    settled(() => this.#lender.release(this.#connection!, broken));
+    withoutThrowing(() => this.#lender.release(this.#connection!, broken));
   }
 
   /** Begins the time of a phase. */
@@ -194,7 +194,7 @@ export class Checkout<SomeConnection, T> implements Limited {
  * Returns a connection after its caller was answered. pg throws if the application has released it before, by releasing
  * a client of its own twice.
  */
-function settled(release: () => void): void {
+function withoutThrowing(release: () => void): void {
   try {
     release();
   } catch {

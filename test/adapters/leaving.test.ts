@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, get, type Server, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
-import { createRequestHandler, data, type ServerBuild } from "react-router";
+import { data } from "react-router";
 import { afterEach, test } from "vitest";
 import { session as expressSession } from "../../src/adapters/express.ts";
 import { storedSession } from "../../src/adapters/fastify.ts";
@@ -16,6 +16,7 @@ import { createStoredSessionStorage } from "../../src/adapters/react-router.ts";
 import { createSessionManager, generateKey, memoryStore, type Session } from "../../src/index.ts";
 import { Gates } from "../../src/testing/adapter-routes.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { applicationOf } from "./react-router-app.ts";
 import { running } from "./server.ts";
 
 /** Ways to answer a client that has gone that only one framework has. All: see the adapter contract. */
@@ -226,20 +227,7 @@ test("React Router: a loader that commits → stored", async () => {
       return data(null, { headers: { "Set-Cookie": await storage.destroySession(session) } });
     },
   };
-  const build = {
-    entry: { module: { default: () => new Response("unused") } },
-    routes: { root: { id: "root", path: "/", module: route } },
-    assets: { entry: { module: "", imports: [] }, routes: {}, url: "", version: "1" },
-    publicPath: "/",
-    assetsBuildDirectory: "",
-    future: {},
-    ssr: true,
-    isSpaMode: false,
-    prerender: [],
-    routeDiscovery: { mode: "initial" },
-    allowedActionOrigins: false,
-  } as unknown as ServerBuild;
-  const handler = createRequestHandler(build, "production");
+  const handler = applicationOf({ root: { id: "root", path: "/", module: route } });
   const server = serve({ fetch: (request) => handler(request), port: 0, hostname: "127.0.0.1" });
   await logOutAndLeave(server as Server);
 });

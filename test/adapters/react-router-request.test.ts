@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { connect } from "node:net";
-import { createRequestHandler, data, type ServerBuild } from "react-router";
+import { data } from "react-router";
 import { afterEach, test } from "vitest";
 import { createStoredSessionStorage, type StoredSessionStorage } from "../../src/adapters/react-router.ts";
 import { commitInRequest, loadInRequest, withinRequest } from "../../src/adapters/request-scope.ts";
@@ -12,6 +12,7 @@ import type { SessionManagerOptions } from "../../src/options.ts";
 import { Gates } from "../../src/testing/adapter-routes.ts";
 import { Visitor } from "../../src/testing/adapter-world.ts";
 import { challengeIn, SoftwareDevice } from "../../src/testing/software-device.ts";
+import { applicationOf } from "./react-router-app.ts";
 import { running } from "./server.ts";
 
 interface Data {
@@ -58,47 +59,34 @@ async function app(
   const storage = createStoredSessionStorage<Data, { notice: string }>({ sessions });
   const gates = new Gates();
   const { action, root, page } = make(storage, gates);
-  const build = {
-    entry: {
+  const routes = {
+    root: {
+      id: "root",
+      path: "",
       module: {
-        default: (_request: Request, status: number, headers: Headers, { staticHandlerContext }: any) =>
-          Response.json(staticHandlerContext.loaderData, { status, headers }),
+        default: () => null,
+        loader: root,
+        ...(way === "with sessionMiddleware" && { middleware: [storage.sessionMiddleware] }),
       },
     },
-    routes: {
-      root: {
-        id: "root",
-        path: "",
-        module: {
-          default: () => null,
-          loader: root,
-          ...(way === "with sessionMiddleware" && { middleware: [storage.sessionMiddleware] }),
-        },
-      },
-      page: {
-        id: "page",
-        parentId: "root",
-        path: "page",
-        module: { default: () => null, loader: page, ...(action && { action }) },
-      },
-      device: {
-        id: "device",
-        parentId: "root",
-        path: ".well-known/stored-session",
-        module: { action: () => new Response(null, { status: 404 }) },
-      },
+    page: {
+      id: "page",
+      parentId: "root",
+      path: "page",
+      module: { default: () => null, loader: page, ...(action && { action }) },
     },
-    assets: { entry: { module: "", imports: [] }, routes: {}, url: "", version: "1" },
-    publicPath: "/",
-    assetsBuildDirectory: "",
+    device: {
+      id: "device",
+      parentId: "root",
+      path: ".well-known/stored-session",
+      module: { action: () => new Response(null, { status: 404 }) },
+    },
+  };
+  const handler: Handler = applicationOf(routes, {
+    render: (_request: Request, status: number, headers: Headers, { staticHandlerContext }: any) =>
+      Response.json(staticHandlerContext.loaderData, { status, headers }),
     future: { v8_middleware: true },
-    ssr: true,
-    isSpaMode: false,
-    prerender: [],
-    routeDiscovery: { mode: "initial" },
-    allowedActionOrigins: false,
-  } as unknown as ServerBuild;
-  const handler: Handler = createRequestHandler(build, "production");
+  });
   if (way !== "on node:http") {
     return { gates, sessions, ask: (path, init) => handler(new Request(`http://localhost${path}`, init)) };
   }

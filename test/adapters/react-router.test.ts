@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { createRequestHandler, redirect, type ServerBuild, type SessionStorage } from "react-router";
+import { redirect, type SessionStorage } from "react-router";
 import { afterEach, beforeEach, test } from "vitest";
 import { createStoredSessionStorage, requireFresh } from "../../src/adapters/react-router.ts";
 import { createSessionManager, generateKey } from "../../src/index.ts";
 import { WatchedStore } from "../../src/testing/watched-store.ts";
+import { applicationOf } from "./react-router-app.ts";
 import { eachStore, type TestStore } from "../session/stores.ts";
 
 interface Data {
@@ -130,20 +131,7 @@ eachStore((_, create) => {
         return redirect("/", { headers: { "Set-Cookie": await storage.commitSession(session) } });
       },
     };
-    const build = {
-      entry: { module: { default: () => new Response("unused") } },
-      routes: { root: { id: "root", path: "/", module: route } },
-      assets: { entry: { module: "", imports: [] }, routes: {}, url: "", version: "1" },
-      publicPath: "/",
-      assetsBuildDirectory: "",
-      future: {},
-      ssr: true,
-      isSpaMode: false,
-      prerender: [],
-      routeDiscovery: { mode: "initial" },
-      allowedActionOrigins: false,
-    } as unknown as ServerBuild;
-    const handler = createRequestHandler(build, "production");
+    const handler = applicationOf({ root: { id: "root", path: "/", module: route } });
     const ask = (init?: RequestInit) => handler(new Request("http://localhost/", init));
     const login = await ask({
       method: "POST",

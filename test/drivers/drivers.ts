@@ -21,6 +21,7 @@ import { driversOfBun } from "./of-bun.ts";
 import { startSqld } from "./sqld.ts";
 import { startWebSocketProxy } from "./websocket-proxy.ts";
 import type { SessionStore } from "../../src/store/contract.ts";
+import { mariadbOptionsOf } from "./mariadb-options.ts";
 
 /** A handle as an application opens it. */
 export interface OpenedDriver {
@@ -137,16 +138,10 @@ const all: readonly TestDriver[] = [
     kind,
     connects: true,
     open: async (url) => {
-      const { hostname, port, username, password, pathname } = new URL(url);
       const pool = mariadb.createPool({
-        host: hostname,
-        port: Number(port),
-        user: username,
-        password: decodeURIComponent(password),
-        database: pathname.slice(1),
+        ...mariadbOptionsOf(url),
         connectionLimit: 4,
         acquireTimeout: 4_000,
-        allowPublicKeyRetrieval: true,
         // Settings of the application, to which the store is immune.
         rowsAsArray: true,
         bigIntAsNumber: true,

@@ -15,6 +15,7 @@ import { drivers, dropTables, ownTable, urlOf, type OpenedDriver } from "./drive
 import { facts } from "./facts.ts";
 import { lockTable } from "./lock.ts";
 import type { SqlStore } from "../../src/sql/sql-store.ts";
+import { mariadbOptionsOf } from "./mariadb-options.ts";
 
 if (drivers.length === 0)
   test.skip("TEST_DATABASES without a database that has further drivers → skipped", () => {});
@@ -122,15 +123,7 @@ const ofMariadb = (["mariadb", "mysql"] as const).filter((kind) => chosenDatabas
 describe.each(ofMariadb)("the mariadb connector, on %s", (kind) => {
   test("an application leaves a transaction open, and releases its connection → the store's writes are kept (promise 7)", async () => {
     const url = inject("servers")[kind]!;
-    const { hostname: host, port, username: user, password, pathname } = new URL(url);
-    const settings = {
-      allowPublicKeyRetrieval: true,
-      host,
-      port: Number(port),
-      user,
-      password: decodeURIComponent(password),
-    };
-    const pool = mariadb.createPool({ ...settings, database: pathname.slice(1), connectionLimit: 1 });
+    const pool = mariadb.createPool({ ...mariadbOptionsOf(url), connectionLimit: 1 });
     const table = ownTable();
     const store = mysqlStore(pool, { table });
     await store.migrate();
@@ -148,14 +141,8 @@ describe.each(ofMariadb)("the mariadb connector, on %s", (kind) => {
 
   test("callers go on asking for the pool's only connection → one that waits gets its turn", async () => {
     const url = inject("servers")[kind]!;
-    const { hostname: host, port, username: user, password, pathname } = new URL(url);
     const pool = mariadb.createPool({
-      host,
-      port: Number(port),
-      user,
-      password: decodeURIComponent(password),
-      database: pathname.slice(1),
-      allowPublicKeyRetrieval: true,
+      ...mariadbOptionsOf(url),
       connectionLimit: 1,
     });
     const table = ownTable();

@@ -9,6 +9,7 @@ import { d1Store } from "../../../src/sql/sqlite/d1.ts";
 import { libsqlStore } from "../../../src/sql/sqlite/libsql.ts";
 import { sqliteStore } from "../../../src/sql/sqlite/store.ts";
 import { targetOf, type OpenedTarget } from "./target.ts";
+import { mariadbOptionsOf } from "../mariadb-options.ts";
 
 type Open = (where: string, table: string) => OpenedTarget | Promise<OpenedTarget>;
 
@@ -81,15 +82,9 @@ export const handles: Readonly<Record<string, Open>> = {
   mysql2: (url, table) => targetOf(mysqlStore(url, { table })),
   mariadb: async (url, table) => {
     const { default: mariadb } = await import("mariadb");
-    const { hostname: host, port, username: user, password, pathname } = new URL(url);
     const pool = mariadb.createPool({
-      host,
-      port: Number(port),
-      user,
-      password: decodeURIComponent(password),
-      database: pathname.slice(1),
+      ...mariadbOptionsOf(url),
       connectionLimit: 4,
-      allowPublicKeyRetrieval: true,
     });
     return targetOf(mysqlStore(pool, { table }), () => pool.end());
   },
